@@ -44,10 +44,10 @@ from opportune.web.middleware.mounted_site import MountedSite, SiteMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
-from opportune.web.rendering.static_files import STATIC_URL
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
 from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
+from opportune.web.static.files import STATIC_URL
 
 OWN_FEATURE = "application"
 """Name of the feature with the views and jobs of an existing application."""

@@ -26,7 +26,7 @@ from opportune.admin.log.changed_models import changed_identities
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.handlers import problem, show_errors_with, wants_json
-from opportune.web.rendering import icons
+from opportune.web.static import icons
 
 TWO_FACTOR_PATH = "/accounts/two-factor"
 

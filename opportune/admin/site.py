@@ -50,11 +50,11 @@ from opportune.i18n.languages import get_language
 from opportune.web import is_htmx
 from opportune.web.forms.kept_form import kept_form
 from opportune.web.forms.submissions import form_token
-from opportune.web.rendering import icons
 from opportune.web.rendering.environment import TemplateLoader
 from opportune.web.rendering.flash import take_messages
-from opportune.web.rendering.static_files import assets, file_of_language
-from opportune.web.rendering.typeface import preloaded_file
+from opportune.web.static import icons
+from opportune.web.static.files import assets, file_of_language
+from opportune.web.static.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.

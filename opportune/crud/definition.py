@@ -147,11 +147,8 @@ class Definition:
         raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
 
     def _check_permissions(self, declaration: Declaration) -> None:
-        for option in ("read_permission", "write_permission"):
-            if (
-                getattr(self.crud_class, option) in (Permission.OWNER, Permission.OWNER_OR_PERMITTED)
-                and not self.owners
-            ):
+        for option in () if self.owners else ("read_permission", "write_permission"):
+            if getattr(self.crud_class, option) in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
                 raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 
     def _check_team_roles(self, declaration: Declaration) -> None:

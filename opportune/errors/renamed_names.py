@@ -82,6 +82,8 @@ IMPORTS = {
     "opportune.testing:grant": "opportune.testing:add_permission",
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",
     "opportune.text": "opportune.fields",
+    "opportune.web.rendering.icons": "opportune.web.static.icons",
+    "opportune.web.rendering.static_files": "opportune.web.static.files",
     "opportune:llm": "opportune.contrib:llm",
 }
 """Names as `module:name`, and modules with all that they contain. Of several matches, the longest applies."""

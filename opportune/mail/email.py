@@ -27,7 +27,7 @@ from opportune.i18n.languages import get_language
 from opportune.mail.errors import InvalidEmailError
 from opportune.web.language import localized_path
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money
-from opportune.web.rendering.static_files import assets
+from opportune.web.static.files import assets
 from opportune.web.time_zone import current_zone, format_date, format_datetime, local, site_zone
 
 SUBJECT_PREFIX = "Subject: "

@@ -11,13 +11,14 @@ from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import ImageUpload, Upload, allow_files
 from opportune.web.language import url
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests
-from opportune.web.rendering import icons, markdown, markdown_blocks
+from opportune.web.rendering import markdown, markdown_blocks
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.panels import render_panels
-from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import is_htmx, redirect, templates
 from opportune.web.settings import settings_of
+from opportune.web.static import icons
+from opportune.web.static.files import assets
 from opportune.web.streaming import EventStream, hx_partial, stream_markdown
 from opportune.web.time_zone import current_zone, format_date, format_datetime, site_zone
 

@@ -4,8 +4,8 @@ from opportune.feature import Feature, Monitoring, Site
 from opportune.web.cache.lights import cache_lights
 from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
-from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.routing.router import router_of
+from opportune.web.static.files import STATIC_URL, assets
 
 
 def init_app(app: FastAPI) -> None:

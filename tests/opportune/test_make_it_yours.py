@@ -16,8 +16,8 @@ from opportune.mail.email import environment as email_environment
 from opportune.mail.email import render_email, sender_address
 from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
+from opportune.web.static.files import assets
 
 GUIDE = (PROJECT / "docs/make-it-yours.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"`((?:static|templates)/[\w./-]+)`[^\n]*\n(?:[^\n`]+\n)*\n```\w+\n(.*?)```", GUIDE, re.DOTALL))

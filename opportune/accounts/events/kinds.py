@@ -6,7 +6,7 @@ from typing import Literal
 
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.rendering import icons
+from opportune.web.static import icons
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,8 @@ async def list_groups(session: AsyncSession) -> list[tuple[str, int, list[str]]]
     groups = list(await session.scalars(select(Group).order_by(col(Group.name))))
     member_counts = dict((await session.execute(MEMBER_COUNTS)).all())
     permissions: dict[int, list[str]] = {}
-    for permission in await session.scalars(
-        select(GroupPermission).order_by(col(GroupPermission.identity), col(GroupPermission.action))
-    ):
+    query = select(GroupPermission).order_by(col(GroupPermission.identity), col(GroupPermission.action))
+    for permission in await session.scalars(query):
         permissions.setdefault(permission.group_id, []).append(f"{permission.identity}:{permission.action}")
     return [(group.name, member_counts.get(group.id, 0), permissions.get(group.id, [])) for group in groups]
 

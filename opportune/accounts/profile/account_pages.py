@@ -1,7 +1,7 @@
 """Links to the pages of an account."""
 
 from opportune.feature import Link
-from opportune.web.rendering import icons
+from opportune.web.static import icons
 
 ACCOUNT_PAGES = (
     Link("Profile", "/accounts/profile", "user"),

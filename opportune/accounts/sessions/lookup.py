@@ -64,11 +64,8 @@ async def _find_by_key(
         return None
     count, (*values, permissions) = len(_columns(model)), row
     user = _load_instance(User, values[count:])
-    return (
-        _load_instance(model, values[:count]),
-        user,
-        ALL_PERMISSIONS if user.is_superuser else _parse_permissions(permissions),
-    )
+    permissions = ALL_PERMISSIONS if user.is_superuser else _parse_permissions(permissions)
+    return _load_instance(model, values[:count]), user, permissions
 
 
 def _parse_permissions(permissions: str | None) -> PermissionSet:

@@ -156,9 +156,7 @@ def list_groups(as_json: AsJson = False) -> None:
     """List the groups and their permissions."""
     groups = in_transaction(service.list_groups)
     if as_json:
-        print_json(
-            [{"name": name, "members": members, "permissions": permissions} for name, members, permissions in groups]
-        )
+        print_json([dict(zip(("name", "members", "permissions"), group, strict=True)) for group in groups])
     elif groups:
         rows = ((name, members, ", ".join(permissions) or "nothing yet") for name, members, permissions in groups)
         print_table(("GROUP", "MEMBERS", "MAY"), rows, right=("MEMBERS",))

@@ -60,9 +60,9 @@ from opportune.mail.factory import transport_for
 from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
-from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, missing_feature_templates, template_errors
 from opportune.web.rendering.templates import templates
+from opportune.web.static import icons
 
 SAMPLE_DOMAIN = "@example.com"
 

@@ -14,8 +14,8 @@ from opportune.project.layout import application
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, code_version, debug_context
 from opportune.web.errors.error_hints import hint_for
 from opportune.web.middleware.security_headers import security_headers
-from opportune.web.rendering.static_files import STATIC_URL, assets
 from opportune.web.rendering.templates import templates
+from opportune.web.static.files import STATIC_URL, assets
 
 logger = logging.getLogger("opportune")
 

@@ -27,7 +27,7 @@ from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE
-from opportune.web.rendering.icons import unknown_icon_message
+from opportune.web.static.icons import unknown_icon_message
 
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24

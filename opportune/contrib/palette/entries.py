@@ -27,7 +27,7 @@ from opportune.errors import NotFound
 from opportune.feature import Link, SiteSearch
 from opportune.i18n import gettext, lower_name
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
-from opportune.web.rendering import icons
+from opportune.web.static import icons
 
 icons.add(
     *("book-2", "file-text", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool"),

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from opportune.web.language import language_prefixes
-from opportune.web.rendering.static_files import assets
+from opportune.web.static.files import assets
 
 METHODS = ["GET", "HEAD"]
 RULE = re.compile(r"^((?:dis)?allow: *)(/.*)$", re.IGNORECASE | re.MULTILINE)

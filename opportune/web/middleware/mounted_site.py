@@ -16,7 +16,7 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.site import SITE
 from opportune.errors import OperatorError
 from opportune.web.language import language_prefixes
-from opportune.web.rendering.static_files import STATIC_URL
+from opportune.web.static.files import STATIC_URL
 
 logger = logging.getLogger("opportune")
 

@@ -20,7 +20,7 @@ from opportune.web.forms.form_user import form_user, page_user
 from opportune.web.language import url
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
-from opportune.web.rendering.static_files import assets
+from opportune.web.static.files import assets
 
 
 @pass_eval_context

@@ -9,8 +9,8 @@ from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
 from opportune.feature import Feature
 from opportune.project.layout import TEMPLATE_FOLDERS, display_path
-from opportune.web.rendering.static_files import assets
 from opportune.web.rendering.templates import templates
+from opportune.web.static.files import assets
 
 LIBRARY_PREFIX = "sqladmin/"
 

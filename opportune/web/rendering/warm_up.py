@@ -7,8 +7,8 @@ import threading
 
 from fastapi import FastAPI
 
-from opportune.web.rendering import typeface
-from opportune.web.rendering.static_files import ICONS_FILE, LOGO_FILE, assets
+from opportune.web.static import typeface
+from opportune.web.static.files import ICONS_FILE, LOGO_FILE, assets
 
 logger = logging.getLogger(__name__)
 

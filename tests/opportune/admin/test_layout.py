@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.web.rendering import icons
+from opportune.web.static import icons
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
 FONT_AWESOME = "fontawesome-all.min.css"

@@ -32,8 +32,8 @@ from opportune.project import layout as project
 from opportune.project.layout import installed_features
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
-from opportune.web.rendering import icons
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
+from opportune.web.static import icons
 from tests.opportune.cli.conftest import Oppman
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"

@@ -47,7 +47,7 @@ sys.exit(code)
 TIMEOUT_SECONDS = 240
 PRINT_SITE = """
 from app.main import create_app
-from opportune.web.rendering.static_files import assets
+from opportune.web.static.files import assets
 print(assets.url("reviews/stars.css"), *(route.path for route in create_app().routes))
 """
 

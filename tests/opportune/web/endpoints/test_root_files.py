@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.web.rendering.static_files import assets
+from opportune.web.static.files import assets
 
 
 async def test_logo_is_the_default_favicon(client: AsyncClient) -> None:

@@ -7,7 +7,7 @@ import pytest
 from httpx2 import AsyncClient
 
 from opportune.project.layout import FRAMEWORK
-from opportune.web.rendering import typeface
+from opportune.web.static import typeface
 
 MAX_BYTES = 60_000
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from opportune.project.layout import FRAMEWORK
-from opportune.web.rendering import logo
-from opportune.web.rendering.static_files import Assets
+from opportune.web.static import logo
+from opportune.web.static.files import Assets
 
 
 @pytest.mark.parametrize(("name", "letter"), [("bookshelf", "B"), ("«Étagère»", "É"), ("3D & Co", "3"), ("!", "•")])

@@ -8,7 +8,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.project.layout import PROJECT
-from opportune.web.rendering.static_files import CHECK_INTERVAL_SECONDS, Assets, assets
+from opportune.web.static.files import CHECK_INTERVAL_SECONDS, Assets, assets
 
 STYLE = "css/tabler.min.css"
 FONT_URL = "/static/webfonts/fa-solid-900.woff2"
@@ -112,9 +112,7 @@ def test_changed_file_gets_new_url(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "a.css").write_text("one")
     first = files.url("a.css")
     (tmp_path / "a.css").write_text("other")
-    monkeypatch.setattr(
-        "opportune.web.rendering.static_files.monotonic", lambda: time.monotonic() + CHECK_INTERVAL_SECONDS
-    )
+    monkeypatch.setattr("opportune.web.static.files.monotonic", lambda: time.monotonic() + CHECK_INTERVAL_SECONDS)
     assert files.url("a.css") != first
 
 

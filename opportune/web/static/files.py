@@ -31,7 +31,7 @@ from opportune.i18n.translation import gettext
 from opportune.project.feature_packages import HAS_PROJECT, feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
-from opportune.web.rendering import icons, logo, typeface
+from opportune.web.static import icons, logo, typeface
 
 FILE = re.compile(r"texts\.([A-Za-z-]+)\.js")
 TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")

@@ -14,8 +14,8 @@ from opportune.accounts.events import kinds
 from opportune.application import create_app
 from opportune.feature import Accounts, Admin, Feature
 from opportune.project.layout import FRAMEWORK
-from opportune.web.rendering import icons
-from opportune.web.rendering.static_files import ICONS_FILE, assets
+from opportune.web.static import icons
+from opportune.web.static.files import ICONS_FILE, assets
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Static files: their URLs and responses, icons, logo and typeface."""
