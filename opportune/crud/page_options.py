@@ -1,14 +1,12 @@
 """Options and routes of `CrudPages`."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 from time import monotonic
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from jinja2 import TemplatesNotFound
 
 from opportune.crud.columns import Format, ListColumn, check_declaration, list_columns
 from opportune.crud.crud import Crud, Key
@@ -18,7 +16,7 @@ from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_p
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.errors.renamed_names import CRUD_TEMPLATES, PAGES_WITHOUT, renamed_to
+from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
 from opportune.project.feature_packages import PREFIX
@@ -140,10 +138,6 @@ class PageOptions(Generic[M]):
         loader, now = templates.environment.loader, monotonic()
         cached = self._templates.get(page)
         if cached is None or cached[0] is not loader or cached[1] < now:
-            for old_page in (old for old, new in CRUD_TEMPLATES.items() if new == page):
-                with suppress(TemplatesNotFound):
-                    name = templates.environment.select_template(self._template_names(old_page)).name
-                    raise OperatorError(f"{name} has no effect: rename the template, from {old_page} to {page}.")
             name = str(templates.environment.select_template(self._template_names(page)).name)
             cached = self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
         return cached[2]

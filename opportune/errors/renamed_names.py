@@ -30,7 +30,24 @@ CRUD_PAGES = {
 PAGES_WITHOUT = {"index": "list", "detail": "get", "new": "create", "edit": "update", "confirm_delete": "delete_form"}
 """Routes that `without` of `CrudPages` leaves out."""
 CRUD_TEMPLATES = {"detail": "get", "confirm_delete": "delete"}
-"""Ends of template names, such as `books/book_detail.html`, and names in the folder `crud`."""
+"""Ends of template names, such as `books/book_detail.html`."""
+CRUD_TEMPLATE = re.compile(rf"(.*)_({'|'.join(CRUD_TEMPLATES)})\.html")
+TEMPLATES = {
+    "accounts/passkey_add.html": "accounts/passkey_create.html",
+    "crud/confirm_delete.html": "crud/delete.html",
+    "crud/detail.html": "crud/get.html",
+    "teams/new.html": "teams/create.html",
+    "admin/dashboard_pages.html": "dashboard/pages.html",
+    "admin/saved_view.html": "saved_views/form.html",
+    "admin/saved_views.html": "saved_views/bar.html",
+    "admin/versions.html": "row_versions/history.html",
+    "admin/import.html": "import_export/import.html",
+    **{f"admin/{name}.html": f"row_versions/{name}.html" for name in ("differences", "version")},
+    **{f"admin/{name}.html": f"dashboard/{name}.html" for name in ("arrange", "checklist", "index", "widgets")},
+    **{f"admin/widget_{name}.html": f"dashboard/widget_{name}.html" for name in ("chart", "number", "table")},
+}
+"""Templates that a project may have replaced."""
+TEMPLATE_ATTRIBUTES = {"link.right": "link.permission", "message.address": "message.url"}
 ADMIN_VIEW = {"column_editable": "editable", "readonly_columns": "readonly"}
 ATTRIBUTES = {"Crud": CRUD, "CrudApi": CRUD_API, "CrudPages": CRUD_PAGES, "AdminView": ADMIN_VIEW}
 """Attributes and methods of subclasses, by base class."""
@@ -83,6 +100,7 @@ IMPORTS = {
     "opportune.testing.factories:grant": "opportune.testing.factories:add_permission",
     "opportune.text": "opportune.fields",
     "opportune.web.rendering.icons": "opportune.web.static.icons",
+    "opportune.web.rendering.loader": "opportune.web.rendering.environment",
     "opportune.web.rendering.static_files": "opportune.web.static.files",
     "opportune:llm": "opportune.contrib:llm",
 }
@@ -111,6 +129,12 @@ def find_import(module: str, name: str) -> tuple[str, str]:
     """Return the current module and name of a name that was importable from a module."""
     new_module, _, new_name = IMPORTS.get(f"{module}:{name}", "").partition(":")
     return (new_module, new_name) if new_name else (find_module(module), name)
+
+
+def find_template(name: str) -> str:
+    """Return the current name of a template; empty if it was not renamed."""
+    match = CRUD_TEMPLATE.fullmatch(name)
+    return f"{match[1]}_{CRUD_TEMPLATES[match[2]]}.html" if match else TEMPLATES.get(name, "")
 
 
 def find_failed_import(error: ImportError) -> str:

@@ -60,7 +60,12 @@ from opportune.mail.factory import transport_for
 from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
-from opportune.web.rendering.template_errors import calls_in_templates, missing_feature_templates, template_errors
+from opportune.web.rendering.template_errors import (
+    calls_in_templates,
+    missing_feature_templates,
+    template_errors,
+    unused_templates,
+)
 from opportune.web.rendering.templates import templates
 from opportune.web.static import icons
 
@@ -229,6 +234,7 @@ def check_templates(_settings: Settings) -> Iterator[Finding]:
     features = all_features(installed_features())
     templates.add_helpers(features)
     yield from map(Finding, [*template_errors(mails=mail_templates), *missing_feature_templates(features)])
+    yield from (Finding(line, is_error=False) for line in unused_templates())
 
 
 def check_env_example(_settings: Settings) -> Iterator[Finding]:

@@ -134,7 +134,7 @@ def validate_configuration(settings: Settings) -> None:
     features = all_features(installed_features())
     templates.add_helpers(features)
     if error := next(template_errors(only_overrides=True), None):
-        raise OperatorError(f"{error} It overrides a template of the framework. Fix or delete it.")
+        raise OperatorError(f"{error} Fix or delete it, because all pages may depend on it.")
     if error := next(missing_feature_templates(features), None):
         raise OperatorError(error)
 

@@ -9,7 +9,14 @@ from pathlib import Path
 from opportune.cli.project.renamed_code import Change, RenamedCode
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.errors import OperatorError
-from opportune.errors.renamed_names import ACTIONS, ATTRIBUTES, BUILT_IN_ADMIN_FEATURES, BUILT_IN_FEATURES
+from opportune.errors.renamed_names import (
+    ACTIONS,
+    ATTRIBUTES,
+    BUILT_IN_ADMIN_FEATURES,
+    BUILT_IN_FEATURES,
+    TEMPLATE_ATTRIBUTES,
+    find_template,
+)
 from opportune.project.layout import FRAMEWORK_FEATURES, PACKAGE
 
 FOLDERS = (PACKAGE, "tests", "templates", "migrations")
@@ -115,6 +122,12 @@ def _rename_in_template(upgrade: CodeUpgrade, name: str, text: str) -> str:
         upgrade.changed.append(f'{name}:{line}: "{old}" -> "{new}"')
         return f"{call}{new}"
 
+    if new_name := find_template(name.partition("/")[2]):
+        upgrade.remaining.append(f"{name}: rename the file to {new_name}")
+    for old, new in TEMPLATE_ATTRIBUTES.items():
+        if re.search(rf"\b{old}\b", text):
+            upgrade.changed.append(f"{name}: {old} -> {new}")
+            text = re.sub(rf"\b{old}\b", new, text)
     return PERMISSION_IN_TEMPLATE.sub(rename, text)
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, nodes
 
+from opportune.errors.renamed_names import find_template
+from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
-from opportune.project.layout import TEMPLATE_FOLDERS, display_path
+from opportune.project.layout import PACKAGE, PROJECT, TEMPLATE_FOLDERS, display_path
 from opportune.web.rendering.templates import templates
 from opportune.web.static.files import assets
 
@@ -27,6 +30,25 @@ def template_errors(*, only_overrides: bool = False, mails: Environment | None =
         if (framework / name).is_file() or not only_overrides:
             is_mail = "mail" in name.split("/")[1:-1]
             yield from _find_errors(mails if mails and is_mail else templates.environment, path, name)
+        if (new := find_template(name)) and not _is_named_elsewhere(path, name):
+            yield f"{display_path(path)} has no effect. It is called {new} now."
+
+
+def unused_templates() -> Iterator[str]:
+    """Yield one line for each template in a folder of the framework that replaces none, and that no code names."""
+    *_, framework = TEMPLATE_FOLDERS
+    pages = tuple(f"_{page.name}" for page in (framework / "crud").glob("*.html"))
+    for path, name in _project_templates():
+        folder = (framework / name).parent
+        existing = [file.relative_to(framework).as_posix() for file in folder.glob("*.html")]
+        is_known = name in existing or name.endswith(pages) or name.startswith(LIBRARY_PREFIX) or find_template(name)
+        if folder != framework and existing and not is_known and not _is_named_elsewhere(path, name):
+            yield f"{display_path(path)} replaces no template, and no code names it.{did_you_mean(name, existing)}"
+
+
+def _is_named_elsewhere(template: Path, name: str) -> bool:
+    files = chain((PROJECT / PACKAGE).rglob("*.py"), (path for path, _ in _project_templates()))
+    return any(name.encode() in file.read_bytes() for file in files if file != template)
 
 
 def missing_feature_templates(features: Iterable[Feature]) -> Iterator[str]:

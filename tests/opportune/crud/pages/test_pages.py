@@ -171,14 +171,6 @@ async def test_project_template_replaces_the_default(project_templates: dict[str
     assert (await client.get("/volumes/emma")).text == "Emma &lt;b&gt; on Shelf E at /volumes/emma"
 
 
-async def test_project_template_with_an_old_name_is_refused(
-    project_templates: dict[str, str], client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    project_templates["crud/volume_detail.html"] = "{{ row.title }}"
-    assert (await client.get("/volumes/emma")).status_code == 500
-    assert "crud/volume_detail.html has no effect: rename the template, from detail to get." in caplog.text
-
-
 async def test_project_template_replaces_a_block(project_templates: dict[str, str], client: AsyncClient) -> None:
     project_templates["crud/volume_list.html"] = (
         '{% extends "crud/list.html" %}{% block row %}<tr><td>Book {{ row.title }}</td></tr>{% endblock %}'

@@ -11,7 +11,7 @@ from opportune.mail.email import environment
 from opportune.project.layout import FRAMEWORK
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors as module
-from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
+from opportune.web.rendering.template_errors import missing_feature_templates, template_errors, unused_templates
 
 
 @pytest.fixture
@@ -49,6 +49,37 @@ def test_unknown_filter_in_mail_is_reported(templates: Path) -> None:
     write(templates, "mail/list.html", "{{ about | markdown }}")
     lines = list(template_errors(mails=environment))
     assert lines == [f"{templates}/books/mail/due.html:1: No filter named 'markdown'."]
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("teams/new.html", "teams/create.html"),
+        ("accounts/passkey_add.html", "accounts/passkey_create.html"),
+        ("admin/versions.html", "row_versions/history.html"),
+        ("books/book_detail.html", "books/book_get.html"),
+        ("books/old_book_confirm_delete.html", "books/old_book_delete.html"),
+    ],
+)
+def test_renamed_template_is_reported(templates: Path, name: str, new: str) -> None:
+    write(templates, name, "Mine")
+    for lines in (template_errors(), template_errors(only_overrides=True)):
+        assert list(lines) == [f"{templates}/{name} has no effect. It is called {new} now."]
+    assert list(unused_templates()) == []
+
+
+def test_template_that_another_one_names_has_an_effect(templates: Path) -> None:
+    write(templates, "books/book_detail.html", "Mine")
+    write(templates, "accounts/greeting.html", "{% include 'books/book_detail.html' ignore missing %}")
+    write(templates, "base.html", "{% include 'accounts/greeting.html' ignore missing %}")
+    assert [*template_errors(), *unused_templates()] == []
+
+
+def test_template_that_replaces_nothing_is_reported(templates: Path) -> None:
+    write(templates, "accounts/profil.html", "Mine")
+    write(templates, "accounts/user_list.html", "Page of CRUD")
+    message = "replaces no template, and no code names it. Did you mean accounts/profile.html?"
+    assert list(unused_templates()) == [f"{templates}/accounts/profil.html {message}"]
 
 
 def test_invalid_utf_8_is_reported(templates: Path) -> None:
