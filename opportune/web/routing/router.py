@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any, Self
 
 from fastapi import APIRouter, FastAPI
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
@@ -177,20 +178,19 @@ class Router(APIRouter):
     ) -> APIRoute:
         """Copy a route to another path, with additional dependencies."""
         outer = [*self.dependencies, *dependencies]
-        is_in_schema = route.include_in_schema and include_in_schema
-        copied = (None if is_in_schema else self._adopt(route, prefix, outer)) or self._rebuild(route, prefix, outer)
-        copied.include_in_schema = is_in_schema
+        copied = self._adopt(route, prefix, outer) or self._rebuild(route, prefix, outer)
+        copied.include_in_schema = route.include_in_schema and include_in_schema
         rule = rule_of(route.endpoint)
         return CachedRoute.of(copied, rule) if rule else copied
 
     def _adopt(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute | None:
-        """Copy a route without analysing its parameters again, which saves two thirds of the time.
+        """Copy a route without analysing its parameters again, which saves nine tenths of the time.
 
-        It keeps names for OpenAPI and its body. Returns None if the outer dependencies read the body.
+        Returns None if the outer dependencies read the body, or the model of the body has the name of the route.
         """
         path = prefix + route.path
         before = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in outer]
-        if any(map(_reads_body, before)):
+        if any(map(_reads_body, before)) or _names_body(route):
             return None
         copied = copy(route)
         copied.path = path
@@ -198,6 +198,8 @@ class Router(APIRouter):
         copied.dependencies = [*outer, *route.dependencies]
         copied.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
         copied.dependency_overrides_provider = self.dependency_overrides_provider
+        copied.generate_unique_id_function = self._unique_id_function(route)
+        _name_for_schema(copied)
         copied.app = build_handler(copied)
         return copied
 
@@ -206,11 +208,12 @@ class Router(APIRouter):
             "path": prefix + route.path,
             "dependencies": [*outer, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
-            "generate_unique_id_function": get_value_or_default(
-                route.generate_unique_id_function, self.generate_unique_id_function
-            ),
+            "generate_unique_id_function": self._unique_id_function(route),
         }
         return type(route)(**options)
+
+    def _unique_id_function(self, route: APIRoute) -> Any:
+        return get_value_or_default(route.generate_unique_id_function, self.generate_unique_id_function)
 
 
 def _path_below_root(scope: Scope) -> str:
@@ -221,6 +224,32 @@ def _path_below_root(scope: Scope) -> str:
 
 def _reads_body(dependant: Dependant) -> bool:
     return bool(dependant.body_params) or any(map(_reads_body, dependant.dependencies))
+
+
+def _names_body(route: APIRoute) -> bool:
+    """Return whether FastAPI has made a model of several body parameters, whose name contains the id of the route."""
+    body = route.body_field.field_info.annotation if route.body_field else None
+    return getattr(body, "__name__", "") == f"Body_{route.unique_id}"
+
+
+def _name_for_schema(route: APIRoute) -> None:
+    """Set the id of a copied route, and the names of its responses, which are titles in the OpenAPI document."""
+    function = route.generate_unique_id_function
+    generate = function.value if isinstance(function, DefaultPlaceholder) else function
+    route.unique_id = route.operation_id or generate(route)
+    route.response_field = _renamed(route.response_field, f"Response_{route.unique_id}")
+    route.stream_item_field = _renamed(route.stream_item_field, f"StreamItem_{route.unique_id}")
+    route.response_fields = {
+        status: _renamed(field, f"Response_{status}_{route.unique_id}")
+        for status, field in route.response_fields.items()
+    }
+
+
+def _renamed(field: Any, name: str) -> Any:
+    renamed = copy(field)
+    if renamed:
+        renamed.name = name
+    return renamed
 
 
 def _literal_prefix(route: BaseRoute) -> str:

@@ -75,7 +75,7 @@ def things_router() -> APIRouter:
     async def read_part(number: int, path: str) -> str:
         return f"{number}: {path}"
 
-    @router.get("/late", deprecated=True, responses={404: {"description": "Too late"}})
+    @router.get("/late", deprecated=True, responses={404: {"model": list[str]}})
     async def never_reached() -> str:
         return "late"
 
@@ -455,3 +455,12 @@ async def test_dependency_gets_path_parameters(apps: Apps, clients: Clients) -> 
         include_flat(app, router) if app is apps.ours else app.include_router(router)
     ours, fastapi = await clients.request("GET", "/double/4")
     assert ours.json() == fastapi.json() == 8
+
+
+def test_included_api_route_shares_its_parameters() -> None:
+    site, router = Router(), things_router()
+    site.include_flat(router, "/api")
+    original, copied = router.routes[1], site.routes[1]
+    assert isinstance(original, APIRoute)
+    assert isinstance(copied, APIRoute)
+    assert copied.dependant.query_params is original.dependant.query_params
