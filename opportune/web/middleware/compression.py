@@ -27,7 +27,7 @@ GZIP_WINDOW_BITS = 16
 COMPRESSIBLE_TYPES = re.compile(rb"text/|image/svg\+xml|application/(?:[\w.-]+\+)?(?:json|xml|javascript|x-ndjson)\b")
 EVENT_STREAM = b"text/event-stream"
 TRUSTED_FETCH_SITES = (b"same-origin", b"none")
-UNCOMPRESSED_HEADERS = (b"content-encoding", b"content-range", b"accept-ranges")
+UNCOMPRESSED_HEADERS = {b"content-encoding", b"content-range", b"accept-ranges"}
 
 
 @lru_cache(maxsize=256)
@@ -121,12 +121,12 @@ class CompressedSend:
 def is_compressible(status: int, headers: Mapping[bytes, bytes]) -> bool:
     if status == 304:
         return b"etag" in headers
-    if status in (204, 206) or not COMPRESSIBLE_TYPES.match(headers.get(b"content-type", b"")):
-        return False
-    if b"no-transform" in headers.get(b"cache-control", b"") or any(name in headers for name in UNCOMPRESSED_HEADERS):
-        return False
     length = headers.get(b"content-length")
-    return length is None or int(length) >= MIN_SIZE_BYTES
+    if status in (204, 206) or (length is not None and int(length) < MIN_SIZE_BYTES):
+        return False
+    if not COMPRESSIBLE_TYPES.match(headers.get(b"content-type", b"")):
+        return False
+    return b"no-transform" not in headers.get(b"cache-control", b"") and UNCOMPRESSED_HEADERS.isdisjoint(headers)
 
 
 def _add_vary(headers: Sequence[Header]) -> list[Header]:

@@ -18,7 +18,9 @@ def add_cookies(request: Request, response: Response) -> None:
 def cookie_headers(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return `Set-Cookie` headers of the added cookies, except those that `headers` already set."""
     cookies: list[tuple[bytes, bytes]] = scope["state"].get(STATE_KEY, [])
-    present = {_cookie_name(header) for header in headers} if cookies else set()
+    if not cookies:
+        return []
+    present = {_cookie_name(header) for header in headers}
     return [header for header in cookies if _cookie_name(header) not in present]
 
 
