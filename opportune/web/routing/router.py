@@ -74,6 +74,10 @@ class CachedRoute(APIRoute):
             await super().handle(scope, receive, send)
 
 
+DefaultLifespan = type(APIRouter().lifespan_context)
+"""Lifespan of a router without one, which only calls the handlers of `on_event`."""
+
+
 class Router(APIRouter):
     """FastAPI's router with flattening of included routers, which matches only routes whose prefix fits the path.
 
@@ -169,7 +173,10 @@ class Router(APIRouter):
         """Include the lifespan handlers and fallback files of a router, without its routes."""
         without_routes = copy(router)
         without_routes.routes = []
+        lifespan = self.lifespan_context
         self.include_router(without_routes, prefix=prefix)
+        if isinstance(router.lifespan_context, DefaultLifespan) and not (router.on_startup or router.on_shutdown):
+            self.lifespan_context = lifespan  # a site has dozens of routers, and the start would enter each
         if not has_fallback_files(self.routes[-1]):
             self.routes.pop()  # each request would match it
 

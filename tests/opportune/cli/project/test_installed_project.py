@@ -1,4 +1,7 @@
-"""A project in a separate environment: installed from the wheel without a network, tested and upgraded."""
+"""A project in a separate environment: installed from the wheel without a network, tested and emptied.
+
+`test_index_project.py` upgrades such a project.
+"""
 
 import shutil
 import subprocess
@@ -12,10 +15,8 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
-from opportune.cli.project.wheel import build_wheel
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import EXAMPLES, LOCAL_FILES, git_environ
+from tests.opportune.cli.project.starters import EXAMPLES, git_environ
 from tests.opportune.cli.project.upgrading.files import commit, edit
 from tests.opportune.cli.project.upgrading.files import git as run_git
 
@@ -119,17 +120,6 @@ def delete_database(site: Site) -> Iterator[None]:
     shutil.rmtree(site.folder / "data", ignore_errors=True)
 
 
-@pytest.fixture
-def next_wheel(tmp_path: Path) -> Path:
-    """The wheel of a release 99.0 with a changed Dockerfile."""
-    starter = tmp_path / "starter"
-    shutil.copytree(PROJECT, starter, ignore=LOCAL_FILES)
-    edit(starter / "opportune/__init__.py", f'"{__version__}"', '"99.0"')
-    edit(starter / "pyproject.toml", f'version = "{__version__}"', 'version = "99.0"')
-    edit(starter / "Dockerfile", "EXPOSE 8000", "EXPOSE 8080")
-    return build_wheel(sys.executable, starter, tmp_path / "wheels")
-
-
 def test_feature_package_is_added(site: Site, package: Package) -> None:
     assert "Added reviews of opportune-reviews 0.1.0" in package.output
     assert "Applying reviews.0001_initial... OK" in site.run("migrate")
@@ -150,24 +140,10 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, tmp_path: Path
     assert run_git(site.folder, "status", "--porcelain") == ""
 
 
-def test_project_is_installed_upgraded_and_emptied(site: Site, package: Package, next_wheel: Path) -> None:
+def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
-
-    edit(site.folder / "Dockerfile", "useradd", "useradd --system")
-    commit(site.folder)
-    output = site.run("upgrade", str(next_wheel), "--no-test")
-    assert "without your own dependencies" not in output
-    assert output.endswith("git switch main && git merge upgrade-99.0\n")
-    assert site.run("--version").startswith("Opportune 99.0 (")
-    text = (site.folder / "Dockerfile").read_text()
-    assert ("useradd --system" in text, "EXPOSE 8080" in text) == (True, True)
-    assert run_git(site.folder, "status", "--porcelain") == ""
-    assert "opportune-reviews==0.1.0" in (site.folder / "requirements.lock").read_text()
-
-    run_git(site.folder, "switch", "--quiet", "--force", "main")
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
     edit(package.folder / "pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"')
     site.run("addapp", str(package.folder))
     vendored = [path.name for path in (site.folder / "vendor").glob("*reviews*")]
