@@ -41,6 +41,7 @@ answers: Feature
 backup: Feature
 copydb: Feature
 dashboard: Feature
+database_cache: Feature
 deploy: Feature
 doctor: Feature
 documentation: Feature

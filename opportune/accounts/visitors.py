@@ -11,7 +11,7 @@ from opportune.web.rate_limit.cache_storage import CacheStorage
 
 
 def _open_cache(services: Services) -> Cache:
-    return open_cache(services.settings, services.database, load_user=get_optional_user)
+    return open_cache(services, load_user=get_optional_user)
 
 
 def _open_rate_limiter(services: Services) -> RateLimiter:

@@ -19,7 +19,7 @@ from opportune.project.layout import installed_features
 PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "secrets"),
-    "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail"),
+    "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail", "clearcache"),
     "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),
     "Database": (

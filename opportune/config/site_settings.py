@@ -175,7 +175,7 @@ class SiteSettings(BaseSettings):
     max_upload_bytes: int = Field(default=DEFAULT_MAX_UPLOAD_BYTES, ge=1_000)
     """Maximum bytes of an uploaded file. Pictures are read into memory."""
     cache_url: SecretStr = SecretStr("memory:")
-    """Cache of pages: memory: in each process, redis://host:6379/0 for all processes."""
+    """Cache: memory: in each process, redis://host:6379/0 or database: for all processes."""
     bus: Literal["auto", "memory", "redis", "postgresql"] = "auto"
     """How processes notify each other: redis at CACHE_URL, postgresql at DATABASE_DIRECT_URL, memory: not at all. auto:
     redis if CACHE_URL names one, postgresql if JOBS is worker, otherwise memory."""

@@ -33,6 +33,7 @@ OPTIONAL_FEATURES = {
     "backup": OptionalFeature("contrib.backup"),
     "doctor": OptionalFeature("contrib.doctor"),
     "deploy": OptionalFeature("contrib.deploy"),
+    "database_cache": OptionalFeature("contrib.database_cache"),
     "copydb": OptionalFeature("contrib.copydb"),
     "dumps": OptionalFeature("contrib.dumps"),
     "inspectdb": OptionalFeature("contrib.inspectdb"),

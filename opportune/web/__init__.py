@@ -2,7 +2,7 @@
 
 from opportune.schemas import Schema
 from opportune.schemas.annotations import FieldOptions
-from opportune.web.cache import cached
+from opportune.web.cache import Cache, SiteCache, cached
 from opportune.web.cache import clear as clear_cache
 from opportune.web.client import Client, client_address
 from opportune.web.forms.form_user import form_user
@@ -24,6 +24,7 @@ from opportune.web.time_zone import current_zone, format_date, format_datetime, 
 
 __all__ = [
     "HOUR_SECONDS",
+    "Cache",
     "Client",
     "EventStream",
     "FieldOptions",
@@ -33,6 +34,7 @@ __all__ = [
     "MarkdownBlocks",
     "RateLimit",
     "Schema",
+    "SiteCache",
     "TooManyRequests",
     "Upload",
     "allow_files",

@@ -22,14 +22,14 @@ from opportune.i18n import pgettext_lazy
 from opportune.mail.factory import transport_for
 from opportune.project.layout import PROJECT
 from opportune.storage.location import parse_storage_url
-from opportune.web.cache.factory import open_store
+from opportune.web.cache.factory import cache_name
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
 # Parsers describe these addresses without passwords, which can be in several parts of an address.
 URLS: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
     "storage_url": lambda settings: getattr(location := parse_storage_url(settings), "label", location),
-    "cache_url": lambda settings: open_store(settings.cache_url.get_secret_value()).name,
+    "cache_url": lambda settings: cache_name(settings.cache_url.get_secret_value()),
 }
 
 

@@ -42,9 +42,10 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.requests import run_url
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.web.cache import ALL_TAGS, Cache
+from opportune.web.cache.rule import Counts
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.flash import flash
-from opportune.web.routing.router import CachedRoute, Counts
+from opportune.web.routing.router import CachedRoute
 
 OPERATIONS_PATH = "/admin/operations"
 

@@ -31,7 +31,7 @@ from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in
 from opportune.project.layout import PROJECT, installed_features, installed_names
 from opportune.project.optional_features import feature_of_setting, how_to_list
 from opportune.storage.location import parse_storage_url
-from opportune.web.cache.factory import open_store
+from opportune.web.cache.factory import cache_name
 from opportune.web.rendering.template_errors import missing_feature_templates, template_errors
 from opportune.web.rendering.templates import templates
 
@@ -102,7 +102,7 @@ def remove_abandoned_files(settings: Settings) -> None:
 
 
 def read_cache_url(settings: Settings) -> None:
-    open_store(settings.cache_url.get_secret_value())
+    cache_name(settings.cache_url.get_secret_value())
 
 
 URL_PARSERS: tuple[Callable[[Settings], object], ...] = (

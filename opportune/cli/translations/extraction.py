@@ -23,7 +23,9 @@ METHODS: list[tuple[str, Any]] = [
     ("**.txt", "jinja2.ext:babel_extract"),
 ]
 SCRIPTS = [("**.js", "javascript")]
-OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}, "**.txt": {"trimmed": "true", "silent": "false"}}
+TAGS = "opportune.web.rendering.cache_tag.CacheTag,opportune.web.rendering.shared_parts.SharedParts"
+TEMPLATE = {"trimmed": "true", "silent": "false", "extensions": TAGS}
+OPTIONS = {"**.html": TEMPLATE, "**.txt": TEMPLATE}
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "_l": None,

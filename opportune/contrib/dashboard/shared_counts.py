@@ -1,18 +1,15 @@
 """Counts of the overview, which the processes of the site share for a minute."""
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from fastapi import FastAPI
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from sqlalchemy import ClauseElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.config.signing import derived_key
+from opportune import __version__
 from opportune.web.cache import Cache
-from opportune.web.cache.cached_response import CachedResponse
 
 T = TypeVar("T")
 
@@ -26,6 +23,7 @@ class SharedCounts(Generic[T]):
 
     def __init__(self, app: FastAPI, type_: Any) -> None:
         self._state = app.state
+        self._type = type_
         self._adapter: TypeAdapter[T] = TypeAdapter(type_)
 
     async def get(self, key: Sequence[object], identities: Iterable[str], read: Callable[[], Awaitable[T]]) -> T:
@@ -37,17 +35,13 @@ class SharedCounts(Generic[T]):
             read: Reads the value if it is not in the cache.
         """
         cache: Cache = self._state.cache
-        secret = derived_key(self._state.settings, "admin: overview").encode()  # sites may share a Redis
-        name = f"{TAG}:{hmac.digest(secret, repr(key).encode(), 'sha256').hex()}"
+        name = f"{TAG} {__version__} {self._type} {key!r}"  # another release may store other types
         tags = (TAG, *map(_tag_of, identities))
-        lookup = await cache.store.find(name, tags)
-        if lookup.response:
-            with suppress(ValidationError):  # another release has stored it
-                return self._adapter.validate_json(lookup.response.body)
-        value = await read()
-        response = CachedResponse(200, (), self._adapter.dump_json(value))
-        await cache.store.save(name, response, lookup, tags, MAX_AGE_SECONDS)
-        return value
+
+        async def build(_session: AsyncSession) -> Any:
+            return self._adapter.dump_python(await read(), mode="json")
+
+        return self._adapter.validate_python(await cache.get_or_set(name, build, MAX_AGE_SECONDS, tags=tags))
 
 
 def describe_conditions(session: AsyncSession, conditions: Iterable[ClauseElement]) -> str:

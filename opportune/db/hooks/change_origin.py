@@ -1,5 +1,6 @@
 """Request, job or tool call that changes rows, for the audit log."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ class ChangeOrigin:
     """For example `api`, `page`, `job books.summarise` or `tool create_todo`."""
     scope: Mapping[str, Any] = field(default_factory=dict)
     """ASGI scope of the request. Its state holds the user once a dependency has loaded it."""
+    started_at: float = field(default_factory=time.monotonic)
 
 
 current_origin: ContextVar[ChangeOrigin | None] = ContextVar("current_origin", default=None)

@@ -1,284 +1,369 @@
-"""Response cache: serves fresh or stale responses, and builds each missing one once."""
+"""Cache of values: one build at a time for each entry, and stale entries while a new one is built.
+
+`ResponseCache` adds the responses of routes. Parts of pages are in `parts`, because templates cannot wait for a server.
+"""
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from hashlib import blake2b
+from typing import Any, NamedTuple, TypeVar
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.db.bus import Bus
+from opportune.db.bus import Bus, MemoryBus
+from opportune.db.database import Database, after_commit
 from opportune.db.drivers.replica import reads_fresh
 from opportune.services.tasks import cancel_and_wait
-from opportune.web.cache.cached_response import CachedResponse, ResponseCapture
-from opportune.web.cache.rule import PERSONAL_HEADERS, cache_key
-from opportune.web.cache.store import ALL_TAGS, CacheLookup, Store
-from opportune.web.forms.submissions import is_shared_page
-from opportune.web.rendering.flash import may_have_messages
-from opportune.web.time_zone import current_zone
-
-if TYPE_CHECKING:
-    from opportune.web.routing.router import CachedRoute
+from opportune.web.cache.rule import Counts, check_seconds, tag_tuple
+from opportune.web.cache.store import ALL_TAGS, CacheEntry, CacheLookup, MemoryStore, Store, TagVersions
+from opportune.web.cache.values import dumps, loads
 
 BUS_TOPIC = "cache"
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
-BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+MAX_VALUE_BYTES = 1024 * 1024
+"""Size of the largest value and of the largest body of a response."""
 MAX_BACKGROUND_REFRESHES = 8
-"""Maximum parallel builds in the background. Other responses stay stale until a later request."""
+"""Maximum parallel builds in the background. Other entries stay stale until they are next read."""
 BUILD_WAIT_SECONDS = 10.0
-"""Seconds to wait for another process to build a response before this one builds it."""
+"""Seconds to wait for the build of another task or process before this task builds the entry itself."""
 POLL_INTERVAL_SECONDS = 0.03
 RETRY_AFTER_SECONDS = 1.0
-"""Seconds before a failed refresh of a stale response is tried again."""
-
-UserLoader = Callable[[Request], Awaitable[Any]]
-
-
-async def load_no_user(_request: Request) -> None:
-    """Return None as the user, for processes without visitors."""
+"""Seconds before a failed refresh of a stale entry is tried again."""
+TAG_CHECK_SECONDS = 1.0
+"""Seconds between two checks for cleared tags of parts, if no bus connects the processes."""
+MAX_CHECKED_TAGS = 500
+"""Number of tags above which such a check clears all parts, to read few versions."""
 
 
-class NotShared(Enum):
-    """Reason why a build has no response for the requests that waited for it."""
+class Built(NamedTuple):
+    """Result of a build."""
 
-    PRIVATE = "the response is private or a stream"
-    CANCELLED = "the build was cancelled"
+    entry: CacheEntry | None
+    """None if only the task that built it may use it, such as a private response."""
+    is_stored: bool = True
 
 
-Outcome = CachedResponse | Exception | NotShared
+Build = Callable[[], Awaitable[Built]]
+Outcome = Built | Exception | None
+"""Outcome of a build for the tasks that waited for it. None if the build was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
-class CachedRequest:
-    """Request to a cached route, with only the headers and query parameters that the response may depend on."""
+class CacheItem:
+    """Something to read from the cache, or to build."""
 
-    route: "CachedRoute"
-    scope: Scope
     key: str
+    name: str
+    """Name in the log."""
     tags: tuple[str, ...]
+    seconds: float
+    stale: float
+    counts: Counts
 
-    def is_fresh(self, response: CachedResponse) -> bool:
-        return time.time() - response.built_at < self.route.rule.seconds
+    def is_younger(self, entry: CacheEntry, seconds: float) -> bool:
+        return abs(time.time() - entry.built_at) < seconds  # after a clock change, the age can be negative
 
-    def is_usable(self, response: CachedResponse) -> bool:
-        """Return whether the response is fresh, or stale for less than the rule's `stale` seconds."""
-        rule = self.route.rule
-        return time.time() - response.built_at < rule.seconds + rule.stale
+    def is_fresh(self, entry: CacheEntry) -> bool:
+        return self.is_younger(entry, self.seconds)
 
     def build_key(self, lookup: CacheLookup) -> str:
-        """Return the key of a build. Clearing a tag changes it, so later requests do not wait for an outdated build."""
-        return f"{self.key}:{':'.join(lookup.tag_versions)}"
+        """Return the key of a build. Clearing a tag changes it, so later readers do not wait for an outdated build."""
+        return f"{self.key}:{':'.join(lookup.tag_versions.values())}"
 
 
 class Cache:
-    """The response cache of a site.
+    """The cache of a site. Routes get it as `SiteCache`, and jobs as `run.service(Cache)`.
 
     Args:
-        store: Store of the responses.
-        load_user: Returns the user of a request, for responses cached per user.
-        is_enabled: False builds every response again.
-        zone: Time zone of cached pages, which visitors of all zones share.
-        bus: Bus that tells other processes which tags to clear, if each process has its own store.
+        store: Store of responses and values.
+        database: Opens the sessions of `get_or_set`. Its bus tells other processes which tags to clear.
+        secret: Part of the keys, because several sites may share a Redis.
+        is_enabled: False builds every response and part again.
     """
 
     def __init__(
-        self,
-        store: Store,
-        load_user: UserLoader,
-        *,
-        is_enabled: bool = True,
-        zone: tzinfo = UTC,
-        bus: Bus | None = None,
+        self, store: Store, database: Database | None = None, *, secret: str = "", is_enabled: bool = True
     ) -> None:
         self.store = store
-        self._bus = bus
-        self._clearings = set[asyncio.Task[None]]()
-        if bus:
-            bus.subscribe(BUS_TOPIC, self._clear_as_elsewhere)
-        self._zone = zone
+        self.parts = store if isinstance(store, MemoryStore) else MemoryStore()
+        """Store of parts of pages, in this process."""
         self.is_enabled = is_enabled
-        self._load_user = load_user
+        self._database = database
+        self._secret = secret.encode()[:64]
+        self._bus: Bus = database.bus if database else MemoryBus()
+        replicas = database.replicas.members if database else ()
+        self._max_lag_seconds = max((replica.max_lag_seconds for replica in replicas), default=0.0)
+        self._bus.subscribe(BUS_TOPIC, self._clear_as_elsewhere)
         self._builds: dict[str, asyncio.Future[Outcome]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
-        self._warned_paths: set[str] = set()
+        self._value_counts = Counts()
+        self._warned_names: set[str] = set()
+        self._part_tags: dict[str, str | None] = {}
+        """Versions of the tags of parts in the shared store, if no bus connects the processes. None if not yet read."""
+        self._tag_check: asyncio.Task[None] | None = None
+
+    @property
+    def reaches_other_processes(self) -> bool:
+        """Whether `clear` clears the entries of other processes."""
+        return self.store.is_shared or self._bus.is_shared
 
     async def close(self) -> None:
-        await cancel_and_wait(*self._refreshes.values(), *self._clearings)
+        await cancel_and_wait(*self._refreshes.values(), self._tag_check)
         await self.store.close()
 
+    async def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default if there is none."""
+        entry = (await self.store.find(self.key("value", key))).entry
+        try:
+            return loads(entry.value) if entry else default
+        except ValueError:  # written by another version
+            return default
+
+    async def set(
+        self, key: str, value: Any, seconds: float, *, tags: Iterable[str] = (), session: AsyncSession | None = None
+    ) -> None:
+        """Store a value. Use `get_or_set` for values that others may clear while you compute them.
+
+        Args:
+            key: Any text. Include everything that the value depends on, such as the user's id.
+            value: Data. Rows and Pydantic models are stored as dicts.
+            seconds: Lifetime.
+            tags: Names with which `clear_cache` removes the value.
+            session: Store the value when this session commits, because it depends on its changes.
+
+        Raises:
+            TypeError: The cache does not store values of this type.
+        """
+        item = self._value_item(key, seconds, tags)
+        if self._fits(item, text := dumps(value)):
+            await _run(partial(self._save, item, text), session)
+
+    async def delete(self, key: str, *, session: AsyncSession | None = None) -> None:
+        """Remove a value. With a session, remove it when the session commits."""
+        await _run(partial(self.store.drop, self.key("value", key)), session)
+
+    async def get_or_set(
+        self,
+        key: str,
+        build: Callable[[AsyncSession], Awaitable[Any]],
+        seconds: float,
+        *,
+        stale: float = 0,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """Return the value of a key. If there is none, build it, once for all tasks that need it.
+
+        A hit and a miss return equal data: rows are dicts in both cases.
+
+        Args:
+            key: Any text. Include everything that the value depends on, such as the user's id.
+            build: Async function that returns the value. It gets a session that reads from the primary database.
+            seconds: Time for which the value is fresh.
+            stale: Further seconds in which the old value is returned while a new one is built in the background.
+            tags: Names with which `clear_cache` removes the value, even if it is being built.
+        """
+        item = self._value_item(key, seconds, tags, stale)
+
+        async def build_value() -> Built:
+            assert self._database
+            async with self._database.reader(fresh=True) as session:
+                text = dumps(await build(session))
+            return Built(CacheEntry(text, time.time()), self._fits(item, text))
+
+        return await self.load(item, build_value, build_value, lambda entry: loads(entry.value))
+
     async def clear(self, *tags: str) -> None:
-        """Remove the responses with one of these tags, in all processes."""
-        await self.store.clear(*tags)
-        if self._bus:
-            self._bus.publish(BUS_TOPIC, json.dumps(tags))
+        """Remove the responses, values and parts with one of these tags, in all processes."""
+        self.parts.clear_now(*tags)
+        if self.store is not self.parts:
+            await self.store.clear(*tags)
+        self._bus.publish(BUS_TOPIC, json.dumps(tags))
 
     def _clear_as_elsewhere(self, payload: str | None) -> None:
-        """Clear the tags that another process has cleared, or all responses if messages may have been lost."""
+        """Clear the tags that another process has cleared, or all entries if messages may have been lost."""
         tags = (ALL_TAGS,) if payload is None else json.loads(payload)
-        if not (isinstance(tags, list | tuple) and all(isinstance(tag, str) for tag in tags)):
-            return
-        task = asyncio.create_task(self.store.clear(*tags))
-        self._clearings.add(task)
-        task.add_done_callback(self._clearings.discard)
+        if isinstance(tags, list | tuple) and all(isinstance(tag, str) for tag in tags):
+            self.parts.clear_now(*tags)
 
-    async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the cached response of a route, or run the route."""
-        request = await self._cached_request(route, scope)
-        if request is None:
-            route.counts.bypassed += 1
-            await route.app(scope, receive, send)
-            return
-        outcome: Outcome | None = NotShared.CANCELLED
-        while outcome is NotShared.CANCELLED:
-            lookup = await self._look_up(request)
-            if isinstance(lookup, CachedResponse):
-                outcome = lookup
-            else:
-                outcome = await self._join_or_build(request, lookup, receive, send)
-        if isinstance(outcome, CachedResponse):
-            await outcome.send(scope, send)
-        elif isinstance(outcome, Exception):
-            raise HTTPException(500) from outcome  # the request that built it logs the error
-        elif outcome is NotShared.PRIVATE:
-            route.counts.built += 1
-            await route.app(request.scope, receive, send)
+    def key(self, *parts: object) -> str:
+        """Return the key of an entry: a hash of everything that it depends on."""
+        return blake2b(repr(parts).encode(), digest_size=16, key=self._secret).hexdigest()
 
-    async def _cached_request(self, route: "CachedRoute", scope: Scope) -> CachedRequest | None:
-        """Return None if the request bypasses the cache."""
-        rule, names = route.rule, {name for name, _ in scope["headers"]}
-        is_personal = not names.isdisjoint(PERSONAL_HEADERS)
-        if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
-            return None
-        if is_personal and (not rule.per_user or may_have_messages(scope)):  # flash messages are rendered once
-            return None
-        request = Request(scope)
-        user = await self._load_user(request) if is_personal else None
-        if getattr(request.state, "impersonator", None):  # the page has a banner
-            return None
-        visible_scope = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
-        key = cache_key(visible_scope, str(user.id) if user else "")
-        return CachedRequest(route, visible_scope, key, rule.tags_of(scope["path_params"]))
+    def find_part(self, key: str, tags: Iterable[str]) -> CacheLookup:
+        """Look up a part of a page.
 
-    async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
-        """Return the stored response if it is usable, otherwise the lookup with the versions of its tags."""
-        lookup = await self.store.find(request.key, request.tags)
-        if lookup.response is None or not request.is_usable(lookup.response):
-            return lookup
-        if request.is_fresh(lookup.response):
-            request.route.counts.fresh += 1
+        If no bus connects the processes, their tags are compared in the background, at most once a second.
+        """
+        if self.store.is_shared and not self._bus.is_shared:
+            for tag in (ALL_TAGS, *tags):
+                self._part_tags.setdefault(tag)
+            if self._tag_check is None or self._tag_check.done():
+                self._tag_check = asyncio.create_task(self._check_tags())
+        return self.parts.find_now(key, tags)
+
+    def save_part(self, key: str, html: str, tag_versions: TagVersions, seconds: float, started_at: float) -> None:
+        """Store a part of a page, unless one of its tags may have been cleared after the request read its data."""
+        text = html.encode()
+        is_current = not self.parts.was_cleared_since(started_at - self._max_lag_seconds, tag_versions)
+        is_known = all(self._part_tags.get(tag, "") is not None for tag in tag_versions)
+        if self.is_enabled and is_current and is_known and len(text) <= MAX_VALUE_BYTES:
+            self.parts.save_now(key, CacheEntry(text, time.time()), tag_versions, seconds)
+
+    async def _check_tags(self) -> None:
+        """Clear the tags of parts that another process has cleared in the shared store."""
+        versions = (await self.store.find("", self._part_tags)).tag_versions
+        self.parts.clear_now(*(tag for tag, version in versions.items() if self._part_tags.get(tag) != version))
+        if len(versions) > MAX_CHECKED_TAGS:
+            self.parts.clear_now(ALL_TAGS)
+            self._part_tags = {ALL_TAGS: versions[ALL_TAGS]}
         else:
-            request.route.counts.stale += 1
-            self._start_refresh(request, lookup)
-        return lookup.response
+            self._part_tags |= versions
+        await asyncio.sleep(TAG_CHECK_SECONDS)
 
-    async def _join_or_build(
-        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
-    ) -> Outcome | None:
-        """Wait for a running build of this response, or build it. Return None if the response was streamed."""
-        build = self._builds.get(request.build_key(lookup))
-        if build is None:
-            return await self._build_shared(request, lookup, receive, send)
-        outcome = await asyncio.shield(build)
-        request.route.counts.shared += isinstance(outcome, CachedResponse)
-        return outcome
+    async def load(self, item: CacheItem, build: Build, refresh: Build, parse: Callable[[CacheEntry], T]) -> T | None:
+        """Return the stored entry, or build it. Wait if another task or process builds it.
 
-    async def _build_shared(
-        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
-    ) -> CachedResponse | None:
-        """Build the response, and pass the outcome to requests that arrive during the build."""
-        key = request.build_key(lookup)
-        build = self._builds[key] = asyncio.get_running_loop().create_future()
-        outcome: Outcome = NotShared.CANCELLED
+        Args:
+            item: The entry to read.
+            build: Builds the entry for the current task.
+            refresh: Builds the entry in the background.
+            parse: Parses the entry. Raises ValueError if another version has written it.
+
+        Returns:
+            The parsed entry. None if only the task that built it may use it.
+        """
+        while True:
+            entry = await self._load_entry(item, build, refresh)
+            try:
+                return parse(entry) if entry else None
+            except ValueError:
+                await self.store.drop(item.key)
+
+    async def _load_entry(self, item: CacheItem, build: Build, refresh: Build) -> CacheEntry | None:
+        waited_for: object = None
+        while True:
+            lookup = await self._look_up(item, refresh)
+            if lookup.entry:
+                return lookup.entry
+            running = self._builds.get(item.build_key(lookup))
+            if running is None or running is waited_for:
+                return await self._build_shared(item, lookup, build)
+            await asyncio.wait({running}, timeout=BUILD_WAIT_SECONDS)
+            waited_for = running
+            outcome = running.result() if running.done() else None
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome:
+                item.counts.shared += outcome.entry is not None
+                return outcome.entry
+
+    async def _look_up(self, item: CacheItem, refresh: Build) -> CacheLookup:
+        """Look up an entry, without the entry if it is too old."""
+        lookup = await self.store.find(item.key, item.tags)
+        if lookup.entry is None or not item.is_younger(lookup.entry, item.seconds + item.stale):
+            return CacheLookup(None, lookup.tag_versions)
+        if item.is_fresh(lookup.entry):
+            item.counts.fresh += 1
+        else:
+            item.counts.stale += 1
+            self._start_refresh(item, lookup, refresh)
+        return lookup
+
+    async def _build_shared(self, item: CacheItem, lookup: CacheLookup, build: Build) -> CacheEntry | None:
+        """Build the entry, and pass the outcome to tasks that need it during the build."""
+        key = item.build_key(lookup)
+        running = self._builds[key] = asyncio.get_running_loop().create_future()
+        outcome: Outcome = None
         try:
-            response = await self._wait_for_claim(request, key)
-            if response is None:
-                response = await self._build(request, lookup, receive, send)
-            outcome = NotShared.PRIVATE if response is None or response.is_private else response
+            if entry := await self._wait_for_claim(item, key):
+                outcome = Built(entry)
+            else:
+                outcome = await self._build(item, lookup, build)
+            return outcome.entry
         except Exception as error:
             outcome = error
             raise
         finally:
-            del self._builds[key]
-            build.set_result(outcome)
+            if self._builds.get(key) is running:
+                del self._builds[key]
+            running.set_result(outcome)
             await self.store.release(key)
-        return response
 
-    async def _wait_for_claim(self, request: CachedRequest, key: str) -> CachedResponse | None:
-        """Wait until this process may build. Return the response if another process has built it first."""
+    async def _wait_for_claim(self, item: CacheItem, key: str) -> CacheEntry | None:
+        """Wait until this process may build. Return the entry if another process has built it first."""
         deadline = time.monotonic() + BUILD_WAIT_SECONDS
         while True:
             is_claimed = await self.store.claim(key) or time.monotonic() > deadline
-            lookup = await self.store.find(request.key, request.tags)
-            if lookup.response and request.is_fresh(lookup.response):
-                request.route.counts.shared += 1
-                return lookup.response
+            entry = (await self.store.find(item.key, item.tags)).entry
+            if entry and item.is_fresh(entry):
+                item.counts.shared += 1
+                return entry
             if is_claimed:
                 return None
             await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
-    async def _build(
-        self, request: CachedRequest, lookup: CacheLookup, receive: Receive, send: Send
-    ) -> CachedResponse | None:
-        """Run the route. Return None if it has streamed its response through `send`."""
-        route, capture = request.route, ResponseCapture(send)
-        fresh_token = reads_fresh.set(True)  # a lagging replica would be cached
-        zone_token = current_zone.set(self._zone)
-        shared_token = is_shared_page.set(True)
+    async def _build(self, item: CacheItem, lookup: CacheLookup, build: Build) -> Built:
+        token = reads_fresh.set(True)  # a lagging replica would be cached
         try:
-            await route.app(request.scope, receive, capture)
+            built = await build()
         finally:
-            is_shared_page.reset(shared_token)
-            current_zone.reset(zone_token)
-            reads_fresh.reset(fresh_token)
-        route.counts.built += 1
-        response = capture.response
-        if response is None or not response.is_cacheable(route.rule):
-            self._warn_once(route, response)
-            return response
-        response = response.with_cache_headers(route.rule)
-        await self.store.save(request.key, response, lookup, request.tags, route.rule.seconds + route.rule.stale)
-        return response
+            reads_fresh.reset(token)
+        item.counts.built += 1
+        if built.entry and built.is_stored:
+            await self.store.save(item.key, built.entry, lookup.tag_versions, item.seconds + item.stale)
+        return built
 
-    def _warn_once(self, route: "CachedRoute", response: CachedResponse | None) -> None:
-        if (response is None or response.status == 200) and route.path not in self._warned_paths:
-            self._warned_paths.add(route.path)
-            logger.warning("%s is not cached: its response is private, too long, or a stream", route.path)
-
-    def _start_refresh(self, request: CachedRequest, lookup: CacheLookup) -> None:
-        key = request.build_key(lookup)
+    def _start_refresh(self, item: CacheItem, lookup: CacheLookup, refresh: Build) -> None:
+        key = item.build_key(lookup)
         if key in self._builds or key in self._refreshes or len(self._refreshes) >= MAX_BACKGROUND_REFRESHES:
             return
-        task = self._refreshes[key] = asyncio.create_task(self._refresh(request, lookup))
+        task = self._refreshes[key] = asyncio.create_task(self._refresh(item, lookup, refresh))
         task.add_done_callback(lambda _: self._refreshes.pop(key))
 
-    async def _refresh(self, request: CachedRequest, lookup: CacheLookup) -> None:
+    async def _refresh(self, item: CacheItem, lookup: CacheLookup, refresh: Build) -> None:
+        async def build() -> Built:
+            built = await refresh()
+            if not (built.entry and built.is_stored):  # deleted or private now
+                await self.store.drop(item.key)
+            return built
+
         try:
-            async with AsyncExitStack() as stack:
-                # FastAPI has closed the stack of the request.
-                request.scope["fastapi_middleware_astack"] = stack
-                response = await self._build_shared(request, lookup, _receive_empty_body, _refuse_stream)
-        except Exception:  # the visitor already has the stale response
-            logger.exception("%s: the stale response could not be refreshed", request.route.path)
-            response = None
-        if response is None or response.status >= 500:
+            await self._build_shared(item, lookup, build)
+        except Exception:  # the reader already has the stale entry
+            logger.exception("%s: the stale entry could not be refreshed", item.name)
             await asyncio.sleep(RETRY_AFTER_SECONDS)
-        elif not request.is_fresh(response):  # deleted or private now
-            await self.store.drop(request.key)
+
+    def warn_once(self, name: str, reason: str) -> None:
+        if name not in self._warned_names:
+            self._warned_names.add(name)
+            logger.warning("%s is not cached: %s", name, reason)
+
+    def _value_item(self, key: str, seconds: float, tags: Iterable[str], stale: float = 0) -> CacheItem:
+        check_seconds(seconds, stale)
+        name = f"The value {key[:80]!r}"
+        return CacheItem(self.key("value", key), name, tag_tuple(tags), seconds, stale, self._value_counts)
+
+    def _fits(self, item: CacheItem, text: bytes) -> bool:
+        if len(text) > MAX_VALUE_BYTES:
+            self.warn_once(item.name, f"it has {len(text)} bytes, and at most {MAX_VALUE_BYTES} are stored")
+        return len(text) <= MAX_VALUE_BYTES
+
+    async def _save(self, item: CacheItem, text: bytes) -> None:
+        lookup = await self.store.find(item.key, item.tags)
+        await self.store.save(item.key, CacheEntry(text, time.time()), lookup.tag_versions, item.seconds)
 
 
-async def _receive_empty_body() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _refuse_stream(_message: Message) -> None:
-    raise ValueError("A stream cannot be built in the background.")
+async def _run(change: Callable[[], Awaitable[None]], session: AsyncSession | None) -> None:
+    """Make a change now, or when the session commits."""
+    if session is None:
+        await change()
+    else:
+        after_commit(session, change)

@@ -8,10 +8,10 @@ from hashlib import blake2b
 
 from starlette.types import Message, Scope, Send
 
+from opportune.web.cache.cache import MAX_VALUE_BYTES
 from opportune.web.cache.rule import CacheRule, Header
+from opportune.web.cache.store import CacheEntry
 
-MAX_BODY_BYTES = 1024 * 1024
-"""Size of the largest body that is cached."""
 PRIVATE_DIRECTIVES = ("private", "no-store")
 ALLOWED_VARY = {b"accept-encoding", b"accept-language", b"authorization", b"cookie", b"host", b"hx-request-type"}
 """Headers allowed in `Vary`. Each one is hidden from cached routes or is part of the cache key."""
@@ -39,7 +39,7 @@ class CachedResponse:
         return any(value.partition("=")[0] in PRIVATE_DIRECTIVES for value in self.values(b"cache-control"))
 
     def is_cacheable(self, rule: CacheRule) -> bool:
-        if self.status != 200 or self.is_private or len(self.body) > MAX_BODY_BYTES:
+        if self.status != 200 or self.is_private or len(self.body) > MAX_VALUE_BYTES:
             return False
         if "no-cache" in self.values(b"cache-control"):
             return False
@@ -55,10 +55,11 @@ class CachedResponse:
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
         return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
 
-    def pack(self) -> bytes:
+    def pack(self) -> CacheEntry:
         """Serialize to a line of JSON followed by the body."""
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
-        return json.dumps([self.built_at, self.etag.decode("latin-1"), headers]).encode() + b"\n" + self.body
+        head = json.dumps([self.status, self.etag.decode("latin-1"), headers]).encode()
+        return CacheEntry(head + b"\n" + self.body, self.built_at)
 
     async def send(self, scope: Scope, send: Send) -> None:
         """Send the response, or 304 if the client already has it."""
@@ -73,22 +74,23 @@ class CachedResponse:
         await send({"type": "http.response.body", "body": body})
 
 
-def unpack(packed: bytes) -> CachedResponse:
-    """Parse the bytes of `CachedResponse.pack`.
+def unpack(entry: CacheEntry) -> CachedResponse:
+    """Parse the entry of `CachedResponse.pack`.
 
     Raises:
-        ValueError: The bytes have another format.
+        ValueError: The entry has another format.
     """
-    head, _, body = packed.partition(b"\n")
-    return replace(_parse_head(head), body=body)
+    head, _, body = entry.value.partition(b"\n")
+    status, etag, headers = _parse_head(head)
+    return CachedResponse(status, headers, body, entry.built_at, etag)
 
 
 @lru_cache(1000)
-def _parse_head(head: bytes) -> CachedResponse:
+def _parse_head(head: bytes) -> tuple[int, bytes, tuple[Header, ...]]:
     try:
-        built_at, etag, headers = json.loads(head)
+        status, etag, headers = json.loads(head)
         pairs = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
-        return CachedResponse(200, pairs, b"", float(built_at), etag.encode("latin-1"))
+        return int(status), etag.encode("latin-1"), pairs
     except (AttributeError, TypeError) as error:
         raise ValueError("not a packed response") from error
 

@@ -1,44 +1,78 @@
 """Creation of the cache from the settings, and clearing of tags from services."""
 
 from functools import partial
+from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
+from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
 from opportune.db.database import Database, after_commit
+from opportune.db.sessions.site import on_site
 from opportune.errors import OperatorError
-from opportune.web.cache.cache import Cache, UserLoader, load_no_user
+from opportune.project.optional_features import require_feature
+from opportune.services import Services
+from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import RedisStore
+from opportune.web.cache.responses import ResponseCache, UserLoader, load_no_user
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.time_zone import site_zone
 
-CACHE_URL_FORMAT = "CACHE_URL must be memory: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
+CACHE_URL_FORMAT = "CACHE_URL must be memory:, database: or redis://[:password@]host[:6379][/0], with rediss: for TLS"
+IN_MEMORY, IN_DATABASE = "memory", "database"
 INFO_KEY = "cache"
+DATABASE_SERVICE = "database_cache"
+"""Name of the feature for CACHE_URL=database:, and of its service."""
 
 
-def open_cache(settings: Settings, database: Database, load_user: UserLoader = load_no_user) -> Cache:
+def open_cache(services: Services, load_user: UserLoader = load_no_user) -> ResponseCache:
     """Create the cache and register it in the database, so that `clear` finds it in sessions.
 
-    It is disabled in development, so that changed templates are visible immediately.
+    In development it stores no responses and parts, so that changed templates are visible immediately.
 
     Raises:
-        OperatorError: CACHE_URL is invalid.
+        OperatorError: CACHE_URL is invalid, or needs a feature that is not installed.
     """
-    store = open_store(settings.cache_url.get_secret_value())
-    cache = database.info[INFO_KEY] = Cache(
-        store,
+    settings: Settings = services.settings
+    database: Database = services.database
+    cache = database.info[INFO_KEY] = ResponseCache(
+        _open_store(services),
         load_user,
-        is_enabled=settings.environment != "development",
         zone=site_zone(settings),
-        bus=None if store.is_shared else database.bus,
+        database=database,
+        secret=derived_key(settings, "cache"),
+        is_enabled=settings.environment != "development",
     )
     return cache
 
 
+def _open_store(services: Services) -> Store:
+    url = services.settings.cache_url.get_secret_value()
+    if cache_name(url) != IN_DATABASE:
+        return open_store(url)
+    require_feature(DATABASE_SERVICE, services.features)
+    store: Store = services.named(DATABASE_SERVICE)
+    return store
+
+
 def open_store(url: str) -> Store:
+    name = cache_name(url)
+    return MemoryStore() if name == IN_MEMORY else RedisStore(url.strip(), name)
+
+
+def cache_name(url: str) -> str:
+    """Return the name of a store, without its password.
+
+    Raises:
+        OperatorError: The URL is invalid.
+    """
     if url.strip() in ("", "memory:", "memory://"):
-        return MemoryStore()
+        return IN_MEMORY
+    if url.strip() in ("database:", "database://"):
+        return IN_DATABASE
     try:
         parts = urlsplit(url.strip())
         is_valid = _is_valid(parts)
@@ -46,7 +80,7 @@ def open_store(url: str) -> Store:
         raise OperatorError(f"{CACHE_URL_FORMAT}.") from error
     if not is_valid:
         raise OperatorError(f"{CACHE_URL_FORMAT}.")
-    return RedisStore(url.strip(), f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}")
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
 
 
 def _is_valid(parts: SplitResult) -> bool:
@@ -58,8 +92,16 @@ def _is_valid(parts: SplitResult) -> bool:
     return all(option.startswith("ssl_") for option in parts.query.split("&") if option)
 
 
+async def _get_cache(request: HTTPConnection) -> Cache:
+    cache: Cache = on_site(request).app.state.cache
+    return cache
+
+
+SiteCache = Annotated[Cache, Depends(_get_cache)]
+
+
 def clear(session: AsyncSession, *tags: str) -> None:
-    """Clear the responses with one of these tags after the session commits."""
+    """Clear the responses, values and parts with one of these tags after the session commits."""
     cache: Cache | None = session.info.get(INFO_KEY)
     if cache:
         after_commit(session, partial(cache.clear, *tags))

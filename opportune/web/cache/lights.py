@@ -6,7 +6,7 @@ from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.cache import Cache
-from opportune.web.cache.redis_store import FULL
+from opportune.web.cache.redis_store import FULL, RedisStore
 
 HINT = _l(
     "Check that Redis runs at CACHE_URL. Until then pages are not cached, and each process counts limits for itself."
@@ -19,7 +19,8 @@ async def cache_lights(app: FastAPI) -> list[HealthLight]:
     cache: Cache = app.state.cache
     if not cache.store.is_shared:
         return []
+    label = "Redis" if isinstance(cache.store, RedisStore) else _("Cache")
     if failure := await cache.store.check():
-        hint = FULL_HINT if failure == FULL else HINT
-        return [HealthLight("Redis", _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
-    return [HealthLight("Redis", _("is available"))]
+        hint = FULL_HINT if failure == FULL else HINT if label == "Redis" else ""
+        return [HealthLight(label, _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
+    return [HealthLight(label, _("is available"))]

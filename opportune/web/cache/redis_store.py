@@ -1,6 +1,6 @@
-"""Cached responses in Redis, shared by all processes. If Redis is unavailable, nothing is cached.
+"""Cache entries in Redis, shared by all processes. If Redis is unavailable, nothing is cached.
 
-A full Redis still serves stored responses.
+A full Redis still serves stored entries.
 
 The library cashews provides commands, connections and locks.
 """
@@ -9,13 +9,12 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from opportune.web.cache.cached_response import CachedResponse, unpack
-from opportune.web.cache.rule import MAX_AGE_SECONDS
-from opportune.web.cache.store import ALL_TAGS, CacheLookup, CacheSize, Store, TagVersions
+from opportune.web.cache.shared_store import LEASE_SECONDS, TAG_SECONDS, SharedStore, lock_key, new_version, tag_key
+from opportune.web.cache.store import CacheSize
 
 if TYPE_CHECKING:
     from opportune.web.cache.redis_client import RedisClient
@@ -23,22 +22,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-KEY_PREFIX = "opportune:pages:"
+KEY_PREFIX = "opportune:cache:"
 REDIS_TIMEOUT_SECONDS = 0.5
 """Timeout of a command. Building most pages takes less time."""
 RETRY_AFTER_SECONDS = 5.0
 """Seconds after a failure in which no command is sent to Redis."""
-LEASE_SECONDS = 10
-"""Seconds after which another process may take over the build of a process that has died."""
 MAX_COUNTED_ENTRIES = 10_000
-PAGE_PATTERN = f"{KEY_PREFIX}[0-9a-f]*"
+ENTRY_PATTERN = f"{KEY_PREFIX}[0-9a-f]*"
 FULL = "OutOfMemoryError"
 """Error of a Redis that is full and evicts nothing."""
 
 
-class RedisStore(Store):
-    is_shared = True
-
+class RedisStore(SharedStore):
     def __init__(self, url: str, name: str) -> None:
         self.name = name
         self._url = url
@@ -55,17 +50,12 @@ class RedisStore(Store):
         if self._redis:
             await self._redis.close()
 
-    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
-        names = (KEY_PREFIX + key, *(_tag_key(tag) for tag in (ALL_TAGS, *tags)))
+    async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        names = [KEY_PREFIX + key for key in keys]
         missing: list[bytes | None] = [None] * len(names)
-        value, *versions = await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), missing)
-        tag_versions = tuple([version.decode() if version else "" for version in versions])
-        return CacheLookup(_parse(value, tag_versions), tag_versions)
+        return await self._run(lambda redis: redis.get_values(names, REDIS_TIMEOUT_SECONDS), missing)
 
-    async def save(
-        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
-    ) -> None:
-        value = ":".join(lookup.tag_versions).encode() + b"\n" + response.pack()
+    async def write(self, key: str, value: bytes, seconds: float) -> None:
         await self._run(lambda redis: redis.put(KEY_PREFIX + key, value, seconds), None, writes=True)
 
     async def drop(self, key: str) -> None:
@@ -79,14 +69,14 @@ class RedisStore(Store):
         return CacheSize(await self._run(_count_entries, 0), None)
 
     async def claim(self, build: str) -> bool:
-        name = f"{KEY_PREFIX}lock:{build}"
+        name = KEY_PREFIX + lock_key(build)
         return await self._run(lambda redis: redis.set_lock(name, self._token, LEASE_SECONDS), True, writes=True)
 
     async def release(self, build: str) -> None:
-        await self._run(lambda redis: redis.unlock(f"{KEY_PREFIX}lock:{build}", self._token), False)
+        await self._run(lambda redis: redis.unlock(KEY_PREFIX + lock_key(build), self._token), False)
 
     async def check(self) -> str:
-        await self._run(lambda redis: redis.put(f"{KEY_PREFIX}lock:check", b"", 1), None, writes=True)
+        await self._run(lambda redis: redis.put(KEY_PREFIX + lock_key("check"), b"", 1), None, writes=True)
         return self._failure
 
     async def _run(self, command: "Callable[[RedisClient], Awaitable[T]]", default: T, *, writes: bool = False) -> T:
@@ -128,8 +118,8 @@ class RedisStore(Store):
             except self._errors as error:
                 if _reason(error) != FULL:
                     raise
-                # Otherwise other processes would still serve the responses.
-                await redis.delete_match(PAGE_PATTERN)
+                # Otherwise other processes would still serve the entries.
+                await redis.delete_match(ENTRY_PATTERN)
                 await _clear_tag(redis, tag)
             self._pending_tags.discard(tag)
 
@@ -149,32 +139,17 @@ def _cancellations() -> int:
     return task.cancelling() if task else 0
 
 
-def _tag_key(tag: str) -> str:
-    return f"{KEY_PREFIX}tag:{tag}"
-
-
 async def _clear_tag(redis: "RedisClient", tag: str) -> None:
-    await redis.put(_tag_key(tag), secrets.token_hex(8).encode(), 2 * MAX_AGE_SECONDS)
+    await redis.put(KEY_PREFIX + tag_key(tag), new_version(), TAG_SECONDS)
 
 
 def _reason(error: Exception) -> str:
     return type(error if isinstance(error, TimeoutError) else error.__cause__ or error).__name__
 
 
-def _parse(value: bytes | None, tag_versions: TagVersions) -> CachedResponse | None:
-    """Return the stored response, or None if there is none or one of its tags was cleared."""
-    if value is None:
-        return None
-    saved_versions, _, packed = value.partition(b"\n")
-    try:
-        return unpack(packed) if saved_versions == ":".join(tag_versions).encode() else None
-    except ValueError:  # written by another version
-        return None
-
-
 async def _count_entries(redis: "RedisClient") -> int:
     count = 0
-    async for _ in redis.scan(PAGE_PATTERN, batch_size=1000):
+    async for _ in redis.scan(ENTRY_PATTERN, batch_size=1000):
         count += 1
         if count >= MAX_COUNTED_ENTRIES:
             break

@@ -1,8 +1,7 @@
 """Cache rules of routes: the lifetime of responses, and the parts of the request they depend on."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import astuple, dataclass
 from operator import itemgetter
 from string import Formatter
 from typing import Any, TypeVar
@@ -20,6 +19,31 @@ CACHED_ATTRIBUTE = "__cached__"
 PERSONAL_HEADERS = {b"cookie", b"authorization"}
 ACCEPT_JSON, HTMX_PARTIAL = (b"accept", b"application/json"), (b"hx-request-type", b"partial")
 by_name = itemgetter(0)
+
+
+@dataclass
+class Counts:
+    """Number of reads of this process, by the source of their entry."""
+
+    fresh: int = 0
+    stale: int = 0
+    shared: int = 0
+    """Requests that waited for the build of another request."""
+    built: int = 0
+    bypassed: int = 0
+    """Requests that bypass the cache, such as those with a cookie."""
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def hits(self) -> int:
+        return self.fresh + self.stale + self.shared
+
+    @property
+    def rate(self) -> float | None:
+        """Share of requests served without a build, from 0 to 1. None before the first request."""
+        return self.hits / (self.hits + self.built) if self.hits + self.built else None
 
 
 @dataclass(frozen=True)
@@ -60,10 +84,20 @@ class CacheRule:
         return tuple(tag.format_map(values) for tag in self.tags) if values else self.tags
 
 
-def cache_key(scope: Scope, user_id: str) -> str:
-    """Return the cache key, a hash of the visible parts of the request, its language and the user's id."""
-    parts = (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], current_language.get(), user_id)
-    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+def request_parts(scope: Scope, user_id: str) -> tuple[object, ...]:
+    """Return everything that a response depends on: the visible parts of the request, its language and the user."""
+    return (scope["scheme"], scope["path"], scope["query_string"], scope["headers"], current_language.get(), user_id)
+
+
+def check_seconds(seconds: float, stale: float) -> None:
+    if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
+        raise ValueError(f"seconds must be more than 0, and with stale at most {MAX_AGE_SECONDS} (a day)")
+
+
+def tag_tuple(tags: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        raise TypeError(f"tags must be a list: tags=[{tags!r}]")
+    return tuple(tags)
 
 
 def cached(
@@ -91,13 +125,12 @@ def cached(
         tags: Names with which `clear` removes the response. `book:{book_id}` contains a path parameter.
         per_user: Cache a response for each user.
     """
-    if not 0 < seconds <= seconds + stale <= MAX_AGE_SECONDS:
-        raise ValueError("seconds must be more than 0, and with stale at most a day")
+    check_seconds(seconds, stale)
     names = frozenset(name.lower().encode() for name in vary)
     if names & PERSONAL_HEADERS:
         raise ValueError("set per_user=True for responses that depend on cookies or Authorization")
     parameters = None if query is None else frozenset(name.encode() for name in query)
-    rule = CacheRule(seconds, stale, names, tuple(tags), parameters, per_user)
+    rule = CacheRule(seconds, stale, names, tag_tuple(tags), parameters, per_user)
 
     def set_rule(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, CACHED_ATTRIBUTE, rule)

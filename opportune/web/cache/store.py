@@ -1,34 +1,37 @@
-"""Store of cached responses, with an implementation in memory. `redis_store` shares them between processes."""
+"""Store of cache entries, with an implementation in memory. `shared_store` is for several processes."""
 
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from dataclasses import dataclass
-
-from opportune.web.cache.cached_response import CachedResponse
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 ALL_TAGS = "*"
-"""Tag of every response."""
+"""Tag of every entry."""
 
-TagVersions = tuple[str, ...]
-"""Version of each tag of a response. `clear` changes it, which invalidates responses that were built before."""
+TagVersions = Mapping[str, str]
+"""Versions of the tags of an entry. `clear` changes them, which invalidates entries that were built before."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLookup:
-    response: CachedResponse | None
+class CacheEntry(NamedTuple):
+    value: bytes
+    built_at: float
+    """Time of the build, by `time.time`."""
+
+
+class CacheLookup(NamedTuple):
+    entry: CacheEntry | None
     tag_versions: TagVersions
 
 
-@dataclass(frozen=True, slots=True)
-class CacheSize:
+class CacheSize(NamedTuple):
     entries: int
     bytes: int | None
     """None if unknown."""
 
 
 class Store(ABC):
-    """Store of cached responses. Methods do not raise if the store is unavailable; nothing is cached then."""
+    """Store of cache entries. Methods do not raise if the store is unavailable; nothing is cached then."""
 
     name: str
     is_shared: bool
@@ -38,13 +41,12 @@ class Store(ABC):
         """Close connections."""
 
     @abstractmethod
-    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup: ...
+    async def find(self, key: str, tags: Iterable[str] = ()) -> CacheLookup:
+        """Return the entry, unless one of its tags or of these was cleared since, and the versions of these tags."""
 
     @abstractmethod
-    async def save(
-        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
-    ) -> None:
-        """Save a response. `lookup` is the result of `find` before the response was generated."""
+    async def save(self, key: str, entry: CacheEntry, tag_versions: TagVersions, seconds: float) -> None:
+        """Save an entry. `tag_versions` are from `find` before its value was built."""
 
     @abstractmethod
     async def drop(self, key: str) -> None: ...
@@ -60,20 +62,18 @@ class Store(ABC):
         return ""
 
     async def claim(self, _key: str) -> bool:
-        """Return whether this process may generate the response, because no other process does."""
+        """Return whether this process may build the entry, because no other process does."""
         return True
 
     async def release(self, _key: str) -> None:
-        """Let other processes generate the response again."""
+        """Let other processes build the entry again."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
-    response: CachedResponse
+class StoredEntry(NamedTuple):
+    entry: CacheEntry
     tag_versions: TagVersions
-    tags: tuple[str, ...]
     expires_at: float
-    size: int
+    """By `time.monotonic`."""
 
 
 class MemoryStore(Store):
@@ -84,53 +84,65 @@ class MemoryStore(Store):
     max_tags = 10_000
     """Maximum number of tags to remember. If there are more, the whole cache is cleared."""
 
-    def __init__(self, entries: int = 2000, size: int = 32 * 1024 * 1024) -> None:
-        self._entries: OrderedDict[str, CacheEntry] = OrderedDict()
+    def __init__(self, entries: int = 10_000, size: int = 32 * 1024 * 1024) -> None:
+        self._entries: OrderedDict[str, StoredEntry] = OrderedDict()
         self._tag_versions: dict[str, str] = {}
+        """Version of each cleared tag: the time of the clearing, in nanoseconds of `time.monotonic_ns`."""
         self._last_version = 0
         self._max_entries, self._max_bytes = entries, size
         self._bytes = 0
 
-    async def find(self, key: str, tags: tuple[str, ...]) -> CacheLookup:
-        tag_versions = self._versions_of(tags)
-        entry = self._entries.get(key)
-        if entry is None:
-            return CacheLookup(None, tag_versions)
-        if entry.expires_at < time.monotonic():
-            self._drop(key)
-            return CacheLookup(None, tag_versions)
-        self._entries.move_to_end(key)
-        return CacheLookup(entry.response, tag_versions)
+    async def find(self, key: str, tags: Iterable[str] = ()) -> CacheLookup:
+        return self.find_now(key, tags)
 
-    async def save(
-        self, key: str, response: CachedResponse, lookup: CacheLookup, tags: tuple[str, ...], seconds: float
-    ) -> None:
-        if lookup.tag_versions != self._versions_of(tags):
-            return  # cleared during the build
-        self._drop(key)
-        size = len(response.body) + sum(len(name) + len(value) for name, value in response.headers)
-        self._entries[key] = CacheEntry(response, lookup.tag_versions, tags, time.monotonic() + seconds, size)
-        self._bytes += size
-        while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
-            self._drop(next(iter(self._entries)))
+    async def save(self, key: str, entry: CacheEntry, tag_versions: TagVersions, seconds: float) -> None:
+        self.save_now(key, entry, tag_versions, seconds)
 
     async def drop(self, key: str) -> None:
         self._drop(key)
 
     async def clear(self, *tags: str) -> None:
-        self._last_version += 1
+        self.clear_now(*tags)
+
+    async def size(self) -> CacheSize:
+        for key in [*self._entries]:
+            self.find_now(key)  # drops it if it has expired or was cleared
+        return CacheSize(len(self._entries), self._bytes)
+
+    def find_now(self, key: str, tags: Iterable[str] = ()) -> CacheLookup:
+        stored = self._entries.get(key)
+        current = self._current_versions((ALL_TAGS, *tags, *(stored.tag_versions if stored else ())))
+        if stored is None:
+            return CacheLookup(None, current)
+        if stored.tag_versions != current or stored.expires_at < time.monotonic():
+            self._drop(key)
+            return CacheLookup(None, current)
+        self._entries.move_to_end(key)
+        return CacheLookup(stored.entry, current)
+
+    def save_now(self, key: str, entry: CacheEntry, tag_versions: TagVersions, seconds: float) -> None:
+        self._drop(key)
+        self._entries[key] = StoredEntry(entry, tag_versions, time.monotonic() + seconds)
+        self._bytes += len(entry.value)
+        while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._drop(next(iter(self._entries)))
+
+    def clear_now(self, *tags: str) -> None:
+        self._last_version = max(self._last_version + 1, time.monotonic_ns())
         if len(self._tag_versions) + len(tags) > self.max_tags:
             self._tag_versions, tags = {}, (ALL_TAGS,)
         self._tag_versions |= dict.fromkeys(tags, str(self._last_version))
-        for key in [key for key, entry in self._entries.items() if not {ALL_TAGS, *entry.tags}.isdisjoint(tags)]:
-            self._drop(key)
+        if ALL_TAGS in tags:
+            self._entries.clear()
+            self._bytes = 0
 
-    async def size(self) -> CacheSize:
-        return CacheSize(len(self._entries), self._bytes)
+    def was_cleared_since(self, moment: float, tags: Iterable[str]) -> bool:
+        """Return whether one of the tags was cleared after a time of `time.monotonic`."""
+        return any(int(self._tag_versions.get(tag) or 0) > moment * 1e9 for tag in tags)
 
-    def _versions_of(self, tags: tuple[str, ...]) -> TagVersions:
-        return tuple([self._tag_versions.get(tag, "") for tag in (ALL_TAGS, *tags)])
+    def _current_versions(self, tags: Iterable[str]) -> TagVersions:
+        return {tag: self._tag_versions.get(tag, "") for tag in tags}
 
     def _drop(self, key: str) -> None:
-        if entry := self._entries.pop(key, None):
-            self._bytes -= entry.size
+        if stored := self._entries.pop(key, None):
+            self._bytes -= len(stored.entry.value)

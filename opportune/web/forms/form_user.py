@@ -13,6 +13,7 @@ from starlette.types import Scope
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
 from opportune.db.hooks.change_origin import current_origin
+from opportune.web.rendering.cached_part import exclude_from_cache
 
 FIELD_NAME = "form_user"
 HEADER = "Form-User"
@@ -35,6 +36,7 @@ def form_user() -> Markup:
 
 def page_user() -> str:
     """Return the mark of the current user, or an empty string for visitors and outside of requests."""
+    exclude_from_cache("a form that posts")
     origin = current_origin.get()
     state = origin.scope.get("state", {}) if origin else {}
     user = state.get("user")

@@ -7,6 +7,8 @@ from typing import Protocol
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
 
+from opportune.web.rendering.cached_part import exclude_from_cache
+
 PARAMETER = "kept_form"
 """Query parameter with the key of a kept form. `SubmissionMiddleware` moves it to the state of the request."""
 KEY_IN_STATE = "kept_form_key"
@@ -57,6 +59,7 @@ class ShowsTexts(Protocol):
 
 
 def kept_form(request: HTTPConnection) -> KeptForm | None:
+    exclude_from_cache("a kept form")
     kept: KeptForm | None = request.scope.get("state", {}).get(STATE_KEY)
     return kept
 

@@ -7,6 +7,8 @@ from typing import Protocol
 from markupsafe import Markup
 from starlette.requests import Request
 
+from opportune.web.rendering.cached_part import exclude_from_cache
+
 FIELD_NAME = "form_token"
 TOKEN_BYTES = 16
 HIDDEN_FIELD = Markup('<input type="hidden" name="{}" value="{}" autocomplete="off">')
@@ -33,6 +35,7 @@ class SubmissionStore(Protocol):
 
 def form_token() -> Markup:
     """Return a hidden field that prevents double submission: `{{ form_token() }}`."""
+    exclude_from_cache("form_token()")
     if is_shared_page.get():
         return Markup()
     return HIDDEN_FIELD.format(FIELD_NAME, secrets.token_urlsafe(TOKEN_BYTES))

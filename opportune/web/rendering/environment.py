@@ -18,6 +18,7 @@ from opportune.i18n.formats import format_amount, format_list, format_number, fo
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
 from opportune.web.forms.form_user import form_user, page_user
 from opportune.web.language import url
+from opportune.web.rendering.cache_tag import CacheTag
 from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
 from opportune.web.static.files import assets
@@ -122,6 +123,7 @@ class TemplateEnvironment(Environment):
         add_translation(self)
         self.add_extension(PostForms)
         self.add_extension(SharedParts)
+        self.add_extension(CacheTag)
         self.globals |= {"form_user": form_user, "page_user": page_user, "url": url}
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:

@@ -14,6 +14,7 @@ from starlette.types import Scope
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.i18n import gettext
+from opportune.web.rendering.cached_part import exclude_from_cache
 
 Level = Literal["success", "info", "warning", "danger"]
 
@@ -67,6 +68,7 @@ def keep_messages(request: Request) -> None:
 
 def take_messages(request: Request) -> list[Message]:
     """Return the messages to render on this page, and remove them from the cookie."""
+    exclude_from_cache("messages")
     messages = _messages_of(request)
     messages.are_rendered = True
     return messages.received

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from inspect import signature
 from typing import Any, Self
 
@@ -18,32 +18,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.web.cache.rule import CacheRule, rule_of, unknown_names
-
-
-@dataclass
-class Counts:
-    """Number of requests of this process, by the source of their response."""
-
-    fresh: int = 0
-    stale: int = 0
-    shared: int = 0
-    """Requests that waited for the build of another request."""
-    built: int = 0
-    bypassed: int = 0
-    """Requests that bypass the cache, such as those with a cookie."""
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def hits(self) -> int:
-        return self.fresh + self.stale + self.shared
-
-    @property
-    def rate(self) -> float | None:
-        """Share of requests served without a build, from 0 to 1. None before the first request."""
-        return self.hits / (self.hits + self.built) if self.hits + self.built else None
+from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
 
 
 class CachedRoute(APIRoute):

@@ -12,8 +12,9 @@ from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached
+from opportune.web.cache.rule import Counts
 from opportune.web.cache.store import CacheLookup
-from opportune.web.routing.router import CachedRoute, Counts
+from opportune.web.routing.router import CachedRoute
 
 
 @cached(60, stale=300)

@@ -16,7 +16,7 @@ from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
 from opportune.storage import open_storage
 from opportune.web.cache import open_cache
-from opportune.web.cache.cached_response import CachedResponse
+from opportune.web.cache.store import CacheEntry
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
 from tests.opportune.jobs.tasks import TASKS, register
 
@@ -64,13 +64,13 @@ async def test_new_job_wakes_the_worker_of_another_process(
 async def test_cleared_pages_leave_caches_of_other_processes(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
-    cache, other = open_cache(settings, database), open_cache(settings, other_database)
+    cache, other = (open_cache(Services(settings=settings, database=each)) for each in (database, other_database))
     lookup = await other.store.find("key", ("events",))
-    await other.store.save("key", CachedResponse(200, (), b"old"), lookup, ("events",), 60)
+    await other.store.save("key", CacheEntry(b"old", 0), lookup.tag_versions, 60)
     async with asyncio.timeout(60), other_database.bus.listening():
         await connect(other_database)
         await cache.clear("events")
-        while (await other.store.find("key", ("events",))).response:
+        while (await other.store.find("key", ("events",))).entry:
             await asyncio.sleep(0.01)
     await cache.close()
     await other.close()

@@ -9,9 +9,9 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 
-from opportune.web.cache import Cache, cached
-from opportune.web.cache.cache import CachedRequest
-from opportune.web.cache.cached_response import CachedResponse
+from opportune.web.cache import cached
+from opportune.web.cache.cache import Build, CacheItem
+from opportune.web.cache.responses import ResponseCache
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.routing.router import CachedRoute, Router
 
@@ -28,11 +28,11 @@ async def load_user(request: Request) -> User | None:
     return user
 
 
-class CountingCache(Cache):
+class CountingCache(ResponseCache):
     lookups = 0
 
-    async def _look_up(self, request: CachedRequest) -> CachedResponse | CacheLookup:
-        result = await super()._look_up(request)
+    async def _look_up(self, item: CacheItem, refresh: Build) -> CacheLookup:
+        result = await super()._look_up(item, refresh)
         self.lookups += 1
         return result
 

@@ -1,14 +1,13 @@
 """Shared builds of concurrent requests, and refreshes of stale responses."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
 
-from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import Store
-from tests.opportune.web.cache.conftest import Clock, in_memory
+from tests.opportune.web.cache.conftest import Clock, in_every_store, in_memory, in_shared_stores
 from tests.opportune.web.cache.shop import Shop, get_concurrently, wait_until
 
 
@@ -21,8 +20,9 @@ async def test_concurrent_requests_share_a_build(shop: Shop) -> None:
     assert shop.route.counts.shared == 99
 
 
-async def test_two_processes_share_a_build(redis_url: str) -> None:
-    shops = [Shop(open_store(redis_url)) for _ in range(2)]
+@in_shared_stores
+async def test_two_processes_share_a_build(open_other: Callable[[], Store]) -> None:
+    shops = [Shop(open_other()) for _ in range(2)]
     await shops[0].cache.clear("*")
     shops[0].may_finish.clear()
     shops[1].may_finish = shops[0].may_finish
@@ -38,9 +38,12 @@ async def test_two_processes_share_a_build(redis_url: str) -> None:
         await shop.cache.close()
 
 
-async def test_process_builds_after_waiting_too_long(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_shared_stores
+async def test_process_builds_after_waiting_too_long(
+    open_other: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.05)
-    dead_process, shop = open_store(redis_url), Shop(open_store(redis_url))
+    dead_process, shop = open_other(), Shop(open_other())
     await shop.cache.clear("*")
 
     async def refuse_claim(build: str) -> bool:
@@ -191,13 +194,14 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
 
 
 @pytest.fixture
-async def second_shop(store: Store, cache_url: str) -> AsyncIterator[Shop]:
+async def second_shop(store: Store, open_other: Callable[[], Store]) -> AsyncIterator[Shop]:
     """A second process with the same cache."""
-    shop = Shop(open_store(cache_url) if store.is_shared else store)
+    shop = Shop(open_other() if store.is_shared else store)
     yield shop
     await shop.cache.close()
 
 
+@in_every_store
 async def test_second_process_uses_stored_response(shop: Shop, second_shop: Shop) -> None:
     async with shop.client() as client, second_shop.client() as second_client:
         first = await client.get("/things")

@@ -1,6 +1,7 @@
 """Clearing of tags, limits of the store in memory, and the setting CACHE_URL."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,12 @@ from pydantic import SecretStr
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
+from opportune.services import Services
 from opportune.testing.plugin import settings_for
-from opportune.web.cache import ALL_TAGS, clear, open_cache
-from opportune.web.cache.cached_response import CachedResponse
+from opportune.web.cache import clear, open_cache
 from opportune.web.cache.factory import open_store
-from opportune.web.cache.store import CacheLookup, MemoryStore
-from tests.opportune.web.cache.conftest import Clock
+from opportune.web.cache.store import ALL_TAGS, CacheEntry, MemoryStore, Store
+from tests.opportune.web.cache.conftest import Clock, in_shared_stores
 from tests.opportune.web.cache.shop import Shop, wait_until
 
 
@@ -69,8 +70,9 @@ async def test_build_started_before_clearing_is_discarded(shop: Shop) -> None:
         assert (await client.get("/things")).text.startswith("second")
 
 
-async def test_clearing_reaches_other_processes(redis_url: str) -> None:
-    one, two = Shop(open_store(redis_url)), Shop(open_store(redis_url))
+@in_shared_stores
+async def test_clearing_reaches_other_processes(open_other: Callable[[], Store]) -> None:
+    one, two = Shop(open_other()), Shop(open_other())
     await one.cache.clear(ALL_TAGS)
     async with one.client(tags=["things"]) as first, two.client(tags=["things"]) as second:
         await first.get("/things")
@@ -110,17 +112,17 @@ async def clear_and_fail(database: Database) -> None:
         raise ZeroDivisionError
 
 
-async def save(store: MemoryStore, key: str, body_bytes: int) -> None:
-    await store.save(key, CachedResponse(200, (), b"x" * body_bytes), CacheLookup(None, ("",)), (), 60)
+async def save(store: MemoryStore, key: str, byte_count: int) -> None:
+    await store.save(key, CacheEntry(b"x" * byte_count, 0), {ALL_TAGS: ""}, 60)
 
 
 async def test_memory_evicts_least_recently_used() -> None:
     store = MemoryStore(entries=3)
     for key in "abc":
         await save(store, key, 10)
-    assert (await store.find("a", ())).response  # "b" is now the least recently used
+    assert (await store.find("a")).entry  # "b" is now the least recently used
     await save(store, "d", 10)
-    assert [key for key in "abcd" if (await store.find(key, ())).response] == ["a", "c", "d"]
+    assert [key for key in "abcd" if (await store.find(key)).entry] == ["a", "c", "d"]
 
 
 async def test_memory_is_limited_in_bytes() -> None:
@@ -141,8 +143,8 @@ async def test_versions_of_cleared_tags_are_limited() -> None:
     for number in range(20):
         await store.clear(f"tag:{number}")
         assert len(store._tag_versions) <= 5
-    await store.save("a", CachedResponse(200, (), b""), before, ("tag:0",), 60)
-    assert (await store.find("a", ("tag:0",))).response is None
+    await store.save("a", CacheEntry(b"", 0), before.tag_versions, 60)
+    assert (await store.find("a", ("tag:0",))).entry is None
 
 
 def test_invalid_cache_url_is_refused_without_secret() -> None:
@@ -158,7 +160,7 @@ def test_invalid_cache_url_is_refused_without_secret() -> None:
         "http://secret/",
         "memory:secret",
     ):
-        with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory: or redis://[^\n]*$") as error:
+        with pytest.raises(OperatorError, match=r"^CACHE_URL must be memory:, database: or redis://[^\n]*$") as error:
             open_store(url)
         assert "secret" not in str(error.value), url
 
@@ -172,6 +174,6 @@ def test_store_name_has_no_secret(url: str) -> None:
 async def test_cache_is_disabled_in_development(environment: str, tmp_path: Path) -> None:
     settings = settings_for(f"sqlite:///{tmp_path / 'a.db'}").model_copy(update={"environment": environment})
     database = open_database(settings)
-    assert open_cache(settings, database).is_enabled is (environment != "development")
+    assert open_cache(Services(settings=settings, database=database)).is_enabled is (environment != "development")
     assert settings.cache_url == SecretStr("memory:")
     await database.dispose()

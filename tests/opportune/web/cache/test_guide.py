@@ -6,8 +6,8 @@ from inspect import signature
 from fastapi import APIRouter
 
 from opportune.project.layout import PROJECT
-from opportune.web.cache.cached_response import MAX_BODY_BYTES
-from opportune.web.cache.factory import open_store
+from opportune.web.cache.cache import MAX_VALUE_BYTES
+from opportune.web.cache.factory import cache_name
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.store import MemoryStore
 from opportune.web.routing.router import CachedRoute, Router
@@ -16,7 +16,7 @@ GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
 
 
 def test_routes_of_guide_are_cached() -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    block, _ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     names: dict[str, object] = {}
     exec(block, names)  # noqa: S102 - code of the guide
     router = names["router"]
@@ -30,13 +30,13 @@ def test_routes_of_guide_are_cached() -> None:
 
 def test_cache_urls_of_guide_are_valid() -> None:
     urls = re.findall(r"^CACHE_URL=(.*)$", GUIDE, re.MULTILINE)
-    assert len(urls) == 3
+    assert len(urls) == 4
     for url in urls:
-        assert "PASSWORD" not in open_store(url).name
+        assert "PASSWORD" not in cache_name(url)
 
 
 def test_numbers_of_guide_match_code() -> None:
     bounds = signature(MemoryStore).parameters
-    assert f"{bounds['entries'].default} responses and {bounds['size'].default >> 20} MiB" in GUIDE
-    assert MAX_BODY_BYTES == 1024 * 1024
+    assert f"{bounds['entries'].default} entries and {bounds['size'].default >> 20} MiB" in GUIDE
+    assert MAX_VALUE_BYTES == 1024 * 1024
     assert REDIS_TIMEOUT_SECONDS == 0.5

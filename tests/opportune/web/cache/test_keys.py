@@ -11,9 +11,9 @@ from tests.opportune.web.cache.shop import Shop
 
 
 @pytest.fixture
-def cache_url() -> str:
+def cache_kind() -> str:
     """Keys do not depend on the store."""
-    return "memory:"
+    return "memory"
 
 
 async def test_equal_requests_have_the_same_key(shop: Shop) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import StreamingResponse
 from opportune.web import EventStream
 from opportune.web.cache import cached
 from opportune.web.cache.cached_response import CachedResponse, unpack
+from opportune.web.cache.store import CacheEntry
 from tests.opportune.web.cache.conftest import Clock, in_memory
 from tests.opportune.web.cache.shop import Shop
 
@@ -193,4 +194,4 @@ def test_packed_response_is_unpacked() -> None:
 def test_unpack_refuses_other_bytes() -> None:
     for text in (b"", b"{}", b"[1]\nx", b"[1, null, []]\n", b'["x", "", []]\n', b"\x80\x04pickle"):
         with pytest.raises(ValueError, match=r"."):
-            unpack(text)
+            unpack(CacheEntry(text, 0))

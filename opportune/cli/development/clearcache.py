@@ -1,0 +1,24 @@
+"""Clear cached responses, values and parts of pages."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from opportune.cli.output import say, warn
+from opportune.cli.transaction import in_transaction
+from opportune.web.cache import ALL_TAGS, Cache
+
+
+def command(
+    tags: Annotated[list[str] | None, typer.Argument(help="Tags of the entries.", show_default="all")] = None,
+) -> None:
+    async def clear(session: AsyncSession) -> bool:
+        cache: Cache = session.info["cache"]
+        await cache.clear(*(tags or [ALL_TAGS]))
+        return cache.reaches_other_processes
+
+    if in_transaction(clear):
+        say("The cache was cleared.")
+    else:
+        warn("Running processes have their cache in memory, and no bus reaches them. Restart them, or set CACHE_URL.")

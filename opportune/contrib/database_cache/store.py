@@ -1,0 +1,132 @@
+"""Cache entries in a table of the database, shared by all processes. If a statement fails, nothing is cached."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import LargeBinary, bindparam, delete, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import Executable
+from sqlmodel import UTCDateTime, col
+
+from opportune.contrib.database_cache.models import CacheRow
+from opportune.db.database import Database, Rows
+from opportune.db.models.model import utc_now
+from opportune.web.cache.shared_store import LEASE_SECONDS, TAG_SECONDS, SharedStore, lock_key, new_version, tag_key
+from opportune.web.cache.store import CacheSize
+
+logger = logging.getLogger(__name__)
+
+WRITE_WAIT_SECONDS = 0.1
+"""Seconds to wait for a write. On SQLite it waits for the transaction of this request, and is then completed later."""
+CLEANUP_EVERY_WRITES = 50
+"""One of this many writes of a process also deletes expired rows, so that the table does not grow."""
+MAX_DELETED_AT_ONCE = 1_000
+ERRORS = (SQLAlchemyError, TimeoutError, OSError)
+MOMENTS = [bindparam(name, type_=UTCDateTime) for name in ("now", "expires_at")]
+
+FIND = select(col(CacheRow.key), col(CacheRow.value)).where(
+    col(CacheRow.key).in_(bindparam("keys", expanding=True)), col(CacheRow.expires_at) > MOMENTS[0]
+)
+# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
+WRITE = text("""
+    INSERT INTO database_cache_row (key, value, expires_at) VALUES (:key, :value, :expires_at)
+    ON CONFLICT (key) DO UPDATE SET value = :value, expires_at = :expires_at
+""").bindparams(MOMENTS[1], bindparam("value", type_=LargeBinary))
+CLAIM = text("""
+    INSERT INTO database_cache_row (key, value, expires_at) VALUES (:key, :value, :expires_at)
+    ON CONFLICT (key) DO UPDATE SET expires_at = :expires_at WHERE database_cache_row.expires_at <= :now
+    RETURNING key
+""").bindparams(*MOMENTS, bindparam("value", type_=LargeBinary))
+EXPIRED = select(col(CacheRow.key)).where(col(CacheRow.expires_at) <= MOMENTS[0]).limit(MAX_DELETED_AT_ONCE)
+DELETE_EXPIRED = delete(CacheRow).where(col(CacheRow.key).in_(EXPIRED.with_for_update(skip_locked=True)))
+DROP = delete(CacheRow).where(col(CacheRow.key) == bindparam("key"))
+COUNT = select(func.count(col(CacheRow.key))).where(
+    col(CacheRow.key).not_like("%:%"), col(CacheRow.expires_at) > MOMENTS[0]
+)
+
+
+class TableStore(SharedStore):
+    name = "database"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._order = asyncio.Lock()
+        self._writes: set[asyncio.Task[bool]] = set()
+        self._write_count = 0
+        self._failure = ""
+
+    async def close(self) -> None:
+        if self._writes:
+            await asyncio.wait(self._writes)
+
+    async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        rows = await self._look_up(FIND, {"keys": [*keys], "now": utc_now()})
+        values = {key: bytes(value) for key, value in rows}
+        return [values.get(key) for key in keys]
+
+    async def write(self, key: str, value: bytes, seconds: float) -> None:
+        self._write_count += 1
+        cleanup = [] if self._write_count % CLEANUP_EVERY_WRITES else [(DELETE_EXPIRED, {"now": utc_now()})]
+        await self._run((WRITE, _values(key, value, seconds)), *cleanup)
+
+    async def drop(self, key: str) -> None:
+        await self._run((DROP, {"key": key}))
+
+    async def clear(self, *tags: str) -> None:
+        keys = sorted(map(tag_key, tags))  # in the same order in all processes, to avoid deadlocks
+        await self._run(*((WRITE, _values(key, new_version(), TAG_SECONDS)) for key in keys))
+
+    async def size(self) -> CacheSize:
+        rows = await self._look_up(COUNT, {"now": utc_now()})
+        return CacheSize(rows[0][0] if rows else 0, None)
+
+    async def claim(self, build: str) -> bool:
+        return await self._run((CLAIM, _values(lock_key(build), b"", LEASE_SECONDS) | {"now": utc_now()}))
+
+    async def release(self, build: str) -> None:
+        await self.drop(lock_key(build))
+
+    async def check(self) -> str:
+        await self.write(lock_key("check"), b"", 1)
+        return self._failure
+
+    async def _look_up(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
+        try:
+            return await self._database.lookup_all(statement, values)
+        except ERRORS as error:
+            self._record_failure(error)
+            return ()
+
+    async def _run(self, *changes: tuple[Executable, Mapping[str, Any]]) -> bool:
+        """Make changes in one transaction, but wait only briefly. Return False if the first one returns no row."""
+        task = asyncio.create_task(self._change(changes))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        await asyncio.wait({task}, timeout=WRITE_WAIT_SECONDS)
+        return task.result() if task.done() else True
+
+    async def _change(self, changes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> bool:
+        try:
+            async with self._order, self._database.engine.begin() as connection:
+                results = [await connection.execute(statement, values) for statement, values in changes]
+                is_done = all(result.first() is not None for result in results if result.returns_rows)
+        except ERRORS as error:
+            self._record_failure(error)
+            return True
+        if self._failure:
+            self._failure = ""
+            logger.info("the cache in the database is available again")
+        return is_done
+
+    def _record_failure(self, error: Exception) -> None:
+        reason = type(getattr(error, "orig", None) or error).__name__
+        if not self._failure:
+            logger.warning("the cache in the database is unavailable (%s): nothing is cached", reason)
+        self._failure = reason
+
+
+def _values(key: str, value: bytes, seconds: float) -> dict[str, Any]:
+    return {"key": key, "value": value, "expires_at": utc_now() + timedelta(seconds=seconds)}

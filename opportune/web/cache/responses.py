@@ -1,0 +1,137 @@
+"""Cached responses of routes."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from opportune.web.cache.cache import Built, Cache, CacheItem
+from opportune.web.cache.cached_response import CachedResponse, ResponseCapture, unpack
+from opportune.web.cache.rule import PERSONAL_HEADERS, request_parts
+from opportune.web.cache.store import Store
+from opportune.web.forms.submissions import is_shared_page
+from opportune.web.rendering.flash import may_have_messages
+from opportune.web.time_zone import current_zone
+
+if TYPE_CHECKING:
+    from opportune.web.routing.router import CachedRoute
+
+BODY_HEADERS = {b"content-length", b"transfer-encoding"}
+
+UserLoader = Callable[[Request], Awaitable[Any]]
+
+
+async def load_no_user(_request: Request) -> None:
+    """Return None as the user, for processes without visitors."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseItem(CacheItem):
+    scope: Scope
+    """Scope with only the headers and query parameters that the response may depend on."""
+
+
+class ResponseBuild:
+    """One run of a cached route."""
+
+    def __init__(self, cache: "ResponseCache", route: "CachedRoute", scope: Scope) -> None:
+        self.route = route
+        self.scope = scope
+        self.response: CachedResponse | None = None
+        """None before the build, and if the response was streamed."""
+        self.has_run = False
+        self._cache = cache
+
+    async def run(self, receive: Receive, send: Send) -> Built:
+        rule, capture = self.route.rule, ResponseCapture(send)
+        self.has_run = True
+        zone_token = current_zone.set(self._cache.zone)
+        shared_token = is_shared_page.set(True)
+        try:
+            await self.route.app(self.scope, receive, capture)
+        finally:
+            is_shared_page.reset(shared_token)
+            current_zone.reset(zone_token)
+        self.response = response = capture.response
+        if response is None or not response.is_cacheable(rule):
+            if response is None or response.status == 200:
+                self._cache.warn_once(self.route.path, "its response is private, too long, or a stream")
+            return Built(None if response is None or response.is_private else response.pack(), is_stored=False)
+        self.response = response.with_cache_headers(rule)
+        return Built(self.response.pack())
+
+    async def refresh(self) -> Built:
+        async with AsyncExitStack() as stack:
+            self.scope["fastapi_middleware_astack"] = stack  # FastAPI has closed the stack of the request
+            built = await self.run(_receive_empty_body, _refuse_stream)
+        if self.response and self.response.status >= 500:
+            raise HTTPException(self.response.status)
+        return built
+
+
+class ResponseCache(Cache):
+    """The cache with the responses of routes.
+
+    Args:
+        store: Store of responses and values.
+        load_user: Returns the user of a request, for responses cached per user.
+        zone: Time zone of cached pages, which visitors of all zones share.
+        options: Options of `Cache`.
+    """
+
+    def __init__(
+        self, store: Store, load_user: UserLoader = load_no_user, *, zone: tzinfo = UTC, **options: Any
+    ) -> None:
+        super().__init__(store, **options)
+        self.zone = zone
+        self._load_user = load_user
+
+    async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the cached response of a route, or run the route."""
+        item = await self._response_item(route, scope)
+        if item is None:
+            route.counts.bypassed += 1
+            await route.app(scope, receive, send)
+            return
+        build = ResponseBuild(self, route, item.scope)
+        try:
+            response = await self.load(item, lambda: build.run(receive, send), build.refresh, unpack) or build.response
+        except Exception as error:
+            if build.has_run:
+                raise
+            raise HTTPException(500) from error  # the request that built it logs the error
+        if response:
+            await response.send(scope, send)
+        elif not build.has_run:
+            route.counts.built += 1
+            await route.app(item.scope, receive, send)
+
+    async def _response_item(self, route: "CachedRoute", scope: Scope) -> ResponseItem | None:
+        """Return None if the request bypasses the cache."""
+        rule, names = route.rule, {name for name, _ in scope["headers"]}
+        is_personal = not names.isdisjoint(PERSONAL_HEADERS)
+        if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
+            return None
+        if is_personal and (not rule.per_user or may_have_messages(scope)):  # flash messages are rendered once
+            return None
+        request = Request(scope)
+        user = await self._load_user(request) if is_personal else None
+        if getattr(request.state, "impersonator", None):  # the page has a banner
+            return None
+        visible = {**scope, "headers": rule.visible_headers(scope), "query_string": rule.visible_query(scope)}
+        key = self.key("response", *request_parts(visible, str(user.id) if user else ""))
+        tags = rule.tags_of(scope["path_params"])
+        return ResponseItem(key, route.path, tags, rule.seconds, rule.stale, route.counts, visible)
+
+
+async def _receive_empty_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _refuse_stream(_message: Message) -> None:
+    raise ValueError("A stream cannot be built in the background.")

@@ -1,0 +1,82 @@
+"""Cached values as JSON, with marks for types that JSON lacks. Nothing is pickled, because unpickling runs code."""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from markupsafe import Markup
+from pydantic import BaseModel
+
+MARK = "$"
+"""Key of an object that stands for a value of another type: `{"$": "date", "value": "2026-11-27"}`."""
+PLAIN = {str, int, float, bool, type(None)}
+MICROSECOND = timedelta(microseconds=1)
+CODECS: dict[type[Any], tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    bytes: (bytes.hex, bytes.fromhex),
+    date: (str, date.fromisoformat),
+    datetime: (str, datetime.fromisoformat),
+    time: (str, time.fromisoformat),
+    timedelta: (lambda value: value // MICROSECOND, lambda count: count * MICROSECOND),
+    Decimal: (str, Decimal),
+    UUID: (str, UUID),
+    Markup: (str, Markup),
+    dict: (lambda value: [[_encode(key), _encode(item)] for key, item in value.items()], dict),
+    tuple: (lambda value: [*map(_encode, value)], tuple),
+    set: (lambda value: [*map(_encode, value)], set),
+    frozenset: (lambda value: [*map(_encode, value)], frozenset),
+}
+"""Functions that encode and decode the value of a mark."""
+DECODERS = {type_.__name__: decode for type_, (_, decode) in CODECS.items()}
+SUPPORTED = "texts, numbers, dates, Decimals, UUIDs, bytes, lists, tuples, sets and dicts of these, and models as dicts"
+
+
+def dumps(value: Any) -> bytes:
+    """Return a value as JSON.
+
+    Raises:
+        TypeError: The value, or a part of it, has a type that the cache does not store.
+    """
+    try:
+        return ENCODER.encode(_encode(value)).encode()
+    except (RecursionError, ValueError):  # a number can have too many digits
+        raise TypeError("The cache does not store values that contain themselves or are nested too deeply.") from None
+
+
+def loads(text: bytes) -> Any:
+    """Return the value of `dumps`.
+
+    Raises:
+        ValueError: The text has another format.
+    """
+    try:
+        return DECODER.decode(text.decode())
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise ValueError("not a cached value") from error
+
+
+def _encode(value: Any) -> Any:
+    type_ = type(value)
+    if type_ in PLAIN:
+        return value
+    if type_ is list:
+        return [*map(_encode, value)]
+    if type_ is dict and MARK not in value and all(type(key) is str for key in value):
+        return {key: _encode(item) for key, item in value.items()}
+    if isinstance(value, BaseModel):
+        return _encode(value.model_dump())
+    if isinstance(value, Enum) and isinstance(value, str | int):
+        return value.value  # equals the member
+    if type_ not in CODECS:
+        raise TypeError(f"The cache does not store {type_.__module__}.{type_.__qualname__}. It stores {SUPPORTED}.")
+    return {MARK: type_.__name__, "value": CODECS[type_][0](value)}
+
+
+def _decode(value: dict[str, Any]) -> Any:
+    return DECODERS[value[MARK]](value["value"]) if MARK in value else value
+
+
+ENCODER, DECODER = json.JSONEncoder(separators=(",", ":")), json.JSONDecoder(object_hook=_decode)
