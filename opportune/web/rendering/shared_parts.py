@@ -49,6 +49,7 @@ class SharedParts(Extension):
             self._parts.clear()
             self._expires_at = now + LIFETIME_SECONDS
         full_key = (id(settings), number, current_language.get(), key)
-        if full_key not in self._parts:
-            self._parts[full_key] = caller(), settings
-        return self._parts[full_key][0]
+        part = self._parts.get(full_key)
+        if part is None:
+            part = self._parts[full_key] = caller(), settings
+        return part[0]

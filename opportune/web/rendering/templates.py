@@ -126,11 +126,12 @@ class Templates:
         if "url" in (context or {}):
             raise OperatorError("A page has a variable `url`, which hides the function url(path). Rename the variable.")
         state = request.app.state
-        restore_kept_form(request, *(value for value in (context or {}).values() if isinstance(value, Form)))
+        forms = [value for value in (context or {}).values() if isinstance(value, Form)]
+        restore_kept_form(request, *forms)
         return {
             "request": request,
             "user": getattr(request.state, "user", None),
-            "uploads_notice": uploads_notice(request, context or {}),
+            "uploads_notice": uploads_notice(request, forms),
             # False on error pages without a route, because no dependency has loaded the user.
             "user_is_known": hasattr(request.state, "user"),
             "navigation": [link for feature in state.features for link in feature.site.navigation],
@@ -151,9 +152,9 @@ def menu_links(context: Context) -> tuple[tuple[Link, bool], ...]:
     )
 
 
-def uploads_notice(request: Request, context: Mapping[str, Any]) -> str:
+def uploads_notice(request: Request, forms: Iterable[Form[Any]]) -> str:
     """Return a warning for staff on pages with uploads, if the host deletes files at restarts."""
-    if not any(isinstance(value, Form) and value.takes_files for value in context.values()):
+    if not any(form.takes_files for form in forms):
         return ""
     user = getattr(request.state, "user", None)
     return request.app.state.storage.data_loss_warning if user and (user.is_staff or user.is_superuser) else ""
