@@ -76,31 +76,31 @@ def make_requests(cookie: str) -> dict[str, Request]:
     """Return requests by name, with the cookie of a signed-in user."""
     new = json.dumps({"title": "Buy milk", "note": "Two bottles, and bread if there is any"})
     return {
-        "ping": Request(_encode_request("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
-        "page": Request(_encode_request("GET", "/items", "text/html"), 200, b"Item 20</a>"),
-        "list": Request(_encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
-        "insert": Request(_encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
+        "ping": Request(encode_request("GET", "/api/v1/ping", "application/json"), 200, b'"pong"'),
+        "page": Request(encode_request("GET", "/items", "text/html"), 200, b"Item 20</a>"),
+        "list": Request(encode_request("GET", "/api/v1/items", "application/json"), 200, b'"Item 20"'),
+        "insert": Request(encode_request("POST", "/api/v1/items", "application/json", body=new), 201, b'"Buy milk"'),
         "insert_with_job": Request(
-            _encode_request("POST", "/api/v1/items/job", "application/json", body=new), 201, b'"Buy milk"'
+            encode_request("POST", "/api/v1/items/job", "application/json", body=new), 201, b'"Buy milk"'
         ),
-        "answer": Request(_encode_request("GET", "/api/v1/answer", "text/event-stream"), 200, b"event: done"),
+        "answer": Request(encode_request("GET", "/api/v1/answer", "text/event-stream"), 200, b"event: done"),
         # The shortest code in each framework. Opportune's uses its CRUD layer. All of them also count the rows.
-        "crud_list": Request(_encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
-        "crud_page": Request(_encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
+        "crud_list": Request(encode_request("GET", "/api/v1/rows", "application/json"), 200, b'"Item 20"'),
+        "crud_page": Request(encode_request("GET", "/rows", "text/html"), 200, b"Item 20</"),
         "crud_insert": Request(
-            _encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'
+            encode_request("POST", "/api/v1/rows", "application/json", body=new), 201, b'"Buy milk"'
         ),
         "signed_in_page": Request(
-            _encode_request("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()
+            encode_request("GET", "/items/mine", "text/html", cookie=cookie), 200, EMAIL.encode()
         ),
     }
 
 
 def page_request(path: str, cookie: str, marker: str) -> Request:
-    return Request(_encode_request("GET", path, "text/html", cookie=cookie), 200, marker.encode())
+    return Request(encode_request("GET", path, "text/html", cookie=cookie), 200, marker.encode())
 
 
-def _encode_request(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:
+def encode_request(method: str, path: str, accept: str, cookie: str = "", body: str = "") -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", BROWSER, f"Accept: {accept}", "Accept-Language: en"]
     if cookie:
         lines.append(f"Cookie: {cookie}")

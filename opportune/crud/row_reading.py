@@ -26,6 +26,7 @@ from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import (
+    CountedRows,
     Cursor,
     Execute,
     ListedRows,
@@ -270,7 +271,9 @@ async def _read_page(
         keys = select_key(rows, crud.model.id)
         return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
-    return await read_page(crud.session, execute, statement, keys, size=query.size, page=query.page, cursor=cursor)
+    is_shared = crud.definition.shares_statement and not query.model_fields_set - PAGING - {CURSOR}
+    rows = CountedRows(keys, (crud.definition, crud.row_permissions.owner_id) if is_shared else None)
+    return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
 
 
 async def _fetch(crud: ReadableRows, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:

@@ -20,7 +20,7 @@ from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position
-from opportune.db.queries.listing import Cursor, ListedRows, find_cursor, list_statement, read_page
+from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
@@ -142,8 +142,11 @@ class RowQueriesMixin(PersistenceMixin):
 
         async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
             selected = rows if cursor else self.sort_query(rows, request)
-            statement, keys = list_statement(selected, rows, key, (), cursor), partial(select_key, rows, key)
-            return await read_page(session, execute, statement, keys, size=size, page=page, cursor=cursor)
+            statement, counted_rows = (
+                list_statement(selected, rows, key, (), cursor),
+                CountedRows(partial(select_key, rows, key)),
+            )
+            return await read_page(session, execute, statement, counted_rows, size=size, page=page, cursor=cursor)
 
         key, position = self.pk_columns[0], Position.parse(request.query_params.get(POSITION, ""))
         listed = await read(1, await self._find_cursor(session, request, position)) if position else None

@@ -4,18 +4,19 @@ CRUD and the admin read all lists here. One statement selects a row more than th
 lists are not counted, and their pages can begin at a row.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.db.queries import row_count
 from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
-from opportune.db.queries.row_count import RowCount, count_few_rows, estimate_row_count
+from opportune.db.queries.row_count import RowCount, count_few_rows, estimate_row_count, recent_counts
 
 Execute = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
-"""Run a statement with values for `limit` and `offset`, and return its rows."""
+"""Run a statement with values for `limit`, `offset` and `counted`, and return its rows."""
 
 
 class Cursor(NamedTuple):
@@ -29,12 +30,21 @@ class Cursor(NamedTuple):
 
 
 class ListStatement(NamedTuple):
-    """The statements of a list, with the parameters `limit` and `offset`."""
+    """The statements of a list, with the parameters `limit`, `offset` and `counted`."""
 
     rows: Select[Any]
     """Selects the rows of a page. The last column is the number of all rows, up to a limit."""
     number: Select[Any]
     """Selects the number of all rows, up to a limit."""
+
+
+class CountedRows(NamedTuple):
+    """All rows of a list."""
+
+    keys: Callable[[], Select[Any]]
+    """Returns the query of their keys, to estimate their number."""
+    identity: Hashable = None
+    """Equal for lists of the same rows. If there are many, they are not counted again for some seconds."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,7 @@ async def read_page(
     session: AsyncSession,
     execute: Execute,
     statement: ListStatement,
-    keys: Callable[[], Select[Any]],
+    counted_rows: CountedRows,
     *,
     size: int,
     page: int = 1,
@@ -104,32 +114,36 @@ async def read_page(
         session: Session for the estimate of a large list.
         execute: Function that runs the statements.
         statement: The statements.
-        keys: Function that returns the keys of all rows, to estimate their number.
+        counted_rows: All rows of the list.
         size: Rows per page.
         page: Number of the page. It has no effect with a cursor.
         cursor: The cursor of the statement.
     """
+    counts, identity = recent_counts(session), counted_rows.identity
+    recent = counts.find(identity) if identity else None
     offset = 0 if cursor else (page - 1) * size
-    limits = {"limit": size + 1, "offset": offset}
+    limits = {"limit": size + 1, "offset": offset, "counted": 0 if recent else row_count.MAX_COUNTED_ROWS + 1}
     rows = await execute(statement.rows, limits)
-    if rows:
-        counted = rows[0][-1]
-    elif cursor or page > 1:  # a page past the end has no row with the number
-        counted = (await execute(statement.number, limits))[0][0]
-    else:
-        counted = 0
+    is_first = page == 1 and cursor is None
+    if recent and (rows or not is_first):
+        count = recent
+    elif rows or is_first:
+        count = RowCount(rows[0][-1] if rows else 0)
+    else:  # a page past the end has no row with the number
+        count = RowCount((await execute(statement.number, limits))[0][0])
     has_more, rows = len(rows) > size, [*rows[:size]]
     if cursor and cursor.is_before:
         rows.reverse()
         has_previous, has_next = has_more, not cursor.is_last
     else:
         has_previous, has_next = cursor is not None, has_more
-    count = RowCount(counted)
     is_large = count.is_large or cursor is not None
     if count.is_large and not cursor and rows and not has_more:
         count = RowCount(offset + len(rows))
     elif count.is_large:
-        estimate = await estimate_row_count(session, keys())
+        estimate = recent or await estimate_row_count(session, counted_rows.keys())
+        if identity and not recent:
+            counts.add(identity, estimate)
         # Clients that read page after page must not stop before the last one.
         count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
     return ListedRows(rows, count, has_previous, has_next, is_large)

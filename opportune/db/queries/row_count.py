@@ -1,16 +1,22 @@
 """Numbers of rows that cost little on large tables: counted up to a limit, and estimated above it."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ClauseElement, Executable, Select, func, select
+from sqlalchemy import ClauseElement, Executable, Integer, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
 from opportune.pagination import select_key
 
 MAX_COUNTED_ROWS = 10_000
+COUNT_LIFETIME_SECONDS = 10.0
+"""Seconds in which a large list is not counted again."""
+MAX_RECENT_COUNTS = 1_000
 ESTIMATE_DIGITS = 2
 """Significant digits of an estimate."""
 
@@ -56,8 +62,8 @@ async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
 
 
 def count_few_rows(query: Select[Any], key: Any) -> Select[int]:
-    """Return the query that counts the rows of a query, at most one more than `MAX_COUNTED_ROWS`."""
-    return _count(select_key(query, key).limit(MAX_COUNTED_ROWS + 1))
+    """Return the query that counts the rows of a query, at most as many as the parameter `counted`."""
+    return _count(select_key(query, key).limit(bindparam("counted", type_=Integer)))
 
 
 def _count(query: Select[Any]) -> Select[int]:
@@ -65,13 +71,45 @@ def _count(query: Select[Any]) -> Select[int]:
 
 
 async def estimate_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
-    """Return the number of rows of a query with more than `MAX_COUNTED_ROWS`."""
+    """Return about the number of rows of a query with more than `MAX_COUNTED_ROWS`, read in the last seconds."""
+    compiled = query.compile(dialect=session.get_bind().dialect)
+    recent, key = recent_counts(session), (str(compiled), repr(compiled.params), repr(query.get_execution_options()))
+    if (count := recent.find(key)) is None:
+        recent.add(key, count := await _estimate(session, query))
+    return count
+
+
+async def _estimate(session: AsyncSession, query: Select[Any]) -> RowCount:
+    number = MAX_COUNTED_ROWS
     if session.get_bind().dialect.name == "postgresql":
         ((plans,),) = (await session.execute(Explain(query))).all()
-        return RowCount(max(int(plans[0]["Plan"]["Plan Rows"]), MAX_COUNTED_ROWS + 1), is_exact=False)
-    if query.whereclause is None:  # SQLite reads only the smallest index
-        return RowCount((await session.execute(_count(query))).scalar_one())
-    return RowCount(MAX_COUNTED_ROWS, is_exact=False)
+        number = max(int(plans[0]["Plan"]["Plan Rows"]), MAX_COUNTED_ROWS + 1)
+    elif query.whereclause is None:  # SQLite reads only the smallest index
+        number = (await session.execute(_count(query))).scalar_one()
+    return RowCount(number, is_exact=False)
+
+
+class RecentCounts:
+    """Numbers of rows of large lists of one database, so that not every page of them counts."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Hashable, tuple[float, RowCount]] = {}
+
+    def find(self, key: Hashable) -> RowCount | None:
+        read_at, count = self._counts.get(key, (-inf, None))
+        return count if monotonic() - read_at < COUNT_LIFETIME_SECONDS else None
+
+    def add(self, key: Hashable, count: RowCount) -> None:
+        if len(self._counts) >= MAX_RECENT_COUNTS:
+            self._counts.clear()
+        self._counts[key] = monotonic(), count
+
+
+_recent_counts = WeakKeyDictionary[Any, RecentCounts]()
+
+
+def recent_counts(session: AsyncSession) -> RecentCounts:
+    return _recent_counts.setdefault(session.get_bind(), RecentCounts())
 
 
 class Explain(Executable, ClauseElement):

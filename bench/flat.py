@@ -1,0 +1,136 @@
+"""Cost of lists, filters, searches and inserts in a table of 1,000,000 rows beside one of 1,000 rows.
+
+    .venv/bin/python -m bench.flat [--rounds 5] [--requests 40] [--only sqlite,postgresql] [--rows 1000,1000000]
+
+Whole servers of one worker each. The median latency of single requests, which contains the time of the database, may be
+at most 1.15 times as long with the large table.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+from bench.harness.load import Request, drive
+from bench.harness.peers import PEERS
+from bench.harness.servers import environment, run, serve
+from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
+from bench.peers.ours.entries import ROWS_VARIABLE, SHELF_ROWS
+from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+
+REQUESTS, TEST_REQUESTS = 40, 3
+ROWS, TEST_ROWS = [1_000, 1_000_000], [200, 400]
+MAX_GROWTH_RATIO = 1.15
+API = "/api/v1/entries"
+PATHS = {
+    "JSON list": (API, b'"Entry '),
+    "JSON list, page 9": (f"{API}?page=9", b'"Entry '),
+    "JSON list after a row": (f"{API}?cursor=after:150", b'"Entry '),
+    "JSON list by time": (f"{API}?sort=-created_at", b'"Entry '),
+    "JSON filter, 20 rows": (f"{API}?shelf=3", b'"Entry '),
+    "JSON filter, a third": (f"{API}?done=true", b'"Entry '),
+    "JSON search, 20 rows": (f"{API}?q=needle", b'"Needle"'),
+    "JSON search, all rows": (f"{API}?q=entry", b'"Entry '),
+    "HTML list": ("/entries", b"Entry "),
+    "HTML filter, 20 rows": ("/entries?shelf=3", b"Entry "),
+    "HTML search, 20 rows": ("/entries?q=needle", b"Entry "),
+    "admin list": ("/admin/entry/list", b"Entry "),
+    "admin list, last page": ("/admin/entry/list?position=last", b"Entry "),
+    "admin filter, a third": ("/admin/entry/list?done=true", b"Entry "),
+    "admin search, 20 rows": ("/admin/entry/list?search=needle", b"Entry "),
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    port: int
+    requests: Mapping[str, Request]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, help="of each kind in each round")
+    parser.add_argument("--rows", type=lambda text: [int(number) for number in text.split(",")], help="small,large")
+    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    options = parser.parse_args()
+    is_judged = options.rounds >= ENOUGH_ROUNDS
+    rows = options.rows or (ROWS if is_judged else TEST_ROWS)
+    count = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
+        for kind in options.only:
+            with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
+                sites = [start(stack, address(f"rows_{number}"), Path(folder), number) for number in rows]
+                failures += report(kind, rows, measure(client, sites, options.rounds, count))
+    print("\n".join(failures if is_judged else ()))
+    return int(is_judged and bool(failures))
+
+
+def start(stack: ExitStack, url: str, folder: Path, rows: int) -> Site:
+    peer = PEERS["ours"]
+    environ = environment(
+        **peer.environ_for(url), **{ROWS_VARIABLE: str(rows), ADDITIONAL_ROWS_VARIABLE: "1", "JOBS": "off"}
+    )
+    cookie = run(["-m", "bench.peers.ours.entries"], environ)
+    server = stack.enter_context(
+        serve([*peer.serve, "bench.peers.ours.entries:create"], environ, folder / f"{rows}.log")
+    )
+    return Site(server.port, make_requests(cookie))
+
+
+def make_requests(cookie: str) -> dict[str, Request]:
+    requests = {
+        name: Request(
+            encode_request("GET", path, "application/json" if name.startswith("JSON") else "text/html", cookie=cookie),
+            200,
+            marker,
+        )
+        for name, (path, marker) in PATHS.items()
+    }
+    new = json.dumps({"title": "Buy milk", "note": f"{SHELF_ROWS} bottles"})
+    requests["committed insert"] = Request(
+        encode_request("POST", API, "application/json", body=new), 201, b'"Buy milk"'
+    )
+    return requests
+
+
+def measure(client: Executor, sites: Sequence[Site], rounds: int, count: int) -> dict[str, list[list[float]]]:
+    """Return the latencies in seconds by request and site. The sites take turns, after a round to warm up."""
+    latencies = {name: [list[float]() for _ in sites] for name in sites[0].requests}
+    for number in range(rounds + 1):
+        for name, of_sites in latencies.items():
+            for site, measured in zip(sites, of_sites, strict=True):
+                seconds = client.submit(send, site.port, site.requests[name], count if number else 3).result()
+                measured.extend(seconds if number else ())
+    return latencies
+
+
+def send(port: int, request: Request, count: int) -> list[float]:
+    latencies: list[float] = []
+    drive(port, [request], count, 1, latencies)
+    return latencies
+
+
+def report(kind: str, rows: Sequence[int], latencies: Mapping[str, Sequence[Sequence[float]]]) -> list[str]:
+    """Print the results and return a line for each request that takes longer in the large table."""
+    print(f"\n{f'{kind}, ms by rows':28}" + "".join(f"{number:>12,}" for number in rows) + f"{'ratio':>8}")
+    failures = []
+    for name, of_sites in latencies.items():
+        small, large = (median(seconds) * 1000 for seconds in of_sites)
+        ratio = large / small
+        print(f"{name:28}{small:12.2f}{large:12.2f}{ratio:8.2f}", flush=True)
+        if ratio > MAX_GROWTH_RATIO:
+            failures.append(f"Not flat: {name} on {kind}: {ratio:.2f} x (at most {MAX_GROWTH_RATIO}).")
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())
