@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-PROJECT = Path(__file__).resolve().parents[1]
+from bench.harness.servers import PROJECT, environment
+
 TEST = """
 from opportune.accounts import User
 from opportune.testing import Make
@@ -59,7 +60,8 @@ def measure(folder: Path, rounds: int) -> list[float]:
 
 def cpu_seconds(arguments: Sequence[str]) -> float:
     before = os.times()
-    subprocess.run([sys.executable, *arguments], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, *arguments]
+    subprocess.run(command, cwd=PROJECT, env=environment(), check=True, stdout=subprocess.DEVNULL)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 

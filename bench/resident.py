@@ -1,10 +1,13 @@
-"""Memory of one worker of the whole site, all features installed, beside Django under gunicorn.
+"""Memory of one worker of the whole site, all features installed, beside Django under gunicorn; and in development.
 
     .venv/bin/python -m bench.resident [--rounds 3]
 
 Total resident memory of the server's processes: five seconds after its first page, and the maximum while twenty users
 sign in concurrently (ours only: Django's hashes need no memory). On Linux as root, a control group limits ours to
 512 MB, as on a small machine. Elsewhere, and with less than three rounds, nothing is judged.
+
+The development servers, of an empty project and of the examples after `quickstart`, are measured once, without a local
+model: the proportional share (PSS) of all processes 25 seconds after the first page, when the first jobs have ended.
 """
 
 import argparse
@@ -24,13 +27,16 @@ from statistics import median
 from bench.accounts import sign_in_requests
 from bench.harness.load import drive
 from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PROJECT, Server, environment, run, serve
 from bench.harness.tasks import user_emails
 from bench.speed import ENOUGH_ROUNDS
+from bench.start import copy_project
+from opportune.cli.environment.entry import PREPARED
 
 MAX_START_MB, MAX_SIGN_IN_MB = 110, 170
+MAX_EMPTY_MB, MAX_QUICKSTART_MB = 140, 170
 LIMIT_BYTES = 512_000_000
-SETTLE_SECONDS = 5.0
+SETTLE_SECONDS, SETTLE_QUICKSTART_SECONDS = 5.0, 25.0
 SAMPLE_SECONDS = 0.01
 COMMANDS = {"ours": ("oppman.py", "runserver", "--no-reload", "--port", "{port}")}
 """Start the site with its command, without the feature of other benchmarks."""
@@ -44,15 +50,19 @@ def main() -> int:
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
         ours = [measure("ours", client, group) for _ in range(rounds)]
         django = [measure("django", None, None) for _ in range(rounds)] if find_spec("django") else []
+    empty, quickstart = development_mb()
     start, peak = (median(column) for column in zip(*ours, strict=True))
     print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
     print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
+    print(f"{'development server, empty project':38}{empty:6.1f} MB (at most {MAX_EMPTY_MB})")
+    print(f"{'development server after quickstart':38}{quickstart:6.1f} MB (at most {MAX_QUICKSTART_MB})")
     if django:  # Django is not installed in the Docker image
         print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
         print("Memory is not limited: no control group can be created here.")
     is_judged = group is not None and rounds >= ENOUGH_ROUNDS
-    return int(is_judged and (start > MAX_START_MB or peak > MAX_SIGN_IN_MB))
+    exceeded = (start > MAX_START_MB, peak > MAX_SIGN_IN_MB, empty > MAX_EMPTY_MB, quickstart > MAX_QUICKSTART_MB)
+    return int(is_judged and any(exceeded))
 
 
 def measure(name: str, client: Executor | None, group: Path | None) -> tuple[float, float]:
@@ -69,6 +79,25 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
             time.sleep(SETTLE_SECONDS)
             first = server.resident_mb()
             return first, max(first, peak_while_signing_in(server, client)) if client else first
+
+
+def development_mb() -> tuple[float, float]:
+    """Return MB of all processes in development: of an empty project, and of the examples after quickstart."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environ = environment(LLM_BASE_URL="http://127.0.0.1:9/v1", PYTHONPATH=str(PROJECT), **{PREPARED: "1"})
+        run(("oppman.py", "startproject", "empty", str(folder / "empty"), "--no-input"), environ)
+        projects = (folder / "empty", copy_project(folder / "examples"))
+        empty, examples = (development_server_mb(project, environ) for project in projects)
+    return empty, examples
+
+
+def development_server_mb(project: Path, environ: dict[str, str]) -> float:
+    arguments = ("oppman.py", "quickstart", "--no-input", "--no-model", "--port", "{port}")
+    with serve(arguments, environ, project.with_suffix(".log"), project) as server:
+        load_page(server.port, "/")
+        time.sleep(SETTLE_QUICKSTART_SECONDS)
+        return server.proportional_mb()
 
 
 def in_group(group: Path | None, arguments: tuple[str, ...]) -> tuple[str, ...]:

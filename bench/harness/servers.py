@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 60
 """Seconds in which a server must start."""
 
 
@@ -33,10 +33,14 @@ class Server:
         """Return the resident memory of the process and its children in MiB."""
         return sum(_resident_kb(pid) for pid in _process_tree(self.pid)) / 1024
 
+    def proportional_mb(self) -> float:
+        """Return the memory of the process and its children in MB, with a share of the pages that others also use."""
+        return sum(_proportional_kb(pid) for pid in _process_tree(self.pid)) / 1000
+
 
 @contextmanager
-def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Run `python <arguments>` until the block ends. {port} and the variable PORT are a free port."""
+def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path, folder: Path = PROJECT) -> Iterator[Server]:
+    """Run `python <arguments>` in a folder until the block ends. {port} and the variable PORT are a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     command = [sys.executable, *(argument.format(port=port) for argument in arguments)]
@@ -44,7 +48,7 @@ def serve(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> It
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, cwd=PROJECT, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
         try:
@@ -79,11 +83,19 @@ def _cpu_clock(pid: int) -> int:
 
 
 def _resident_kb(pid: int) -> int:
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS:")
+
+
+def _proportional_kb(pid: int) -> int:
+    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+
+
+def _kilobytes(file: Path, name: str) -> int:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        lines = file.read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def _process_tree(pid: int) -> list[int]:
