@@ -29,6 +29,7 @@ from opportune.db.sessions.hooked_session import (
     refuse_commit_in_hook,
     run_after_hooks,
 )
+from opportune.db.sessions.insertion import InsertingSession
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
@@ -44,7 +45,7 @@ AFTER_COMMIT = "after_commit"
 class Session(AsyncSession):
     """Session that runs row hooks and the callbacks of `before_commit` and `after_commit`."""
 
-    sync_session_class = HookedSession
+    sync_session_class = InsertingSession
 
     def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
         super().__init__(**options)

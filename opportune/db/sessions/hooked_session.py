@@ -54,7 +54,11 @@ class HookedSession(TrashSession):
             )
         if registered and any(_unwritten_rows(self)):
             await_(_run_before_hooks(self))
-        super().flush(objects)
+        self.write_changes()
+
+    def write_changes(self) -> None:
+        """Write pending changes without hooks."""
+        super().flush()
 
 
 def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:

@@ -1,23 +1,32 @@
 """Writes new rows: one `INSERT … RETURNING`, with the hooks of the row. CRUD and the admin add all rows here.
 
-A statement takes a third of the time of SQLAlchemy's unit of work, which still writes rows that need it: rows with
-related objects, and models with `before_create` hooks, SQLAlchemy's event listeners or several tables.
+A statement takes a third of the time of SQLAlchemy's unit of work, so a flush of a single new row also uses it. The
+unit of work still writes rows that need it: rows with related objects, and models with `before_create` hooks,
+SQLAlchemy's event listeners or several tables.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, Insert, String, func, insert, inspect, select
+from sqlalchemy import Column, Insert, String, event, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstanceState, Mapper, Session, make_transient_to_detached
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapper,
+    Session,
+    SessionTransaction,
+    make_transient,
+    make_transient_to_detached,
+)
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import Boolean, Integer
 from sqlmodel import AutoString
 
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with
 from opportune.db.models.model import Model
-from opportune.db.sessions.hooked_session import has_flush_listeners, record_write
+from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners, is_within, record_write
 
 STORED_VALUES = "stored_values"
 """Key in the `info` of a row's state for the values that the INSERT returned."""
@@ -25,6 +34,11 @@ UNCHANGED_TYPES = (AutoString, Boolean, Integer, String)
 """Column types whose values are the same before and after they are stored. The INSERT returns the others."""
 MUTABLE_TYPES = (dict, list, set)
 """Types of values that SQLAlchemy may have replaced by objects that track their changes."""
+
+
+Inserted = WeakKeyDictionary[InstanceState[Any], SessionTransaction | None]
+INSERTED = "inserted"
+"""Key in a session's `info` for the states of rows written in its transaction, with their savepoints."""
 
 
 class InsertPlan(NamedTuple):
@@ -35,6 +49,59 @@ class InsertPlan(NamedTuple):
     returned: Sequence[str]
     """The attributes that the statement returns."""
     relationships: frozenset[str]
+    returns_stored: bool
+
+
+class InsertingSession(HookedSession):
+    """Session whose flush writes a single new row with one statement."""
+
+    def write_changes(self) -> None:
+        if not self._insert_only_row():
+            super().write_changes()
+
+    def _insert_only_row(self) -> bool:
+        """Write the only pending row and return True. Return False if the unit of work has to write the changes."""
+        rows = [*self.new]
+        if len(rows) != 1 or self.dirty or self.deleted or has_flush_listeners():
+            return False
+        (row,) = rows
+        model: Any = type(row)
+        plan = _plan_insert(model, returns_stored=False)
+        values = _values_to_insert(plan, row) if plan else None
+        if plan is None or values is None:
+            return False
+        self.expunge(row)
+        try:
+            _insert(self, plan, row, values, ())
+        except BaseException as error:
+            # As after a failed flush, the transaction is rolled back and refuses further statements.
+            self.bulk_insert_mappings(inspect(model), map(_raise, [error]))
+            raise
+        if hooks_of(model):
+            record_write(self, row, "create")
+        return True
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+@event.listens_for(InsertingSession, "after_rollback")
+def _forget_inserted(session: Session) -> None:
+    """Make rows of the rolled back transaction new again, so that `session.add(row)` writes them once more."""
+    savepoint = session.get_nested_transaction()
+    inserted: Inserted = session.info.get(INSERTED, {})
+    for state, outer in [*inserted.items()]:
+        if savepoint is None or is_within(outer, savepoint):
+            del inserted[state]
+            if row := state.obj():
+                make_transient(row)
+
+
+@event.listens_for(InsertingSession, "after_transaction_end")
+def _forget_transaction(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(INSERTED, None)
 
 
 async def insert_row(session: AsyncSession, row: Any) -> None:
@@ -49,8 +116,10 @@ async def insert_row(session: AsyncSession, row: Any) -> None:
             session.expunge(row)
         await session.flush()
     model: Any = type(row)
-    plan = _plan_insert(model)
-    values = _values_to_insert(plan, row) if plan and not has_flush_listeners() else None
+    plan = _plan_insert(model, returns_stored=True)
+    is_new = inspect(row).session_id is None
+    needs_hook = "before_create" in hooks_of(model)
+    values = _values_to_insert(plan, row) if plan and is_new and not (needs_hook or has_flush_listeners()) else None
     if plan is None or values is None:
         session.add(row)
         await session.flush()
@@ -77,28 +146,38 @@ def has_stored_values(row: Any) -> bool:
 
 
 @cache
-def _plan_insert(model: Any) -> InsertPlan | None:
-    """Return the INSERT of a model, or None if the unit of work has to write its rows."""
+def _plan_insert(model: Any, *, returns_stored: bool) -> InsertPlan | None:
+    """Return the INSERT of a model, or None if the unit of work has to write its rows.
+
+    Args:
+        model: Model of the rows.
+        returns_stored: Return all values that may differ when they are stored, not only those that the database sets.
+    """
     mapper: Mapper[Any] = inspect(model)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
     if len(mapper.tables) > 1 or mapper.version_id_col is not None or has_listeners:
         return None
-    returned = [name for name, column in columns if _may_differ_when_stored(column)]
+    returned = [
+        name for name, column in columns if _is_set_by_database(column) or (returns_stored and _may_change(column))
+    ]
     statement = insert(model.__table__).returning(*(mapper.columns[name] for name in returned))
-    return InsertPlan(statement, columns, returned, frozenset(mapper.relationships.keys()))
+    return InsertPlan(statement, columns, returned, frozenset(mapper.relationships.keys()), returns_stored)
 
 
-def _may_differ_when_stored(column: Column[Any]) -> bool:
-    has_default = column.default is not None or column.server_default is not None
-    return column.primary_key or has_default or not isinstance(column.type, UNCHANGED_TYPES)
+def _is_set_by_database(column: Column[Any]) -> bool:
+    return column.primary_key or column.default is not None or column.server_default is not None
+
+
+def _may_change(column: Column[Any]) -> bool:
+    """Return whether the stored value may differ from the value that is written."""
+    return not isinstance(column.type, UNCHANGED_TYPES)
 
 
 def _values_to_insert(plan: InsertPlan, row: Any) -> dict[str, Any] | None:
     """Return the values of a new row by column, or None if the unit of work has to write it."""
     state: InstanceState[Any] = inspect(row)
-    needs_hook = "before_create" in hooks_of(type(row))
-    if needs_hook or state.session_id is not None or not plan.relationships <= state.unmodified:
+    if not plan.relationships <= state.unmodified:
         return None
     attributes = state.dict
     pairs = [(column, attributes.get(name)) for name, column in plan.columns]
@@ -123,7 +202,9 @@ def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, A
     if stale is not None:  # a savepoint that had used the same id was rolled back
         session.expunge(stale)
     session.add(row)
-    state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
+    session.info.setdefault(INSERTED, WeakKeyDictionary())[state] = session.get_nested_transaction()
+    if plan.returns_stored:
+        state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
     for addition in added:
         if (fields := addition.values(row)) is not None:
             connection.execute(insert_statement(addition.model), fields)

@@ -1,0 +1,94 @@
+"""Single new rows, which a flush writes without SQLAlchemy's unit of work."""
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError, PendingRollbackError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.db.database import Database
+from opportune.db.sessions.hooked_session import HookedSession
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+
+def new_user(name: str) -> User:
+    return User(email=f"{name}@example.com", hashed_password="unused")
+
+
+async def emails(session: AsyncSession) -> list[str]:
+    return [*await session.scalars(select(col(User.email)).order_by(col(User.email)))]
+
+
+async def test_single_row_skips_the_unit_of_work(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_unit_of_work: list[object] = []
+    monkeypatch.setattr(HookedSession, "write_changes", lambda session: by_unit_of_work.extend(session.new))
+    async with database.writer() as session:
+        session.add(user := new_user("ann"))
+        await session.flush()
+    assert user.id
+    assert not by_unit_of_work
+
+
+async def test_row_is_new_again_after_a_rollback(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user := new_user("ann"))
+        await session.flush()
+        await session.rollback()
+        session.add(user)
+    async with database.reader() as session:
+        assert await emails(session) == ["ann@example.com"]
+
+
+async def test_row_is_new_again_after_its_savepoint(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(first := new_user("ann"))
+        await session.flush()
+        savepoint = await session.begin_nested()
+        async with session.begin_nested():
+            session.add(second := new_user("bob"))
+        await savepoint.rollback()
+        assert (first in session, second in session) == (True, False)
+        session.add(second)
+        assert await emails(session) == ["ann@example.com", "bob@example.com"]
+
+
+async def test_committed_row_stays_after_a_later_rollback(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(user := new_user("ann"))
+        await session.commit()
+        await session.scalar(select(func.count()).select_from(User))
+        await session.rollback()
+        assert user in session
+
+
+async def test_failed_row_ends_the_transaction(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(new_user("ann"))
+
+    async def add_others() -> None:
+        async with database.writer() as session:
+            session.add(new_user("bob"))
+            await session.flush()
+            session.add(new_user("ann"))
+            with pytest.raises(IntegrityError):
+                await session.flush()
+            session.add(new_user("cleo"))
+
+    with pytest.raises(PendingRollbackError):
+        await add_others()
+    async with database.reader() as session:
+        assert await emails(session) == ["ann@example.com"]
+
+
+async def test_failed_row_in_a_savepoint_keeps_the_others(database: Database) -> None:
+    async with database.writer() as session:
+        session.add(new_user("ann"))
+        await session.flush()
+        with pytest.raises(IntegrityError):
+            async with session.begin_nested():
+                session.add(new_user("ann"))
+        session.add(new_user("bob"))
+    async with database.reader() as session:
+        assert await emails(session) == ["ann@example.com", "bob@example.com"]
