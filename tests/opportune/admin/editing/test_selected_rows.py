@@ -112,6 +112,7 @@ async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: Async
     assert (await read_part(app, 1)).price == 1
 
 
+@pytest.mark.database("sqlite")  # which limits the values of a statement
 async def test_many_rows_are_changed_in_batches(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 610))
