@@ -13,8 +13,6 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 EDIT_SELECTED = "/admin/part/edit-selected"
 
 
@@ -42,6 +40,7 @@ async def test_browsers_accept_empty_unchecked_fields(admin: AsyncClient) -> Non
     assert " required" not in page.text.partition("<main")[2]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_preview_changes_nothing_until_confirmed(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         (await session.get_one(Part, 2)).price = Decimal(5)
@@ -91,6 +90,7 @@ async def test_refused_values_change_no_row(app: FastAPI, admin: AsyncClient) ->
         assert [await read_changes(app, pk) for pk in (1, 2)] == [[], []], values
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_one_refused_row_keeps_all_unchanged(app: FastAPI, admin: AsyncClient) -> None:
     page = await preview(admin, "1,2", {"price": "5"})
     async with app.state.database.writer() as session:
@@ -112,7 +112,6 @@ async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: Async
     assert (await read_part(app, 1)).price == 1
 
 
-@pytest.mark.database("sqlite")  # which limits the values of a statement
 async def test_many_rows_are_changed_in_batches(app: FastAPI, admin: AsyncClient) -> None:
     async with app.state.database.writer() as session:
         session.add_all(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 610))

@@ -152,5 +152,4 @@ def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
     assert "Unapplying reviews.0001_initial... OK" in site.run("removeapp", "reviews", "--yes", "--drop-tables")
     assert {file: file.read_text() for file in package.files_before} == package.files_before
     assert not [*(site.folder / "vendor").glob("*reviews*"), *(site.folder / ".venv").rglob("*reviews*")]
-    site.run("removeapp", EXAMPLES[-1], "--yes")
     assert site.run("check").endswith("No errors found.\n")

@@ -369,6 +369,14 @@ async def test_router_lifespan_runs(apps: Apps) -> None:
     assert events == ["start", "stop"]
 
 
+async def test_router_without_lifespan_adds_none(apps: Apps) -> None:
+    lifespan = apps.ours.router.lifespan_context
+    router = APIRouter()
+    router.get("/added")(endpoint)
+    include_flat(apps.ours, router)
+    assert apps.ours.router.lifespan_context == lifespan
+
+
 async def test_hidden_route_is_not_in_openapi(apps: Apps) -> None:
     router = APIRouter()
     router.get("/added", include_in_schema=False)(endpoint)
