@@ -1,0 +1,75 @@
+"""The cache in a table: unavailable tables, open transactions, expired rows, and a site without the feature."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+
+from opportune.config.settings import Settings
+from opportune.contrib.database_cache import store
+from opportune.contrib.database_cache.models import CacheRow
+from opportune.contrib.database_cache.store import TableStore
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.errors import OperatorError
+from opportune.services import Services
+from opportune.web.cache import Cache, open_cache
+
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+
+@pytest.fixture
+async def cache(database: Database) -> AsyncIterator[Cache]:
+    cache = Cache(TableStore(database), database)
+    yield cache
+    await cache.close()
+
+
+async def test_unavailable_table_is_logged_once(
+    cache: Cache, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with database.writer() as session:
+        await session.execute(text("DROP TABLE database_cache_row"))
+
+    async def build(_session: object) -> int:
+        return 1
+
+    await cache.set("a", 1, 60, tags=["books"])
+    assert await cache.get("a", "missing") == "missing"
+    assert await cache.get_or_set("a", build, 60) == 1
+    await cache.clear("books")
+    assert (await cache.store.size()).entries == 0
+    assert await cache.store.check()
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith("the cache in the database is unavailable (")
+    assert line.endswith("): nothing is cached")
+
+
+async def test_write_does_not_wait_for_its_own_transaction(
+    cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 0)
+    async with asyncio.timeout(60):
+        async with database.writer() as session:
+            session.add(CacheRow(key="other", value=b"", expires_at=utc_now()))
+            await session.flush()
+            await cache.set("a", 1, 60)
+        while await cache.get("a") is None:
+            await asyncio.sleep(0.001)
+
+
+async def test_expired_rows_are_deleted(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 60)
+    monkeypatch.setattr(store, "CLEANUP_EVERY_WRITES", 2)
+    await cache.set("a", 1, 1e-6)
+    await cache.set("b", 1, 60)
+    async with database.reader() as session:
+        assert await session.scalar(select(func.count()).select_from(CacheRow)) == 1
+
+
+def test_missing_feature_is_named(settings: Settings, database: Database) -> None:
+    settings = settings.model_copy(update={"cache_url": SecretStr("database:")})
+    with pytest.raises(OperatorError, match=r"^The feature database_cache is not installed. Add `database_cache` to "):
+        open_cache(Services(settings=settings, database=database, features=[]))
