@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
+import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table
+from sqlalchemy.orm import validates
 from sqlmodel import Field
 
 from opportune.accounts.models import OwnerId
+from opportune.db.hooks.registry import changes
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
@@ -44,6 +47,10 @@ class Thing(Model, table=True):
     remark: Text | None = None
     notes: Text = Field("", max_length=2000, index=True)
 
+    @validates("remark")
+    def strip_remark(self, _name: str, remark: str | None) -> str | None:
+        return remark and remark.strip()
+
 
 class CompositeKey(ModelBase, table=True):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -52,6 +59,16 @@ class CompositeKey(ModelBase, table=True):
     left: int = Field(primary_key=True)
     right: int = Field(primary_key=True)
     words: list[str] = Field(default_factory=list)
+
+
+def test_set_column_is_validated_and_tracked() -> None:
+    thing = Thing(ratio=1.5, best=None, rough=2, remark=" As new ", notes="")
+    assert (thing.remark, thing.model_fields_set) == ("As new", {"ratio", "best", "rough", "remark", "notes"})
+    thing.kind = "b"
+    assert (changes(thing)["kind"].after, "kind" in thing.model_fields_set) == ("b", True)
+    unknown = "colour"
+    with pytest.raises(ValueError, match=unknown):
+        setattr(thing, unknown, "blue")
 
 
 def test_column_type_follows_the_annotation() -> None:
