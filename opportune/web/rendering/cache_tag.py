@@ -112,7 +112,7 @@ def _viewer(scope: Mapping[str, Any], *, is_per_user: bool) -> tuple[object, ...
         (scope["scheme"], dict(scope["headers"]).get(b"host"), scope.get("root_path", "")),
         "user" in state,
         user.id if user and is_per_user else user is not None,
-        sorted(state.get("grants", ())),
+        sorted(state["permissions"]) if user else (),
         state.get(TEAM_KEY),
     )
 

@@ -6,10 +6,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from jinja2 import DictLoader, StrictUndefined, TemplateSyntaxError
 
+from opportune.accounts import CurrentUser
+from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.feature import Feature
 from opportune.i18n.languages import use_language
+from opportune.project.layout import installed_features
+from opportune.testing import make_user, signed_in_client
+from opportune.testing.app import create_test_app
+from opportune.testing.factories import add_permission
+from opportune.web import templates
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.cache.store import MemoryStore, Store
 from opportune.web.forms.submissions import form_token
@@ -29,9 +38,9 @@ class Page:
         self.cache = cache
         self.number = 0
 
-    def render(self, name: str = "", *, grants: Any = (), host: bytes = b"a", **values: Any) -> str:
+    def render(self, name: str = "", *, permissions: Any = (), host: bytes = b"a", **values: Any) -> str:
         self.number += 1
-        state = {"user": User(name) if name else None, "grants": {*grants}, **values.pop("state", {})}
+        state = {"user": User(name) if name else None, "permissions": {*permissions}, **values.pop("state", {})}
         app = SimpleNamespace(state=SimpleNamespace(cache=self.cache))
         scope = {"type": "http", "app": app, "state": state, "scheme": "http", "headers": [(b"host", host)]}
         origin = values.pop("origin", None) or ChangeOrigin("page", scope)
@@ -73,7 +82,7 @@ VIEWERS: list[dict[str, Any]] = [
     {},
     {"name": "ada"},
     {"name": "bob"},
-    {"name": "ada", "grants": {("book", "list")}},
+    {"name": "ada", "permissions": {("book", "list")}},
     {"name": "ada", "state": {"form_team": "7"}},
     {"host": b"b"},
 ]
@@ -87,6 +96,27 @@ async def test_each_viewer_has_a_part(cache: Cache, source: str, count: int) -> 
         assert page.render() not in parts
     assert len({*parts}) == count
     assert [page.render(**viewer) for viewer in VIEWERS] == parts
+
+
+async def test_users_share_parts_only_with_equal_permissions(settings: Settings) -> None:
+    router = APIRouter()
+    source = '{% cache "menu", seconds=60, per="permissions" %}{{ email }}{% endcache %}'
+    template = templates.environment.from_string(source)
+
+    @router.get("/menu")
+    async def menu(user: CurrentUser) -> str:
+        return template.render(email=user.email)
+
+    app = create_test_app(settings, [*installed_features(), Feature("menu", "Menu.", pages=router)])
+    async with app.router.lifespan_context(app):
+        app.state.cache.is_enabled = True  # tests render all parts
+        database, seen = app.state.database, []
+        for email, identity in (("a@example.com", "todo"), ("b@example.com", "event"), ("c@example.com", "todo")):
+            user = await make_user(database, email, is_staff=True)
+            await add_permission(database, user, identity, "list")
+            async with signed_in_client(app, user) as client:
+                seen.append((await client.get("/menu")).json())
+    assert seen == ["a@example.com", "b@example.com", "a@example.com"]
 
 
 async def test_values_after_the_name_are_in_the_key(cache: Cache) -> None:
