@@ -43,7 +43,7 @@ from opportune.db.models.translated import is_translated
 from opportune.db.queries.listing import ListStatement
 from opportune.pagination import Paging
 
-QUERY_METHODS = ("readable", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
+QUERY_METHODS = ("readable", "conditions", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
 """Methods that a list calls to build its statement. If none is overridden, all users share the built statement."""
 SEQUENCES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
 

@@ -3,7 +3,7 @@
 `Crud` imports this module. The parameter `crud` is its instance, whose methods a project may override.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
@@ -39,6 +39,7 @@ from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, Visible, parse_path
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
+from opportune.i18n import current_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
 from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
@@ -271,9 +272,19 @@ async def _read_page(
         keys = select_key(rows, crud.model.id)
         return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 
-    is_shared = crud.definition.shares_statement and not query.model_fields_set - PAGING - {CURSOR}
-    rows = CountedRows(keys, (crud.definition, crud.row_permissions.owner_id) if is_shared else None)
+    rows = CountedRows(keys, _identity(crud, query))
     return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
+
+
+def _identity(crud: ReadableRows, query: Paging) -> Hashable:
+    """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
+    names = query.model_fields_set - PAGING - {CURSOR}
+    if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
+        return None
+    permissions = crud.row_permissions
+    user, team = permissions.user, permissions.team
+    filters = [(name, repr(getattr(query, name))) for name in sorted(names)]
+    return crud.definition, user and user.id, team and team.id, current_language.get(), *filters
 
 
 async def _fetch(crud: ReadableRows, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:

@@ -218,6 +218,22 @@ async def test_large_list_is_counted_again_after_some_seconds(
     assert totals == [NUMBER, NUMBER, NUMBER - 2]
 
 
+async def test_filtered_large_list_is_counted_again_later(
+    client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(first: int) -> tuple[bool, int]:
+        page = (await client.get(f"/api/v1/volumes?size=5&pages__gte={first}")).json()
+        return "is_estimate" in page, page["total"]
+
+    assert (await read(11))[0]
+    async with database.writer() as session:
+        await session.execute(delete(Volume).where(col(Volume.pages) > 17))
+    assert (await read(11))[0]
+    assert await read(15) == (False, 3)
+    monkeypatch.setattr(row_count, "COUNT_LIFETIME_SECONDS", 0)
+    assert await read(11) == (False, 7)
+
+
 async def test_emptied_large_list_has_no_rows(client: AsyncClient, database: Database) -> None:
     await client.get("/api/v1/volumes?size=5")
     async with database.writer() as session:
