@@ -17,7 +17,7 @@ from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.lists.active_filters import list_context, refuse_unknown_parameters
 from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
 from opportune.admin.lists.date_hierarchy import DateHierarchy
-from opportune.admin.lists.filters import filter_for
+from opportune.admin.lists.filter_options import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.options import names_of_hook, option_faults

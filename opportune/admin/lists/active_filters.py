@@ -14,12 +14,11 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
+from opportune.admin.lists.comparison_filter import VALUELESS_OPERATIONS, ComparisonFilter
 from opportune.admin.lists.facets import count_choices, frequent_rows
 from opportune.admin.lists.filters import (
     NOT,
     VALUE_OPERATIONS,
-    VALUELESS_OPERATIONS,
-    ComparisonFilter,
     ListFilter,
     LookupFilter,
     ValuesFilter,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.active_filters import url_without
-from opportune.admin.lists.filters import DAY
+from opportune.admin.lists.comparison_filter import DAY
 from opportune.db.models.columns import python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day

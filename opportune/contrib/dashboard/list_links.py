@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from opportune.admin.lists.filters import ComparisonFilter, parameters_of
+from opportune.admin.lists.comparison_filter import ComparisonFilter
+from opportune.admin.lists.filters import parameters_of
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.ranges import Range
 

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
-from opportune.admin.lists.filters import ChoiceFilter, ComparisonFilter, LookupFilter
+from opportune.admin.lists.comparison_filter import ComparisonFilter
+from opportune.admin.lists.filters import ChoiceFilter, LookupFilter
 from opportune.admin.site import make_site
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import inspect
 from starlette.datastructures import QueryParams
 
-from opportune.admin.lists.filters import ComparisonFilter
+from opportune.admin.lists.comparison_filter import ComparisonFilter
 from opportune.db.queries.paths import AttributePath
 from tests.opportune.admin.gadget_feature import Gadget, Table
 
