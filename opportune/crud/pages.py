@@ -69,7 +69,7 @@ class CrudPages(PageOptions[M]):
         """Show the list. Responses to htmx requests contain only the block `found`."""
         if (params := to_machine_formats(crud, request.query_params)) != request.query_params:
             return RedirectResponse(f"{request.url.path}?{params}", 303)
-        query = self.wanted(request, crud)
+        query = self.list_query(request, crud)
         columns = visible_columns(crud, self.list_columns)
         page = await read_rows(crud, query, columns)
         context = await self._list_context(request, crud, query, page, columns)
@@ -170,7 +170,7 @@ class CrudPages(PageOptions[M]):
 
     # Methods to override
 
-    def wanted(self, request: Request, crud: Any) -> Paging:
+    def list_query(self, request: Request, crud: Any) -> Paging:
         """Return the query of the list, by default from the query parameters of the request."""
         return read_query(crud, request.query_params)
 
@@ -205,7 +205,7 @@ class CrudPages(PageOptions[M]):
         return {
             "pages": self,
             "page": page,
-            "wanted": query,
+            "query": query,
             "columns": columns,
             "cells": make_cell_renderer(columns, self.url_of),
             "rendered_rows": render_rows(columns, self.url_of, page.items) if renders_rows else "",

@@ -26,6 +26,7 @@ CRUD_PAGES = {
     "confirm_delete": "delete_form",
     "detail_context": "get_context",
     "address": "url_of",
+    "wanted": "list_query",
 }
 PAGES_WITHOUT = {"index": "list", "detail": "get", "new": "create", "edit": "update", "confirm_delete": "delete_form"}
 """Routes that `without` of `CrudPages` leaves out."""
