@@ -19,7 +19,11 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
     @cache
     def find_modules() -> dict[str, str]:
         module: Any = sys.modules[package]
-        lines = module.__loader__.get_data(f"{module.__file__}i").decode().splitlines()  # also in a wheel
+        stub = f"{module.__file__}i"
+        try:
+            lines = module.__loader__.get_data(stub).decode().splitlines()  # also in a wheel
+        except OSError:
+            raise ImportError(f"{stub} is missing. The framework needs its .pyi files, so install it again.") from None
         return {name: module for _from, module, _import, name, *_as in map(str.split, lines)}
 
     def import_export(name: str) -> Any:

@@ -75,3 +75,12 @@ def test_guides_import_listed_paths_only(guide: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     imports = [line for code in examples for line in IMPORT.findall(code)]
     assert find_unlisted_imports("\n".join(imports)) == []
+
+
+def test_missing_stub_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "stripped.py").write_text(
+        "from opportune.project.lazy_exports import lazy_exports\n__getattr__ = lazy_exports(__name__)\n"
+    )
+    with pytest.raises(ImportError, match=r"stripped\.pyi is missing\. The framework needs its \.pyi files"):
+        _ = import_module("stripped").anything
