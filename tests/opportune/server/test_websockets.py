@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from opportune.cli.development.server import _server_options
+from opportune.cli.development.server_config import server_options
 from opportune.config.settings import clear_settings_cache
 from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
@@ -33,7 +33,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(limits, "CLOSE_TIMEOUT_SECONDS", 0.05)
     options = {
-        name: value for name, value in _server_options(settings_for("sqlite://")).items() if name.startswith("ws")
+        name: value for name, value in server_options(settings_for("sqlite://")).items() if name.startswith("ws")
     }
     with run_uvicorn(echo, request.param, loop="asyncio", **options) as (host, port):
         yield f"ws://{host}:{port}/"
