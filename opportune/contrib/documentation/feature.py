@@ -3,17 +3,15 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from opportune.contrib import documentation as pages
 from opportune.feature import Feature, Process, Site
 from opportune.web.routing.router import router_of
 
 
 def init_app(app: FastAPI) -> None:
     if app.state.settings.environment == "development":
-        from opportune.contrib.documentation.pages import router  # other sites have no such pages
-        from opportune.contrib.documentation.search import Documentation
-
-        router_of(app).include_pages(router)
-        app.state.documentation = Documentation(app.state.settings)
+        router_of(app).include_pages(pages.router)
+        app.state.documentation = pages.Documentation(app.state.settings)
 
 
 @asynccontextmanager

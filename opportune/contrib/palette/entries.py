@@ -18,6 +18,7 @@ from opportune.accounts.groups.permission_names import identity_of, matches_perm
 from opportune.accounts.groups.permissions import has_permission
 from opportune.accounts.models import User
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
+from opportune.contrib import documentation
 from opportune.crud import Crud
 from opportune.crud.columns import names_of
 from opportune.crud.dependencies import open_crud
@@ -73,9 +74,7 @@ def _account_links(request: Request) -> Iterator[Link]:
 
 
 def _documentation_entries() -> list[Entry]:
-    from opportune.contrib.documentation.pages import titles_by_type  # only in development
-
-    titles = titles_by_type().values()
+    titles = documentation.titles_by_type().values()
     return [make_entry(title, f"/docs/{name}", "book-2") for group in titles for name, title in group.items()]
 
 

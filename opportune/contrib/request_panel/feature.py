@@ -1,10 +1,11 @@
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from opportune.config.settings import Settings
+from opportune.contrib import request_panel as panel
 from opportune.feature import Feature, Process, Site
 
 
@@ -14,28 +15,17 @@ def is_enabled(settings: Settings) -> bool:
 
 
 def middleware(app: FastAPI) -> Iterable[Middleware]:
-    if not is_enabled(app.state.settings):
-        return ()
-    from opportune.contrib.request_panel.panel import panel_middleware  # other sites need no panel
-
-    return panel_middleware(app)
+    return panel.panel_middleware(app) if is_enabled(app.state.settings) else ()
 
 
 def init_app(app: FastAPI) -> None:
     if is_enabled(app.state.settings):
-        from opportune.contrib.request_panel.panel import add_pages
-
-        add_pages(app)
+        panel.add_pages(app)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    if not is_enabled(app.state.settings):
-        yield
-        return
-    from opportune.contrib.request_panel.panel import recorded_requests
-
-    with recorded_requests(app):
+    with panel.recorded_requests(app) if is_enabled(app.state.settings) else nullcontext():
         yield
 
 
