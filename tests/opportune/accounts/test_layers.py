@@ -11,9 +11,9 @@ ACCOUNTS = PROJECT / "opportune/accounts"
 HTTP_MODULES = {
     *("admin", "pages", "api", "dependencies", "responses", "passkey_requests"),
     *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
-    *("manager", "backends", "kept_forms"),
+    *("manager", "backends", "kept_forms", "scopes"),
 }
-"""Modules and packages that handle requests, and those with FastAPI Users' signatures."""
+"""Modules and packages that handle requests or routes, and those with FastAPI Users' signatures."""
 
 
 def parse_modules(*folders: Path, word: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -15,7 +15,7 @@ SEEN_AT = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
-    monkeypatch.setattr("opportune.admin.lists.filters.utc_now", lambda: now)
+    monkeypatch.setattr("opportune.admin.lists.comparison_filter.utc_now", lambda: now)
     async with app_with_gadgets.state.database.writer() as session:
         session.add_all(
             Gadget(name=name, maker_id=1, seen_at=at, made_on=date(2026, 3, 2) if name == "early" else None)

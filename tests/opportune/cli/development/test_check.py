@@ -383,7 +383,7 @@ def test_models_without_migrations_are_a_warning(oppman: Oppman, database_url: s
     [
         ("MAIL_URL", "smtp://ada:hun/ter2@example.org", "error: MAIL_URL is not a valid URL."),
         ("MAIL_FROM", "Site <site>", "error: MAIL_FROM is not a valid e-mail address"),
-        ("CACHE_URL", "redi://:hunter2@example.org", "error: CACHE_URL must be memory: or redis://"),
+        ("CACHE_URL", "redi://:hunter2@example.org", "error: CACHE_URL must be memory:, database: or redis://"),
     ],
 )
 def test_invalid_address_is_an_error(oppman: Oppman, name: str, value: str, message: str) -> None:

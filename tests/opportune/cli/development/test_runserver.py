@@ -153,7 +153,7 @@ def test_address_of_another_machine_is_refused(oppman: Oppman) -> None:
         ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
         ({"PORT": "opensesame"}, "PORT: "),
         ({"STORAGE_URL": "s3://user:opensesame@127.0.0.1"}, "STORAGE_URL lacks the host or the bucket"),
-        ({"CACHE_URL": "redi://:opensesame@127.0.0.1"}, "CACHE_URL must be memory: or redis://"),
+        ({"CACHE_URL": "redi://:opensesame@127.0.0.1"}, "CACHE_URL must be memory:, database: or redis://"),
     ],
 )
 def test_invalid_settings_are_reported_without_secrets(oppman: Oppman, environ: dict[str, str], line: str) -> None:

@@ -257,7 +257,7 @@ def test_invalid_setting_is_reported_once(oppman: Oppman, write_env: WriteEnv) -
     code, out, _ = oppman("deploy", "check", "linux", "--yes", **options)
     assert code == 1
     assert out.count("error: ") == 3
-    for message in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory: or", "STORAGE_URL names neither"):
+    for message in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory:, database: or", "STORAGE_URL names neither"):
         assert out.count(message) == 1
 
 
