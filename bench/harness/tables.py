@@ -31,10 +31,10 @@ GOALS = {
 """Ratios to the processor time of each peer that the site should reach on both databases."""
 
 MEASURED = {
-    ("plain", "sqlite"): _by_task(0.69, 0.83, 0.72, 0.58, 0.38, 0.68, 0.59, 0.60, 0.56),
-    ("django", "sqlite"): _by_task(0.35, 0.49, 1.04, 1.75, 0.58, 0.41, 1.94, 1.26, 0.56),
-    ("plain", "postgresql"): _by_task(0.53, 1.08, 0.97, 0.83, 0.47, 0.69, 0.71, 0.84, 0.80),
-    ("django", "postgresql"): _by_task(0.34, 0.44, 1.09, 1.79, 0.53, 0.35, 1.56, 1.26, 0.61),
+    ("plain", "sqlite"): _by_task(0.54, 0.69, 0.67, 0.45, 0.31, 0.54, 0.47, 0.48, 0.45),
+    ("django", "sqlite"): _by_task(0.34, 0.33, 1.05, 1.55, 0.49, 0.32, 1.62, 1.09, 0.44),
+    ("plain", "postgresql"): _by_task(0.53, 0.86, 0.80, 0.58, 0.43, 0.65, 0.61, 0.61, 0.52),
+    ("django", "postgresql"): _by_task(0.31, 0.36, 0.93, 1.29, 0.56, 0.27, 1.29, 1.08, 0.34),
 }
 """Ratios of the tables in docs/benchmarks.md."""
 
