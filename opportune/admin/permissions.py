@@ -91,7 +91,7 @@ class Permissions:
                     yield f"{path}: {fault}"
 
     def _declared_permissions(self) -> Iterator[tuple[str, str, Sequence[str]]]:
-        """Yield the name of a group, the identity of a model, and the actions that the feature permits the group."""
+        """Yield the name of a group, the identity of a model, and the actions that the feature gives the group."""
         for feature in self.features:
             for group, permissions in feature.accounts.groups.items():
                 yield from ((group, identity, _as_list(actions)) for identity, actions in permissions.items())

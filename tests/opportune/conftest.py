@@ -7,14 +7,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from tests.opportune.shared_sites import share_admins, share_checks_of_features, share_settings_of_features
+from tests.opportune.shared_features import share_checks_of_features, share_settings_of_features
 
 
 @pytest.fixture(scope="session", autouse=True)
 def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> Iterator[None]:
     """Share caches also between sites that tests create without the fixture `app`."""
     with pytest.MonkeyPatch.context() as patch:
-        share_admins(patch)
         share_checks_of_features(patch)
         share_settings_of_features(patch)
         yield

@@ -268,8 +268,8 @@ class GroupAdmin(AdminView, model=Group):
         new = (old - editable) | (set(related["permissions"] or ()) & editable)
         for removed in old - new:
             identity, _, action = removed.partition(":")
-            permission = delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action)
-            await session.execute(permission)
+            deletion = delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action)
+            await session.execute(deletion)
         for added in new - old:
             identity, _, action = added.partition(":")
             session.add(GroupPermission(group_id=row.id, identity=identity, action=action))

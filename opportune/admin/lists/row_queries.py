@@ -142,10 +142,8 @@ class RowQueriesMixin(PersistenceMixin):
 
         async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
             selected = rows if cursor else self.sort_query(rows, request)
-            statement, counted_rows = (
-                list_statement(selected, rows, key, (), cursor),
-                CountedRows(partial(select_key, rows, key)),
-            )
+            statement = list_statement(selected, rows, key, (), cursor)
+            counted_rows = CountedRows(partial(select_key, rows, key))
             return await read_page(session, execute, statement, counted_rows, size=size, page=page, cursor=cursor)
 
         key, position = self.pk_columns[0], Position.parse(request.query_params.get(POSITION, ""))

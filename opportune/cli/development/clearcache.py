@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.cli.output import say, warn
 from opportune.cli.transaction import in_transaction
 from opportune.web.cache import ALL_TAGS, Cache
+from opportune.web.cache.factory import INFO_KEY
 
 
 def command(
     tags: Annotated[list[str] | None, typer.Argument(help="Tags of the entries.", show_default="all")] = None,
 ) -> None:
     async def clear(session: AsyncSession) -> bool:
-        cache: Cache = session.info["cache"]
+        cache: Cache = session.info[INFO_KEY]
         await cache.clear(*(tags or [ALL_TAGS]))
         return cache.reaches_other_processes
 

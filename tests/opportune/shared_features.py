@@ -1,0 +1,43 @@
+"""Checks and settings of features, which tests share because each site would read them again."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from opportune import application
+from opportune.config import settings as settings_module
+from opportune.config.base_settings import BaseSettings, read_class
+from opportune.feature import Feature
+from opportune.features import require_consistent_features
+from opportune.project.layout import settings_class
+from opportune.testing.plugin import environ_of_settings
+
+
+def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
+    """Check each set of features once."""
+    checked: dict[tuple[int, ...], list[Feature]] = {}
+
+    def require_once(features: Iterable[Feature], *, is_complete: bool = False) -> None:
+        features = list(features)
+        key = is_complete, *map(id, features)
+        if key not in checked:
+            require_consistent_features(features, is_complete=is_complete)
+            checked[key] = features  # the ids belong to living features
+
+    patch.setattr(application, "require_consistent_features", require_once)
+
+
+def share_settings_of_features(patch: pytest.MonkeyPatch) -> None:
+    """Read the settings of each feature once for each environment."""
+    values: dict[object, BaseSettings] = {}
+
+    def read_once(class_: type[BaseSettings], **options: Any) -> BaseSettings:
+        if options.get("_env_file") or class_ is settings_class():
+            return read_class(class_, **options)
+        key = class_, environ_of_settings(), repr(options)
+        if key not in values:
+            values[key] = read_class(class_, **options)
+        return values[key].model_copy()
+
+    patch.setattr(settings_module, "read_class", read_once)
