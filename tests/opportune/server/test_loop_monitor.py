@@ -151,7 +151,13 @@ async def test_start_of_a_thread_is_not_reported(
 ) -> None:
     locations = list[str]()
     thread = threading.Thread(target=lambda: None)
-    monkeypatch.setattr(thread._started, "wait", lambda: locations.append(current_location()))  # type: ignore[attr-defined]
+    wait = thread._started.wait  # type: ignore[attr-defined]
+
+    def record_and_wait() -> None:
+        locations.append(current_location())
+        wait()
+
+    monkeypatch.setattr(thread._started, "wait", record_and_wait)  # type: ignore[attr-defined]
     thread.start()
     thread.join()
     assert locations == [""]
