@@ -1,17 +1,24 @@
 """Ports of this machine, for servers that tests start."""
 
+import random
 import socket
 import subprocess
 import time
+from contextlib import suppress
 
 START_SECONDS = 10
+PORTS = range(20_000, 32_000)
+"""Ports below those that Linux gives to outgoing connections, which could take the port of a stopped process."""
+_remaining = random.SystemRandom().sample(PORTS, len(PORTS))
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a free port, once only: a server that is not yet listening does not hold its port."""
+    while True:
+        port = _remaining.pop()
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until_reachable(port: int, process: "subprocess.Popen[bytes]") -> None:

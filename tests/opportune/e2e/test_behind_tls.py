@@ -8,11 +8,11 @@ from playwright.async_api import Browser, expect
 
 from opportune.config.hosts import HOSTS
 from opportune.config.settings import Settings
-from opportune.contrib.deploy.rehearsal.process import free_port
 from opportune.contrib.deploy.rehearsal.proxy import ProxyConfig, run_proxy
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import make_certificate
 from opportune.testing.factories import PASSWORD
+from opportune.testing.services.ports import free_port
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import httpx2
 
 from opportune.contrib.deploy.rehearsal.router import Relay
 from opportune.project.layout import PROJECT
+from opportune.testing.services.ports import free_port
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
-from tests.opportune.many.services import choose_port
 
 SHARED_FOLDERS = ("opportune", "tests", "templates", "static", "locale", "migrations")
 START_TIMEOUT_SECONDS = 60.0
@@ -42,7 +42,7 @@ class Machine:
     environ: Mapping[str, str]
     cables: list[FaultyProxy]
     """Networks to the pooler, to PostgreSQL and to Redis."""
-    port: int = field(default_factory=choose_port)
+    port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     def install(self) -> None:

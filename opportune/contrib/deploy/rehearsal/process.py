@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.testing.services.ports import free_port
 
 EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that are not in an image."""
@@ -226,13 +226,6 @@ class Launcher:
             return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
         script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
         return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _unshare_command() -> list[str] | None:

@@ -14,13 +14,14 @@ from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes, proxy
 from opportune.contrib.deploy.rehearsal.limits import resource_limits
-from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, free_port, remove_folder
+from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
+from opportune.testing.services.ports import free_port
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")

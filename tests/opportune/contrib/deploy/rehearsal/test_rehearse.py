@@ -25,7 +25,7 @@ from opportune.contrib.deploy.commands import rehearse as deploy_rehearse
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.contrib.deploy.rehearsal.limits import Limits
-from opportune.contrib.deploy.rehearsal.process import Launcher, free_port
+from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.router import Router
@@ -36,6 +36,7 @@ from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
+from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
