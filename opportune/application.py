@@ -18,8 +18,8 @@ from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
 from opportune.accounts.tokens.openapi import describe
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.middleware import add_admin, add_icons
-from opportune.admin.permissions import Permissions
 from opportune.config.settings import Settings, get_settings, load_settings, read_feature_settings, set_settings
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
@@ -87,8 +87,8 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     router.page_dependencies = [Depends(get_optional_user)]  # templates show the user
     app.state.settings = settings
     app.state.features = features
-    app.state.permissions = Permissions(features)
-    app.state.permissions.require_existing()
+    app.state.declared_permissions = DeclaredPermissions(features)
+    app.state.declared_permissions.require_existing()
     add_icons(features)
     add_event_kinds(features)
     templates.add_helpers(features)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Executable, exists, insert, inspect, literal,
 from sqlmodel import col
 
 from opportune.accounts.models import Group, GroupPermission, ShippedPermission
-from opportune.admin.permissions import Permissions
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.project.layout import installed_features
 
 TABLE = ShippedPermission.__table__  # type: ignore[attr-defined]  # SQLModel's
@@ -19,7 +19,7 @@ def shipped_group_statements(connection: Connection) -> list[Executable]:
     if not any(feature.accounts.groups for feature in features) or not inspect(connection).has_table(TABLE.name):
         return []
 
-    return list(statements(connection, Permissions(features).shipped_permissions()))
+    return list(statements(connection, DeclaredPermissions(features).shipped_permissions()))
 
 
 def statements(connection: Connection, shipped: Mapping[str, AbstractSet[tuple[str, str]]]) -> Iterator[Executable]:

@@ -77,7 +77,7 @@ def has_permission(request: HTTPConnection, identity: str, action: str) -> bool:
     Raises:
         OperatorError: the model or the action does not exist.
     """
-    on_site(request).app.state.permissions.require(identity, action)
+    on_site(request).app.state.declared_permissions.require(identity, action)
     return matches_permission(getattr(request.state, "permissions", set()), identity, action)
 
 

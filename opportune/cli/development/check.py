@@ -18,10 +18,10 @@ from sqlmodel import col
 
 from opportune.accounts.events.kinds import add_event_kinds
 from opportune.accounts.models import User
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
 from opportune.admin.options import find_view_errors
-from opportune.admin.permissions import Permissions
 from opportune.admin.view_classes import view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.conflict_markers import ADVICE, conflicting_files
@@ -219,7 +219,7 @@ def check_schemas(_settings: Settings) -> Iterator[Finding]:
 
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
     """Find permissions for unknown models and actions in features' groups, routes and templates."""
-    permissions = Permissions(installed_features())
+    permissions = DeclaredPermissions(installed_features())
     try:
         yield from map(Finding, permissions.faults())
     except Exception as error:  # noqa: BLE001 - FastAPI raises many types for an invalid route

@@ -13,7 +13,7 @@ from sqlalchemy import MetaData, select
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import Group, User
-from opportune.admin.permissions import Permissions
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
@@ -88,8 +88,8 @@ def add_router(app: FastAPI, containing: str) -> dict[str, Any]:
 async def test_guide_code_requires_its_permission(app: FastAPI, database: Database) -> None:
     add_router(app, "may(")
     features = [*installed_features(), replace(run_example("Feature(")["menu"], models=[Menu])]
-    app.state.permissions = Permissions(features)
-    assert list(app.state.permissions.faults()) == []
+    app.state.declared_permissions = DeclaredPermissions(features)
+    assert list(app.state.declared_permissions.faults()) == []
     user = await make_user(database)
 
     async with signed_in_client(app, user) as client:

@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel, col
 from opportune.accounts.groups.service import list_groups
 from opportune.accounts.models import Group, GroupPermission
 from opportune.admin import shipped_groups
-from opportune.admin.permissions import Permissions
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.application import create_app
 from opportune.cli.development import check
 from opportune.db.database import Database
@@ -106,7 +106,7 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
 
 def test_actions_of_the_admin_are_permissions() -> None:
     workshop = Feature("workshop", accounts=Accounts(groups={"Menders": {"gadget": ["action:polish"]}}))
-    assert list(Permissions([gadgets, workshop]).faults()) == []
+    assert list(DeclaredPermissions([gadgets, workshop]).faults()) == []
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
@@ -128,7 +128,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 def test_unknown_names_of_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for values, line in FAULTS:
         features = [*installed_features(), make_feature(values)]
-        assert f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}" in Permissions(features).faults()
+        assert f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}" in DeclaredPermissions(features).faults()
     with pytest.raises(OperatorError) as refused:
         create_app(settings_for("sqlite:///unused.db"), features)
     assert str(refused.value) == f"Feature('books', accounts=Accounts(groups=…)): Staff: {line}"

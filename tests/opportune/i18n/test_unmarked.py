@@ -22,7 +22,7 @@ FOR_OPERATORS = (
 )
 FOR_DEVELOPERS = (
     *("opportune/contrib/dashboard/widget_errors.py", "opportune/admin/forms/conditional_fields.py"),
-    *("opportune/admin/options.py", "opportune/admin/permissions.py", "opportune/admin/view_classes.py"),
+    *("opportune/admin/options.py", "opportune/admin/declared_permissions.py", "opportune/admin/view_classes.py"),
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     *("opportune/db/models/translation.py", "opportune/features.py", "opportune/mail/pages.py"),

@@ -11,8 +11,8 @@ from sqlalchemy import delete, func, select
 from sqlmodel import col
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.models import AuditEntry, DashboardLayout
-from opportune.admin.permissions import Permissions
 from opportune.contrib.dashboard.feature import dashboard
 from opportune.feature import Number
 from opportune.testing.factories import add_permission, make_user, signed_in_client
@@ -170,10 +170,12 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     assert (await client.get("/admin/")).status_code == 200, "the choice is deleted with the group"
 
 
-def test_features_can_permission_the_page_to_their_groups() -> None:
+def test_features_permit_the_page_to_their_groups() -> None:
     feature = replace(gadgets, accounts=replace(gadgets.accounts, groups={"Readers": {"arrange-overview": "list"}}))
-    assert Permissions([dashboard, feature]).shipped_permissions() == {"Readers": {("arrange-overview", "list")}}
-    assert not list(Permissions([dashboard, feature]).faults())
+    assert DeclaredPermissions([dashboard, feature]).shipped_permissions() == {
+        "Readers": {("arrange-overview", "list")}
+    }
+    assert not list(DeclaredPermissions([dashboard, feature]).faults())
 
 
 async def test_first_page_needs_no_permission(app: FastAPI) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from opportune.accounts import CurrentUser, may
 from opportune.accounts.tokens.scopes import scope_labels
-from opportune.admin.permissions import Permissions
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.cli.development.routes import find_rows
 from opportune.contrib.tools import api_tools
 from opportune.db import Database
@@ -157,7 +157,7 @@ def test_dependencies_of_nested_routes_are_checked() -> None:
     inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
     inner.post("/clear", dependencies=[may("shelves", "clear")])(nothing)
     outer.include_router(inner)
-    faults = Permissions([Feature("shelves", pages=outer)]).faults()
+    faults = DeclaredPermissions([Feature("shelves", pages=outer)]).faults()
     assert "/outer/inner/clear: may('shelves', 'clear'): there is no model 'shelves' in an installed feature." in faults
 
 

@@ -19,8 +19,8 @@ from opportune.web.routing.router import router_list
 MAX_GROUP_NAME = 150
 
 
-class Permissions:
-    """Permissions of a site with these features, at `app.state.permissions`."""
+class DeclaredPermissions:
+    """Permissions of a site with these features, at `app.state.declared_permissions`."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = features
