@@ -9,7 +9,6 @@ from sqladmin.filters import get_parameter_name
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.attributes import set_committed_value
 from starlette.requests import Request
 
 from opportune.accounts.models import User
@@ -22,9 +21,8 @@ from opportune.crud import Crud
 from opportune.crud.field_rules import NO_FIELDS
 from opportune.crud.registry import default_crud
 from opportune.db.database import Database
-from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.db.queries.paths import column_of_relation, loading_options, read_path_values
+from opportune.db.queries.paths import loading_options
 from opportune.fields.files import FileColumn
 
 Check = Callable[[Request, Any], Awaitable[bool]]
@@ -127,6 +125,26 @@ class BaseAdminView(AdapterView):
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
 
+    # Hooks, in the transaction of a change. `ValidationRefused` rolls it back and shows its message.
+
+    async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
+        """Change a row before it is written. It has the values of the form. Queries in this hook do not flush it."""
+
+    async def after_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:
+        """Run after the row is written and has its id. Changes to the row in this hook are stored but not logged."""
+
+    async def before_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
+        """Check a locked row and its related rows before they are deleted."""
+
+    async def after_delete(self, session: AsyncSession, row: Any, request: Request) -> None:
+        """Run after the row is deleted."""
+
+    async def save_related(
+        self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Store the values of `related_fields`. Return the changes for the log."""
+        return {}
+
     # Fields
 
     def get_filters(self) -> list[Any]:
@@ -225,24 +243,6 @@ class BaseAdminView(AdapterView):
     def loading(self, names: Sequence[str]) -> list[Any]:
         """Return the loader options for these names and for `load`."""
         return loading_options(self.mapper, [*names, *self.load])
-
-    def _loading_for_hooks(self) -> list[Any]:
-        return self.loading([*self._to_one(), *many_to_many_of(self.mapper)])
-
-    def _to_one(self) -> dict[str, str]:
-        """Return the foreign key columns of relationships to one row, by relationship."""
-        keys = [relation.key for relation in self.mapper.relationships]
-        columns = {key: column_of_relation(self.mapper, key) for key in keys}
-        return {name: column for name, column in columns.items() if column != name}
-
-    async def _load_relationships(self, session: AsyncSession, row: Any) -> None:
-        """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
-        for name, column in self._to_one().items():
-            relation, row_id = self.mapper.relationships[name], getattr(row, column)
-            if tuple(relation.remote_side) == relation.mapper.primary_key:
-                related = None if row_id is None else await session.get(relation.mapper.class_, row_id)
-                set_committed_value(row, name, related)
-        await session.run_sync(lambda _: [read_path_values(row, path) for path in self.load])
 
     def advise_loading(self, model: str, name: str) -> str:
         """Return the code that loads a relationship of a model, as advice on the error page."""

@@ -41,6 +41,7 @@ from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit, diff
+from opportune.admin.persistence.row_writer import RowWriter
 from opportune.admin.persistence.transactions import RowAction, session_of
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
@@ -108,6 +109,13 @@ class PasswordChange(Schema):
     password_again: NewPassword = Field(title="Repeat the password")
 
 
+class UserWriter(RowWriter):
+    async def lock(self, rows: Select[Any], check: Check) -> Sequence[Any]:
+        # Lock superusers first, so that two who remove each other at the same moment do not deadlock.
+        await lock_superusers(self.session)
+        return await super().lock(rows, check)
+
+
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
     """Superusers may change all users and their permissions. Other staff may only change users without permissions.
 
@@ -160,12 +168,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     # Changes
 
-    async def lock_rows(
-        self, session: AsyncSession, request: Request, rows: Select[Any], check: Check
-    ) -> Sequence[Any]:
-        # Lock superusers first, so that two who remove each other at the same moment do not deadlock.
-        await lock_superusers(session)
-        return await super().lock_rows(session, request, rows, check)
+    def row_writer(self, session: AsyncSession, request: Request) -> RowWriter:
+        return UserWriter(self, session, request)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Hash before the transaction, because the transaction blocks all other writers on SQLite.
@@ -205,7 +209,9 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         with translate_database_errors(self.table, deleting=True):
             # Check permission before deleting in several transactions.
             async with self.site.database.writer() as session:
-                users = await self._lock_selected(session, request, pks, self.check_can_delete)
+                users = await self.row_writer(session, request).lock_selected(
+                    self.list_query(request), pks, self.check_can_delete
+                )
                 for user in users:
                     await self.before_delete(session, user, request)
         for user in users:
@@ -334,7 +340,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:
-            user = await self._lock_one(session, request, self.form_edit_query(request), self.check_can_edit)
+            user = await self.row_writer(session, request).lock_one(self.form_edit_query(request), self.check_can_edit)
             await _check_may_change(session, user, request)
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed

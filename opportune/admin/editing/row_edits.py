@@ -183,7 +183,7 @@ class RowEditor:
     async def _plan_locked(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
         has_key = match_primary_keys(self.view, [edit.pk for edit in edits])
         query = self.view.list_query(self.request).where(has_key)
-        locked = await self.view.lock_rows(session, self.request, query, _accept)  # `plan` checks permissions
+        locked = await self.view.row_writer(session, self.request).lock(query, _accept)  # `plan` checks permissions
         rows = {key_of(row): row for row in locked}
         for edit in edits:
             if (row := rows.get(edit.pk)) is None:
@@ -199,11 +199,12 @@ class RowEditor:
             ids = {edit.values[name] for edit in edits if edit.values.get(name) is not None}
             if ids:
                 await lookup.preload(session, self.request, sorted(ids))
+        writer = self.view.row_writer(session, self.request)
         for batch in _batches(edits):
             await asyncio.sleep(0)  # let other requests run
             try:
                 with translate_database_errors(self.view.table):
-                    await self.view.save_rows(session, self.request, [(edit.row, edit.values) for edit in batch])
+                    await writer.save_all([(edit.row, edit.values) for edit in batch])
             except FieldErrors as refusal:
                 if len(batch) == 1:
                     batch[0].refuse(refusal)

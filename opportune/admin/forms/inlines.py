@@ -136,21 +136,21 @@ class InlineTable:
     async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
         if not line.is_deleted and not line.values:
             return
-        view = self.view
+        view, writer = self.view, self.view.row_writer(session, request)
         if line.row is None:
-            line.saved_row = await view.add_row(session, request, line.values, {self.by: parent.id})
+            line.saved_row = await writer.add(line.values, {self.by: parent.id})
             return
         has_key: Any = view.select_by_identifier(line.key).whereclause
         rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent.id)
         check = view.check_can_delete if line.is_deleted else view.check_can_edit
-        locked = await view.lock_rows(session, request, rows, check)
+        locked = await writer.lock(rows, check)
         if not locked:
             raise ValidationRefused(ROW_IS_GONE)
         refuse_changed_row(locked[0], read_values(view, line.form, line.stored))
         if line.is_deleted:
-            await view.remove_rows(session, request, locked)
+            await writer.delete(locked)
         else:
-            await view.change_row(session, request, locked[0], line.values)
+            await writer.change(locked[0], line.values)
         line.saved_row = locked[0]
 
     async def run_hooks(self, request: Request) -> None:

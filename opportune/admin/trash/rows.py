@@ -6,7 +6,6 @@ from typing import Any
 from sqladmin.authorization import Action
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_act
@@ -72,14 +71,11 @@ async def purge_rows(request: Request, view: AdminView, pks: Sequence[str]) -> N
         async with view.site.database.writer() as session:
             rows = await _lock_deleted(session, request, view, pks)
             with deleted_rows_included(session, purges=True):
-                await view.remove_rows(session, request, rows)
+                await view.row_writer(session, request).delete(rows)
     for row in rows:
         await view.after_model_delete(row, request)
 
 
 async def _lock_deleted(session: AsyncSession, request: Request, view: AdminView, pks: Sequence[str]) -> Sequence[Any]:
-    rows = deleted_rows(request, view).where(match_primary_keys(view, pks))
-    locked = await view.lock_rows(session, request, rows, view.check_can_delete)
-    if len(locked) < len(pks):
-        raise HTTPException(404)
-    return locked
+    writer = view.row_writer(session, request)
+    return await writer.lock_selected(deleted_rows(request, view), pks, view.check_can_delete)

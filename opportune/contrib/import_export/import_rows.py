@@ -216,7 +216,7 @@ class ImportPlan:
             try:
                 with translate_database_errors(new_rows.view.table):
                     rows = [(None, new_rows.values[name]) for name in names]
-                    created = await new_rows.view.save_rows(session, self.request, rows)
+                    created = await new_rows.view.row_writer(session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
                 raise ValidationRefused(
@@ -242,7 +242,8 @@ class ImportPlan:
                 locked = await self._lock_stored(session, [planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
                 changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                return list(zip(batch, await self.view.save_rows(session, self.request, changes), strict=True))
+                written = await self.view.row_writer(session, self.request).save_all(changes)
+                return list(zip(batch, written, strict=True))
 
     async def _lock_stored(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
         """Lock the rows. Raises ValidationRefused if one no longer exists."""
@@ -250,7 +251,7 @@ class ImportPlan:
             return {}
         statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
         loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
-        rows = await self.view.lock_rows(session, self.request, loaded, self.view.check_can_edit)
+        rows = await self.view.row_writer(session, self.request).lock(loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)
         return {row.id: row for row in rows}

@@ -1,0 +1,197 @@
+"""Writes the rows of a view: locks, permissions, hooks, related rows and the audit log, in the caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from opportune.admin.base import BaseAdminView, Check
+from opportune.admin.forms.foreign_keys import link_rows
+from opportune.admin.forms.inline import INLINES_KEY, RelatedRows
+from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.log import audit, diff
+from opportune.admin.models import PURGE, AuditEntry
+from opportune.admin.persistence.file_cleanup import defer_file_deletion
+from opportune.db.models.columns import many_to_many_of
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.queries.paths import column_of_relation, read_path_values
+from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_rows
+from opportune.db.sessions.trash import PURGES
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A change whose row is not written yet, with the data for the steps after that."""
+
+    row: Any
+    is_created: bool
+    before: diff.Values
+    links: diff.Changes
+    """Changes of many-to-many relationships."""
+    related: dict[str, Any]
+    """Values of `related_fields`."""
+    tables: Sequence[RelatedRows]
+
+
+class RowWriter:
+    """Locks, adds, changes and deletes rows of a view for the user of a request."""
+
+    def __init__(self, view: BaseAdminView, session: AsyncSession, request: Request) -> None:
+        self.view, self.session, self.request = view, session, request
+
+    async def lock(self, rows: Select[Any], check: Check) -> Sequence[Any]:
+        """Lock rows that are to be changed, and load their relationships for hooks and actions.
+
+        Raises:
+            HTTPException: The user may not change one of them.
+        """
+        view = self.view
+        # Always in the same order, so that two transactions do not deadlock.
+        writable = rows.where(*view.writable(self.request)).order_by(None).order_by(*view.pk_columns)
+        loading = view.loading([*self._to_one, *many_to_many_of(view.mapper)])
+        locked = (await self.session.scalars(writable.with_for_update(of=view.model).options(*loading))).all()
+        for row in locked:
+            if not await check(self.request, row):
+                raise HTTPException(403)
+        return locked
+
+    async def lock_one(self, rows: Select[Any], check: Check) -> Any:
+        """Lock one row. Raises HTTPException 404 if it no longer exists."""
+        locked = await self.lock(rows, check)
+        if not locked:
+            raise HTTPException(404)
+        return locked[0]
+
+    async def lock_selected(self, rows: Select[Any], pks: Sequence[str], check: Check) -> Sequence[Any]:
+        """Lock those rows whose keys a user has selected. Raises HTTPException 404 if one no longer exists."""
+        locked = await self.lock(rows.where(match_primary_keys(self.view, pks)), check)
+        if len(locked) < len(pks):
+            raise HTTPException(404)
+        return locked
+
+    async def add(self, values: dict[str, Any], preset: Mapping[str, Any] | None = None) -> Any:
+        """Add a row. `preset` holds values that do not come from the form."""
+        row = self.view.model()
+        await self._check_references(row, values)
+        change = await self._prepare(row, {**values, **(preset or {})}, is_created=True)
+        await insert_row(self.session, row)
+        await self._finish(change)
+        return row
+
+    async def change(self, row: Any, values: dict[str, Any]) -> None:
+        await self._check_references(row, values)
+        change = await self._prepare(row, values, is_created=False)
+        await self.session.flush()
+        await self._finish(change)
+
+    async def save_all(self, rows: Sequence[tuple[Any, Mapping[str, Any]]]) -> list[Any]:
+        """Store the values of several rows with a few statements. Where the row is None, add a new one.
+
+        If the view has a hook that runs before a row is written, rows are written one by one.
+        """
+        if self._has_hook("before_save", "on_model_change"):
+            return [await self._save_one(row, dict(values)) for row, values in rows]
+        changes = []
+        with self.session.no_autoflush:
+            for row, values in rows:
+                target = self.view.model() if row is None else row
+                await self._check_references(target, values)
+                changes.append(await self._prepare(target, dict(values), is_created=row is None))
+        await insert_rows(self.session, [change.row for change in changes if change.is_created])
+        for change in changes:
+            await self._finish(change)
+        await number_new_rows(self.session, AuditEntry)
+        return [change.row for change in changes]
+
+    async def _save_one(self, row: Any, values: dict[str, Any]) -> Any:
+        if row is None:
+            return await self.add(values)
+        await self.change(row, values)
+        return row
+
+    async def delete(self, rows: Sequence[Any]) -> None:
+        """Delete locked rows. Those of a `SoftDelete` model go to the trash, unless the session purges."""
+        view, session, request = self.view, self.session, self.request
+        is_purge = bool(session.info.get(PURGES))
+        is_permanent = is_purge or not issubclass(view.model, SoftDelete)
+        for row in rows:
+            await view.on_model_delete(row, request)
+            await view.before_delete(session, row, request)
+            if is_permanent:
+                defer_file_deletion(session, row, view.file_columns.keys())
+            action = PURGE if is_purge else "delete"
+            audit.record_row(session, request, action, view.identity, row, diff.diff_deleted(row))
+            await session.delete(row)
+        await session.flush()
+        for row in rows:
+            await view.after_delete(session, row, request)
+
+    async def _check_references(self, row: Any, values: Mapping[str, Any]) -> None:
+        for name, lookup in self.view.references.items():
+            row_id = values.get(name)
+            if row_id is not None and row_id != getattr(row, name):
+                await lookup.allowed_rows(self.session, self.request, [row_id])
+
+    async def _prepare(self, row: Any, values: dict[str, Any], *, is_created: bool) -> _Change:
+        """Set the values and run the hooks before a row is written."""
+        view = self.view
+        before = {} if is_created else diff.snapshot(row)
+        related = {name: values.pop(name) for name in view.related_fields if name in values}
+        linked = {name: values.pop(name) for name in view.many_to_many if name in values}
+        tables = values.pop(INLINES_KEY, ())
+        with self.session.no_autoflush:  # queries of hooks must not write the row
+            links = await link_rows(self.session, self.request, view.many_to_many, row, linked)
+            if is_created:
+                _set_attributes(row, values)
+                self.session.add(row)
+                await self._load_for_hooks(row)
+            await view.on_model_change(values, row, is_created, self.request)  # SQLAdmin's hook may change the values
+            if not is_created:
+                defer_file_deletion(self.session, row, values.keys() & view.file_columns.keys())
+            _set_attributes(row, values)
+            await self._load_for_hooks(row)
+            await view.before_save(self.session, row, self.request, is_created=is_created)
+        return _Change(row, is_created, before, links, related, tables)
+
+    async def _finish(self, change: _Change) -> None:
+        """Store related rows, write the log and run the hooks after a row is written."""
+        view, session, request, row = self.view, self.session, self.request, change.row
+        related = await view.save_related(session, request, row, change.related)
+        changes = diff.diff_edited(change.before, row) | change.links | related
+        if change.is_created or changes:
+            audit.record_row(session, request, "create" if change.is_created else "update", view.identity, row, changes)
+        for table in change.tables:
+            await table.save(session, request, row)
+        await view.after_save(session, row, request, is_created=change.is_created)
+
+    async def _load_for_hooks(self, row: Any) -> None:
+        """Load the relationships of a row whose foreign keys a form has set, before the row is written."""
+        if not self._has_hook("before_save", "after_save", "on_model_change", "after_model_change"):
+            return
+        for name, column in self._to_one.items():
+            relation, row_id = self.view.mapper.relationships[name], getattr(row, column)
+            if tuple(relation.remote_side) == relation.mapper.primary_key:
+                related = None if row_id is None else await self.session.get(relation.mapper.class_, row_id)
+                set_committed_value(row, name, related)
+        await self.session.run_sync(lambda _: [read_path_values(row, path) for path in self.view.load])
+
+    @cached_property
+    def _to_one(self) -> dict[str, str]:
+        """Foreign key columns of relationships to one row, by relationship."""
+        mapper = self.view.mapper
+        columns = {relation.key: column_of_relation(mapper, relation.key) for relation in mapper.relationships}
+        return {name: column for name, column in columns.items() if column != name}
+
+    def _has_hook(self, *names: str) -> bool:
+        return any(getattr(type(self.view), name) is not getattr(BaseAdminView, name) for name in names)
+
+
+def _set_attributes(row: Any, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
