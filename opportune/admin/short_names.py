@@ -43,15 +43,15 @@ def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, 
     """
     bodies = [attributes, *(vars(class_) for base in bases for class_ in base.__mro__)]
     for short, long in SHORT_NAMES.items():
-        body = next((body for body in bodies if short in body or long in body), {})
-        if isinstance(body.get(short), ShortName):
+        if isinstance(attributes.get(short), ShortName):
             continue
-        if short not in body:
-            if body is attributes:  # a base may have set the short name
-                attributes[short] = ShortName(short)
-        elif body is attributes and long in body:
+        if short in attributes and long in attributes:
             raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
-        elif long not in body:
+        if long in attributes:
+            attributes[short] = ShortName(short)  # a base may have set the short name
+            continue
+        body = next((body for body in bodies if short in body or long in body), {})
+        if short in body and long not in body and not isinstance(body[short], ShortName):
             attributes[long] = _default_sort_of(view, body[short]) if short == "order" else body[short]
 
 

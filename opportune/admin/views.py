@@ -15,7 +15,7 @@ from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLooku
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.model_fields import AdminConverter
 from opportune.admin.lists.active_filters import list_context, refuse_unknown_parameters
-from opportune.admin.lists.columns import column_choices, further_columns, listed_columns
+from opportune.admin.lists.columns import column_choices, further_columns, listed_columns, ordered_choices
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filter_options import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
@@ -268,9 +268,8 @@ class AdminView(RowQueriesMixin):
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         refuse_unknown_parameters(request, self)  # before thousands of filters are rendered
-        columns = listed_columns(request, self)
-        choices = [*columns, *(name for name in column_choices(request, self) if name not in columns)]
-        return {**await list_context(request, self), "columns": columns, "column_choices": choices}
+        names = {"columns": listed_columns(request, self), "column_choices": ordered_choices(request, self)}
+        return {**await list_context(request, self), **names}
 
     def may_edit_any(self, request: Request) -> bool:
         """Return whether the user may edit rows of this model."""

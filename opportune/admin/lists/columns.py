@@ -44,6 +44,11 @@ def column_choices(request: Request, view: BaseAdminView) -> list[str]:
     return [name for name in names if not view.hides(name)]
 
 
+def ordered_choices(request: Request, view: BaseAdminView) -> list[str]:
+    """Return the columns that the user may show, those of this list first and in its order."""
+    return list(dict.fromkeys((*listed_columns(request, view), *column_choices(request, view))))
+
+
 def further_columns(view: BaseAdminView) -> list[str]:
     """Return the `column_choices` of a view. By default, the short columns of its details page."""
     names = map(view.name_of, view.column_choices) if view.column_choices else _short_details(view)
@@ -58,10 +63,12 @@ def _short_details(view: BaseAdminView) -> list[str]:
 async def choose_columns(request: Request, view: BaseAdminView) -> Response:
     """Open the list with the columns of the submitted form."""
     form = await read_form_texts(request)
-    selected, listed = form.getlist("column"), list(listed_columns(request, view))
-    choices = [*listed, *(name for name in column_choices(request, view) if name not in listed)]
-    places = {name: _parse_place(str(form.get(f"place-{name}", "")), place) for place, name in enumerate(choices, 1)}
-    names = sorted((name for name in choices if name in selected), key=places.__getitem__)
+    selected = form.getlist("column")
+    sort_keys = {
+        name: _sort_key(str(form.get(f"place-{name}", "")), position)
+        for position, name in enumerate(ordered_choices(request, view), 1)
+    }
+    names = sorted((name for name in sort_keys if name in selected), key=sort_keys.__getitem__)
     if "reset" in form or names == list(view.list_names):
         return RedirectResponse(list_url_with(request, view, columns=""), 303)
     if not names:
@@ -69,10 +76,16 @@ async def choose_columns(request: Request, view: BaseAdminView) -> Response:
     return RedirectResponse(list_url_with(request, view, columns=",".join(names)), 303)
 
 
-def _parse_place(text: str, place: int) -> tuple[int, int]:
-    """Return the sort key for a typed place. A column that moves up comes before the one it meets, else behind it."""
-    typed = min(int(text), MAX_POSITION) if text.isascii() and text.isdecimal() and len(text) < 6 else place
-    return typed, (typed > place) - (typed < place)
+def _sort_key(text: str, position: int) -> tuple[int, int]:
+    """Return the sort key of a column by the position that the user has typed, or else by its present position.
+
+    A column that moves up comes before the column of that position, and one that moves down behind it.
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_POSITION))
+    new_position = min(int(text), MAX_POSITION) if is_number else position
+    if new_position == position:
+        return position, 0
+    return new_position, 1 if new_position > position else -1
 
 
 COLUMN_PAGES = (ModelPage("columns", choose_columns, ["POST"], "columns"),)

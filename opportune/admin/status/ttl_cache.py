@@ -22,9 +22,12 @@ class TtlCache(Generic[T]):
         if entry is None or _is_expired(entry):
             value = await read()
             if len(self._values) >= MAX_ENTRIES:
-                self._values = {key_: entry_ for key_, entry_ in self._values.items() if not _is_expired(entry_)}
+                self._remove_expired()
             entry = self._values[key] = time.monotonic(), value
         return entry[1]
+
+    def _remove_expired(self) -> None:
+        self._values = {key: entry for key, entry in self._values.items() if not _is_expired(entry)}
 
 
 def _is_expired(entry: tuple[float, object]) -> bool:
