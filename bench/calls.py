@@ -73,7 +73,7 @@ def main() -> int:
 
 def fewest(counts: list[dict[str, Calls]]) -> dict[str, Calls]:
     """Return the round with the fewest calls of each task, without work of the site that ran at the same time."""
-    return {task: min((each[task] for each in counts), key=lambda calls: sum(calls.values())) for task in counts[0]}
+    return {task: min((count[task] for count in counts), key=lambda calls: sum(calls.values())) for task in counts[0]}
 
 
 def count(database: str, peer_name: str, tasks: list[str]) -> dict[str, Calls]:

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.growth [--rounds 10]
 
-The requests are pages, lists with all combinations of filters, search and order, unknown addresses and invalid
+The requests are pages, lists with all combinations of filters, search and order, unknown URLs and invalid
 values. Nothing is judged.
 """
 

@@ -80,7 +80,7 @@ class Machines:
                 threads.submit(drive, server.port, [self.requests[title]], part, MAX_CONNECTIONS)
                 for server in self.servers
             ]
-            seconds = max(each.result() for each in drives)
+            seconds = max(drive.result() for drive in drives)
         web, database = (after - earlier for after, earlier in zip(self._cpu_seconds(), before, strict=True))
         total = part * len(self.servers)
         return Figure(total / seconds, web / total * 1000, database / total * 1000)

@@ -164,7 +164,7 @@ async def start_services(state: State, stack: AsyncExitStack) -> None:
 def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     """Yield the middleware of the features and then of the framework, outermost first."""
     settings: Settings = app.state.settings
-    if language_prefixes(settings):  # first, so that all others see the same addresses in all languages
+    if language_prefixes(settings):  # first, so that all others see the same URLs in all languages
         yield Middleware(LanguagePrefixMiddleware, settings=settings)
     for feature in app.state.features:
         yield from feature.site.middleware(app) if callable(feature.site.middleware) else feature.site.middleware

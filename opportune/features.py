@@ -160,7 +160,7 @@ def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:
 
 def _features_of_foreign_keys(feature: Feature, installed: Iterable[Feature]) -> Iterator[tuple[str, str]]:
     """Yield each model that refers to a table of an optional feature."""
-    tables = {model.__tablename__ for each in installed for model in each.models}
+    tables = {model.__tablename__ for feature in installed for model in feature.models}
     for model in feature.models:
         for key in getattr(getattr(model, "__table__", None), "foreign_keys", ()):
             table = key.target_fullname.rpartition(".")[0]

@@ -52,7 +52,7 @@ async def list_conversations(
 async def create_conversation(
     data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response
 ) -> MessageCreated:
-    """Start a new conversation with a question. `Location` is its address."""
+    """Start a new conversation with a question. `Location` is its URL."""
     question, answer = await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
     created = _to_message_created(question, answer)
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"

@@ -14,7 +14,7 @@ Kind = Literal[Symbol, "section", "term", "other", "keyword", "topic"]
 
 
 class EntryLink(Schema):
-    """Name and address of an entry."""
+    """Name and URL of an entry."""
 
     slug: str
     """Unique key, such as `os.path.join` or `library/os.path.html#module-contents`."""

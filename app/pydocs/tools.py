@@ -18,6 +18,6 @@ async def search_python_docs(index: Index, words: str) -> Sequence[Source]:
 
 
 async def read_python_docs(index: Index, slug: str) -> Source:
-    """Read an entry of Python's documentation by its slug, the part of its address after /pydocs/."""
+    """Read an entry of Python's documentation by its slug, the part of its URL after /pydocs/."""
     entry = EntryRead.of(await index.get(slug))
     return Source(title=entry.name, url=entry.url, text=entry.text)

@@ -60,14 +60,14 @@ SECOND_FACTOR_PATHS = (
     *("/accounts/two-factor", "/accounts/passkeys", "/accounts/confirm", "/accounts/password"),
     *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
 )
-"""Addresses that stay open for a user who must set up a second factor first."""
+"""URLs that stay open for a user who must set up a second factor first."""
 NO_SECOND_FACTOR = _l("Set up a second factor first, at /accounts/two-factor.")
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
     """Return the active user of the request, or None. The user is loaded once per request.
 
-    Pages identify users by the session cookie. Addresses below /api also accept a bearer token, which takes precedence.
+    Pages identify users by the session cookie. URLs below /api also accept a bearer token, which takes precedence.
     The user does not belong to a database session: call `session.add(user)` in a `WriteSession` before changing it.
 
     The call sets these attributes of `request.state`: `user`, `session` (of the browser), `token` (the API token) and
@@ -87,7 +87,7 @@ async def get_optional_user(request: HTTPConnection) -> User | None:
 
 
 def _use_language_of_user(request: HTTPConnection, user: User | None) -> None:
-    """Continue in the language of the user's profile, if the site offers it and the address selects none."""
+    """Continue in the language of the user's profile, if the site offers it and the URL selects none."""
     if PREFIX_KEY in request.scope:
         return
     if user and user.language and user.language in offered_languages(request.app.state.settings):
@@ -151,7 +151,7 @@ async def _read_user(request: HTTPConnection) -> User | None:
 
 
 async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
-    """Return the token of a program with its user, for addresses outside /api. The caller must check the scopes.
+    """Return the token of a program with its user, for URLs outside /api. The caller must check the scopes.
 
     `strategies` read other types of tokens. They are tried before the site's own strategy.
     """
@@ -207,9 +207,9 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
 
 
 def _is_personal(request: HTTPConnection) -> bool:
-    """Return whether this address is closed to a superuser who is signed in as the user.
+    """Return whether this URL is closed to a superuser who is signed in as the user.
 
-    New addresses below these prefixes are protected automatically.
+    New URLs below these prefixes are protected automatically.
     """
     path, method = request.scope["path"], request.scope.get("method")
     return path.startswith(PERSONAL_PATHS) and not (path in IMPERSONATOR_PATHS and method in ("GET", "HEAD"))
@@ -286,7 +286,7 @@ def make_redirect_error(
 ) -> HTTPException:
     """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
 
-    The texts of a form are kept. If the page at the address `has_form`, it shows them with the notice. Otherwise the
+    The texts of a form are kept. If the page at the URL `has_form`, it shows them with the notice. Otherwise the
     page in the parameter `next` does when the user comes back.
     """
     if not isinstance(request, Request) or wants_json(request):
@@ -299,7 +299,7 @@ def make_redirect_error(
 def find_return_path(request: HTTPConnection) -> str:
     """Return the path of the page that the user comes back to.
 
-    For a GET request of a browser it is the requested page, otherwise the page with the form or script. Addresses that
+    For a GET request of a browser it is the requested page, otherwise the page with the form or script. URLs that
     only accept forms are replaced by the nearest page.
     """
     is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)

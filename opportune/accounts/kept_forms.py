@@ -56,7 +56,7 @@ class FormInterrupted(HTTPException):
 
 
 async def on_form_interrupted(request: Request, error: Exception) -> Response:
-    """Redirect, with the key of the kept texts in the address that the user comes back to."""
+    """Redirect, with the key of the kept texts in the URL that the user comes back to."""
     assert isinstance(error, FormInterrupted)
     let_repeat(request)
     key = await _keep(request, error.notice)
@@ -71,7 +71,7 @@ async def on_form_interrupted(request: Request, error: Exception) -> Response:
 
 
 async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
-    """Find the texts whose key is in the address, for the form of this page."""
+    """Find the texts whose key is in the URL, for the form of this page."""
     state = request.scope.get("state", {})
     if not (key := state.get(KEY_IN_STATE)) or request.scope.get("method") != "GET":
         return
@@ -157,7 +157,7 @@ def _hashed(key: str) -> str:
 
 
 def with_key(page: str, key: str) -> str:
-    """Add the key to the address of a page."""
+    """Add the key to the URL of a page."""
     parts = urlsplit(page)
     others = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != PARAMETER]
     return parts._replace(query=urlencode([*others, (PARAMETER, key)])).geturl()

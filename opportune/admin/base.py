@@ -119,7 +119,7 @@ class BaseAdminView(AdapterView):
 
     @abstractmethod
     async def filtered_query(self, request: Request) -> Select[Any]:
-        """Select the rows that match the search and filters of the address."""
+        """Select the rows that match the search and filters of the URL."""
 
     @abstractmethod
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:

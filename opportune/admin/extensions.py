@@ -65,7 +65,7 @@ class AdminExtension:
         return None
 
     async def plain_list_url(self, request: Request, view: Any) -> str:
-        """Return the address of the whole list, if `open_list` responds at the usual one."""
+        """Return the URL of the whole list, if `open_list` responds at the usual one."""
         return ""
 
     async def menu_links(self, request: Request) -> Mapping[str, Sequence[MenuLink]]:
@@ -73,7 +73,7 @@ class AdminExtension:
         return {}
 
     def row_links(self, request: Request, view: Any, row: Any) -> Sequence[tuple[str, str]]:
-        """Return labels and addresses of buttons on the pages of a row."""
+        """Return labels and URLs of buttons on the pages of a row."""
         return ()
 
     async def log_condition(self, request: Request, view: Any, row: Any) -> ColumnElement[bool] | None:
@@ -92,7 +92,7 @@ class Extensions(Sequence[AdminExtension]):
 
     def __init__(self, extensions: Iterable[AdminExtension] = ()) -> None:
         self._extensions = tuple(extensions)
-        self.list_parameters = frozenset(chain.from_iterable(each.list_parameters for each in self))
+        self.list_parameters = frozenset(chain.from_iterable(extension.list_parameters for extension in self))
 
     def __len__(self) -> int:
         return len(self._extensions)
@@ -115,7 +115,7 @@ class Extensions(Sequence[AdminExtension]):
         return links
 
     async def plain_list_url(self, request: Request, view: Any) -> str:
-        """Return the address of the whole list."""
+        """Return the URL of the whole list."""
         urls = [await extension.plain_list_url(request, view) for extension in self]
         return next(filter(None, urls), request.url.path)
 

@@ -1,6 +1,6 @@
 """Mount of the admin at /admin, which is imported and built on its first request, and its middleware.
 
-The middleware lets only staff in, and removes scheme and host from addresses in pages.
+The middleware lets only staff in, and removes scheme and host from URLs in pages.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ class AuditEntry(Model, table=True):
     channel: str = Field(default="admin", max_length=100, sa_column_kwargs={"server_default": "admin"})
     """`admin`, `page` or `api`, or `job` or `tool` with its name."""
     identity: str = Field(max_length=100)
-    """The model's name in the admin's addresses, such as `todo`."""
+    """The model's name in the admin's URLs, such as `todo`."""
     row_id: str = Field(default="", max_length=64)
     title: str = Field(default="", max_length=200)
     """Title of the row at that time."""
@@ -53,7 +53,7 @@ class SavedView(Model, table=True):
 
     owner_id: OwnerId = Field(index=False)
     identity: str = Field(max_length=100)
-    """The model's name in the admin's addresses, such as `todo`."""
+    """The model's name in the admin's URLs, such as `todo`."""
     name: Line = Field(min_length=1, max_length=60)
     query: Text = ""
     """Query string of the list."""

@@ -87,7 +87,7 @@ def find_view_errors(views: Iterable[Any]) -> Iterator[str]:
 
 
 def shared_identities(views: Iterable[Any]) -> Iterator[str]:
-    """Yield a line for each view whose address another view already has."""
+    """Yield a line for each view whose URL another view already has."""
     views_by_identity: dict[str, Any] = {}
     for view in views:
         if view.identity in views_by_identity:

@@ -188,7 +188,7 @@ class AdminSite(BaseAdminSite):
         return any("fa-" in f"{view.icon} {view.category_icon}" for view in self.views)
 
     def render_error(self, request: Request, context: Mapping[str, Any], status: int) -> Response:
-        """Render an error page in the layout of the admin, with a link to the list of the model in the address."""
+        """Render an error page in the layout of the admin, with a link to the list of the model in the URL."""
         identity = request.url.path.removeprefix(f"{self.base_url}/").partition("/")[0]
         view = self.view_by_identity(identity)
         list_link = {"list_url": "", "list_name": ""}
@@ -199,7 +199,7 @@ class AdminSite(BaseAdminSite):
         return HTMLResponse(template.render({"request": request, "is_error": True, **context, **list_link}), status)
 
     async def list(self, request: Request) -> Response:
-        """Forms also send parameters without a value. The address of the list does not contain them."""
+        """Forms also send parameters without a value. The URL of the list does not contain them."""
         view = self.find_view(request.path_params["identity"])
         if not isinstance(view, AdminView):
             return cast("Response", await super().list(request))

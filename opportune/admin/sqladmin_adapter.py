@@ -28,7 +28,7 @@ ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 
 @lru_cache(256)
 def action_slugs(view: type[Any]) -> frozenset[str]:
-    """Return the names that a view's actions have in addresses."""
+    """Return the names that a view's actions have in URLs."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
     return frozenset(method._slug for method in methods if hasattr(method, "_action"))
 
@@ -128,7 +128,7 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
             return list(await session.execute(statement))
 
     def select_by_identifier(self, identifier: str) -> Select[Any]:
-        """Select the row with the key of an address. For overriding. Raises ValueError for an impossible key."""
+        """Select the row with the key of a URL. For overriding. Raises ValueError for an impossible key."""
         return super()._stmt_by_identifier(identifier)
 
     def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
@@ -141,7 +141,7 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def _get_default_sort(self) -> list[tuple[str, bool]]:
         return self.default_sort()
 
-    # Actions and addresses
+    # Actions and URLs
 
     def visible_actions(self, request: Request, *, in_detail: bool = False) -> dict[str, str]:
         return _lazy_labels(self._visible_custom_actions(request, in_detail=in_detail))

@@ -110,7 +110,7 @@ class Crud(CrudOptions, Generic[M]):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the name of the model in permissions and in the admin's addresses."""
+        """Return the name of the model in permissions and in the admin's URLs."""
         return identity_of(cls.model)
 
     # Permissions

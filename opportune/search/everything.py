@@ -21,7 +21,7 @@ class Entry:
 
     label: str
     url: str
-    """Address, or `#id` of a control of the current page, which the palette presses."""
+    """URL, or `#id` of a control of the current page, which the palette presses."""
     icon: str
     """Class of the icon."""
 

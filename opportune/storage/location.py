@@ -1,4 +1,4 @@
-"""Parses STORAGE_URL, and addresses in the same form."""
+"""Parses STORAGE_URL, and URLs in the same form."""
 
 import re
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Tables of the response of each address to each role.
+"""Tables of the response of each URL to each role.
 
 `oppman.py test --accept-access` writes the tables. Each feature of the project has one beside its tests. The table of
 the framework is `tests/opportune/security/access.txt`.
@@ -128,12 +128,12 @@ async def request_all_routes(
     is_included: Callable[[str], bool] = lambda _source: True,
     known_result_of: Callable[[RoleRequest], str | None] = lambda _request: None,
 ) -> Table:
-    """Request all addresses of a started site, for each role.
+    """Request all URLs of a started site, for each role.
 
     Args:
         app: The site.
         file: The SQLite file of the site, with all tables and no rows.
-        is_included: Returns whether to request the addresses of a feature.
+        is_included: Returns whether to request the URLs of a feature.
         known_result_of: Returns the result of a request that need not be sent, or None to send it.
     """
     headers = await headers_by_role(app)

@@ -96,7 +96,7 @@ async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> 
         page: A page of the browser.
         app: The site.
         user: The user to sign in.
-        site: Address of the site.
+        site: URL of the site.
     """
     async with app.state.database.writer() as session:
         token = await create_session(session, app.state.settings, user)

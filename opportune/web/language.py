@@ -1,4 +1,4 @@
-"""The language of a request: from its address, the user's profile, a cookie, or the browser."""
+"""The language of a request: from its URL, the user's profile, a cookie, or the browser."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ TRANSLATED_TYPES = (b"text/html", b"application/problem+json")
 """Content types with texts in the visitor's language."""
 
 PREFIX_KEY = "language_prefix"
-"""Key of the scope with the prefix of the address: `/de`, or empty for the site's language.
+"""Key of the scope with the prefix of the URL: `/de`, or empty for the site's language.
 
-It is missing if the address does not select the language.
+It is missing if the URL does not select the language.
 """
 UNPREFIXED_SEGMENTS = frozenset(
     {
@@ -43,10 +43,10 @@ UNPREFIXED_SEGMENTS = frozenset(
         "static",
     }
 )
-"""First segments of addresses without a language: those of the admin, programs and files."""
+"""First segments of URLs without a language: those of the admin, programs and files."""
 
 current_prefixes: ContextVar[Mapping[str, str]] = ContextVar("language_prefixes", default=MappingProxyType({}))
-"""Prefixes of the site's addresses by language; empty if addresses have no language."""
+"""Prefixes of the site's URLs by language; empty if URLs have no language."""
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -61,7 +61,7 @@ class LanguageOfRequest:
     def select(self, scope: Scope) -> tuple[Scope, str]:
         """Return the scope without the language cookie, and the language.
 
-        The address selects it, or else the cookie, the browser or the site.
+        The URL selects it, or else the cookie, the browser or the site.
         """
         if self.is_fixed:
             return scope, self.default
@@ -74,7 +74,7 @@ class LanguageOfRequest:
         return scope, (best_language(header, self.languages) if header else "") or self.default
 
     def add_headers(self, headers: Headers, scope: Scope) -> None:
-        """Add `Content-Language` to pages and errors, and `Vary` if their address does not select the language.
+        """Add `Content-Language` to pages and errors, and `Vary` if their URL does not select the language.
 
         Other responses need `Vary` only if their route has set `Content-Language`.
         """
@@ -112,16 +112,16 @@ def language_choices(settings: Settings) -> Sequence[Language]:
 
 
 def language_prefixes(settings: Settings) -> dict[str, str]:
-    """Return the prefix of addresses for each language: empty for the site's language, and `/de` for others.
+    """Return the prefix of URLs for each language: empty for the site's language, and `/de` for others.
 
-    Empty if addresses have no language.
+    Empty if URLs have no language.
     """
     codes = offered_languages(settings) if settings.language_in_url else ()
     return {code: "" if code == settings.language else f"/{code}" for code in codes} if len(codes) > 1 else {}
 
 
 def has_language(path: str) -> bool:
-    """Return whether the language belongs to the address of this page, unlike those of the admin and the API."""
+    """Return whether the language belongs to the URL of this page, unlike those of the admin and the API."""
     return _first_segment(path) not in UNPREFIXED_SEGMENTS
 
 
@@ -132,7 +132,7 @@ def _first_segment(path: str) -> str:
 def url(path: str | URL) -> str:
     """Return the path of a page in the language of the visitor, such as `/de/books` for `/books`.
 
-    Other addresses are unchanged: those of the admin, the API, files and other sites, and paths with a language.
+    Other URLs are unchanged: those of the admin, the API, files and other sites, and paths with a language.
     """
     prefixes = current_prefixes.get()
     return localized(str(path), prefixes, current_language.get()) if prefixes else str(path)
@@ -167,7 +167,7 @@ class PageLanguage:
 
 
 def page_languages(request: HTTPConnection) -> list[PageLanguage]:
-    """Return this page in each language; empty if its address does not select the language."""
+    """Return this page in each language; empty if its URL does not select the language."""
     if PREFIX_KEY not in request.scope:
         return []
     settings: Settings = request.app.state.settings

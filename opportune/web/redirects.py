@@ -6,7 +6,7 @@ MAX_URL_LENGTH = 2000
 
 
 def safe_redirect_path(url: str | None, default: str = "/") -> str:
-    """Return the address if it is a path of this site, else the default."""
+    """Return the URL if it is a path of this site, else the default."""
     if not url or len(url) > MAX_URL_LENGTH:
         return default
     return url if all(map(_is_path, (url, unquote(url)))) else default

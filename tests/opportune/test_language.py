@@ -136,23 +136,23 @@ def refuse_above(limit: float, figure: float, unit: str, worst: list[Text]) -> N
 @pytest.mark.parametrize("folder", MAX_WH_STARTS)
 def test_docstrings_begin_with_a_noun_or_a_verb(folder: str) -> None:
     docstrings = read_folder(folder).docstrings
-    worst = [each for each in docstrings if WH_START.match(each.text)]
+    worst = [docstring for docstring in docstrings if WH_START.match(docstring.text)]
     refuse_above(MAX_WH_STARTS[folder], 100 * len(worst) / len(docstrings), "% of docstrings", worst)
 
 
 @pytest.mark.parametrize("folder", MAX_ODD_WORDS)
 def test_prose_uses_plain_words(folder: str) -> None:
     texts = read_folder(folder).texts
-    words = sum(len(each.text.split()) for each in texts)
-    hits = [(len(ODD_WORDS.findall(each.text)), each) for each in texts]
-    worst = [each for count, each in sorted(hits, reverse=True) if count]
+    words = sum(len(passage.text.split()) for passage in texts)
+    hits = [(len(ODD_WORDS.findall(passage.text)), passage) for passage in texts]
+    worst = [passage for count, passage in sorted(hits, reverse=True) if count]
     refuse_above(MAX_ODD_WORDS[folder], 1000 * sum(count for count, _ in hits) / words, "of 1,000 words", worst)
 
 
 @pytest.mark.parametrize("folder", MAX_ODD_NAMES)
 def test_names_are_plain(folder: str) -> None:
     names = read_folder(folder).names
-    worst = [each for each in names if ODD_NAMES.fullmatch(each.text)]
+    worst = [name for name in names if ODD_NAMES.fullmatch(name.text)]
     refuse_above(MAX_ODD_NAMES[folder], 1000 * len(worst) / len(names), "of 1,000 names", worst)
 
 

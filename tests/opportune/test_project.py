@@ -174,7 +174,7 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
 
 
 def test_no_other_file_uses_a_feature() -> None:
-    """Other code and templates use no modules, tables or files of a feature, and other tests no addresses."""
+    """Other code and templates use no modules, tables or files of a feature, and other tests no URLs."""
     used = {name: list(FeatureRemoval(name, PROJECT).uses()) for name in FEATURES}
     assert {name: uses for name, uses in used.items() if uses} == {}
     files = (path for folder in CODE_FOLDERS for path in (PROJECT / folder).rglob("*.*") if path.suffix in CODE_ENDS)

@@ -21,7 +21,7 @@ class Inventory:
     pages: list[str] = field(default_factory=list)
     """Paths below the folder; empty if the inventory lists no pages."""
     symbols: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Name and role (such as `py:function`) by address (`library/os.path.html#os.path.join`)."""
+    """Name and role (such as `py:function`) by URL (`library/os.path.html#os.path.join`)."""
     modules: set[str] = field(default_factory=set)
 
     def add(self, line: str) -> None:

@@ -32,7 +32,7 @@ class Part:
 @dataclass
 class PartReader:
     rewrite_link: Callable[[str], str]
-    """Returns the new address of a link; an empty string removes the link."""
+    """Returns the new URL of a link; an empty string removes the link."""
     parts: list[Part] = field(default_factory=list)
 
     def read(self, element: HtmlElement, part: Part | None) -> None:

@@ -136,7 +136,7 @@ class PageReader:
         return self.page if anchor in ("", self.first_anchor) and "#" in entry_slug else entry_slug
 
     def _rewrite_link(self, href: str) -> str:
-        """Return the address of the entry for a link; an empty string for links to remove."""
+        """Return the URL of the entry for a link; an empty string for links to remove."""
         if href.startswith(("http://", "https://")):
             return href
         page, anchor = urldefrag(unquote(href))
@@ -147,7 +147,7 @@ class PageReader:
 
 
 def find_slug(page: str, anchor: str, inventory: Inventory) -> str:
-    """Return the name of a Python symbol, or the address of anything else."""
+    """Return the name of a Python symbol, or the URL of anything else."""
     url = f"{page}#{anchor}" if anchor else page
     name, role = inventory.symbols.get(url, ("", ""))
     return name if role.startswith("py:") else url

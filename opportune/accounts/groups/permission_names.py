@@ -18,7 +18,7 @@ WILDCARD = "*"
 
 
 def identity_of(model: type[Any]) -> str:
-    """Return a model's identity in addresses: `book-tag` for `BookTag`."""
+    """Return a model's identity in URLs: `book-tag` for `BookTag`."""
     return _hyphenate(model.__name__)
 
 

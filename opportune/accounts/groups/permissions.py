@@ -55,7 +55,7 @@ def may(identity: str, action: str) -> Any:
     """Require a permission in a route's signature: `user: Annotated[User, may("todo", "export")]`.
 
     Args:
-        identity: The model as in the admin's addresses, such as `book-loan`.
+        identity: The model as in the admin's URLs, such as `book-loan`.
         action: `list`, `get`, `create`, `update`, `delete`, `export`, `import`, or `action:NAME`.
 
     Returns:

@@ -28,7 +28,7 @@ router = APIRouter()
 
 @router.get("/.well-known/change-password")
 async def redirect_to_password_page() -> Response:
-    """Redirect password managers, which know only this address, to the page on which users change their password."""
+    """Redirect password managers, which know only this URL, to the page on which users change their password."""
     return RedirectResponse("/accounts/password", 302)
 
 

@@ -52,7 +52,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
     """Redirect to the provider. CSRF protection prevents another site from starting a sign-in."""
     form = await read_form(request, SocialSignIn)
     remember = form.data is not None and form.data.remember
-    # The provider returns the user to an address without a language.
+    # The provider returns the user to a URL without a language.
     next_path = url(next_page(request, form))
     auth_request = flow.create_request(provider, next_path, remember=remember)
     return await _redirect_to_provider(request, context, provider, auth_request)

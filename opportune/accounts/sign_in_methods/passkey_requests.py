@@ -24,7 +24,7 @@ def get_passkey_ceremonies(request: Request, context: AccountContext, user: User
     """Return the passkey ceremonies of this browser, for `user` or for any user.
 
     Raises:
-        PasskeyRefused: the address of the site is not a domain name.
+        PasskeyRefused: the URL of the site is not a domain name.
     """
     try:
         site = find_relying_party(context.settings, f"{request.url.scheme}://{request.url.netloc}")

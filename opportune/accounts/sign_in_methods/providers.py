@@ -47,7 +47,7 @@ class Identity:
 @dataclass(frozen=True)
 class Provider:
     name: str
-    """Name in addresses and settings, such as `google`."""
+    """Name in URLs and settings, such as `google`."""
     label: str
     issuer: str
     """Issuer in the discovery document. It contains `TENANT` if each tenant has its own issuer."""
@@ -75,7 +75,7 @@ def find_provider(settings: Settings, name: str) -> Provider | None:
 
 
 def callback_url(settings: Settings, provider: Provider) -> str:
-    """Return the redirect address. Each provider has its own, so that it cannot respond for another one."""
+    """Return the redirect URL. Each provider has its own, so that it cannot respond for another one."""
     return f"{site_url(settings)}{SOCIAL_PATH}/{provider.name}/callback"
 
 

@@ -100,7 +100,7 @@ class PendingSetup:
     sealed: str
     """The key, encrypted for this user. The page sends it back with the first code."""
     uri: str
-    """The key as an `otpauth://` address, which the QR code contains."""
+    """The key as an `otpauth://` URL, which the QR code contains."""
 
     @property
     def spaced(self) -> str:

@@ -80,7 +80,7 @@ class CeremonyOptions:
 
 
 def find_relying_party(settings: Settings, requested_url: str) -> RelyingParty | None:
-    """Return the site of BASE_URL; in development without BASE_URL, that of the requested address.
+    """Return the site of BASE_URL; in development without BASE_URL, that of the requested URL.
 
     Return None if the host is an IP address: passkeys need a domain name or `localhost`.
     """

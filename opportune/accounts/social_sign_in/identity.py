@@ -66,7 +66,7 @@ class ProviderClient(ABC):
         self.provider = provider
 
     async def authorization_url(self, callback: str, state: str, challenge: str, nonce: str) -> str:
-        """Return the address of the provider that the browser is redirected to. Raises as `fetch_identity`."""
+        """Return the URL of the provider that the browser is redirected to. Raises as `fetch_identity`."""
         async with _open_http() as http:
             endpoints = await self._find_endpoints(http)
             params = {
@@ -106,7 +106,7 @@ class ProviderClient(ABC):
 
     @abstractmethod
     async def _find_endpoints(self, http: httpx2.AsyncClient) -> Endpoints:
-        """Return the addresses to send the user and the code to."""
+        """Return the URLs to send the user and the code to."""
 
     @abstractmethod
     async def _read_identity(self, http: httpx2.AsyncClient, token: Mapping[str, Any], nonce: str) -> Identity:

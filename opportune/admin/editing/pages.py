@@ -1,4 +1,4 @@
-"""Addresses of the pages that edit rows of a list, below the address of their model."""
+"""URLs of the pages that edit rows of a list, below the URL of their model."""
 
 from opportune.admin.editing.cells import cell_page, row_page
 from opportune.admin.editing.editors import editors_page

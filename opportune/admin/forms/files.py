@@ -101,7 +101,7 @@ async def _store(storage: Storage, field: FileField, upload: Upload) -> str:
 
 
 async def render_file(storage: Storage, column: FileColumn, name: str | None) -> Markup:
-    """Render a link to a stored file, or the image, with an address that expires after some minutes."""
+    """Render a link to a stored file, or the image, with a URL that expires after some minutes."""
     if not name:
         return EMPTY_CELL
     try:

@@ -105,7 +105,7 @@ class FormPage:
     """Hashes of the values that the user has seen."""
     conflicts: Sequence[Conflict] = ()
     action: str = ""
-    """Address to send the form to; empty for that of the page."""
+    """URL to send the form to; empty for that of the page."""
 
     @property
     def stored_form(self) -> AdminForm:
@@ -201,7 +201,7 @@ def _flash_saved(request: Request, view: AdminView, row: Any) -> None:
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:
-    """Render the form. `row` is the row in the address, also while a copy of it is saved as new."""
+    """Render the form. `row` is the row in the URL, also while a copy of it is saved as new."""
     view, row = page.view, page.row if row is None else row
     fields = view.site.plain_names({field.name: field for field in page.form}, view.model)
     texts = {*view.readonly_names, *view.unwritable_columns(request, row)} if row is not None else set()

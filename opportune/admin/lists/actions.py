@@ -79,7 +79,7 @@ async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
 
 
 def key_of(row: Any) -> str:
-    """Return the primary key of a row as it is in addresses and forms."""
+    """Return the primary key of a row as it is in URLs and forms."""
     return str(get_object_identifier(row))
 
 
@@ -125,7 +125,7 @@ def selection_query(request: Request, *pks: object) -> str:
 
 
 def list_url(request: Request, view: BaseAdminView) -> str:
-    """Return the address of the list with the search, filters, order and page of this request."""
+    """Return the URL of the list with the search, filters, order and page of this request."""
     names = allowed_parameters(view)
     params = [(name, value) for name, value in request.query_params.multi_items() if name in names]
     url = str(request.url_for("admin:list", identity=view.identity))
@@ -133,7 +133,7 @@ def list_url(request: Request, view: BaseAdminView) -> str:
 
 
 def list_url_with(request: Request, view: BaseAdminView, **parameters: object) -> str:
-    """Return the address of the first page of the list with other parameters. Empty values remove parameters."""
+    """Return the URL of the first page of the list with other parameters. Empty values remove parameters."""
     url = URL(list_url(request, view)).remove_query_params(["page", *parameters])
     return str(url.include_query_params(**{name: value for name, value in parameters.items() if value}))
 

@@ -57,7 +57,7 @@ def _order_parameters(view: BaseAdminView) -> set[str]:
 
 
 async def clean_list_url(request: Request, view: BaseAdminView) -> str:
-    """Return the address of the list without parameters that have no effect, or an empty text if there are none."""
+    """Return the URL of the list without parameters that have no effect, or an empty text if there are none."""
     params = effective_parameters(request, view)
     if params == request.query_params.multi_items():
         return ""
@@ -72,9 +72,9 @@ def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[st
     """Return the parameters of a list in machine format, without empty, repeated and overridden ones of forms."""
     query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
     filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
-    dropped = {name for each in filters for name in {*each.parameters} - {*each.effective_parameters(query)}}
-    ranges = [each for each in filters if isinstance(each, ComparisonFilter) and each.end_names]
-    typed = {name: each for each in ranges for name in (each.parameter_name, *each.end_names)}
+    dropped = {name for filter_ in filters for name in {*filter_.parameters} - {*filter_.effective_parameters(query)}}
+    ranges = [filter_ for filter_ in filters if isinstance(filter_, ComparisonFilter) and filter_.end_names]
+    typed = {name: filter_ for filter_ in ranges for name in (filter_.parameter_name, *filter_.end_names)}
     items = [(name, text) for name, text in query.multi_items() if name not in dropped]
     params = [(name, typed[name].to_machine_format(text) if name in typed else text) for name, text in items]
     return list(dict.fromkeys((name, text) for name, text in params if text.strip() or name not in droppable))
@@ -83,7 +83,7 @@ def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[st
 def url_without(
     request: Request, names: Collection[str], value: str = "", extra: Sequence[tuple[str, object]] = ()
 ) -> str:
-    """Return the address of the first page without these parameters. With `value`, remove only that value."""
+    """Return the URL of the first page without these parameters. With `value`, remove only that value."""
     params = [
         (name, text)
         for name, text in request.query_params.multi_items()
@@ -118,7 +118,7 @@ def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:
 class ActiveFilter:
     text: str
     clear_url: str
-    """Address of the list without this filter."""
+    """URL of the list without this filter."""
     is_valid: bool = True
 
 

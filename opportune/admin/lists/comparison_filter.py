@@ -88,7 +88,7 @@ class ComparisonFilter(ListFilter):
     def form_operations(self, selected: str) -> list[tuple[str, str]]:
         if not self.end_names:
             return self.operations()
-        # Ranges replace the comparisons with one value, except those in existing addresses.
+        # Ranges replace the comparisons with one value, except those in existing URLs.
         offered = [(name, label) for name, label in self.operations() if name in {*VALUELESS_OPERATIONS, selected}]
         return [("", _p("filter", "is between")), *offered] if offered else []
 

@@ -53,7 +53,7 @@ class Period:
 
 @dataclass(frozen=True)
 class PeriodLinks:
-    """The selected period and the periods inside it that have rows, as labels and addresses."""
+    """The selected period and the periods inside it that have rows, as labels and URLs."""
 
     title: str
     selected: str

@@ -107,7 +107,7 @@ class DisplayMixin(BaseAdminView):
         return title_of(row) if await may_see_titles(request, self) else f"{self.name} {get_object_identifier(row)}"
 
     def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
-        """Return labels and addresses of additional buttons on the pages of a row."""
+        """Return labels and URLs of additional buttons on the pages of a row."""
         return ()
 
     def actions_for(self, request: Request, row: Any) -> dict[str, str]:
@@ -115,7 +115,7 @@ class DisplayMixin(BaseAdminView):
         return self.visible_actions(request, in_detail=True)
 
     def site_url(self, row: Any) -> str:
-        """Return the address of the row's page on the site, or an empty text."""
+        """Return the URL of the row's page on the site, or an empty text."""
         return ""
 
 

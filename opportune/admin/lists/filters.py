@@ -1,6 +1,6 @@
 """Filters of a list: their controls, query parameters and conditions, which use the operators of `crud`.
 
-Views can also use filters of SQLAdmin. Invalid values in the address match no row, and the list says so.
+Views can also use filters of SQLAdmin. Invalid values in the URL match no row, and the list says so.
 """
 
 from abc import ABC, abstractmethod
@@ -127,7 +127,7 @@ class ValuesFilter(ListFilter):
 
     @abstractmethod
     def parse(self, texts: Sequence[str]) -> list[Any]:
-        """Parse the texts in the address. Raises ValueError for a value that no row can have."""
+        """Parse the texts in the URL. Raises ValueError for a value that no row can have."""
 
 
 class ChoiceFilter(ValuesFilter):

@@ -16,7 +16,7 @@ class ListedCell(NamedTuple):
     label: Markup
     text: Any
     url: str
-    """Address of the row's page, in cells that link to it."""
+    """URL of the row's page, in cells that link to it."""
     is_truncated: bool
     is_editable: bool
 
@@ -24,7 +24,7 @@ class ListedCell(NamedTuple):
 class ListedRow(NamedTuple):
     pk: str
     quoted_pk: str
-    """The key in addresses and ids of elements."""
+    """The key in URLs and ids of elements."""
     cells: Sequence[ListedCell]
     is_editable: bool
     edit_url: str

@@ -30,9 +30,9 @@ class RelatedRows:
     count: int
     """Number of rows, at most `MAX_COUNTED_ROWS` + 1."""
     list_url: str
-    """Address of the list with all related rows, or an empty text."""
+    """URL of the list with all related rows, or an empty text."""
     add_url: str
-    """Address of the form for a new related row, or an empty text."""
+    """URL of the form for a new related row, or an empty text."""
 
     @property
     def amount(self) -> str:

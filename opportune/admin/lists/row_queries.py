@@ -51,7 +51,7 @@ class RowQueriesMixin(PersistenceMixin):
         return self._row_in_url(request).where(*self.writable(request)).options(*self.loading(()))
 
     def _row_in_url(self, request: Request) -> Select[Any]:
-        """Select the row whose key is in the address, if `list_query` contains it."""
+        """Select the row whose key is in the URL, if `list_query` contains it."""
         has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
         return self.list_query(request).where(has_key)
 
@@ -76,7 +76,7 @@ class RowQueriesMixin(PersistenceMixin):
         return self.sort_names
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
-        """Sort by the `sortBy` of the address or by default, then by primary key, so that pages do not overlap."""
+        """Sort by the `sortBy` of the URL or by default, then by primary key, so that pages do not overlap."""
         return sort_by(stmt, self._order_terms(request))
 
     def _order_terms(self, request: Request) -> list[OrderTerm]:
@@ -101,7 +101,7 @@ class RowQueriesMixin(PersistenceMixin):
         return [(key.key, True) for key in self.pk_columns]
 
     async def filtered_query(self, request: Request) -> Select[Any]:
-        """Select the rows that match the search and filters of the address.
+        """Select the rows that match the search and filters of the URL.
 
         Raises:
             RequestValidationError: The list does not have one of the parameters.

@@ -25,7 +25,7 @@ from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import cache_name
 
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
-# Parsers describe these addresses without passwords, which can be in several parts of an address.
+# Parsers describe these URLs without passwords, which can be in several parts of a URL.
 URLS: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
     "storage_url": lambda settings: getattr(location := parse_storage_url(settings), "label", location),
@@ -89,7 +89,7 @@ def _url_reader(name: str) -> Callable[[Any], object] | None:
 
 
 def _redact(settings: BaseSettings, name: str) -> str:
-    """Return an address without its password. Other secrets are shown as "set"."""
+    """Return a URL without its password. Other secrets are shown as "set"."""
     read = _url_reader(name)
     try:
         return str(read(settings)) if read else pgettext_lazy("setting", "set")
@@ -98,7 +98,7 @@ def _redact(settings: BaseSettings, name: str) -> str:
 
 
 def _remove_credentials(text: str) -> str:
-    """Remove user name, password, query and fragment from an address."""
+    """Remove user name, password, query and fragment from a URL."""
     if "://" not in text:
         return text
     parts = urlsplit(text)

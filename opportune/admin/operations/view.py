@@ -163,7 +163,7 @@ def _settings_context(settings: Settings, features: Sequence[Feature]) -> dict[s
 
 
 def _jobs_url(settings: Settings) -> str:
-    """Return the address for a cron service, or an error message. Empty if jobs need no cron service."""
+    """Return the URL for a cron service, or an error message. Empty if jobs need no cron service."""
     if settings.jobs != "request":
         return ""
     try:

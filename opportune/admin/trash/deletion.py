@@ -30,7 +30,7 @@ from opportune.i18n import gettext, ngettext
 from opportune.web.rendering.flash import flash
 
 MAX_UNDO_URL_CHARS = 1_000
-"""Limit of the address of Undo, because a cookie keeps it. Deletions of more rows ask for confirmation."""
+"""Limit of the URL of Undo, because a cookie keeps it. Deletions of more rows ask for confirmation."""
 
 
 async def delete_page(request: Request, view: AdminView) -> Response:
@@ -79,7 +79,7 @@ def _trash_question(days: int | None) -> str:
 
 
 def undo_url(request: Request, view: AdminView, selection: Selection) -> str:
-    """Return the address that restores the rows. Empty if the model has no trash, or the address is too long."""
+    """Return the URL that restores the rows. Empty if the model has no trash, or the URL is too long."""
     if not view.has_trash:
         return ""
     path = request.url_for("admin:restore", identity=view.identity).path

@@ -56,7 +56,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
 
 
 async def restore_from_trash(request: Request, view: AdminView) -> Response:
-    """Take the selected rows out of the trash. Undo, which has them in its address, returns to the list."""
+    """Take the selected rows out of the trash. Undo, which has them in its URL, returns to the list."""
     _require_access(request, view)
     try:
         selection = await read_selection(request, view)

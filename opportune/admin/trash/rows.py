@@ -35,7 +35,7 @@ def deleted_rows(request: Request, view: AdminView) -> Select[Any]:
 
 
 async def find_deleted(request: Request, view: AdminView) -> Any:
-    """Return the row in the address if it is in the trash of this user, or None."""
+    """Return the row in the URL if it is in the trash of this user, or None."""
     if not may_use_trash(request, view):
         return None
     has_key = match_primary_keys(view, [request.path_params["pk"]])

@@ -277,7 +277,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     try:
         startup.require_file(DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled))
     except OperatorError as error:
-        # A fresh clone has no database yet, so with the default address this is only a warning.
+        # A fresh clone has no database yet, so with the default URL this is only a warning.
         is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
         yield Finding(str(error), is_error=not is_fresh)
         return
@@ -311,7 +311,7 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
 
 
 def notices(settings: Settings) -> Iterator[str]:
-    """Yield notices about the database addresses. `check_database` reports invalid ones."""
+    """Yield notices about the database URLs. `check_database` reports invalid ones."""
     with suppress(OperatorError):
         url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
         direct = direct_url(settings)

@@ -1,6 +1,6 @@
-"""List the addresses of the site.
+"""List the URLs of the site.
 
-Shows the methods, the name and the feature of each address.
+Shows the methods, the name and the feature of each URL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     methods: str
     name: str
     origin: str
-    """Feature, or module of the framework, that serves the address."""
+    """Feature, or module of the framework, that serves the URL."""
 
 
 WEBSOCKET = "WEBSOCKET"

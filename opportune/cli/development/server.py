@@ -107,7 +107,7 @@ def describe_listener(listener: socket.socket, *, https: bool = False) -> str:
 def serve(
     listener: socket.socket, settings: Settings, *, workers: int = 1, reload: bool = False, app: str = APPLICATION
 ) -> None:
-    """Print the address, and serve until a signal.
+    """Print the URL, and serve until a signal.
 
     Raises:
         OperatorError: the port is in use, or the workers cannot start.

@@ -1,4 +1,4 @@
-"""Checks before the server starts: addresses in the settings, database, migrations and disk."""
+"""Checks before the server starts: URLs in the settings, database, migrations and disk."""
 
 import asyncio
 import os
@@ -110,7 +110,7 @@ URL_PARSERS: tuple[Callable[[Settings], object], ...] = (
     parse_storage_url,
     read_cache_url,
 )
-"""Functions that parse an address in the settings, except the database's, and raise OperatorError if it is invalid."""
+"""Functions that parse a URL in the settings, except the database's, and raise OperatorError if it is invalid."""
 
 
 def url_faults(settings: Settings) -> Iterator[str]:
@@ -123,7 +123,7 @@ def url_faults(settings: Settings) -> Iterator[str]:
 
 
 def validate_configuration(settings: Settings) -> None:
-    """Check addresses, settings of features and overridden templates, because workers would print tracebacks.
+    """Check URLs, settings of features and overridden templates, because workers would print tracebacks.
 
     Raises:
         OperatorError: a setting or a template is invalid.

@@ -1,7 +1,7 @@
 """Run the tests, with arguments and options of pytest.
 
 `test -- --help` prints the help of pytest. `-n 4` uses four processes; `-n` or no arguments use all cores.
-`test --accept-access` runs no tests. It writes the response of each address to each role into `tests/NAME/access.txt`.
+`test --accept-access` runs no tests. It writes the response of each URL to each role into `tests/NAME/access.txt`.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""List, show, retry or cancel jobs, pause queues, or print the address for a cron service."""
+"""List, show, retry or cancel jobs, pause queues, or print the URL for a cron service."""
 
 import time
 from collections.abc import Iterator
@@ -158,7 +158,7 @@ def _queue_names() -> set[str]:
 
 @command.command()
 def url() -> None:
-    """Print the address that a cron service calls if JOBS=request. Keep it secret, because it starts due jobs."""
+    """Print the URL that a cron service calls if JOBS=request. Keep it secret, because it starts due jobs."""
     print(run_url(get_settings()))
 
 

@@ -22,7 +22,7 @@ HOOK_VARIABLES = (
 )
 """Variables that git sets for its hooks. They would direct commands to another repository."""
 PERMISSION_VARIABLES = ("GIT_ALLOW_PROTOCOL",)
-"""Variables that would allow addresses that run commands, although `options` forbid them."""
+"""Variables that would allow URLs that run commands, although `options` forbid them."""
 
 
 class GitError(OperatorError):

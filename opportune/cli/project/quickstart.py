@@ -143,7 +143,7 @@ def save_superuser(superuser: Superuser) -> Superuser:
 
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
-    """Return the lines with the addresses and the superuser, and notices about the language model."""
+    """Return the lines with the URLs and the superuser, and notices about the language model."""
     pages = [
         ("Site", "/"),
         *((link.label, link.path) for feature in installed_features() for link in feature.site.navigation),

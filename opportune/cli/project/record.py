@@ -16,7 +16,7 @@ class Record:
     title: str
     slug: str
     source: str = ""
-    """Address of the releases; empty if unknown."""
+    """URL of the releases; empty if unknown."""
 
 
 def write_record(root: Path, record: Record) -> None:

@@ -138,7 +138,7 @@ def _run(*command: str, stdin: str = "") -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Return an installer's message in one line, without passwords of addresses."""
+    """Return an installer's message in one line, without passwords of URLs."""
     text = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
     line = " ".join(text[max(text.lower().find("error:"), 0) :].split()).rstrip(".")
     return re.sub(r"(?<=://)[^/@\s]*@", "", re.sub(r"(?i)\berror: ", "", line)) or "no error message"

@@ -39,7 +39,7 @@ def with_model_rows(text: str, model: NewModel) -> str:
 
 
 def with_deletion_conflict(text: str, path: str, *, belongs_to_team: bool = False) -> str:
-    """Return the table with status 422 for deletions at this address, because another model now refers to the rows."""
+    """Return the table with status 422 for deletions at this URL, because another model now refers to the rows."""
     return "".join(f"{_with_conflict(line, path, belongs_to_team=belongs_to_team)}\n" for line in text.splitlines())
 
 

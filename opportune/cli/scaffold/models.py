@@ -37,7 +37,7 @@ class ExistingModel:
     read: str = ""
     """Read permission of its data layer: `anyone`, `signed-in`, `owner` or `permitted`; empty without a data layer."""
     path: str = ""
-    """Address of its pages; empty without pages."""
+    """URL of its pages; empty without pages."""
 
     @property
     def is_account(self) -> bool:
@@ -85,7 +85,7 @@ class ExistingModels:
         return bound_names(ast.parse(file.read_bytes())) if file.is_file() else set()
 
     def find_by_name(self, name: str) -> ExistingModel | None:
-        """Return the model with this name, ignoring case as addresses and permissions do."""
+        """Return the model with this name, ignoring case as URLs and permissions do."""
         return next((model for model in self.all if snake(model.name) == snake(name)), None)
 
     def resolve(self, reference: str, feature: str, new_model: str) -> ExistingModel:
@@ -155,6 +155,6 @@ def _assignments(node: ast.ClassDef) -> dict[str, ast.expr]:
 
 
 def _path_of(file: Path, crud: str) -> str:
-    """Return the address in code such as `BookPages(Books, "/books")`; empty without pages."""
+    """Return the URL in code such as `BookPages(Books, "/books")`; empty without pages."""
     match = re.search(rf'\({crud}, "(/[^"]*)"', file.read_text(encoding="utf-8")) if file.is_file() else None
     return match[1] if match else ""

@@ -1,4 +1,4 @@
-"""Addresses used by the project, found by parsing its source, so that two features do not share one."""
+"""URLs used by the project, found by parsing its source, so that two features do not share one."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ FILES = ("pages.py", "api.py", "feature.py")
 
 
 def path_error(project: Path, path: str) -> str:
-    """Return an error message if pages cannot use this address; empty if they can."""
+    """Return an error message if pages cannot use this URL; empty if they can."""
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
         return f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books."
     first = path.split("/")[1]

@@ -45,7 +45,7 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
 
 
 def check_language_urls(settings: Settings) -> Iterator[Finding]:
-    """Report routes whose address begins with the prefix of a language, because no request reaches them."""
+    """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
     prefixes = language_prefixes(settings).values()
     for feature in all_features(installed_features()) if prefixes else ():
         for router in (*router_list(feature.pages), *router_list(feature.site.routes)):

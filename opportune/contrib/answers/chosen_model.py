@@ -28,7 +28,7 @@ class ChosenModel(ModelBase, table=True):
     base_url: Text
     model: str = Field(max_length=MAX_MODEL_NAME_LENGTH)
     sealed_key: Text
-    """API key, encrypted with SECRET_KEY and bound to `base_url`, so that a changed address does not receive it."""
+    """API key, encrypted with SECRET_KEY and bound to `base_url`, so that a changed URL does not receive it."""
     chosen_at: datetime = Field(default_factory=utc_now)
 
 
@@ -76,7 +76,7 @@ async def remove_chosen(session: AsyncSession) -> bool:
 
 
 def unsealed(settings: Settings, base_url: str, sealed_key: str) -> str:
-    """Decrypt the key. Return an empty string if SECRET_KEY or the address has changed."""
+    """Decrypt the key. Return an empty string if SECRET_KEY or the URL has changed."""
     return unseal(settings, _purpose(base_url), sealed_key) or ""
 
 

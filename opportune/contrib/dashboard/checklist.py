@@ -9,7 +9,7 @@ from starlette.requests import Request
 from opportune.feature import SetupStep
 
 DOCUMENTATION = "/docs/"
-"""Beginning of addresses of the documentation, which a site has in development only."""
+"""Beginning of URLs of the documentation, which a site has in development only."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Page:
 
     @property
     def parameter(self) -> str:
-        """Return the value of `group` in the address."""
+        """Return the value of `group` in the URL."""
         return OVERVIEW if self.group_id is None else str(self.group_id)
 
 
@@ -86,7 +86,7 @@ class Pages:
     pages: Sequence[Page]
     current: Page
     first: Page
-    """The page that the user sees without a parameter in the address."""
+    """The page that the user sees without a parameter in the URL."""
     arrangement: Arrangement
     dismissed: Sequence[str]
     """Names of the steps of the checklist that superusers have dismissed."""
@@ -96,7 +96,7 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
     """Read the pages of the user.
 
     Raises:
-        HTTPException: The address names another page.
+        HTTPException: The URL names another page.
     """
     user: User = request.state.user
     pages = await _list_pages(session, user)

@@ -1,4 +1,4 @@
-"""Lists that the dashboard's widgets summarize: their rows, filters and addresses."""
+"""Lists that the dashboard's widgets summarize: their rows, filters and URLs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def date_filter(view: AdminView, column: Any, range_: Range) -> dict[str, str]:
 
 
 def list_url(view: AdminView, filters: Mapping[str, str]) -> str:
-    """Return the address of a list. A filter that the list does not have is left out."""
+    """Return the URL of a list. A filter that the list does not have is left out."""
     names = {name for filter_ in view.get_filters() for name in parameters_of(filter_)}
     present = {name: value for name, value in filters.items() if name in names}
     return f"/admin/{view.identity}/list" + (f"?{urlencode(present)}" if present else "")

@@ -149,7 +149,7 @@ class RenderedWidget:
     type: str
     """`number`, `chart` or `table`."""
     url: str
-    """Address of the list."""
+    """URL of the list."""
     data: Any
 
 

@@ -49,7 +49,7 @@ def command(
 
 
 def doctor_context(settings: Settings, url: str | None, processes: int) -> DoctorContext:
-    """Return the settings' databases, or only the database at this address."""
+    """Return the settings' databases, or only the database at this URL."""
     if url is None:
         return DoctorContext(settings, installed_names(), processes)
     unset = dict.fromkeys(("database_reader_url", "database_direct_url"), SecretStr(""))

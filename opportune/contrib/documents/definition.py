@@ -37,7 +37,7 @@ class IndexDefinition(Generic[H]):
 
     @property
     def setting(self) -> str:
-        """Name of the setting with the address of the database."""
+        """Name of the setting with the URL of the database."""
         return f"{self.name}_database_url".upper() if self.settings else "DATABASE_URL"
 
     @cached_property
@@ -54,7 +54,7 @@ class IndexDefinition(Generic[H]):
         return IndexMissing(self.title)
 
     def url(self, settings: Settings) -> DatabaseUrl:
-        """Return the address of the database of the index.
+        """Return the URL of the database of the index.
 
         Raises:
             OperatorError: The setting or DATABASE_URL is invalid.

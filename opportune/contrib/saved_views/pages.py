@@ -71,7 +71,7 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
 
 
 async def create_view(request: Request, view: AdminView) -> Response:
-    """Show the form for a new view with the state in the address, or save it."""
+    """Show the form for a new view with the state in the URL, or save it."""
     user: User = request.state.user
     saved = await load_saved_views(request)
     try:
@@ -116,7 +116,7 @@ async def _save(request: Request, view: AdminView, row: SavedView, details: View
 
 
 async def update_view(request: Request, view: AdminView) -> Response:
-    """Store the state in the address as the new state of the view."""
+    """Store the state in the URL as the new state of the view."""
     row = await _find_own(request, view)
     try:
         state = read_list_state(request, view)
@@ -161,7 +161,7 @@ async def _lock(session: AsyncSession, row: SavedView) -> SavedView:
 
 
 async def _find(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the address. Raises HTTPException if the user may not open it."""
+    """Return the view in the URL. Raises HTTPException if the user may not open it."""
     saved = await load_saved_views(request)
     row = saved.find(view.identity, request.path_params["view_id"])
     if row is None:
@@ -170,7 +170,7 @@ async def _find(request: Request, view: AdminView) -> SavedView:
 
 
 async def _find_own(request: Request, view: AdminView) -> SavedView:
-    """Return the view in the address. Raises HTTPException if the user may not change it."""
+    """Return the view in the URL. Raises HTTPException if the user may not change it."""
     row = await _find(request, view)
     if row.owner_id != request.state.user.id:
         raise HTTPException(403, "Only the owner of a view can change it. Save a view of your own instead.")

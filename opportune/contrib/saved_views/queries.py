@@ -93,7 +93,7 @@ MAX_PAGE_SIZE_DIGITS = 6
 
 
 def read_list_state(request: Request, view: AdminView) -> str:
-    """Return the state in the address, which is empty for the plain list.
+    """Return the state in the URL, which is empty for the plain list.
 
     Raises:
         FieldErrors: The state is too long.

@@ -12,7 +12,7 @@ MIN_METRICS_TOKEN_LENGTH = 20
 
 class TelemetrySettings(BaseSettings):
     heartbeat_url: SecretStr = SecretStr("")
-    """Address that is called while jobs run on time (https://hc-ping.com/…). The monitor reports missing calls."""
+    """URL that is called while jobs run on time (https://hc-ping.com/…). The monitor reports missing calls."""
     heartbeat_schedule: CronExpression = "*/5 * * * *"
     """Schedule as a cron expression in UTC."""
     otel_exporter_otlp_endpoint: EndpointUrl = ""

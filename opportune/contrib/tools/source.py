@@ -1,4 +1,4 @@
-"""Sources: results of tools and searches with an address, which an answer cites by number."""
+"""Sources: results of tools and searches with a URL, which an answer cites by number."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Source(BaseModel):
 
     Attributes:
         title: Title of the link.
-        url: Path of this site, or an address that begins with http:// or https://.
+        url: Path of this site, or a URL that begins with http:// or https://.
         text: Plain text for the model.
         fit: Relevance from 0 to 1, if a search by meaning knows it. Otherwise matching words decide.
     """

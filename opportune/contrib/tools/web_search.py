@@ -47,7 +47,7 @@ class WebSearch(ABC):
         return self.sources(await fetch(self.request(words))) if words else []
 
     def sources(self, response: Any) -> list[Source]:
-        """Return the results as sources, without those that have no valid address."""
+        """Return the results as sources, without those that have no valid URL."""
         try:
             return list(filter(None, map(_to_source, self.results(response))))[:MAX_RESULTS]
         except (AttributeError, KeyError, TypeError):  # a response in an unknown format

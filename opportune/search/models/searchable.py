@@ -40,7 +40,7 @@ class RowHit(Generic[M]):
 
     Attributes:
         row: The row.
-        url: Address of its page; empty if `Searchable` has no `url`.
+        url: URL of its page; empty if `Searchable` has no `url`.
         name_html: First searched field, escaped, with search words in <mark>.
         snippet_html: Excerpt of the other fields, escaped, with search words in <mark>.
     """

@@ -28,7 +28,7 @@ async def favicon(request: Request) -> Response:
 
 @router.api_route("/robots.txt", methods=METHODS)
 async def robots(request: Request) -> Response:
-    """Return `robots.txt`, whose rules also apply to addresses with a language."""
+    """Return `robots.txt`, whose rules also apply to URLs with a language."""
     path, _ = await asyncio.to_thread(assets.lookup_path, "robots.txt")
     prefixes = language_prefixes(request.app.state.settings).values()
     if not prefixes or not path:

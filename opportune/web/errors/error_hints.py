@@ -220,7 +220,7 @@ def csrf_hint(form_url: str, site_origin: str) -> ErrorHint:
     """Return the hint for a form that the CSRF protection refused.
 
     Args:
-        form_url: Address or origin of the page with the form.
+        form_url: URL or origin of the page with the form.
         site_origin: Origin of this site, as the request names it.
     """
     origin = "/".join(form_url.split("/")[:3])

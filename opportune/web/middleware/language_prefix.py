@@ -1,7 +1,7 @@
-"""The language in the address: `/de/books` is the page `/books` in German.
+"""The language in the URL: `/de/books` is the page `/books` in German.
 
-The site inside sees addresses without the language, so that access rules, limits and caches are the same in all
-languages. Templates add it to links with `url()`, and this middleware to redirects, addresses for htmx and cookies.
+The site inside sees URLs without the language, so that access rules, limits and caches are the same in all
+languages. Templates add it to links with `url()`, and this middleware to redirects, URLs for htmx and cookies.
 """
 
 import re
@@ -50,7 +50,7 @@ class LanguagePrefixMiddleware:
         prefix = next((prefix for prefix in prefixes if f"{path}/".startswith(f"{prefix}/")), "")
         raw_path: bytes = scope.get("raw_path") or path.encode()
         rest = path.removeprefix(prefix) or "/"
-        # The prefix is neither encoded nor repeated, and a single slash follows it. Else it is an unknown address.
+        # The prefix is neither encoded nor repeated, and a single slash follows it. Else it is an unknown URL.
         is_unknown = rest.startswith("//") or f"/{rest.split('/', 2)[1]}" in prefixes
         if not prefix or is_unknown or not raw_path.startswith(prefix.encode()):
             return {**scope, PREFIX_KEY: ""} if has_language(path) else scope
@@ -67,7 +67,7 @@ class LanguagePrefixMiddleware:
                     yield name, value[: path.start(1)] + prefix.encode() + value[path.start(1) :]
 
     def _localized(self, url: str, scope: Scope) -> str:
-        """Return the address of a page of this site, a path or a URL, with the language of the request."""
+        """Return the URL of a page of this site, a path or a URL, with the language of the request."""
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         origins = (self.site_origin, f"{scope['scheme']}://{host}")
         origin = next((origin for origin in origins if url.startswith(f"{origin}/")), "")

@@ -1,4 +1,4 @@
-"""Search for a page to return to, because some addresses only accept forms."""
+"""Search for a page to return to, because some URLs only accept forms."""
 
 from collections.abc import Sequence
 from urllib.parse import unquote

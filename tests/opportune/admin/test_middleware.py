@@ -48,7 +48,7 @@ async def test_only_staff_may_open_the_admin(client: AsyncClient, app: FastAPI) 
     assert response.status_code == 401
 
     async with signed_in_client(app) as user:
-        for path in PAGES[:2] + MISSING_PATHS:  # the test of all addresses requests every existing page
+        for path in PAGES[:2] + MISSING_PATHS:  # the test of all URLs requests every existing page
             response = await user.get(path)
             assert response.status_code == 403, path
             assert "for staff" in response.text, path
@@ -121,7 +121,7 @@ async def test_cross_site_requests_change_nothing(app: FastAPI, admin: AsyncClie
 
 @pytest.mark.database("postgresql")
 async def test_views_of_all_features_open(app: FastAPI, admin: AsyncClient) -> None:
-    """Runs on PostgreSQL, the stricter database; on SQLite the test of all addresses opens these pages."""
+    """Runs on PostgreSQL, the stricter database; on SQLite the test of all URLs opens these pages."""
     views = [view for feature in app.state.features for view in views_of(feature) if view.is_model]
     for view in views:
         for path in ("list?search=a", "export/csv"):

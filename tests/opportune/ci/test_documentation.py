@@ -1,4 +1,4 @@
-"""The documentation as a site: its addresses, and the script that publishes a version of it."""
+"""The documentation as a site: its URLs, and the script that publishes a version of it."""
 
 import json
 import re

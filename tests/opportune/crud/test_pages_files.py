@@ -50,7 +50,7 @@ async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 def find_picture(page: str) -> str:
-    """Return the address of the image on a page."""
+    """Return the URL of the image on a page."""
     match = re.search(r'<img src="([^"]+)" alt="" loading="lazy">', page)
     assert match
     return match[1]

@@ -1,4 +1,4 @@
-"""Responses of each address to each role, compared with the access tables.
+"""Responses of each URL to each role, compared with the access tables.
 
 `oppman.py test --accept-access` writes the tables: `access.txt` in this folder and beside the tests of features.
 """
@@ -40,7 +40,7 @@ def one_path_per_admin_route(paths: Iterable[str]) -> set[str]:
 
 
 async def test_responses_match_access_table(site_without_jobs: FastAPI, database_file: Path, visit: Visit) -> None:
-    """Request each address as each role, except for results that other requests already prove.
+    """Request each URL as each role, except for results that other requests already prove.
 
     - The `visit` fixture has requested the admin as superuser, and other pages as owner.
     - In the admin, user and owner request one model, because all models share the routes.

@@ -1,4 +1,4 @@
-"""Links of all pages of a site with languages in its addresses."""
+"""Links of all pages of a site with languages in its URLs."""
 
 import re
 from collections.abc import Iterator

@@ -173,7 +173,7 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
 
 
 def _url_parts(base_url: str) -> SplitResult | None:
-    """Split the address; None if it is invalid."""
+    """Split the URL; None if it is invalid."""
     try:
         return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Links from citations such as [1] to the sources of an answer, never to an address written by the model."""
+"""Links from citations such as [1] to the sources of an answer, never to a URL written by the model."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -260,6 +260,6 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         deployment = Deployment(recipe, settings, values, options)
         findings = [*check_deployment(replace(deployment, options=complete_options(deployment, yes=yes)))]
         yield from findings
-        # The rules of a host do not cover invalid addresses and schedules, which would prevent the start.
+        # The rules of a host do not cover invalid URLs and schedules, which would prevent the start.
         reported = {finding.text for finding in findings}
         yield from (Finding(text) for text in url_faults(settings) if text not in reported)

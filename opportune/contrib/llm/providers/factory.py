@@ -16,7 +16,7 @@ from opportune.errors import OperatorError
 
 
 def models_of(settings: Settings) -> list[LlmModel]:
-    """Return the models of LLM_MODELS with address and key; the first one is the default.
+    """Return the models of LLM_MODELS with URL and key; the first one is the default.
 
     Without LLM_MODELS, LLM_BASE_URL and LLM_MODEL describe one model. Without both, the list is empty.
     """

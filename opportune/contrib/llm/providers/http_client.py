@@ -159,7 +159,7 @@ def _require_event_stream(response: httpx2.Response) -> None:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn exceptions of httpx2 into LlmError, without their messages: these may contain the address or the key."""
+    """Turn exceptions of httpx2 into LlmError, without their messages: these may contain the URL or the key."""
     try:
         yield
     except TimeoutError:

@@ -1,10 +1,10 @@
-"""Providers with OpenAI's chat completions API, offered in the admin: addresses and an example model."""
+"""Providers with OpenAI's chat completions API, offered in the admin: URLs and an example model."""
 
 from typing import NamedTuple
 
 
 class KnownEndpoint(NamedTuple):
-    """A provider with its address and the spelling of a model name."""
+    """A provider with its URL and the spelling of a model name."""
 
     title: str
     base_url: str

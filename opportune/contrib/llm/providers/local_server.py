@@ -3,7 +3,7 @@
 Loading holds the GIL, stopping during an answer takes seconds, and a crash or lack of memory ends the process. The site
 must not suffer from these. The program exits when its standard input is closed, so it never outlives the site.
 
-It is started by its path with the weights as argument and the key on standard input. It writes its address to standard
+It is started by its path with the weights as argument and the key on standard input. It writes its URL to standard
 output and errors to standard error. It must not import the application.
 """
 

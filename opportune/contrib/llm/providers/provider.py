@@ -169,7 +169,7 @@ INTERRUPTED = _l("The answer was interrupted. Try again.")
 class LlmError(ServiceError):
     """A missing or unfinished answer. Pages show the message with status 503 (429 for a limit); commands print it.
 
-    The message is one sentence for the user, without addresses, keys, settings or text of the endpoint.
+    The message is one sentence for the user, without URLs, keys, settings or text of the endpoint.
 
     Attributes:
         code: Reason, for programs.

@@ -21,7 +21,7 @@ class McpClient(Model, table=True):
     client_id: str = Field(max_length=36, unique=True, title=_p("program", "Client"))
     name: str = Field(max_length=100)
     redirect_uris: list[str] = Field(default_factory=list)
-    """Allowed redirect addresses."""
+    """Allowed redirect URLs."""
     auth_method: str = Field(max_length=32)
     """Client authentication: `none`, `client_secret_post` or `client_secret_basic`."""
     sealed_secret: str = Field(default="", max_length=255)
@@ -48,7 +48,7 @@ class McpGrant(Model, table=True):
     code_challenge: str = Field(max_length=43)
     redirect_uri: str = Field(max_length=1000)
     has_redirect_uri: bool
-    """The request contained a redirect address, so the exchange must repeat it."""
+    """The request contained a redirect URL, so the exchange must repeat it."""
     scopes: str = Field(max_length=2000)
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)

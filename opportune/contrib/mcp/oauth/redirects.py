@@ -20,7 +20,7 @@ _url_adapter: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl, config={"url_preserve_em
 
 
 def parse_redirect(text: str) -> AnyUrl | None:
-    """Parse and normalize an address, or return None if it is not allowed."""
+    """Parse and normalize a URL, or return None if it is not allowed."""
     try:
         url = _url_adapter.validate_python(text[: MAX_REDIRECT_LENGTH + 1])
     except ValidationError:
@@ -31,7 +31,7 @@ def parse_redirect(text: str) -> AnyUrl | None:
 
 
 def _is_editor_extension(url: AnyUrl) -> bool:
-    """Return True for an extension's address. Commands of editors have a name without a dot, or a query."""
+    """Return True for an extension's URL. Commands of editors have a name without a dot, or a query."""
     return url.scheme in EDITOR_SCHEMES and "." in (url.host or "") and url.query is None
 
 

@@ -56,7 +56,7 @@ def recorded_jobs(app: FastAPI) -> RecordedJobs:
 
 
 async def start_sign_in(client: AsyncClient, name: str = "oidc", **form: str) -> str:
-    """Return the provider's address to which the site redirects."""
+    """Return the provider's URL to which the site redirects."""
     page = await client.post(f"/accounts/social/{name}", data=form)
     assert page.status_code == 200, page.headers
     return refresh_url(page)

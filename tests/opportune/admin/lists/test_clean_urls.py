@@ -1,4 +1,4 @@
-"""Addresses of lists contain only the parameters that are set."""
+"""URLs of lists contain only the parameters that are set."""
 
 import pytest
 from fastapi import FastAPI

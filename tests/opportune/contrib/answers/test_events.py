@@ -187,7 +187,7 @@ async def test_silent_answer_sends_comments_as_json(monkeypatch: pytest.MonkeyPa
         await anext(heartbeats)
     live.finish(make_answer("Half", AnswerStatus.DONE))
     sent = [event.event for event in await viewer]
-    assert [each for each in sent if each] == ["status", "delta", "done"]
+    assert [event for event in sent if event] == ["status", "delta", "done"]
     assert "" in sent
 
 
@@ -235,7 +235,7 @@ def test_growing_answer_sends_only_changes() -> None:
         sent = asyncio.run(collect_events(text))
         read_html_events = len(markdown.render(text).encode())
         compressor = zlib.compressobj(wbits=31)
-        compressed_length = sum(len(compressor.compress(each) + compressor.flush(zlib.Z_SYNC_FLUSH)) for each in sent)
+        compressed_length = sum(len(compressor.compress(event) + compressor.flush(zlib.Z_SYNC_FLUSH)) for event in sent)
         assert compressed_length <= 3 * read_html_events, (text[:20], compressed_length / read_html_events)
         assert sum(map(len, sent)) <= 4 * read_html_events, "uncompressed size, including the final event"
 

@@ -107,7 +107,7 @@ async def test_many_answers_share_transactions(
             await wait_until_saved(database, answer.id, "A word. ")
         model.gates[1].set()
         stored = [await wait_until_ended(manager, answer) for answer in answers]
-    assert {(each.status, each.text) for each in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
+    assert {(row.status, row.text) for row in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
     assert len(in_use) < ANSWER_COUNT  # instead of one or two per answer
     assert max(in_use) == 1
 

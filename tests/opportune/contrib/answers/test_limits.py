@@ -59,8 +59,8 @@ async def make_guard(settings: Settings, database: Database) -> AsyncIterator[Ma
         return guards[-1]
 
     yield make
-    for each in guards:
-        await each.close()
+    for guard in guards:
+        await guard.close()
 
 
 def llm_with(guard: SpendingGuard, *script: Any, model: LlmModel = PRICED) -> LanguageModel:
@@ -124,7 +124,7 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
     )
     for guard in guards:
         await guard.flush()
-    assert {type(each) for each in answers} == {str, SpendingRefused}
+    assert {type(answer) for answer in answers} == {str, SpendingRefused}
     assert 1_200 < await count_total_tokens(guards[0].database) <= 2_100
     async with guards[0].database.reader(fresh=True) as session:
         assert await session.scalar(select(func.count()).select_from(LlmReservation)) == 0

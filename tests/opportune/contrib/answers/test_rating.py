@@ -62,13 +62,13 @@ async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answ
         await make(Answer, owner_id=user.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
     async with app.state.database.reader() as session:
         exported = await read(session, Person(owner.id, ""))
-    assert [(each["topic"], each["rating"], each["rating_note"]) for each in exported["ratings"]] == [
+    assert [(row["topic"], row["rating"], row["rating_note"]) for row in exported["ratings"]] == [
         ("books:2", "down", "Wrong")
     ]
     assert (date(2026, 1, 5), "Fast", 7) in [
-        (each["day"], each["model"], each["prompt_tokens"]) for each in exported["usage"]
+        (row["day"], row["model"], row["prompt_tokens"]) for row in exported["usage"]
     ]
-    assert {each["model"] for each in exported["usage"]} <= {"Fast", answer.model}
+    assert {row["model"] for row in exported["usage"]} <= {"Fast", answer.model}
 
 
 async def test_only_owner_rates_finished_answers(

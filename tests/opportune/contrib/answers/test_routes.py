@@ -41,7 +41,7 @@ async def ask_and_stop(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Ans
 async def read_events(client: AsyncClient, path: str, **headers: str) -> list[dict[str, Any]]:
     blocks = (await client.get(path, headers=headers)).text.strip().split("\n\n")
     fields = [dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":")) for block in blocks]
-    return [{**each, "data": json.loads(each["data"])} for each in fields if each]
+    return [{**event, "data": json.loads(event["data"])} for event in fields if event]
 
 
 async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, owner: User) -> None:
@@ -68,8 +68,8 @@ async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake
         resumed = await read_events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
         read = (await client.get(f"{API}/{answer.id}")).json()
     assert (complete[0]["event"], complete[-1]["event"]) == ("status", "done")
-    assert "".join(each["data"].get("text", "") for each in complete) == "A scripted answer."
-    assert [each["data"]["text"] for each in resumed if each["event"] == "delta"] == ["answer."]
+    assert "".join(event["data"].get("text", "") for event in complete) == "A scripted answer."
+    assert [event["data"]["text"] for event in resumed if event["event"] == "delta"] == ["answer."]
     assert (read["question"], read["text"], read["status"]) == ("Why?", "A scripted answer.", "done")
     assert "prompt" not in read
 
@@ -140,5 +140,5 @@ async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClien
         headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner, scopes)}"}
         paths = [("GET", ""), ("GET", "/stream"), ("POST", "/stop")]
         answers = [await client.request(method, f"{API}/{answer.id}{path}", headers=headers) for method, path in paths]
-        statuses.append([each.status_code for each in answers])
+        statuses.append([answer.status_code for answer in answers])
     assert statuses == [[403, 403, 403], [200, 200, 403], [403, 403, 403], [200, 200, 204]]

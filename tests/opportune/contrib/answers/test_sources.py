@@ -145,8 +145,8 @@ def test_sources_are_limited_and_titles_are_one_line() -> None:
     assert len(number_sources(sources, cited)) < 2 * MAX_TEXT_LENGTH
     assert sources[0].title.startswith("A b A b")
     assert len(sources[0].title) <= MAX_TITLE_LENGTH
-    for each in sources:
-        number_sources([each], cited)
+    for source in sources:
+        number_sources([source], cited)
     assert len(cited) == MAX_SOURCES
     assert 'name="A b' in number_sources(sources[-1:], cited), "the maximum number of sources is reached"
 

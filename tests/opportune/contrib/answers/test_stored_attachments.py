@@ -70,7 +70,7 @@ async def test_file_is_visible_to_its_owner_only(
         person = Person(user.id, "")
         assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
         exported = (await read(session, person))["attachments"]
-        assert [(each["filename"], each["topic"]) for each in exported] == [
+        assert [(row["filename"], row["topic"]) for row in exported] == [
             ("cat.png", "books:1"),
             ("page.html", "books:1"),
         ]
@@ -95,7 +95,7 @@ async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, reco
         with pytest.raises(AttachmentRefused, match=message):
             await store_attachments(app, user.id, *refused)
     folder = storage.folder / "attachments"
-    assert [each.name for each in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
+    assert [file.name for file in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
 
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(User, user.id))
@@ -116,7 +116,7 @@ async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch
             pass
 
     monkeypatch.setattr(attachments, "read_attachment", read_slowly)
-    sending = [asyncio.create_task(send(*each)) for each in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
+    sending = [asyncio.create_task(send(*arguments)) for arguments in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
     async with asyncio.timeout(30):
         while len(started) < 2:
             await asyncio.sleep(0)

@@ -209,8 +209,8 @@ async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int
     await kill_process(manager, database, answer)
     models = [Storyteller() for _ in range(4)]
     siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
-    await asyncio.gather(*(load_answer(each, answer) for each in siblings))
-    assert [(await wait_until_ended(each, answer)).text for each in siblings] == [STORY] * 4
+    await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
+    assert [(await wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
 
 

@@ -161,7 +161,7 @@ async def test_list_of_crud_without_index_is_named(full_app: FastAPI) -> None:
 
 async def test_search_without_index_is_named(full_app: FastAPI) -> None:
     line = "indexes: admin list of Parcels, search: reads all rows of test_parcel; set search_index on Parcel"
-    assert [each for each in await read_lines(full_app) if each.startswith(line)]
+    assert [text for text in await read_lines(full_app) if text.startswith(line)]
 
 
 async def test_search_with_index_is_not_named(full_app: FastAPI) -> None:

@@ -19,7 +19,7 @@ IMPORT = re.compile(r"^(?:from|import) opportune\.contrib\.teams\b", re.MULTILIN
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    features = [each for each in installed_features() if "teams" not in (each.name, *each.requires)]
+    features = [feature for feature in installed_features() if "teams" not in (feature.name, *feature.requires)]
     app = create_test_app(settings, features)
     async with app.router.lifespan_context(app):
         yield app

@@ -1,4 +1,4 @@
-"""What processes of a site tell each other: new jobs, cleared pages and counted requests."""
+"""Messages between the processes of a site: new jobs, cleared pages and counted requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,41 +47,41 @@ async def connect(database: Database) -> None:
 async def test_new_job_wakes_the_worker_of_another_process(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
-    queue, other = (
-        DatabaseJobQueue(settings, each, open_storage(settings), TASKS) for each in (database, other_database)
-    )
+    queue = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
+    other_queue = DatabaseJobQueue(settings, other_database, open_storage(settings), TASKS)
     async with asyncio.timeout(60), other_database.bus.listening():
         await connect(other_database)
-        worker = asyncio.create_task(other.worker.work(poll=None))
+        worker = asyncio.create_task(other_queue.worker.work(poll=None))
         job_id = await queue.enqueue(register("a"))
         async with database.reader() as session:
             while await session.scalar(select(col(Job.state)).where(col(Job.id) == int(job_id))) != JobState.DONE:
                 await session.rollback()
-        other.worker.stop()
+        other_queue.worker.stop()
         await worker
 
 
 async def test_cleared_pages_leave_caches_of_other_processes(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
-    cache, other = (open_cache(Services(settings=settings, database=each)) for each in (database, other_database))
-    lookup = await other.store.find("key", ("events",))
-    await other.store.save("key", CacheEntry(b"old", 0), lookup.tag_versions, 60)
+    cache = open_cache(Services(settings=settings, database=database))
+    other_cache = open_cache(Services(settings=settings, database=other_database))
+    lookup = await other_cache.store.find("key", ("events",))
+    await other_cache.store.save("key", CacheEntry(b"old", 0), lookup.tag_versions, 60)
     async with asyncio.timeout(60), other_database.bus.listening():
         await connect(other_database)
         await cache.clear("events")
-        while (await other.store.find("key", ("events",))).entry:
+        while (await other_cache.store.find("key", ("events",))).entry:
             await asyncio.sleep(0.01)
     await cache.close()
-    await other.close()
+    await other_cache.close()
 
 
 async def test_requests_are_counted_for_all_processes(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
     limiters = [
-        Services(visitors.process.services, settings=settings, database=each).get(RateLimiter)
-        for each in (database, other_database)
+        Services(visitors.process.services, settings=settings, database=process_database).get(RateLimiter)
+        for process_database in (database, other_database)
     ]
     for limiter in limiters:
         await limiter.hit(SEARCHES.by("visitor"))

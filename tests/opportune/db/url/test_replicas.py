@@ -1,4 +1,4 @@
-"""Addresses of several replicas in one setting."""
+"""URLs of several replicas in one setting."""
 
 import pytest
 

@@ -170,7 +170,7 @@ async def test_processes_share_the_build_of_a_value(
 ) -> None:
     builder, other = Builder(), Cache(open_other(), database)
     builder.may_finish.clear()
-    tasks = [asyncio.create_task(each.get_or_set("a", builder, 60)) for each in (cache, other)]
+    tasks = [asyncio.create_task(cache_.get_or_set("a", builder, 60)) for cache_ in (cache, other)]
     await wait_until(lambda: builder.builds == 1)
     builder.may_finish.set()
     assert await asyncio.gather(*tasks) == ["first"] * 2

@@ -211,8 +211,8 @@ async def test_hidden_field_error_is_shown_above_form() -> None:
 async def test_refusal_sets_field_and_status() -> None:
     form = await filled_form(("agrees", "true"))
     assert form.status == 200
-    form.refuse("All seats are filled_form.", "size", 409)
-    assert (form.field("size").error, form.status) == ("All seats are filled_form.", 409)
+    form.refuse("All seats are taken.", "size", 409)
+    assert (form.field("size").error, form.status) == ("All seats are taken.", 409)
 
 
 def test_initial_values_come_from_model_or_row() -> None:

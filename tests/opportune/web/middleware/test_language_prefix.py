@@ -1,4 +1,4 @@
-"""Languages in addresses: routing, links and redirects."""
+"""Languages in URLs: routing, links and redirects."""
 
 from collections.abc import AsyncIterator
 

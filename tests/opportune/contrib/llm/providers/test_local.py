@@ -112,7 +112,7 @@ async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: 
         assert not finish.truncated
         assert isinstance(await anext(first), str)
     assert await wait_for_token_count(local_model) < MAX_ANSWER_TOKENS / 2
-    # The program prints nothing but its address, although its library prints.
+    # The program prints nothing but its URL, although its library prints.
     output = program_of(local_model).stdout
     assert output
     assert select.select([output], [], [], 0)[0] == [output]
