@@ -1,6 +1,7 @@
 from sqlalchemy import func
 
 from app.chat import api, conversation_pages, demo, pages, share_pages
+from app.chat.cards import home_card
 from app.chat.hooks import delete_answers, queue_title
 from app.chat.jobs import write_title
 from app.chat.models import Conversation, Message, Share
@@ -24,7 +25,12 @@ chat = Feature(
         ),
     ),
     site=Site(
-        navigation=(Link("Chat", "/chat", "message-circle", signed_in=True),),
+        home_card=home_card,
+        navigation=(
+            Link(
+                "Chat", "/chat", "message-circle", signed_in=True, summary="Ask a question and watch the answer grow."
+            ),
+        ),
         searches=(SiteSearch("Conversations", search_titles, "/chat/search"),),
     ),
     data=Data(demo=Demo(demo.load, demo.clear)),

@@ -10,6 +10,10 @@ contacts = Feature(
     pages=pages.router,
     api=api.router,
     admin=Admin("app.contacts.admin"),
-    site=Site(navigation=[Link("Contacts", "/contacts", "address-book", signed_in=True)]),
+    site=Site(
+        navigation=[
+            Link("Contacts", "/contacts", "address-book", signed_in=True, summary="Addresses that your team shares.")
+        ]
+    ),
     data=Data(demo=Demo(demo.load, demo.clear)),
 )

@@ -15,7 +15,7 @@ events = Feature(
     admin=Admin("app.events.admin", metrics=[Metric("Registrations", Registration.created_at)]),
     site=Site(
         home_card=home_card,
-        navigation=[Link("Events", "/events", "calendar-event")],
+        navigation=[Link("Events", "/events", "calendar-event", summary="See what comes next, and register.")],
         searches=[SiteSearch("Events", search_events, "/events")],
     ),
     jobs=Jobs([shrink_photo, delete_photos]),

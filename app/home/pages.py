@@ -1,6 +1,7 @@
 from fastapi import APIRouter, Request, Response
 
 from opportune.accounts import OptionalUser
+from opportune.crud import latest_rows
 from opportune.web import cached, render_panels, templates
 
 router = APIRouter()
@@ -9,8 +10,10 @@ router = APIRouter()
 @router.get("/")
 @cached(60, stale=300, query=())
 async def home(request: Request, user: OptionalUser) -> Response:
-    cards = await render_panels(request, (feature.site.home_card for feature in request.app.state.features), user)
-    return templates.render(request, "home/home.html", {"cards": cards})
+    """Show the landing page to visitors, and to users a start page with their own rows."""
+    cards = (feature.site.home_card for feature in request.app.state.features)
+    context = {"cards": await render_panels(request, cards, user), "lists": await latest_rows(request, user)}
+    return templates.render(request, "start.html" if user else "home/home.html", context)
 
 
 @router.get("/imprint")

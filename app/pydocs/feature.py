@@ -10,7 +10,7 @@ pydocs = Feature(
     requires=("documents", "answers"),
     pages=[questions.router, pages.router],
     api=api.router,
-    site=Site(navigation=[Link("Python docs", "/pydocs", "book-2")]),
+    site=Site(navigation=[Link("Python docs", "/pydocs", "book-2", summary="Search the documentation as you type.")]),
     llm=Llm(retrieval=[tools.search_python_docs], tools=[tools.search_python_docs, tools.read_python_docs]),
     commands={"pydocs": "app.pydocs.commands"},
     jobs=Jobs([index_python], first=[index_python()]),

@@ -1,6 +1,6 @@
 from app.todos import api, demo, pages, tools
 from app.todos.models import Todo
-from app.todos.panels import profile_panel
+from app.todos.panels import home_card, profile_panel
 from app.todos.search import search_todos
 from opportune.feature import Accounts, Admin, Data, Demo, Feature, Link, Llm, PersonalData, Site, SiteSearch
 
@@ -12,7 +12,12 @@ todos = Feature(
     api=api.router,
     admin=Admin("app.todos.admin"),
     site=Site(
-        navigation=[Link("To-dos", "/todos", "checkbox", signed_in=True)],
+        home_card=home_card,
+        navigation=[
+            Link(
+                "To-dos", "/todos", "checkbox", signed_in=True, summary="Write down what needs to be done, and by when."
+            )
+        ],
         searches=[SiteSearch("To-dos", search_todos, "/todos")],
     ),
     accounts=Accounts(

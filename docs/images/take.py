@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation. That of a search needs an index, and is taken by hand.
+"""Takes the pictures of the documentation and of the start page. That of a search needs an index, and is taken by hand.
 
 Start the site of a fresh clone, and keep what it prints. Then run the script with its URL and the password:
 
@@ -18,8 +18,12 @@ from playwright.sync_api import Page, sync_playwright
 from opportune.testing.services.browser import CHROMIUM
 
 FOLDER = Path(__file__).parent
+VIEW_FOLDER = FOLDER.parents[1] / "static/home"
 SIZE = {"width": 1280, "height": 750}
 PAGES = {"home": "/", "admin": "/admin", "chat": "/chat"}
+VIEWS = {"admin": "/admin/event/list", "chat": "/chat", "todos": "/todos"}
+"""Pictures of the start page, in both themes: static/home."""
+VIEW_SIZE = {"width": 1280, "height": 800}
 STRIP = """
 <style>
   body {{ display: grid; grid-template-columns: 1fr 1fr; gap: 16px; width: 1360px; margin: 0; padding: 16px;
@@ -43,8 +47,13 @@ def main(site: str, password: str, log: str) -> None:
         page.press("[name=password]", "Enter")
         page.wait_for_url(lambda url: "login" not in url)
         shots = {name: take(page, path) for name, path in PAGES.items()}
-        for name, shot in shots.items():
-            save(name, shot)
+        for name in ("admin", "chat"):
+            save(name, shots[name])
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its literals
+            page.set_viewport_size(VIEW_SIZE)  # type: ignore[arg-type]  # a mapping with its keys
+            for name, path in VIEWS.items():
+                save_view(f"{name}-{theme}", take(page, path))
         output, _, _ = Path(log).read_text(encoding="utf-8").replace(password, "…").partition("\nListening on ")
         terminal = "$ python3 oppman.py quickstart\n…" + output[output.rindex("... OK") + len("... OK") :]
         images = (f'<img src="data:image/png;base64,{b64encode(shot).decode()}">' for shot in shots.values())
@@ -67,6 +76,15 @@ def save(name: str, shot: bytes) -> None:
     """Store a picture with 128 colours, which is a third of its size."""
     with Image.open(BytesIO(shot)) as image:
         image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
+
+
+def save_view(name: str, shot: bytes) -> None:
+    """Store a picture of the start page as WebP, with three quarters of its width."""
+    with Image.open(BytesIO(shot)) as image:
+        VIEW_FOLDER.mkdir(exist_ok=True)
+        image.convert("RGB").resize((960, 600), Image.Resampling.LANCZOS).save(
+            VIEW_FOLDER / f"{name}.webp", quality=60, method=6
+        )
 
 
 if __name__ == "__main__":

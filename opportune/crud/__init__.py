@@ -9,6 +9,7 @@ from opportune.crud.choices import find_rows, reference_choices
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import filter_by
+from opportune.crud.latest import LatestRows, latest_rows
 from opportune.crud.pages import CrudPages
 from opportune.crud.permission_levels import Permission
 
@@ -16,9 +17,11 @@ __all__ = [
     "Crud",
     "CrudApi",
     "CrudPages",
+    "LatestRows",
     "Permission",
     "filter_by",
     "find_rows",
+    "latest_rows",
     "reading",
     "reference_choices",
     "writing",

@@ -26,6 +26,8 @@ class Link:
     """Model and action, `("book", "list")`: the link is shown to users who have this permission."""
     signed_in: bool = False
     """Whether the link is shown to signed-in users only."""
+    summary: str = ""
+    """One sentence about the page, for the landing page."""
 
 
 @strict
@@ -63,7 +65,7 @@ class Site:
     navigation_template: str = ""
     """A file below `templates/` that every page shows in its navigation."""
     home_card: Panel | None = None
-    """Shown on the landing page, also to anonymous visitors."""
+    """Shown on the landing page and, with the user's rows, on the start page of signed-in users."""
     searches: Sequence[SiteSearch] = ()
     """Additional results of the page /search. Models with `CrudPages` are searched without it."""
     routes: APIRouter | Sequence[APIRouter] | None = None

@@ -109,3 +109,13 @@ async def test_admin_lists_rows(superuser_client: AsyncClient, make: Make) -> No
     row = await make(Contact)
     page = await superuser_client.get("/admin/contact/list")
     assert f"/admin/contact/details/{row.id}" in page.text
+
+
+async def test_start_page_shows_newest_contacts_of_team(
+    user_client: AsyncClient, client: AsyncClient, row_url: str
+) -> None:
+    page = (await user_client.get("/")).text
+
+    assert f'href="{PAGES}/{row_url.rpartition("/")[2]}">A name</a>' in page
+    assert f'href="{PAGES}/new"' in page
+    assert "A name" not in (await client.get("/")).text

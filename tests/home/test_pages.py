@@ -57,7 +57,20 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
     async def context(_session: AsyncSession, viewer: User | None) -> dict[str, object]:
         return {"viewer": viewer}
 
-    app.state.features = (Feature("other", site=Site(home_card=Panel("card.html", context))),)
+    app.state.features = (
+        *app.state.features,
+        Feature("other", site=Site(home_card=Panel("card.html", context))),
+    )
     async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
         assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
-    assert 'col-lg-4"></div>' not in (await client.get("/")).text
+    assert "For ada@example.com" not in (await client.get("/")).text
+
+
+async def test_user_gets_a_start_page(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with signed_in_client(app, user) as browser:
+        page = (await browser.get("/")).text
+
+    assert "<h1>Hello" in page
+    links = [link.path for feature in app.state.features for link in feature.site.navigation if not link.permission]
+    assert [path for path in links if page.count(f'href="{path}"') < 2] == []  # in the menu and on the page

@@ -1,4 +1,4 @@
-"""Panel of open to-dos on the profile page."""
+"""Open to-dos on the profile page and on the start page."""
 
 import re
 from datetime import date
@@ -6,6 +6,7 @@ from datetime import date
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
+from opportune.db import utc_now
 from tests.todos.conftest import NUMBER, MakeTodo
 
 
@@ -30,3 +31,16 @@ async def test_panel_is_on_the_page_of_an_invalid_form(browser: AsyncClient) -> 
     response = await browser.post("/accounts/profile/email", data={"email": "no address", "current_password": ""})
 
     assert (response.status_code, panel_numbers(response.text)) == (422, ["0", "0"])
+
+
+async def test_start_page_lists_open_todos_of_user(
+    browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo, client: AsyncClient
+) -> None:
+    await make_todo(ann, title="Call the dentist")
+    await make_todo(ann, title="Old phone", done_at=utc_now())
+    await make_todo(bob, title="Bake bread")
+
+    page = (await browser.get("/")).text
+
+    assert [title in page for title in ("Call the dentist", "Old phone", "Bake bread")] == [True, False, False]
+    assert 'id="open-todos"' not in (await client.get("/")).text

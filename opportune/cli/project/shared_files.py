@@ -40,6 +40,9 @@ ONLY_STARTER = (
 FOLDERS = ("app", "migrations", "static", "templates", "tests")
 """Folders of the starter that are copied to a project, without the framework's tests."""
 STARTER_TESTS, ENV_EXAMPLE = "tests/opportune", ".env.example"
+LANDING_PAGE = "templates/home/home.html"
+PRESENTATION = (LANDING_PAGE, "static/home")
+"""Files of the clone that present Opportune. Projects get another landing page from the skeleton."""
 NOT_COPIED = re.compile(r"(^|/)(__pycache__|\.DS_Store|\.\w+_cache)(/|$)|\.(pyc|mo)$")
 EXECUTABLE = (".ci/run", "oppman.py")
 SKELETON = Path(__file__).parents[1] / "skeleton/project"
@@ -108,7 +111,7 @@ def project_files(root: Path) -> Iterator[str]:
 
     Catalogues come with `--language`, or later with `makemessages`.
     """
-    names = _files_in(root, (*FOLDERS, ENV_EXAMPLE), (STARTER_TESTS,))
+    names = _files_in(root, (*FOLDERS, ENV_EXAMPLE), (STARTER_TESTS, *PRESENTATION))
     return (name for name in names if "/locale/" not in name)
 
 

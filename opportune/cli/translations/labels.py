@@ -189,6 +189,7 @@ def _feature_labels(feature: Feature) -> Iterator[Label]:
         feature.admin.setup_steps,
     ):
         texts += [part.label for part in parts]
+    texts += [link.summary for link in feature.site.navigation]
     if module:
         yield from ((module, text) for text in (*texts, *feature.admin.operations, *feature.monitoring.status))
     yield from ((tool.function.__module__, tool.status) for tool in tools_of(feature.llm.tools).values())

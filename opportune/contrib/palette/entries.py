@@ -6,12 +6,10 @@ Rows are those of models with `CrudPages`, and of the `searches` of features.
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.accounts.groups.permission_names import identity_of, matches_permission
@@ -21,8 +19,7 @@ from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
 from opportune.crud import Crud
 from opportune.crud.columns import names_of
-from opportune.crud.dependencies import open_crud
-from opportune.crud.page_options import PageOptions, declared_pages, pages_of
+from opportune.crud.latest import Pages, mounted_pages, open_list
 from opportune.errors import NotFound
 from opportune.feature import Link, SiteSearch
 from opportune.i18n import gettext, lower_name
@@ -94,7 +91,6 @@ def action_entries(request: Request, query: str) -> Iterator[Entry]:
         yield make_entry("Sign out", "#sign-out", "logout")
 
 
-Pages = PageOptions[Any]
 ROW_ICON = "file-text"
 
 
@@ -142,11 +138,7 @@ class CrudSearch:
         return EntryGroup(pages.plural, entries, f"{pages.path}?{urlencode({'q': query})}" if has_more else "")
 
     async def _open(self, pages: Pages) -> Crud[Any] | None:
-        """Return the data layer, or None if the user has to sign in or to select a team first."""
-        try:
-            return await open_crud(pages.crud_class, self.request, self.session, self.user)
-        except HTTPException:
-            return None
+        return await open_list(pages, self.request, self.session, self.user)
 
     async def _find_row(self, pages: Pages, key: str) -> Any:
         crud = await self._open(pages)
@@ -163,22 +155,6 @@ class CrudSearch:
             return False
         has_view = any(feature.admin.views and model in feature.models for feature in self.request.app.state.features)
         return has_view and matches_permission(self.request.state.permissions, identity_of(model), "get")
-
-
-def mounted_pages(request: Request) -> Sequence[Pages]:
-    """Return the pages of models that are part of this site."""
-    state = request.app.state
-    if not hasattr(state, "searched_pages"):
-        endpoints = {getattr(route, "endpoint", None) for route in request.app.router.routes}
-        mounted = [
-            pages
-            for pages in chain.from_iterable(declared_pages.values())
-            if endpoints & {getattr(route, "endpoint", None) for route in pages.router.routes}
-        ]
-        models = dict.fromkeys(pages.crud_class.model for pages in mounted)
-        state.searched_pages = [pages_of(model, mounted) for model in models]
-    pages: Sequence[Pages] = state.searched_pages
-    return pages
 
 
 def feature_sources(

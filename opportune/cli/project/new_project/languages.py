@@ -1,9 +1,10 @@
 """Languages of `startproject --language`. Uses only the standard library, as Babel may not be installed yet."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.cli.project.shared_files import STARTER_ROOT, substitute, write_text
+from opportune.cli.project.shared_files import LANDING_PAGE, STARTER_ROOT, substitute, write_text
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PACKAGE
 
@@ -53,6 +54,8 @@ TIME_ZONES = {
 }
 """Offered languages, each with the time zone of most of its speakers; empty if they live in many zones."""
 
+PRESENTATION_MESSAGE = re.compile(rf"^#: {re.escape(LANDING_PAGE)}\n(?:.+\n)+\n?", re.MULTILINE)
+"""A message of a catalogue that only the landing page of the clone has."""
 LANGUAGE_FIELDS = """
     language: str = "{language}"
     time_zone: str = "{time_zone}"
@@ -82,7 +85,8 @@ def write_language(folder: Path, language: str) -> None:
     for feature in sorted(folder.glob(f"{PACKAGE}/*/")):
         catalogue = Path(feature.relative_to(folder), "locale", language.replace("-", "_"), "LC_MESSAGES/messages.po")
         if (STARTER_ROOT / catalogue).exists():
-            write_text(folder / catalogue, (STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
+            text = PRESENTATION_MESSAGE.sub("", (STARTER_ROOT / catalogue).read_text(encoding="utf-8"))
+            write_text(folder / catalogue, text)
 
 
 def describe_language(language: str) -> Iterator[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from opportune import __version__
 from opportune.cli.project.new_project.examples import ALWAYS, examples
-from opportune.cli.project.shared_files import ProjectNames, render, substitute
+from opportune.cli.project.shared_files import LANDING_PAGE, ProjectNames, render, substitute
 from opportune.project.layout import PACKAGE
 
-RENDERED_FILES = ("README.md", "tests/test_access.py")
+RENDERED_FILES = ("README.md", "tests/test_access.py", LANDING_PAGE)
 """Files rendered from the skeleton instead of copied."""
 
 

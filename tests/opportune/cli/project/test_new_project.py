@@ -197,6 +197,12 @@ def test_site_name_replaces_the_product_name(shop: Path) -> None:
     assert mentions == []
 
 
+def test_project_has_a_landing_page_without_presentation(shop: Path) -> None:
+    source = (shop / "templates/home/home.html").read_text(encoding="utf-8")
+    assert '{% extends "landing.html" %}' in source
+    assert (PRODUCT in source, (shop / "static/home").exists()) == (False, False)
+
+
 def test_readme_names_existing_files(shop: Path) -> None:
     for file in ("README.md", "AGENTS.md"):
         for path in re.findall(r"`([\w.-]+/[\w./-]*)`", (shop / file).read_text()):

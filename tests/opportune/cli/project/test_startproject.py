@@ -202,6 +202,7 @@ def test_language_is_written_to_the_project(
     catalogues = sorted((tmp_path / "shop").rglob("*.po"))
     names = [f"app/{name}/locale/{language.replace('-', '_')}/LC_MESSAGES/messages.po" for name in ALWAYS]
     assert [path.relative_to(tmp_path / "shop").as_posix() for path in catalogues] == names * (language != "it")
+    assert [path for path in catalogues if "#: templates/home/home.html\n" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.usefixtures("small_starter")

@@ -1,0 +1,78 @@
+"""Lists of models that a user may open, and their newest rows, for start pages and searches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.crud.columns import names_of
+from opportune.crud.crud import Crud
+from opportune.crud.dependencies import open_crud
+from opportune.crud.page_options import PageOptions, declared_pages, pages_of
+
+Pages = PageOptions[Any]
+
+MAX_LISTS = 6
+MAX_ROWS = 4
+"""Rows of each list on a start page."""
+
+
+@dataclass(frozen=True)
+class LatestRows:
+    """The newest rows of a list."""
+
+    pages: Pages
+    rows: Sequence[tuple[str, str]]
+    """Title and URL of each row. The URL is empty if rows have no page."""
+    total: int
+    may_create: bool
+
+
+async def latest_rows(request: Request, user: User | None) -> list[LatestRows]:
+    """Return the newest rows of each list with `CrudPages` that the user may open, by the rules of its data layer."""
+    if not (pages := mounted_pages(request)):
+        return []
+    async with request.app.state.database.reader() as session:
+        lists = [await _read_latest(one, request, session, user) for one in pages[:MAX_LISTS] if one.has("list")]
+    return [found for found in lists if found]
+
+
+async def _read_latest(pages: Pages, request: Request, session: AsyncSession, user: User | None) -> LatestRows | None:
+    crud = await open_list(pages, request, session, user)
+    if crud is None or not crud.may("list"):
+        return None
+    newest = {"sort": "-created_at"} if "created_at" in crud.sort and not crud.hides("created_at") else {}
+    page = await crud.list(crud.Filter(size=MAX_ROWS, **newest))
+    titles = await names_of(session, page.items)
+    has_page = pages.has("get") and crud.may("get")
+    urls = [pages.url_of(row) if has_page else "" for row in page.items]
+    return LatestRows(pages, [*zip(titles, urls, strict=True)], page.total, pages.may_create(crud))
+
+
+async def open_list(pages: Pages, request: Request, session: AsyncSession, user: User | None) -> Crud[Any] | None:
+    """Return the data layer, or None if the user has to sign in or to select a team first."""
+    try:
+        return await open_crud(pages.crud_class, request, session, user)
+    except HTTPException:
+        return None
+
+
+def mounted_pages(request: Request) -> Sequence[Pages]:
+    """Return the pages of models that are part of this site."""
+    state = request.app.state
+    if not hasattr(state, "mounted_pages"):
+        endpoints = {getattr(route, "endpoint", None) for route in request.app.router.routes}
+        mounted = [
+            pages
+            for pages in chain.from_iterable(declared_pages.values())
+            if endpoints & {getattr(route, "endpoint", None) for route in pages.router.routes}
+        ]
+        models = dict.fromkeys(pages.crud_class.model for pages in mounted)
+        state.mounted_pages = [pages_of(model, mounted) for model in models]
+    pages: Sequence[Pages] = state.mounted_pages
+    return pages
