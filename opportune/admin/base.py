@@ -125,6 +125,10 @@ class BaseAdminView(AdapterView):
     async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
         """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
 
+    @abstractmethod
+    def format_column(self, name: str, value: Any) -> Any:
+        """Return the value of a column as lists, details and the history show it."""
+
     # Hooks, in the transaction of a change. `ValidationRefused` rolls it back and shows its message.
 
     async def before_save(self, session: AsyncSession, row: Any, request: Request, *, is_created: bool) -> None:

@@ -1,6 +1,7 @@
 """Base class for the admin pages of a model."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from sqladmin.authorization import Action
@@ -20,6 +21,7 @@ from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filter_options import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
 from opportune.admin.lists.row_queries import RowQueriesMixin
+from opportune.admin.model_icons import GuessedIcon
 from opportune.admin.options import names_of_hook, option_faults
 from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import property_name
@@ -33,6 +35,7 @@ from opportune.db.models.columns import (
     many_to_many_of,
     may_truncate,
     natural_key_of,
+    python_type_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.db.queries.paths import column_of_relation, relation_of_column
@@ -137,7 +140,8 @@ class AdminView(RowQueriesMixin):
     create_template = "admin/form.html"
     edit_template = "admin/form.html"
     details_template = "admin/details.html"
-    icon = "ti ti-table"
+    icon: ClassVar[Any] = GuessedIcon()
+    """The icon in the menu, such as `"ti ti-book"`. By default guessed from the name of the model."""
 
     declared_identity: ClassVar[str]
     """The `identity` in the body of a class, which SQLAdmin replaces if the class has a model."""
@@ -174,6 +178,13 @@ class AdminView(RowQueriesMixin):
         self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
         self.truncated_columns = {
             name for name, column in columns.items() if may_truncate(column) and name not in self.choice_names
+        }
+        self.numeric_columns = {
+            name
+            for name, column in columns.items()
+            if issubclass(python_type_of(column), int | float | Decimal)
+            and python_type_of(column) is not bool
+            and not (column.primary_key or name in self.references or name in self.choice_names)
         }
         choices = (*self.list_names, *further_columns(self))
         self.truncated_columns |= {name for name in choices if name in linked or "." in name}

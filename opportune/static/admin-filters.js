@@ -1,12 +1,13 @@
-// The filters of a list. On a phone they are a sheet, which is closed when the page loads and on Escape.
+// The filters of a list. They are open on wide screens, unless the user has closed them. On a phone they are a sheet.
 (() => {
   const filters = document.querySelector("details.filters");
   if (!filters) return;
   const summary = filters.querySelector("summary");
   const panel = filters.querySelector(".filters-panel");
   const phone = matchMedia("(max-width: 767.98px)");
-  if (phone.matches) filters.open = false;
+  if (matchMedia("(max-width: 1199.98px)").matches || localStorage.getItem("filters") === "closed") filters.open = false;
   delete filters.dataset.initial;
+  phone.addEventListener("change", () => { if (phone.matches) filters.open = false; });
 
   const close = () => {
     filters.open = false;
@@ -15,6 +16,7 @@
   filters.querySelector("[data-close-filters]").addEventListener("click", close);
   filters.addEventListener("toggle", () => {
     const isSheet = filters.open && phone.matches;
+    if (!phone.matches) localStorage.setItem("filters", filters.open ? "open" : "closed");
     panel.setAttribute("role", isSheet ? "dialog" : "group");
     panel.ariaModal = isSheet ? "true" : null;
     if (isSheet) filters.querySelector("[data-close-filters]").focus();
@@ -22,6 +24,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && filters.open && phone.matches && !event.defaultPrevented && !document.querySelector(".select2-container--open")) close();
   });
+  jQuery(panel).on("select2:select select2:unselect select2:clear", () => htmx.trigger(panel, "change"));
   // Keep the focus inside the sheet.
   panel.addEventListener("keydown", (event) => {
     if (event.key !== "Tab" || !phone.matches) return;

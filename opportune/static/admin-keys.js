@@ -43,11 +43,22 @@
     menu.addEventListener("shown.bs.collapse", () => focus(filter), { once: true });
     follow(document.querySelector(".navbar-toggler"));
   };
+  // Rows of a list. The current row contains the focus.
+  const ROWS = ".listed > .table > tbody > tr";
+  const currentRow = () => document.activeElement.closest(ROWS);
+  const goToRow = (step) => {
+    const rows = [...document.querySelectorAll(ROWS)], current = rows.indexOf(currentRow());
+    const row = rows[Math.max(0, Math.min(current + step, rows.length - 1))];
+    (row?.querySelector("td:not(.pick) a[href]") ?? row?.querySelector("input, button"))?.focus();
+  };
   const SHORTCUTS = {
+    "j": () => goToRow(1),
+    "k": () => goToRow(-1),
+    "x": () => follow(currentRow()?.querySelector(".select-box")),
     "/": () => focus(document.querySelector("main input[type=search]")),
     "m": openMenu,
     "n": () => follow(document.querySelector('.page-header a[href$="/create"]')),
-    "e": () => follow(document.querySelector('.page-header a[href*="/edit/"]')),
+    "e": () => follow((currentRow() ?? document.querySelector(".page-header")).querySelector('a[href*="/edit/"]')),
     "?": () => keys.showModal(),
   };
   const save = (part) => document.querySelector("main .btn-primary[name=save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");

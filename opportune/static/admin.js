@@ -18,6 +18,11 @@
     if (target.id === "select-all") for (const box of document.querySelectorAll(".select-box")) box.checked = target.checked;
     update();
   });
+  // The whole text of a cell that is cut.
+  document.addEventListener("mouseover", ({ target }) => {
+    const box = target.closest(".words > *, .words a");
+    if (box && box.scrollWidth > box.clientWidth) box.title = box.textContent.trim();
+  });
   document.addEventListener("htmx:after:swap", update);
   window.addEventListener("pageshow", update); // going back restores the checkboxes
   update();

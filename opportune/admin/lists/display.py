@@ -13,7 +13,7 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
-from opportune.admin.lists.formatters import EMPTY_CELL, truncate
+from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
 from opportune.crud.columns import format_value
 from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
@@ -84,10 +84,13 @@ class DisplayMixin(BaseAdminView):
         if prop in self.references and value is not None:
             names = getattr(request.state, f"names_{self.identity}_{prop}")
             return value, link_to(self.lookups[prop].view, value, names.get(value, value), request)
-        if value is not None and prop in self.choice_names:
-            return value, str(choice_label(value))
-        field = self.formatted_fields.get(prop)
-        return value, format_value(display(field, value) if field else value, formats)
+        return value, self.format_column(prop, value, formats)
+
+    def format_column(self, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
+        if value is not None and name in self.choice_names:
+            return str(choice_label(value))
+        field = self.formatted_fields.get(name)
+        return format_value(display(field, value) if field else value, formats)
 
     def _link_or_value(self, value: Any, request: Request, formats: Any) -> Any:
         """Return a link if the value is a related row, else the formatted value."""

@@ -1,7 +1,6 @@
 """Formats of values in lists and details. They override those of `crud` for a few types."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
@@ -13,10 +12,11 @@ from opportune.i18n import gettext
 from opportune.i18n.formats import localize_number
 from opportune.web.time_zone import format_time
 
-MAX_CELL_LENGTH = 80
+MAX_CELL_LENGTH = 300
+"""Characters in a cell of a list. The style sheet cuts texts at the width of their column."""
 
-YES = Markup('<i class="ti ti-check text-green d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
-NO = Markup('<i class="ti ti-x text-secondary d-print-none" title="{0}"></i><span class="print-word">{0}</span>')
+YES = Markup('<span class="badge bg-green-lt">{}</span>')
+NO = Markup('<span class="badge bg-secondary-lt">{}</span>')
 EMPTY_CELL = Markup('<span class="text-secondary">&ndash;</span>')
 
 FORMATTERS: dict[type[Any], Any] = {
@@ -25,8 +25,7 @@ FORMATTERS: dict[type[Any], Any] = {
     bool: lambda value: YES.format(gettext("Yes")) if value else NO.format(gettext("No")),
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
-    float: lambda value: localize_number(str(value)),  # the admin shows all digits
-    Decimal: lambda value: localize_number(str(value)),
+    float: lambda value: localize_number(f"{value:,}"),  # the admin shows all digits
     Model: title_of,
 }
 

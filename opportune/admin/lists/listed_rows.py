@@ -18,6 +18,7 @@ class ListedCell(NamedTuple):
     url: str
     """URL of the row's page, in cells that link to it."""
     is_truncated: bool
+    is_number: bool
     is_editable: bool
 
 
@@ -57,7 +58,10 @@ class RowBuilder:
         )
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
         self.title_column = _title_column(view, columns)
-        self.columns = [(name, escape(view.labels.get(name, name)), name in view.truncated_columns) for name in columns]
+        self.columns = [
+            (name, escape(view.labels.get(name, name)), name in view.truncated_columns, name in view.numeric_columns)
+            for name in columns
+        ]
 
     async def build(self, row: Any) -> ListedRow:
         request, view, pk = self.request, self.view, key_of(row)
@@ -73,11 +77,12 @@ class RowBuilder:
 
     async def _cells(self, row: Any, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
-        for name, label, is_truncated in self.columns:
+        for name, label, is_truncated, is_number in self.columns:
             value, text = await self.view.get_list_value(row, name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             has_link = not cells or (name == self.title_column and value)
-            cells.append(ListedCell(name, label, text, url if has_link else "", is_truncated, name in editable))
+            cell_url = url if has_link else ""
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, is_number, name in editable))
         return cells
 
 

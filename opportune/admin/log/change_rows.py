@@ -1,8 +1,13 @@
 """Changes of a row with labels and titles, as the user may see them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from sqladmin.authorization import Action
 from starlette.requests import Request
 
@@ -12,8 +17,7 @@ from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
-from opportune.db.models.columns import label_of
-from opportune.i18n import gettext
+from opportune.db.models.columns import label_of, python_type_of
 
 ABSENT = "\N{EN DASH}"
 
@@ -36,7 +40,9 @@ def list_change_rows(changes: Changes, view: BaseAdminView | None, names: Names)
     labels = view.labels if view else {}
 
     def display(name: str, value: Any) -> str:
-        return _format_value(names.get((name, value), value) if isinstance(value, int) else value)
+        if isinstance(value, int) and (name, value) in names:
+            return names[name, value]
+        return _format_value(value, view, name)
 
     return [
         (labels.get(name, label_of(name)), display(name, old), display(name, new))
@@ -70,11 +76,30 @@ def _lists_all(request: Request, view: BaseAdminView | None) -> bool:
     return view is not None and is_listed and listed_keys(view, request) is None
 
 
-def _format_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return gettext("Yes") if value else gettext("No")
+def _format_value(value: Any, view: BaseAdminView | None, name: str) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or ABSENT
     if isinstance(value, dict) and all(isinstance(text, str) for text in value.values()):
         return format_texts(value) or ABSENT
-    return ABSENT if value in (None, "") else str(value)
+    if value in (None, ""):
+        return ABSENT
+    column = view.mapper.columns.get(name) if view else None
+    if view is None or column is None or name in view.references:
+        return str(value)
+    text = view.format_column(name, _restore_type(python_type_of(column), value))
+    return text if isinstance(text, str) else str(text)
+
+
+def _restore_type(type_: Any, value: Any) -> Any:
+    """Return a value of the log with the type of its column. A value that no longer has this type is returned as is."""
+    if not issubclass(type_, Decimal | date | time | Enum):
+        return value
+    try:
+        return _adapter_of(type_).validate_python(value)
+    except ValidationError:
+        return value
+
+
+@cache
+def _adapter_of(type_: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)

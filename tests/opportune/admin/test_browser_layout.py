@@ -131,6 +131,16 @@ async def test_save_button_is_always_visible(
     await expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.language("de")
+@pytest.mark.parametrize("width", [768, 1024, 1280])
+async def test_german_save_bar_is_one_line(desktop: Page, width: int) -> None:
+    await desktop.set_viewport_size({"width": width, "height": 800})
+    await desktop.goto("/admin/gadget/edit/1")
+    buttons = desktop.locator(".save-bar").locator(".btn").filter(visible=True)
+    boxes = [await button.bounding_box() for button in await buttons.all()]
+    assert len({round(box["y"]) for box in boxes if box}) == 1
+
+
 async def test_phone_offers_more_ways_to_save(phone: Page) -> None:
     await phone.goto("/admin/gadget/edit/1")
     await phone.get_by_role("button", name="More ways to save").click()

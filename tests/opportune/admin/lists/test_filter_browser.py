@@ -33,6 +33,7 @@ async def list_page(app: FastAPI, page: Page, superuser: User, site: str) -> Pag
 @pytest.fixture
 async def phone(list_page: Page) -> Page:
     await list_page.set_viewport_size(PHONE)
+    await list_page.reload()
     return list_page
 
 
@@ -74,7 +75,6 @@ async def test_search_and_filters_work_without_javascript(
     await plain_page.set_viewport_size(PHONE)
     await plain_page.goto(LIST)
     await plain_page.get_by_role("searchbox", name="Search", exact=True).fill("red")
-    await plain_page.locator("details.filters > summary").click()
     await plain_page.get_by_label("Red").check()
     await plain_page.get_by_role("button", name="Apply").click()
     await expect(plain_page).to_have_url(re.compile(r"list\?search=red&colour=red$"))
@@ -99,14 +99,29 @@ async def test_tap_beside_the_sheet_closes_it(phone: Page) -> None:
 
 async def test_active_filters_do_not_open_the_sheet(phone: Page) -> None:
     await phone.goto(f"{LIST}?colour=red")
-    await expect(phone.get_by_role("button", name="Apply")).to_be_hidden()
-    await phone.set_viewport_size({"width": 1280, "height": 800})
-    await phone.goto(f"{LIST}?colour=red")
-    await expect(phone.get_by_role("button", name="Apply")).to_be_visible()
+    await expect(phone.get_by_label("Red")).to_be_hidden()
+
+
+async def test_open_filters_apply_at_one_click(list_page: Page) -> None:
+    await list_page.get_by_label("Deep blue").check()
+    await expect(list_page.get_by_role("link", name="Colour: Deep blue")).to_be_visible()
+    await expect(list_page.locator("#filter-count")).to_contain_text("1")
+    await expect(list_page).to_have_url(re.compile(r"list\?colour=deep_blue$"))
+
+
+async def test_closed_filters_stay_closed(list_page: Page) -> None:
+    await list_page.get_by_text("Filters", exact=True).first.click()
+    await list_page.reload()
+    await expect(list_page.get_by_label("Red")).to_be_hidden()
+
+
+async def test_tools_of_a_list_are_in_one_row(list_page: Page) -> None:
+    tools = list_page.locator("#list-form > .input-icon, #list-form > button, .list-head summary").filter(visible=True)
+    boxes = [await tool.bounding_box() for tool in await tools.all()]
+    assert len({round(box["y"] / 4) for box in boxes if box}) == 1
 
 
 async def test_comparison_without_values_hides_the_ends(list_page: Page) -> None:
-    await list_page.get_by_text("Filters", exact=True).first.click()
     ends = list_page.get_by_label("Seen at: from")
     await expect(ends).to_be_visible()
     await list_page.get_by_label("Seen at: comparison").select_option("today")
@@ -114,7 +129,6 @@ async def test_comparison_without_values_hides_the_ends(list_page: Page) -> None
 
 
 async def test_counts_are_loaded_beside_the_choices(list_page: Page) -> None:
-    await list_page.get_by_text("Filters", exact=True).first.click()
     await list_page.get_by_label("Deep blue").check()
     await list_page.get_by_role("button", name="Show counts").click()
     await expect(list_page.get_by_label("Red 26")).to_be_visible()
@@ -134,6 +148,5 @@ async def test_counts_follow_the_search(list_page: Page) -> None:
 async def test_counts_work_without_javascript(app: FastAPI, plain_page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(plain_page, app, superuser, site)
     await plain_page.goto(LIST)
-    await plain_page.locator("details.filters > summary").click()
     await plain_page.get_by_role("button", name="Show counts").click()
     await expect(plain_page.get_by_label("Red 26")).to_be_visible()

@@ -217,3 +217,15 @@ def test_logged_values_are_short_json() -> None:
     assert recorded["no"] == [None, False]
     assert diff_values({"note": None}, {"note": ""}) == {}
     assert "id" not in snapshot(User(id=3, email="a@example.com", hashed_password="x"))
+
+
+async def test_history_formats_values_as_the_list(app_with_gadgets: FastAPI) -> None:
+    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app_with_gadgets, root) as admin:
+        values = {"weight": "1234.50", "colour": "deep_blue", "made_on": "2026-11-20"}
+        await admin.post("/admin/gadget/create", data=GADGET_FORM | values)
+        pages = {page: (await admin.get(f"/admin/gadget/{page}")).text for page in ("list", "details/1", "history/1")}
+    for page, text in pages.items():
+        for value in ("1,234.50", "Deep blue", "20 Nov 2026"):
+            assert value in text, page
+    assert re.search('<td class="num" data-label="Weight">', pages["list"])

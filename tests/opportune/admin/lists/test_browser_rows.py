@@ -1,0 +1,61 @@
+"""Rows of a list by keyboard, and texts that use the free width, in a browser."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, expect
+
+from opportune.accounts.models import User
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.gadget_feature import Gadget
+
+LIST = "/admin/gadget/list?columns=id,motto,size"
+MOTTO = "Word " * 40
+
+
+@pytest.fixture
+async def list_page(app_with_gadgets: FastAPI, page: Page, superuser: User, site: str) -> Page:
+    async with app_with_gadgets.state.database.writer() as session:
+        session.add_all(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3))
+    await sign_in_browser(page, app_with_gadgets, superuser, site)
+    await page.goto(LIST)
+    return page
+
+
+@pytest.fixture
+async def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def test_keys_reach_select_and_open_rows(list_page: Page) -> None:
+    for key in ("j", "j", "j", "k"):
+        await list_page.keyboard.press(key)
+    await expect(list_page.get_by_role("link", name="2", exact=True)).to_be_focused()
+    await list_page.keyboard.press("x")
+    await expect(list_page.get_by_label("Select 2")).to_be_checked()
+    await list_page.keyboard.press("Enter")
+    await expect(list_page).to_have_url(re.compile("/admin/gadget/details/2"))
+
+
+async def test_keys_of_rows_are_letters_in_a_text_field(list_page: Page) -> None:
+    search = list_page.get_by_role("searchbox", name="Search", exact=True)
+    await search.press_sequentially("jkx")
+    await expect(search).to_have_value("jkx")
+
+
+async def test_keys_of_rows_are_in_the_list_of_shortcuts(list_page: Page) -> None:
+    await list_page.keyboard.press("?")
+    await expect(list_page.get_by_role("dialog", name="Keys")).to_contain_text("Next and previous row")
+
+
+async def test_long_texts_use_the_free_width(list_page: Page) -> None:
+    text = list_page.locator("td .words a").first
+    widths = [await text.evaluate("box => box.clientWidth")]
+    await list_page.set_viewport_size({"width": 1900, "height": 800})
+    widths.append(await text.evaluate("box => box.clientWidth"))
+    assert widths[0] > 600
+    assert widths[1] > widths[0]
+    await list_page.set_viewport_size({"width": 1000, "height": 800})
+    await text.hover()
+    await expect(text).to_have_attribute("title", MOTTO.strip())
