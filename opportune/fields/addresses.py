@@ -6,7 +6,6 @@ from functools import cache
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import iso3166
 from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
@@ -74,6 +73,8 @@ def _parse_phone(text: str, country: str | None = None) -> str:
 @cache
 def countries() -> Mapping[str, str]:
     """Return country names by two-letter code, sorted by their English name."""
+    import iso3166  # only for forms with a country
+
     names = {country.alpha2: CountryName(country.apolitical_name) for country in iso3166.countries}
     for code, name in names.items():
         name.code = code

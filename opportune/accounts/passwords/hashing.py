@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
-from pwdlib.hashers.argon2 import Argon2Hasher
 
 from opportune.errors import Busy
 from opportune.server.memory import total_memory_bytes
@@ -42,6 +41,8 @@ class _PasswordHelper:
 
     @cached_property
     def _password_hash(self) -> "PasswordHash":
+        from pwdlib.hashers.argon2 import Argon2Hasher  # only for sign-ins
+
         is_small_machine = (total_memory_bytes() or SMALL_MACHINE_BYTES) < SMALL_MACHINE_BYTES
         small_hasher = Argon2Hasher(time_cost=2, memory_cost=SMALL_MEMORY_KIBIBYTES, parallelism=1)
         return PasswordHash((small_hasher,)) if is_small_machine else PasswordHash.recommended()

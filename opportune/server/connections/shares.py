@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from math import ceil
-from multiprocessing.sharedctypes import RawArray, RawValue
 
 
 class Shares:
@@ -13,6 +12,8 @@ class Shares:
     """
 
     def __init__(self, workers: int) -> None:
+        from multiprocessing.sharedctypes import RawArray, RawValue  # a single worker needs no ctypes
+
         size = 2 * workers  # SIGTTIN adds workers; those beyond the size accept without a limit
         self._process_ids = RawArray("i", size)
         self._open_connections = RawArray("i", size)

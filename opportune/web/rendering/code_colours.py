@@ -6,8 +6,6 @@ from functools import cache
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
-from pygments.lexers import get_lexer_by_name
-
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
@@ -94,4 +92,6 @@ def _css_class(token: Any) -> str:
 
 @cache
 def _lexer(name: str) -> "Lexer":
+    from pygments.lexers import get_lexer_by_name  # only for texts with code
+
     return get_lexer_by_name(name)

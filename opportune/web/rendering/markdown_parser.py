@@ -1,15 +1,19 @@
-"""Configuration of markdown-it and of the HTML cleaner."""
+"""Configuration of markdown-it and of the HTML cleaner, which are imported with the first text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
-import nh3
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock, fence, table
-from markdown_it.token import Token
-from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.token import Token
+    from markdown_it.utils import EnvType, OptionsDict
+    from nh3 import Cleaner
 
 MAX_NESTING_LEVELS = 20  # each level may cost a pass over the line: 10,000 times "![" take a second at 100 levels
 _TAGS = (
@@ -24,32 +28,41 @@ _ALIGNED = {"text-align:right": "text-end", "text-align:center": "text-center"}
 
 def to_html(source: str) -> str | None:
     """Return safe HTML, or None if the nesting is too deep for the parser."""
-    tokens = _PARSER.parse(source)
+    parser = _parser()
+    tokens = parser.parse(source)
     if any(token.level >= MAX_NESTING_LEVELS - 1 for token in tokens):
         return None
-    return _CLEANER.clean(_PARSER.renderer.render(tokens, _PARSER.options, {}))
+    return _cleaner().clean(parser.renderer.render(tokens, parser.options, {}))
 
 
-def last_block(source: str) -> tuple[Token, int, int]:
+def last_block(source: str) -> "tuple[Token, int, int]":
     """Return the opening token of the last block, its first line, and the line after it."""
     tokens: list[Token] = []
-    _PARSER.block.parse(source, _PARSER, {}, tokens)
+    _parser().block.parse(source, _parser(), {}, tokens)
     return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
 
 
-def _block_parser() -> MarkdownIt:
-    """Create a CommonMark parser with tables and strikethrough, without raw HTML and link reference definitions."""
+@cache
+def _parser() -> "MarkdownIt":
+    """Return a CommonMark parser with tables and strikethrough, without raw HTML and link reference definitions."""
+    from markdown_it import MarkdownIt  # a first page rarely has Markdown
+    from markdown_it.rules_block import fence  # as above
+
     # A definition at the end of a text would change blocks that were already sent.
     rules = ["reference", "html_block", "html_inline"]
     parser = MarkdownIt("js-default", {"html": False, "maxNesting": MAX_NESTING_LEVELS}).disable(rules)
     # As on GitHub, fences come before tables. Otherwise the first line of a code block could become a table head.
     parser.block.ruler.before("table", "fence_before_table", fence, {"alt": ["paragraph", "blockquote", "list"]})
     parser.block.ruler.at("table", _bounded_table, {"alt": ["paragraph", "reference"]})
+    for type_, rule in RENDER_RULES.items():
+        parser.add_render_rule(type_, rule)
     return parser
 
 
-def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+def _bounded_table(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
     """Refuse tables with more cells than characters: the parser would fill short rows up to the table's width."""
+    from markdown_it.rules_block import table  # as above
+
     if not table(state, start, end, silent=True):
         return False
     last = next((line for line in range(start, end) if state.isEmpty(line)), end) - 1
@@ -59,31 +72,43 @@ def _bounded_table(state: StateBlock, start: int, end: int, silent: bool) -> boo
     return silent or table(state, start, end, silent=False)
 
 
-class _Renderer(RendererHTML):
-    """Renderer with a method for each token type that differs from the library."""
+def _image(
+    renderer: "RendererHTML", tokens: "Sequence[Token]", idx: int, options: "OptionsDict", env: "EnvType"
+) -> str:
+    """Render images as links. A loading image could send data in its URL to another server."""
+    token = tokens[idx]
+    label = escape(renderer.renderInlineAsText(token.children or [], options, env) or "image")
+    if idx and tokens[idx - 1].type == "link_open":
+        return label
+    return Markup('<a href="{}">{}</a>').format(token.attrs["src"], label)
 
-    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Render images as links. A loading image could send data in its URL to another server."""
-        token = tokens[idx]
-        label = escape(self.renderInlineAsText(token.children or [], options, env) or "image")
-        if idx and tokens[idx - 1].type == "link_open":
-            return label
-        return Markup('<a href="{}">{}</a>').format(token.attrs["src"], label)
 
-    def table_open(self, *_: object) -> str:
-        return '<div class="table-responsive"><table class="table">\n'
+def _table_open(*_: object) -> str:
+    return '<div class="table-responsive"><table class="table">\n'
 
-    def table_close(self, *_: object) -> str:
-        return "</table></div>\n"
 
-    def td_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """Render alignment as a class, because the content security policy forbids style attributes."""
-        aligned = _ALIGNED.get(str(tokens[idx].attrs.pop("style", "")))
-        if aligned:
-            tokens[idx].attrs["class"] = aligned
-        return self.renderToken(tokens, idx, options, env)
+def _table_close(*_: object) -> str:
+    return "</table></div>\n"
 
-    th_open = td_open
+
+def _cell_open(
+    renderer: "RendererHTML", tokens: "Sequence[Token]", idx: int, options: "OptionsDict", env: "EnvType"
+) -> str:
+    """Render alignment as a class, because the content security policy forbids style attributes."""
+    aligned = _ALIGNED.get(str(tokens[idx].attrs.pop("style", "")))
+    if aligned:
+        tokens[idx].attrs["class"] = aligned
+    return renderer.renderToken(tokens, idx, options, env)
+
+
+RENDER_RULES: dict[str, Callable[..., str]] = {
+    "image": _image,
+    "table_open": _table_open,
+    "table_close": _table_close,
+    "td_open": _cell_open,
+    "th_open": _cell_open,
+}
+"""Functions for the token types that differ from the library."""
 
 
 def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
@@ -92,20 +117,21 @@ def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
-_PARSER = _block_parser()
-_PARSER.renderer = _Renderer(_PARSER)
+@cache
+def _cleaner() -> "Cleaner":
+    from nh3 import Cleaner  # as above
 
-_CLEANER = nh3.Cleaner(
-    tags=_TAGS,
-    attributes={"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}},
-    allowed_classes={
-        "div": {"table-responsive"},
-        "table": {"table"},
-        "td": {"text-center", "text-end"},
-        "th": {"text-center", "text-end"},
-    },
-    attribute_filter=_filter_attribute,
-    set_tag_attribute_values={"div": {"tabindex": "0"}},  # wide tables scroll with the keyboard
-    url_schemes={"http", "https", "mailto"},
-    link_rel="noopener noreferrer nofollow",
-)
+    return Cleaner(
+        tags=_TAGS,
+        attributes={"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}},
+        allowed_classes={
+            "div": {"table-responsive"},
+            "table": {"table"},
+            "td": {"text-center", "text-end"},
+            "th": {"text-center", "text-end"},
+        },
+        attribute_filter=_filter_attribute,
+        set_tag_attribute_values={"div": {"tabindex": "0"}},  # wide tables scroll with the keyboard
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
