@@ -32,6 +32,8 @@ class SiteSettings(BaseSettings):
     """Languages that visitors can choose, separated by commas (en,de,ar). Empty: only LANGUAGE."""
     language_in_url: bool = False
     """Put the language into addresses (/de/books). LANGUAGE has no prefix (oppman.py docs translations)."""
+    layout: Literal["top", "side"] = "top"
+    """Place of the menu on wide screens: above the page, or beside it."""
     environment: Literal["development", "test", "production"] = Field(default_factory=default_environment)
     """development, test or production. Production refuses unsafe values."""
     debug: bool = False

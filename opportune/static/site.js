@@ -249,10 +249,10 @@ document.addEventListener("submit", ({ target }) => {
   };
 })();
 
-// Entries of the menu that do not fit beside the logo and the account move into "More".
+// Entries of the menu that do not fit beside the logo and the tools move into "More".
 (() => {
   const fit = () => {
-    const more = document.getElementById("menu-more");
+    const menu = document.getElementById("menu"), more = document.getElementById("menu-more");
     if (!more) return;
     const list = more.previousElementSibling, rest = more.querySelector("ul");
     const move = (link, from, to) => link.classList.replace(from, to);
@@ -261,7 +261,8 @@ document.addEventListener("submit", ({ target }) => {
       list.append(entry);
     }
     more.hidden = true;
-    if (getComputedStyle(list).flexDirection === "column") return; // a phone: the entries are below each other
+    if (getComputedStyle(list).flexDirection === "column") return; // a phone or a side bar
+    if (menu.matches(":popover-open")) menu.hidePopover(); // the window was narrow
     const overflows = () => {
       const box = list.getBoundingClientRect(), entry = list.lastElementChild?.getBoundingClientRect();
       return entry && (entry.top >= box.bottom - 1 || entry.right > box.right + 1 || entry.left < box.left - 1);
@@ -273,17 +274,34 @@ document.addEventListener("submit", ({ target }) => {
     }
     more.classList.toggle("active", rest.querySelector("[aria-current]") !== null);
   };
-  let width;
-  new ResizeObserver(() => {
-    if (width === document.documentElement.clientWidth) return;
-    width = document.documentElement.clientWidth;
-    fit();
-  }).observe(document.documentElement);
-  document.addEventListener("htmx:after:swap", ({ target }) => {
-    if (target instanceof Element && (target === document.body || target.closest("header.navbar"))) fit();
-  });
+  const resized = new ResizeObserver(fit);
+  const observe = () => {
+    const menu = document.getElementById("menu");
+    if (menu) resized.observe(menu); // calls `fit` as well
+  };
+  document.addEventListener("htmx:after:swap", ({ target }) => { if (target === document.body) observe(); });
   document.fonts.ready.then(fit);
+  observe();
 })();
+
+// Menus of the header close on Esc, and when the user clicks or moves the focus elsewhere.
+(() => {
+  const close = (isKept) => {
+    for (const menu of document.querySelectorAll("details.dropdown[open]")) if (!isKept(menu)) menu.open = false;
+  };
+  for (const type of ["click", "focusin"]) document.addEventListener(type, ({ target }) => close((menu) => menu.contains(target)));
+  document.addEventListener("keydown", ({ key, target }) => {
+    if (key !== "Escape") return;
+    target.closest?.("details.dropdown[open]")?.querySelector("summary").focus();
+    close(() => false);
+  });
+})();
+
+// Buttons that close their message.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-bs-dismiss='alert'], [data-bs-dismiss='toast']");
+  button?.closest(`.${button.dataset.bsDismiss}`)?.remove();
+});
 
 // Ctrl-K or ⌘K opens the command palette. Its script is loaded then.
 (() => {

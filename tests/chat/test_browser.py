@@ -193,7 +193,7 @@ async def test_draft_is_kept_until_sending_or_signing_out(page: Page, script: Fa
     await expect(question).to_have_value("")
     await page.goto(conversation)
     await expect(question).to_have_value("A secret")
-    await page.get_by_role("button", name="Account").click()
+    await page.locator("#account").click()
     await page.locator("[action='/accounts/logout'] button").first.click()
     await page.wait_for_url("**/")
     assert await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('draft:'))") == []

@@ -72,7 +72,7 @@ async def test_base_template_and_name_change_every_page(client: AsyncClient) -> 
     for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
-        assert '<nav class="collapse navbar-collapse" id="menu"' in page
+        assert '<nav class="navbar-collapse" id="menu"' in page
     assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
     assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
 

@@ -1,71 +1,118 @@
 """The header of the site fits every window."""
 
+from dataclasses import replace
+
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from httpx2 import AsyncClient
+from playwright.async_api import Page, ViewportSize, expect
 
+from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.contrib.teams.testing import make_team
 from opportune.feature import Feature, Link, Site
 from opportune.testing.factories import make_user, sign_in_browser
 
+SHORT_NAMES = "ann@example.com", "Crew", "Customer orders"
+LONG_NAMES = f"{'l' * 60}@{'d' * 60}.{'d' * 60}.example.com", "T" * 100, "Verwaltungsangelegenheiten " * 7
+PHONE: ViewportSize = {"width": 390, "height": 700}
 PROBLEMS = """async (hasScripts) => {
   if (hasScripts) await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const problems = [], header = document.querySelector("header.navbar");
-  if (document.documentElement.scrollWidth > innerWidth) problems.push("the page scrolls sideways");
-  if (hasScripts && header.offsetHeight > 72) problems.push("the header has several lines");
-  for (const element of header.querySelectorAll("a, button")) {
+  const problems = [], root = document.documentElement, header = document.querySelector("header");
+  const isSide = header.offsetHeight === innerHeight;
+  if (root.scrollWidth > root.clientWidth) problems.push("the page scrolls sideways");
+  if (hasScripts && header.offsetHeight > 72 && !isSide) problems.push("the header has several lines");
+  const entries = [...document.querySelectorAll("#menu li a")];
+  const menu = document.querySelector("[popovertarget=menu]");
+  const isReachable = (entry) => entry.checkVisibility() || menu.checkVisibility()
+    || entry.closest("details")?.querySelector("summary").checkVisibility();
+  for (const entry of entries) if (!isReachable(entry)) problems.push(`${entry.textContent} is out of reach`);
+  for (const element of header.querySelectorAll("a, button, summary")) {
     const { left, right, width, height } = element.getBoundingClientRect();
     const isVisible = element.checkVisibility({ visibilityProperty: true }) && width > 1;
     if (!isVisible || element.closest(".dropdown-menu")) continue;
     const name = element.textContent.trim() || element.ariaLabel;
-    if (left < 0 || right > innerWidth) problems.push(`${name} is off-screen`);
-    if (!element.matches(".navbar-brand") && height > 64) problems.push(`${name} breaks`);
+    if (left < 0 || right > root.clientWidth) problems.push(`${name} is off-screen`);
+    if (hasScripts && !isSide && !element.matches(".navbar-brand") && height > 64) problems.push(`${name} breaks`);
   }
   return problems;
 }"""
 
 
-@pytest.fixture(params=[0, 8])
-def entries(request: pytest.FixtureRequest, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    links = [Link(f"Customer orders {number}", f"/orders-{number}", icon="box") for number in range(request.param)]
-    feature = Feature("orders", "Orders", site=Site(navigation=links))
-    monkeypatch.setattr(app.state, "features", (*app.state.features, feature))
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"languages": ["en", "de", "ar"]})
 
 
-async def find_problems(
-    page: Page, app: FastAPI, site: str, widths: range, *, has_scripts: bool
-) -> dict[int, list[str]]:
-    user = await make_user(app.state.database, "a.rather.long.name@example.com", is_superuser=True)
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/accounts/profile")
-    await expect(page.locator("header")).to_contain_text("example.com")
-    problems = {}
+@pytest.fixture(params=[(4, LONG_NAMES), (12, SHORT_NAMES)], ids=["4 long entries", "12 entries"])
+async def user(request: pytest.FixtureRequest, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> User:
+    """A user with a team, for whom the menu of the site has some entries."""
+    count, (email, team, label) = request.param
+    links = [Link(f"{label} {number}", f"/orders-{number}", icon="box") for number in range(count)]
+    others = [replace(feature, site=replace(feature.site, navigation=())) for feature in app.state.features]
+    monkeypatch.setattr(app.state, "features", (*others, Feature("orders", "Orders", site=Site(navigation=links))))
+    owner = await make_user(app.state.database, email, is_superuser=True)
+    await make_team(app.state.database, owner, name=team)
+    return owner
+
+
+async def find_problems(page: Page, widths: range, *, has_scripts: bool = True) -> list[tuple[int, str]]:
+    problems = []
     for width in widths:
         await page.set_viewport_size({"width": width, "height": 700})
-        problems[width] = await page.evaluate(PROBLEMS, has_scripts)
-    return {width: found for width, found in problems.items() if found}
+        problems += [(width, problem) for problem in await page.evaluate(PROBLEMS, has_scripts)]
+    return problems
 
 
-@pytest.mark.language("en", "de", "ar")
-@pytest.mark.usefixtures("entries")
-async def test_header_fits_at_every_width(page: Page, app: FastAPI, site: str) -> None:
-    assert await find_problems(page, app, site, range(320, 1921, 40), has_scripts=True) == {}
+@pytest.mark.parametrize("language", ["en", "de", "ar"])
+async def test_header_fits_at_every_width(page: Page, app: FastAPI, site: str, user: User, language: str) -> None:
+    await sign_in_browser(page, app, user, site)
+    await page.set_extra_http_headers({"Accept-Language": language})
+    await page.goto("/accounts/profile")
+    await expect(page.locator("html")).to_have_attribute("lang", language)
+    await expect(page.locator("header")).to_contain_text(user.email)
+    for layout in ("top", "side"):
+        await page.evaluate("layout => { document.documentElement.dataset.layout = layout }", layout)
+        assert await find_problems(page, range(320, 1921, 40)) == [], layout
 
 
-@pytest.mark.language("de")
-@pytest.mark.usefixtures("entries")
-async def test_header_fits_without_javascript(plain_page: Page, app: FastAPI, site: str) -> None:
-    assert await find_problems(plain_page, app, site, range(320, 1921, 160), has_scripts=False) == {}
+async def test_header_fits_without_javascript(plain_page: Page, app: FastAPI, site: str, user: User) -> None:
+    await sign_in_browser(plain_page, app, user, site)
+    await plain_page.goto("/accounts/profile")
+    assert await find_problems(plain_page, range(320, 1921, 160), has_scripts=False) == []
+    await plain_page.set_viewport_size(PHONE)
+    await plain_page.get_by_role("button", name="Menu").click()
+    await expect(plain_page.get_by_role("link", name=" 3", exact=False).last).to_be_visible()
+    await plain_page.locator("summary", has_text="Account").click()
+    await expect(plain_page.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
 
 
-@pytest.mark.parametrize("entries", [8], indirect=True)
-@pytest.mark.usefixtures("entries")
-async def test_entries_that_do_not_fit_are_in_more(page: Page, app: FastAPI, site: str) -> None:
+@pytest.mark.parametrize("user", [(12, SHORT_NAMES)], indirect=True)
+async def test_entries_that_do_not_fit_are_in_more(page: Page, app: FastAPI, site: str, user: User) -> None:
     await page.set_viewport_size({"width": 900, "height": 700})
     await page.goto("/accounts/login")
-    last = page.get_by_role("link", name="Customer orders 7")
+    last = page.get_by_role("link", name="Customer orders 11")
     await expect(last).to_be_hidden()
-    await page.get_by_role("button", name="More").click()
+    await page.locator("summary", has_text="More").click()
     await expect(last).to_be_in_viewport(ratio=1)
-    await page.set_viewport_size({"width": 390, "height": 700})
+    await page.keyboard.press("Escape")
+    await expect(last).to_be_hidden()
+    await page.set_viewport_size(PHONE)
     await page.get_by_role("button", name="Menu").click()
     await expect(last).to_be_visible()
+
+
+async def test_menus_of_a_phone_are_whole(page: Page, app: FastAPI, site: str, user: User) -> None:
+    await page.set_viewport_size({"width": 320, "height": 700})
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/accounts/profile")
+    for summary in await page.locator("header .header-tools summary").all():
+        await summary.click()
+        await expect(page.locator("details[open] > .dropdown-menu")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("layout", ["top", "side"])
+async def test_pages_name_the_layout(app: FastAPI, client: AsyncClient, layout: str) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"layout": layout})
+    page = (await client.get("/accounts/login")).text
+    assert f'data-layout="{layout}"' in page

@@ -40,7 +40,7 @@ async def test_dark_mode_switch_and_sign_out(page: Page, app: FastAPI, site: str
     await expect(html).to_have_attribute("data-bs-theme", "dark")
     await page.get_by_label("Switch between light and dark").click()
     await expect(html).to_have_attribute("data-bs-theme", "light")
-    account = page.get_by_role("button", name="Account")
+    account = page.locator("#account")
     await expect(account).to_contain_text(user.email)
     await account.click()
     await page.get_by_role("button", name="Sign out").click()

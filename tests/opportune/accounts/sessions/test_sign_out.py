@@ -47,7 +47,7 @@ async def test_program_that_ends_its_token_keeps_its_data(client: AsyncClient, a
 
 
 async def sign_out(page: Page) -> None:
-    await page.get_by_role("button", name="Account").click()
+    await page.locator("#account").click()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("status")).to_contain_text("You are signed out.")
 

@@ -15,7 +15,7 @@ async def test_menu_shows_and_switches_the_current_team(app: FastAPI, page: Page
         await make_team(app.state.database, owner, name=name)
     await sign_in_browser(page, app, owner, site)
     await page.goto("/")
-    menu = page.get_by_role("button", name="Team Second")
+    menu = page.locator("summary", has_text="Team Second")
     await expect(menu).to_be_visible()
     await menu.click()
     await expect(page.get_by_role("link", name="Second", exact=True)).to_be_visible()
