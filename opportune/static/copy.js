@@ -1,4 +1,4 @@
-// Copy buttons on code blocks and on answers, whose data-copy is the URL of the text as JSON.
+// Copy buttons on code blocks, on elements with data-text, and on answers, whose data-copy is the URL of the text as JSON.
 (() => {
   if (window.copying || !navigator.clipboard) return; // only available on secure connections
   window.copying = true;
@@ -29,11 +29,11 @@
   document.addEventListener("click", async ({ target }) => {
     const button = target.closest("[data-copy]");
     if (!button) return;
-    const { copy } = button.dataset;
+    const { copy, text } = button.dataset;
     try {
       // A promise, because Safari does not allow writing to the clipboard long after the click.
       await (copy ? navigator.clipboard.write([new ClipboardItem({ "text/plain": fetchText(copy) })])
-        : navigator.clipboard.writeText(code(button.closest("pre"))));
+        : navigator.clipboard.writeText(text ?? code(button.closest("pre"))));
       show(button, gettext("Copied"), "ti-check");
     } catch {
       show(button, gettext("Nothing was copied"), "ti-x");

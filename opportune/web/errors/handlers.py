@@ -29,10 +29,11 @@ from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import ErrorHint, hint_for
+from opportune.web.errors.plain_page import plain_page
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.middleware.request_log import request_id
-from opportune.web.rendering.templates import templates
+from opportune.web.rendering.templates import is_htmx, templates
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ STATUS_TITLES = {
     422: _l("Unprocessable Entity"),
     429: _l("Too Many Requests"),
     500: _l("Internal Server Error"),
+    502: _l("Bad Gateway"),
     503: _l("Service Unavailable"),
     507: _l("Insufficient Storage"),
 }
@@ -122,6 +124,7 @@ STATUS_MESSAGES = {
     422: _l("Some of the values are not valid."),
     429: _l("Too many requests. Wait a moment and try again."),
     500: _l("Something went wrong on our side. It has been logged."),
+    502: _l("Another service did not respond as expected. Try again in a moment."),
     503: _l("The database is not available. Try again in a moment."),
     507: _l("The disk of this site is full, so nothing was saved. Please try again later."),
 }
@@ -168,8 +171,8 @@ def problem(
             body["errors"] = errors
         if code:
             body["code"] = code
-        if status == 500:
-            body["request_id"] = request_id.get()
+        if number := request_id.get():
+            body["request_id"] = number
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {
         "status": status,
@@ -179,11 +182,18 @@ def problem(
         "retry_url": _url_without_invalid_query(request, errors or []),
         "report": None,
         "hint": hint,
-        "error_number": request_id.get() if status == 500 else "",
+        "error_number": request_id.get(),
     }
     page = _error_page(request, context, status)
     page.headers.update(headers or {})
     return page
+
+
+def _error_message(request: Request, context: Mapping[str, Any], status: int) -> Response:
+    """Return a message above the page for a request of htmx. The page and its forms stay as they are."""
+    response = templates.partial(templates.render_to_string(request, "error_partial.html", context), status)
+    response.headers["HX-Reswap"] = "none"
+    return response
 
 
 def show_errors_with(request: Request, render: ErrorRenderer) -> None:
@@ -192,6 +202,8 @@ def show_errors_with(request: Request, render: ErrorRenderer) -> None:
 
 
 def _error_page(request: Request, context: Mapping[str, Any], status: int) -> Response:
+    if is_htmx(request) and not context["hint"]:
+        return _error_message(request, context, status)
     render: ErrorRenderer | None = request.scope.get("state", {}).get(ERROR_RENDERER)
     if render and status < 500 and not context["hint"]:
         return render(context, status)
@@ -268,11 +280,12 @@ async def on_database_unavailable(request: Request, error: Exception) -> Respons
     if is_full(error):
         return problem(request, 507)
     hint = _hint_in_development(request, error)
-    if hint or wants_json(request):
+    if hint or wants_json(request) or is_htmx(request):
         return problem(request, 503, headers=RETRY_HEADERS, hint=hint)
     # The browser reloads the page without a script, unless it has sent a form.
     reloads = request.method in ("GET", "HEAD") and "hx-request" not in request.headers
-    page = templates.render(request, "unavailable.html", {"reload_seconds": RELOAD_SECONDS if reloads else None}, 503)
+    context = {"reload_seconds": RELOAD_SECONDS if reloads else None, "error_number": request_id.get()}
+    page = templates.render(request, "unavailable.html", context, 503)
     page.headers.update(RETRY_HEADERS)
     return page
 
@@ -319,6 +332,14 @@ def on_full_disk(request: Request, error: Exception) -> Response | None:
 def on_crash(request: Request, error: Exception) -> Response:
     """Log the traceback and respond 500. With DEBUG, the page shows the traceback."""
     logger.error("unhandled error", exc_info=error)
+    try:
+        return _crash_page(request, error)
+    except Exception:  # the page needs templates, settings and the user, any of which may be what failed
+        logger.exception("the error page cannot be rendered")
+        return plain_page(500, gettext(STATUS_MESSAGES[500]), request_id.get())
+
+
+def _crash_page(request: Request, error: Exception) -> Response:
     hint, settings = _hint_in_development(request, error), request.app.state.settings
     if not settings.debug or wants_json(request):
         return problem(request, 500, hint=hint)

@@ -16,6 +16,7 @@ PROBLEM_SCHEMA = {
         "status": {"type": "integer"},
         "detail": _TEXT,
         "code": _TEXT,
+        "request_id": _TEXT,
         "errors": {
             "type": "array",
             "items": {

@@ -3,8 +3,9 @@
 import logging
 
 import pytest
-from fastapi import FastAPI, Form
+from fastapi import FastAPI, Form, HTTPException
 from httpx2 import ASGITransport, AsyncClient
+from jinja2 import DictLoader
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
@@ -13,9 +14,11 @@ from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.schemas.text import Text
 from opportune.testing.app import create_test_app
+from opportune.web.rendering.templates import templates
 
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
+HTMX = HTML | {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 class SignIn(BaseModel):
@@ -64,11 +67,44 @@ async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
     problem = await client.get("/nothing", headers=JSON)
     assert problem.headers["content-type"] == "application/problem+json"
     assert problem.json() == {
+        "request_id": problem.headers["x-request-id"],
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
         "detail": "There is nothing at this address.",
     }
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503])
+async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient, status: int) -> None:
+    @app.get("/refused")
+    async def refused() -> None:
+        if status == 500:
+            raise RuntimeError
+        raise HTTPException(status)
+
+    for headers in (HTML, HTMX, JSON):
+        response = await client.get("/refused", headers=headers)
+        number = response.headers["x-request-id"]
+        is_page = headers is HTML
+        assert (response.status_code, number in response.text) == (status, True)
+        assert ("<!doctype html>" in response.text, f'data-text="{number}"' in response.text) == (
+            is_page,
+            headers is not JSON,
+        )
+        assert (response.headers.get("HX-Reswap") == "none") == (headers is HTMX)  # the form stays as it is
+
+
+async def test_error_page_works_without_templates(
+    faulty: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(templates.environment, "loader", DictLoader({}))
+    for path in ("/crash", "/nothing"):
+        response = await faulty.get(path, headers=HTML | {"Accept-Language": "en"})
+        assert (response.status_code, response.headers["content-type"]) == (500, "text/html; charset=utf-8")
+        assert f"<code>{response.headers['x-request-id']}</code>" in response.text
+        assert "has been logged" in response.text
+    assert "the password is s3cret" in caplog.text
 
 
 async def test_api_errors_are_always_json(client: AsyncClient) -> None:
@@ -197,10 +233,6 @@ async def test_hostile_json_is_refused(faulty: AsyncClient) -> None:
         assert response.status_code in status, body[:20]
 
 
-async def test_500_page_shows_the_number_of_its_log_entry(faulty: AsyncClient) -> None:
-    response = await faulty.get("/wrong", headers={"Accept": "text/html"})
-    number = response.headers["X-Request-Id"]
-    assert f"<code>{number}</code>" in response.text
-    assert (await faulty.get("/wrong", headers={"Accept": "application/json", "X-Request-Id": "report-1"})).json()[
-        "request_id"
-    ] == "report-1"
+async def test_error_has_the_number_that_the_client_sent(faulty: AsyncClient) -> None:
+    response = await faulty.get("/wrong", headers=JSON | {"X-Request-Id": "report-1"})
+    assert response.json()["request_id"] == "report-1"
