@@ -12,6 +12,7 @@ from app.chat.service import title_from_question
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import purge, utc_now, with_deleted
+from opportune.i18n import gettext_lazy as _l
 
 MODEL = "demonstration (made up)"
 
@@ -19,37 +20,45 @@ MODEL = "demonstration (made up)"
 SAMPLES = (
     (
         (
-            "What does async def change about a function in Python?",
-            "Calling it no longer runs it. The call gives a **coroutine**, which runs when something awaits it:\n\n"
-            "```python\nasync def greet() -> str:\n    return 'hello'\n\nword = await greet()\n```\n\n"
-            "While it waits for a database or a network, the event loop does other work.",
+            _l("What does async def change about a function in Python?"),
+            _l(
+                "Calling it no longer runs it. The call gives a **coroutine**, which runs when something awaits it:\n\n"
+                "```python\nasync def greet() -> str:\n    return 'hello'\n\nword = await greet()\n```\n\n"
+                "While it waits for a database or a network, the event loop does other work."
+            ),
         ),
         (
-            "And when should I not use it?",
-            "When a function only computes. It never waits, so it holds the loop for as long as it runs:\n\n"
-            "1. Keep short computations as plain functions.\n"
-            "2. Give long ones to a thread or a process, for example with `asyncio.to_thread`.",
-        ),
-    ),
-    (
-        (
-            "Suggest three evening walks of about an hour near a river.",
-            "| Walk | Best at | Bring |\n| --- | --- | --- |\n"
-            "| Along the near bank and back over the footbridge | sunset | a jacket |\n"
-            "| Upstream to the old mill | early evening | water |\n"
-            "| Around the island, where there is one | dusk | a torch |\n\n"
-            "All three are flat and can be cut short.",
+            _l("And when should I not use it?"),
+            _l(
+                "When a function only computes. It never waits, so it holds the loop for as long as it runs:\n\n"
+                "1. Keep short computations as plain functions.\n"
+                "2. Give long ones to a thread or a process, for example with `asyncio.to_thread`."
+            ),
         ),
     ),
     (
         (
-            'Make this friendlier: "Your invoice is overdue. Pay now."',
-            "> Hello! Our records show that the last invoice is still open. Could you have a look when you find a "
-            "moment? If it is on its way already, thank you, and please ignore this message.",
+            _l("Suggest three evening walks of about an hour near a river."),
+            _l(
+                "| Walk | Best at | Bring |\n| --- | --- | --- |\n"
+                "| Along the near bank and back over the footbridge | sunset | a jacket |\n"
+                "| Upstream to the old mill | early evening | water |\n"
+                "| Around the island, where there is one | dusk | a torch |\n\n"
+                "All three are flat and can be cut short."
+            ),
+        ),
+    ),
+    (
+        (
+            _l('Make this friendlier: "Your invoice is overdue. Pay now."'),
+            _l(
+                "> Hello! Our records show that the last invoice is still open. Could you have a look when you find a "
+                "moment? If it is on its way already, thank you, and please ignore this message."
+            ),
         ),
         (
-            "Shorter, please.",
-            "> Hello! The last invoice seems to be still open. Could you have a look? Thank you!",
+            _l("Shorter, please."),
+            _l("> Hello! The last invoice seems to be still open. Could you have a look? Thank you!"),
         ),
     ),
 )
@@ -70,10 +79,10 @@ async def _add_conversation(
     session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]
 ) -> int:
     """Add a conversation and return the number of rows."""
-    conversation = Conversation(owner_id=owner_id, title=title_from_question(turns[0][0]), created_at=created_at)
+    conversation = Conversation(owner_id=owner_id, title=title_from_question(str(turns[0][0])), created_at=created_at)
     session.add(conversation)
     await session.flush()
-    for number, (question, text) in enumerate(turns):
+    for number, (question, text) in enumerate((str(question), str(answer)) for question, answer in turns):
         message = Message(
             conversation_id=conversation.id, parent_id=conversation.leaf_id, role=Role.USER, question=question
         )

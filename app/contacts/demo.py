@@ -7,15 +7,16 @@ from sqlmodel import col
 from app.contacts.models import Contact
 from app.contacts.service import Contacts
 from opportune.accounts import demo_owner
+from opportune.i18n import gettext_lazy as _l
 
 # Name, phone, notes.
 SAMPLES = (
-    ("Aiko Lund", "+12025550143", "Electrician. Also repairs lamps."),
-    ("Edda Brook", "", "Lends us the projector."),
-    ("Idris Moor", "+12025550127", "Harbour Council, for permits."),
-    ("Lucia Fenn", "+12025550168", "Prints our posters within two days."),
+    ("Aiko Lund", "+12025550143", _l("Electrician. Also repairs lamps.")),
+    ("Edda Brook", "", _l("Lends us the projector.")),
+    ("Idris Moor", "+12025550127", _l("Harbour Council, for permits.")),
+    ("Lucia Fenn", "+12025550168", _l("Prints our posters within two days.")),
     ("Oskar Dean", "", ""),
-    ("Pavel Winter", "+12025550181", "Has a key to the hall."),
+    ("Pavel Winter", "+12025550181", _l("Has a key to the hall.")),
 )
 EMAILS = [f"{name.lower().replace(' ', '.')}@contacts.example" for name, _phone, _notes in SAMPLES]
 is_demo_contact = col(Contact.email).in_(EMAILS)
@@ -29,7 +30,7 @@ async def load(session: AsyncSession) -> int:
     missing = [sample for sample in zip(EMAILS, SAMPLES, strict=True) if sample[0] not in existing]
     for email, (name, phone, notes) in missing:
         contact = contacts.new_row()
-        contact.name, contact.email, contact.phone, contact.notes = name, email, phone, notes
+        contact.name, contact.email, contact.phone, contact.notes = name, email, phone, str(notes)
         session.add(contact)
     return len(missing)
 

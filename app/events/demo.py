@@ -11,6 +11,8 @@ from sqlmodel import col
 from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
 from opportune.db import utc_now
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Sample:
 
 SAMPLES = (
     Sample(
-        "Async Python from the ground up",
+        _l("Async Python from the ground up"),
         "demo-async-python",
-        "What an event loop does all day, and what stops it.",
-        "We write a small event loop together, then look at the real one.\n\n"
-        "- coroutines, tasks and cancellation\n- what blocks, and how to notice\n- timeouts that hold\n\n"
-        "You need Python **3.11** or newer, and an editor.",
+        _l("What an event loop does all day, and what stops it."),
+        _l(
+            "We write a small event loop together, then look at the real one.\n\n"
+            "- coroutines, tasks and cancellation\n- what blocks, and how to notice\n- timeouts that hold\n\n"
+            "You need Python **3.11** or newer, and an editor."
+        ),
         9,
         16,
         timedelta(hours=1, minutes=30),
@@ -46,41 +50,43 @@ SAMPLES = (
         9,
     ),
     Sample(
-        "A database in a file",
+        _l("A database in a file"),
         "demo-database-in-a-file",
-        "How far SQLite carries a website, with measurements.",
-        "One writer, many readers, and a backup that is a copy of a file.\n\n"
-        "### What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL",
+        _l("How far SQLite carries a website, with measurements."),
+        _l(
+            "One writer, many readers, and a backup that is a copy of a file.\n\n"
+            "### What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL"
+        ),
         23,
         17,
         timedelta(hours=1),
-        "Harbour Library, room 4",
+        _l("Harbour Library, room 4"),
         "https://meet.example.com/one-file",
         24,
         12,
     ),
     Sample(
-        "An evening without JavaScript",
+        _l("An evening without JavaScript"),
         "demo-without-javascript",
-        "Forms, links and a cup of tea: how much of the web is left?",
-        "Bring a site that you like. We switch scripts off and see what still works.",
+        _l("Forms, links and a cup of tea: how much of the web is left?"),
+        _l("Bring a site that you like. We switch scripts off and see what still works."),
         41,
         18,
         timedelta(hours=2),
-        "Tea room at Mill Lane 7",
+        _l("Tea room at Mill Lane 7"),
         "",
         6,
         6,
     ),
     Sample(
-        "Getting to know htmx",
+        _l("Getting to know htmx"),
         "demo-getting-to-know-htmx",
-        "A page that updates itself, written in HTML.",
-        "The notes of the evening are with those who came.",
+        _l("A page that updates itself, written in HTML."),
+        _l("The notes of the evening are with those who came."),
         -12,
         17,
         timedelta(hours=1, minutes=30),
-        "Harbour Library, room 2",
+        _l("Harbour Library, room 2"),
         "",
         20,
         11,
@@ -91,7 +97,7 @@ PEOPLE = (
     "Pavel Winter", "Lucia Fenn", "Idris Moor", "Hanna Quill", "Oskar Dean", "Ravi Stone",
 )  # fmt: skip
 ORGANISATIONS = ("", "Harbour Library", "Northwind Cycles", "")
-QUESTIONS = ("", "", "Will there be a recording?", "")
+QUESTIONS = ("", "", _l("Will there be a recording?"), "")
 GROUPS = ("speakers", "guests", "guests", "press")
 
 # These creation times identify the demo events, even after a user edits them.
@@ -126,13 +132,13 @@ def create_event(sample: Sample, created_at: datetime) -> Event:
     day = utc_now().replace(minute=0, second=0, microsecond=0) + timedelta(sample.days)
     starts_at = day.replace(hour=sample.hour)
     return Event(
-        title=sample.title,
+        title=str(sample.title),
         slug=sample.slug,
-        summary=sample.summary,
-        description=sample.description,
+        summary=str(sample.summary),
+        description=str(sample.description),
         starts_at=starts_at,
         ends_at=starts_at + sample.duration,
-        place=sample.place,
+        place=str(sample.place),
         link=sample.link,
         capacity=sample.capacity,
         created_at=created_at,
@@ -144,10 +150,10 @@ def create_attendees(sample: Sample, event: Event) -> Iterator[Registration]:
     for number, person in enumerate(PEOPLE[: sample.attendees]):
         yield Registration(
             event_id=event.id,
-            name=f"{person} (made up)",
+            name=gettext("%(name)s (made up)", name=person),
             email=f"{person.lower().replace(' ', '.')}@example.com",
             organisation=ORGANISATIONS[number % 4],
-            question=QUESTIONS[number % 4],
+            question=str(QUESTIONS[number % 4]),
             group=GROUPS[number % 4],
             is_present=sample.days < 0 and number % 5 > 0,
             created_at=latest - timedelta(days=number * number % 27, hours=number % 7),

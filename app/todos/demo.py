@@ -10,21 +10,22 @@ from app.todos.models import Todo
 from app.todos.service import Todos
 from opportune.accounts import demo_owner
 from opportune.db import utc_now
+from opportune.i18n import gettext_lazy as _l
 
 # Title, days until due, done.
 SAMPLES = (
-    ("Renew the passport", -6, False),
-    ("Send the invoice for October", -1, False),
-    ("Call the dentist", 0, False),
-    ("Book train tickets to Lisbon", 2, False),
-    ("Water the plants on the balcony", 3, False),
-    ("Review the draft of the grant proposal", 5, False),
-    ("Find a birthday present for Mara", 9, False),
-    ("Prepare slides for the team meeting", 14, False),
-    ("Read the chapter on database indexes", None, False),
-    ("Learn to bake sourdough", None, False),
-    ("Cancel the old phone contract", -4, True),
-    ("Back up the photos", None, True),
+    (_l("Renew the passport"), -6, False),
+    (_l("Send the invoice for October"), -1, False),
+    (_l("Call the dentist"), 0, False),
+    (_l("Book train tickets to Lisbon"), 2, False),
+    (_l("Water the plants on the balcony"), 3, False),
+    (_l("Review the draft of the grant proposal"), 5, False),
+    (_l("Find a birthday present for Mara"), 9, False),
+    (_l("Prepare slides for the team meeting"), 14, False),
+    (_l("Read the chapter on database indexes"), None, False),
+    (_l("Learn to bake sourdough"), None, False),
+    (_l("Cancel the old phone contract"), -4, True),
+    (_l("Back up the photos"), None, True),
 )
 # These creation times identify the demo to-dos, even after a user edits them.
 CREATION_TIMES = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
@@ -39,7 +40,7 @@ async def load(session: AsyncSession) -> int:
     for created_at, (title, days, done) in missing:
         now = utc_now()
         todo = todos.new_row()
-        todo.title, todo.created_at, todo.done_at = title, created_at, now if done else None
+        todo.title, todo.created_at, todo.done_at = str(title), created_at, now if done else None
         todo.due_on = None if days is None else now.date() + timedelta(days)
         session.add(todo)
     return len(missing)

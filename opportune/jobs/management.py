@@ -77,6 +77,13 @@ async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
     return dict(zip(JobState, counts.one(), strict=True))
 
 
+async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> datetime | None:
+    """Return the time of the oldest waiting job with one of these names that should have started."""
+    is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= utc_now()) & col(Job.name).in_(names)
+    oldest: datetime | None = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
+    return oldest
+
+
 def _bounded_count(state: JobState) -> ScalarSelect[int]:
     # The text of the condition is the same as in the partial indexes.
     is_ended = (col(Job.ended_at).is_not(None),) if state in ENDED_STATES else ()

@@ -2,24 +2,29 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
 
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.admin.status.ttl_cache import TtlCache
+from opportune.config.settings import Settings
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
 from opportune.i18n import current_language, ngettext
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_number
+from opportune.i18n.formats import format_duration, format_number
 from opportune.jobs import management
 from opportune.jobs.models import JobState
+from opportune.jobs.schedules import LATE_AFTER
 from opportune.mail.factory import transport_for
 from opportune.mail.outage import read_outage
 from opportune.mail.transport import ConsoleTransport
@@ -30,7 +35,7 @@ STORAGE_TIMEOUT_SECONDS = 4
 """Maximum wait for a storage on another machine."""
 
 JOB_MODES: dict[str, str] = {
-    "worker": _l("A worker runs them."),
+    "worker": _l("They need a running worker."),
     "request": _l("They run after requests."),
     "off": _l("JOBS is off, so no job runs."),
 }
@@ -76,8 +81,10 @@ class Health:
         async with self.app.state.database.reader(fresh=True) as session:
             rows = await (await session.connection()).run_sync(read_revisions)
             job_counts = await management.count_by_state(session)
+            oldest = await management.find_oldest_due(session, self.app.state.jobs.jobs)
             outage = await read_outage(session)
-        lights = [_migrations_light(graph.pending(rows)), _jobs_light(job_counts, self.app.state.settings.jobs)]
+        jobs_light = _jobs_light(job_counts, self.app.state.settings.jobs, oldest)
+        lights = [_migrations_light(graph.pending(rows)), jobs_light]
         if outage:
             lights.append(HealthLight("E-mails waiting", str(outage), "fault", "/admin/status"))
         return lights
@@ -104,6 +111,14 @@ class Health:
         return HealthLight("Mail", _("is sent to %(server)s", server=transport.name))
 
 
+def sends_mail(settings: Settings) -> bool:
+    """Return whether e-mails leave the site. Without a server, a job that "sent" one has only printed it."""
+    try:
+        return not isinstance(transport_for(settings), ConsoleTransport)
+    except OperatorError:
+        return False
+
+
 def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     if not pending:
         return HealthLight("Migrations", _("all applied"))
@@ -112,11 +127,18 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     return HealthLight("Migrations", text, "fault", "/admin/operations")
 
 
-def _jobs_light(counts: Mapping[JobState, int], mode: str) -> HealthLight:
+def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | None) -> HealthLight:
     waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
-    text = _("%(waiting)s waiting, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
+    text = _("%(waiting)s planned, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
     if mode in JOB_MODES:
         text = f"{text}. {JOB_MODES[mode]}"
-    is_stuck = bool(waiting) and mode == "off"
     url = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
-    return HealthLight("Jobs", text, "notice" if failed or is_stuck else "ok", url)
+    if oldest and (wait := utc_now() - oldest) > LATE_AFTER:
+        late = _("The oldest is %(duration)s late.", duration=format_duration(wait.total_seconds()))
+        return HealthLight("Jobs", f"{text.removesuffix('.')}. {late}", late_state(mode), url)
+    return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url)
+
+
+def late_state(mode: str) -> Literal["notice", "fault"]:
+    """Return the state of late jobs. With JOBS=request they may wait for the next request."""
+    return "notice" if mode == "request" else "fault"

@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import Literal, NamedTuple
 
 from fastapi import FastAPI
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.admin.status.health import Health
+from opportune.admin.status.health import Health, late_state, sends_mail
 from opportune.db.database import Database
 from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
@@ -25,6 +25,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext, pgettext
 from opportune.i18n.formats import format_duration, format_number, format_size
+from opportune.jobs.management import find_oldest_due
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
 from opportune.mail.delivery import send_email_job
@@ -57,12 +58,11 @@ class LateLight(NamedTuple):
 async def job_lights(app: FastAPI) -> list[HealthLight]:
     now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
     names = scheduled_names(jobs.values(), settings)
-    late = LateLight("notice" if settings.jobs == "request" else "fault", HINTS.get(settings.jobs, SLOW_HINT))
+    late = LateLight(late_state(settings.jobs), HINTS.get(settings.jobs, SLOW_HINT))
     async with app.state.database.reader(fresh=True) as session:
-        is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= now) & col(Job.name).in_(jobs)
-        oldest = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
+        oldest = await find_oldest_due(session, jobs)
         schedules = await read_schedules(session, names)
-        mail = await _mail_lights(session)
+        mail = await _mail_lights(session, sends_mail=sends_mail(settings))
     return [_due_light(oldest, now, late), *(_schedule_light(schedule, now, late) for schedule in schedules), *mail]
 
 
@@ -94,7 +94,7 @@ def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> Healt
     return HealthLight(name, f"{text} {next_run}")
 
 
-async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
+async def _mail_lights(session: AsyncSession, *, sends_mail: bool) -> list[HealthLight]:
     """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
     is_mail = col(Job.name) == send_email_job.name
 
@@ -104,15 +104,18 @@ async def _mail_lights(session: AsyncSession) -> list[HealthLight]:
         return (row[0], row[1]) if row else (None, "")
 
     (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
-    lights = [*_email_lights(sent, failed, error)]
+    lights = [*_email_lights(sent, failed, error, sends_mail=sends_mail)]
     if outage := await read_outage(session):
         text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
         lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
     return lights
 
 
-def _email_lights(sent: datetime | None, failed: datetime | None, error: str) -> Iterator[HealthLight]:
-    yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
+def _email_lights(
+    sent: datetime | None, failed: datetime | None, error: str, *, sends_mail: bool
+) -> Iterator[HealthLight]:
+    if sends_mail:
+        yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
     if failed:
         text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
         url = JOB_LIST_PATH.format(JobState.FAILED)
@@ -226,9 +229,9 @@ async def _read_with_timeout(app: FastAPI, sources: Sequence[ReadLights]) -> Seq
         return [HealthLight("Not available", str(error), "fault")]
     except TimeoutError:
         text = ngettext(
-            "no response within %(num)s second", "no response within %(num)s seconds", GROUP_TIMEOUT_SECONDS
+            "could not be read within %(num)s second", "could not be read within %(num)s seconds", GROUP_TIMEOUT_SECONDS
         )
-        return [HealthLight("Not available", text, "fault")]
+        return [HealthLight("These values", text, "fault")]
 
 
 async def _read_all(app: FastAPI, sources: Sequence[ReadLights]) -> list[HealthLight]:

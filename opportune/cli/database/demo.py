@@ -7,6 +7,7 @@ from opportune.cli.output import progress, say
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
+from opportune.i18n import use_language
 from opportune.project.layout import installed_features
 
 command = typer.Typer()
@@ -27,12 +28,13 @@ def clear() -> None:
 
 
 async def load_all(session: AsyncSession) -> dict[str, int]:
-    """Add the missing demonstration data of all features, and return the number of rows by feature."""
+    """Add the missing demonstration data of all features, in the site's language, and return the number of rows."""
     demos = {feature.name: feature.data.demo for feature in installed_features() if feature.data.demo}
     rows: dict[str, int] = {}
     with progress("Loading the demonstration data", len(demos), "features") as bar:
         for name, demo in demos.items():
-            rows[name] = await demo.load(session)
+            with use_language(get_settings().language):
+                rows[name] = await demo.load(session)
             bar.advance()
     return rows
 

@@ -43,7 +43,7 @@ async def server_lights(app: FastAPI) -> list[HealthLight]:
 
 
 def _worker_light(report: WorkerReport) -> HealthLight:
-    name = _("Worker %(number)s", number=report.worker)
+    name = _("Web process %(number)s", number=report.worker)
     summary = _(
         "up %(duration)s, %(memory)s, event loop %(number)s ms late",
         duration=format_duration(time.time() - report.started_at),

@@ -1,12 +1,18 @@
 """Demo users."""
 
+import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.demo import EMAILS, clear, load
 from opportune.accounts.models import User
+from opportune.cli.database import demo
+from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.feature import Data, Demo, Feature
+from opportune.i18n import current_language
 from opportune.testing.factories import make_user
 
 
@@ -51,3 +57,17 @@ async def test_clearing_keeps_real_users(database: Database) -> None:
     async with database.writer() as session:
         assert await clear(session) == len(EMAILS) - 1
     assert await read_emails(database) == [EMAILS[0]]
+
+
+async def test_demo_has_the_language_of_the_site(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load(_session: AsyncSession) -> int:
+        languages.append(current_language.get())
+        return 0
+
+    languages: list[str] = []
+    feature = Feature("sample", "Sample.", data=Data(demo=Demo(load, load)))
+    monkeypatch.setattr(demo, "installed_features", lambda: [feature])
+    monkeypatch.setattr(demo, "get_settings", lambda: Settings(_env_file=None, language="de"))
+    async with database.writer() as session:
+        await demo.load_all(session)
+    assert languages == ["de"]

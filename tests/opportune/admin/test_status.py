@@ -43,7 +43,7 @@ async def test_status_shows_all_parts_and_their_limits(
     assert "The site works. Read the notices that are marked yellow." in page, "backups are off"
     engine = "SQLite" if app.state.database.url.kind == "sqlite" else "PostgreSQL"
     assert re.search(rf"{engine} \d+\.\d+.* [kMG]?B", extract_status(page, "Server"))
-    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", extract_status(page, "Worker 0"))
+    assert re.search(r"up .*, \d+ MB, event loop \d+ ms late", extract_status(page, "Web process 0"))
     assert re.fullmatch(r"\d+ of \d+ in use", extract_status(page, "Connections, reader"))
     assert re.search(r"[\d.]+ ms", extract_status(page, "Round trip"))
     assert extract_status(page, "Migrations") == "all applied"
@@ -51,7 +51,6 @@ async def test_status_shows_all_parts_and_their_limits(
     assert "free at" in extract_status(page, "Disk")
     assert extract_status(page, "Today").startswith("0 answers, 0 tokens")
     assert "BACKUP_URL is empty" in extract_status(page, "Backups")
-    assert extract_status(page, "Last e-mail sent") == "none in the last days"
 
     monkeypatch.setattr(server, "memory_limit_bytes", lambda: 1_000_000)
     monkeypatch.setattr(server, "FULL_DISK_BYTES", 2**80)
@@ -95,11 +94,28 @@ async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: A
     assert re.search(r"fault: Failed: .* Not run yet\. Next run: .* No room\.", extract_status(page, failed_job))
     assert "Set JOBS=inline, or JOBS=worker" in extract_status(page, late_job)
     assert extract_status(page, "Due jobs").startswith("fault: the oldest has waited for 1 hour")
+    assert re.search("^fault: .* The oldest is 1 hour late", extract_status(page, "Jobs")), "as the line about due jobs"
     assert "550 &lt;no&gt; such user" in page
     assert "send a test e-mail" in extract_status(page, "Last e-mail failed")
     app.state.settings = app.state.settings.model_copy(update={"jobs": "request"})
     page = (await admin.get("/admin/status")).text
     assert extract_status(page, "Due jobs").startswith("notice: "), "no worker is expected here"
+
+
+async def test_jobs_that_no_process_runs_are_noticed(app: FastAPI, admin: AsyncClient) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"jobs": "off"})
+    page = (await admin.get("/admin/status")).text
+    assert re.search(r"^notice: \d+ planned, 0 failed\. JOBS is off", extract_status(page, "Jobs"))
+
+
+async def test_status_shows_no_sent_mail_without_a_mail_server(app: FastAPI, admin: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Job(name="mail.send", state=JobState.DONE, ended_at=utc_now()))
+    for url, has_line in (("console:", False), ("smtp://mail.example", True)):
+        app.state.settings = app.state.settings.model_copy(update={"mail_url": SecretStr(url)})
+        page = (await admin.get("/admin/status")).text
+        assert ("no e-mail is sent" in extract_status(page, "Mail")) != has_line
+        assert ("Last e-mail sent" in page) == has_line
 
 
 async def test_json_status_without_a_database_is_english(settings: Settings) -> None:
@@ -113,7 +129,9 @@ async def test_json_status_without_a_database_is_english(settings: Settings) -> 
     assert (response.status_code, status["well"]) == (503, False)
     database = status["groups"]["Overview"][0]
     assert (database["part"], database["words"], database["state"]) == ("Database", "is not available", "fault")
-    assert any(light["part"] == "Worker 0" for light in status["groups"]["Server"]), "the other parts are still shown"
+    assert any(light["part"] == "Web process 0" for light in status["groups"]["Server"]), (
+        "the other parts are still shown"
+    )
 
 
 async def test_json_status_masks_email_addresses(settings: Settings) -> None:

@@ -99,7 +99,7 @@ async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncC
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
     assert 'href="/admin/audit-entry/list">All actions' in page
-    assert re.search(r'<a href="/admin/job/list\?state=failed">\d waiting, 1 failed</a>', page)
+    assert re.search(r'<a href="/admin/job/list\?state=failed">\d planned, 1 failed</a>', page)
     assert "all applied" in page
     assert "so no e-mail is sent" in page
 
