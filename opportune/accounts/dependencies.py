@@ -306,7 +306,11 @@ def find_return_path(request: HTTPConnection) -> str:
     is_form = request.scope.get("method") not in (None, *SAFE_METHODS)
     sender = request.headers.get("hx-current-url") or request.headers.get("referer")
     try:
-        parts = urlsplit(str(request.url) if is_page else sender or (request.url.path if is_form else "/"))
+        if is_page:
+            sender = str(request.url)
+        elif not sender:
+            sender = request.url.path if is_form else "/"
+        parts = urlsplit(sender)
     except ValueError:  # the header is invalid
         return "/"
     path = without_prefix(request.scope, parts.path)

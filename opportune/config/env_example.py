@@ -62,7 +62,8 @@ def env_example(classes: Sequence[type[BaseSettings]]) -> str:
     area = ""
     for name, description in settings.items():
         if description.area not in AREAS.values():
-            blocks += [f"# ===== {description.area} =====\n"] if description.area != area else []
+            if description.area != area:
+                blocks.append(f"# ===== {description.area} =====\n")
             blocks.append(_entry(name, description))
             area = description.area
     return "\n".join(blocks)
@@ -149,7 +150,9 @@ def setting_text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" for key, item in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "" if value is None else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -160,8 +160,9 @@ class CrudApi(Generic[M]):
 
     def _error_responses(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
         permission = self.crud.definition.read_permission if reads else self.crud.definition.write_permission
-        may_forbid = permission is Permission.PERMITTED or self.crud.definition.belongs_to_team
-        statuses = () if permission is Permission.ANYONE else (401, 403) if may_forbid else (401,)
+        statuses = [] if permission is Permission.ANYONE else [401]
+        if statuses and (permission is Permission.PERMITTED or self.crud.definition.belongs_to_team):
+            statuses.append(403)
         return lambda *more: refusals(*statuses, *more)
 
     def _list_route(self) -> Any:

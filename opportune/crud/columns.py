@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from operator import itemgetter
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -187,7 +186,9 @@ class ListColumn:
     @property
     def opening(self) -> str:
         """The opening tag of a cell. On small screens, CSS shows the label in each cell instead of the table head."""
-        css_class = ROW_LINK_CLASS if self.links_to_row else NO_WRAP_CLASS if self.no_wrap else ""
+        css_class = NO_WRAP_CLASS if self.no_wrap else ""
+        if self.links_to_row:
+            css_class = ROW_LINK_CLASS
         return f'<td data-label="{escape(self.label)}"{css_class}>'
 
 
@@ -339,8 +340,8 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
         ids = [row["id"] for row in page.items]
-        related = await read_linked(crud.session, shape, name, ids, crud.visible, (), itemgetter(0))
-        titles = iter(await names_of(crud.session, [row for rows in related.values() for row in rows]))
+        related = await read_linked(crud.session, shape, name, ids, crud.visible)
+        titles = iter(await names_of(crud.session, [row for rows in related.values() for (row,) in rows]))
         titles_by_id = {row_id: [next(titles) for _ in rows] for row_id, rows in related.items()}
         page = page.model_copy(update={"items": [{**row, name: titles_by_id.get(row["id"], [])} for row in page.items]})
     return page

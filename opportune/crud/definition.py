@@ -13,7 +13,7 @@ from sqlalchemy.types import Float, NullType
 from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
-from opportune.crud.field_rules import HIDDEN, READONLY, FieldRules
+from opportune.crud.field_rules import FieldRules
 from opportune.crud.filters import (
     LANGUAGES,
     Filter,
@@ -72,10 +72,7 @@ class Definition:
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}
         self.filter_methods = filter_methods_of(crud_class)
         declaration = Declaration(crud_class.__name__, self.shape, self.annotations)
-        hides = HIDDEN in overridden
-        self.field_rules = FieldRules(
-            crud_class, declaration, self.annotations, self.filter_methods, hides=hides, locks=READONLY in overridden
-        )
+        self.field_rules = FieldRules(crud_class, declaration, self.annotations, self.filter_methods, overridden)
         self._serializers: dict[frozenset[str], Serializer] = {}
         self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.options = SchemaOptions(
@@ -86,7 +83,7 @@ class Definition:
             readonly=crud_class.readonly,
             nested=crud_class.nested,
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
-            required={"id", crud_class.lookup} if hides else None,
+            required={"id", crud_class.lookup} if self.field_rules.hides else None,
         )
         self._check(declaration, has_assign="assign" in overridden)
         self.filters: Mapping[str, Filter] = derive_filters(declaration, crud_class.filters)

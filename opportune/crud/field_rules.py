@@ -25,23 +25,19 @@ class FieldRules:
         declaration: Declaration,
         annotations: Mapping[str, Any],
         filter_methods: Collection[str],
-        *,
-        hides: bool,
-        locks: bool,
+        overridden: Collection[str],
     ) -> None:
         self.crud_class, self.annotations, self.filter_methods = crud_class, annotations, filter_methods
         self._declaration, self.shape = declaration, declaration.shape
-        self.hides = hides
+        self.hides = HIDDEN in overridden
         """Whether the class overrides `hidden_fields`."""
-        self.locks = hides or locks
+        self.locks = self.hides or READONLY in overridden
         """Whether some users may not write all fields. Hidden fields are also locked."""
         self._checked: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
         for option in (HIDDEN, READONLY):
             method = getattr(crud_class, option)
             if not isfunction(method) or iscoroutinefunction(method):
-                raise self._declaration.error(
-                    option, f"it must be a method without async: def {option}(self) -> set[str]."
-                )
+                raise declaration.error(option, f"it must be a method without async: def {option}(self) -> set[str].")
 
     def check(self, option: str, names: Collection[str]) -> frozenset[str]:
         """Return the names and other fields that reveal their values: `author_id` for `author`, and computed values.

@@ -17,7 +17,7 @@ from opportune.crud.deletion import deletion_impact
 from opportune.crud.filters import CURSOR
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
-from opportune.crud.row_fields import read_field_texts, read_labelled_fields
+from opportune.crud.row_fields import RowFields
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import explains_renamed, refuse_misspelt
@@ -87,9 +87,7 @@ class CrudPages(PageOptions[M]):
         row = await crud.get(key)
         context = {
             **await self._row_context(crud, row),
-            "fields": await read_labelled_fields(
-                crud, row, self.fields, self.formats, page_url_of, request.app.state.storage
-            ),
+            "fields": await self._fields(request, crud, row).read_labelled(self.fields),
             **await self.get_context(request, crud, row),
             **({"form": form} if form else {}),
         }
@@ -232,12 +230,14 @@ class CrudPages(PageOptions[M]):
     def _lookup_url(self) -> str:
         return f"{self.path}/new/choices"
 
+    def _fields(self, request: Request, crud: Crud[M], row: M) -> RowFields:
+        return RowFields(crud, row, self.formats, page_url_of, request.app.state.storage)
+
     async def _form(self, request: Request, crud: Crud[M], row: M | None = None) -> Form[Any]:
         schema = crud.definition.unlocked(self.form_schema(row), crud.locked_names)
         form = Form(schema, row, prefix=DIALOG_PREFIX if DIALOG in request.query_params else "")
         if locked := [name for name in schema.model_fields if name in crud.locked_names]:
-            storage = request.app.state.storage
-            texts = await read_field_texts(crud, row, locked, self.formats, page_url_of, storage) if row else {}
+            texts = await self._fields(request, crud, row).read_texts(locked) if row else {}
             form.leave_out(locked, texts)
         return form
 

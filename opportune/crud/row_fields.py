@@ -1,6 +1,7 @@
 """Labels and values on the page of one row."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -28,47 +29,59 @@ def default_fields(crud_class: type[Crud[Any]]) -> list[str]:
     return [name for name in definition.serializer.names if name not in ("id", *definition.owners)]
 
 
-async def read_labelled_fields(
-    crud: Crud[Any],
-    row: Any,
-    names: Sequence[str],
-    formats: Mapping[str, Format],
-    url_of: UrlOf,
-    storage: Storage,
-) -> list[tuple[str, str]]:
-    """Return labels and values. Empty fields are left out. By default, so is the field that is the page's title."""
-    if not names:
-        names = await crud.session.run_sync(lambda _: _without_title(row, default_fields(type(crud))))
-    values = await read_field_texts(crud, row, names, formats, url_of, storage)
-    return [(label, text) for label, text in values.values() if text != ""]
+@dataclass(frozen=True)
+class RowFields:
+    """The fields of one row, as the current user sees them."""
 
+    crud: Crud[Any]
+    row: Any
+    formats: Mapping[str, Format]
+    """Functions of the project that format a value, by field."""
+    url_of: UrlOf
+    storage: Storage
 
-async def read_field_texts(
-    crud: Crud[Any],
-    row: Any,
-    names: Iterable[str],
-    formats: Mapping[str, Format],
-    url_of: UrlOf,
-    storage: Storage,
-) -> dict[str, tuple[str, str]]:
-    """Return label and text of each field that is not hidden from the user."""
-    shape = type(crud).definition.shape
-    visible = [name for name in names if not crud.hides(name)]
+    async def read_labelled(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return labels and values of non-empty fields. By default, all except the field that is the page's title."""
+        if not names:
+            fields = default_fields(type(self.crud))
+            names = await self.crud.session.run_sync(lambda _: _without_title(self.row, fields))
+        texts = await self.read_texts(names)
+        return [(label, text) for label, text in texts.values() if text != ""]
 
-    def render(_: object) -> dict[str, str]:
-        return {name: _field_text(shape, row, name, formats.get(name), url_of) for name in visible}
+    async def read_texts(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Return label and text of each field that is not hidden from the user."""
+        visible = [name for name in names if not self.crud.hides(name)]
+        # The title of a row may load related rows.
+        texts = await self.crud.session.run_sync(lambda _: {name: self._text(name) for name in visible})
+        for name in visible:
+            value = getattr(self.row, name)
+            if name in self.formats or not value:
+                continue
+            if isinstance(value, File):
+                texts[name] = format_file(value, value.url() if is_public(value) else await self.storage.url(value))
+            elif _is_markdown(self._shape, name):
+                await markdown.rendered(value)  # rendered in a thread, because a long text may take long
+                texts[name] = markdown.render_cached(value)
+        return {name: (label_of_field(self._shape.model, name), text) for name, text in texts.items()}
 
-    values = await crud.session.run_sync(render)  # the title of a row may load related rows
-    for name in values:
-        value = getattr(row, name)
-        if name in formats or not value:
-            continue
-        if isinstance(value, File):
-            values[name] = format_file(value, value.url() if is_public(value) else await storage.url(value))
-        elif _is_markdown(shape, name):
-            await markdown.rendered(value)  # rendered in a thread, because a long text may take long
-            values[name] = markdown.render_cached(value)
-    return {name: (label_of_field(shape.model, name), text) for name, text in values.items()}
+    @property
+    def _shape(self) -> Shape:
+        return type(self.crud).definition.shape
+
+    def _text(self, name: str) -> str:
+        relation = self._shape.relation_of(name)
+        value = getattr(self.row, relation or name)
+        if format_ := self.formats.get(name):
+            return format_(value)
+        if relation:
+            return "" if value is None else self._link_to(value)
+        if name in self._shape.links:
+            return Markup("").join(BADGE.format(self._link_to(related)) for related in value)
+        return format_for(self._shape.model.model_fields.get(name))(value)
+
+    def _link_to(self, related: Any) -> str:
+        row_url = self.url_of(related)
+        return LINK.format(url(row_url), name_of(related)) if row_url else name_of(related)
 
 
 def _without_title(row: Any, names: Sequence[str]) -> list[str]:
@@ -80,20 +93,3 @@ def _without_title(row: Any, names: Sequence[str]) -> list[str]:
 def _is_markdown(shape: Shape, name: str) -> bool:
     info = shape.model.model_fields.get(name)
     return info is not None and options_of(info).type == "markdown"
-
-
-def _field_text(shape: Shape, row: Any, name: str, format_: Format | None, url_of: UrlOf) -> str:
-    relation = shape.relation_of(name)
-    value = getattr(row, relation or name)
-    if format_:
-        return format_(value)
-    if relation:
-        return "" if value is None else _link_to(value, url_of)
-    if name in shape.links:
-        return Markup("").join(BADGE.format(_link_to(related, url_of)) for related in value)
-    return format_for(shape.model.model_fields.get(name))(value)
-
-
-def _link_to(row: Any, url_of: UrlOf) -> str:
-    row_url = url_of(row)
-    return LINK.format(url(row_url), name_of(row)) if row_url else name_of(row)

@@ -93,11 +93,11 @@ class Selection:
     async def _read_links(self, session: AsyncSession, name: str, ids: Sequence[int]) -> dict[int, list[Any]]:
         """Return the linked rows of each row as ids, or as mappings if the relationship is nested."""
         if name not in self.nested:
-            return await read_linked(session, self.shape, name, ids, self.visible, ["id"], lambda values: values[0])
+            linked = await read_linked(session, self.shape, name, ids, self.visible, ["id"])
+            return {row_id: [id_ for (id_,) in rows] for row_id, rows in linked.items()}
         keys = self._nested_keys(self.shape.links[name])
-        return await read_linked(
-            session, self.shape, name, ids, self.visible, keys, lambda values: dict(zip(keys, values, strict=True))
-        )
+        linked = await read_linked(session, self.shape, name, ids, self.visible, keys)
+        return {row_id: [dict(zip(keys, values, strict=True)) for values in rows] for row_id, rows in linked.items()}
 
 
 async def read_linked(
@@ -106,10 +106,9 @@ async def read_linked(
     name: str,
     ids: Sequence[int],
     visible: Visible,
-    keys: Sequence[str],
-    convert: Getter,
-) -> dict[int, list[Any]]:
-    """Return the visible linked rows of each row by its id, ordered by their ids.
+    keys: Sequence[str] = (),
+) -> dict[int, list[Sequence[Any]]]:
+    """Return the values of the visible linked rows of each row by its id, ordered by their ids.
 
     Args:
         session: Session to read with.
@@ -117,8 +116,7 @@ async def read_linked(
         name: The relationship.
         ids: The ids of the rows.
         visible: Function that returns the condition for visible linked rows.
-        keys: The columns to read of the linked rows. If empty, the objects are loaded.
-        convert: Function that converts the values of one linked row.
+        keys: The columns to read of the linked rows. By default the only value is the object.
     """
     if not ids:
         return {}
@@ -127,7 +125,7 @@ async def read_linked(
     columns = [getattr(related, key) for key in keys] or [related]
     statement = select(model.id, *columns).join(getattr(model, name).of_type(related))
     conditions = model.id.in_(ids), is_among(visible, related.id, target)
-    rows: dict[int, list[Any]] = {}
+    rows: dict[int, list[Sequence[Any]]] = {}
     for row_id, *values in await session.execute(statement.where(*conditions).order_by(related.id)):
-        rows.setdefault(row_id, []).append(convert(values))
+        rows.setdefault(row_id, []).append(values)
     return rows

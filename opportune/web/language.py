@@ -116,8 +116,10 @@ def language_prefixes(settings: Settings) -> dict[str, str]:
 
     Empty if URLs have no language.
     """
-    codes = offered_languages(settings) if settings.language_in_url else ()
-    return {code: "" if code == settings.language else f"/{code}" for code in codes} if len(codes) > 1 else {}
+    codes = offered_languages(settings)
+    if not settings.language_in_url or len(codes) < 2:
+        return {}
+    return {code: "" if code == settings.language else f"/{code}" for code in codes}
 
 
 def has_language(path: str) -> bool:

@@ -1,7 +1,7 @@
 """Changes to some columns of stored rows, validated like the whole form and saved in one transaction."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,12 +13,13 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields, hash_field, parse_hashes
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
-from opportune.admin.forms.foreign_keys import in_batches
+from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import key_of, match_primary_keys, selected_rows
 from opportune.admin.log import diff
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 
@@ -200,7 +201,7 @@ class RowEditor:
             if ids:
                 await lookup.preload(session, self.request, sorted(ids))
         writer = self.view.row_writer(session, self.request)
-        for batch in _batches(edits):
+        for batch in batches_of(edits, MAX_IDS_PER_QUERY if len(edits) > MAX_ROWS_SAVED_SINGLY else 1):
             await asyncio.sleep(0)  # let other requests run
             try:
                 with translate_database_errors(self.view.table):
@@ -209,10 +210,6 @@ class RowEditor:
                 if len(batch) == 1:
                     batch[0].refuse(refusal)
                 raise
-
-
-def _batches(edits: Sequence[RowEdit]) -> Iterator[Sequence[RowEdit]]:
-    return in_batches(edits) if len(edits) > MAX_ROWS_SAVED_SINGLY else ([edit] for edit in edits)
 
 
 async def _accept(_request: Request, _row: Any) -> bool:

@@ -1,6 +1,6 @@
 """Form fields that refer to rows of other models, which are searched while the user types."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, 
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
+from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath
@@ -33,11 +34,6 @@ INVALID_ID = _l("Choose one from the list, or enter its number.")
 LISTING_REQUIRED = _l(
     "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
 )
-
-
-def in_batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Yield batches of values that are small enough for one query."""
-    yield from (values[start : start + MAX_IDS_PER_QUERY] for start in range(0, len(values), MAX_IDS_PER_QUERY))
 
 
 class ForeignKeyLookup(QueryAjaxModelLoader):
@@ -112,7 +108,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         if not await may_see_titles(request, self.view):
             return
         preloaded: dict[int, Any] = session.info.setdefault(self, {})
-        for batch in in_batches(list(ids)):
+        for batch in batches_of(list(ids), MAX_IDS_PER_QUERY):
             rows = await session.scalars(self.list_query(request).where(self.key.in_(batch)))
             preloaded.update((row.id, row) for row in rows)
 
@@ -269,7 +265,9 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         return {key: names.get(key, str(key)) for key in selected}
 
     def _to_ids(self, data: Any) -> list[int]:
-        return list(data or ()) if self.loader.is_many else [data] if data else []
+        if self.loader.is_many:
+            return list(data or ())
+        return [data] if data else []
 
 
 async def _may_add(request: Request, view: BaseAdminView) -> bool:

@@ -225,5 +225,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "may_create": view.can_create and await view.check_can_create(request),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
-    status = 409 if page.conflicts or page.action else 400 if error or page.form.errors else 200
+    status = 400 if error or page.form.errors else 200
+    if page.conflicts or page.action:
+        status = 409
     return cast("Response", await view.templates.TemplateResponse(request, view.edit_template, context, status))

@@ -285,8 +285,9 @@ def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | N
     control = controls_of(schema)["value"]
     if control.type in TEXT_LISTS or not control.choices:
         multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
-        type_ = "textarea" if multiline else "text" if control.type in ("textarea", "hidden", "file") else control.type
-        return replace(control, type=type_)
+        if multiline:
+            return replace(control, type="textarea")
+        return replace(control, type="text") if control.type in ("textarea", "hidden", "file") else control
     is_empty = schema.model_fields["value"].default == "" and "" not in control.choices
     return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)
 

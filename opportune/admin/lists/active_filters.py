@@ -223,6 +223,8 @@ def _active_values(request: Request, control: FilterControl, title: str) -> Iter
     name, labels = control.filter.parameter_name, dict(control.options)
     values = list(dict.fromkeys(filter(None, control.selected)))
     for value in values:
-        is_last = len(values) == 1
-        url = url_without(request, parameters_of(control.filter) if is_last else {name}, "" if is_last else value)
+        if len(values) == 1:
+            url = url_without(request, parameters_of(control.filter))
+        else:
+            url = url_without(request, {name}, value)
         yield ActiveFilter(f"{title}: {labels.get(value, value)}", url)

@@ -51,7 +51,9 @@ async def record_changed(session: AsyncSession, row: SQLModel) -> None:
 def _action(changed: Mapping[str, Change]) -> str:
     """Return `delete` if the changes moved a row to the trash, `restore` if they took it out, else `update`."""
     deletion = changed.get("deleted_at")
-    return "update" if deletion is None else "delete" if deletion.after else "restore"
+    if deletion is None:
+        return "update"
+    return "delete" if deletion.after else "restore"
 
 
 @after_delete(ModelBase, where=keeps_history)

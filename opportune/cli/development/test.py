@@ -53,7 +53,11 @@ def command(
     os.chdir(PROJECT)
     if accept_access:
         exec_process([sys.executable, "-m", "opportune.testing.access"])
-    folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"] if project else [str(FRAMEWORK_TESTS)] if framework else []
+    folders = []
+    if project:
+        folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"]
+    elif framework:
+        folders = [str(FRAMEWORK_TESTS)]
     marker_options = ["-m", "e2e"] if browser else []
     # Let Python cache bytecode, because many processes import the same modules.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -124,9 +124,11 @@ def prepare(arguments: list[str]) -> bool:
     """Install the locks that the command needs. Return True if anything was missing."""
     words = [word for word in arguments if not word.startswith("-")]
     command = words[0] if words else ""
-    is_developing = any(words[: len(prefix)] == prefix for prefix in DEVELOPMENT_COMMANDS)
-    locks = [BASE, *locks_of_tests(arguments)] if command == "test" else [BASE, DEV] if is_developing else [BASE]
-    locks += secrets_locks()
+    locks = [BASE, *secrets_locks()]
+    if command == "test":
+        locks += locks_of_tests(arguments)
+    elif any(words[: len(prefix)] == prefix for prefix in DEVELOPMENT_COMMANDS):
+        locks.append(DEV)
     locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
     return install_missing(locks, [MODEL] if needs_model(command, arguments) else [])
 

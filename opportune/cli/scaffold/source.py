@@ -50,9 +50,6 @@ class Source:
         line = self.bytes[self.bytes.rfind(b"\n", 0, offset) + 1 :]
         return line[: len(line) - len(line.lstrip(b" \t"))].decode()
 
-    def line_start(self, line: int) -> int:
-        return self._line_starts[line - 1]
-
     def _start(self, line: int, column: int) -> int:
         return self._line_starts[line - 1] + column
 

@@ -125,7 +125,9 @@ def write_text(path: Path, text: str, *, is_private: bool = False) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600 if is_private else 0o666 & ~_umask()
+        mode = 0o600 if is_private else 0o666 & ~_umask()
+        if path.exists():
+            mode = path.stat().st_mode & 0o777
         with open_replacement(path) as file:
             file.write(text.encode())
             if hasattr(os, "fchmod"):

@@ -181,10 +181,9 @@ async def check_clock(server: ServerContext) -> Finding:
 async def check_extensions(server: ServerContext) -> Finding:
     rows = await server.connection.execute(text(AVAILABLE_EXTENSIONS), {"names": list(EXTENSIONS)})
     versions = {row.name: row.installed_version for row in rows}
-    states = {
-        name: f"installed {versions[name]}" if versions.get(name) else "available" if name in versions else "absent"
-        for name in EXTENSIONS
-    }
+    states = dict.fromkeys(EXTENSIONS, "absent")
+    for name, version in versions.items():
+        states[name] = f"installed {version}" if version else "available"
     return ok("extensions", ", ".join(f"{name} {state}" for name, state in states.items()), **states)
 
 

@@ -15,6 +15,7 @@ from opportune.contrib.documents.document import Contents, Vocabulary
 from opportune.contrib.documents.store import Store
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain
+from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
 
 VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}
@@ -110,8 +111,7 @@ class PostgreSQLStore(Store):
         about["built_at"] = contents.built_at.isoformat()
         edition = int(connection.scalar(self._sql(EDITION), about))
         vocabulary = Vocabulary()
-        for start in range(0, len(contents.entries), BATCH_ROWS):
-            entries = contents.entries[start : start + BATCH_ROWS]
+        for entries in batches_of(contents.entries, BATCH_ROWS):
             words = [entry.words for entry in entries]
             for entry_words in words:
                 vocabulary.add(entry_words)

@@ -9,6 +9,7 @@ from opportune.contrib.documents.document import Contents, NumberedDocument, Voc
 from opportune.contrib.documents.store import Store
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
+from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, replace_file, sync_file, temporary_path
 from opportune.search.query import trigrams
@@ -64,8 +65,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Call
             texts = ", ".join(f"{name} TEXT NOT NULL" for name in columns)
             connection.execute(statement.format(columns=texts))
         vocabulary = Vocabulary()
-        for start in range(0, len(contents.entries), BATCH_ROWS):
-            entries = contents.entries[start : start + BATCH_ROWS]
+        for entries in batches_of(contents.entries, BATCH_ROWS):
             _insert(connection, entries, vocabulary)
             advance(len(entries))
         _insert_terms(connection, vocabulary)
@@ -76,7 +76,7 @@ def _build(path: Path, columns: Sequence[str], contents: Contents, advance: Call
         _check_integrity(connection, len(contents.entries))
 
 
-def _insert(connection: sqlite3.Connection, entries: list[NumberedDocument], vocabulary: Vocabulary) -> None:
+def _insert(connection: sqlite3.Connection, entries: Sequence[NumberedDocument], vocabulary: Vocabulary) -> None:
     marks = ", ".join("?" * len(entries[0].row))
     connection.executemany(f"INSERT INTO entries VALUES ({marks})", (entry.row for entry in entries))
     keys = (key for entry in entries for key in entry.keys)

@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.engine import Engine
 from opportune.db.database import Database
+from opportune.db.queries.batches import batches_of
 from opportune.search.embeddings import Embeddings, Vector
 from opportune.search.models.hybrid import VECTORS, find_nearest
 from opportune.search.models.indexes import Fields
@@ -83,8 +84,7 @@ class DocumentVectors:
     async def finish(self, edition: Edition, obsolete_ids: Sequence[int]) -> None:
         """Mark an edition as complete, without the vectors of obsolete documents."""
         async with self.database.writer() as session:
-            for start in range(0, len(obsolete_ids), READ_ROWS):
-                ids = obsolete_ids[start : start + READ_ROWS]
+            for ids in batches_of(obsolete_ids, READ_ROWS):
                 await session.execute(delete(self.rows).where(self.rows.c.id.in_(ids)))
             await self.vectors.finish_edition(session, self.fields, edition)
 

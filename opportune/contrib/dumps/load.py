@@ -18,10 +18,11 @@ from sqlmodel import SQLModel
 
 from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
-from opportune.contrib.dumps.batches import FixtureRow, error_reason, execute_many, in_batches, load_error
+from opportune.contrib.dumps.batches import BATCH_ROWS, FixtureRow, error_reason, execute_many, load_error
 from opportune.contrib.dumps.names import find_table
 from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references, is_natural, natural_keys
 from opportune.contrib.dumps.references import lacks_id, set_ids
+from opportune.db.queries.batches import batches_of
 
 KEYS = {"model", "pk", "fields"}
 PLACEHOLDER_ID = 1
@@ -62,7 +63,7 @@ def load(
     with writer.writable_identities(list(tables.values())), writer.deferred_foreign_keys(list(tables.values())):
         for table, table_rows in groupby(rows, key=lambda row: row.table):
             statement = _upsert(connection, without_columns(table, generated[table]))
-            for batch in in_batches([*table_rows]):
+            for batch in batches_of([*table_rows], BATCH_ROWS):
                 execute_many(connection, statement, [row.values for row in batch], [row.position for row in batch])
     writer.advance_sequences(list(tables.values()))
     return len(rows)

@@ -16,10 +16,12 @@ def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Tab
     owners = _owners(metadata, features)
     tables = {}
     for table in sort_tables(metadata):
-        owner = owners.get(table.name, "")
-        short_name = table.name.removeprefix(f"{owner}_")
-        is_ambiguous = short_name != table.name and owners.get(short_name) == owner
-        tables[f"{owner}.{table.name if is_ambiguous else short_name}" if owner else table.name] = table
+        name = table.name
+        if owner := owners.get(table.name):
+            short_name = table.name.removeprefix(f"{owner}_")
+            is_ambiguous = short_name != table.name and owners.get(short_name) == owner
+            name = f"{owner}.{table.name if is_ambiguous else short_name}"
+        tables[name] = table
     return tables
 
 

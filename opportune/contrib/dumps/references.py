@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
-from opportune.contrib.dumps.batches import FixtureRow, in_batches, load_error
+from opportune.contrib.dumps.batches import BATCH_ROWS, FixtureRow, load_error
 from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references
+from opportune.db.queries.batches import batches_of
 
 
 def set_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> None:
@@ -57,7 +58,7 @@ def _existing_ids(connection: Connection, rows: Sequence[FixtureRow], keys: Natu
     ids: dict[Table, dict[Any, int]] = {}
     for table, table_names in names.items():
         key, primary, ids[table] = table.c[keys[table]], table.c[_primary(table)], {}
-        for batch in in_batches([*table_names]):
+        for batch in batches_of([*table_names], BATCH_ROWS):
             found = connection.execute(select(key, primary).where(key.in_(batch)))
             ids[table].update(found.all())
     return ids

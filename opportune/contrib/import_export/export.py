@@ -21,6 +21,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
 from opportune.db.models.columns import title_of
 from opportune.db.models.translated import TranslatedText
+from opportune.db.queries.batches import batches_of
 from opportune.i18n.languages import content_languages
 
 Batches = AsyncIterator[Sequence[Any]]
@@ -99,8 +100,7 @@ async def _batches_by_query_order(
     """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
     ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
-    for start in range(0, len(ids), EXPORT_BATCH_ROWS):
-        batch = ids[start : start + EXPORT_BATCH_ROWS]
+    for batch in batches_of(ids, EXPORT_BATCH_ROWS):
         rows = await load(statement.order_by(None).where(key.in_(batch)))
         by_id = {getattr(row, key.name): row for row in rows}
         yield [by_id[row_id] for row_id in batch if row_id in by_id]
@@ -116,7 +116,7 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
     """Return the value of a row for a column of a file. Several names of related rows are a list."""
     if named_column:
         names = named_column.names_of(row)
-        return names if named_column.is_many else names[0] if names else None
+        return names if named_column.is_many else next(iter(names), None)
     if name in view.many_to_many:
         return ", ".join(sorted(map(title_of, getattr(row, name))))
     value = await view.get_prop_value(row, name)

@@ -264,7 +264,9 @@ def _boolean(word: str, nullable: bool) -> str:
         return ""
     if word not in (*YES, *NO):
         raise ValueError("Enter yes or no.")
-    return "True" if word in YES else "False" if nullable else "false"
+    if word in YES:
+        return "True"
+    return "False" if nullable else "false"
 
 
 EXAMPLE_DAY = date(2026, 12, 31)

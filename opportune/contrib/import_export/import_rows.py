@@ -11,7 +11,7 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
-from opportune.admin.forms.foreign_keys import in_batches
+from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import ROW_IS_GONE
 from opportune.admin.log.diff import differs
 from opportune.admin.views import AdminView
@@ -20,6 +20,7 @@ from opportune.contrib.import_export.import_file import FormFiller, ImportRow, e
 from opportune.contrib.import_export.names import NameResolver, with_names
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
+from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -118,7 +119,7 @@ class ImportPlan:
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
         relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
         statement = self.view.list_query(self.request).options(*loading_options(self.view.mapper, relations))
-        for batch in in_batches(names):
+        for batch in batches_of(names, MAX_IDS_PER_QUERY):
             for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
         return rows_by_name
@@ -197,7 +198,7 @@ class ImportPlan:
         await self._preload(session)
         pending = [*self.new_rows, *self.changed_rows]
         written: list[tuple[PlannedRow, Any]] = []
-        for batch in in_batches(pending):
+        for batch in batches_of(pending, MAX_IDS_PER_QUERY):
             await asyncio.sleep(0)  # let other requests run
             try:
                 written += await self._write(session, batch)

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
-from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, ForeignKeyLookup, in_batches
+from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import natural_key_of, python_type_of
 from opportune.db.models.model import MAX_ID
+from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
 
@@ -68,8 +69,8 @@ class NamedColumn:
     def names_of(self, row: Any) -> list[str]:
         """Return the names of the related rows. The relationship must be loaded."""
         related = getattr(row, self.name)
-        rows = related if self.is_many else [related] if related is not None else []
-        return sorted(str(getattr(row, self.key)) for row in rows)
+        rows = related if self.is_many else [related]
+        return sorted(str(getattr(row, self.key)) for row in rows if row is not None)
 
 
 def named_columns(view: AdminView) -> dict[str, NamedColumn]:
@@ -112,7 +113,7 @@ class NameResolver:
         if not await may_see_titles(self.request, column.lookup.view):
             self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
             return
-        for batch in in_batches(names):
+        for batch in batches_of(names, MAX_IDS_PER_QUERY):
             statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
             for row in await column.lookup.model_admin.fetch_rows(statement):
                 ids.setdefault(str(getattr(row, column.key)), []).append(row.id)

@@ -202,7 +202,8 @@ class LanguageModel:
     @property
     def name(self) -> str:
         """Name shown to users; empty without a configured model."""
-        return self.model.name if self.model else self.provider.name if self.provider else ""
+        named = self.model or self.provider
+        return named.name if named else ""
 
     @property
     def choices(self) -> dict[str, str]:

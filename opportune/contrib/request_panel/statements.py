@@ -20,12 +20,14 @@ from opportune.db.database import Database
 from opportune.mail.outage import SEND_EMAIL
 from opportune.project.layout import FRAMEWORK, display_path
 from opportune.services.observers import Observer
-from opportune.web.errors.error_hints import code_rank
+from opportune.web.errors.error_hints import FRAMEWORK_RANK, PROJECT_RANK, code_rank
 
 MAX_SQL_LENGTH = 4_000
 MAX_VALUE_BYTES = 2_000
 """Size up to which the values of a statement are kept for EXPLAIN."""
 MAX_CODE_LENGTH = 200
+MAX_MESSAGE_LENGTH = 500
+MAX_SUBJECT_LENGTH = 200
 KEY = "request_panel_statement"
 DATABASE_CODE = str(FRAMEWORK / "db")
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
@@ -90,16 +92,19 @@ def _size(parameters: Any) -> int:
 
 def _sender() -> tuple[str, str]:
     """Return location and text of the innermost line of the project, or else of the framework above its database."""
-    best: tuple[str, int] | None = None
+    framework_line: tuple[str, int] | None = None
     for frame in _frames():
-        file = frame.f_code.co_filename
+        file, number = frame.f_code.co_filename, frame.f_lineno
         rank = _rank(file)
-        if rank == 2:
-            best = file, frame.f_lineno
-            break
-        if rank == 1 and best is None and not file.startswith((DATABASE_CODE, __file__)):
-            best = file, frame.f_lineno
-    return (f"{display_path(Path(best[0]))}:{best[1]}", linecache.getline(*best).strip()) if best else ("", "")
+        if rank == PROJECT_RANK:
+            return _describe_line(file, number)
+        if rank == FRAMEWORK_RANK and not file.startswith((DATABASE_CODE, __file__)):
+            framework_line = framework_line or (file, number)
+    return _describe_line(*framework_line) if framework_line else ("", "")
+
+
+def _describe_line(file: str, number: int) -> tuple[str, str]:
+    return f"{display_path(Path(file))}:{number}", linecache.getline(file, number).strip()
 
 
 def _frames() -> Iterator[FrameType]:
@@ -135,9 +140,6 @@ def _plan_lines(rows: list[tuple[Any, ...]]) -> list[str]:
     return lines
 
 
-MAX_MESSAGE_LENGTH = 500
-
-
 class PanelHandler(logging.Handler):
     def __init__(self, mask: PanelMask) -> None:
         super().__init__()
@@ -162,9 +164,6 @@ def recorded_logs(mask: PanelMask) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-
-
-MAX_SUBJECT_LENGTH = 200
 
 
 class QueuedJobs(Observer):

@@ -197,10 +197,16 @@ def _form_texts(form: AdminForm) -> list[tuple[str, str]]:
     """Return the names and texts that a browser would send for the values of a form."""
     texts: list[tuple[str, str]] = []
     for field in form:
-        value = field.data
-        if value is not False:
-            text = "" if value is None else "true" if value is True else getattr(field, "text", str(value))
-            texts.append((field.name, text))
+        match field.data:
+            case False:  # browsers do not send a checkbox that is not ticked
+                continue
+            case None:
+                text = ""
+            case True:
+                text = "true"
+            case value:
+                text = getattr(field, "text", str(value))
+        texts.append((field.name, text))
     return texts
 
 

@@ -312,8 +312,8 @@ def _read_result(status: int, body: bytes) -> ToolResult:
 
 
 def _read_sources(body: bytes) -> tuple[Source, ...]:
-    data = from_json(body)
-    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data] if data else ()))
+    data = from_json(body) or []
+    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data]))
 
 
 def _as_text(value: object) -> str:

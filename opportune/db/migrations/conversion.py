@@ -127,7 +127,11 @@ def _to_integer(value: Any, type_: Any) -> int:
     is_exact = INTEGER.fullmatch(value) if isinstance(value, str) else number == value
     if not is_exact:
         raise ValueError(value)
-    bits = 16 if isinstance(type_, SmallInteger) else 64 if isinstance(type_, BigInteger) else 32
+    bits = 32
+    if isinstance(type_, SmallInteger):
+        bits = 16
+    elif isinstance(type_, BigInteger):
+        bits = 64
     if not -(1 << bits - 1) <= number < 1 << bits - 1:
         raise ValueError(value)
     return number

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,6 +30,12 @@ MAX_IDS_PER_QUERY = 50_000
 """Maximum ids that are held in memory."""
 MAX_CASCADED_ROWS = 2_000
 """Maximum rows of one table that are deleted in the same transaction as the row they depend on."""
+
+V = TypeVar("V")
+
+
+def batches_of(values: Sequence[V], size: int) -> Iterator[Sequence[V]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def older_than(column: Any, days: int) -> ColumnElement[bool] | None:
@@ -108,8 +114,8 @@ async def _change_rows(
     total = 0
     while ids := await _read_matching_ids(database, table, condition):
         changed = 0
-        for start in range(0, len(ids), BATCH_ROWS):
-            locked = rows.where(table.c.id.in_(ids[start : start + BATCH_ROWS]))
+        for batch in batches_of(ids, BATCH_ROWS):
+            locked = rows.where(table.c.id.in_(batch))
             changed += await _run_batch(database, statement.where(table.c.id.in_(locked)))
         total += changed
         if len(ids) < MAX_IDS_PER_QUERY or not changed:

@@ -146,11 +146,12 @@ def _rules_of_relationships(mapper: Mapper[Any]) -> dict[Any, str]:
         if relation.direction is RelationshipDirection.ONETOMANY and not relation.viewonly
     )
     linked = (relation for relation in mapper.relationships if relation.secondary is not None and not relation.viewonly)
-    return {
-        column: "CASCADE" if relation.cascade.delete else "SET NULL" if column.nullable else ""
-        for relation in one_to_many
-        for column in relation.remote_side
-    } | {link: "CASCADE" for relation in linked for _, link in relation.synchronize_pairs}
+    rules = {}
+    for relation in one_to_many:
+        for column in relation.remote_side:
+            clearing = "SET NULL" if column.nullable else ""
+            rules[column] = "CASCADE" if relation.cascade.delete else clearing
+    return rules | {link: "CASCADE" for relation in linked for _, link in relation.synchronize_pairs}
 
 
 @dataclass(frozen=True)

@@ -56,11 +56,6 @@ async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]])
     ]
 
 
-async def read_row_count(session: AsyncSession, query: Select[Any]) -> RowCount:
-    [count] = await read_row_counts(session, [query])
-    return count
-
-
 def count_few_rows(query: Select[Any], key: Any) -> Select[int]:
     """Return the query that counts the rows of a query, at most as many as the parameter `counted`."""
     return _count(select_key(query, key).limit(bindparam("counted", type_=Integer)))

@@ -19,8 +19,11 @@ async def cache_lights(app: FastAPI) -> list[HealthLight]:
     cache: Cache = app.state.cache
     if not cache.store.is_shared:
         return []
-    label = "Redis" if isinstance(cache.store, RedisStore) else _("Cache")
+    is_redis = isinstance(cache.store, RedisStore)
+    label = "Redis" if is_redis else _("Cache")
     if failure := await cache.store.check():
-        hint = FULL_HINT if failure == FULL else HINT if label == "Redis" else ""
+        hint = HINT if is_redis else ""
+        if failure == FULL:
+            hint = FULL_HINT
         return [HealthLight(label, _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
     return [HealthLight(label, _("is available"))]

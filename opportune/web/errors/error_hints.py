@@ -26,6 +26,7 @@ COLUMN = re.compile(
     r"no such column: (?:\w+\.)?(\w+)|has no column named (\w+)|column \"?(?:\w+\.)?(\w+)\"? .*not exist"
 )
 CYCLE = re.compile(r"partially initialized module '([\w.]+)'")
+LIBRARY_RANK, FRAMEWORK_RANK, PROJECT_RANK = range(3)
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,16 @@ def project_frame(error: BaseException) -> tuple[FrameType, int] | None:
     """Return the frame and line number of the last executed line of the project, or else of the framework."""
     frames = list(traceback.walk_tb(error.__traceback__))
     ranks = ((code_rank(frame.f_code.co_filename), index) for index, (frame, _) in enumerate(frames))
-    rank, index = max(ranks, default=(0, 0))
-    return frames[index] if rank else None
+    rank, index = max(ranks, default=(LIBRARY_RANK, 0))
+    return None if rank == LIBRARY_RANK else frames[index]
 
 
 def code_rank(file: str) -> int:
-    """Return 2 for project code, 1 for the framework, 0 for libraries."""
+    """Return the rank of a file by how likely its code has caused an error."""
     path = Path(file)
     if path.is_relative_to(FRAMEWORK):
-        return 1
-    return 2 if path.is_relative_to(PROJECT) and ".venv" not in path.parts else 0
+        return FRAMEWORK_RANK
+    return PROJECT_RANK if path.is_relative_to(PROJECT) and ".venv" not in path.parts else LIBRARY_RANK
 
 
 def _read_source_line(path: Path, number: int) -> SourceLine | None:

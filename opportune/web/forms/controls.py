@@ -286,9 +286,10 @@ def _machine_number(text: str, unit: str, decimals: int | None, source: Source) 
     try:
         number = parse_number(text, unit=unit, decimals=decimals, source=source)
     except ValueError:
+        if decimals != 0:
+            raise ValueError(gettext(INVALID_NUMBER)) from None
         has_separators = re.search(r"\d[^\w\s]\d", text)
-        message = INVALID_NUMBER if decimals != 0 else NO_SEPARATORS if has_separators else INVALID_INTEGER
-        raise ValueError(gettext(message)) from None
+        raise ValueError(gettext(NO_SEPARATORS if has_separators else INVALID_INTEGER)) from None
     return f"{number:f}" if decimals == 0 else str(number)
 
 

@@ -19,6 +19,7 @@ from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import NOT_STORED, STOPPED, AnswerDelta, AnswerResult, Claim, Outcome
 from opportune.contrib.answers.models import Answer
 from opportune.db import Database, is_outage
+from opportune.db.queries.batches import batches_of
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +224,8 @@ async def _write(
     results: dict[int, R | Exception] = {
         record.answer_id: TimeoutError("another transaction has locked it") for record in records
     }
-    for start in range(0, len(records), MAX_ANSWERS_PER_TRANSACTION):
-        results |= await _write_bisecting(write, records[start : start + MAX_ANSWERS_PER_TRANSACTION])
+    for batch in batches_of(records, MAX_ANSWERS_PER_TRANSACTION):
+        results |= await _write_bisecting(write, batch)
     return results
 
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
 from time import monotonic
 
 from sqlmodel import col
@@ -14,6 +13,7 @@ from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.db import Database
+from opportune.db.queries.batches import batches_of
 from opportune.services.tasks import cancel_and_wait
 
 logger = logging.getLogger(__name__)
@@ -124,8 +124,8 @@ class AnswerFollower:
                 if not followed.live.ended and (is_due or followed.is_new)
             }
             try:
-                for start in range(0, len(batch), MAX_ANSWERS_PER_QUERY):
-                    await self._poll_batch(dict(islice(batch.items(), start, start + MAX_ANSWERS_PER_QUERY)))
+                for items in batches_of([*batch.items()], MAX_ANSWERS_PER_QUERY):
+                    await self._poll_batch(dict(items))
             except TRANSIENT_ERRORS as fault:
                 logger.warning("answers %s: cannot be polled (%s)", list(batch), type(fault).__name__)
                 await asyncio.sleep(RETRY_DELAY_SECONDS)

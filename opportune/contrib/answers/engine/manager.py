@@ -44,6 +44,7 @@ from opportune.contrib.llm.prompts import Prompt
 from opportune.contrib.llm.providers.provider import estimate_tokens
 from opportune.db.database import Database, after_commit
 from opportune.db.models.model import utc_now
+from opportune.db.queries.batches import batches_of
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
@@ -307,8 +308,7 @@ class AnswerManager:
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue the answers of dead processes. End an answer as interrupted if its model cannot continue it."""
         dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
-        for start in range(0, len(dead), store.MAX_ANSWERS_PER_QUERY):
-            batch = dead[start : start + store.MAX_ANSWERS_PER_QUERY]
+        for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
                 continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
             for progress in continued:

@@ -6,7 +6,7 @@
 - Reads use the primary. On a lagging replica, new answers would look deleted and running workers dead.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
@@ -22,6 +22,7 @@ from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
+from opportune.db.queries.batches import batches_of
 from opportune.db.queries.upsert import upsert
 from opportune.i18n import gettext_lazy as _l
 
@@ -176,7 +177,7 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         await _hand_over(session, [result for result in owned if result.outcome.status in RUNNING])
         await _end_answers(session, [result for result in owned if result.outcome.status not in RUNNING])
         stored = dict[int, Answer | None].fromkeys(claims)
-        for ids in _batches([*claims]):
+        for ids in batches_of([*claims], MAX_RESULTS_PER_STATEMENT):
             answers = await session.scalars(select(Answer).where(col(Answer.id).in_(ids)))
             stored |= {answer.id: answer for answer in answers}
         return stored
@@ -315,7 +316,7 @@ async def _insert_chunks(session: AsyncSession, rows: Sequence[dict[str, object]
 
 async def _end_answers(session: AsyncSession, results: Sequence[AnswerResult]) -> None:
     runs_hooks = has_hooks(Answer) and all(result.runs_hooks for result in results)
-    for batch in _batches(results):
+    for batch in batches_of(results, MAX_RESULTS_PER_STATEMENT):
         rows = [_result_values(result) for result in batch]
         if runs_hooks:
             await _update_instances(session, rows)
@@ -323,11 +324,6 @@ async def _end_answers(session: AsyncSession, results: Sequence[AnswerResult]) -
             await session.execute(update(Answer), rows)
         ids = [result.answer_id for result in batch]
         await session.execute(delete(AnswerChunk).where(col(AnswerChunk.answer_id).in_(ids)))
-
-
-def _batches(values: Sequence[V]) -> Iterator[Sequence[V]]:
-    size = MAX_RESULTS_PER_STATEMENT
-    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def _result_values(result: AnswerResult) -> dict[str, Any]:
