@@ -185,7 +185,8 @@ async def test_conversations_are_searched_and_paginated(app: FastAPI) -> None:
         assert (await client.get(f"{CONVERSATIONS}?sort=owner_id")).status_code == 422
 
         page = (await client.get("/chat?size=2")).text
-        assert ("apple pie" in page, "Bread" in page) == (True, False)
+        assert "apple pie" in page
+        assert "Bread" not in page
         assert 'href="?size=2&amp;page=2"' in page
 
 

@@ -116,11 +116,15 @@ async def test_branch_links_with_and_without_htmx(app: FastAPI, fake_llm: FakePr
         assert (await client.post(edit[1], data={"content": "Other?"})).headers["location"].startswith(f"{page}#m")
         await client.get(f"{page}/stream")
         html = (await client.get(page)).text
-        assert ("Other?" in html, "One?</div>" in html, "2/2" in html) == (True, False, True)
+        assert "Other?" in html
+        assert "One?</div>" not in html
+        assert "2/2" in html
         previous_branch = re.search(r'hx-post="(/chat/messages/\d+/show)"', html)
         assert previous_branch
         response = await client.post(previous_branch[1], headers=HTMX)
-        assert ("One?</div>" in response.text, "1/2" in response.text, "<html" in response.text) == (True, True, False)
+        assert "One?</div>" in response.text
+        assert "1/2" in response.text
+        assert "<html" not in response.text
         refused = await client.post(edit[1], data={"content": " "}, headers=HTMX)
         assert (refused.status_code, 'hx-target="#messages"' in refused.text) == (422, False)
 

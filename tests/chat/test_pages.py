@@ -235,16 +235,19 @@ async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProv
     page = f"/chat/{await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 2)}"
     async with signed_in_client(app, owner) as client:
         newest = (await client.get(page)).text
-        assert ("Question 1?" in newest, "Question 2?" in newest) == (False, True)
+        assert "Question 1?" not in newest
+        assert "Question 2?" in newest
         earlier = re.search(r'id="earlier" href="([^"]+)" hx-get=', newest)
         assert earlier
         first = (await client.get(earlier[1])).text
-        assert ("Answer 1." in first, "Question 2?" in first) == (True, False)
+        assert "Answer 1." in first
+        assert "Question 2?" not in first
         assert 'id="earlier"' not in first
         assert f'chat-earlier" href="{page}">' in first
         assert "hx-post" not in first.split('id="composer"')[1], "the form loads the newest page"
         part = (await client.get(earlier[1], headers=HTMX)).text
-        assert ("Answer 1." in part, "<html" in part) == (True, False)
+        assert "Answer 1." in part
+        assert "<html" not in part
 
     owner = await make_user(app.state.database)
     page = f"/chat/{await make_conversation(app.state.database, owner.id, 2)}"
@@ -252,7 +255,8 @@ async def test_long_conversation_is_read_by_links(app: FastAPI, script: FakeProv
         last = re.search(r'name="last" value="(\d+)"', (await client.get(page)).text)
         assert last
         response = await client.post(f"{page}/messages", data={"content": "Next?", "last": last[1]}, headers=HTMX)
-    assert ("Next?" in response.text, "Question 1?" in response.text) == (True, False)
+    assert "Next?" in response.text
+    assert "Question 1?" not in response.text
 
 
 async def test_form_warns_near_the_limit(app: FastAPI) -> None:

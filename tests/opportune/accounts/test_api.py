@@ -59,7 +59,10 @@ async def test_registration_returns_the_user_without_secrets(client: AsyncClient
     await client.post(REGISTER, json={**PRIVILEGES, "email": EMAIL, "password": PASSWORD})
 
     user = await read_user(database)
-    assert (user.is_superuser, user.is_staff, user.is_verified, user.is_active) == (False, False, False, True)
+    assert not user.is_superuser
+    assert not user.is_staff
+    assert not user.is_verified
+    assert user.is_active
     assert user.id != 77
     assert user.created_at.year > 2001
 

@@ -64,8 +64,8 @@ async def test_page_warns_before_it_replaces_own_rules(superuser_client: AsyncCl
 
 async def test_preview_button_needs_no_script(superuser_client: AsyncClient) -> None:
     page = unescape((await superuser_client.get(f"{ADDRESS}?theme=rose&corners=square&density=compact")).text)
-    address = page.partition('id="preview" href="')[2].partition('"')[0]
-    sheet = (await superuser_client.get(address)).text
+    url = page.partition('id="preview" href="')[2].partition('"')[0]
+    sheet = (await superuser_client.get(url)).text
     appearance = find_appearance("rose", "square", "compact")
     assert appearance
     assert sheet == style_sheet(appearance)

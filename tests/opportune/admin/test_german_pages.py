@@ -59,7 +59,7 @@ def english_on(pages: list[Response]) -> set[str]:
     """Return the English texts of pages, each with the URL of a page."""
     assert [page.url for page in pages if page.status_code >= 500] == []
     addresses = {text: page.url.raw_path.decode() for page in pages for text in english_in(page.text)}
-    return {f"{text} on {address}" for text, address in addresses.items()}
+    return {f"{text} on {url}" for text, url in addresses.items()}
 
 
 async def test_pages_are_german(superuser_client: AsyncClient) -> None:

@@ -149,7 +149,7 @@ async def test_pages_hide_actions_without_permission(
     ):
         await set_permissions(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
         page = (await send_request(client, "GET gadget/list")).text
-        assert {name for name, address in BUTTONS.items() if address in page} == {"list", *actions}
+        assert {name for name, url in BUTTONS.items() if url in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
     await set_permissions(app_with_gadgets, group, ("maker", "list"), ("gadget", "get"))

@@ -242,13 +242,13 @@ async def test_default_filters_depend_on_column_types(admin: AsyncClient) -> Non
 
 async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -> None:
     await create_gadget(admin)
-    address = "/admin/gadget/action/polish?pks=1"
+    url = "/admin/gadget/action/polish?pks=1"
     # Link in a mail: the browser sends the cookie and, on plain http, no header about the origin.
-    assert (await admin.get(address)).status_code == 405
+    assert (await admin.get(url)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
-        assert (await admin.post(address, headers=headers, data=CONFIRMED)).status_code == 403
+        assert (await admin.post(url, headers=headers, data=CONFIRMED)).status_code == 403
     assert (await read_gadget(app)).notes == ""
-    assert (await admin.post(address, headers={"origin": "http://testserver"}, data=CONFIRMED)).headers[
+    assert (await admin.post(url, headers={"origin": "http://testserver"}, data=CONFIRMED)).headers[
         "location"
     ] == "/admin/gadget/list"
     assert (await read_gadget(app)).notes == "polished"

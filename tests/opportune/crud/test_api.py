@@ -124,13 +124,13 @@ async def test_access_by_permissions_and_owner(
         assert (await other_user_client.get(f"{API}/notes")).json() == {"items": [], "total": 0, "page": 1, "pages": 1}
 
 
-@pytest.mark.parametrize("address", ["volumes", "opinions"])
-async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient, address: str) -> None:
+@pytest.mark.parametrize("url", ["volumes", "opinions"])
+async def test_guarded_fields_are_refused_by_name(librarian: AsyncClient, url: str) -> None:
     for name in ("id", "user_id", "is_superuser", "created_at", "is_staff", "secret_note", "nonsense"):
-        response = await librarian.post(f"{API}/{address}", json={**(EMMA if address == "volumes" else {}), name: 1})
+        response = await librarian.post(f"{API}/{url}", json={**(EMMA if url == "volumes" else {}), name: 1})
         assert response.status_code == 422, name
         assert [name] in [error["field"] for error in response.json()["errors"]]
-        assert (await librarian.get(f"{API}/{address}")).json()["total"] == 0, name
+        assert (await librarian.get(f"{API}/{url}")).json()["total"] == 0, name
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -216,8 +216,8 @@ async def test_excluded_route_does_not_exist(client: AsyncClient) -> None:
 
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:
     for key in ("0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1"):
-        for address in ("volumes", "writers", "nested"):
-            assert (await client.get(f"{API}/{address}/{key}")).status_code == 404, (address, key)
+        for url in ("volumes", "writers", "nested"):
+            assert (await client.get(f"{API}/{url}/{key}")).status_code == 404, (url, key)
         assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404, key
 
 

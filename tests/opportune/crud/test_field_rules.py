@@ -224,24 +224,24 @@ async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Async
 
 
 async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
-    address = f"{PAGE}/new?name=Pen&status=sold&cost=66"
-    text = (await seller.get(address)).text
+    url = f"{PAGE}/new?name=Pen&status=sold&cost=66"
+    text = (await seller.get(url)).text
     assert 'value="Pen"' in text
     assert "sold" not in text.replace("status=sold", "")
     sent = {"name": "Pen", "price": "5", "status": "sold", "cost": "66"}
-    assert (await seller.post(address, data=sent)).status_code == 303
+    assert (await seller.post(url, data=sent)).status_code == 303
     assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
 
 
 async def test_choices_of_hidden_fields_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
     for name in ("buyer", "buyer_id", "buyer__in", "marks"):
-        address = f"{PAGE}/new/choices?name={name}&term="
-        assert [(await client.get(address)).status_code for client in (seller, buyer)] == [404, 200], name
+        url = f"{PAGE}/new/choices?name={name}&term="
+        assert [(await client.get(url)).status_code for client in (seller, buyer)] == [404, 200], name
 
 
 async def test_choices_are_not_searched_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    address = f"{PAGE}/new/choices?name=vendor&term=atlantis"
-    assert [len((await client.get(address)).json()["results"]) for client in (seller, buyer)] == [0, 1]
+    url = f"{PAGE}/new/choices?name=vendor&term=atlantis"
+    assert [len((await client.get(url)).json()["results"]) for client in (seller, buyer)] == [0, 1]
 
 
 # The data layer

@@ -69,33 +69,33 @@ async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: As
     page = (await client.get(response.headers["location"])).text
     assert '<div class="markdown"><p><strong>Big</strong></p>' in page
     assert find_picture(page)
-    address = find_picture((await client.get("/posters")).text)
-    assert (await client.get(address)).headers["content-type"] == "image/webp"
+    url = find_picture((await client.get("/posters")).text)
+    assert (await client.get(url)).headers["content-type"] == "image/webp"
 
 
 async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:
     files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    address = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
-    address_before = find_picture((await admin.get(address)).text)
-    assert "required" not in (await admin.get(f"{address}/edit")).text.partition('name="picture"')[2].partition(">")[0]
-    assert (await admin.post(f"{address}/edit", data={"title": "Dogs"})).status_code == 303
-    page = (await admin.get(address)).text
+    url = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    address_before = find_picture((await admin.get(url)).text)
+    assert "required" not in (await admin.get(f"{url}/edit")).text.partition('name="picture"')[2].partition(">")[0]
+    assert (await admin.post(f"{url}/edit", data={"title": "Dogs"})).status_code == 303
+    page = (await admin.get(url)).text
     assert "Dogs" in page
     assert address_before in page
 
 
 async def test_optional_image_can_be_removed(admin: AsyncClient) -> None:
     files = {name: ("a.jpg", photo(), "image/jpeg") for name in ("picture", "back")}
-    address = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
-    form = (await admin.get(f"{address}/edit")).text
+    url = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    form = (await admin.get(f"{url}/edit")).text
     assert re.findall(r'type="checkbox" name="(\w+)" value="clear"', form) == ["back"]
-    assert (await admin.get(address)).text.count('loading="lazy"') == 2
+    assert (await admin.get(url)).text.count('loading="lazy"') == 2
     form_data = {"title": "Cats", "back": "clear"}
-    invalid = (await admin.post(f"{address}/edit", data=form_data | {"title": ""})).text
+    invalid = (await admin.post(f"{url}/edit", data=form_data | {"title": ""})).text
     assert 'value="clear" checked' in invalid
-    assert (await admin.post(f"{address}/edit", data=form_data)).status_code == 303
-    assert (await admin.get(address)).text.count('loading="lazy"') == 1
-    assert (await admin.post(f"{address}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422
+    assert (await admin.post(f"{url}/edit", data=form_data)).status_code == 303
+    assert (await admin.get(url)).text.count('loading="lazy"') == 1
+    assert (await admin.post(f"{url}/edit", data={"title": "Cats", "picture": "clear"})).status_code == 422
 
 
 async def test_fields_without_an_input_are_kept(admin: AsyncClient) -> None:
@@ -104,4 +104,5 @@ async def test_fields_without_an_input_are_kept(admin: AsyncClient) -> None:
     number = response.headers["location"].removeprefix("/posters/")
     assert (await admin.post(f"/titles/{number}/edit", data={"title": "Dogs"})).status_code == 303
     page = (await admin.get(f"/posters/{number}")).text
-    assert ("Dogs" in page, "<strong>Big</strong>" in page) == (True, True)
+    assert "Dogs" in page
+    assert "<strong>Big</strong>" in page

@@ -77,9 +77,9 @@ async def test_undeclared_methods_are_refused(site_without_jobs: FastAPI) -> Non
     for _, method, path in list_addresses(site_without_jobs):
         methods_by_address.setdefault(example_path(path), set()).add(method)
     accepted = [
-        (method, address)
-        for address in one_path_per_admin_route(methods_by_address)
-        for method in METHODS - methods_by_address[address]
-        if status_word(await send_request(site_without_jobs, method, address, JSON_ERRORS)) not in REFUSALS
+        (method, url)
+        for url in one_path_per_admin_route(methods_by_address)
+        for method in METHODS - methods_by_address[url]
+        if status_word(await send_request(site_without_jobs, method, url, JSON_ERRORS)) not in REFUSALS
     ]
     assert accepted == []

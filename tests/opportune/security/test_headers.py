@@ -56,9 +56,9 @@ async def site(database_file: Path) -> AsyncIterator[FastAPI]:
 
 
 async def test_all_responses_have_security_headers(site: FastAPI) -> None:
-    for method, address, headers, body, status in REQUESTS:
-        response = await send_request(site, method, address, headers, body)
-        request = f"{method} {address} {headers}"
+    for method, url, headers, body, status in REQUESTS:
+        response = await send_request(site, method, url, headers, body)
+        request = f"{method} {url} {headers}"
         assert response.status == status, request
         for name, value in SECURITY_HEADERS.items():
             assert response.headers.getlist(name) == [value], request

@@ -44,12 +44,12 @@ async def test_hostile_values_do_not_crash_forms(app: FastAPI, visit: Visit) -> 
     for client, in_admin in ((_UserClient(app, owner), False), (_UserClient(app, superuser), True)):
         forms = _find_forms(visit, in_admin=in_admin)
         assert forms
-        for number, (address, names) in enumerate(forms.items()):
+        for number, (url, names) in enumerate(forms.items()):
             # NUL is sent to all forms, and large numbers to every second one.
             for text in UNSTORABLE_VALUES[: 1 + number % 2]:
                 body = encode_form(dict.fromkeys(names, text)).encode()
-                response = await client.send(HostileRequest("POST", address, body, FORM))
-                assert not response.is_crash, (address, names, text)
+                response = await client.send(HostileRequest("POST", url, body, FORM))
+                assert not response.is_crash, (url, names, text)
 
 
 def _find_forms(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
@@ -60,9 +60,7 @@ def _find_forms(visit: Visit, *, in_admin: bool) -> dict[str, list[str]]:
         if path.startswith(ADMIN_PATH) is in_admin
     }
     forms = (
-        (urljoin(address, action), names)
-        for address, page in pages.items()
-        for action, names in FormParser(page.text).forms
+        (urljoin(url, action), names) for url, page in pages.items() for action, names in FormParser(page.text).forms
     )
     return dict(forms)
 

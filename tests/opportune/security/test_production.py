@@ -77,9 +77,9 @@ async def test_cookies_are_secure_http_only_and_host_bound(site: FastAPI) -> Non
 
 async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
     forwarded = {"x-forwarded-host": "evil.example", "forwarded": "host=evil.example", "x-host": "evil.example"}
-    for address in (LOGIN_PATH, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
-        response = await send_request(site, "GET", address, forwarded | {"x-forwarded-proto": "javascript"})
-        assert "evil.example" not in response.text + str(response.headers), address
+    for url in (LOGIN_PATH, "/accounts/register", "/accounts/profile", "/nothing", "/admin"):
+        response = await send_request(site, "GET", url, forwarded | {"x-forwarded-proto": "javascript"})
+        assert "evil.example" not in response.text + str(response.headers), url
 
 
 def test_only_configured_services_are_requested() -> None:

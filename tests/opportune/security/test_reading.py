@@ -27,12 +27,12 @@ class PageParser(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._tag = tag
         for name, value in attrs:
-            address = urlsplit(value or "") if name in URL_ATTRIBUTES else urlsplit("")
-            if name.startswith(("on", "hx-on")) or address.scheme == "javascript":
+            url = urlsplit(value or "") if name in URL_ATTRIBUTES else urlsplit("")
+            if name.startswith(("on", "hx-on")) or url.scheme == "javascript":
                 self.scripts.append(f"{tag} {name}={value}")
             elif name == "style":
                 self.styles.append(f"{tag} {name}={value}")
-            elif tag != "a" and address.netloc:
+            elif tag != "a" and url.netloc:
                 self.foreign_urls.append(f"{tag} {name}={value}")
 
     def handle_data(self, data: str) -> None:

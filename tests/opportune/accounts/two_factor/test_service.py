@@ -193,7 +193,8 @@ async def test_wrong_state_redirects_and_errors_name_fields(app: FastAPI) -> Non
     async with signed_in_client(app) as client:
         refused = await client.post(TWO_FACTOR_API, json={"password": "not it"})
         assert refused.status_code == 422
-        assert ("password" in refused.text, "not it" in refused.text) == (True, False)
+        assert "password" in refused.text
+        assert "not it" not in refused.text
         assert (
             await client.request("DELETE", TWO_FACTOR_API, json={"password": PASSWORD, "code": "1"})
         ).status_code == 409

@@ -79,8 +79,8 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
 
     for maker_id in (3, 999):  # the same response for existing and missing rows
         form_data = GADGET_FORM | {"maker_id": str(maker_id), "name": "Other"}
-        for address in ("/admin/gadget/edit/1", "/admin/gadget/create"):
-            response = await staff.post(address, data=form_data)
+        for url in ("/admin/gadget/edit/1", "/admin/gadget/create"):
+            response = await staff.post(url, data=form_data)
             assert response.status_code == 400
             assert MAY_NOT_CHOOSE_MESSAGE in response.text.split('id="error-maker_id">')[1].split("</div>")[0]
         assert f"Line 2: Maker: {MAY_NOT_CHOOSE_MESSAGE}" in await send_file(staff, maker_id)
@@ -123,23 +123,26 @@ async def test_rows_outside_list_query_cannot_be_chosen(
 async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
     await set_permissions(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
-    for address, number, name in (
+    for url, number, name in (
         (f"user/action/sign-out?pks={user.id}", f"User {user.id}", user.email),
         (f"user/delete?pks={user.id}", f"User {user.id}", user.email),
         ("maker/delete?pks=3", "Maker 3", SECRET_TITLE),
     ):
-        page = (await staff.post(f"/admin/{address}")).text
-        assert (number in page, name in page) == (True, False), address
+        page = (await staff.post(f"/admin/{url}")).text
+        assert number in page, url
+        assert name not in page, url
     response = await staff.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
     assert response.status_code == 303
     dashboard = (await staff.get("/admin/")).text
-    assert (f"User {user.id}: signed out" in dashboard, user.email in dashboard) == (True, False)
-    for address in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
-        assert (await staff.post(f"/admin/{address}", data={"all": "1"})).status_code == 403
+    assert f"User {user.id}: signed out" in dashboard
+    assert user.email not in dashboard
+    for url in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
+        assert (await staff.post(f"/admin/{url}", data={"all": "1"})).status_code == 403
 
     await set_permissions(app, group, ("audit-entry", "list"), ("gadget", "get"), ("maker", "list"))
     page = (await staff.get("/admin/audit-entry/list")).text
-    assert ('value="gadget"' in page, 'value="maker"' in page) == (True, False)
+    assert 'value="gadget"' in page
+    assert 'value="maker"' not in page
 
 
 async def test_deletion_names_only_listed_related_rows(
@@ -154,4 +157,5 @@ async def test_deletion_names_only_listed_related_rows(
     monkeypatch.setattr(GadgetAdmin, "list_query", query_without_hidden_gadget)
     page = (await admin.get("/admin/maker/delete?pks=1")).text
     assert "2 Gadgets" in page
-    assert ("Gadget 1" in page, "Gadget 2" in page) == (True, False)
+    assert "Gadget 1" in page
+    assert "Gadget 2" not in page

@@ -30,9 +30,9 @@ def make_uploads(**contents: bytes) -> dict[str, Any]:
     return empty | {name: (f"../{name}.html", content) for name, content in contents.items()}
 
 
-async def save_shelf(admin: AsyncClient, address: str = CREATE, *, uploads: Any = None, **fields: Any) -> Response:
+async def save_shelf(admin: AsyncClient, url: str = CREATE, *, uploads: Any = None, **fields: Any) -> Response:
     values = {"title": "Novels", "slug": "novels", "code": "N1", "price": "3", "save": "Save"}
-    return await admin.post(address, data=values | fields, files=make_uploads() if uploads is None else uploads)
+    return await admin.post(url, data=values | fields, files=make_uploads() if uploads is None else uploads)
 
 
 async def read_shelves(app: FastAPI) -> list[Shelf]:
@@ -76,7 +76,7 @@ async def test_stored_files_have_signed_urls(app: FastAPI, admin: AsyncClient) -
     for page in (EDIT, DETAILS):
         text = (await admin.get(page)).text
         addresses = [part.split('"')[0].replace("&amp;", "&") for part in text.split('<a href="/files/')[1:]]
-        responses = [await admin.get(f"/files/{address}") for address in addresses]
+        responses = [await admin.get(f"/files/{url}") for url in addresses]
         assert [response.headers["content-type"] for response in responses] == [
             "image/webp",
             "application/octet-stream",

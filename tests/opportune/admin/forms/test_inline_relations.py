@@ -125,19 +125,19 @@ async def test_statement_count_is_independent_of_inline_rows(app: FastAPI, admin
 
 
 async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> None:
-    address, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
+    url, tag = "/admin/tag/edit/1", {"name": "Epic", "save": "Save"}
     linked = {"book-tag-new0-book_id": "1", "book-tag-new0-note": "of course"}
-    assert (await admin.post(address, data=tag | linked)).status_code == 303
+    assert (await admin.post(url, data=tag | linked)).status_code == 303
     assert await read_links(app) == [(1, 1, "of course")]
-    page = (await admin.get(address)).text
+    page = (await admin.get(url)).text
     assert '<option value="1" selected>Kristin</option>' in page
-    response = await admin.post(address, data=tag | linked)
+    response = await admin.post(url, data=tag | linked)
     assert "This value is already in use." in response.text
     changed = {"book-tag-1;1-book_id": "1", "book-tag-1;1-note": "well"}
-    await admin.post(address, data=tag | changed)
+    await admin.post(url, data=tag | changed)
     assert await read_links(app) == [(1, 1, "well")]
     assert "Epic" in (await admin.get("/admin/book-tag/list")).text
-    await admin.post(address, data=tag | changed | {"book-tag-1;1-delete": "1"})
+    await admin.post(url, data=tag | changed | {"book-tag-1;1-delete": "1"})
     assert await read_links(app) == []
 
 

@@ -54,10 +54,8 @@ def test_invalid_text_is_shown_unchanged(form_class: type[AdminForm]) -> None:
     with use_language("de"):
         form = form_class(FormData({"price": "1,2,3", "day": "31.2.2026"}))
         assert not form.validate()
-        assert ['type="text" value="1,2,3"' in str(form["price"]()), 'value="31.2.2026"' in str(form["day"]())] == [
-            True,
-            True,
-        ]
+        assert 'type="text" value="1,2,3"' in str(form["price"]())
+        assert 'value="31.2.2026"' in str(form["day"]())
 
 
 def test_files_are_in_machine_format(form_class: type[AdminForm]) -> None:

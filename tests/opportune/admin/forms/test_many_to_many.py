@@ -119,10 +119,10 @@ async def test_deletion_removes_links(app: FastAPI, admin: AsyncClient) -> None:
 
 
 async def test_lookup_finds_only_rows_that_the_user_may_list(admin: AsyncClient, staff: AsyncClient) -> None:
-    address = "/admin/novel/ajax/lookup?name=genres&term="
-    results = (await admin.get(address)).json()["results"]
+    url = "/admin/novel/ajax/lookup?name=genres&term="
+    results = (await admin.get(url)).json()["results"]
     assert [row["text"] for row in results] == ["Crime", "Poetry"]
-    assert (await staff.get(address)).status_code == 403
+    assert (await staff.get(url)).status_code == 403
 
 
 async def test_add_button_needs_permission_to_create(app: FastAPI, admin: AsyncClient) -> None:
@@ -182,12 +182,12 @@ async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
 
 
 async def test_dialog_form_returns_the_new_row(admin: AsyncClient) -> None:
-    address = "/admin/genre/create?_dialog=1"
-    form = await admin.get(address)
+    url = "/admin/genre/create?_dialog=1"
+    form = await admin.get(url)
     assert 'id="menu"' not in form.text
     assert "Save and add another" not in form.text
-    assert (await admin.post(address, data={"name": "Crime"})).status_code == 400
-    created = await admin.post(address, data={"name": "Space & <Opera>", "save": "Save"})
+    assert (await admin.post(url, data={"name": "Crime"})).status_code == 400
+    created = await admin.post(url, data={"name": "Space & <Opera>", "save": "Save"})
     assert created.status_code == 201
     assert '<p data-created="4" data-title="Space &amp; &lt;Opera&gt;">' in created.text
     page = await admin.get("/admin/genre/create")

@@ -56,12 +56,13 @@ async def test_other_columns_are_refused(admin: AsyncClient) -> None:
 
 async def test_secret_columns_are_not_offered(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/maker/list")).text
-    assert ('value="name"' in page, "api_key" in page) == (True, False)
+    assert 'value="name"' in page
+    assert "api_key" not in page
 
 
 async def test_form_sets_columns_and_keeps_filters(admin: AsyncClient) -> None:
-    address = await choose(admin, "?size=1&page=3", column=["name", "size"], **{"place-size": "1", "place-name": "2"})
-    assert address == f"{LIST}?size=1&columns=size%2Cname"
+    url = await choose(admin, "?size=1&page=3", column=["name", "size"], **{"place-size": "1", "place-name": "2"})
+    assert url == f"{LIST}?size=1&columns=size%2Cname"
     assert await choose(admin, "?columns=name&size=1", reset="1") == f"{LIST}?size=1"
 
 
@@ -76,8 +77,8 @@ async def test_form_sets_columns_and_keeps_filters(admin: AsyncClient) -> None:
 )
 async def test_typed_place_moves_a_column(admin: AsyncClient, places: Mapping[str, str], order: str) -> None:
     names = ["name", "colour", "state", "size"]
-    address = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
-    assert address == f"{LIST}?columns={order.replace(',', '%2C')}"
+    url = await choose(admin, f"?columns={','.join(names)}", column=names, **places)
+    assert url == f"{LIST}?columns={order.replace(',', '%2C')}"
 
 
 async def test_form_without_columns_is_refused(admin: AsyncClient) -> None:

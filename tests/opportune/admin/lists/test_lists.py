@@ -65,11 +65,11 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
 
 
 async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
-    address = f"{POLISH_ACTION}?size=10&size_op=greater_than&page=2"
-    page = (await admin.post(address, data={"all": "1", "pk": "60"})).text
+    url = f"{POLISH_ACTION}?size=10&size_op=greater_than&page=2"
+    page = (await admin.post(url, data={"all": "1", "pk": "60"})).text
     assert "for 55 Gadgets" in page
     assert "and 5 more." in page
-    await admin.post(address, data={"pks": extract_pks(page), **CONFIRMED})
+    await admin.post(url, data={"pks": extract_pks(page), **CONFIRMED})
     assert len(await read_polished_names(app)) == 55
     assert "gadget 5" not in await read_polished_names(app)
 
@@ -88,12 +88,12 @@ async def test_empty_and_too_large_selections_are_refused(
 
 
 async def test_deletion_needs_a_confirmed_post_of_this_site(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
-    address = "/admin/gadget/delete?pks=1"
-    assert (await admin.get(address + "&confirmed=yes")).status_code == 200
-    assert (await admin.post(address)).status_code == 200
-    assert (await admin.delete(address)).status_code == 405
+    url = "/admin/gadget/delete?pks=1"
+    assert (await admin.get(url + "&confirmed=yes")).status_code == 200
+    assert (await admin.post(url)).status_code == 200
+    assert (await admin.delete(url)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
-        assert (await admin.post(address, headers=headers, data=CONFIRMED)).status_code == 403, headers
+        assert (await admin.post(url, headers=headers, data=CONFIRMED)).status_code == 403, headers
     async with app.state.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Gadget)) == 60
 
@@ -234,7 +234,7 @@ async def test_list_actions_need_their_own_permissions(app: FastAPI, gadgets: No
         page = (await browser.get("/admin/gadget/list")).text
         for text in ("Export", "/admin/gadget/import", "/admin/gadget/delete", "Polish"):
             assert text not in page
-        for action, (method, address) in requests_by_action.items():
-            assert (await browser.request(method, address)).status_code == 403, action
+        for action, (method, url) in requests_by_action.items():
+            assert (await browser.request(method, url)).status_code == 403, action
             await add_permission(app.state.database, staff, "gadget", action)
-            assert (await browser.request(method, address)).status_code == 200, action
+            assert (await browser.request(method, url)).status_code == 200, action

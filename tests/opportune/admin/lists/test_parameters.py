@@ -85,11 +85,11 @@ async def test_links_to_lists_have_valid_parameters(admin: AsyncClient) -> None:
 
 
 async def test_prefilled_form_leads_back_to_the_list(admin: AsyncClient) -> None:
-    address = "/admin/gadget/create?name=Door&nickname=Dora"
-    page = (await admin.get(address)).text
+    url = "/admin/gadget/create?name=Door&nickname=Dora"
+    page = (await admin.get(url)).text
     assert f'href="{LIST}">Cancel</a>' in page
     form_data = {"name": "Door", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
-    assert (await admin.post(address, data=form_data)).headers["location"] == LIST
+    assert (await admin.post(url, data=form_data)).headers["location"] == LIST
 
 
 async def test_list_parameters_are_accepted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,8 @@ async def test_filter_matches(admin: AsyncClient) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_invalid_filter_is_named(admin: AsyncClient) -> None:
     page = unescape((await admin.get(f"{LIST}?size__gte=1.000&state=bogus&made_on_op=today")).text)
-    assert ["Size: “1.000” is not valid" in page, "State: “bogus” is not valid" in page] == [True, True]
+    assert "Size: “1.000” is not valid" in page
+    assert "State: “bogus” is not valid" in page
     assert page.count("is not valid") == 2
 
 

@@ -28,9 +28,9 @@ async def test_only_the_newest_related_rows_are_loaded(admin: AsyncClient, monke
     monkeypatch.setattr("opportune.admin.lists.related.MAX_COUNTED_ROWS", 20)
     loaded: list[object] = []
     event.listen(Book, "load", lambda book, _: loaded.append(book))
-    for address in PAGES:
+    for url in PAGES:
         loaded.clear()
-        page = (await admin.get(address)).text
+        page = (await admin.get(url)).text
         assert len(loaded) == 10
         assert re.findall(r">(Book \d+\.)<", page) == [f"Book {number}." for number in range(29, 19, -1)]
         assert "more than 20" in page
@@ -40,9 +40,9 @@ async def test_only_the_newest_related_rows_are_loaded(admin: AsyncClient, monke
 
 
 async def test_form_of_a_related_row_is_prefilled(admin: AsyncClient) -> None:
-    address = "/admin/book/create?shelf_id=1"
-    assert "Novels" in (await admin.get(address)).text
-    response = await admin.post(address, data={"shelf_id": "1", "title": "New", "save": "Save"})
+    url = "/admin/book/create?shelf_id=1"
+    assert "Novels" in (await admin.get(url)).text
+    response = await admin.post(url, data={"shelf_id": "1", "title": "New", "save": "Save"})
     assert response.headers["location"] == "/admin/book/list?shelf_id=1"
 
 

@@ -200,9 +200,13 @@ async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
             for number in range(35)
         )
     newest = (await admin.get("/admin/user/history/1")).text
-    assert ("Action 34" in newest, "Action 05" in newest, "Action 04" in newest) == (True, True, False)
+    assert "Action 34" in newest
+    assert "Action 05" in newest
+    assert "Action 04" not in newest
     older = (await admin.get("/admin/user/history/1?before=6")).text
-    assert ("Action 05" in older, "Action 04" in older, "Action 00" in older) == (False, True, True)
+    assert "Action 05" not in older
+    assert "Action 04" in older
+    assert "Action 00" in older
     assert (await admin.get("/admin/user/history/1?before=x")).status_code == 404
 
 

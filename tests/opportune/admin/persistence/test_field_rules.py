@@ -140,9 +140,9 @@ async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Async
 
 
 async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
-    address = "/admin/ware/create?status=sold&cost=66"
+    url = "/admin/ware/create?status=sold&cost=66"
     form_data = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
-    assert (await seller.post(address, data=form_data)).status_code == 303
+    assert (await seller.post(url, data=form_data)).status_code == 303
     assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
 
 
@@ -181,14 +181,14 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
 
 
 async def test_lookups_do_not_search_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    address = "/admin/ware/ajax/lookup?name=vendor_id&term=atlantis"
-    results = [(await client.get(address)).json()["results"] for client in (seller, buyer)]
+    url = "/admin/ware/ajax/lookup?name=vendor_id&term=atlantis"
+    results = [(await client.get(url)).json()["results"] for client in (seller, buyer)]
     assert [len(item) for item in results] == [0, 1]
 
 
 async def test_lookups_of_hidden_references_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
-    address = "/admin/ware/ajax/lookup?name=buyer_id&term="
-    assert [(await client.get(address)).status_code for client in (seller, buyer)] == [404, 200]
+    url = "/admin/ware/ajax/lookup?name=buyer_id&term="
+    assert [(await client.get(url)).status_code for client in (seller, buyer)] == [404, 200]
 
 
 async def test_related_rows_are_omitted_if_their_foreign_key_is_hidden(seller: AsyncClient, buyer: AsyncClient) -> None:

@@ -65,12 +65,12 @@ async def test_action_checks_all_rows_and_is_atomic(
 
     with monkeypatch.context() as patch:
         patch.setattr(UserAdmin, "has_permission", has_permission)
-        address = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
-        assert (await admin.post(address, data=CONFIRMED)).status_code == 403
+        url = f"/admin/user/action/activate?pks={users[0].id},{users[1].id}"
+        assert (await admin.post(url, data=CONFIRMED)).status_code == 403
     assert await read_logged_actions(app) == []
-    assert (await admin.post(f"{address},999", data=CONFIRMED)).status_code == 404
+    assert (await admin.post(f"{url},999", data=CONFIRMED)).status_code == 404
     assert await read_logged_actions(app) == []
-    await admin.post(address, data=CONFIRMED)
+    await admin.post(url, data=CONFIRMED)
     assert await read_logged_actions(app) == ["action:activate"] * 2
     assert "2 Users: may sign in again." in (await admin.get("/admin/user/list")).text
 
@@ -108,12 +108,12 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
     staff = await make_user(database, is_staff=True)
     await add_permission(database, staff, "gadget", "list")
     async with signed_in_client(app, staff) as client:
-        address = "/admin/gadget/list?maker_id=1"
-        page = (await client.get(address)).text
+        url = "/admin/gadget/list?maker_id=1"
+        page = (await client.get(url)).text
         assert "Maker: 1" in page
         assert "Acme" not in page
         await add_permission(database, staff, "maker", "list")
-        assert "Maker: Acme" in (await client.get(address)).text
+        assert "Maker: Acme" in (await client.get(url)).text
 
 
 async def test_hook_of_a_new_row_can_query_the_database(

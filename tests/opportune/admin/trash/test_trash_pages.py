@@ -81,9 +81,9 @@ async def test_trash_lists_row_and_user(app: FastAPI, admin: AsyncClient) -> Non
 
 
 async def test_trash_links_to_the_history_of_a_row(app: FastAPI, admin: AsyncClient) -> None:
-    address = f"/admin/parcel/history/{await _row_id(app, 'Gone')}"
-    assert address in (await admin.get(TRASH)).text
-    page = (await admin.get(address)).text
+    url = f"/admin/parcel/history/{await _row_id(app, 'Gone')}"
+    assert url in (await admin.get(TRASH)).text
+    page = (await admin.get(url)).text
     assert "History of Gone (deleted)" in page
     assert f'{TRASH}"' in page
 

@@ -67,7 +67,9 @@ async def test_flags_are_changed(database: Database, ada: User, run: Run) -> Non
     assert (await run("users", "change", ADA, "--no-superuser", "--no-staff", "--inactive"))[0] == 0
 
     user = await load_user(database, ADA)
-    assert (user.is_superuser, user.is_staff, user.is_active) == (False, False, False)
+    assert not user.is_superuser
+    assert not user.is_staff
+    assert not user.is_active
     assert (await load_user(database, BOB)).is_superuser
 
 

@@ -82,7 +82,9 @@ async def test_expressions_cannot_reveal_secrets(settings: Settings, database: D
 @pytest.mark.parametrize("expression", ["row_to_json(u)", "u::text", "u"])
 async def test_whole_rows_are_masked(settings: Settings, expression: str) -> None:
     text = str((await run_query(settings, f"SELECT {expression} FROM accounts_user AS u", 10))["rows"])  # noqa: S608 - constants
-    assert ("ada@example.com" in text, MASK in text, "argon2" in text) == (True, True, False)
+    assert "ada@example.com" in text
+    assert MASK in text
+    assert "argon2" not in text
 
 
 @pytest.mark.database("sqlite", "postgresql")

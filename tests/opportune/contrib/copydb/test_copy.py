@@ -41,9 +41,9 @@ pytestmark = pytest.mark.database("sqlite", "postgresql")
 NAMES = ("accounts", USERS)
 
 
-def migrate_accounts(address: str) -> None:
+def migrate_accounts(url: str) -> None:
     graph = MigrationGraph(NAMES)
-    with connect(settings_for(address)) as connection:
+    with connect(settings_for(url)) as connection:
         run_migrations(connection, graph, plan_migrations(graph), derive=False)
 
 
@@ -72,9 +72,9 @@ class AccountDatabases(Databases):
     def create_migrated(self, kind: str) -> str:
         if kind == "postgresql":
             return self._create(self.request.getfixturevalue("accounts_in_postgres"))
-        address = self.missing_url(kind)
-        shutil.copyfile(self.request.getfixturevalue("accounts_in_sqlite"), DatabaseUrl.parse(address).path)
-        return address
+        url = self.missing_url(kind)
+        shutil.copyfile(self.request.getfixturevalue("accounts_in_sqlite"), DatabaseUrl.parse(url).path)
+        return url
 
     def run(self, source: str, target: str, *, force: bool = False) -> list[TableReport]:
         addresses = DatabaseUrl.parse(source), DatabaseUrl.parse(target)
@@ -280,7 +280,7 @@ def test_killed_copy_leaves_the_destination_unchanged(databases: AccountDatabase
     with paused_copy(databases.names, source, *existing_targets, *missing_targets) as process:
         assert process.pid
         os.killpg(process.pid, signal.SIGKILL)
-    assert [emails(address) for address in existing_targets] == [["old@example.com"]] * 2
+    assert [emails(url) for url in existing_targets] == [["old@example.com"]] * 2
     assert not any(map(has_tables, missing_targets))
     for target in (*existing_targets, *missing_targets):
         databases.run(source, target, force=True)

@@ -94,10 +94,10 @@ def test_changed_rows_need_force(source: SampleFeatures, databases: Databases, k
 
 
 def test_examine_ignores_rows_of_migrations(source: SampleFeatures, databases: Databases) -> None:
-    target = with_database(source, address := databases.missing_url("sqlite"))
-    target.migrate()
-    url = DatabaseUrl.parse(source.settings.database_url.get_secret_value())
-    counts = examine(url, DatabaseUrl.parse(address), source.graph, metadata=source.metadata)
+    url = databases.missing_url("sqlite")
+    with_database(source, url).migrate()
+    source_url = DatabaseUrl.parse(source.settings.database_url.get_secret_value())
+    counts = examine(source_url, DatabaseUrl.parse(url), source.graph, metadata=source.metadata)
     assert counts == {"library_genre": 3, "library_book": 1}
 
 
@@ -114,12 +114,13 @@ class Genre(SampleTable, table=True):
 def test_loading_replaces_rows_and_advances_sequences(
     source: SampleFeatures, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = with_database(source, address := databases.missing_url("postgresql"))
+    url = databases.missing_url("postgresql")
+    target = with_database(source, url)
     target.migrate()
     tables = tables_by_name(source.metadata, source.features)
     monkeypatch.setattr(Genre, "metadata", source.metadata)
     rows = [{"model": "library.genre", "pk": key, "fields": {"name": name}} for key, name in read_genres(source)]
-    with open_destination(DatabaseUrl.parse(address)) as connection:
+    with open_destination(DatabaseUrl.parse(url)) as connection:
         load(connection, tables, [Genre], (FixtureObject(str(row), row) for row in rows))
     assert read_genres(target) == read_genres(source)
     target.execute("INSERT INTO library_genre (name) VALUES ('essay')")

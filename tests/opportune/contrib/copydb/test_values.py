@@ -130,22 +130,22 @@ def shop(tmp_path: Path) -> SampleFeatures:
 @pytest.fixture
 def items(shop: SampleFeatures, databases: Databases) -> str:
     """SQLite file with one row in each table."""
-    address = databases.missing_url("sqlite")
-    SampleFeatures(settings_for(address), shop.versions, shop.features).migrate()
-    insert_rows(address, [{"id": 7}])
-    return address
+    url = databases.missing_url("sqlite")
+    SampleFeatures(settings_for(url), shop.versions, shop.features).migrate()
+    insert_rows(url, [{"id": 7}])
+    return url
 
 
-def insert_rows(address: str, rows: list[dict[str, Any]]) -> None:
-    with connect(settings_for(address)) as connection, connection.begin():
+def insert_rows(url: str, rows: list[dict[str, Any]]) -> None:
+    with connect(settings_for(url)) as connection, connection.begin():
         connection.execute(insert(SHELVES).values(id=5))
         for row in sorted(rows, key=lambda row: "part_of" in row):
             connection.execute(insert(ITEMS).values(row))
         connection.execute(update(SHELVES).values(best_id=rows[0]["id"]))
 
 
-def read_rows(address: str) -> list[dict[str, Any]]:
-    with connect(settings_for(address)) as connection:
+def read_rows(url: str) -> list[dict[str, Any]]:
+    with connect(settings_for(url)) as connection:
         return [
             {name: value for name, value in row.items() if value is not None}
             for row in connection.execute(select(ITEMS).order_by(ITEMS.c.id)).mappings()
@@ -178,8 +178,8 @@ def test_json_null_and_exact_numbers_are_kept(shop: SampleFeatures, items: str, 
     server, back = databases.missing_url("postgresql"), databases.missing_url("sqlite")
     copy_all(items, server, shop.graph)
     copy_all(server, back, shop.graph)
-    for address in (server, back):
-        values = execute(address, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
+    for url in (server, back):
+        values = execute(url, "SELECT id, CAST(more AS TEXT) FROM shop_item ORDER BY id")
         assert values == [(7, None), (8, "null"), (9, more)]
 
 

@@ -40,17 +40,17 @@ class Databases:
 
     def create_filled(self, kind: str, *emails: str) -> str:
         """Create a migrated database with users, whose ids begin with 1."""
-        address = self.create_migrated(kind)
+        url = self.create_migrated(kind)
         for number, email in enumerate(emails, 1):
-            execute(address, ADD_USER, id=number, email=email)
-        return address
+            execute(url, ADD_USER, id=number, email=email)
+        return url
 
     def create_migrated(self, kind: str) -> str:
         if kind == "postgresql":
             return self._create(self.request.getfixturevalue("postgres_template"))
-        address = self.missing_url(kind)
-        shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseUrl.parse(address).path)
-        return address
+        url = self.missing_url(kind)
+        shutil.copyfile(self.request.getfixturevalue("sqlite_template"), DatabaseUrl.parse(url).path)
+        return url
 
     def missing_url(self, kind: str) -> str:
         """Return the URL of a missing file, or of a database without tables."""
@@ -58,8 +58,8 @@ class Databases:
 
     def _create(self, template: str | None) -> str:
         self.created.append(name := f"test_{uuid4().hex}")
-        address: str = self.request.getfixturevalue("postgres_server").create_database(name, template)
-        return address
+        url: str = self.request.getfixturevalue("postgres_server").create_database(name, template)
+        return url
 
     def drop(self) -> None:
         for name in self.created:
@@ -91,18 +91,18 @@ def copy_tables(names: Sequence[str]) -> MetaData:
     return metadata
 
 
-def execute(address: str, statement: str, **values: object) -> list[tuple[object, ...]]:
-    with connect(settings_for(address)) as connection, connection.begin():
+def execute(url: str, statement: str, **values: object) -> list[tuple[object, ...]]:
+    with connect(settings_for(url)) as connection, connection.begin():
         result = connection.execute(text(statement), values)
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
-def emails(address: str) -> list[object]:
-    return [email for (email,) in execute(address, "SELECT email FROM accounts_user ORDER BY id")]
+def emails(url: str) -> list[object]:
+    return [email for (email,) in execute(url, "SELECT email FROM accounts_user ORDER BY id")]
 
 
-def has_tables(address: str) -> bool:
-    url = DatabaseUrl.parse(address)
-    if url.kind == "sqlite":
-        return url.path.exists()
-    return execute(address, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != [(0,)]
+def has_tables(url: str) -> bool:
+    parsed_url = DatabaseUrl.parse(url)
+    if parsed_url.kind == "sqlite":
+        return parsed_url.path.exists()
+    return execute(url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != [(0,)]

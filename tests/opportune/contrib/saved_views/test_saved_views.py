@@ -71,18 +71,19 @@ async def test_saved_view_opens_the_same_state(app: FastAPI, admin: AsyncClient)
     assert response.headers["location"] == f"{LIST}?{state}&view={view.id}"
     page = await follow(admin, response)
     assert "The view “Mine” was saved." in page
-    assert ("gadget 1" in page, "gadget 3" in page) == (True, False)
+    assert "gadget 1" in page
+    assert "gadget 3" not in page
 
 
 async def test_private_view_of_another_user_is_not_found(
     app: FastAPI, admin: AsyncClient, staff_client: AsyncClient
 ) -> None:
     await save(admin)
-    address = f"/admin/gadget/views/{(await only_view(app)).id}"
+    url = f"/admin/gadget/views/{(await only_view(app)).id}"
     for path in ("", "/edit"):
-        assert (await staff_client.get(address + path)).status_code == 404, path
+        assert (await staff_client.get(url + path)).status_code == 404, path
     for path in ("/update", "/delete", "/default"):
-        assert (await staff_client.post(address + path)).status_code == 404, path
+        assert (await staff_client.post(url + path)).status_code == 404, path
     assert (await staff_client.get("/admin/gadget/views/9999999999999999999999")).status_code == 404
 
 
@@ -90,17 +91,18 @@ async def test_members_open_a_shared_view(
     app: FastAPI, admin: AsyncClient, staff_client: AsyncClient, group: Group
 ) -> None:
     await save(admin, group_id=group.id, is_pinned="on")
-    address = f"/admin/gadget/views/{(await only_view(app)).id}"
-    assert (await staff_client.get(address)).headers["location"].startswith(f"{LIST}?search=gadget&view=")
+    url = f"/admin/gadget/views/{(await only_view(app)).id}"
+    assert (await staff_client.get(url)).headers["location"].startswith(f"{LIST}?search=gadget&view=")
     assert "Mine" in (await staff_client.get("/admin/")).text
     for path in ("/update", "/delete"):
-        assert (await staff_client.post(address + path)).status_code == 403, path
+        assert (await staff_client.post(url + path)).status_code == 403, path
 
 
 async def test_members_share_only_with_their_groups(app: FastAPI, staff_client: AsyncClient, group: Group) -> None:
     other = await add_permission(app.state.database, await make_user(app.state.database), "gadget", "list")
     page = (await staff_client.get(f"{ADD}?search=a")).text
-    assert (group.name in page, other.name in page) == (True, False)
+    assert group.name in page
+    assert other.name not in page
     assert (await save(staff_client, group_id=other.id)).status_code == 422
     assert (await save(staff_client, group_id=group.id)).status_code == 303
 
@@ -146,7 +148,8 @@ async def test_saved_view_keeps_ranges_and_exclusions(app: FastAPI, admin: Async
     response = await save(admin, f"{state}&_facets=1")
     assert response.headers["location"] == f"{LIST}?{state}&view={(await only_view(app)).id}"
     page = await follow(admin, response)
-    assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
+    assert "gadget 2" in page
+    assert "gadget 3" not in page
 
 
 async def test_new_default_replaces_the_old_one(app: FastAPI, admin: AsyncClient) -> None:
@@ -160,21 +163,21 @@ async def test_new_default_replaces_the_old_one(app: FastAPI, admin: AsyncClient
 
 async def test_view_is_renamed_updated_and_deleted(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin)
-    address = f"/admin/gadget/views/{(await only_view(app)).id}"
-    await admin.post(f"{address}/edit", data={"name": "Renamed", "is_pinned": "on"})
-    await admin.post(f"{address}/update?size=1")
+    url = f"/admin/gadget/views/{(await only_view(app)).id}"
+    await admin.post(f"{url}/edit", data={"name": "Renamed", "is_pinned": "on"})
+    await admin.post(f"{url}/update?size=1")
     view = await only_view(app)
     assert (view.name, view.query, view.is_pinned) == ("Renamed", "size=1", True)
-    page = await follow(admin, await admin.post(f"{address}/delete"))
+    page = await follow(admin, await admin.post(f"{url}/delete"))
     assert "The view “Renamed” was deleted." in page
-    assert (await admin.get(address)).status_code == 404
+    assert (await admin.get(url)).status_code == 404
 
 
 async def test_view_can_be_changed_twice_at_the_same_time(app: FastAPI, admin: AsyncClient) -> None:
     for action in ("delete", "update?size=1", "default"):
         await save(admin)
-        address = f"/admin/gadget/views/{(await only_view(app)).id}"
-        requests = (admin.post(f"{address}/{path}") for path in ("delete", action))
+        url = f"/admin/gadget/views/{(await only_view(app)).id}"
+        requests = (admin.post(f"{url}/{path}") for path in ("delete", action))
         statuses = [response.status_code for response in await asyncio.gather(*requests)]
         assert 303 in statuses
         assert {*statuses} <= {303, 404, 409}, action
@@ -200,7 +203,8 @@ async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncC
     page = await follow(admin, await admin.get(f"/admin/gadget/views/{view.id}"))
     message = "“Mine” was opened without the column Height, the filter Height, the order by Age"
     assert message in page
-    assert ("gadget 2" in page, "gadget 3" in page) == (True, False)
+    assert "gadget 2" in page
+    assert "gadget 3" not in page
 
 
 async def test_too_long_state_is_refused(admin: AsyncClient) -> None:

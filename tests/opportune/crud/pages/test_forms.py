@@ -34,7 +34,8 @@ async def test_permitted_actions_are_allowed(app: FastAPI, member: AsyncClient, 
     assert (await member.get("/volumes/emma/edit")).status_code == 200
     assert (await member.get("/volumes/emma/delete")).status_code == 403
     text = (await member.get("/volumes/emma")).text
-    assert ("/emma/edit" in text, "/emma/delete" in text) == (True, False)
+    assert "/emma/edit" in text
+    assert "/emma/delete" not in text
 
     await add_permission(app.state.database, ann, "volume", "create")
     assert "/writers/new" not in (await member.get("/volumes/new")).text
@@ -68,7 +69,8 @@ async def test_related_row_is_added_in_a_dialog(admin: AsyncClient) -> None:
     added = (await admin.post("/writers/new?_dialog=1", data={"name": "Ada"}, headers=HTMX)).text
     assert 'data-title="Ada"' in added
     page = (await admin.post("/writers/new?_dialog=1", data={"name": "Eve"})).text
-    assert ("You can close this" in page, "<h1" in page) == (True, False)
+    assert "You can close this" in page
+    assert "<h1" not in page
 
 
 async def test_htmx_gets_only_the_form_with_errors(admin: AsyncClient) -> None:
@@ -90,7 +92,9 @@ async def test_row_is_changed_and_its_links_replaced(admin: AsyncClient) -> None
     )
     assert (response.status_code, response.headers["location"]) == (303, "/volumes/emma")
     text = (await admin.get("/volumes/emma")).text
-    assert ("Love" in text, "Money" in text, "“Persuasion” is saved." in text) == (False, True, True)
+    assert "Love" not in text
+    assert "Money" in text
+    assert "“Persuasion” is saved." in text
 
 
 async def test_invalid_form_keeps_its_values(app: FastAPI, admin: AsyncClient, ann: User, member: AsyncClient) -> None:

@@ -28,16 +28,16 @@ async def test_rows_have_all_languages_on_request(client: AsyncClient, poem: Poe
     assert (row["title"], row["note"]) == ({"en": "Zebra", "de": "Adler"}, None)
 
 
-@pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1", "/api/v1/verses?languages=all"])
-async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, address: str) -> None:
-    response = await client.get(address, headers=GERMAN)
+@pytest.mark.parametrize("url", [POEMS, f"{POEMS}/1", "/api/v1/verses?languages=all"])
+async def test_texts_in_one_language_name_it(client: AsyncClient, poem: Poem, url: str) -> None:
+    response = await client.get(url, headers=GERMAN)
     assert response.headers["content-language"] == "de"
     assert response.headers["vary"] == "accept-language, cookie"
 
 
-@pytest.mark.parametrize("address", [POEMS, f"{POEMS}/1"])
-async def test_texts_in_all_languages_name_none(client: AsyncClient, poem: Poem, address: str) -> None:
-    response = await client.get(f"{address}?languages=all", headers=GERMAN)
+@pytest.mark.parametrize("url", [POEMS, f"{POEMS}/1"])
+async def test_texts_in_all_languages_name_none(client: AsyncClient, poem: Poem, url: str) -> None:
+    response = await client.get(f"{url}?languages=all", headers=GERMAN)
     assert not {"content-language", "vary"} & response.headers.keys()
 
 

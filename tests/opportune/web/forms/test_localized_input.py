@@ -85,7 +85,8 @@ async def test_limits_have_the_format_of_the_language() -> None:
     form = Form(Visit)
     with use_language("de"):
         await form.fill(FormData({"day": "1.1.2026", "hours": "0,25"}))
-    assert ["31.12.2026" in form.errors["day"], "0,5" in form.errors["hours"]] == [True, True]
+    assert "31.12.2026" in form.errors["day"]
+    assert "0,5" in form.errors["hours"]
 
 
 async def test_stored_values_have_inputs_of_browsers() -> None:

@@ -78,26 +78,26 @@ def app(settings: Settings) -> FastAPI:
 
 
 @pytest.mark.parametrize(
-    ("address", "text"),
+    ("url", "text"),
     [
         ("/books", "en /books /books"),
         ("/de/books", "de /books /de/books"),
         ("/de/books/", "de /books /de/books"),
     ],
 )
-async def test_address_selects_language(client: AsyncClient, address: str, text: str) -> None:
+async def test_address_selects_language(client: AsyncClient, url: str, text: str) -> None:
     headers = {"Accept-Language": "ar", "Cookie": "language=ar"}
-    response = await client.get(address, headers=headers, follow_redirects=True)
+    response = await client.get(url, headers=headers, follow_redirects=True)
     assert response.text == text
     assert response.headers["content-language"] == text[:2]
     assert "cookie" not in response.headers.get("vary", "")
 
 
 @pytest.mark.parametrize(
-    "address", ["/fr/books", "/en/books", "/DE/books", "/%64e/books", "/de//books", "/de/de/books", "/de/ar/books"]
+    "url", ["/fr/books", "/en/books", "/DE/books", "/%64e/books", "/de//books", "/de/de/books", "/de/ar/books"]
 )
-async def test_other_prefixes_are_unknown(client: AsyncClient, address: str) -> None:
-    assert (await client.get(address)).status_code == 404
+async def test_other_prefixes_are_unknown(client: AsyncClient, url: str) -> None:
+    assert (await client.get(url)).status_code == 404
 
 
 async def test_links_of_crashed_page_have_prefix(client: AsyncClient) -> None:
