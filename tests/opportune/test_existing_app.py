@@ -21,8 +21,6 @@ from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PROJECT
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 GUIDE = (PROJECT / "docs/existing-app.md").read_text(encoding="utf-8")
 HEROES = Path(__file__).with_name("heroes")
 DEADPOND = {"name": "Deadpond", "age": None, "id": 1, "is_trained": False}

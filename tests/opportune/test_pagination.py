@@ -12,8 +12,6 @@ from opportune.db.database import Database
 from opportune.pagination import Page, Paging, SortBy, order, paginate
 from opportune.testing.factories import make_user
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 EMAILS = [f"{letter}@example.com" for letter in "abcde"]
 
 
@@ -23,6 +21,7 @@ async def read_page(database: Database, number: int) -> Page[User]:
         return await paginate(session, query, Paging(page=number, size=3))
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_pages_have_the_rows_in_order(database: Database) -> None:
     for email in reversed(EMAILS):
         await make_user(database, email)
@@ -67,6 +66,7 @@ def test_paging_ignores_tracking_parameters(name: str) -> None:
     assert UserPaging.model_validate({"size": "5", name: "x"}) == UserPaging(size=5)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_sort_order_with_nulls_last(database: Database) -> None:
     rows = [(1, 50), (2, 30), (3, None), (4, 30)]
     people = union_all(

@@ -100,7 +100,7 @@ def test_production_does_not_import_the_documentation(start: Start) -> None:
 
 def test_rarely_used_libraries_are_not_imported(start: Start) -> None:
     heavy = {"PIL", "aiosmtplib", "cashews", "httpx2", "limits", "obstore", "opentelemetry.sdk", "pythonjsonlogger"}
-    heavy |= {"redis", "sentry_sdk", "xllamacpp"}
+    heavy |= {"redis", "sentry_sdk", "xllamacpp", "zxcvbn"}
     assert "opportune.application" in start.modules["development"]
     assert start.imported("development", *heavy) == set()
 

@@ -18,8 +18,6 @@ from opportune.web.forms.controls import controls_of
 from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 DECIMALS_MESSAGE = "Please give at most 2 digits after the point."
 JSON_MESSAGE = 'Please enter JSON, such as {"colour": "red"}.'
 PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
@@ -77,6 +75,7 @@ STORED_VALUES: dict[str, Any] = {
 }
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_stored_values_round_trip(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add(Sample(**STORED_VALUES))
@@ -91,6 +90,7 @@ async def test_stored_values_round_trip(app: FastAPI) -> None:
         assert (await session.scalars(select(col(Sample.keywords)))).one() == ["one", "two", "three"]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_money_sums_are_exact(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all(Sample(title=f"{number}", price=Decimal("0.10")) for number in range(3))

@@ -21,8 +21,6 @@ from opportune.testing.factories import make_user
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.mail.conftest import email_to
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 HOUR_SECONDS = 3600
 
 
@@ -93,6 +91,7 @@ def waiting_job(minutes: int, **values: Any) -> Job:
     return Job(**defaults | values)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_outage_counts_waiting_emails(database: Database) -> None:
     async with database.writer() as session:
         session.add_all(

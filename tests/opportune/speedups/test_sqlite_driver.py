@@ -2,71 +2,25 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiosqlite
 import pytest
-from sqlalchemy import Column, ForeignKey, Insert, Integer, MetaData, Table, Text, event, insert, select, text, update
+from sqlalchemy import Insert, insert, text, update
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.speedups import sqlite_driver
-from opportune.speedups.sqlite_driver import DRIVER
+from tests.opportune.speedups.sqlite_engines import ITEM, TITLES, Engines, engines, make_engine, read_titles, statements
 
-METADATA = MetaData()
-PARENT = Table("parent", METADATA, Column("id", Integer, primary_key=True))
-ITEM = Table(
-    "item",
-    METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("title", Text, unique=True),
-    Column("parent_id", ForeignKey("parent.id", deferrable=True, initially="DEFERRED")),
-)
-TITLES = select(ITEM.c.title).order_by(ITEM.c.id)
+__all__ = ["engines", "statements"]  # fixtures
+
 # Endless unless interrupted. If that fails, it ends after about a minute.
 ENDLESS = text(
     "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200000000) SELECT i FROM n WHERE i < 0"
 )
-
-
-class Engines(NamedTuple):
-    reading: AsyncEngine
-    writing: AsyncEngine
-
-    def reader(self) -> AsyncSession:
-        return AsyncSession(self.reading)
-
-    def writer(self) -> AsyncSession:
-        return AsyncSession(self.writing)
-
-
-def make_engine(path: Path, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        f"{DRIVER}:///{path}", begin=begin, connect_args={"isolation_level": None, "timeout": 0}, pool_size=1
-    )
-
-    event.listen(engine.sync_engine, "connect", configure)
-    return engine
-
-
-def configure(connection: Any, _record: object) -> None:
-    for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-@pytest.fixture
-async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
-    engines = Engines(make_engine(tmp_path / "test.db", "BEGIN"), make_engine(tmp_path / "test.db", "BEGIN IMMEDIATE"))
-    async with engines.writing.begin() as connection:
-        await connection.run_sync(METADATA.create_all)
-        await connection.execute(insert(ITEM), [{"title": "one"}, {"title": "two"}, {"title": "three"}])
-    async with engines.reader() as session:
-        await session.execute(TITLES)
-    yield engines
-    for engine in engines:
-        await engine.dispose()
 
 
 @pytest.fixture
@@ -82,22 +36,6 @@ def hops(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", record)
     return hops
-
-
-@pytest.fixture
-async def statements(engines: Engines) -> list[str]:
-    """Statements that SQLite runs."""
-    statements: list[str] = []
-    for engine in engines:
-        async with engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            await raw.driver_connection.set_trace_callback(statements.append)  # type: ignore[union-attr]  # aiosqlite's
-    return statements
-
-
-async def read_titles(engines: Engines) -> list[str | None]:
-    async with engines.reader() as session:
-        return list(await session.scalars(TITLES))
 
 
 async def test_read_needs_a_single_hop(engines: Engines, hops: list[str]) -> None:

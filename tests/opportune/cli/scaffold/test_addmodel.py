@@ -1,13 +1,11 @@
 """`addmodel` and `startapp FEATURE MODEL`: generated code, refused arguments, failures."""
 
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -18,63 +16,8 @@ from opportune.cli.scaffold.model_addition import navigation_link
 from opportune.cli.scaffold.models import ExistingModel
 from opportune.cli.scaffold.models import _models_in as models_in
 from opportune.project.layout import FRAMEWORK, PROJECT
-from opportune.testing.services.postgres import Postgres
-from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
-from tests.opportune.cli.conftest import ProjectCopy, install_required_features
-from tests.opportune.test_imports import find_unlisted_imports
+from tests.opportune.cli.scaffold.field_definitions import EVERY_TYPE, SIGNED_IN
 
-EVERY_TYPE = (
-    *("title:str:120", "slug:slug", "body:markdown", "words:text:500:optional", "price:money:USD:min=0"),
-    *("stars:int:min=1:max=5", "ratio:float:optional", "weight:decimal:8,3:optional:index", "is_pinned:bool"),
-    *("published_on:date:optional", "starts_at:datetime:default=now", "opens:time:optional", "code:str:20:unique"),
-    *("status:enum:draft,published:default=draft", "kind:enum(short,not-long)", "mailbox:email", "site:url"),
-    *("phone:phone:optional", "land:country", "cover:image:optional", "script:file", "data:json", "keywords:list"),
-    *("category:Category", "parent:Post:optional", "tags:Tag[]", "topics:many:blog.Tag", "created_at", "updated_at"),
-)
-SIGNED_IN = ("--read", "signed-in", "--write", "signed-in")
-COMMANDS = (
-    ("startapp", "notes", "&&", "makemigrations", "notes"),
-    ("startapp", "blog", "Category", "name:str:50:unique", "--read", "anyone", "--no-navigation"),
-    ("addmodel", "blog", "Tag", "name:str:50:unique", *SIGNED_IN),
-    ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
-    (
-        "addmodel",
-        "blog",
-        "Comment",
-        "user:owner",
-        "post:Post:cascade",
-        "kind:enum:a,b",
-        "text:text",
-        "--read",
-        "anyone",
-    ),
-    ("startapp", "works", "Work", "team", "title:str", "--icon", "folder"),
-    ("addmodel", "works", "Step", "team", "work:Work", "title:str:80:optional", "done:bool", "--read", "anyone"),
-    ("addmodel", "works", "Hint", "owner", "work:Work:cascade", "text:text"),
-    ("addmodel", "notes", "Bookmark", "owner", "post:blog.Post", "label:str:optional:unique", "--icon", "bookmark"),
-    ("startapp", "shop", "Order", "customer:account", "seller:account:optional", "title:str", "--read", "signed-in"),
-    ("addmodel", "shop", "Visit", "user:account:optional:unique", "place:str", "--read", "anyone", "--write", "anyone"),
-    ("addmodel", "shop", "Task", "owner", "helper:account", "title:str", "order:Order", "spare:Order:optional"),
-    ("addmodel", "shop", "Claim", "account:account:cascade:optional", "text:text", *SIGNED_IN),
-    ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
-    ("addmodel", "shop", "Recipe", "owner", "title:str:unique", "slug:slug", "--soft-delete", "--versioned"),
-    (
-        "addmodel",
-        "shop",
-        "Dish",
-        "recipe:Recipe",
-        "title:str:translated",
-        "stars:int:default=1",
-        "--versioned",
-        *SIGNED_IN,
-    ),
-    ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--history", "--read", "anyone"),
-)
-SELECTED_TESTS = (
-    "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
-    "or access_of or test_tasks and (form or page) or account or undoes or shows_versions or lists_the_trash"
-)
-"""Generated tests to run: all tests of the model with every field type; tests of owners and access for other models."""
 INSTALLED_TEAMS = (
     "from app.blog.feature import blog\nfrom opportune.feature import Feature\n"
     "from opportune.features import row_versions, teams\n\n"
@@ -124,37 +67,6 @@ def file_texts(project: Path) -> dict[str, str]:
     return {path.relative_to(project).as_posix(): path.read_text() for path in project.rglob("*") if path.is_file()}
 
 
-class GeneratedProject(NamedTuple):
-    folder: Path
-    run: RunCommand
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[GeneratedProject]:
-    """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
-    folder = ProjectCopy(tmp_path_factory.mktemp("generated") / "copy").folder
-    install_required_features(folder, "teams", "row_versions")
-    shutil.copy(PROJECT / "pyproject.toml", folder)
-    for name in ("tests/__init__.py", "tests/conftest.py"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(PROJECT / name, folder / name)
-    with command_server(folder, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, "opportune.contrib.teams.feature") as run:
-        for command in COMMANDS:
-            code, output = run(*command)
-            assert code == 0, output
-            if command[:2] == ("startapp", "blog"):
-                migration = folder / "migrations/versions/blog/0001_initial.py"
-                migration.write_text(migration.read_text().replace('"', "'"))  # the quotes of Alembic without ruff
-        yield GeneratedProject(folder, run)
-
-
-def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
-    for task in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
-        result = subprocess.run(command, cwd=generated.folder, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout
-
-
 @pytest.mark.usefixtures("no_migration")
 def test_long_names_pass_the_linter(project: Path) -> None:
     (project / "app/installed.py").write_text(INSTALLED_TEAMS)
@@ -178,56 +90,6 @@ def test_long_names_pass_the_linter(project: Path) -> None:
         command = [sys.executable, "-m", "ruff", *task, *options, *folders]
         result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout
-
-
-def test_migrations_are_named_after_models(generated: GeneratedProject) -> None:
-    names = [path.name for path in sorted((generated.folder / "migrations/versions/blog").glob("*.py"))]
-    assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
-
-
-def test_target_migration_may_be_unformatted(generated: GeneratedProject) -> None:
-    category_migration, _, post_migration, _ = sorted((generated.folder / "migrations/versions/blog").glob("*.py"))
-    assert "'blog_category'" in category_migration.read_text()
-    assert "blog_category.id" in post_migration.read_text()
-
-
-def test_second_enum_of_a_name_gets_a_prefix(generated: GeneratedProject) -> None:
-    models = (generated.folder / "app/blog/models.py").read_text()
-    assert "class Kind(StrEnum):" in models
-    assert "    kind: CommentKind\n" in models
-
-
-def test_account_fields_are_plain_foreign_keys(generated: GeneratedProject) -> None:
-    models = (generated.folder / "app/shop/models.py").read_text()
-    key = 'foreign_key="accounts_user.id", ondelete='
-    assert f'    customer_id: int = Field({key}"CASCADE", index=True)\n' in models
-    assert f'    seller_id: int | None = Field(default=None, {key}"SET NULL", index=True)\n' in models
-    assert f'    user_id: int | None = Field(default=None, {key}"SET NULL", unique=True)\n' in models
-    assert '    customer: User = Relationship(sa_relationship_kwargs={"foreign_keys": "Order.customer_id"})\n' in models
-
-
-def test_personal_data_has_columns_of_readable_rows(generated: GeneratedProject) -> None:
-    """Rows that only another user or a team may read are not exported."""
-    entry = (generated.folder / "app/shop/feature.py").read_text().partition("personal_data=")[2]
-    columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
-    columns += ["Recipe.owner_id"]
-    assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
-    assert "Shift.member_id" not in (generated.folder / "app/works/feature.py").read_text()
-
-
-def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> None:
-    selection = f"{SELECTED_TESTS} or test_posts and api or deleting_an_account or restores or has_a_version"
-    code, output = generated.run(
-        "pytest", "-q", "-k", selection, *(f"tests/{name}" for name in ("blog", "notes", "shop", "works"))
-    )
-    assert code == 0, output[-5000:]
-    assert "failed" not in output
-
-
-def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None:
-    files = [file for name in ("blog", "notes", "shop") for file in generated.folder.glob(f"*/{name}/*.py")]
-    assert len(files) > 15
-    assert {file.name: imports for file in files if (imports := find_unlisted_imports(file.read_text()))} == {}
 
 
 INVALID_ARGUMENTS = (

@@ -20,8 +20,6 @@ from opportune.errors import FieldErrors, Refused
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.contrib.row_versions.leaflet_feature import Editor, Label, Leaflet, Note, Status
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 
 @pytest.fixture
 async def session(app: FastAPI) -> AsyncIterator[AsyncSession]:
@@ -68,6 +66,7 @@ async def test_statement_is_not_kept(session: AsyncSession, leaflet: Leaflet) ->
     assert (await _titles(session, leaflet))[0] == (3, "Cocoa")
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_restored_values_have_their_types(session: AsyncSession, leaflet: Leaflet) -> None:
     leaflet.printed_at, leaflet.tags = datetime(2026, 1, 2, 3, 4, 5, 6, UTC), {"a": [1]}
     await session.flush()
@@ -140,6 +139,7 @@ async def test_reused_id_has_no_versions_of_the_old_row(session: AsyncSession, l
     assert await _titles(session, new) == [(1, "New")]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_versions_of_missing_rows_are_deleted(app: FastAPI) -> None:
     database = app.state.database
     async with database.writer() as session:
@@ -150,6 +150,7 @@ async def test_versions_of_missing_rows_are_deleted(app: FastAPI) -> None:
         assert await _titles(session, kept) == [(1, "Kept")]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_old_versions_are_deleted(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     database = app.state.database
     monkeypatch.setattr(Leaflet, "keep_version_days", 30)
@@ -161,6 +162,7 @@ async def test_old_versions_are_deleted(app: FastAPI, monkeypatch: pytest.Monkey
         assert await _titles(session, (await session.scalars(select(Leaflet))).one()) == [(3, "Cocoa")]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_versions_of_rows_with_other_keys_stay(app: FastAPI) -> None:
     database = app.state.database
     async with database.writer() as session:

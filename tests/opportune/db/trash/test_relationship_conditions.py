@@ -37,7 +37,7 @@ async def deleted_rows(session: AsyncSession) -> None:
     session.expunge_all()
 
 
-pytestmark = [pytest.mark.database("sqlite", "postgresql"), pytest.mark.usefixtures("deleted_rows")]
+pytestmark = pytest.mark.usefixtures("deleted_rows")
 
 
 async def _ids(session: AsyncSession, statement: Any) -> list[int]:
@@ -59,6 +59,7 @@ async def test_has_leaves_deleted_rows_out(session: AsyncSession) -> None:
     assert await _ids(session, select(col(Good.id)).where(~VENDOR.has())) == [4]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_any_of_many_to_many(session: AsyncSession) -> None:
     assert await _ids(session, select(col(Good.id)).where(LABELS.any())) == []
     assert await _ids(session, with_deleted(select(col(Good.id)).where(LABELS.any()))) == [1]
@@ -94,6 +95,7 @@ async def test_any_without_session(session: AsyncSession) -> None:
     assert [*await connection.scalars(hide_deleted(VENDOR_IDS.where(GOODS.any())))] == [1]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_any_with_eager_loading_and_a_limit(session: AsyncSession) -> None:
     statement = select(Vendor).where(GOODS.any()).options(selectinload(GOODS)).limit(5)
     (vendor,) = await session.scalars(statement)

@@ -1,8 +1,5 @@
 """Rows that are deleted through a session."""
 
-import subprocess
-import sys
-
 import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,8 +13,6 @@ from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.trash import hide_deleted
 from tests.opportune.db.trash.shop import Good, Part, Vendor
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 NAMES = select(col(Good.name)).order_by(col(Good.id))
 
 
@@ -25,6 +20,7 @@ async def _names(session: AsyncSession) -> list[str]:
     return [*await session.scalars(NAMES)]
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_row_leaves_queries(session: AsyncSession) -> None:
     assert [good.name for good in await session.scalars(select(Good))] == ["Anvil"]
 
@@ -101,6 +97,7 @@ async def test_deletion_records_time_and_user(session: AsyncSession) -> None:
     assert (good.deleted_at is not None, good.deleted_by_id) == (True, 7)
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_slug_of_a_deleted_row_is_taken(session: AsyncSession) -> None:
     session.add(good := Good(id=3, name="Rocket"))
     await session.flush()
@@ -136,6 +133,7 @@ async def test_children_stay_until_the_purge(session: AsyncSession) -> None:
     assert [*await session.scalars(select(col(Part.id)))] == []
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_purge_clears_references_of_deleted_rows(session: AsyncSession) -> None:
     vendor = await session.get_one(Vendor, 1)
     await purge(session, vendor)
@@ -189,22 +187,3 @@ async def test_row_of_another_session_moves_to_the_trash(shop: Database) -> None
         await session.delete(good)
     async with shop.reader() as session:
         assert await session.get(Good, 1) is None
-
-
-EARLY_MODEL = """
-from opportune.db.models.model import Model
-from opportune.db.models.soft_delete import SoftDelete
-
-class Early(Model, SoftDelete, table=True):
-    __tablename__ = "test_early"
-
-from sqlalchemy import select
-from opportune.db.sessions.trash import hide_deleted
-
-print(hide_deleted(select(Early.id)))
-"""
-
-
-def test_model_may_be_defined_before_the_session_is_imported() -> None:
-    query = subprocess.run([sys.executable, "-c", EARLY_MODEL], capture_output=True, text=True, check=True, timeout=60)
-    assert "deleted_at IS NULL" in query.stdout

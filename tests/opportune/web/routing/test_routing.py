@@ -1,198 +1,31 @@
 """The router responds like FastAPI's."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, Form, Request, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
-from httpx2 import ASGITransport, AsyncClient, Response
-from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import BaseRoute, Host, Mount, Route
+from httpx2 import ASGITransport, AsyncClient
+from starlette.routing import BaseRoute
 
 from opportune.web.cache import cached
 from opportune.web.routing.router import CachedRoute, Router
+from tests.opportune.web.routing.compared_apps import (
+    Apps,
+    Clients,
+    apps,
+    clients,
+    comparable,
+    note_first,
+    note_second,
+    things_router,
+)
 
-
-class LoudRoute(APIRoute):
-    """Route class that adds a header."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handle = super().get_route_handler()
-
-        async def handle_loudly(request: Request) -> Any:
-            response = await handle(request)
-            response.headers["x-loud"] = "yes"
-            return response
-
-        return handle_loudly
-
-
-async def note_first(request: Request) -> None:
-    request.state.notes = ["first"]
-
-
-async def note_second(request: Request) -> None:
-    request.state.notes.append("second")
-
-
-def things_router() -> APIRouter:
-    router = APIRouter(
-        prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
-    )
-
-    @router.get("")
-    async def list_things(request: Request) -> list[str]:
-        notes: list[str] = request.state.notes
-        return notes
-
-    @router.post("", status_code=201, summary="Make a thing")
-    async def create_thing(title: str) -> dict[str, str]:
-        return {"title": title}
-
-    @router.post("/note", max_body_size=10)
-    async def save_note(request: Request) -> int:
-        return len(await request.body())
-
-    @router.post("/form")
-    async def save_form(title: Annotated[str, Form()]) -> str:
-        return title
-
-    @router.get("/new")
-    async def show_thing_form() -> str:
-        return "new"
-
-    @router.get("/{number}", name="thing")
-    async def read_thing(number: int) -> int:
-        return number
-
-    @router.get("/{number}/parts/{path:path}")
-    async def read_part(number: int, path: str) -> str:
-        return f"{number}: {path}"
-
-    @router.get("/late", deprecated=True, responses={404: {"model": list[str]}})
-    async def never_reached() -> str:
-        return "late"
-
-    return router
-
-
-def loud_router() -> APIRouter:
-    router = APIRouter(route_class=LoudRoute)
-
-    @router.get("/loud")
-    async def loud() -> str:
-        return "loud"
-
-    return router
-
-
-async def read_signature(signature: Annotated[str, Body()]) -> str:
-    return signature
-
-
-def letters_router() -> APIRouter:
-    router = APIRouter(generate_unique_id_function=lambda route: f"letters-{route.path}")
-
-    @router.post("/letters", responses={409: {"model": list[str]}})
-    async def send_letter(text: Annotated[str, Body()], to: Annotated[str, Body()]) -> list[str]:
-        return [text, to]
-
-    return router
-
-
-def nested_router() -> APIRouter:
-    outer = APIRouter(prefix="/outer")
-    outer.include_router(things_router())
-    return outer
-
-
-async def show_path(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(f"{request.scope['root_path']} {request.path_params}")
-
-
-class Apps(NamedTuple):
-    """The same routes with a router of this project, and with FastAPI's."""
-
-    ours: FastAPI
-    fastapi: FastAPI
-
-
-def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
-    include(things_router(), dependencies=[Depends(note_first)])
-    include(loud_router(), "/api")
-    include(letters_router(), "/api", dependencies=[Depends(read_signature)])
-    include(nested_router(), "/nested", dependencies=[Depends(note_first)])
-    app.mount("/static", Mount("", routes=[Route("/{name:path}", show_path)]), name="static")
-    app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", show_path)]))
-    app.router.routes.append(Host("other.example", PlainTextResponse("another host")))
-
-    @app.head("/both", include_in_schema=False)
-    @app.get("/both")
-    async def both() -> str:
-        return "both"
-
-    @app.get("/slash/")
-    async def slash() -> str:
-        return "slash"
-
-    @app.get("/endless", include_in_schema=False)
-    async def endless() -> StreamingResponse:
-        async def chunks() -> AsyncIterator[str]:
-            yield "first"
-            await asyncio.Event().wait()
-
-        return StreamingResponse(chunks())
-
-    @app.websocket("/things/socket")
-    async def socket(socket: WebSocket) -> None:
-        await socket.accept()
-
-    @app.get("/{word}/last", include_in_schema=False)
-    async def last(word: str) -> str:
-        return word
-
-
-@pytest.fixture(params=[True, False], ids=["documented", "hidden"])
-def apps(request: pytest.FixtureRequest) -> Apps:
-    """Apps with routes in the schema, which are rebuilt, and with hidden routes, which are copied."""
-    ours, fastapi = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
-    ours.router = router = Router(dependency_overrides_provider=ours)
-    add_routes(ours, partial(router.include_flat, include_in_schema=request.param))
-
-    def include(router: APIRouter, prefix: str = "", **options: Any) -> None:
-        fastapi.include_router(router, prefix=prefix, include_in_schema=request.param, **options)
-
-    add_routes(fastapi, include)
-    return Apps(ours, fastapi)
-
-
-class Clients(NamedTuple):
-    ours: AsyncClient
-    fastapi: AsyncClient
-
-    async def request(self, method: str, path: str, **options: Any) -> tuple[Response, Response]:
-        """Send the request to both apps, and return both responses."""
-        return await self.ours.request(method, path, **options), await self.fastapi.request(method, path, **options)
-
-
-@pytest.fixture
-async def clients(apps: Apps) -> AsyncIterator[Clients]:
-    async with AsyncExitStack() as stack:
-        opened = [AsyncClient(transport=ASGITransport(app), base_url="http://testserver") for app in apps]
-        yield Clients(*[await stack.enter_async_context(client) for client in opened])
-
-
-def comparable(response: Response) -> tuple[int, str, dict[str, str]]:
-    """Return the comparable parts of a response. The methods in `Allow` are sorted."""
-    headers = dict(response.headers)
-    headers["allow"] = " ".join(sorted(headers.get("allow", "").split(", ")))
-    return response.status_code, response.text, headers
+__all__ = ["apps", "clients"]  # fixtures
 
 
 async def test_limits_of_bodies_and_forms_are_kept(clients: Clients) -> None:

@@ -1,0 +1,188 @@
+"""The command `deploy check`: its options, questions, and files of the project."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from opportune.config.hosts import HOST_VARIABLES
+from opportune.contrib.deploy.commands import deploy
+from opportune.contrib.deploy.env_production import ENV_PRODUCTION
+from opportune.testing.commands import Oppman
+from tests.opportune.cli.project.git_program import require_git
+from tests.opportune.contrib.deploy.good_values import KEY, values_for
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folder in place of the project."""
+    monkeypatch.setattr(deploy, "PROJECT", tmp_path)
+    for name in ("SECRET_KEY", "DATABASE_URL", "ENVIRONMENT", *HOST_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+WriteEnv = Callable[[str], None]
+
+
+@pytest.fixture
+def write_env(project: Path) -> WriteEnv:
+    def write(host: str) -> None:
+        lines = [f"{name}={value}\n" for name, value in values_for(host).items()]
+        (project / ENV_PRODUCTION).touch(mode=0o600)
+        (project / ENV_PRODUCTION).write_text("".join(lines))
+
+    return write
+
+
+def test_environment_wins_over_the_file(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("render")
+    code, out, err = oppman("deploy", "check", "render", "--free")
+    assert (code, err) == (0, "")
+    assert out.endswith("No errors found.\n")
+    code, out, err = oppman("deploy", "check", "render", "--free", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
+    assert (code, err) == (1, "Fix this error.\n")
+    assert "error: MAIL_URL uses port 587" in out
+    assert KEY not in out
+
+
+def test_env_file_option_and_json_report(project: Path, oppman: Oppman) -> None:
+    other = project / "other.env"
+    other.write_text(f"SECRET_KEY='{KEY}'\n")
+    code, out, _ = oppman("deploy", "check", "koyeb", "--env-file", str(other), "--json")
+    data = json.loads(out)
+    assert (code, data["host"], data["ok"]) == (1, "koyeb", False)
+    assert any("has quotes" in finding["text"] for finding in data["findings"])
+
+
+def test_invalid_setting_is_reported_once(oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("linux")
+    options = {"BACKUP_URL": "file:/mnt/backups", "BACKUP_KEEP": "some", "CACHE_URL": "tea", "STORAGE_URL": "attic"}
+    code, out, _ = oppman("deploy", "check", "linux", "--yes", **options)
+    assert code == 1
+    assert out.count("error: ") == 3
+    for message in ("BACKUP_KEEP is 'some'", "CACHE_URL must be memory:, database: or", "STORAGE_URL names neither"):
+        assert out.count(message) == 1
+
+
+@pytest.fixture
+def render_without_base_url(project: Path, write_env: WriteEnv) -> None:
+    write_env("render")
+    path = project / ENV_PRODUCTION
+    path.write_text(path.read_text().replace("BASE_URL=https://circle.lisbon.pt\n", ""))
+
+
+def test_open_question_without_terminal_is_a_usage_error(oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("render")
+    code, _, err = oppman("deploy", "check", "render")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--paid or --free" in err
+    assert oppman("deploy", "check", "render", "--yes").code == 0
+    assert oppman("deploy", "check", "render", "--no-input").code == 0
+
+
+@pytest.mark.usefixtures("render_without_base_url")
+def test_all_open_questions_are_reported_in_one_run(oppman: Oppman) -> None:
+    database = {"DATABASE_URL": "postgresql://site:hidden@db.lisbon.pt/site"}
+    code, _, err = oppman("deploy", "check", "render", **database)
+    assert (code, err.count("\n")) == (2, 1)
+    for option in ("--paid or --free", "--pooler or --no-pooler", "--domain example.org", "--yes"):
+        assert option in err
+
+
+def test_railway_allows_mail_servers_only_on_the_plan_pro(oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("railway")
+    mail = {"MAIL_URL": "smtp://u:p@smtp.lisbon.pt:587"}
+    result = oppman("deploy", "check", "railway", **mail)
+    assert result.code == 2
+    assert "Is it the plan Pro or a larger one? Add --paid or --free" in result.err
+    code, out, _ = oppman("deploy", "check", "railway", "--free", **mail)
+    assert code == 1
+    assert "MAIL_URL uses port 587, which Railway blocks on plans below Pro" in out
+    assert "MAIL_URL" not in oppman("deploy", "check", "railway", "--paid", **mail).out
+
+
+@pytest.mark.usefixtures("render_without_base_url")
+def test_terminal_prompts_for_open_questions(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[str] = []
+
+    def reply(question: str, **_options: object) -> object:
+        questions.append(question)
+        return "books.lisbon.pt" if "domain" in question else True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    for name in ("confirm", "prompt"):
+        monkeypatch.setattr(typer, name, reply)
+    code, out, _ = oppman("deploy", "check", "render", MAIL_URL="smtp://u:p@smtp.lisbon.pt:587")
+    assert code == 1
+    assert questions == ["Is it a paid plan?", "Does the site have its own domain? Enter its name, or nothing:"]
+    assert "set BASE_URL=https://books.lisbon.pt" in out
+    assert "MAIL_URL" not in out
+
+
+def test_a_setting_missing_from_service_yaml_is_a_warning(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("cloudrun")
+    assert oppman("deploy", "init", "cloudrun").code == 0
+    code, out, _ = oppman("deploy", "check", "cloudrun", "--yes", STORAGE_URL="s3://key:secret@bucket.lisbon.pt/site")
+    assert code == 0
+    assert re.search(r"warning: deploy/cloudrun/service.yaml does not pass [^:]*MAIL_URL[^:]* to the site", out)
+    assert "warning: STORAGE_URL is database: in deploy/cloudrun/service.yaml, which takes precedence" in out
+    assert not any(f"{name}, " in out or f"{name} to" in out for name in ("SECRET_KEY", " BASE_URL", "JOBS"))
+    path = project / "deploy/cloudrun/service.yaml"
+    entry = "            - name: {}\n              valueFrom:\n                secretKeyRef:\n"
+    path.write_text(path.read_text() + entry.format("MAIL_URL"))
+    assert "MAIL_URL" not in oppman("deploy", "check", "cloudrun", "--yes").out
+
+
+@pytest.mark.parametrize("host", ["linux", "kubernetes"])
+def test_proxy_file_for_another_domain_is_an_error(oppman: Oppman, write_env: WriteEnv, host: str) -> None:
+    write_env(host)
+    assert oppman("deploy", "init", host).code == 0
+    code, out, _ = oppman("deploy", "check", host, "--yes")
+    assert code == 1
+    assert f"does not contain circle.lisbon.pt, the host of BASE_URL. Run: python3 oppman.py deploy init {host}" in out
+    assert oppman("deploy", "init", host, "--domain", "circle.lisbon.pt").code == 0
+    assert oppman("deploy", "check", host, "--yes").code == 0
+
+
+def test_pods_that_are_not_counted_are_an_error(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    write_env("kubernetes")
+    assert oppman("deploy", "init", "kubernetes", "--domain", "circle.lisbon.pt").code == 0
+    path = project / "deploy/kubernetes/production/scaling.yaml"
+    path.write_text(path.read_text().replace("maxReplicas: 6", "maxReplicas: 16"))
+    code, out, _ = oppman("deploy", "check", "kubernetes", "--yes")
+    assert code == 1
+    assert "scaling.yaml allows 22 pods during a release, but PROCESSES is 12" in out
+    assert "set PROCESSES=22 in deploy/kubernetes/production/kustomization.yaml" in out
+
+
+def test_missing_file_is_one_line(project: Path, oppman: Oppman) -> None:
+    code, _, err = oppman("deploy", "check", "fly", "--env-file", str(project / "nothing"), "--yes")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "cannot be read" in err
+
+
+def test_unreadable_line_is_named(project: Path, oppman: Oppman) -> None:
+    broken = project / "broken.env"
+    broken.write_text("SECRET_KEY=x\nDATABASE_URL='postgresql://\n")
+    code, _, err = oppman("deploy", "check", "fly", "--env-file", str(broken), "--yes")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "broken.env: line 2 has a quote that does not end its value" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file modes on Windows")
+def test_exposed_secrets_are_errors(project: Path, oppman: Oppman, write_env: WriteEnv) -> None:
+    require_git()
+    write_env("linux")
+    (project / ENV_PRODUCTION).chmod(0o644)
+    for command in (["init", "-q"], ["add", ENV_PRODUCTION]):
+        subprocess.run(["git", *command], cwd=project, check=True, timeout=60)
+    code, out, _ = oppman("deploy", "check", "linux", "--yes")
+    assert code == 1
+    assert "error: Other users of this machine can read the secrets in .env.production" in out
+    assert "error: .env.production is in git" in out
