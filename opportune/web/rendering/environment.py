@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from functools import lru_cache
-from types import CodeType
+from types import BuiltinMethodType, CodeType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, Template, nodes, pass_eval_context
@@ -78,10 +78,13 @@ PLAIN_FUNCTIONS: Collection[Callable[..., Any]] = {gettext, assets.url, form_use
 
 
 class TemplateContext(Context):
-    """Calls some functions directly, because Jinja examines each function before each call."""
+    """Calls some functions directly, because Jinja examines each function before each call.
+
+    Methods of built-in types, such as `isoformat()`, are also called directly. They cannot take a context.
+    """
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if function not in PLAIN_FUNCTIONS:
+        if type(function) is not BuiltinMethodType and function not in PLAIN_FUNCTIONS:
             return super().call(function, *args, **kwargs)
         if kwargs:  # Jinja adds the variables of loops and blocks
             kwargs = {name: value for name, value in kwargs.items() if name[:1] != "_"}
@@ -102,14 +105,31 @@ def escape_output(value: Any) -> str:
     return str(value) if type(value) is int else escape(value)
 
 
+Render = Callable[[Context], Iterator[str]]
+
+
 class FastTemplate(Template):
-    """Template whose compiled code, which calls the global `escape`, calls `escape_output` instead."""
+    """Template whose compiled code, which calls the global `escape`, calls `escape_output` instead.
+
+    Its blocks return their whole text. Jinja's yield each piece through all templates that a page extends.
+    """
 
     @classmethod
     def from_code(cls, environment: Environment, code: CodeType, *arguments: Any, **options: Any) -> Template:
         template = super().from_code(environment, code, *arguments, **options)
-        template.root_render_func.__globals__["escape"] = escape_output
+        names = template.root_render_func.__globals__
+        names["escape"] = escape_output
+        for name, block in template.blocks.items():
+            # The code of the block passes its function to `super`, which searches for it among the blocks.
+            template.blocks[name] = names[block.__name__] = _join(block)
         return template
+
+
+def _join(render: Render) -> Render:
+    def render_whole(context: Context) -> Iterator[str]:
+        return iter(("".join(render(context)),))
+
+    return render_whole
 
 
 class TemplateEnvironment(Environment):

@@ -3,7 +3,7 @@
 import pytest
 from jinja2 import DictLoader, Environment, StrictUndefined, UndefinedError
 
-from opportune.web.rendering.environment import render_block
+from opportune.web.rendering.environment import TemplateEnvironment, render_block
 
 BASE = "<html>{% block content %}{% endblock %}</html>"
 LIST = (
@@ -18,7 +18,7 @@ TEMPLATES = {"base": BASE, "list": LIST, "styled": STYLED, "titled": TITLED}
 
 @pytest.fixture
 def environment() -> Environment:
-    return Environment(loader=DictLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    return TemplateEnvironment(loader=DictLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,11 @@ def environment() -> Environment:
 )
 def test_block_uses_overrides_of_child_templates(environment: Environment, name: str, html: str) -> None:
     assert render_block(environment, name, "rows", {"books": ["<a>"]}) == html
+
+
+def test_parent_templates_receive_the_text_of_a_block_at_once(environment: Environment) -> None:
+    template = environment.from_string('{% extends "base" %}{% block content %}{{ super() }}{{ rows }}.{% endblock %}')
+    assert [*template.generate(rows=1)] == ["<html>", "1.", "</html>"]
 
 
 def test_undefined_name_in_block_is_an_error(environment: Environment) -> None:
