@@ -111,8 +111,6 @@ def _set_read_only(connection: Any, _record: object) -> None:
 
 def _record_checkin_time(_connection: object, record: ConnectionPoolEntry) -> None:
     record.info["returned_at"] = monotonic()
-    if (connection := cast("TimedConnection | None", record.driver_connection)) is not None:
-        connection.unwatch()
 
 
 def _check_alive(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:

@@ -63,6 +63,10 @@ class TimedConnection(AsyncConnection[Any]):
     """Event loop that watches the socket for data, and the socket."""
     _readable: asyncio.Future[bool] | None = None
     """Whether the socket has data to read or the time is over, while a statement waits."""
+    _deadline: float = 0
+    """Time of the event loop at which the time of the waiting statement is over."""
+    _timer: asyncio.TimerHandle | None = None
+    """Timer that checks the deadline. Statements that begin before it ends also use it."""
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, statement_timeout_seconds: float, **options: Any) -> Self:
@@ -116,7 +120,7 @@ class TimedConnection(AsyncConnection[Any]):
             raise
 
     async def _wait_watching(self, gen: PQGen[RV]) -> RV:
-        """Wait with one watch of the socket for all statements of a transaction.
+        """Wait with one watch of the socket for all statements until the connection is closed.
 
         psycopg adds and removes a reader for each of them, which takes a third of the time of a short statement.
         """
@@ -137,16 +141,27 @@ class TimedConnection(AsyncConnection[Any]):
 
     async def _is_readable_within(self, timeout_seconds: float) -> bool:
         loop = asyncio.get_running_loop()
-        if self._watched is None:
+        if self._watched is None or self._watched[0] is not loop:
+            self.unwatch()
             self._watched = loop, self.pgconn.socket
             loop.add_reader(self.pgconn.socket, self._report_readable)
         self._readable = loop.create_future()
-        timer = loop.call_later(timeout_seconds, _set_result, self._readable, False)
+        self._deadline = loop.time() + timeout_seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
         try:
             return await self._readable
         finally:
-            timer.cancel()
             self._readable = None
+
+    def _check_deadline(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._readable is None:
+            return
+        if loop.time() < self._deadline:  # of a later statement
+            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
+        else:
+            _set_result(self._readable, False)
 
     def _report_readable(self) -> None:
         if self._readable is None:  # an event that no statement waits for would repeat
@@ -155,7 +170,10 @@ class TimedConnection(AsyncConnection[Any]):
             _set_result(self._readable, True)
 
     def unwatch(self) -> None:
-        """Stop watching the socket, before it is closed or after the transaction."""
+        """Stop watching the socket, before it is closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._watched is not None:
             (loop, socket), self._watched = self._watched, None
             if not loop.is_closed():

@@ -37,13 +37,28 @@ async def count_compiled_statements(engine: AsyncEngine, executed: int) -> int:
 
 
 @pytest.mark.database("postgresql")
-async def test_idle_connection_is_not_watched(database: Database) -> None:
+async def test_closed_connection_is_not_watched(database: Database) -> None:
     async with database.reader() as session:
         connection: Any = await (await session.connection()).get_raw_connection()
         socket = connection.driver_connection.pgconn.socket
         assert await session.scalar(select(literal(1))) == 1
         assert await session.scalar(select(literal(2))) == 2
+    await database.reading_engine.dispose()
     assert not asyncio.get_running_loop().remove_reader(socket)
+
+
+@pytest.mark.database("postgresql")
+async def test_watch_ends_if_the_server_closes_idle_connection(database: Database) -> None:
+    async with database.reader() as session:
+        connection: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        process_id = await session.scalar(select(func.pg_backend_pid()))
+    async with database.writer() as session:
+        await session.execute(select(func.pg_terminate_backend(process_id, 10_000)))
+    async with asyncio.timeout(10):
+        while connection._watched:  # else each iteration of the event loop would report the socket
+            await asyncio.sleep(0)
+    async with database.reader() as session:
+        assert await session.scalar(select(literal(1))) == 1
 
 
 @pytest.mark.database("postgresql")
