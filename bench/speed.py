@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.harness.load import Request, WrongResponseError, drive
-from bench.harness.peers import PEERS
+from bench.harness.peers import PEERS, Peer
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tables import Figure, Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, Task, make_requests
@@ -101,8 +101,10 @@ def new_database_urls(database: str, folder: Path) -> Iterator[Callable[[str], s
         yield server.create_database
 
 
-def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor) -> Contestant:
-    peer = PEERS[name]
+def start(
+    stack: ExitStack, name: str, url: str, folder: Path, client: Executor, peer: Peer | None = None
+) -> Contestant:
+    peer = peer or PEERS[name]
     environ = environment(**peer.environ_for(url))
     cookie = run(["-m", peer.prepare], environ)
     server = stack.enter_context(serve(peer.serve, environ, folder / f"{name}.log"))

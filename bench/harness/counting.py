@@ -59,16 +59,25 @@ class Calls:
                 groups[group_of(file)] += count
 
 
-@cache
 def group_of(file: str) -> str:
-    """Return the group of a file. Templates are compiled into code without a path, or with that of the template."""
+    """Return the group of a file."""
+    package = package_of(file)
+    if package in GROUPS:
+        return package
+    return "stdlib" if package in sys.stdlib_module_names else "other"
+
+
+@cache
+def package_of(file: str) -> str:
+    """Return the package of a file. Templates are compiled into code without a path, or with that of the template."""
     path = Path(file)
     if path.is_relative_to(SITE_PACKAGES):
-        package = path.relative_to(SITE_PACKAGES).parts[0]
-        return package if package in GROUPS else "other"
-    if path.is_relative_to(STANDARD_LIBRARY) or file.startswith("<frozen "):
-        return "stdlib"
-    return "own" if path.is_relative_to(PROJECT) or file == "<template>" else "other"
+        return path.relative_to(SITE_PACKAGES).parts[0]
+    if path.is_relative_to(PROJECT) or file == "<template>":
+        return "own"
+    if path.is_relative_to(STANDARD_LIBRARY):
+        return path.relative_to(STANDARD_LIBRARY).parts[0].removesuffix(".py")
+    return file.removeprefix("<frozen ").removesuffix(">").partition(".")[0]
 
 
 async def count_calls(app: FastAPI, tasks: Sequence[str], cookie: str, calls: Calls) -> dict[str, dict[str, int]]:

@@ -1,0 +1,97 @@
+"""Shares of libraries in the processor time of each request of `bench.speed`.
+
+    .venv/bin/python -m bench.shares [--peers ours] [--only sqlite,list] [--requests 2000]
+
+Whole servers run under a sampling profiler. `own` includes templates, and `threads` is the processor time of all
+threads except the event loop's, such as SQLite's. Code in C counts for the package that calls it.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from bench.harness.peers import PEERS
+from bench.harness.tasks import TASKS
+from bench.speed import DATABASES, comma_separated, new_database_urls, run_or_exit, start
+
+SAMPLED_PEERS = ("ours", "plain")
+LIBRARIES = {
+    "uvicorn": ("uvicorn", "uvloop", "httptools", "asyncio"),
+    "starlette": ("starlette",),
+    "fastapi": ("fastapi",),
+    "pydantic": ("pydantic", "sqlmodel"),
+    "sqlalchemy": ("sqlalchemy",),
+    "driver": ("psycopg", "psycopg_pool", "aiosqlite", "sqlite3"),
+    "jinja2": ("jinja2", "markupsafe"),
+    "own": ("own",),
+}
+"""Packages by column of the table."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=2000, help="of each kind")
+    parser.add_argument(
+        "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
+    )
+    parser.add_argument("--peers", type=comma_separated(*SAMPLED_PEERS), default=["ours"], help="ours, plain")
+    options = parser.parse_args()
+    tasks = [name for name in TASKS if name in options.only] or list(TASKS)
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
+        for database in [name for name in DATABASES if name in options.only] or DATABASES:
+            with new_database_urls(database, Path(folder)) as new_url:
+                for name in options.peers:
+                    print_shares(f"{name}, {database}", sample(name, new_url(name), tasks, options.requests, client))
+    return 0
+
+
+def sample(name: str, url: str, tasks: list[str], count: int, client: Executor) -> dict[str, Counter[str]]:
+    """Return the microseconds of a request by library, for each task."""
+    shares: dict[str, Counter[str]] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        output = Path(folder) / "samples.json"
+        peer = PEERS[name]
+        sampled = replace(peer, serve=("-m", "bench.harness.sampling", str(output), *peer.serve[1:]))
+        contestant = start(stack, name, url, Path(folder), client, sampled)
+        for task in tasks:
+            run_or_exit(contestant, task, max(count // 10, 1))
+            os.kill(contestant.server.pid, signal.SIGUSR1)
+            run_or_exit(contestant, task, count)
+            os.kill(contestant.server.pid, signal.SIGUSR1)
+            while not output.exists():
+                time.sleep(0.01)
+            packages, loop_seconds, other_seconds = json.loads(output.read_text())
+            output.unlink()
+            shares[task] = Counter({"threads": other_seconds / count * 1e6})
+            for package, samples in packages.items():
+                microseconds = loop_seconds / count * 1e6 * samples / sum(packages.values())
+                shares[task][_library_of(package)] += microseconds
+    return shares
+
+
+def _library_of(package: str) -> str:
+    library = next((library for library, packages in LIBRARIES.items() if package in packages), "other")
+    return "stdlib" if library == "other" and package in sys.stdlib_module_names else library
+
+
+def print_shares(title: str, shares: dict[str, Counter[str]]) -> None:
+    columns = (*LIBRARIES, "stdlib", "other", "threads")
+    print(f"\n{title:32}{'µs':>8}" + "".join(f"{column:>11}" for column in columns))
+    for task, microseconds in shares.items():
+        total = microseconds.total()
+        cells = "".join(f"{microseconds[column] / total:>11.0%}" for column in columns)
+        print(f"{TASKS[task].title:32}{total:>8.0f}{cells}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
