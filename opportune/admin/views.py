@@ -301,6 +301,13 @@ class AdminView(RowQueriesMixin):
         fields = self.form_names if self.editable else ()
         return [name for name in map(self.name_of, self.editable) if name in fields]
 
+    @property
+    def toggled_names(self) -> list[str]:
+        """Columns of `editable` with yes or no, which one click changes."""
+        columns = self.mapper.columns
+        names = [name for name in self.editable_names if name in columns and not columns[name].nullable]
+        return [name for name in names if python_type_of(columns[name]) is bool]
+
     # Forms
 
     def get_fields(self, request: Request, row: Any) -> Sequence[str]:

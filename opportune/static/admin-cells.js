@@ -1,30 +1,92 @@
-// Cells of a list that are edited in place. The server sends the control of a cell, and the row after a change.
+// Cells of a list that are edited in place, as in a spreadsheet. The server sends the control of a cell, and the row after
+// a change. Arrows go from cell to cell, Enter opens one. In an open cell, Enter and Tab save it and open the next one.
 (() => {
   const CONTROL = "input:not([type=hidden]), select, textarea";
   let last; // the cell that was opened last, to which the focus returns
+  let next; // the cell that is opened when this one is saved
+
+  const nameOf = (cell) => ({ pk: cell.closest("tr").dataset.pk, name: cell.dataset.cell });
+  const rows = () => [...document.querySelectorAll("tr[data-pk]")];
+  const find = ({ pk, name }) => rows().find(({ dataset }) => dataset.pk === pk)?.querySelector(`td[data-cell="${CSS.escape(name)}"]`);
+  const below = (cell, step) => rows()[rows().indexOf(cell.closest("tr")) + step]?.querySelector(`td[data-cell="${CSS.escape(cell.dataset.cell)}"]`);
+  const beside = (cell, step) => {
+    const cells = [...document.querySelectorAll("td[data-cell]")];
+    return cells[cells.indexOf(cell) + step];
+  };
+  const urlOf = (cell) => `${cell.closest("table").dataset.cells}/${Object.values({ name: last.name, pk: last.pk }).map(encodeURIComponent).join("/")}${location.search}`;
+
+  // Columns keep their width while their cells are edited. On a phone, rows are cards.
+  const keepWidths = (table) => {
+    if (table.dataset.keepsWidths || matchMedia("(max-width: 767.98px)").matches) return;
+    const heads = [...table.tHead.rows[0].cells], widths = heads.map((head) => head.getBoundingClientRect().width);
+    table.style.width = `${table.getBoundingClientRect().width}px`;
+    heads.forEach((head, index) => head.style.setProperty("width", `${widths[index]}px`, "important"));
+    table.dataset.keepsWidths = "yes";
+  };
+  addEventListener("resize", () => {
+    for (const table of document.querySelectorAll("table[data-keeps-widths]")) {
+      for (const part of [table, ...table.tHead.rows[0].cells]) part.style.removeProperty("width");
+      delete table.dataset.keepsWidths;
+    }
+  });
 
   const open = (cell) => {
-    const row = cell.closest("tr");
-    const opened = row.querySelector(".cell-form");
+    const opened = cell.closest("tr").querySelector(".cell-form");
     if (opened) return opened.querySelector(CONTROL)?.focus();
-    last = { pk: row.dataset.pk, name: cell.dataset.cell };
-    const path = [last.name, last.pk].map(encodeURIComponent).join("/");
-    const address = cell.closest("table").dataset.cells;
-    htmx.ajax("GET", `${address}/${path}${location.search}`, { target: cell, swap: "innerHTML" });
+    last = nameOf(cell);
+    const toggle = cell.querySelector(".cell-toggle");
+    if (toggle) return htmx.ajax("POST", urlOf(cell), { source: toggle, values: { toggle: toggle.dataset.value }, swap: "none" });
+    keepWidths(cell.closest("table"));
+    htmx.ajax("GET", urlOf(cell), { target: cell, swap: "innerHTML" });
   };
   document.addEventListener("click", (event) => {
     const cell = event.target.closest("td[data-cell]");
     const isControl = event.target.closest("a, input, select, textarea, label, .cell-form, .select2-container");
-    if (cell && !isControl && getSelection().isCollapsed) open(cell);
+    const toggle = cell?.querySelector(".cell-toggle");
+    if (cell && !isControl && getSelection().isCollapsed && (!toggle || toggle.contains(event.target))) open(cell);
   });
-  document.addEventListener("keydown", (event) => {
-    const form = event.target.closest(".cell-form");
-    if (!form || event.isComposing) return;
+
+  const save = (form, cell) => {
+    next = cell && nameOf(cell);
+    form.requestSubmit();
+  };
+  const keysInForm = (event, form, cell) => {
+    const isText = event.target.matches("input:not([type=number], [type=date], [type=time], [type=datetime-local], [type=checkbox])");
+    const isOtherControl = !event.target.matches("input, select:not([data-role])");
+    const step = event.shiftKey ? -1 : 1;
     if (event.key === "Escape") form.querySelector("[data-close]").click();
-    if (event.key === "Enter" && event.target.matches("select:not([data-role])")) {
-      event.preventDefault();
-      form.requestSubmit();
-    }
+    else if (event.key === "Enter" && !isOtherControl) save(form, below(cell, step));
+    else if (event.key === "Tab" && !event.target.closest("button")) save(form, beside(cell, step));
+    else if (isText && event.key === "ArrowDown") save(form, below(cell, 1));
+    else if (isText && event.key === "ArrowUp") save(form, below(cell, -1));
+    else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", (event) => {
+    const cell = event.target.closest("td[data-cell]"), form = event.target.closest(".cell-form");
+    if (!cell || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (form) return keysInForm(event, form, cell);
+    const isLeftToRight = getComputedStyle(cell).direction === "ltr";
+    const steps = { ArrowDown: [below, 1], ArrowUp: [below, -1], ArrowRight: [beside, isLeftToRight ? 1 : -1], ArrowLeft: [beside, isLeftToRight ? -1 : 1] };
+    if (!steps[event.key] || !event.target.matches(".cell-edit")) return;
+    event.preventDefault();
+    const [go, step] = steps[event.key];
+    go(cell, step)?.querySelector(".cell-edit")?.focus();
+  });
+
+  // Cells of a spreadsheet, from the cell with the focus on. The server changes all rows, or shows them with its errors.
+  document.addEventListener("paste", (event) => {
+    const cell = event.target.closest("td[data-cell]"), text = event.clipboardData.getData("text/plain");
+    const hasCells = text.includes("\t") || (text.trimEnd().includes("\n") && !event.target.matches("textarea"));
+    if (!cell || !hasCells) return;
+    event.preventDefault();
+    const form = Object.assign(document.createElement("form"), { method: "post", action: cell.closest("table").dataset.paste, hidden: true });
+    const add = (name, value) => form.append(Object.assign(document.createElement("textarea"), { name, value }));
+    for (const row of rows().slice(rows().indexOf(cell.closest("tr")))) add("pk", row.dataset.pk);
+    add("column", cell.dataset.cell);
+    add("paste", text);
+    document.body.append(form);
+    form.requestSubmit();
   });
 
   // Incomplete input, such as half a date: the browser would send an empty value instead.
@@ -43,13 +105,17 @@
     const form = document.querySelector(".cell-form:not([data-ready])");
     if (form) {
       form.dataset.ready = "";
+      next = undefined;
       form.querySelectorAll("select[data-role=select2-ajax]").forEach(addSearch);
       const control = form.querySelector(CONTROL);
       jQuery(control).data("select2") ? jQuery(control).select2("open") : control?.focus();
       control?.select?.();
-    } else if (last && document.activeElement === document.body) {
-      const row = [...document.querySelectorAll("tr[data-pk]")].find(({ dataset }) => dataset.pk === last.pk);
-      row?.querySelector(`td[data-cell="${last.name}"] .cell-edit`)?.focus();
+      return;
     }
+    const cell = next ? find(next) : last && document.activeElement === document.body ? find(last) : undefined;
+    const button = cell?.querySelector(".cell-edit");
+    button?.focus();
+    if (next && button && !button.matches(".cell-toggle")) open(cell);
+    next = undefined;
   });
 })();

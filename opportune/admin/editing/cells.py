@@ -6,6 +6,7 @@ from datetime import datetime, time
 from typing import Any, cast
 
 from markupsafe import Markup
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,8 +22,8 @@ from opportune.web.time_zone import local
 
 CELL_TEMPLATE = "admin/cell.html"
 CHANGE_TEMPLATE = "admin/cell_change.html"
-UNDO = "undo"
-"""Name of the form field that marks an undo."""
+UNDO, TOGGLE = "undo", "toggle"
+"""Names of the form fields that mark an undo, and that have the new value of a column with yes or no."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ async def row_page(request: Request, view: AdminView) -> Response:
 
 async def _save(request: Request, view: AdminView, name: str, pk: str) -> Response:
     form_data = await read_form_texts(request)
+    if TOGGLE in form_data:
+        form_data = await _toggled(request, view, name, pk, str(form_data[TOGGLE]))
     edit = RowEdit(pk, [name], form_data)
     is_undo = UNDO in form_data
     try:
@@ -104,6 +107,18 @@ async def _save(request: Request, view: AdminView, name: str, pk: str) -> Respon
     restored = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
     undo = None if is_undo else await _undo(request, view, edit, name)
     return await _render_row(request, view, pk, {"message": restored if is_undo else saved, "undo": undo, "name": name})
+
+
+async def _toggled(request: Request, view: AdminView, name: str, pk: str, text: str) -> FormData:
+    """Return the form that a browser would send for a column with yes or no, which a click sets without opening it."""
+    if name not in view.toggled_names:
+        raise HTTPException(404)
+    row = await _load_row(request, view, pk)
+    seen = "" if row is None else (await _open_cell(request, view, row, name)).seen
+    fields = [(prefix_of(pk) + SEEN_FIELD, seen)]
+    if text == "yes":
+        fields.append((prefix_of(pk) + name, "True"))
+    return FormData(dict(fields))
 
 
 async def _undo(request: Request, view: AdminView, edit: RowEdit, name: str) -> Undo | None:

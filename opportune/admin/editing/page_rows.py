@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.editing.cells import describe_change, editable_cells
+from opportune.admin.editing.paste import PASTE, read_pasted_edits
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of
+from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
@@ -58,7 +60,7 @@ async def page_rows(request: Request, view: Any) -> Response:
     if request.method != "POST":
         return await _render(request, view, (await view.list(request)).rows)
     try:
-        edits = _read_edits(view, await read_form_texts(request))
+        edits = await _read_edits(request, view, await read_form_texts(request))
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     try:
@@ -68,17 +70,19 @@ async def page_rows(request: Request, view: Any) -> Response:
         error = INVALID_ROWS if any(edit.is_refused for edit in edits) else str(refusal)
         return await _render(request, view, await _load_rows(request, view, edits), edits, error)
     text = gettext("Changed %(rows)s.", rows=describe_rows(view, len(changed)))
-    flash(request, text if changed else "Nothing has changed.")
+    flash(request, text if changed else "Nothing has changed.", undo=undo_url(request, view))
     return RedirectResponse(list_url(request, view), 303)
 
 
-def _read_edits(view: Any, form_data: FormData) -> Sequence[RowEdit]:
+async def _read_edits(request: Request, view: Any, form_data: FormData) -> Sequence[RowEdit]:
     """Return the submitted rows. Columns that the page did not have are left out."""
     pks = list(dict.fromkeys(map(str, form_data.getlist("pk"))))
     if not pks:
         raise ValidationRefused("This page has no rows to save.")
     if len(pks) > max(view.page_size_options):
         raise ValidationRefused(gettext("Save at most %(number)s rows together.", number=max(view.page_size_options)))
+    if PASTE in form_data:
+        return await read_pasted_edits(request, view, form_data, pks)
     edits = [RowEdit(pk, (), form_data) for pk in pks]
     for edit in edits:
         seen = parse_hashes(edit.seen)

@@ -52,6 +52,8 @@ class RowEdit:
     conflicts: Sequence[str] = ()
     """Columns that another user has changed after this page was loaded."""
     error: str = ""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Messages by column about pasted texts that the fields cannot hold."""
     is_gone: bool = False
     snapshot: diff.Values | None = None
     """Values of the row when it was validated."""
@@ -61,7 +63,7 @@ class RowEdit:
 
     @property
     def is_refused(self) -> bool:
-        return bool(self.error or self.conflicts or (self.form and self.form.errors))
+        return bool(self.error or self.faults or self.conflicts or (self.form and self.form.errors))
 
     def submitted_field(self, column: str) -> Any:
         """Return the field with the text of the user, or None if the user has not changed it."""
@@ -73,6 +75,8 @@ class RowEdit:
         return str(self.sent.get(self.prefix + SEEN_FIELD, ""))
 
     def error_of(self, column: str) -> str:
+        if column in self.faults:
+            return self.faults[column]
         return " ".join(map(str, self.form[column].errors)) if self.form and column in self.form else ""
 
     def other_errors(self, columns: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.editing.cells import writable_keys
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor
+from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
@@ -139,7 +140,8 @@ async def _save(request: Request, editor: RowEditor, page: Page) -> Response:
     except FieldErrors as refusal:
         page.error = _("Nothing was changed. %(reason)s", reason=refusal)
         return await _render(request, editor.view, page)
-    flash(request, _("Changed %(rows)s.", rows=describe_rows(editor.view, len(changed))))
+    message = _("Changed %(rows)s.", rows=describe_rows(editor.view, len(changed)))
+    flash(request, message, undo=undo_url(request, editor.view))
     return RedirectResponse(list_url(request, editor.view), 303)
 
 

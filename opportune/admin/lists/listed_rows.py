@@ -20,6 +20,8 @@ class ListedCell(NamedTuple):
     is_truncated: bool
     is_number: bool
     is_editable: bool
+    toggle: str
+    """The value that a click sets, `yes` or `no`, in cells that need no control; else empty."""
 
 
 class ListedRow(NamedTuple):
@@ -57,6 +59,7 @@ class RowBuilder:
             str(request.url_for(f"admin:{page}", identity=view.identity, pk="")) for page in ("details", "edit")
         )
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
+        self.toggled = frozenset(view.toggled_names) if editable else frozenset[str]()
         self.title_column = _title_column(view, columns)
         self.columns = [
             (name, escape(view.labels.get(name, name)), name in view.truncated_columns, name in view.numeric_columns)
@@ -82,7 +85,9 @@ class RowBuilder:
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             has_link = not cells or (name == self.title_column and value)
             cell_url = url if has_link else ""
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, is_number, name in editable))
+            is_editable = name in editable
+            toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, is_number, is_editable, toggle))
         return cells
 
 

@@ -41,25 +41,33 @@ def record(
 ) -> None:
     """Add an entry to the session. `changes` has a list [old value, new value] for each column."""
     user: User = request.state.user
-    session.add(
-        AuditEntry(
-            actor_id=user.id,
-            actor=user.email,
-            action=action[:100],
-            identity=identity,
-            row_id=str(row_id)[:64],
-            title=title[:200],
-            changes=changes or {},
-            address=client_address(request)[:64],
-        )
+    entry = AuditEntry(
+        actor_id=user.id,
+        actor=user.email,
+        action=action[:100],
+        identity=identity,
+        row_id=str(row_id)[:64],
+        title=title[:200],
+        changes=changes or {},
+        address=client_address(request)[:64],
     )
+    session.add(entry)
     mark_recorded(request)
+    recorded_entries(request).append(entry)
     add_changed_identity(request, identity)
 
 
 def mark_recorded(request: Request) -> None:
     """Prevent further entries for this request."""
     request.state.is_recorded = True
+
+
+def recorded_entries(request: Request) -> list[AuditEntry]:
+    """Return the entries of this request."""
+    if not hasattr(request.state, "recorded_entries"):
+        request.state.recorded_entries = list[AuditEntry]()
+    entries: list[AuditEntry] = request.state.recorded_entries
+    return entries
 
 
 def is_recorded(request: Request) -> bool:

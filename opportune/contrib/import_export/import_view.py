@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.log import audit
@@ -88,7 +89,7 @@ async def import_page(request: Request, view: AdminView) -> Response:
     if not (is_confirmed and outcome.is_valid):
         return await _render_page(request, view, outcome)
     if outcome.plan:
-        flash(request, _summary(outcome.plan))
+        flash(request, _summary(outcome.plan), undo=undo_url(request, view))
     return RedirectResponse(list_url(request, view), 303)
 
 

@@ -1,0 +1,96 @@
+"""Cells that a user copies from a spreadsheet and pastes into a list: tab-separated texts become edits of rows."""
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from opportune.admin.editing.row_edits import RowEdit, prefix_of
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.views import AdminView
+from opportune.db.models.columns import choice_label, choice_value, choices_of, python_type_of, title_of
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
+
+PASTE, START = "paste", "column"
+"""Names of the form fields with the copied text, and with the column of the first cell."""
+YES, NO = ("true", "yes", "y", "1", "on", "x"), ("false", "no", "n", "0", "off", "")
+
+
+async def read_pasted_edits(
+    request: Request, view: AdminView, form_data: FormData, pks: Sequence[str]
+) -> list[RowEdit]:
+    """Return an edit for each pasted line. Texts that no field can hold are faults of their edit.
+
+    Raises:
+        ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
+    """
+    lines = _read_lines(str(form_data.get(PASTE, "")))
+    columns = list(view.listed_names(request))
+    start = str(form_data.get(START, ""))
+    columns = columns[columns.index(start) :] if start in columns else []
+    width = max(map(len, lines), default=0)
+    if not 0 < width <= len(columns) or len(lines) > len(pks):
+        raise ValidationRefused(
+            gettext(
+                "Nothing was changed: you copied %(rows)s rows with %(columns)s columns, and from this cell on the "
+                "page has %(free)s rows with %(width)s columns. Show more rows per page, or start at another cell.",
+                rows=format_number(len(lines)),
+                columns=format_number(width),
+                free=format_number(len(pks)),
+                width=format_number(len(columns)),
+            )
+        )
+    if locked := [name for name in columns[:width] if name not in view.editable_names]:
+        label = view.labels.get(locked[0], locked[0])
+        raise ValidationRefused(gettext("Nothing was changed: %(column)s cannot be edited here.", column=label))
+    cells = [dict(zip(columns, line, strict=False)) for line in lines]
+    return [await _read_edit(request, view, pk, texts) for pk, texts in zip(pks, cells, strict=False)]
+
+
+def _read_lines(text: str) -> list[list[str]]:
+    """Return the cells of each line. A cell with line breaks or tabs is in quotes."""
+    lines = text.removesuffix("\n").removesuffix("\r").splitlines(keepends=True)
+    try:
+        return list(csv.reader(lines, "excel-tab", strict=True))
+    except csv.Error:
+        return [line.split("\t") for line in text.splitlines()]
+
+
+async def _read_edit(request: Request, view: AdminView, pk: str, cells: dict[str, str]) -> RowEdit:
+    texts, faults = [], {}
+    for name, text in cells.items():
+        try:
+            texts.append((prefix_of(pk) + name, await _form_text(request, view, name, text.strip())))
+        except ValueError as fault:
+            texts.append((prefix_of(pk) + name, text))
+            faults[name] = str(fault)
+    sent = FormData([(name, text) for name, text in texts if text is not None])
+    return RowEdit(pk, list(cells), sent, checks_seen=False, faults=faults)
+
+
+async def _form_text(request: Request, view: AdminView, name: str, text: str) -> str | None:
+    """Return the text as a browser would send it; None for a checkbox that is not checked.
+
+    Raises:
+        ValueError: The text is not yes or no, or no choice has this label. The message is for the user.
+    """
+    column: Any = view.mapper.columns[name]
+    if python_type_of(column) is bool:
+        word = text.lower()
+        if word in (*YES, gettext("Yes").lower()):
+            return "True"
+        if word not in (*NO, gettext("No").lower()):
+            raise ValueError(gettext("Enter yes or no."))
+        return ("False" if word else "") if column.nullable else None
+    if choices := choices_of(view.model, name):
+        labels = {gettext(str(choice_label(choice))).lower(): choice_value(choice) for choice in choices}
+        return labels.get(text.lower(), text)
+    if name in view.references and text and not text.isdecimal():
+        matches = [row.id for row in await view.references[name].get_list(request, text) if title_of(row) == text]
+        if len(matches) != 1:
+            raise ValueError(gettext("No row, or several, have the name “%(name)s”.", name=text))
+        return str(matches[0])
+    return text

@@ -1,0 +1,175 @@
+"""Undo of a change to several rows: it restores the old values from the entries of the audit log."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.base import BaseAdminView
+from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.lists.actions import (
+    MAX_ROWS_PER_ACTION,
+    describe_rows,
+    key_of,
+    list_url,
+    match_primary_keys,
+    redirect_with_error,
+)
+from opportune.admin.log import audit, diff
+from opportune.admin.models import AuditEntry
+from opportune.admin.persistence.row_writer import RowWriter
+from opportune.admin.views import AdminView
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.columns import is_json, python_type_of
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.web.rendering.flash import flash
+
+ENTRIES = "entries"
+"""Query parameter with the first and last id of the entries, such as `5-24`."""
+NOT_RECORDED = _l("The log does not have this change.")
+
+
+def undo_url(request: Request, view: AdminView) -> str:
+    """Return the address that undoes the changes of this request to rows of a view. Empty if the log lacks values."""
+    entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
+    if not (view.may_edit_any(request) and 0 < len(entries) <= MAX_ROWS_PER_ACTION):
+        return ""
+    try:
+        for entry in entries:
+            _old_values(view, entry)
+    except ValidationRefused:
+        return ""
+    ids = [entry.id or 0 for entry in entries]
+    path = request.url_for("admin:undo", identity=view.identity).path
+    query = [*request.query_params.multi_items(), (ENTRIES, f"{min(ids)}-{max(ids)}")]
+    return f"{path}?{urlencode(query)}"
+
+
+async def undo_page(request: Request, view: AdminView) -> Response:
+    """Restore the values of changed rows, and delete added rows: all of them or none."""
+    if not view.may_edit_any(request):
+        raise HTTPException(403)
+    try:
+        with translate_database_errors(view.table):
+            async with view.site.database.writer() as session:
+                entries = await _load_entries(request, view, session)
+                writer = view.row_writer(session, request)
+                restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
+                added = [entry for entry in entries if entry.action == "create"]
+                deleted = await _check_unchanged(writer, added, view.check_can_delete) if added else {}
+                await writer.delete([*deleted.values()])
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
+    for row, values in restored:
+        await view.after_model_change(dict(values), row, False, request)
+    for row in deleted.values():
+        await view.after_model_delete(row, request)
+    flash(request, gettext("Undone: %(rows)s.", rows=describe_rows(view, len(entries))))
+    return RedirectResponse(list_url(request, view), 303)
+
+
+async def _load_entries(request: Request, view: AdminView, session: AsyncSession) -> Sequence[AuditEntry]:
+    """Return the entries of the user's change.
+
+    Raises:
+        ValidationRefused: The log has none, because they are too old.
+    """
+    first, _, last = request.query_params.get(ENTRIES, "").partition("-")
+    if not (first.isdecimal() and last.isdecimal() and max(len(first), len(last)) < 19):
+        raise HTTPException(404)
+    entries = select(AuditEntry).where(
+        col(AuditEntry.id).between(int(first), int(last)),
+        col(AuditEntry.identity) == view.identity,
+        col(AuditEntry.actor_id) == request.state.user.id,
+        col(AuditEntry.action).in_(("create", "update")),
+    )
+    found = (await session.scalars(entries.order_by(col(AuditEntry.id)).limit(MAX_ROWS_PER_ACTION + 1))).all()
+    if not found or len(found) > MAX_ROWS_PER_ACTION:
+        raise ValidationRefused(NOT_RECORDED)
+    return found
+
+
+async def _restore(
+    view: AdminView, writer: RowWriter, entries: Sequence[AuditEntry]
+) -> list[tuple[Any, Mapping[str, Any]]]:
+    """Write the old values of the entries. Return the rows with these values."""
+    if not entries:
+        return []
+    rows = await _check_unchanged(writer, entries, view.check_can_edit)
+    restored = list[tuple[Any, Mapping[str, Any]]]()
+    for entry in entries:
+        row, values = rows[entry.row_id], _old_values(view, entry)
+        if {*values}.intersection(view.unwritable_columns(writer.request, row)):
+            raise ValidationRefused(NOT_ALLOWED)
+        restored.append((row, values))
+    await writer.save_all(restored)
+    return restored
+
+
+async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], check: Any) -> dict[str, Any]:
+    """Lock the rows of entries, and return them by key.
+
+    Raises:
+        ValidationRefused: A row is gone, may not be changed, or has other values than after the change.
+    """
+    view = writer.view
+    pks = [entry.row_id for entry in entries]
+    locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)
+    rows = {key_of(row): row for row in locked}
+    for entry in entries:
+        if (row := rows.get(entry.row_id)) is None:
+            raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")
+        for name, value in _new_values(view, entry).items():
+            if diff.differs(getattr(row, name), value):
+                label = view.labels.get(name, name)
+                message = gettext("“%(row)s” has been changed again (%(field)s).", row=entry.title, field=label)
+                raise ValidationRefused(message)
+    return rows
+
+
+def _old_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
+    """Return the values of form fields before a change; none for an added row.
+
+    Raises:
+        ValidationRefused: The log has only a part of a value, or hides it.
+    """
+    names = _logged_fields(view, entry) if entry.action == "update" else ()
+    return {name: _typed(view, name, entry.changes[name][0]) for name in names}
+
+
+def _new_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
+    """Return the values after a change, as far as the log has them."""
+    values = {}
+    for name in _logged_fields(view, entry):
+        with suppress(ValidationRefused):
+            values[name] = _typed(view, name, entry.changes[name][1])
+    return values
+
+
+def _logged_fields(view: BaseAdminView, entry: AuditEntry) -> list[str]:
+    return [name for name in entry.changes if name in view.form_names or name in view.related_fields]
+
+
+def _typed(view: BaseAdminView, name: str, value: Any) -> Any:
+    column = view.mapper.columns.get(name)
+    is_cut = isinstance(value, str) and len(value) >= diff.MAX_VALUE_LENGTH
+    if column is None or name in view.files or value == diff.HIDDEN or is_cut:
+        raise ValidationRefused(NOT_RECORDED)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    try:
+        return TypeAdapter(python_type_of(column)).validate_python(json.loads(value) if is_json(column) else value)
+    except (ValidationError, ValueError):
+        raise ValidationRefused(NOT_RECORDED) from None

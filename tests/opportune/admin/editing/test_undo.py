@@ -1,0 +1,66 @@
+"""Undo of changes to several rows: "Save all", bulk edit and paste."""
+
+import re
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_part
+
+EDIT_SELECTED = "/admin/part/edit-selected"
+
+
+async def change_prices(client: AsyncClient) -> str:
+    """Change three rows together, and return the address of Undo."""
+    fields = {"pks": "1,2", "change": ["price", "state"], "new-price": "7.50", "new-state": "used"}
+    response = await client.post(f"{EDIT_SELECTED}?search=t", data=fields | {"confirmed": "yes"})
+    assert response.status_code == 303
+    return undo_url((await client.get(LIST)).text)
+
+
+def undo_url(page: str) -> str:
+    match = re.search(r'action="([^"]*/undo[^"]*)"', page)
+    assert match
+    return unescape(match[1])
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_undo_restores_all_rows(app: FastAPI, admin: AsyncClient) -> None:
+    url = await change_prices(admin)
+    assert (await read_part(app, 2)).price == Decimal("7.50")
+    response = await admin.post(url)
+    assert response.headers["location"] == f"{LIST}?search=t"
+    assert "Undone: 2 Parts." in (await admin.get(LIST)).text
+    for pk in (1, 2):
+        part = await read_part(app, pk)
+        assert (part.price, part.state) == (Decimal(1), "new")
+
+
+async def test_undo_keeps_all_rows_if_one_has_changed_again(app: FastAPI, admin: AsyncClient) -> None:
+    url = await change_prices(admin)
+    await edit_cell(admin, "price", "8", 2)
+    await admin.post(url)
+    assert "Nothing was undone: “nut” has been changed again (Price)." in (await admin.get(LIST)).text
+    assert (await read_part(app, 1)).price == Decimal("7.50")
+
+
+async def test_undo_is_refused_to_other_users(app: FastAPI, admin: AsyncClient) -> None:
+    url = await change_prices(admin)
+    other = await make_user(app.state.database, "other@example.com", is_superuser=True)
+    async with signed_in_client(app, other) as client:
+        await client.post(url)
+        assert "The log does not have this change." in (await client.get(LIST)).text
+    assert (await read_part(app)).price == Decimal("7.50")
+    assert (await admin.post("/admin/part/undo?entries=1")).status_code == 404
+
+
+async def test_rows_saved_together_can_be_undone(app: FastAPI, admin: AsyncClient) -> None:
+    fields = form_fields((await admin.get("/admin/part/edit-page")).text)
+    await admin.post("/admin/part/edit-page", data=fields | {"1-price": ["5"], "2-due_on": ["2026-11-20"]})
+    await admin.post(undo_url((await admin.get(LIST)).text))
+    assert (await read_part(app)).price == Decimal(1)
+    assert (await read_part(app, 2)).due_on is None
