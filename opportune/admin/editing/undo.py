@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -169,7 +169,13 @@ def _typed(view: BaseAdminView, name: str, value: Any) -> Any:
         raise ValidationRefused(NOT_RECORDED)
     if value is None or isinstance(value, bool | int | float):
         return value
+    fields = getattr(view.model, "model_fields", {})
+    type_ = fields[name].annotation if name in fields else python_type_of(column)
     try:
-        return TypeAdapter(python_type_of(column)).validate_python(json.loads(value) if is_json(column) else value)
-    except (ValidationError, ValueError):
+        restored = TypeAdapter(type_).validate_python(json.loads(value) if is_json(column) else value)
+    except (ValidationError, ValueError, PydanticSchemaGenerationError):
         raise ValidationRefused(NOT_RECORDED) from None
+    logged, _ = diff.diff_values({name: restored}, {}).get(name, (value, None))
+    if logged != value:  # the log has another form of the value, such as all texts of a translated one
+        raise ValidationRefused(NOT_RECORDED)
+    return restored
