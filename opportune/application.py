@@ -72,7 +72,8 @@ def create_app(settings: Settings | None = None, features: Sequence[Feature] | N
 
 def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bool = False) -> FastAPI:
     """Return the application of exactly these features. See `create_app`."""
-    require_consistent_features(features, is_complete=is_complete)
+    # In production `check` reports mistakes in routes, and analysing them would delay the start.
+    require_consistent_features(features, is_complete=is_complete, with_dependencies=not settings.is_production)
     read_feature_settings(settings, features)
     app = FastAPI(
         title=settings.site_name,
@@ -88,7 +89,8 @@ def assemble(settings: Settings, features: Sequence[Feature], *, is_complete: bo
     app.state.settings = settings
     app.state.features = features
     app.state.declared_permissions = DeclaredPermissions(features)
-    app.state.declared_permissions.require_existing()
+    if not settings.is_production:  # as above
+        app.state.declared_permissions.require_existing()
     add_icons(features)
     add_event_kinds(features)
     templates.add_helpers(features)

@@ -90,21 +90,28 @@ def all_features(installed: Iterable[Feature]) -> list[Feature]:
     return sorted(features, key=lambda feature: not feature.site.is_outermost)
 
 
-def require_consistent_features(features: Iterable[Feature], *, is_complete: bool = False) -> None:
+def require_consistent_features(
+    features: Iterable[Feature], *, is_complete: bool = False, with_dependencies: bool = True
+) -> None:
     """Check that no name is registered twice, and that required features are installed.
 
     Args:
         features: Features of the site.
         is_complete: Whether these are all features of the project. No other may then be imported.
+        with_dependencies: Whether dependencies of routes are also checked, for which all routes are analysed.
 
     Raises:
         OperatorError: A name is registered twice, or a feature is missing. The message describes the first error.
     """
-    if message := next(find_registration_errors(features, is_complete=is_complete), ""):
+    if message := next(
+        find_registration_errors(features, is_complete=is_complete, with_dependencies=with_dependencies), ""
+    ):
         raise OperatorError(message)
 
 
-def find_registration_errors(features: Iterable[Feature], *, is_complete: bool = False) -> Iterator[str]:
+def find_registration_errors(
+    features: Iterable[Feature], *, is_complete: bool = False, with_dependencies: bool = True
+) -> Iterator[str]:
     """Yield one line for each name that is registered twice, and for each missing feature, job or hook."""
     features = list(features)
     yield from _find_name_errors(features)
@@ -116,7 +123,7 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
             if other := locations.get((type_, name)):
                 yield f"The {type_} {name} is registered twice: in {other} and in {location}. Rename one."
             locations[type_, name] = location
-    yield from _find_missing(features, locations)
+    yield from _find_missing(features, locations, with_dependencies=with_dependencies)
     for feature in features:
         if fault := find_hook_error(feature.name, feature.hooks):
             yield fault
@@ -126,7 +133,9 @@ def find_registration_errors(features: Iterable[Feature], *, is_complete: bool =
         yield from _find_unlisted_features(features)
 
 
-def _find_missing(features: Sequence[Feature], locations: Mapping[tuple[str, str], str]) -> Iterator[str]:
+def _find_missing(
+    features: Sequence[Feature], locations: Mapping[tuple[str, str], str], *, with_dependencies: bool
+) -> Iterator[str]:
     """Yield one line for each required feature and queued job that is missing."""
     names = {feature.name for feature in features}
     for feature in features:
@@ -140,7 +149,8 @@ def _find_missing(features: Sequence[Feature], locations: Mapping[tuple[str, str
                     "which no installed feature lists: add it to jobs=Jobs([…]), or install its feature."
                 )
     for feature in features:
-        uses = chain(_features_of_dependencies(feature), _features_of_foreign_keys(feature, features))
+        dependencies = _features_of_dependencies(feature) if with_dependencies else ()
+        uses = chain(dependencies, _features_of_foreign_keys(feature, features))
         for user, required in uses:
             if required not in names and required not in REQUIRED:
                 yield f"Feature({feature.name!r}): {user} needs the feature {required}. {how_to_list(required)}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import Depends, HTTPException, Query, Response
 
 from app.chat import service
 from app.chat.dependencies import (
@@ -36,7 +36,7 @@ from opportune.contrib.answers import Answers, StreamEvent, stream_json
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.pagination import Page, Paging
 from opportune.search import SearchQuery, SearchResults
-from opportune.web import EventStream
+from opportune.web import APIRouter, EventStream
 
 router = APIRouter(prefix="/conversations", tags=["chat"])
 

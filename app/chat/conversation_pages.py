@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
@@ -18,7 +18,7 @@ from opportune.contrib.answers import Answers
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.i18n import gettext as _
 from opportune.search import SearchQuery
-from opportune.web import flash, is_htmx, read_form, redirect, templates
+from opportune.web import APIRouter, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.chat import service
@@ -38,7 +38,7 @@ from opportune.contrib.answers import (
     refusals_in,
 )
 from opportune.i18n import gettext_lazy as _l
-from opportune.web import EventStream, Form, flash, is_htmx, read_form, redirect, templates
+from opportune.web import APIRouter, EventStream, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/chat")
 

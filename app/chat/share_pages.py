@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
 from app.chat.dependencies import CurrentConversation, MessageId
@@ -11,7 +11,7 @@ from opportune.accounts import AccountOwner, CurrentUser
 from opportune.contrib.answers import ShownAnswer
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.pagination import Paging
-from opportune.web import HOUR_SECONDS, Limiter, RateLimit, client_address, flash, redirect, templates
+from opportune.web import HOUR_SECONDS, APIRouter, Limiter, RateLimit, client_address, flash, redirect, templates
 
 router = APIRouter(prefix="/chat")
 

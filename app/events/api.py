@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import HTTPException, Query
 
 from app.events.dependencies import EMAILS_PER_RECIPIENT, LimitedByAddress, ReadEvents, Slug, WriteRegistrations
 from app.events.schemas import EventFilter, EventRead, Message, RegistrationCreate, RegistrationRead
@@ -8,7 +8,7 @@ from app.events.service import RegistrationClosed
 from opportune.accounts import FORBIDDEN, may
 from opportune.i18n import gettext as _
 from opportune.pagination import Page, Paging
-from opportune.web import Limiter
+from opportune.web import APIRouter, Limiter
 
 router = APIRouter(prefix="/events", tags=["events"])
 

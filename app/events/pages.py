@@ -2,7 +2,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.events.dependencies import (
@@ -19,7 +19,7 @@ from opportune.errors import NotFound
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import StorageError
-from opportune.web import Form, Limiter, TooManyRequests, is_htmx, markdown, read_form, redirect, templates
+from opportune.web import APIRouter, Form, Limiter, TooManyRequests, is_htmx, markdown, read_form, redirect, templates
 
 router = APIRouter(prefix="/events")
 

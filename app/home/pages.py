@@ -1,8 +1,8 @@
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts import OptionalUser
 from opportune.crud import latest_rows
-from opportune.web import cached, render_panels, templates
+from opportune.web import APIRouter, cached, render_panels, templates
 
 router = APIRouter()
 

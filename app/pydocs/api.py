@@ -1,10 +1,11 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead, SearchHit
 from opportune.search import SearchQuery, SearchResults
+from opportune.web import APIRouter
 
 router = APIRouter(prefix="/pydocs", tags=["pydocs"])
 

@@ -1,7 +1,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.pydocs.documents import Index, python_docs
@@ -11,7 +11,7 @@ from opportune.accounts import OptionalUser
 from opportune.contrib.answers import Answers, QuestionForm
 from opportune.contrib.documents import MAX_RANKED_HITS, IndexMissing
 from opportune.search import SearchQuery
-from opportune.web import Form, is_htmx, templates
+from opportune.web import APIRouter, Form, is_htmx, templates
 
 router = APIRouter(prefix="/pydocs")
 

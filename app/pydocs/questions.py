@@ -1,12 +1,12 @@
 """Questions about an entry, answered by a language model and shown again on the next visit."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from app.pydocs.documents import Index
 from app.pydocs.schemas import EntryRead
 from opportune.accounts import CurrentUser, User
 from opportune.contrib.answers import AnswerManager, Answers, QuestionForm, ask_by_form, show_answer
-from opportune.web import Form, RateLimit, read_form, templates
+from opportune.web import APIRouter, Form, RateLimit, read_form, templates
 
 router = APIRouter(prefix="/pydocs")
 

@@ -1,7 +1,7 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
 from fastapi import Form as FormField
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import URL
 
@@ -10,7 +10,7 @@ from app.todos.schemas import TodoCreate, TodoFilter, TodoUpdate
 from app.todos.service import Todos
 from opportune.db import RowId
 from opportune.i18n import gettext as _
-from opportune.web import Form, flash, is_htmx, read_form, redirect, templates
+from opportune.web import APIRouter, Form, flash, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/todos")
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from opportune.crud.crud import Crud
 from opportune.db.models.model import MAX_ID, RowKey
+from opportune.web.routing.api_router import APIRouter
 
 
 class ReplaceableRoutes(APIRouter):

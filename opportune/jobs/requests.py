@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +20,7 @@ from opportune.jobs.worker import Worker
 from opportune.plurals import pluralize
 from opportune.services.tasks import cancel_and_wait
 from opportune.web.rate_limit import Limiter, RateLimit
+from opportune.web.routing.api_router import APIRouter
 
 AFTER_RESPONSE_SECONDS = 2.0
 """Seconds after a response in which further jobs start."""

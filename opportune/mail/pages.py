@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from opportune.config.settings import Settings
@@ -13,6 +13,7 @@ from opportune.config.site_url import site_url
 from opportune.mail import mailbox
 from opportune.mail.mailbox import StoredMessage
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import APIRouter
 
 logger = logging.getLogger("opportune.mail")
 

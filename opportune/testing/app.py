@@ -68,6 +68,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             return copy_route(router, *arguments)
         key = id(route), prefix, include_in_schema, *router.dependencies, *dependencies
         if key not in copies:
+            _ = route.dependant  # else each copy would be analysed
             copies[key] = route, copy_route(router, *arguments)  # the id belongs to a living route
         copied = copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider

@@ -16,6 +16,7 @@ from opportune.web.rendering.flash import flash
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.panels import render_panels
 from opportune.web.rendering.templates import is_htmx, redirect, templates
+from opportune.web.routing.api_router import APIRouter
 from opportune.web.settings import settings_of
 from opportune.web.static import icons
 from opportune.web.static.files import assets
@@ -24,6 +25,7 @@ from opportune.web.time_zone import current_zone, format_date, format_datetime, 
 
 __all__ = [
     "HOUR_SECONDS",
+    "APIRouter",
     "Cache",
     "Client",
     "EventStream",

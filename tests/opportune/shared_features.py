@@ -18,11 +18,11 @@ def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
     """Check each set of features once."""
     checked: dict[tuple[int, ...], list[Feature]] = {}
 
-    def require_once(features: Iterable[Feature], *, is_complete: bool = False) -> None:
+    def require_once(features: Iterable[Feature], **options: bool) -> None:
         features = list(features)
-        key = is_complete, *map(id, features)
+        key = *options.values(), *map(id, features)
         if key not in checked:
-            require_consistent_features(features, is_complete=is_complete)
+            require_consistent_features(features, **options)
             checked[key] = features  # the ids belong to living features
 
     patch.setattr(application, "require_consistent_features", require_once)

@@ -27,6 +27,7 @@ done("list")
 site = create_app(
     Settings(_env_file=None, environment="production", secret_key="k3y for tests " * 4, llm_model="none")
 )
+print([route.path for route in site.routes if getattr(route, "is_analysed", False)])
 done("production")
 create_app(Settings(_env_file=None, environment="test"))
 done("development")
@@ -47,6 +48,8 @@ print(json.dumps(modules))
 
 @dataclass(frozen=True)
 class Start:
+    analysed: str
+    """Routes whose functions were inspected in production."""
     address: str
     """Path of a list in the admin."""
     modules: dict[str, set[str]]
@@ -62,8 +65,8 @@ def start() -> Start:
     command = [sys.executable, "-c", START_IN_STEPS]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    address, modules = done.stdout.splitlines()
-    return Start(address, {step: {*names} for step, names in json.loads(modules).items()})
+    analysed, address, modules = done.stdout.splitlines()
+    return Start(analysed, address, {step: {*names} for step, names in json.loads(modules).items()})
 
 
 def test_framework_package_imports_nothing(start: Start) -> None:
@@ -90,6 +93,12 @@ def test_production_imports_the_admin_on_first_use(start: Start) -> None:
     assert not {name for name in start.modules["production"] if name.startswith("app.") and name.endswith(".admin")}
     assert start.address == "/admin/team/list"
     assert start.imported("admin", "opportune.contrib.teams.admin")
+
+
+def test_production_waits_with_routes_and_their_packages(start: Start) -> None:
+    assert start.analysed == "[]"
+    names = ("argon2", "iso3166", "markdown_it", "multiprocessing.sharedctypes", "nh3", "pygments")
+    assert start.imported("production", *names) == set()
 
 
 def test_production_does_not_import_the_documentation(start: Start) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.events.service import UserEvents, describe_event
@@ -10,6 +10,7 @@ from opportune.accounts.models import AccountEvent
 from opportune.accounts.schemas import AccountEventRead
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Page, Paging
+from opportune.web.routing.api_router import APIRouter
 from opportune.web.user_agent import describe_user_agent
 
 router = APIRouter(prefix="/users/me/events", tags=["accounts"])

@@ -1,6 +1,6 @@
 """API of the personal data export and the deletion of an account."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic_core import to_json
 
 from opportune.accounts.deletion.service import delete_account, read_personal_data
@@ -9,6 +9,7 @@ from opportune.accounts.events.service import record_event
 from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me", tags=["accounts"])
 

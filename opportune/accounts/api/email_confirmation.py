@@ -1,12 +1,13 @@
 """API to confirm the identity by e-mail, for scripts of the site's pages. Requests need the session cookie."""
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.email_confirmation import service
 from opportune.accounts.email_confirmation.dependencies import confirm_by_email, require_email_confirmation
 from opportune.accounts.schemas import EmailConfirmationCode, Message
 from opportune.i18n import gettext as _
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(
     prefix="/users/me/confirmation/email", tags=["accounts"], dependencies=[Depends(require_email_confirmation)]

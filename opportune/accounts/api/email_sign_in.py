@@ -1,6 +1,6 @@
 """API of sign-in by e-mail. Programs keep the `request` of the response, as browsers keep a cookie."""
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 
 from opportune.accounts.api.sign_in import grant_token, require_code
 from opportune.accounts.dependencies import AccountCtx
@@ -11,6 +11,7 @@ from opportune.accounts.schemas import AccessToken, EmailRequest, EmailSignInCre
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
 from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.users.errors import InvalidLinkError
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth/login/email", tags=["accounts"], dependencies=[Depends(require_email_sign_in)])
 

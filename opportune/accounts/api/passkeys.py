@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
-
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Passkey
 from opportune.accounts.passkeys import service
@@ -12,6 +10,7 @@ from opportune.accounts.schemas import Confirmation, PasskeyRead, PasskeyUpdate
 from opportune.accounts.sign_in_methods.passkeys import find_passkeys
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/passkeys", tags=["accounts"])
 

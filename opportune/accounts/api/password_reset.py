@@ -1,13 +1,12 @@
 """API of the password reset."""
 
-from fastapi import APIRouter
-
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.password_reset import service
 from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import EmailRequest, Message, PasswordReset
 from opportune.accounts.users.schemas import UserRead
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

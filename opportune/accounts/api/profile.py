@@ -1,6 +1,6 @@
 """API of the user's own account."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, needs_scope
 from opportune.accounts.models import User
@@ -9,6 +9,7 @@ from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import MANAGE_ACCOUNT
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserRead, UserUpdate
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(tags=["accounts"])
 

@@ -1,11 +1,12 @@
 """API to confirm the user's identity, for scripts of the site's pages. Requests need the session cookie."""
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.reauthentication.identity import confirm_identity
 from opportune.accounts.schemas import Confirmation
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/confirmation", tags=["accounts"])
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
@@ -12,6 +11,7 @@ from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.errors import EMAIL_TAKEN
 from opportune.accounts.users.schemas import UserRead
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

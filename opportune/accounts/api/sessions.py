@@ -1,6 +1,6 @@
 """API of a user's sessions."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
@@ -9,6 +9,7 @@ from opportune.accounts.schemas import SessionRead
 from opportune.accounts.sessions.service import UserSessions, describe_session_device
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/sessions", tags=["accounts"])
 

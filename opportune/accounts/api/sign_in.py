@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import Depends, Form, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.events.service import record_sign_in
@@ -19,6 +19,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
-
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.schemas import LinkedAccountRead
@@ -11,6 +9,7 @@ from opportune.accounts.sign_in_methods.available import find_linked_accounts
 from opportune.accounts.social_sign_in import service
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/linked-accounts", tags=["accounts"])
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
 from opportune.accounts.events.service import record_event
@@ -16,6 +16,7 @@ from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/tokens", tags=["accounts"])
 

@@ -1,7 +1,5 @@
 """API of the authenticator app and the recovery codes."""
 
-from fastapi import APIRouter
-
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.schemas import (
     RecoveryCodesRead,
@@ -14,6 +12,7 @@ from opportune.accounts.schemas import (
 from opportune.accounts.sign_in_methods.second_factor import PendingSetup, count_recovery_codes
 from opportune.accounts.two_factor.dependencies import TwoFactorDependency
 from opportune.db.sessions.dependencies import ReadSession
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/users/me/two-factor", tags=["accounts"])
 

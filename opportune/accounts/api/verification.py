@@ -1,13 +1,12 @@
 """API of the verification of an address."""
 
-from fastapi import APIRouter
-
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import User
 from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import EmailRequest, EmailVerification, Message
 from opportune.accounts.users.schemas import UserRead
 from opportune.accounts.verification import service
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 

@@ -1,6 +1,6 @@
 """Pages of accounts. All of them work without JavaScript."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.pages import (
@@ -22,6 +22,7 @@ from opportune.accounts.pages import (
     two_factor,
     verification,
 )
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter()
 

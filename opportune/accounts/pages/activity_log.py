@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.events.kinds import KINDS
@@ -10,6 +10,7 @@ from opportune.accounts.events.service import UserEvents, describe_event
 from opportune.accounts.responses import show
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Paging
+from opportune.web.routing.api_router import APIRouter
 from opportune.web.user_agent import describe_user_agent
 
 router = APIRouter(prefix="/accounts/events")

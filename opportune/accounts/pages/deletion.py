@@ -1,6 +1,6 @@
 """Pages of the personal data export and the deletion of an account."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic_core import to_json
 
@@ -23,6 +23,7 @@ from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.i18n import gettext
 from opportune.storage.storage import StorageDependency
 from opportune.web.forms.forms import Form, read_form
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts")
 

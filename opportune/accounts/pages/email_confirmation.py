@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
@@ -16,6 +16,7 @@ from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 PATH = "/accounts/confirm/email"
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
@@ -27,6 +27,7 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 PATH = f"{LOGIN_PATH}/email"
 PASSWORD_REMOVED = _l(

@@ -1,6 +1,6 @@
 """End of an impersonation. It starts in the admin, on the page of the user."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
@@ -8,6 +8,7 @@ from opportune.accounts.impersonation.service import end_impersonation
 from opportune.accounts.sessions.cookies import set_session_cookie, sign_out
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts/impersonation")
 

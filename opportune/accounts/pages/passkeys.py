@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
@@ -23,6 +23,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 from opportune.web.user_agent import describe_user_agent
 
 ADDED = _l("Your passkey is added. From now on you can sign in with it.")

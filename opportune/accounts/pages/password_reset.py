@@ -1,6 +1,6 @@
 """Pages of the password reset."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
@@ -11,6 +11,7 @@ from opportune.accounts.schemas import EmailRequest, PasswordReset
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 REQUEST_PATH = "/accounts/forgot-password"
 

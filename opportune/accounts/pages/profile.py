@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy import update
 from sqlmodel import col
 
@@ -39,6 +39,7 @@ from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.panels import render_panels
 from opportune.web.rendering.templates import redirect
+from opportune.web.routing.api_router import APIRouter
 
 PROFILE_PATH = "/accounts/profile"
 

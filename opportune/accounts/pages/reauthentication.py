@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import User
@@ -14,6 +14,7 @@ from opportune.accounts.sign_in_methods.available import confirms_by_email
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.users.context import AccountContext
 from opportune.web.forms.forms import Form, read_form
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts/confirm")
 

@@ -1,6 +1,6 @@
 """Pages of registration."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.emails.delivery import email_is_enabled
@@ -21,6 +21,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts")
 

@@ -1,6 +1,6 @@
 """Page of a user's sessions."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
@@ -12,6 +12,7 @@ from opportune.accounts.sessions.service import UserSessions, describe_session_d
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts/sessions")
 

@@ -1,6 +1,6 @@
 """Pages to create the first superuser, opened by a link from the log."""
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +18,7 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import APIRouter
 
 
 async def require_no_superuser(request: Request) -> None:

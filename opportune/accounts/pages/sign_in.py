@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
 from fastapi import Form as FormField
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +20,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts")
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
@@ -30,6 +30,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import url
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 SIGN_IN_EXPIRED = _l("This sign-in was not started in this browser, or has expired. Please try again.")
 COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
@@ -18,6 +18,7 @@ from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.web.forms.forms import Choices, Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/accounts/tokens")
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import CurrentUser
@@ -22,6 +22,7 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 TWO_FACTOR_PATH = "/accounts/two-factor"
 PAGES_WITH_SECRETS = ("two_factor_setup", "two_factor_codes")

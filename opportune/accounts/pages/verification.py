@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
@@ -14,6 +14,7 @@ from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.api_router import APIRouter
 
 REQUEST_PATH = "/accounts/verify"
 

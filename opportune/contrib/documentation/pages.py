@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from opportune.contrib.documentation.content import page_names, sections_of, with_site_links
 from opportune.contrib.documentation.search import Documentation
@@ -12,6 +12,7 @@ from opportune.contrib.documents import MAX_RANKED_HITS
 from opportune.errors import NotFound
 from opportune.search import SearchQuery
 from opportune.web import is_htmx, markdown, templates
+from opportune.web.routing.api_router import APIRouter
 
 PAGE_TYPES = ("Tutorial", "How-to guide", "Reference", "Explanation")
 PAGE_TYPE = re.compile(rf"^\*({'|'.join(PAGE_TYPES)})\.\*", re.MULTILINE)

@@ -1,6 +1,6 @@
 """`/mcp`: list and call the site's tools with a user's token."""
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 
 from opportune.accounts.dependencies import read_program_token
 from opportune.accounts.models import ApiToken, User
@@ -9,6 +9,7 @@ from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
 from opportune.web.rate_limit import RateLimit
+from opportune.web.routing.api_router import APIRouter
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
 NO_TOKEN = "Send a token: Authorization: Bearer …"

@@ -1,6 +1,6 @@
 """The page /search, and its results for the command palette."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts.dependencies import OptionalUser
 from opportune.contrib.palette.entries import CrudSearch, action_entries, feature_sources, page_entries
@@ -10,6 +10,7 @@ from opportune.web.client import client_address
 from opportune.web.language import without_prefix
 from opportune.web.rate_limit import RateLimit
 from opportune.web.rendering.templates import is_htmx, templates
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter()
 

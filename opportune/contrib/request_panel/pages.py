@@ -3,12 +3,13 @@
 from ipaddress import ip_address
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from sqlalchemy.exc import DBAPIError
 
 from opportune.contrib.request_panel.records import MAX_RECORDS, PANEL_PATH, RequestRecord, Statement
 from opportune.contrib.request_panel.statements import query_plan
 from opportune.web import is_htmx, templates
+from opportune.web.routing.api_router import APIRouter
 
 ACCESS_DENIED = "Open the request panel on this machine at http://localhost, or sign in as superuser."
 FORWARDED = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
@@ -30,6 +30,7 @@ from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, 
 from opportune.errors import NotFound
 from opportune.pagination import Page
 from opportune.web.errors.openapi import refusals
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/teams", tags=["teams"])
 REFUSALS = refusals(401, 403, 404, 422)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,6 +33,7 @@ from opportune.web.rate_limit import TooManyRequests
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import APIRouter
 
 HAND_OVER_PREFIX, DELETE_PREFIX = "hand-over-", "delete-"
 """Prefixes of element ids, because both forms have a password field."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 
 from opportune.admin.status.status import read_status, worst_state
@@ -11,6 +11,7 @@ from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.contrib.telemetry.metrics.routes import metrics_token_required
 from opportune.i18n import use_language
 from opportune.web.endpoints.health import STATUS_PATH
+from opportune.web.routing.api_router import APIRouter
 
 EMAIL_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 

@@ -5,11 +5,12 @@ import platform
 from collections.abc import Sequence
 
 import fastapi
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from opportune.accounts import OptionalUser
 from opportune.project.layout import PROJECT, installed_names
 from opportune.web import templates
+from opportune.web.routing.api_router import APIRouter
 
 FOLDERS = ("app/{}", "templates/{}", "static/{}", "migrations/versions/{}", "tests/{}")
 """Possible folders of a feature. `{}` is its name."""

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import APIRouter
 
 OPENAPI = "/api/openapi.json"
 

@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import Collection
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from opportune.db.database import Database, Role
 from opportune.db.errors import UNAVAILABLE
 from opportune.db.migrations.history import find_pending_migrations_in
 from opportune.services.tasks import run_with_timeout
+from opportune.web.routing.api_router import APIRouter
 
 logger = logging.getLogger(__name__)
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import HTMLResponse
 
 from opportune.web.rendering import markdown
+from opportune.web.routing.api_router import APIRouter
 
 MAX_PREVIEW_LENGTH = 20_000
 """Characters to render. Longer texts are cut."""

@@ -4,11 +4,12 @@ import asyncio
 import re
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from opportune.web.language import language_prefixes
+from opportune.web.routing.api_router import APIRouter
 from opportune.web.static.files import assets
 
 METHODS = ["GET", "HEAD"]

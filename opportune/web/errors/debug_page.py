@@ -9,13 +9,14 @@ from types import FrameType
 from typing import Any, Self
 from uuid import uuid4
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import SecretStr
 
 from opportune.config.settings import Settings
 from opportune.project.layout import TEMPLATE_FOLDERS
 from opportune.web.errors.error_hints import SourceLine, project_frame, source_line_of
+from opportune.web.routing.api_router import APIRouter
 
 MASK = "••••••"
 MAX_VARIABLES = 40

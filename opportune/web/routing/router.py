@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
+from opportune.web.routing.api_router import LazyRoute
 
 
 class CachedRoute(APIRoute):
@@ -160,9 +161,13 @@ class Router(APIRouter):
     ) -> APIRoute:
         """Copy a route to another path, with additional dependencies."""
         outer = [*self.dependencies, *dependencies]
-        copied = self._adopt(route, prefix, outer) or self._rebuild(route, prefix, outer)
-        copied.include_in_schema = route.include_in_schema and include_in_schema
         rule = rule_of(route.endpoint)
+        is_in_schema = route.include_in_schema and include_in_schema
+        if isinstance(route, LazyRoute) and not (route.is_analysed or rule):
+            options = self._options_of_copy(route, outer) | {"include_in_schema": is_in_schema}
+            return route.with_options(prefix + route.path, **options)
+        copied = self._adopt(route, prefix, outer) or self._rebuild(route, prefix, outer)
+        copied.include_in_schema = is_in_schema
         return CachedRoute.of(copied, rule) if rule else copied
 
     def _adopt(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute | None:
@@ -186,13 +191,15 @@ class Router(APIRouter):
         return copied
 
     def _rebuild(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute:
-        options = _options(route) | {
-            "path": prefix + route.path,
+        options = _options(route) | {"path": prefix + route.path} | self._options_of_copy(route, outer)
+        return type(route)(**options)
+
+    def _options_of_copy(self, route: APIRoute, outer: Sequence[Depends]) -> dict[str, Any]:
+        return {
             "dependencies": [*outer, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
             "generate_unique_id_function": self._unique_id_function(route),
         }
-        return type(route)(**options)
 
     def _unique_id_function(self, route: APIRoute) -> Any:
         return get_value_or_default(route.generate_unique_id_function, self.generate_unique_id_function)

@@ -1,4 +1,3 @@
-from fastapi import APIRouter
 from pydantic import Field
 
 from opportune.accounts.dependencies import CurrentUser
@@ -9,6 +8,7 @@ from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.schemas import Schema
 from opportune.web import EventStream
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers", tags=["answers"])
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import Form, HTTPException, Request
 from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser, find_return_path
@@ -18,6 +18,7 @@ from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.storage import StorageDependency
 from opportune.web import EventStream, is_htmx, redirect, templates
 from opportune.web.redirects import safe_redirect_path
+from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers")
 

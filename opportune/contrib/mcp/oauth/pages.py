@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, make_sign_in_error
@@ -30,6 +30,7 @@ from opportune.schemas.text import Line
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
 from opportune.web.rendering.templates import templates
+from opportune.web.routing.api_router import APIRouter
 
 CONSENTS_PER_USER = RateLimit("mcp.consents", 20, HOUR_SECONDS)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
@@ -19,6 +19,7 @@ from opportune.contrib.mcp.oauth.urls import (
     is_mcp_resource,
 )
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
+from opportune.web.routing.api_router import APIRouter
 
 if TYPE_CHECKING:
     from opportune.contrib.mcp.oauth.provider import Provider

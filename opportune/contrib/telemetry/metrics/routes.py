@@ -2,7 +2,7 @@
 
 import hmac
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from starlette.responses import PlainTextResponse
 
 from opportune.contrib.telemetry.metrics import collect
@@ -10,6 +10,7 @@ from opportune.contrib.telemetry.metrics.families import CONTENT_TYPE, add_label
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.web.endpoints.health import METRICS_PATH
+from opportune.web.routing.api_router import APIRouter
 
 
 async def metrics_token_required(request: Request) -> None:
