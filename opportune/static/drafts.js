@@ -1,32 +1,103 @@
-// Keep drafts of <textarea data-draft="<user id>:<place>"> until the form is accepted. site.js deletes them at sign-out.
-(() => {
-  const field = document.querySelector("[data-draft]");
-  const userPrefix = `draft:${field.dataset.draft.split(":")[0]}:`, key = `draft:${field.dataset.draft}`;
-  try {
-    for (const other of Object.keys(localStorage)) { // drafts of a former user who did not sign out
-      if (other.startsWith("draft:") && !other.startsWith(userPrefix)) localStorage.removeItem(other);
-    }
-    // A form that loads a page was accepted if that page is another one. Otherwise it shows the text again.
-    const sent = sessionStorage.getItem("sent-draft");
-    sessionStorage.removeItem("sent-draft");
-    if (sent && sent !== key) localStorage.removeItem(sent);
-    field.value ||= localStorage.getItem(key) ?? "";
-    field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
-  } catch { return; } // storage is forbidden
-  field.setSelectionRange(field.value.length, field.value.length);
+// Keep what a user types into forms that post, in this browser, until the server has accepted it. site.js loads this script,
+// and deletes drafts at sign-out. `data-no-draft` leaves out a form or a field.
+const user = document.querySelector("meta[name=form-user]").content.split("-")[0];
+const prefix = `draft:${user}:`;
+const TEXTS = "textarea, input:is(:not([type]), [type=text], [type=search], [type=url], [type=tel], [type=email], [type=number])";
+const FIELDS = `${TEXTS}, select:not([multiple]), input:is([type^=date], [type=time], [type=checkbox], [type=radio])`;
+const SECRET = /password|secret|token|^code$/i;
 
-  const saveDraft = () => {
-    try {
-      if (field.value.trim()) localStorage.setItem(key, field.value);
-      else localStorage.removeItem(key);
-    } catch { /* storage is full */ }
-  };
-  field.addEventListener("input", saveDraft);
-  field.form.addEventListener("submit", () => {
-    if (!field.form.hasAttribute("hx-post")) sessionStorage.setItem("sent-draft", key);
+const isKept = (field) => field.name && field.matches(FIELDS) && !SECRET.test(field.name) && !field.closest("[data-no-draft]");
+const keepsDraft = (form) => form?.getAttribute("method")?.toLowerCase() === "post" && !form.closest("td, [data-no-draft]") && !form.querySelector("[type=password]");
+const keyOf = (form) => `${prefix}${location.pathname} ${form.getAttribute("action") ?? ""}`;
+const isBox = ({ type }) => type === "checkbox" || type === "radio";
+const valueOf = (field) => isBox(field) ? field.checked : field.value;
+const defaultOf = (field) => {
+  if (isBox(field)) return field.defaultChecked;
+  if (field.options) return ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value ?? "";
+  return field.defaultValue;
+};
+const fieldsOf = (form) => {
+  const counts = {};
+  return [...form.elements].filter(isKept).map((field) => [`${field.name} ${counts[field.name] = (counts[field.name] ?? 0) + 1}`, field]);
+};
+const setValue = (field, value) => {
+  isBox(field) ? field.checked = value : field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
+  if (field === document.activeElement && field.matches("textarea")) field.setSelectionRange(value.length, value.length);
+};
+
+const notes = new WeakMap();
+const showNote = (form, text, action, act) => {
+  if (!notes.has(form)) {
+    const note = Object.assign(document.createElement("p"), { className: "draft-note" });
+    note.setAttribute("role", "status");
+    notes.set(form, note);
+  }
+  const note = notes.get(form);
+  if (!note.isConnected) (form.querySelector("[data-draft-note]") ?? form.querySelector(".card-body") ?? form).append(note);
+  if (note.firstChild?.textContent === text) return;
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: action, onclick: act });
+  note.replaceChildren(Object.assign(document.createElement("span"), { textContent: text }), button);
+};
+const forget = (form, key = keyOf(form)) => {
+  localStorage.removeItem(key);
+  notes.get(form)?.remove();
+};
+const discard = (form) => {
+  for (const [, field] of fieldsOf(form)) if (valueOf(field) !== defaultOf(field)) setValue(field, defaultOf(field));
+  forget(form);
+};
+const showKept = (form, text) => showNote(form, text, gettext("Discard"), () => discard(form));
+
+const save = (form) => {
+  const changes = fieldsOf(form).filter(([, field]) => valueOf(field) !== defaultOf(field));
+  if (!changes.length) return forget(form);
+  const files = [...form.querySelectorAll("[type=file]")].flatMap((field) => [...field.files].map(({ name }) => name));
+  const fields = changes.map(([name, field]) => [name, defaultOf(field), valueOf(field)]);
+  localStorage.setItem(keyOf(form), JSON.stringify({ fields, files }));
+  showKept(form, gettext("Draft kept in this browser."));
+};
+
+const seen = new WeakSet();
+const restore = (form) => {
+  if (seen.has(form) || !keepsDraft(form)) return;
+  seen.add(form);
+  const draft = JSON.parse(localStorage.getItem(keyOf(form)) ?? "null");
+  if (!draft) return;
+  const fields = new Map(fieldsOf(form));
+  const waiting = draft.fields.map(([name, base, value]) => [fields.get(name), base, value]).filter(([field, , value]) => field && valueOf(field) !== value);
+  const insert = (changes) => { for (const [field, , value] of changes) setValue(field, value); };
+  const { files } = draft; // inserting saves the draft without them
+  if (!draft.fields.some(([name]) => fields.has(name))) return; // of another form with the same action
+  const isStale = waiting.some(([field, base]) => defaultOf(field) !== base);
+  if (isStale) return showNote(form, gettext("The saved text has changed since. Your draft is still kept."), gettext("Insert it"), () => insert(waiting));
+  insert(waiting);
+  showKept(form, files.length ? gettext("Your draft is here again. Choose the files again: %(names)s.", { names: files.join(", ") }) : gettext("Your draft is here again."));
+};
+
+try {
+  for (const other of Object.keys(localStorage)) { // drafts of a former user who did not sign out
+    if (other.startsWith("draft:") && !other.startsWith(prefix)) localStorage.removeItem(other);
+  }
+  // A form that loaded a page was accepted, unless the page is an error, shows the form with errors, or came by Back. After
+  // a lost connection the user opens a page without a referrer.
+  const sent = sessionStorage.getItem("sent-draft"), visit = performance.getEntriesByType("navigation")[0];
+  sessionStorage.removeItem("sent-draft");
+  const failed = !document.referrer || visit?.type !== "navigate" || visit.responseStatus >= 400 || document.querySelector("[data-error], #kept-form, main form :is(.is-invalid, .alert-danger)");
+  if (sent && !failed) localStorage.removeItem(sent);
+
+  for (const form of document.forms) restore(form);
+  document.addEventListener("htmx:after:swap", () => { for (const form of document.forms) restore(form); });
+  document.addEventListener("input", ({ target }) => {
+    const { form } = target;
+    if (form && keepsDraft(form) && isKept(target) && (target.matches(TEXTS) || localStorage.getItem(keyOf(form)))) save(form);
   });
-  document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) => {
+  document.addEventListener("submit", ({ target }) => {
+    if (keepsDraft(target) && !target.hasAttribute("hx-post") && localStorage.getItem(keyOf(target))) sessionStorage.setItem("sent-draft", keyOf(target));
+  });
+  document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
+    const { form, method } = ctx.request;
     // The sign-in page, to which a request was redirected, is also `ok`.
-    if (target === field.form && ctx.response.raw.ok && !ctx.response.raw.redirected) localStorage.removeItem(key);
+    if (form && method !== "GET" && keepsDraft(form) && ctx.response.raw.ok && !ctx.response.raw.redirected) forget(form);
   });
-})();
+} catch { /* storage is forbidden or full */ }

@@ -110,6 +110,21 @@ document.addEventListener("htmx:config:request", ({ detail: { ctx: { request } }
   }
 });
 
+// Drafts of forms with texts: drafts.js.
+(() => {
+  const address = document.querySelector("meta[name=form-user]")?.dataset.drafts;
+  const TEXT = "textarea, input:not([type]), input[type=text], input[type=email], input[type=number]";
+  const hasForm = () => [...document.querySelectorAll(TEXT)].some(({ form }) => form?.getAttribute("method")?.toLowerCase() === "post");
+  let isLoaded = false;
+  const load = () => {
+    if (isLoaded || !address || !(hasForm() || window.sessionStorage?.getItem("sent-draft"))) return;
+    isLoaded = true;
+    import(address);
+  };
+  load();
+  document.addEventListener("htmx:after:swap", load);
+})();
+
 // Signing out removes drafts (drafts.js), also in browsers that ignore Clear-Site-Data, as they do without TLS.
 document.addEventListener("submit", ({ target }) => {
   if (!/^\/accounts\/(logout|sessions\/end-all|data\/delete)$/.test(target.getAttribute("action"))) return;

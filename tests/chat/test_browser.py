@@ -208,7 +208,7 @@ async def test_question_survives_an_ended_session(
     await page.context.clear_cookies()
     await ask(page, "Two?")
     await page.wait_for_url("**/accounts/login?**")
-    assert "Two?" in await page.evaluate("Object.values(localStorage)")
+    assert "Two?" in await page.evaluate("Object.values(localStorage).join()")
     await page.locator("[name=email]").fill(user.email)
     await page.locator("[name=password]").fill(PASSWORD)
     await page.locator("[name=password]").press("Enter")

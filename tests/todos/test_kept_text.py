@@ -1,10 +1,12 @@
-"""A text that is sent after the session has ended."""
+"""Texts that were not saved: drafts of forms, and forms that are sent after the session has ended."""
 
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
+from app.todos.models import Todo
 from opportune.accounts import User
 from opportune.testing import sign_in_browser
 
@@ -24,3 +26,52 @@ async def test_notice_disappears_when_the_text_is_saved(page: Page, app: FastAPI
     await title.press("Enter")
     await expect(page.locator("#board").get_by_text("Milk")).to_be_visible()
     await expect(page.locator("#kept-form")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/todos", "/admin/todo/create", "/chat"])
+async def test_draft_survives_reload_and_a_closed_tab(
+    page: Page, app: FastAPI, site: str, superuser: User, path: str
+) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(path)
+    field = page.locator("main form[method=post] :is(textarea, input[name=title])").first
+    await field.fill("Buy milk")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await page.reload()
+    await expect(field).to_have_value("Buy milk")
+    tab = await page.context.new_page()
+    await page.close()
+    await tab.goto(f"{site}{path}")
+    await expect(tab.get_by_text("Your draft is here again.")).to_be_visible()
+    await tab.get_by_role("button", name="Discard").click()
+    await tab.reload()
+    await expect(tab.locator("main form[method=post] :is(textarea, input[name=title])").first).to_have_value("")
+
+
+async def test_draft_ends_when_it_is_saved(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(todo := Todo(owner_id=superuser.id, title="Milk"))
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(f"/todos/{todo.id}")
+    title = page.locator("main [name=title]").first
+    await title.fill("Oat milk")
+    await page.reload()
+    await expect(title).to_have_value("Oat milk")
+    await title.press("Enter")
+    await page.wait_for_url("**/todos")
+    await page.wait_for_function("!Object.keys(localStorage).some((key) => key.startsWith('draft:'))")
+
+
+async def test_draft_does_not_replace_newer_text(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(todo := Todo(owner_id=superuser.id, title="Milk"))
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(f"/todos/{todo.id}")
+    title = page.locator("main [name=title]").first
+    await title.fill("Milk and tea")
+    async with app.state.database.writer() as session:
+        (await session.get_one(Todo, todo.id)).title = "Oat milk"
+    await page.reload()
+    await expect(title).to_have_value("Oat milk")
+    await page.get_by_role("button", name="Insert it").click()
+    await expect(title).to_have_value("Milk and tea")
