@@ -25,18 +25,6 @@ from opportune.project.layout import PROJECT
 OPPMAN = PROJECT / "oppman.py"
 CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
 ReplaceCheck = Callable[[object], None]
-SLOW_PACKAGES = [
-    "alembic",
-    "fastapi",
-    "importlib.metadata",
-    "pydantic",
-    "pydantic_settings",
-    "rich",
-    "sqlalchemy",
-    "sqlmodel",
-    "starlette",
-    "uvicorn",
-]
 
 
 @pytest.fixture

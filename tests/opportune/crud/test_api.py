@@ -215,7 +215,7 @@ async def test_excluded_route_does_not_exist(client: AsyncClient) -> None:
 
 
 async def test_impossible_key_is_not_found(client: AsyncClient, librarian: AsyncClient) -> None:
-    for key in ("0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1"):
+    for key in ("0", "-1", "x", str(MAX_ID + 1), "%00", "1%0a", "%201", "+1", "0_1", "%D9%A3"):
         for url in ("volumes", "writers", "nested"):
             assert (await client.get(f"{API}/{url}/{key}")).status_code == 404, (url, key)
         assert (await librarian.patch(f"{API}/volumes/{key}", json={})).status_code == 404, key

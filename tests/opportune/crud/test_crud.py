@@ -71,16 +71,6 @@ async def test_row_is_found_by_lookup_and_id(volumes: Volumes) -> None:
     assert await volumes.get(emma.id) is row
 
 
-async def test_impossible_key_is_not_found(volumes: Volumes) -> None:
-    for crud in (volumes, Writers(volumes.session, volumes.user)):
-        for key in (0, -1, 2**63, 10**30, "nothing", "", "\0", "٣"):
-            try:
-                await crud.get(key)
-            except NotFound:
-                continue
-            pytest.fail(f"{key!r} is found")
-
-
 async def test_change_keeps_other_fields(volumes: Volumes) -> None:
     emma = await volumes.create({**VOLUME_VALUES, "topics": [1]})
     changed = await volumes.update("emma", {"price": "3", "topics": [2]})

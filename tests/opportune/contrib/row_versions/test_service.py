@@ -89,17 +89,15 @@ async def test_unknown_version_is_refused(session: AsyncSession, leaflet: Leafle
         await restore_version(session, leaflet, 9)
 
 
-async def test_removed_column_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
+@pytest.mark.parametrize(
+    ("column", "value", "reason"), [("colour", "red", ": Leaflet no longer has colour"), ("status", "lost", "")]
+)
+async def test_removed_column_or_invalid_value_is_refused(
+    session: AsyncSession, leaflet: Leaflet, column: str, value: str, reason: str
+) -> None:
     version = (await versions(session, leaflet))[-1]
-    version.values = version.values | {"colour": "red"}
-    with pytest.raises(Refused, match="Version 1 cannot be restored: Leaflet no longer has colour"):
-        await restore_version(session, leaflet, version)
-
-
-async def test_invalid_value_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
-    version = (await versions(session, leaflet))[-1]
-    version.values = version.values | {"status": "lost"}
-    with pytest.raises(Refused, match="Version 1 cannot be restored"):
+    version.values = version.values | {column: value}
+    with pytest.raises(Refused, match=f"Version 1 cannot be restored{reason}"):
         await restore_version(session, leaflet, version)
 
 

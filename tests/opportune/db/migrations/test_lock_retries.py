@@ -50,7 +50,7 @@ def test_other_sessions_run_between_attempts(books: SampleFeatures) -> None:
             migrating = threads.submit(books.migrate)
             for _ in range(5):
                 with reader.begin():
-                    reader.execute(text("SET LOCAL lock_timeout = '1s'"))
+                    reader.execute(text("SET LOCAL lock_timeout = '20s'"))
                     reader.execute(text("SELECT * FROM library_book"))  # queues behind an attempt
                 time.sleep(0.1)
             assert not migrating.done()

@@ -171,11 +171,16 @@ async def test_cached_pages_have_no_token(client: AsyncClient) -> None:
     assert "form_token" not in (await client.get("/cached-note")).text
 
 
+async def wait_until_slow_form_is_read() -> None:
+    async with asyncio.timeout(30):
+        while not titles:
+            await asyncio.sleep(0)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: AsyncClient) -> None:
     first = asyncio.create_task(client.post("/slow", data=NOTE))
-    while not titles:
-        await asyncio.sleep(0)
+    await wait_until_slow_form_is_read()
     other = create_test_app(app.state.settings, app.state.features)
     async with other.router.lifespan_context(other):
         transport = ASGITransport(other)
@@ -192,8 +197,7 @@ async def test_form_sent_to_two_workers_is_processed_once(app: FastAPI, client: 
 async def test_slow_form_is_not_processed_twice(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.middleware.submissions.WAIT_SECONDS", 0)
     first = asyncio.create_task(client.post("/slow", data=NOTE))
-    while not titles:
-        await asyncio.sleep(0)
+    await wait_until_slow_form_is_read()
     response = await client.post("/slow", data=NOTE, headers={"Accept": "text/html"})
     assert response.status_code == 409
     assert "still being processed" in response.text
