@@ -34,6 +34,7 @@ TWO_FACTOR_PATH = "/accounts/two-factor"
 NOT_STAFF = _l("The admin is for staff.")
 NOT_AS_ANOTHER_USER = _l("You are signed in as another user. Return to your own account first.")
 NO_SECOND_FACTOR = _l("The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys.")
+ADMIN_PATH = "/admin"
 
 
 class StaffOnlyMiddleware:
@@ -123,7 +124,6 @@ class _PathRouter:
         return _Path(str(self.router.url_path_for(name, **parameters)))
 
 
-ADMIN_PATH = "/admin"
 NO_PERMISSIONS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 
 

@@ -31,6 +31,8 @@ LANGUAGES = "languages"
 """Query parameter of models with translated fields: `all` returns objects with the texts by language."""
 Languages = Literal["all"] | None
 FILTER_ATTRIBUTE = "__opportune_filter__"
+TRASH_PARAMETER = "deleted"
+"""Query parameter of lists of `SoftDelete` models, which lists the trash."""
 
 
 def filter_by(method: F) -> F:
@@ -82,8 +84,6 @@ LESS = Operator("__lt", _l("%(label)s under"), operator.lt)
 FROM = Operator("__gte", _l("%(label)s from"), operator.ge)
 TO = Operator("__lte", _l("%(label)s to"), operator.le)
 ORDER = (GREATER, FROM, LESS, TO)
-TRASH_PARAMETER = "deleted"
-"""Query parameter of lists of `SoftDelete` models, which lists the trash."""
 
 
 @dataclass(frozen=True)

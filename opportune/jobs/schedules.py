@@ -19,6 +19,8 @@ from opportune.jobs.models import SCHEDULED, Job, JobState, LastRun
 
 LATE_AFTER = timedelta(minutes=10)
 """A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
+SCHEDULE_KEY = "schedule:"
+"""Prefix of the keys of scheduled runs."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,6 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
     ]
 
 
-SCHEDULE_KEY = "schedule:"
-"""Prefix of the keys of scheduled runs."""
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 FRAMEWORK = Path(__file__).resolve().parents[1]
 PACKAGE = os.environ.get("OPPORTUNE_PROJECT", "app")
 """Package of the project, with `installed.py`, `main.py`, `settings.py` and its features."""
-
-
-def _folder() -> Path:
-    spec = find_spec(PACKAGE)
-    locations = spec.submodule_search_locations if spec else None
-    folder = Path(next(iter(locations))).resolve().parent if locations else Path.cwd()
-    return folder if HAS_PROJECT else Path.cwd()
-
-
 USERS = "users"
 """The project's feature with its user model."""
 FRAMEWORK_FEATURES = "opportune.features"
@@ -39,6 +30,14 @@ REQUIRED = ("accounts", "admin", "jobs")
 """Features of the framework that every site needs."""
 USER_TABLE = "accounts_user"
 """Table of the user model. It keeps the prefix of its former feature, because foreign keys point to it."""
+
+
+def _folder() -> Path:
+    spec = find_spec(PACKAGE)
+    locations = spec.submodule_search_locations if spec else None
+    folder = Path(next(iter(locations))).resolve().parent if locations else Path.cwd()
+    return folder if HAS_PROJECT else Path.cwd()
+
 
 PROJECT = _folder()
 """The folder of oppman.py, `.env`, `templates/`, `static/`, `migrations/` and `tests/`."""

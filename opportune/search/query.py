@@ -14,6 +14,14 @@ WORD = re.compile(r"[^\W_]+")
 CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
 ACCENTS = re.compile("[\u0300-\u036f]+")
+MAX_QUERY_LENGTH = 200
+"""Maximum length of a query in characters. Longer queries are cut."""
+MAX_QUERY_WORDS = 12
+"""Maximum number of words of a query."""
+MIN_MISSPELT_LETTERS = 3
+"""Minimum length of words to correct. In shorter words, each letter makes another word."""
+MAX_CANDIDATES = 60
+"""Number of words with the most common trigrams that are compared by edit distance."""
 
 
 def fold(text: str) -> str:
@@ -59,10 +67,6 @@ def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 DOTTED = re.compile(r"\w+(?:\.\w+)+")
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
-MAX_QUERY_LENGTH = 200
-"""Maximum length of a query in characters. Longer queries are cut."""
-MAX_QUERY_WORDS = 12
-"""Maximum number of words of a query."""
 
 Phrase = tuple[str, ...]
 
@@ -187,12 +191,6 @@ def _tsquery(required: list[Phrase | str], excluded: list[Phrase]) -> str:
 
 def _tsquery_phrase(phrase: Phrase | str) -> str:
     return phrase if isinstance(phrase, str) else "(" + " <-> ".join(f"'{word}'" for word in phrase) + ")"
-
-
-MIN_MISSPELT_LETTERS = 3
-"""Minimum length of words to correct. In shorter words, each letter makes another word."""
-MAX_CANDIDATES = 60
-"""Number of words with the most common trigrams that are compared by edit distance."""
 
 
 class Term(NamedTuple):

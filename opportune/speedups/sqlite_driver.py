@@ -29,6 +29,9 @@ from opportune.speedups import require
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
 require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")
 
+DRIVER = "sqlite+fused"
+"""Driver name of `SingleHopDialect` in the URL of an engine."""
+
 
 @dataclass(slots=True, eq=False)
 class Hop:
@@ -253,6 +256,4 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
             cursor.execute(statement, parameters)
 
 
-DRIVER = "sqlite+fused"
-"""Driver name of `SingleHopDialect` in the URL of an engine."""
 registry.register(DRIVER.replace("+", "."), __name__, SingleHopDialect.__name__)

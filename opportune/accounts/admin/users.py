@@ -60,6 +60,9 @@ from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
 from opportune.web.time_zone import format_datetime
 
+FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
+PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
+
 
 async def user_columns(request: Request, site: BaseAdminSite, user: User) -> list[tuple[str, str]]:
     """Return label and value of each column whose rows the current user may list, read in one query."""
@@ -91,14 +94,12 @@ def _format(value: object) -> str:
 
 PROJECT_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
 """Columns that the project has added to the model."""
-FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 USER_COLUMNS: list[Any] = ["id", "email", *PROJECT_FIELDS, *FLAGS, "created_at"]
 LONG_COLUMNS = {column.key for column in inspect(User, raiseerr=True).columns if is_long(column)}
 LISTED_COLUMNS = [name for name in USER_COLUMNS if name not in LONG_COLUMNS | file_columns_of(User).keys()]
 SEARCHED_COLUMNS = [name for name in LISTED_COLUMNS if is_text(inspect(User, raiseerr=True).columns[name])]
 NAMES = (_p("label", "User"), _p("label", "Users"))
 """Labels that the view of a project makes of the name of its model."""
-PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
 OWN_PRIVILEGES = _l("You cannot remove your own permissions. Ask another superuser.")
 LAST_SUPERUSER = _l("This is the last active superuser.")
 SUPERUSER_REQUIRED = _l("Only a superuser may change the account of a user with permissions.")

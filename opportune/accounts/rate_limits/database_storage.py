@@ -32,6 +32,10 @@ INCREASE_COUNT = (
     .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
     .columns(count=Integer, ends_at=UTCDateTime)
 )
+PROCESSING_SECONDS = 60
+"""Time after which another process may claim the form, in case the first process died."""
+RESULT_SECONDS = 3600
+"""Time for which a result is stored."""
 
 
 class DatabaseStorage:
@@ -89,11 +93,6 @@ async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tupl
     row = (await session.execute(INCREASE_COUNT, values)).one()
     return row[0], row[1]
 
-
-PROCESSING_SECONDS = 60
-"""Time after which another process may claim the form, in case the first process died."""
-RESULT_SECONDS = 3600
-"""Time for which a result is stored."""
 
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 CLAIM = text("""

@@ -27,6 +27,13 @@ from opportune.project.feature_packages import HAS_PROJECT
 from opportune.web.client import Client
 from opportune.web.middleware.response_cookies import add_cookies
 
+PURPOSE = "accounts: browser"
+LIFETIME_SECONDS = 180 * 24 * 60 * 60
+COOKIE_PATH = "/accounts"
+"""Only sign-in pages need the cookie. Requests for other pages do not send it, so caches can store these pages."""
+MAX_ACCOUNTS = 5
+"""Maximum number of accounts in the cookie. The account that signed in longest ago is dropped."""
+
 
 @dataclass(frozen=True)
 class PageCookie:
@@ -56,13 +63,7 @@ class PageCookie:
         response.set_cookie(name, value, max_age, path=self.path, secure=secure, httponly=True, samesite="lax")
 
 
-PURPOSE = "accounts: browser"
-LIFETIME_SECONDS = 180 * 24 * 60 * 60
-COOKIE_PATH = "/accounts"
-"""Only sign-in pages need the cookie. Requests for other pages do not send it, so caches can store these pages."""
 COOKIE = PageCookie("browser", COOKIE_PATH, LIFETIME_SECONDS)
-MAX_ACCOUNTS = 5
-"""Maximum number of accounts in the cookie. The account that signed in longest ago is dropped."""
 
 
 def trust_device(request: Request, response: Response, user: User) -> None:

@@ -28,6 +28,8 @@ from opportune.web.client import Client
 
 T = TypeVar("T", Session, ApiToken)
 M = TypeVar("M", bound=Model)
+MAX_PENDING_UPDATES = 100
+"""Maximum number of waiting updates. If there are more, a use is recorded by a later request."""
 
 
 PermissionSet = AbstractSet[tuple[str, str]]
@@ -134,8 +136,6 @@ def _mapper(model: type[M]) -> Mapper[M]:
 logger = logging.getLogger(__name__)
 
 UPDATE_INTERVAL = timedelta(minutes=5)
-MAX_PENDING_UPDATES = 100
-"""Maximum number of waiting updates. If there are more, a use is recorded by a later request."""
 
 
 class LastSeen:

@@ -3,7 +3,6 @@
 Each code is valid once. Of recovery codes, only the hashes are stored.
 """
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 
@@ -14,9 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import Passkey, RecoveryCode, User
+from opportune.accounts.sessions.credentials import hash_token
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
 from opportune.db.database import Database
+
+RECOVERY_CODE_COUNT = 10
+# Without letters and digits that look alike. 16 characters have 78 bits, too many to guess a code from its hash.
+RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
+GROUPS, GROUP_LENGTH = 4, 4
+RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
+CLOCK_DRIFT_PERIODS = 1
+"""Number of 30-second periods by which the clock of a phone may be wrong."""
+SETUP_TIMEOUT_SECONDS = 600
+"""Time in which the user must enter the first code."""
 
 
 async def has_passkey(session: AsyncSession, user: User) -> bool:
@@ -42,14 +52,6 @@ def _needs_second_factor(settings: Settings, user: User) -> bool:
     return policy == "all" or (policy == "staff" and (user.is_staff or user.is_superuser))
 
 
-RECOVERY_CODE_COUNT = 10
-
-# Without letters and digits that look alike. 16 characters have 78 bits, too many to guess a code from its hash.
-RECOVERY_CODE_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
-GROUPS, GROUP_LENGTH = 4, 4
-RECOVERY_CODE_LENGTH = GROUPS * GROUP_LENGTH
-
-
 async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
     """Replace the recovery codes, and return the new ones in plain text."""
     # Lock the user. Otherwise two concurrent requests would each store a set of codes.
@@ -59,7 +61,7 @@ async def renew_recovery_codes(session: AsyncSession, user: User) -> list[str]:
         "".join(secrets.choice(RECOVERY_CODE_ALPHABET) for _ in range(RECOVERY_CODE_LENGTH))
         for _ in range(RECOVERY_CODE_COUNT)
     ]
-    session.add_all(RecoveryCode(user_id=user.id, code_hash=_hash(code)) for code in codes)
+    session.add_all(RecoveryCode(user_id=user.id, code_hash=hash_token(code)) for code in codes)
     return [format_in_groups(code, GROUP_LENGTH, "-") for code in codes]
 
 
@@ -74,22 +76,12 @@ async def count_recovery_codes(session: AsyncSession, user: User) -> int:
 
 async def use_recovery_code(session: AsyncSession, user: User, code: str) -> bool:
     """Delete the code, and return whether the user had it."""
-    conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == _hash(code))
+    conditions = (col(RecoveryCode.user_id) == user.id, col(RecoveryCode.code_hash) == hash_token(code))
     return await session.scalar(delete(RecoveryCode).where(*conditions).returning(col(RecoveryCode.id))) is not None
-
-
-def _hash(code: str) -> str:
-    return hashlib.sha256(code.encode(errors="replace")).hexdigest()
 
 
 def format_in_groups(text: str, size: int, separator: str) -> str:
     return separator.join(text[start : start + size] for start in range(0, len(text), size))
-
-
-CLOCK_DRIFT_PERIODS = 1
-"""Number of 30-second periods by which the clock of a phone may be wrong."""
-SETUP_TIMEOUT_SECONDS = 600
-"""Time in which the user must enter the first code."""
 
 
 @dataclass(frozen=True)

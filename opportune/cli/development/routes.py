@@ -15,6 +15,8 @@ from opportune.cli.output import print_json, print_table
 from opportune.errors import OperatorError
 from opportune.project.layout import application, origin
 
+WEBSOCKET = "WEBSOCKET"
+
 
 class Row(NamedTuple):
     path: str
@@ -24,7 +26,6 @@ class Row(NamedTuple):
     """Feature, or module of the framework, that serves the URL."""
 
 
-WEBSOCKET = "WEBSOCKET"
 HEADINGS = Row("PATH", "METHODS", "NAME", "FROM")
 
 

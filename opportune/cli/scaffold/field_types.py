@@ -8,6 +8,8 @@ from datetime import date, time
 from decimal import Decimal
 from functools import partial
 
+FIELDS = "opportune.fields"
+
 
 @dataclass(frozen=True)
 class FieldType:
@@ -76,7 +78,6 @@ def _time_code(text: str) -> str:
     return repr(time.fromisoformat(text)).removeprefix("datetime.")
 
 
-FIELDS = "opportune.fields"
 text_type = partial(FieldType, module=FIELDS, empty='""', is_text=True, default_code=_text_code)
 number_type = partial(FieldType, is_number=True, is_sortable=True)
 date_type = partial(FieldType, module="datetime", is_sortable=True)

@@ -23,6 +23,7 @@ from opportune.storage.images import CONTENT_TYPES
 # During a deploy, processes of the previous version insert rows without these columns.
 EMPTY_BY_DEFAULT = {"server_default": text("''")}
 ZERO_BY_DEFAULT = {"server_default": text("0")}
+MAX_RATING_NOTE_LENGTH = 500
 
 
 class AnswerStatus(StrEnum):
@@ -45,9 +46,6 @@ class Rating(StrEnum):
 
     UP = "up"
     DOWN = "down"
-
-
-MAX_RATING_NOTE_LENGTH = 500
 
 
 class Answer(Model, table=True):

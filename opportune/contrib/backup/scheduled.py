@@ -27,6 +27,8 @@ PERIODS: Mapping[str, Callable[[datetime], object]] = {
 }
 PROTECTED_PERIOD = timedelta(days=1)
 """Backups from this period before the newest always remain, because the newest may contain damaged data."""
+PREFIX = "opportune-backup-"
+NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."
 
 
 def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) -> list[StoredBackup]:
@@ -39,10 +41,6 @@ def find_superseded(backups: Sequence[StoredBackup], keep: Mapping[str, int]) ->
             newest_per_period.setdefault(PERIODS[period](backup.created), backup)
         remaining |= set(list(newest_per_period.values())[:count])
     return sorted(set(backups) - remaining)
-
-
-PREFIX = "opportune-backup-"
-NO_DISK = "The folder for temporary files is not writable ({reason}): set TMPDIR to a writable folder."
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from opportune.pagination import count_rows
 from opportune.web.time_zone import current_zone, local, start_of_day
 
 MINUTES_PER_DAY = 24 * 60
+DEFAULT_COLUMNS = 3
 
 
 async def read_chart(session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any] = ()) -> Chart:
@@ -122,7 +123,6 @@ def _local_day(interval: str) -> date:
     return local(datetime.fromisoformat(interval + "0000-00-00 00:00"[len(interval) :])).date()
 
 
-DEFAULT_COLUMNS = 3
 ORDER = (Number, Metric, Table)
 """Types in their default order, so that widgets of one height are side by side."""
 

@@ -17,6 +17,20 @@ from opportune.db.queries.row_count import Explain
 from opportune.feature import Feature
 from opportune.plurals import pluralize
 
+LARGE_TABLE_ROWS = 10_000
+SLOW_LIST_MS = 200
+STATEMENT_SECONDS = 1.0
+LISTS_SECONDS = 4.0
+"""Time after which further lists are only explained."""
+MAX_FINDINGS = 10
+MIN_PLAN_COST = 1_000
+"""PostgreSQL's estimate from which a plan needs an index. Reading 50,000 short rows costs as much."""
+INSTRUCTIONS_PER_CHECK = 100_000
+"""Instructions of SQLite's virtual machine between two checks of the time limit."""
+SCAN_IN_SQLITE = r"SCAN {table}( .*)?|SEARCH {table} USING .* \(deleted_at=\?\)"
+IS_LIVE = "(deleted_at IS NULL)"
+"""Condition of rows that are not in the trash. An index for it does not help, because nearly all rows match."""
+
 
 def foreign_keys_without_index(
     connection: Connection, tables: set[str], features: Sequence[Feature]
@@ -46,19 +60,6 @@ def _indexed_columns(inspector: Inspector, name: str) -> Iterator[str | None]:
             yield index["column_names"][0]
 
 
-LARGE_TABLE_ROWS = 10_000
-SLOW_LIST_MS = 200
-STATEMENT_SECONDS = 1.0
-LISTS_SECONDS = 4.0
-"""Time after which further lists are only explained."""
-MAX_FINDINGS = 10
-MIN_PLAN_COST = 1_000
-"""PostgreSQL's estimate from which a plan needs an index. Reading 50,000 short rows costs as much."""
-INSTRUCTIONS_PER_CHECK = 100_000
-"""Instructions of SQLite's virtual machine between two checks of the time limit."""
-SCAN_IN_SQLITE = r"SCAN {table}( .*)?|SEARCH {table} USING .* \(deleted_at=\?\)"
-IS_LIVE = "(deleted_at IS NULL)"
-"""Condition of rows that are not in the trash. An index for it does not help, because nearly all rows match."""
 LARGE_TABLES = """
 SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace

@@ -17,6 +17,12 @@ from opportune.search.query import MIN_MISSPELT_LETTERS, Term, name_suffix_keys,
 
 MAX_TEXT_LENGTH = 4000
 """Maximum characters of plain text for search and snippets."""
+MAX_KEY_LENGTH = 200
+MAX_TERM_LENGTH = 40
+MIN_TERM_OCCURRENCES = 3
+"""Rarer words of texts may be misspelt themselves, so no typo is corrected to one of them."""
+MAX_RANKED_HITS = 400
+"""Maximum number of ranked hits, and so of `total`."""
 
 
 @dataclass(slots=True)
@@ -71,12 +77,6 @@ class Source(Protocol):
     def read(self, batches: Iterable[str]) -> "Generator[tuple[str, list[Any] | str], None, None]":
         """Yield the name of each batch with its documents, or with the reason why it cannot be read."""
         ...
-
-
-MAX_KEY_LENGTH = 200
-MAX_TERM_LENGTH = 40
-MIN_TERM_OCCURRENCES = 3
-"""Rarer words of texts may be misspelt themselves, so no typo is corrected to one of them."""
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,6 @@ class Vocabulary:
             if is_usual and MIN_MISSPELT_LETTERS <= len(word) <= MAX_TERM_LENGTH and not word.isdigit():
                 yield Term(word, is_name, frequency)
 
-
-MAX_RANKED_HITS = 400
-"""Maximum number of ranked hits, and so of `total`."""
 
 Fields = Mapping[str, Any]
 """Values of a row by column name."""

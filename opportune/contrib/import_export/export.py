@@ -29,17 +29,18 @@ Columns = Mapping[str, NamedColumn | None]
 """Columns of a file by name. The value is None unless the column holds natural keys of related rows."""
 LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
+EXPORT_BATCH_ROWS = 500
+CONTROL_PREFIXES = ("\t", "\r", "\n")
+
 
 class JsonList(list[Any]):
     """The list in a JSON column, which a file writes as JSON. Other lists are names of related rows."""
 
 
-EXPORT_BATCH_ROWS = 500
 # Spreadsheets run cells that begin with one of these characters, which also have full-width forms.
 FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 # 1.234 is 1234 in several languages, also for spreadsheets. 1.2340 is the same number in all of them.
 GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
-CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
 async def export_page(request: Request, view: AdminView) -> StreamingResponse:

@@ -28,6 +28,9 @@ from opportune.db.models.native_type import NativeType
 CAST_LITERAL = re.compile(r"""(?P<literal>'(?:[^']|'')*')::[\w" .]+(?:\(\d+(?:,\s*\d+)?\))?[\w ]*""")
 CAST_SEQUENCE = re.compile(r"(?P<call>nextval\('.+')::regclass\)")
 NOW = ("now()", "CURRENT_TIMESTAMP")
+ZERO_DATE = "'0000-00-00"
+BASE_TYPE = "base type"
+"""Key in `Column.info` with the base type of a domain."""
 
 
 def portable_default(expression: str) -> str:
@@ -41,9 +44,6 @@ def portable_default(expression: str) -> str:
 
 SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
 """Types that only SQLite accepts, with portable replacements."""
-ZERO_DATE = "'0000-00-00"
-BASE_TYPE = "base type"
-"""Key in `Column.info` with the base type of a domain."""
 
 
 def adapt_columns(metadata: MetaData) -> list[str]:

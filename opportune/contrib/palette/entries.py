@@ -31,6 +31,8 @@ icons.add(
     "user-plus",
 )
 
+ROW_ICON = "file-text"
+
 
 def make_entry(label: str, url: str, icon: str) -> Entry:
     """Return an entry with an icon by its name."""
@@ -89,9 +91,6 @@ def action_entries(request: Request, query: str) -> Iterator[Entry]:
     yield make_entry("Switch between light and dark", "#theme", "moon")
     if user:
         yield make_entry("Sign out", "#sign-out", "logout")
-
-
-ROW_ICON = "file-text"
 
 
 class CrudSearch:

@@ -23,6 +23,11 @@ TOKEN = re.compile(r"\$argon2\S+|\$2[aby]\$\S+|\b(?=[\w\-.=]*\d)[\w\-=]{20,}(?:\
 LITERAL = re.compile(r"'(?:[^']|'')*'")
 """A text inside SQL."""
 MAX_LITERAL_LENGTH = 20
+MAX_RECORDS = 50
+MAX_STATEMENTS = 200
+MAX_ENTRIES = 100
+"""Maximum number of templates, jobs, e-mails and log lines of a request."""
+PANEL_PATH = "/_debug"
 
 
 class PanelMask:
@@ -58,12 +63,6 @@ class PanelMask:
 
 
 T = TypeVar("T")
-
-MAX_RECORDS = 50
-MAX_STATEMENTS = 200
-MAX_ENTRIES = 100
-"""Maximum number of templates, jobs, e-mails and log lines of a request."""
-PANEL_PATH = "/_debug"
 
 
 class LimitedList(list[T], Generic[T]):

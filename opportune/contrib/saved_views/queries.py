@@ -39,6 +39,10 @@ VIEWS_OF_USER = (
     .limit(MAX_LOADED_VIEWS)
 )
 COLUMNS = [str(column.key) for column in VIEWS_OF_USER.selected_columns][1:]
+MAX_QUERY_LENGTH = 4_000
+MAX_PAGE_SIZE_DIGITS = 6
+PLAIN = "plain"
+"""Value of the parameter `view` for the list without the user's default view."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,6 @@ async def set_default_view(session: AsyncSession, user: User, identity: str, vie
 
 
 UNSAVED_PARAMETERS = {"page", POSITION, "view", FACETS}
-MAX_QUERY_LENGTH = 4_000
-MAX_PAGE_SIZE_DIGITS = 6
 
 
 def read_list_state(request: Request, view: AdminView) -> str:
@@ -147,10 +149,6 @@ def _restore_value(request: Request, view: AdminView, name: str, text: str) -> t
 
 def _label(view: AdminView, name: str) -> str:
     return view.labels.get(name, label_of(name))
-
-
-PLAIN = "plain"
-"""Value of the parameter `view` for the list without the user's default view."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME_TEXT = re.compile(DATE_TEXT.pattern + r"([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?)?")
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+MAX_ROWS_SHOWN = 5
+ROWS_PER_FETCH = 1000
+HEX_LENGTH = 32
+"""Characters of a UUID on SQLite."""
 
 
 class ConversionError(OperatorError):
@@ -224,10 +228,6 @@ CONVERSIONS: dict[Family, Callable[[Any, Any], Any]] = {
 }
 
 
-MAX_ROWS_SHOWN = 5
-ROWS_PER_FETCH = 1000
-HEX_LENGTH = 32
-"""Characters of a UUID on SQLite."""
 CONVERSION_ERRORS = (ValueError, TypeError, ArithmeticError)
 
 

@@ -22,6 +22,13 @@ NOT_NULL = re.compile(r'"?(\w+)"?\s+IS\s+NOT\s+NULL', re.IGNORECASE)
 VALIDATED = re.compile(r'ALTER\s+TABLE\s+"?(\w+)"?\s+VALIDATE\s+CONSTRAINT', re.IGNORECASE)
 ANY_COLUMN = "*"
 WRITES_ROWS = re.compile(r"\s*(?:UPDATE|DELETE|INSERT)\b", re.IGNORECASE)
+# Advice for the owner, one per cause.
+CONCURRENTLY = "Create it concurrently, in a separate migration: makemigrations --concurrently."
+VALIDATE = "Add it with postgresql_not_valid=True, and VALIDATE CONSTRAINT in a second migration."
+CHECK_FIRST = "First add a CHECK (… IS NOT NULL) as NOT VALID, and validate it."
+REPLACE_COLUMN = "Add a new column, fill it with in_batches in a second migration, and drop the old one later."
+FILL_LATER = "Split it: add the column, fill it with in_batches in a second one, and make it NOT NULL in a third."
+UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,6 @@ class TableLock:
     def __str__(self) -> str:
         blocked = "writes" if self.lock.startswith("SHARE") else "reads and writes"
         return f"{self.reason}. It blocks {blocked} of {self.table} ({self.lock} lock). {self.advice}"
-
-
-# Advice for the owner, one per cause.
-CONCURRENTLY = "Create it concurrently, in a separate migration: makemigrations --concurrently."
-VALIDATE = "Add it with postgresql_not_valid=True, and VALIDATE CONSTRAINT in a second migration."
-CHECK_FIRST = "First add a CHECK (… IS NOT NULL) as NOT VALID, and validate it."
-REPLACE_COLUMN = "Add a new column, fill it with in_batches in a second migration, and drop the old one later."
-FILL_LATER = "Split it: add the column, fill it with in_batches in a second one, and make it NOT NULL in a third."
-UNIQUE_INDEX = "Create a unique index concurrently, then the constraint USING INDEX."
 
 
 def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:

@@ -26,6 +26,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+REVALIDATE = b"private, no-cache"
+HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 Header = tuple[bytes, bytes]
 
@@ -50,8 +52,6 @@ def security_headers(style: str = "", images: str = "", *, in_own_frames: bool =
 
 
 SECURITY_HEADER_NAMES = {name for name, _ in security_headers()}
-REVALIDATE = b"private, no-cache"
-HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:

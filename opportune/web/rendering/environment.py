@@ -23,6 +23,8 @@ from opportune.web.rendering.post_forms import PostForms
 from opportune.web.rendering.shared_parts import SharedParts
 from opportune.web.static.files import assets
 
+FRAMEWORK_PREFIX = "opportune/"
+
 
 @pass_eval_context
 def _gettext(context: EvalContext, text: str, **values: Any) -> str:
@@ -149,9 +151,6 @@ class TemplateEnvironment(Environment):
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         # All templates share the globals. Jinja copies each of them for each page, which takes as long as a short page.
         return super().make_globals(d) if d else self.globals
-
-
-FRAMEWORK_PREFIX = "opportune/"
 
 
 class TemplateLoader(FileSystemLoader):

@@ -40,6 +40,12 @@ RETRY_AFTER_SECONDS = 60.0
 OFF_MESSAGE = _l("Answers of language models are switched off for now. Try again later.")
 
 _IS_OFF = select(col(LlmState.key)).where(col(LlmState.key) == OFF)
+RESERVATION_MARGIN_SECONDS = 60
+"""Seconds after the longest answer until a reservation of a dead process expires."""
+WARNING_PERCENT = 80
+"""Used percentage of a limit from which users see a notice."""
+RESERVED_RETRY_SECONDS = 10.0
+"""Retry-After of a refusal that lasts until running answers have ended."""
 
 
 def refusal() -> SpendingRefused:
@@ -115,14 +121,6 @@ class Switch:
             await asyncio.sleep(CHECK_INTERVAL_SECONDS)
             if await self.read():
                 stop_calls()
-
-
-RESERVATION_MARGIN_SECONDS = 60
-"""Seconds after the longest answer until a reservation of a dead process expires."""
-WARNING_PERCENT = 80
-"""Used percentage of a limit from which users see a notice."""
-RESERVED_RETRY_SECONDS = 10.0
-"""Retry-After of a refusal that lasts until running answers have ended."""
 
 
 class SpendingGuard(CallGuard):

@@ -35,6 +35,10 @@ ADD_TO_SUM = text(f"""
     INSERT INTO answers_usage ({_COLUMNS}) VALUES (NULL, {_VALUES})
     ON CONFLICT (payer, day, model) WHERE payer <> '' DO UPDATE SET {_INCREMENTS}
     """).bindparams(_DAY)
+FLUSH_INTERVAL_SECONDS = 0.25
+"""Seconds for which usage is collected. A crash loses at most the usage of this time."""
+RETRY_DELAY_SECONDS = 3.0
+"""Seconds between attempts during a database outage."""
 
 
 class UsageKey(NamedTuple):
@@ -127,11 +131,6 @@ async def is_off(session: AsyncSession) -> bool:
 
 
 logger = logging.getLogger(__name__)
-
-FLUSH_INTERVAL_SECONDS = 0.25
-"""Seconds for which usage is collected. A crash loses at most the usage of this time."""
-RETRY_DELAY_SECONDS = 3.0
-"""Seconds between attempts during a database outage."""
 
 
 class UsageFlusher:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+OTHER = "other"
+
 
 class KnownEndpoint(NamedTuple):
     """A provider with its URL and the spelling of a model name."""
@@ -11,7 +13,6 @@ class KnownEndpoint(NamedTuple):
     example: str
 
 
-OTHER = "other"
 KNOWN_ENDPOINTS = {
     "openrouter": KnownEndpoint("OpenRouter", "https://openrouter.ai/api/v1", "openai/gpt-5-mini"),
     "openai": KnownEndpoint("OpenAI", "https://api.openai.com/v1", "gpt-5-mini"),

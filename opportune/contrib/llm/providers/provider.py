@@ -33,6 +33,10 @@ ErrorCode = Literal[
 # A retry fails again until the settings or the question change.
 PERMANENT_CODES: frozenset[ErrorCode] = frozenset({"unauthorised", "rejected", "not_configured"})
 
+PICTURE_TOKENS = 1_600
+"""Upper estimate for one picture of the maximum size."""
+UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -47,11 +51,6 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-
-
-PICTURE_TOKENS = 1_600
-"""Upper estimate for one picture of the maximum size."""
-UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
 
 
 @dataclass(frozen=True, slots=True)

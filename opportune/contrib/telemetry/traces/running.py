@@ -16,6 +16,9 @@ from opportune.contrib.telemetry.traces.tracing import Tracing, mark_failed
 from opportune.db.database import Database
 from opportune.services.observers import observed_by
 
+MAX_STATEMENT_LENGTH = 2_000
+SPAN = "opportune_span"
+
 
 @contextmanager
 def traced_clients(tracer: Tracer) -> Iterator[None]:
@@ -65,10 +68,6 @@ def _span(tracer: Tracer, request: httpx2.Request) -> Iterator[Callable[[httpx2.
         raise
     finally:
         span.end()
-
-
-MAX_STATEMENT_LENGTH = 2_000
-SPAN = "opportune_span"
 
 
 @contextmanager
