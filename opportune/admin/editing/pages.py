@@ -3,6 +3,7 @@
 from opportune.admin.editing.cells import cell_page, row_page
 from opportune.admin.editing.editors import editors_page
 from opportune.admin.editing.page_rows import page_rows
+from opportune.admin.editing.restore import restore_page
 from opportune.admin.editing.selected_rows import selected_rows_page
 from opportune.admin.editing.undo import undo_page
 from opportune.admin.extensions import ModelPage
@@ -12,6 +13,7 @@ EDITING_PAGES = (
     ModelPage("row/{pk:path}", row_page, ["GET"], "row"),
     ModelPage("editors/{pk:path}", editors_page, ["GET"], "editors"),
     ModelPage("edit-page", page_rows, ["GET", "POST"], "page_rows"),
+    ModelPage("restore-entry/{pk:path}", restore_page, ["POST"], "restore_entry"),
     ModelPage("undo", undo_page, ["POST"], "undo"),
     ModelPage("edit-selected", selected_rows_page, ["POST"], "edit_selected"),
 )

@@ -48,7 +48,7 @@ def undo_url(request: Request, view: AdminView) -> str:
         return ""
     try:
         for entry in entries:
-            _old_values(view, entry)
+            old_values(view, entry)
     except ValidationRefused:
         return ""
     ids = [entry.id or 0 for entry in entries]
@@ -110,7 +110,7 @@ async def _restore(
     rows = await _check_unchanged(writer, entries, view.check_can_edit)
     restored = list[tuple[Any, Mapping[str, Any]]]()
     for entry in entries:
-        row, values = rows[entry.row_id], _old_values(view, entry)
+        row, values = rows[entry.row_id], old_values(view, entry)
         if {*values}.intersection(view.unwritable_columns(writer.request, row)):
             raise ValidationRefused(NOT_ALLOWED)
         restored.append((row, values))
@@ -139,7 +139,7 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
     return rows
 
 
-def _old_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
+def old_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
     """Return the values of form fields before a change; none for an added row.
 
     Raises:

@@ -94,3 +94,20 @@ def validate_model(model: type[Any], form: Form, values: dict[str, Any], row: An
         add_refusal(form, FieldErrors(visible))
         raise ValidationRefused(visible.get("", INVALID)) from None
     return {name: getattr(valid, name, value) for name, value in values.items()}
+
+
+def submitted_texts(form: AdminForm) -> list[tuple[str, str]]:
+    """Return the names and texts that a browser would send for the values of a form."""
+    texts: list[tuple[str, str]] = []
+    for field in form:
+        match field.data:
+            case False:  # browsers do not send a checkbox that is not ticked
+                continue
+            case None:
+                text = ""
+            case True:
+                text = "true"
+            case value:
+                text = getattr(field, "text", str(value))
+        texts.append((field.name, text))
+    return texts

@@ -143,6 +143,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
         "recorded_row": recorded_row,
+        "may_restore": row is not None and view.may_edit_any(request) and await view.check_can_edit(request, row),
         "keeps_history": keeps_history(view.model),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_act
-from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.admin_form import AdminForm, submitted_texts
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
@@ -184,30 +184,13 @@ async def _restore(
     Raises:
         FieldErrors: A value is no longer valid.
     """
-    submitted = FormData([*_form_texts(form_class(None, data=dict(values)))])
+    submitted = FormData([*submitted_texts(form_class(None, data=dict(values)))])
     form = form_class(submitted, data={name: getattr(row, name) for name in values})
     try:
         clean = view.clean(form, row)
     except FieldErrors as refusal:
         raise FieldErrors(_field_messages(view, form) or refusal.errors) from refusal
     await view.update_model(request, request.path_params["pk"], clean)
-
-
-def _form_texts(form: AdminForm) -> list[tuple[str, str]]:
-    """Return the names and texts that a browser would send for the values of a form."""
-    texts: list[tuple[str, str]] = []
-    for field in form:
-        match field.data:
-            case False:  # browsers do not send a checkbox that is not ticked
-                continue
-            case None:
-                text = ""
-            case True:
-                text = "true"
-            case value:
-                text = getattr(field, "text", str(value))
-        texts.append((field.name, text))
-    return texts
 
 
 def _field_messages(view: AdminView, form: AdminForm) -> dict[str, str]:

@@ -233,3 +233,36 @@ async def test_history_formats_values_as_the_list(app_with_gadgets: FastAPI) -> 
         for value in ("1,234.50", "Deep blue", "20 Nov 2026"):
             assert value in text, page
     assert re.search('<td class="num" data-label="Weight">', pages["list"])
+
+
+async def test_history_restores_the_values_before_a_change(app_with_gadgets: FastAPI) -> None:
+    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app_with_gadgets, root) as admin:
+        await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})
+        changed = GADGET_FORM | {"colour": "deep_blue", "weight": "2", "made_on": "2026-11-20"}
+        await admin.post("/admin/gadget/edit/1", data=changed)
+        await admin.post("/admin/gadget/edit/1", data=changed | {"size": "5"})
+        page = (await admin.get("/admin/gadget/history/1")).text
+        urls = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
+        assert len(urls) == 2
+        await admin.post(urls[1])
+        assert "The old values were restored." in (await admin.get("/admin/gadget/history/1")).text
+        async with app_with_gadgets.state.database.reader(fresh=True) as session:
+            gadget = await session.get_one(Gadget, 1)
+        assert (gadget.colour.value, str(gadget.weight), gadget.made_on, gadget.size) == ("red", "1.50", None, 5)
+        assert (await admin.post("/admin/gadget/restore-entry/1?entry=999")).status_code == 404
+        assert (await admin.post("/admin/gadget/restore-entry/2?entry=2")).status_code == 404
+
+
+async def test_history_restores_nothing_that_is_no_longer_valid(app_with_gadgets: FastAPI) -> None:
+    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
+    async with signed_in_client(app_with_gadgets, root) as admin:
+        await admin.post("/admin/gadget/create", data=GADGET_FORM)
+        await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})
+        await admin.post("/admin/gadget/create", data=GADGET_FORM)
+        page = (await admin.get("/admin/gadget/history/1")).text
+        (url,) = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
+        await admin.post(url)
+        assert (
+            "Nothing was restored. This value is already in use." in (await admin.get("/admin/gadget/history/1")).text
+        )

@@ -1,0 +1,58 @@
+"""Restores the values before one change, from the history of a row."""
+
+from sqladmin.authorization import Action
+from sqlmodel import col, select
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.authorization import may_act
+from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
+from opportune.admin.editing.undo import old_values, undo_url
+from opportune.admin.forms.admin_form import submitted_texts
+from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.models import AuditEntry
+from opportune.admin.views import AdminView
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.web.rendering.flash import flash
+
+
+async def restore_page(request: Request, view: AdminView) -> Response:
+    """Submit the values before a change through the form, with its validation, permissions, hooks and audit log."""
+    pk = request.path_params["pk"]
+    if not (view.has_history and view.may_edit_any(request) and may_act(request, view, Action.DETAILS)):
+        raise HTTPException(403)
+    entry = await _find_entry(request, view, pk)
+    editor = await RowEditor.for_request(request, view)
+    edit = RowEdit(pk, (), FormData(), checks_seen=False)
+    try:
+        values = old_values(view, entry)
+        omitted = [name for name in view.form_names if name not in values]
+        form = without_fields(editor.form_class, omitted)(None, data=values, prefix=prefix_of(pk))
+        edit.columns, edit.sent = list(values), FormData([*submitted_texts(form)])
+        await editor.save([edit])
+    except FieldErrors as refusal:
+        reasons = [edit.error_of(name) for name in edit.columns]
+        reason = " ".join(filter(None, [*reasons, edit.other_errors(edit.columns)])) or str(refusal)
+        flash(request, gettext("Nothing was restored. %(reason)s", reason=reason), "danger")
+    else:
+        flash(request, gettext("The old values were restored."), undo=undo_url(request, view))
+    return RedirectResponse(request.url_for("admin:history", identity=view.identity, pk=pk), 303)
+
+
+async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
+    number = request.query_params.get("entry", "")
+    if not number.isdecimal() or len(number) > 18:
+        raise HTTPException(404)
+    entries = select(AuditEntry).where(
+        col(AuditEntry.id) == int(number),
+        col(AuditEntry.identity) == view.identity,
+        col(AuditEntry.row_id) == pk,
+        col(AuditEntry.action) == "update",
+    )
+    found: list[AuditEntry] = list(await view.fetch_rows(entries))
+    if not found:
+        raise HTTPException(404)
+    return found[0]
