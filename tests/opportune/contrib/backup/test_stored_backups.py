@@ -170,28 +170,42 @@ def test_unusable_backup_url_hides_secrets(
     assert "s3cr3t" not in error
 
 
+PLAIN, ENCRYPTED = "opportune-20260101T000000Z-sqlite.zip", "opportune-20251231T000000Z-sqlite.zip.age"
+
+
+@pytest.fixture
+def plain_backup(site: Site, folder: Path) -> None:
+    """A damaged backup without encryption."""
+    folder.mkdir()
+    (folder / PLAIN).write_text("x")
+
+
+@pytest.mark.usefixtures("site", "folder")
+def test_contradictory_options_are_refused(oppman: Oppman) -> None:
+    for arguments in (("restore",), ("restore", "x.zip", "--latest"), ("backup", "--keep", "3")):
+        assert oppman(*arguments).code == 2, arguments
+
+
 @pytest.mark.usefixtures("site")
-def test_backup_to_restore_must_exist(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert oppman("restore").code == 2
-    assert oppman("restore", "x.zip", "--latest").code == 2
-    assert oppman("backup", "--keep", "3").code == 2
+def test_restore_without_backups_names_the_folder(oppman: Oppman, folder: Path) -> None:
     message = f"There is no backup of this site at {folder}. Their names begin with opportune- (from SITE_NAME).\n"
     assert error_line(oppman, "restore", "--latest") == message
-    name = "opportune-20260101T000000Z-sqlite.zip"
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text("x")
-    assert f"There is no backup {name}.age at {folder}. The newest is {name}" in error_line(
-        oppman, "restore", f"{name}.age", "--no-input"
-    )
+
+
+@pytest.mark.usefixtures("plain_backup")
+def test_restore_of_a_missing_backup_names_the_newest(oppman: Oppman, folder: Path) -> None:
+    line = error_line(oppman, "restore", f"{PLAIN}.age", "--no-input")
+    assert f"There is no backup {PLAIN}.age at {folder}. The newest is {PLAIN}" in line
+
+
+@pytest.mark.usefixtures("plain_backup")
+def test_passphrase_selects_encrypted_backups(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    (folder / "opportune-20251231T000000Z-sqlite.zip.age").write_text("x")
-    older = "opportune-20251231T000000Z-sqlite.zip.age cannot be decrypted. It is not an age file with a passphrase"
-    assert older in error_line(oppman, "restore", "--rehearse"), (
-        "rehearsal must not use the newer backup, which is not encrypted"
-    )
-    (folder / "opportune-20251231T000000Z-sqlite.zip.age").unlink()
     assert "are not encrypted with BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--latest", "--no-input")
-    assert f"{name} is not a complete backup" in error_line(oppman, "restore", "--rehearse", name)
+    (folder / ENCRYPTED).write_text("x")
+    message = f"{ENCRYPTED} cannot be decrypted. It is not an age file with a passphrase"
+    assert message in error_line(oppman, "restore", "--rehearse"), "the newer backup is not encrypted"
+    assert f"{PLAIN} is not a complete backup" in error_line(oppman, "restore", "--rehearse", PLAIN)
 
 
 def backup_at(day: int, hour: int = 3) -> StoredBackup:
