@@ -10,6 +10,7 @@ from opportune.cli.translations import checks, compilemessages
 from opportune.cli.translations.extraction import Source
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.project.layout import FRAMEWORK
 
@@ -126,3 +127,10 @@ def test_new_texts_are_counted(source: Source, settings: Settings, text: str | N
     message = f"lacks {number} of the source. Run python3 oppman.py makemessages" if number else "is not a catalogue"
     assert [message in finding.text for finding in found] == [True]
     assert not found[0].is_error
+
+
+def test_framework_translations_are_not_broken() -> None:
+    folder = FRAMEWORK / "locale"
+    broken = {path: examine_catalogue(path.read_bytes()).broken for path in folder.glob("*/LC_MESSAGES/*.po")}
+    assert len(broken) > 1
+    assert {path: problems for path, problems in broken.items() if problems} == {}
