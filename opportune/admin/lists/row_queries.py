@@ -1,6 +1,6 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -23,10 +23,14 @@ from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
+from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
 
 narrowed_search: ContextVar[tuple[str, Sequence[ColumnElement[bool]]]] = ContextVar("narrowed_search", default=("", ()))
 """The words of the current search and a condition that limits it, from the search index of the model."""
+
+PAGE_PARAMETERS = frozenset({"page", "pageSize", POSITION, "sort", "sortBy"})
+"""Query parameters that do not change which rows a list has."""
 
 
 def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
@@ -143,7 +147,7 @@ class RowQueriesMixin(PersistenceMixin):
         async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
             selected = rows if cursor else self.sort_query(rows, request)
             statement = list_statement(selected, rows, key, (), cursor)
-            counted_rows = CountedRows(partial(select_key, rows, key))
+            counted_rows = CountedRows(partial(select_key, rows, key), self._rows_identity(request))
             return await read_page(session, execute, statement, counted_rows, size=size, page=page, cursor=cursor)
 
         key, position = self.pk_columns[0], Position.parse(request.query_params.get(POSITION, ""))
@@ -160,6 +164,11 @@ class RowQueriesMixin(PersistenceMixin):
         result.position = str(bool(position) or "")
         self._link_pages(request, result, listed, by_position=position is not None)
         return result
+
+    def _rows_identity(self, request: Request) -> Hashable:
+        """Return a value that is equal for all pages and orders of one list of this user."""
+        query = sorted(item for item in request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
+        return type(self), request.state.user.id, current_language.get(), *query
 
     def _link_pages(self, request: Request, page: ListPage, listed: ListedRows, *, by_position: bool) -> None:
         """Set the URLs of the neighbouring pages."""
