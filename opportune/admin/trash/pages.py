@@ -21,6 +21,7 @@ from opportune.admin.log.audit import load_emails
 from opportune.admin.trash.deletion import deletion_impact
 from opportune.admin.trash.rows import count_deleted, deleted_at, deleted_rows, may_use_trash, purge_rows, restore_rows
 from opportune.admin.views import AdminView
+from opportune.db.models.model import MAX_ID
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
 from opportune.pagination import page_count
@@ -39,16 +40,17 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     """List the rows in the trash, the last deleted first."""
     _require_access(request, view)
     count = await count_deleted(request, view)
-    pages = page_count(count, ROWS_PER_PAGE)
-    page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), pages)
+    last_page = page_count(count.number if count.is_exact else MAX_ID, ROWS_PER_PAGE)
+    page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), last_page)
     rows = deleted_rows(request, view).order_by(deleted_at(view).desc(), *view.pk_columns)
-    listed = rows.options(*view.loading(())).limit(ROWS_PER_PAGE).offset((page - 1) * ROWS_PER_PAGE)
+    listed = rows.options(*view.loading(())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
+    found = await view.fetch_rows(listed)
     context = {
         "model_view": view,
-        "rows": await _with_users(view, await view.fetch_rows(listed)),
+        "rows": await _with_users(view, found[:ROWS_PER_PAGE]),
         "count": count,
         "page": page,
-        "pages": pages,
+        "has_more": len(found) > ROWS_PER_PAGE,
         "has_history": view.has_history and view.has_permission(request, Action.DETAILS),
         "days": getattr(view.model, "keep_deleted_days", None),
     }

@@ -13,8 +13,9 @@ from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.queries.row_count import RowCount, read_row_counts
 from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
-from opportune.pagination import count_rows
+from opportune.pagination import select_key
 
 
 def deleted_at(view: AdminView) -> Any:
@@ -43,9 +44,13 @@ async def find_deleted(request: Request, view: AdminView) -> Any:
     return next(iter(await view.fetch_rows(rows)), None)
 
 
-async def count_deleted(request: Request, view: AdminView) -> int:
-    (count,) = await view.fetch_rows(with_deleted(count_rows(deleted_rows(request, view), view.pk_columns[0])))
-    return int(count)
+async def count_deleted(request: Request, view: AdminView) -> RowCount:
+    """Count the rows in the trash that the user may change. The number of many rows is estimated."""
+    async with view.session_maker() as session:
+        with deleted_rows_included(session):
+            keys = select_key(deleted_rows(request, view), view.pk_columns[0])
+            [count] = await read_row_counts(session, [keys])
+    return count
 
 
 async def restore_rows(request: Request, view: AdminView, pks: Sequence[str]) -> None:

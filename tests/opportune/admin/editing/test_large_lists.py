@@ -94,6 +94,13 @@ async def test_count_of_a_large_table_is_estimated(admin: AsyncClient) -> None:
     assert "of about " in (await admin.get(f"{LIST}?pageSize=3")).text
 
 
+async def test_all_pages_of_a_large_list_share_a_count(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await admin.get(f"{LIST}?pageSize=3")
+    monkeypatch.setattr("opportune.db.queries.listing.estimate_row_count", None)  # would fail
+    for query in ("pageSize=4&page=2", "pageSize=3&sortBy=name&sort=desc", "pageSize=3&position=last"):
+        assert "of about 25" in (await admin.get(f"{LIST}?{query}")).text, query
+
+
 async def test_filtered_count_is_bounded_on_sqlite(admin: AsyncClient) -> None:
     assert "of more than " in (await admin.get(f"{LIST}?pageSize=3&state=new")).text
 

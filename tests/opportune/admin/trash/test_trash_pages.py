@@ -55,6 +55,11 @@ async def test_list_links_to_the_trash(admin: AsyncClient) -> None:
     assert "/admin/stamp/trash" not in (await admin.get("/admin/stamp/list")).text
 
 
+async def test_large_trash_is_not_counted(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.db.queries.row_count.MAX_COUNTED_ROWS", 0)
+    assert "more than 0" in (await admin.get(TRASH)).text
+
+
 async def test_picker_leaves_deleted_rows_out(admin: AsyncClient) -> None:
     response = await admin.get("/admin/stamp/ajax/lookup?name=parcel_id&term=")
     assert [row["text"] for row in response.json()["results"]] == ["Here"]
