@@ -14,9 +14,12 @@ from opportune.crud.crud import Crud
 from opportune.crud.permission_levels import Permission
 from opportune.crud.row_permissions import WRITE_ACTIONS
 from opportune.crud.teams import Team
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.db.sessions.dependencies import WriteSession, read_session
 
 C = TypeVar("C", bound=Crud[Any])
+
+# FastAPI solves each dependency in 28 calls, so the data layer calls the other functions that it needs itself.
+_SignedInUser = Annotated[User | None, Depends(get_current_user)]
 
 
 @cache
@@ -34,12 +37,14 @@ def reading(crud_class: type[C], action: str = "") -> Any:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
     refuse_renamed_action(action)
-    get_user = _user_dependency(crud_class.definition.read_permission)
 
-    async def read(request: Request, session: ReadSession, user: Annotated[User | None, Depends(get_user)]) -> C:
-        return await open_crud(crud_class, request, session, user, action)
+    async def read(request: Request) -> C:
+        return await read_as(request, await get_optional_user(request))
 
-    return Depends(read)
+    async def read_as(request: Request, user: _SignedInUser) -> C:
+        return await open_crud(crud_class, request, await read_session(request), user, action)
+
+    return Depends(read if crud_class.definition.read_permission is Permission.ANYONE else read_as)
 
 
 @cache
@@ -54,16 +59,14 @@ def writing(crud_class: type[C], action: str = "") -> Any:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
     refuse_renamed_action(action)
-    get_user = _user_dependency(crud_class.definition.write_permission)
 
-    async def write(request: Request, session: WriteSession, user: Annotated[User | None, Depends(get_user)]) -> C:
+    async def write(request: Request, session: WriteSession) -> C:
+        return await write_as(request, session, await get_optional_user(request))
+
+    async def write_as(request: Request, session: WriteSession, user: _SignedInUser) -> C:
         return await open_crud(crud_class, request, session, user, action, writes=True)
 
-    return Depends(write)
-
-
-def _user_dependency(permission: Permission) -> Any:
-    return get_optional_user if permission is Permission.ANYONE else get_current_user
+    return Depends(write if crud_class.definition.write_permission is Permission.ANYONE else write_as)
 
 
 async def open_crud(

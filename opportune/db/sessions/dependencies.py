@@ -33,8 +33,18 @@ _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
 """For read-only dependencies. An LLM tool that depends on `DatabaseDependency` counts as a tool that writes."""
 
 
+_READER = "opportune.reader"
+"""Key of the scope with the reader of a route, and the stack that closes it."""
+
+
 async def read_session(request: HTTPConnection) -> AsyncSession:
-    return await _open(request, on_site(request).app.state.database.reader())
+    """Open a reader until the route returns. Further calls for the same route return the same reader."""
+    stack = request.scope.get("fastapi_function_astack")
+    opened: tuple[object, AsyncSession] | None = request.scope.get(_READER)
+    if opened is None or opened[0] is not stack:
+        session = await _open(request, on_site(request).app.state.database.reader())
+        request.scope[_READER] = opened = stack, session
+    return opened[1]
 
 
 async def write_session(request: HTTPConnection) -> AsyncSession:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Self
 
 import pytest
-from fastapi import Depends, FastAPI, Header, Query
+from fastapi import Depends, FastAPI, Header, Query, Request
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session as SyncSession
@@ -11,7 +11,14 @@ from sqlalchemy.orm import Session as SyncSession
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db.database import Context
-from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession, context_dependency
+from opportune.db.sessions.dependencies import (
+    ReadonlyCtx,
+    ReadSession,
+    RWCtx,
+    WriteSession,
+    context_dependency,
+    read_session,
+)
 from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
 
@@ -80,6 +87,19 @@ async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) ->
     assert response.status_code == 500
     assert "disk" not in response.text
     assert (await routes_client.get("/api/count")).json() == 0
+
+
+async def test_read_session_is_the_same_in_the_whole_route(app: FastAPI, client: AsyncClient) -> None:
+    sessions = []
+
+    @app.get("/api/shared")
+    async def shared(request: Request, session: ReadSession) -> bool:
+        sessions.append(session)
+        return await read_session(request) is session
+
+    responses = [await client.get("/api/shared") for _ in range(2)]
+    assert [response.json() for response in responses] == [True, True]
+    assert sessions[0] is not sessions[1]
 
 
 @pytest.mark.database("sqlite", "postgresql")
