@@ -111,7 +111,7 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
     """Yield a line for each inline whose model has no view, which would define its rules and permissions."""
     models = {view.model for view in views}
     for view in views:
-        for name in (inline.model.__name__ for inline in view.inlines if inline.model not in models):
+        for name in (inline.model.__name__ for inline in view.inlines or () if inline.model not in models):
             yield f"{_name_of(view)}.inlines: {name} has no view. Add {name}Admin(AdminView, model={name})."
 
 
@@ -132,7 +132,8 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     if view.crud and view.crud.model is not view.model:
         yield f"{owner}.crud: {view.crud.__name__} is for {view.crud.model.__name__}, not for {view.model.__name__}."
     yield from (f"{owner}.editable: {fault}" for fault in _editable_faults(view, mapper))
-    yield from (f"{owner}.inlines: {fault}" for inline in view.inlines for fault in _inline_faults(mapper, inline))
+    inlines = view.inlines or ()
+    yield from (f"{owner}.inlines: {fault}" for inline in inlines for fault in _inline_faults(mapper, inline))
     if not any(name not in mapper.columns for name in view.show_when):
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
     view_class = view if isinstance(view, type) else type(view)
@@ -159,10 +160,10 @@ def _shape_faults(view: Any) -> Iterator[str]:
             yield f'{written_name(view, option)} is a text. Write a tuple: ("{value}",)'
     if isinstance(view.date_hierarchy, tuple | list):
         yield f'date_hierarchy is a {type(view.date_hierarchy).__name__}. Write one name: "published_on"'
-    if not isinstance(view.inlines, Sequence):
+    if not isinstance(view.inlines, Sequence | None):
         yield f"inlines is an {type(view.inlines).__name__}. Write a tuple: (Inline(…),)"
         return
-    for inline in view.inlines:
+    for inline in view.inlines or ():
         if isinstance(inline.columns, str):
             yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
     if not all(isinstance(conditions, Mapping) for conditions in view.show_when.values()):

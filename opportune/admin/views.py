@@ -113,8 +113,8 @@ class AdminView(RowQueriesMixin):
     readonly_after_create: ClassVar[Sequence[str]] = ()
     """Columns that are read-only once the row exists."""
 
-    inlines: ClassVar[Sequence[Inline]] = ()
-    """Rows of other models that are edited in the form of this one."""
+    inlines: ClassVar[Sequence[Inline] | None] = None
+    """Rows of other models that are edited in the form of this one. By default those that only exist with it."""
 
     tabs: ClassVar[bool] = False
     """Whether the form shows each of `fieldsets` and `inlines` in a tab."""

@@ -11,6 +11,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.default_inlines import default_inlines
 from opportune.admin.forms.edit_conflicts import (
     SEEN_FIELD,
     authors_of,
@@ -87,7 +88,7 @@ async def inline_tables(
 def _inlines_of(parent: AdminView) -> Iterator[tuple[Inline, AdminView, str]]:
     """Yield each inline with the view of its model and a prefix. Two inlines of one model have different prefixes."""
     prefixes: set[str] = set()
-    for inline in parent.inlines:
+    for inline in default_inlines(parent) if parent.inlines is None else parent.inlines:
         if isinstance(view := parent.site.view_for_model(inline.model), AdminView):
             prefix = view.identity if view.identity not in prefixes else f"{view.identity}-{inline.by}"
             prefixes.add(prefix)

@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.admin.models import AuditEntry
 from opportune.db import load
 from opportune.testing import counted_statements, picture
-from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Mood, Review, Tag
+from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, BookTag, Mood, Review, Tag
 
 EDIT = "/admin/book/edit/1"
 BOOK_FORM = {
@@ -144,3 +144,15 @@ async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> Non
 async def read_links(app: FastAPI) -> list[tuple[int, int, str]]:
     async with app.state.database.reader(fresh=True) as session:
         return [(link.book_id, link.tag_id, link.note) for link in await session.scalars(select(BookTag))]
+
+
+@pytest.mark.parametrize(("inlines", "is_inline"), [(None, True), ((), False)], ids=["default", "none"])
+async def test_rows_that_need_their_parent_are_inline(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch, inlines: Any, is_inline: bool
+) -> None:
+    monkeypatch.setattr(BookAdmin, "inlines", inlines)
+    page = (await admin.get("/admin/book/create")).text
+    assert ('name="review-new0-stars"' in page) is is_inline
+    assert "review-new0-book_id" not in page, "the form sets it"
+    author = (await admin.get("/admin/author/create")).text
+    assert "data-inline" not in author, "books do not cascade"
