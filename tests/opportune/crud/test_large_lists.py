@@ -155,10 +155,10 @@ async def test_cursor_of_a_small_list_works(database: Database, reader: User) ->
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize("cursor", ["x", "after:", "after:x", "after:999", "before:-1", "after:99999999999999999999"])
-async def test_wrong_cursor_is_refused(database: Database, reader: User, cursor: str) -> None:
-    with pytest.raises(FieldErrors, match="There is no such row"):
-        await read_ids(database, reader, cursor=cursor)
+async def test_wrong_cursor_is_refused(database: Database, reader: User) -> None:
+    for cursor in ("x", "after:", "after:x", "after:999", "before:-1", "after:99999999999999999999"):
+        with pytest.raises(FieldErrors, match="There is no such row"):
+            pytest.fail(f"{cursor} gives {await read_ids(database, reader, cursor=cursor)}")
 
 
 @pytest.mark.database("sqlite", "postgresql")

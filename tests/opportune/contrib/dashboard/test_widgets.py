@@ -72,11 +72,11 @@ def test_points_are_weeks_of_the_language(language: str, weekday: int) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(("range_", "total"), [("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)])
-async def test_range_of_the_address_counts_its_rows(app: FastAPI, admin: AsyncClient, range_: str, total: int) -> None:
-    page = (await admin.get("/admin/", params={"range": range_})).text
-    per = "week" if range_ == "year" else "day"
-    assert f'aria-label="New gadgets by {per}: {total} from ' in page
+async def test_range_of_the_address_counts_its_rows(admin: AsyncClient) -> None:
+    for range_, total in (("7", 3), ("30", 4), ("90", 5), ("year", 6), ("bad", 4)):
+        page = (await admin.get("/admin/", params={"range": range_})).text
+        per = "week" if range_ == "year" else "day"
+        assert f'aria-label="New gadgets by {per}: {total} from ' in page, range_
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -49,8 +49,7 @@ async def test_case_of_each_letter_is_ignored(words: Database) -> None:
             assert await find(words, contains(col(Word.text), form)) >= expected, letter
 
 
-@pytest.mark.parametrize("text", ["änne", "ÄNNE %_/", "σοφός", "ΣΟΦΌΣ", "Жизнь", "istanbul", "straße"])
-async def test_both_databases_find_the_same_rows(words: Database, text: str) -> None:
+async def test_both_databases_find_the_same_rows(words: Database) -> None:
     others = [
         "Anne",
         "\u0130stanbul",
@@ -65,14 +64,13 @@ async def test_both_databases_find_the_same_rows(words: Database, text: str) -> 
     ]
     async with words.writer() as session:
         session.add_all([Word(text=f"{other}!") for other in others])
-    expected = {f"{other}!" for other in others if fold(text) in fold(other)}
-    text_column = col(Word.text)
-    found = [
-        await find(words, condition) for condition in (contains(text_column, text), starts_with(text_column, text))
-    ]
-    filtered = [await find(words, operator.compare(text_column, text)) for operator in (CONTAINS, STARTS_WITH)]
-    assert [*found, *filtered] == [expected] * 4
-    assert await find(words, *(matches(text_column, pattern) for pattern in patterns_of(text))) >= expected
+    column = col(Word.text)
+    for text in ("änne", "ÄNNE %_/", "σοφός", "ΣΟΦΌΣ", "Жизнь", "istanbul", "straße"):
+        expected = {f"{other}!" for other in others if fold(text) in fold(other)}
+        filters = [operator.compare(column, text) for operator in (CONTAINS, STARTS_WITH)]
+        for condition in (contains(column, text), starts_with(column, text), *filters):
+            assert await find(words, condition) == expected, text
+        assert await find(words, *(matches(column, pattern) for pattern in patterns_of(text))) >= expected, text
 
 
 def fold(text: str) -> str:

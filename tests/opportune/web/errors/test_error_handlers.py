@@ -1,6 +1,7 @@
 """Error responses as pages and as problem details, and their lines in the log."""
 
 import logging
+from itertools import product
 
 import pytest
 from fastapi import FastAPI, Form, HTTPException
@@ -75,16 +76,15 @@ async def test_json_client_gets_problem_details(client: AsyncClient) -> None:
     }
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503])
-async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient, status: int) -> None:
-    @app.get("/refused")
-    async def refused() -> None:
+async def test_error_has_the_number_of_the_log(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/refused/{status}")
+    async def refused(status: int) -> None:
         if status == 500:
             raise RuntimeError
         raise HTTPException(status)
 
-    for headers in (HTML, HTMX, JSON):
-        response = await client.get("/refused", headers=headers)
+    for status, headers in product((400, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503), (HTML, HTMX, JSON)):
+        response = await client.get(f"/refused/{status}", headers=headers)
         number = response.headers["x-request-id"]
         is_page = headers is HTML
         assert (response.status_code, number in response.text) == (status, True)
