@@ -63,7 +63,7 @@ class Start:
 @pytest.fixture(scope="module")
 def start() -> Start:
     command = [sys.executable, "-c", START_IN_STEPS]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     analysed, address, modules = done.stdout.splitlines()
     return Start(analysed, address, {step: {*names} for step, names in json.loads(modules).items()})
@@ -150,7 +150,7 @@ UNUSED_IN_TESTS = {
 def run_and_list_modules(*arguments: object) -> set[str]:
     """Return the modules that a program has imported at its end."""
     command = [sys.executable, "-c", RUN_PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return {*json.loads(done.stdout.splitlines()[-1])}
 
@@ -169,7 +169,7 @@ def test_tests_of_a_feature_import_little(tmp_path: Path) -> None:
 
 def test_waiting_reloader_imports_little() -> None:
     code = "import json, sys, opportune.cli.development.reloader; print(json.dumps([*sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, check=True, timeout=300)
     heavy = {"fastapi", "jinja2", "opportune.config.settings", "pydantic", "sqlalchemy", "typer"}
     assert heavy & {*json.loads(done.stdout)} == set()
 
