@@ -73,9 +73,9 @@ async def test_old_form_stops_to_ask(admin: AsyncClient) -> None:
     assert DELAY not in (await admin.get(url(minutes=61))).text
 
 
-@pytest.mark.parametrize("since", ["", "yesterday", "2026-11-25T10:00:00", *OUT_OF_RANGE])
-async def test_wrong_time_is_refused(admin: AsyncClient, since: str) -> None:
-    assert (await admin.get(f"/admin/part/editors/1?since={since}")).status_code == 422
+async def test_wrong_time_is_refused(admin: AsyncClient) -> None:
+    for since in ("", "yesterday", "2026-11-25T10:00:00", *OUT_OF_RANGE):
+        assert (await admin.get(f"/admin/part/editors/1?since={since}")).status_code == 422, since
 
 
 async def test_user_who_may_not_edit_is_refused(app: FastAPI) -> None:

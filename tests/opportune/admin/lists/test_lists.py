@@ -161,10 +161,10 @@ async def test_list_links_to_its_last_page(admin: AsyncClient, gadgets: None) ->
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(("text", "is_found"), [("00%25", True), ("%25", True), ("1_0", False), ("100/", False)])
-async def test_search_compares_signs_of_like_literally(admin: AsyncClient, text: str, is_found: bool) -> None:
-    page = (await admin.get(f"/admin/maker/list?search={text}")).text
-    assert ("100% Ltd" in page, "Acme" in page) == (is_found, False)
+async def test_search_compares_signs_of_like_literally(admin: AsyncClient) -> None:
+    for text, is_found in (("00%25", True), ("%25", True), ("1_0", False), ("100/", False)):
+        page = (await admin.get(f"/admin/maker/list?search={text}")).text
+        assert ("100% Ltd" in page, "Acme" in page) == (is_found, False), text
 
 
 async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gadgets: None) -> None:

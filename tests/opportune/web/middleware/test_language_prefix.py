@@ -93,11 +93,9 @@ async def test_address_selects_language(client: AsyncClient, url: str, text: str
     assert "cookie" not in response.headers.get("vary", "")
 
 
-@pytest.mark.parametrize(
-    "url", ["/fr/books", "/en/books", "/DE/books", "/%64e/books", "/de//books", "/de/de/books", "/de/ar/books"]
-)
-async def test_other_prefixes_are_unknown(client: AsyncClient, url: str) -> None:
-    assert (await client.get(url)).status_code == 404
+async def test_other_prefixes_are_unknown(client: AsyncClient) -> None:
+    urls = "/fr/books", "/en/books", "/DE/books", "/%64e/books", "/de//books", "/de/de/books", "/de/ar/books"
+    assert [url for url in urls if (await client.get(url)).status_code != 404] == []
 
 
 async def test_links_of_crashed_page_have_prefix(client: AsyncClient) -> None:
@@ -115,9 +113,8 @@ async def test_streams_keep_prefix(client: AsyncClient) -> None:
     assert (await client.get("/de/streamed")).text == "/de/books"
 
 
-@pytest.mark.parametrize(
-    ("target", "location"),
-    [
+async def test_redirects_keep_prefix(client: AsyncClient) -> None:
+    for target, location in (
         ("/books?a=/b", "/de/books"),
         ("/ar/books", "/ar/books"),
         ("/admin", "/admin"),
@@ -125,12 +122,10 @@ async def test_streams_keep_prefix(client: AsyncClient) -> None:
         ("http://testserver/books", "http://testserver/de/books"),
         ("http://testserver.evil.test/", "http://testserver.evil.test/"),
         ("books", "books"),
-    ],
-)
-async def test_redirects_keep_prefix(client: AsyncClient, target: str, location: str) -> None:
-    response = await client.get(f"/de/go/{target}")
-    assert response.headers["location"] == location
-    assert response.headers["hx-push-url"] == "/de/books"
+    ):
+        response = await client.get(f"/de/go/{target}")
+        assert response.headers["location"] == location
+        assert response.headers["hx-push-url"] == "/de/books", target
 
 
 @pytest.mark.parametrize(
