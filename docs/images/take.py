@@ -79,12 +79,13 @@ def save(name: str, shot: bytes) -> None:
 
 
 def save_view(name: str, shot: bytes) -> None:
-    """Store a picture of the start page as WebP, with three quarters of its width."""
+    """Store a picture of the start page as WebP, with three quarters and with half of its width."""
     with Image.open(BytesIO(shot)) as image:
         VIEW_FOLDER.mkdir(exist_ok=True)
-        image.convert("RGB").resize((960, 600), Image.Resampling.LANCZOS).save(
-            VIEW_FOLDER / f"{name}.webp", quality=60, method=6
-        )
+        for suffix, size, quality in (("", (960, 600), 60), ("-small", (640, 400), 50)):
+            image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(
+                VIEW_FOLDER / f"{name}{suffix}.webp", quality=quality, method=6
+            )
 
 
 if __name__ == "__main__":

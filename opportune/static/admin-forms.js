@@ -56,7 +56,7 @@ const preparePicker = (select) => jQuery(select).select2({
   let changed = Boolean(form.querySelector(".is-invalid"));
   for (const type of ["input", "change"]) form.addEventListener(type, (event) => { changed = changed || event.isTrusted; });
   form.addEventListener("inline:change", () => { changed = true; });
-  jQuery(form).on("select2:select select2:clear", () => { changed = true; });
+  window.jQuery?.(form).on("select2:select select2:clear", () => { changed = true; });
   form.addEventListener("submit", (event) => { changed = changed && event.defaultPrevented; });
   if (window === window.top) window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 })();

@@ -39,9 +39,8 @@
   const focus = (part) => { if (part) { part.focus(); part.select?.(); } };
   const follow = (part) => { if (part) part.click(); };
   const openMenu = () => {
-    if (filter.offsetParent) return focus(filter);
-    menu.addEventListener("shown.bs.collapse", () => focus(filter), { once: true });
-    follow(document.querySelector(".navbar-toggler"));
+    if (!filter.offsetParent) menu.showPopover(); // a phone
+    focus(filter);
   };
   // Rows of a list. The current row contains the focus.
   const ROWS = ".listed > .table > tbody > tr";

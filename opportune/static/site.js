@@ -269,7 +269,7 @@ document.addEventListener("submit", ({ target }) => {
   const fit = () => {
     const menu = document.getElementById("menu"), more = document.getElementById("menu-more");
     if (!more) return;
-    const list = more.previousElementSibling, rest = more.querySelector("ul");
+    const list = menu.firstElementChild, rest = more.querySelector("ul");
     const move = (link, from, to) => link.classList.replace(from, to);
     for (const entry of [...rest.children]) {
       move(entry.firstElementChild, "dropdown-item", "nav-link");
@@ -310,6 +310,19 @@ document.addEventListener("submit", ({ target }) => {
     target.closest?.("details.dropdown[open]")?.querySelector("summary").focus();
     close(() => false);
   });
+})();
+
+// Bootstrap's script, for pages of a project that use its other components.
+(() => {
+  const { bootstrap } = document.currentScript.dataset;
+  const USES = ["toggle", "ride", "spy", "dismiss=modal", "dismiss=offcanvas"].map((name) => `[data-bs-${name}]`).join();
+  const load = () => {
+    if (!bootstrap || !document.querySelector(USES)) return;
+    document.removeEventListener("htmx:after:swap", load);
+    document.head.append(Object.assign(document.createElement("script"), { src: bootstrap }));
+  };
+  document.addEventListener("htmx:after:swap", load);
+  load();
 })();
 
 // Buttons that close their message.

@@ -5,17 +5,19 @@ from opportune.web.cache.lights import cache_lights
 from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
 from opportune.web.routing.router import router_of
-from opportune.web.static.files import STATIC_URL, assets
+from opportune.web.static.files import CHECK_INTERVAL_SECONDS, PRODUCTION_CHECK_INTERVAL_SECONDS, STATIC_URL, assets
 
 
 def init_app(app: FastAPI) -> None:
-    assets.site_name = app.state.settings.site_name
+    settings = app.state.settings
+    assets.site_name = settings.site_name
+    assets.check_interval = PRODUCTION_CHECK_INTERVAL_SECONDS if settings.is_production else CHECK_INTERVAL_SECONDS
     app.mount(STATIC_URL, assets, name="static")
-    if app.state.settings.debug:
+    if settings.debug:
         router_of(app).include_flat(debug_page.router)
-    if not app.state.settings.is_production:
+    if not settings.is_production:
         router_of(app).include_pages(api_docs.router)
-    if app.state.settings.debug and not app.state.settings.is_production:
+    if settings.debug and not settings.is_production:
         router_of(app).include_pages(component_gallery.router)
 
 

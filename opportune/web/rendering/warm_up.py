@@ -28,6 +28,7 @@ def _read_files() -> None:
 
 def _work_in_background(app: FastAPI) -> None:
     typeface.cut()
+    assets.prepare_styles()
     assets.hash_files()
     if app.state.settings.is_production:  # production does not publish the OpenAPI document
         return

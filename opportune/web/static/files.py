@@ -1,4 +1,4 @@
-"""Files under /static/ of the project, the framework and wheels (Tabler, htmx, Swagger UI), and the icon sheet.
+"""Files under /static/ of the project, the framework and wheels (Tabler, htmx, Swagger UI), the icon sheet and bundles.
 
 `asset("site.css")` returns `/static/site.css?v=<hash of the content>`. Browsers cache a URL with the current hash for a
 year, and revalidate others. URLs in style sheets also get a hash.
@@ -31,7 +31,7 @@ from opportune.i18n.translation import gettext
 from opportune.project.feature_packages import HAS_PROJECT, feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
-from opportune.web.static import icons, logo, typeface
+from opportune.web.static import icons, logo, styles, typeface
 
 FILE = re.compile(r"texts\.([A-Za-z-]+)\.js")
 TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")
@@ -80,11 +80,24 @@ PACKAGES = [
     *[("opportune", "static"), ("sqladmin", "statics"), ("django_htmx", "static"), ("fastapi_offline", "static")],
     ("jazzy_tabler", "static/vendor/tabler"),
 ]
+TABLER, TABLER_RTL = "css/tabler.min.css", "css/tabler.rtl.min.css"
+TYPEFACE_SHEET = "typeface.css"
+_LOOK = (ICONS_FILE, "contrast.css", "look.css", "motion.css", TYPEFACE_SHEET, "colours.css")
+_ADMIN = ("css/main.css", *_LOOK, "admin.css", "admin-views.css", "admin-layout.css")
+BUNDLES = {
+    "pages.css": (TABLER, *_LOOK, "site.css"),
+    "pages.rtl.css": (TABLER_RTL, *_LOOK, "site.css"),
+    "admin-pages.css": (TABLER, *_ADMIN),
+    "admin-pages.rtl.css": (TABLER_RTL, *_ADMIN),
+    "admin-pages.js": ("admin.js", "admin-forms.js", "admin-add.js", "admin-columns.js", "site.js"),
+}
+"""Files that pages load in one request. Each of them may be replaced by the project."""
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "public, no-cache"
 CHECK_INTERVAL_SECONDS = 1
-"""Seconds until a changed file has a new URL."""
+"""Seconds until a changed file has a new URL in development. A deployment restarts production."""
+PRODUCTION_CHECK_INTERVAL_SECONDS = 60
 RELATIVE_URL = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """Relative URLs in style sheets."""
 
@@ -99,6 +112,7 @@ class Assets(StaticFiles):
         self.all_directories.append(typeface.folder())
         self.site_name = ""
         """Name in the generated logo."""
+        self.check_interval = CHECK_INTERVAL_SECONDS
         self._urls: dict[str, tuple[float, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}
         self._compressed: dict[str, tuple[str, bytes]] = {}
@@ -113,7 +127,7 @@ class Assets(StaticFiles):
         if cached is None or cached[0] < monotonic():
             # Pages link many files, and searching the folders takes longer than rendering the page.
             cached = self._urls[name] = (
-                monotonic() + CHECK_INTERVAL_SECONDS,
+                monotonic() + self.check_interval,
                 f"{STATIC_URL}/{name}?v={self._digest(name)}",
             )
         return cached[1]
@@ -124,6 +138,13 @@ class Assets(StaticFiles):
             for path in Path(folder).rglob("*.[cj]s*"):
                 with suppress(OSError):  # a broken link or a deleted file
                     self._digest(path.relative_to(folder).as_posix())
+        with suppress(OSError):
+            for name in BUNDLES:
+                self.url(name)
+
+    def prepare_styles(self) -> None:
+        """Prepare the selection of Tabler's rules, without which bundles have all of them."""
+        styles.prepare(self._file(TABLER)[0])
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
@@ -168,18 +189,33 @@ class Assets(StaticFiles):
         return path, status
 
     def content(self, name: str) -> bytes:
+        if name in BUNDLES:
+            return b"\n".join(self._part(part) for part in BUNDLES[name])
         if is_script_texts(name):
             return script_texts(name)
         if self._is_generated(name):
             return icons.style_sheet() if name == ICONS_FILE else logo.draw(self.site_name, self.primary_colour())
-        content = Path(self._file(name)[0]).read_bytes()
+        return self._with_versions(name, Path(self._file(name)[0]).read_bytes())
+
+    def _part(self, name: str) -> bytes:
+        """Return a file of a bundle: only the used rules of Tabler, unless the project has its own sheet."""
+        if name == TYPEFACE_SHEET and not typeface.is_ready():
+            return b""
+        if name not in (TABLER, TABLER_RTL) or not styles.is_ready():
+            return self.content(name)
+        path, status = self._file(name)
+        if Path(path).is_relative_to(self.all_directories[0]):
+            return self.content(name)
+        return self._with_versions(name, styles.used_rules(path, status.st_mtime_ns).encode())
+
+    def _with_versions(self, name: str, content: bytes) -> bytes:
         if not name.endswith(".css"):
             return content
         return RELATIVE_URL.sub(lambda match: match[1] + self._versioned_url(name, match[2].decode()).encode(), content)
 
     def _is_generated(self, name: str) -> bool:
         is_logo = name == LOGO_FILE and self.lookup_path(name)[0] == FRAMEWORK_LOGO
-        return is_logo or name == ICONS_FILE or is_script_texts(name)
+        return is_logo or name == ICONS_FILE or name in BUNDLES or is_script_texts(name)
 
     def primary_colour(self) -> str:
         """Return the colour in `colours.css`, for files and e-mails that cannot use its variables."""

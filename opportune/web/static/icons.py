@@ -75,12 +75,12 @@ def style_sheet() -> bytes:
 
 def used_names() -> frozenset[str]:
     """Return the names of all icons that occur in files or were added with `add`."""
-    return frozenset(_added).union(*(_names_in_file(path, modified) for path, modified in _source_files()))
+    return frozenset(_added).union(*(_names_in_file(path, modified) for path, modified in source_files()))
 
 
 def find_icon_errors() -> Iterator[str]:
     """Yield one line for each icon that would be invisible."""
-    for path, modified in _source_files():
+    for path, modified in source_files():
         short_path = os.path.relpath(path, PROJECT)
         yield from (f"{short_path}: {fault}" for fault in _unknown_icon_faults(_names_in_file(path, modified)))
         if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
@@ -102,22 +102,22 @@ def _unknown_icon_faults(names: Iterable[str]) -> Iterator[str]:
             yield f"Tabler has no icon named {name}: see https://tabler.io/icons."
 
 
-def _source_files() -> Iterator[tuple[str, int]]:
-    """Yield the files that may name icons, with their modification times."""
+def source_files(suffixes: tuple[str, ...] = SOURCE_SUFFIXES) -> Iterator[tuple[str, int]]:
+    """Yield the files that may name icons and classes, with their modification times."""
     yield from ((str(path), path.stat().st_mtime_ns) for path in SOURCE_FILES)
     for folder in SOURCE_FOLDERS:
         if folder.is_dir():
-            yield from _files_below(str(folder))
+            yield from files_below(str(folder), suffixes)
 
 
-def _files_below(folder: str) -> Iterator[tuple[str, int]]:
+def files_below(folder: str, suffixes: tuple[str, ...] = SOURCE_SUFFIXES) -> Iterator[tuple[str, int]]:
     # Path.rglob takes ten times as long, and under load this runs once a second.
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 if entry.name not in ("__pycache__", "locale"):
-                    yield from _files_below(entry.path)
-            elif entry.name.endswith(SOURCE_SUFFIXES):
+                    yield from files_below(entry.path, suffixes)
+            elif entry.name.endswith(suffixes):
                 yield entry.path, entry.stat().st_mtime_ns
 
 

@@ -7,7 +7,7 @@ from httpx2 import AsyncClient
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GadgetAdmin
 
-ADMIN_MENU = '<nav class="collapse navbar-collapse" id="menu" aria-label="Admin">'
+ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'
 ACCEPT_HTML = {"Accept": "text/html"}
 
 

@@ -23,6 +23,7 @@ async def test_visit_without_javascript_on_a_phone(plain_page: Page, app: FastAP
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_label("Name")).to_have_value("Ada Lovelace")
     await page.goto("/admin/")
+    await page.get_by_role("button", name="Menu").click()
     await page.get_by_label("Admin").get_by_role("link", name="Users").click()
     await page.wait_for_url("**/admin/user/list")
 

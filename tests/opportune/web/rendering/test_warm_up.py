@@ -15,7 +15,6 @@ from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.web.endpoints.api_docs import OPENAPI
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.static import files
 from opportune.web.static.files import ICONS_FILE, Assets, assets
 
 
@@ -32,7 +31,7 @@ async def test_files_and_openapi_are_read_at_startup(
     monkeypatch.setattr(assets, "content", read_and_record)
     monkeypatch.setattr(assets, "_urls", {})
     monkeypatch.setattr(assets, "_digests", {})
-    monkeypatch.setattr(files, "CHECK_INTERVAL_SECONDS", 3600)
+    monkeypatch.setattr(assets, "check_interval", 3600)
     monkeypatch.setattr(app, "openapi", (is_done := threading.Event()).set)
     await warm_up(app)
     assert is_done.wait(30)

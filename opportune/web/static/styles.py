@@ -1,0 +1,130 @@
+"""Tabler's style sheet without the rules that no page of the site can use.
+
+A rule stays if each class of its selector occurs as a word in a template, a script or Python code of the project, of
+its features or of the framework. A class that such a file composes, such as `bg-{{ colour }}-lt`, stays if the
+other parts of its name occur as words. Mention other classes in any of these files, for example in a comment.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from opportune.project.layout import FRAMEWORK
+from opportune.web.static.icons import SOURCE_SUFFIXES, files_below, source_files
+
+NOT_IN_WORDS = bytes(code if re.match(rb"[\w-]", bytes([code])) else 32 for code in range(256))
+CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
+NEGATION = re.compile(r":not\((?:[^()]|\([^()]*\))*\)")
+GROUP = ("@media", "@supports", "@layer", "@container")
+SELECTOR_COMMA = re.compile(r",(?![^(]*\))")
+DELIMITER = re.compile(r"[{};]")
+PROPERTY = re.compile(r"""(--[\w-]+)\s*:((?:[^;{}"']|"[^"]*"|'[^']*')*);?""")
+VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
+SUFFIXES = (*SOURCE_SUFFIXES, ".css")
+"""Style sheets use variables."""
+
+Words = frozenset[str]
+
+
+def is_ready() -> bool:
+    """Return whether `prepare` has read the framework. Until then, pages use all rules."""
+    return bool(_framework_words.cache_info().currsize)
+
+
+def prepare(path: str) -> None:
+    """Read the modules of the framework, which takes a quarter of a second, for the style sheet in this file."""
+    _framework_words(_vocabulary(_read(path)))
+
+
+def used_rules(path: str, modified: int) -> str:
+    """Return the rules of a style sheet that pages can use, computed once for each state of the sources."""
+    return _used_rules(path, modified, tuple(source_files(SUFFIXES)))
+
+
+@lru_cache(maxsize=4)
+def _used_rules(path: str, _modified: int, sources: tuple[tuple[str, int], ...]) -> str:
+    sheet = _read(path)
+    vocabulary = _vocabulary(sheet)
+    words = _framework_words(vocabulary).union(*(_words_in(*source, vocabulary) for source in sources))
+    beginnings = tuple(word for word in words if word.endswith("-"))
+    return _drop_unused_variables("".join(_select(sheet, words, beginnings)), words)
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _vocabulary(sheet: str) -> Words:
+    """Return names of classes and variables, and their parts. Other words of the sources are not kept in memory."""
+    variables = {name for name, _ in PROPERTY.findall(sheet)}
+    names = {*CLASS.findall(sheet), *(name[2:] for name in variables)}
+    parts = {part for name in names for part in name.split("-")}
+    beginnings = {name[: dash.end()] for name in names for dash in re.finditer("-", name)}
+    return frozenset(variables | names | parts | beginnings | {f"-{part}" for part in parts})
+
+
+@lru_cache(maxsize=1)
+def _framework_words(vocabulary: Words) -> Words:
+    """Return the words of the framework's modules, which do not change while the server runs."""
+    return frozenset().union(*(_read_words(path, vocabulary) for path, _ in files_below(str(FRAMEWORK), SUFFIXES)))
+
+
+@lru_cache(maxsize=4096)
+def _words_in(path: str, _modified: int, vocabulary: Words) -> Words:
+    return _read_words(path, vocabulary)
+
+
+def _read_words(path: str, vocabulary: Words) -> Words:
+    return vocabulary.intersection(Path(path).read_bytes().translate(NOT_IN_WORDS).decode("ascii").split())
+
+
+def _select(sheet: str, words: Words, beginnings: tuple[str, ...]) -> Iterator[str]:
+    for head, body in _rules(sheet):
+        if not body:
+            yield head
+        elif head.startswith(GROUP):
+            if inner := "".join(_select(body, words, beginnings)):
+                yield f"{head}{{{inner}}}"
+        elif head.startswith("@"):
+            yield f"{head}{{{body}}}"
+        elif selectors := [part for part in SELECTOR_COMMA.split(head) if _is_used(part, words, beginnings)]:
+            yield f"{','.join(selectors)}{{{body}}}"
+
+
+def _is_used(selector: str, words: Words, beginnings: tuple[str, ...]) -> bool:
+    names = CLASS.findall(NEGATION.sub("", selector))
+    return all(name in words or _is_composed(name, words, beginnings) for name in names)
+
+
+def _is_composed(name: str, words: Words, beginnings: tuple[str, ...]) -> bool:
+    return name.startswith(beginnings) and all(
+        part.isdigit() or part in words or f"-{part}" in words for part in name.split("-")[1:]
+    )
+
+
+def _rules(sheet: str) -> Iterator[tuple[str, str]]:
+    """Yield the selector and the block of each rule, and statements without a block."""
+    start, opening, depth = 0, 0, 0
+    for match in DELIMITER.finditer(sheet):
+        if match[0] == "{":
+            opening, depth = opening if depth else match.start(), depth + 1
+        elif match[0] == "}":
+            depth -= 1
+        if not depth:
+            block = sheet[opening + 1 : match.start()] if match[0] == "}" else ""
+            yield sheet[start : opening if block else match.end()].strip(), block
+            start = match.end()
+
+
+def _drop_unused_variables(sheet: str, words: Words) -> str:
+    references: dict[str, set[str]] = {}
+    for name, value in PROPERTY.findall(sheet):
+        references.setdefault(name, set()).update(VARIABLE.findall(value))
+    named = (name for name in references if name in words or name[2:] in words)
+    waiting = [*VARIABLE.findall(PROPERTY.sub("", sheet)), *named]
+    used = set()
+    while waiting:
+        used.add(name := waiting.pop())
+        waiting += references.pop(name, ())
+    return PROPERTY.sub(lambda match: match[0] if match[1] in used else "", sheet)

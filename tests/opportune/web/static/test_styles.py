@@ -1,0 +1,76 @@
+"""The cut style sheet of Tabler: bundles keep what pages use."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx2 import AsyncClient
+
+from opportune.web.static import icons, styles
+from opportune.web.static.files import BUNDLES, TABLER, assets
+
+PAGES = ("/", "/accounts/login", "/accounts/profile", "/nothing", "/admin/", "/admin/user/list", "/admin/user/create")
+SHEET = """\
+@charset "utf-8";:root{--qidle:1;--qused:var(--qinner);--qinner:2;--qnamed:3}
+.zz-qplain,.zz-qother:not(.zz-no){color:var(--qused)}
+@media print{.zz-qgreen-qlight{color:red}.zz-qunknown{color:blue}}
+@media screen{.zz-qunknown{color:blue}}
+a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
+"""
+
+
+@pytest.fixture
+def prepared() -> Iterator[None]:
+    assets.prepare_styles()
+    yield
+    styles._framework_words.cache_clear()
+
+
+def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str) -> str:
+    (tmp_path / "sheet.css").write_text(SHEET)
+    (templates := tmp_path / "templates").mkdir()
+    (templates / "page.html").write_text(template)
+    monkeypatch.setattr(icons, "SOURCE_FOLDERS", (templates,))
+    styles._framework_words.cache_clear()
+    return styles.used_rules(str(tmp_path / "sheet.css"), 0)
+
+
+def test_rules_of_named_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet = cut(tmp_path, monkeypatch, '<p class="zz-qplain">{# --qnamed #}')
+    assert ".zz-qplain{color:var(--qused)}" in sheet
+    assert "--qused:var(--qinner);--qinner:2;--qnamed:3" in sheet
+    assert "<svg>{}</svg>" in sheet
+    assert not re.search("zz-qother|zz-qunknown|zz-qgreen|--qidle|@media", sheet)
+
+
+def test_rules_of_composed_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet = cut(tmp_path, monkeypatch, '{% set colour = "qgreen" %}<p class="zz-{{ colour }}-qlight">')
+    assert "@media print{.zz-qgreen-qlight{color:red}}" in sheet
+
+
+@pytest.mark.usefixtures("prepared")
+async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient) -> None:
+    classes = set()
+    for path in PAGES:
+        page = (await superuser_client.get(path, headers={"Accept": "text/html"}, follow_redirects=True)).text
+        classes |= {name for value in re.findall(r'class="([^"{]*)"', page) for name in value.split()}
+    used = set(styles.CLASS.findall(assets.content("admin-pages.css").decode()))
+    assert {"btn-primary", "navbar-vertical", "breadcrumb"} <= classes
+    assert classes & set(styles.CLASS.findall(assets.content(TABLER).decode())) - used == set()
+
+
+@pytest.mark.usefixtures("prepared")
+@pytest.mark.parametrize("name", BUNDLES)
+async def test_bundle_is_served(client: AsyncClient, name: str) -> None:
+    response = await client.get(assets.url(name))
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert len(response.content) < 260_000, "the whole sheet of Tabler has 536,000 bytes"
+
+
+@pytest.mark.usefixtures("prepared")
+def test_sheet_of_the_project_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "css").mkdir()
+    (tmp_path / TABLER).write_text(".zz-qunknown{color:blue}")
+    monkeypatch.setattr(assets, "all_directories", [tmp_path, *assets.all_directories])
+    assert b".zz-qunknown{color:blue}" in assets.content("pages.css")
