@@ -22,7 +22,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     SIGNALS.append(signal.SIGBREAK)
 
-GC_THRESHOLDS = (20_000, 5, 2)
+GC_THRESHOLDS = (5_000, 5, 2)
 """Thresholds of the garbage collector. Python's default is 700, 10, 10.
 
 Unused compiled statements contain reference cycles and reach the oldest generation. If that generation is collected

@@ -9,7 +9,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.settings import Settings
 
-MAX_COMPILED_STATEMENTS = 200
+MAX_COMPILED_STATEMENTS = 100
 """Compiled statements per engine. SQLAlchemy drops the oldest ones at 1.5 times this number. Its default is 500.
 
 Each combination of filters and number of search words is a separate statement of 36 to 105 kB.
