@@ -44,12 +44,35 @@
     }
   });
 
+  // The button in the head shows the list, or hides it beside the conversation.
+  const toggle = document.getElementById("chat-conversations"), isNarrow = matchMedia("(max-width: 767px)");
+  toggle.addEventListener("click", () => {
+    if (!isNarrow.matches) list.toggleAttribute("data-hidden");
+    else if ((list.open = !list.open)) list.scrollIntoView({ block: "start" });
+    toggle.setAttribute("aria-expanded", String(isNarrow.matches ? list.open : !list.hasAttribute("data-hidden")));
+  });
+
+  // Enter asks the edited question, Cancel closes it. Escape is below.
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches(".chat-edit textarea") || event.key !== "Enter" || event.shiftKey || event.isComposing || isTouched.matches) return;
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  });
+  document.addEventListener("reset", ({ target }) => {
+    const opened = target.closest(".chat-edit > details");
+    if (!opened) return;
+    opened.open = false;
+    opened.querySelector("summary").focus();
+    setTimeout(() => target.querySelector("textarea").dispatchEvent(new Event("input", { bubbles: true }))); // ends its draft
+  });
+
   // "/" focuses the search, and opens the list on narrow pages.
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const search = document.getElementById("chat-query");
     list.open = true;
+    list.removeAttribute("data-hidden");
     search.focus();
     search.select();
     event.preventDefault();
@@ -66,6 +89,7 @@
     const opened = event.key === "Escape" && !event.isComposing && event.target.closest("details[open]");
     if (!opened) return;
     event.preventDefault();
+    if (opened.matches(".chat-edit > details")) return opened.querySelector("form").reset();
     opened.open = false;
     opened.querySelector("summary").focus();
   });

@@ -40,7 +40,7 @@
       const response = await fetch(location.href), text = await response.text();
       if (steps !== before) isStale = true;
       else if (response.ok && !response.redirected) show(new DOMParser().parseFromString(text, "text/html"));
-      else if (response.status < 500) location.assign(document.querySelector(".chat-list .btn-primary").href); // deleted, or signed out
+      else if (response.status < 500) location.assign(document.getElementById("chat-new").href); // deleted, or signed out
     } catch { /* no connection: try again with the next event */ }
     isFetching = false;
     catchUp();

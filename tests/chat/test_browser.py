@@ -265,3 +265,38 @@ async def test_markup_of_an_answer_is_harmless(page: Page, script: FakeProvider)
     await page.goto("/chat/search?q=donau")
     await expect(page.get_by_role("link", name="Donaudampf").first).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+async def test_question_is_edited_with_the_keyboard(page: Page, app: FastAPI, user: User, script: FakeProvider) -> None:
+    await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
+    edit, version = page.locator(".chat-edit summary").first, page.locator(".chat-edit textarea").first
+    for key in ("Escape", ""):
+        await edit.click()
+        await version.fill("Another?")
+        await (version.press(key) if key else page.get_by_role("button", name="Cancel").click())
+        await expect(version).to_be_hidden()
+        await edit.click()
+        await expect(version).to_have_value("Question 0?")
+        await edit.click()
+    await edit.click()
+    await version.fill("Better?")
+    await version.press("Enter")
+    await expect(page.locator(".chat-question")).to_have_text(["Better?"])
+
+
+@pytest.mark.parametrize("width", [390, 768, 1024, 1280])
+@pytest.mark.usefixtures("script")
+async def test_head_stays_and_search_finds_while_typing(page: Page, app: FastAPI, user: User, width: int) -> None:
+    conversation = await make_conversation(app.state.database, user.id, 12)
+    await page.set_viewport_size({"width": width, "height": 700})
+    await page.goto(f"/chat/{conversation}")
+    await expect(page.locator(".chat-header h1")).to_be_in_viewport()
+    await expect(page.locator(".chat-header .chat-options summary")).to_be_in_viewport()
+    await expect(page.get_by_role("link", name="New conversation")).to_be_in_viewport()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert await page.locator("#messages").evaluate("(element) => element.clientWidth") <= 720
+    if width < 768:
+        await page.locator("#chat-conversations").click()
+    await page.locator("#chat-query").press_sequentially("Question")
+    await expect(page.locator("#chat-results a").first).to_be_visible()
+    await expect(page.locator(".chat-periods")).to_be_hidden()

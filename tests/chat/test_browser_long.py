@@ -47,7 +47,7 @@ async def test_list_scrolls_to_open_conversation(page: Page, conversations: list
         overflow = await page.evaluate("document.documentElement.scrollHeight - innerHeight")
         assert overflow <= 0, "the page is longer than the window"
         if size == PHONE:
-            await page.locator(".chat-list summary").click()
+            await page.locator("#chat-conversations").click()
         await expect(page.get_by_role("link", name="Number 3", exact=True)).to_be_in_viewport(ratio=1)
 
 

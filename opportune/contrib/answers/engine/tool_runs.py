@@ -115,20 +115,27 @@ def _is_open(run: Run, call: ToolCall) -> bool:
     return bool(run["id"] == call.id and run["result"] is None)
 
 
-def _readable_arguments(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the name and value of each argument in words, including nested ones."""
-    if isinstance(value, Mapping) and (value or not name):
+def _readable_arguments(value: object, label: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the label and value of each argument in words, including nested ones.
+
+    An object that is the only argument needs no label: its fields have labels.
+    """
+    if isinstance(value, Mapping) and (value or not label):
+        items = [*value.values()]
+        if not label and len(items) == 1 and isinstance(items[0], Mapping) and items[0]:
+            value = items[0]
         for key, item in value.items():
-            yield from _readable_arguments(item, f"{name}.{key}" if name else str(key))
+            name = str(key).replace("_", " ").strip()
+            yield from _readable_arguments(item, f"{label}: {name}" if label else name[:1].upper() + name[1:])
     elif isinstance(value, list) and value:
         for number, item in enumerate(value, 1):
-            yield from _readable_arguments(item, f"{name} {number}")
+            yield from _readable_arguments(item, f"{label} {number}")
     else:
         labels = {None: "nothing", True: "yes", False: "no"}
-        label = labels[value] if value is None or isinstance(value, bool) else str(value)
+        text = labels[value] if value is None or isinstance(value, bool) else str(value)
         if isinstance(value, Mapping | list):  # empty ones are shown, because they may mean "all"
-            label = "none"
-        yield _escape_invisible(name.replace("_", " ")), _escape_invisible(label)
+            text = "none"
+        yield _escape_invisible(label), _escape_invisible(text)
 
 
 def _escape_invisible(text: str) -> str:

@@ -104,7 +104,7 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
     async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
         page = (await client.get(path)).text
         assert "Allow this action? Lend a book" in page
-        assert "loan.book title</dt><dd>Dune &lt;1&gt;</dd>" in page
+        assert ">Book title</dt><dd>Dune &lt;1&gt;</dd>" in page
         assert 'http-equiv="refresh"' not in page, "a reload would interrupt reading the arguments"
         assert (await client.get(f"/api/v1{path}")).json()["tool_runs"][0]["approval"] == "waiting"
         streaming = asyncio.create_task(client.get(f"{path}/stream"))
@@ -150,9 +150,9 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, owner: User,
     librarian.script = [request_calls(ToolCall("call_0", "lend_book", hidden))]
     run = (await ask_until_waiting(manager, owner)).tool_runs[0]
     assert run["details"] == [
-        ["loan.book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
-        ["loan.except", "none"],
-        ["loan.to\\u2066", "none"],
+        ["Book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
+        ["Except", "none"],
+        ["To\\u2066", "none"],
     ]
 
 
