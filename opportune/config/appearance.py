@@ -11,7 +11,7 @@ GREYS = (50, 200, 700, 800, 900)
 
 
 class Theme(NamedTuple):
-    """A palette with matching corners and density. Text has a contrast of 4.5 to 1 in light and dark mode."""
+    """A palette with matching corners, density and titles. Text has a contrast of 4.5 to 1 in light and dark mode."""
 
     primary: str
     """Background of buttons, and links in light mode."""
@@ -20,6 +20,7 @@ class Theme(NamedTuple):
     greys: tuple[str, str, str, str, str]
     corners: str
     density: str
+    titles: str = "normal"
 
 
 THEMES = {
@@ -46,6 +47,7 @@ THEMES = {
         greys=("#faf8fd", "#e6e1ee", "#40384f", "#231d2e", "#16111e"),
         corners="round",
         density="spacious",
+        titles="large",
     ),
     "ember": Theme(
         primary="#c2410c",
@@ -54,6 +56,7 @@ THEMES = {
         greys=("#fafaf9", "#e7e5e4", "#44403c", "#292524", "#1c1917"),
         corners="small",
         density="normal",
+        titles="bold",
     ),
     "rose": Theme(
         primary="#be123c",
@@ -62,6 +65,7 @@ THEMES = {
         greys=("#fafafa", "#e4e4e7", "#3f3f46", "#27272a", "#18181b"),
         corners="large",
         density="spacious",
+        titles="light",
     ),
     "graphite": Theme(
         primary="#475569",
@@ -70,8 +74,17 @@ THEMES = {
         greys=("#f8fafc", "#e2e8f0", "#334155", "#1e293b", "#0f172a"),
         corners="square",
         density="compact",
+        titles="small",
     ),
 }
+TITLES = {
+    "small": ("1.375rem", "1.125rem", 600),
+    "normal": ("1.75rem", "1.375rem", 600),
+    "light": ("2rem", "1.5rem", 500),
+    "bold": ("1.875rem", "1.375rem", 800),
+    "large": ("2.25rem", "1.625rem", 700),
+}
+"""Sizes of first and second headings, and their weight."""
 CORNERS = {"square": 0, "small": 4, "medium": 6, "large": 10, "round": 16}
 """Radius of buttons and fields in pixels. Cards have a third more."""
 
@@ -119,6 +132,7 @@ def read_appearance(sheet: str) -> Appearance | None:
 def style_sheet(appearance: Appearance) -> str:
     """Return the content of `static/colours.css`."""
     theme, radius, density = THEMES[appearance.theme], CORNERS[appearance.corners], DENSITIES[appearance.density]
+    title_size, heading_size, weight = TITLES[theme.titles]
     greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in zip(GREYS, theme.greys, strict=True))
     return f"""\
 /* Theme: {appearance.theme}. Corners: {appearance.corners}. Density: {appearance.density}.
@@ -131,6 +145,9 @@ def style_sheet(appearance: Appearance) -> str:
   --tblr-border-radius-sm: {radius * 2 // 3}px;
   --tblr-border-radius: {radius}px;
   --tblr-border-radius-lg: {radius * 4 // 3}px;
+  --tblr-font-size-h1: {title_size};
+  --tblr-font-size-h2: {heading_size};
+  --tblr-font-weight-headings: {weight};
   --look-text-size: {density.text_size};
   --look-card-padding: {density.card_padding};
   --look-cell-padding: {density.cell_padding};

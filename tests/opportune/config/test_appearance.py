@@ -53,3 +53,7 @@ def test_unknown_name_is_no_appearance(names: tuple[str, ...]) -> None:
 def test_themes_use_existing_corners_and_densities() -> None:
     assert {theme.corners for theme in THEMES.values()} <= CORNERS.keys()
     assert {theme.density for theme in THEMES.values()} <= DENSITIES.keys()
+
+
+def test_themes_differ_in_more_than_colour() -> None:
+    assert len({(theme.corners, theme.density, theme.titles) for theme in THEMES.values()}) == len(THEMES)
