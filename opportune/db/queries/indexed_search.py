@@ -29,6 +29,7 @@ from sqlalchemy.orm import Mapper
 from opportune.db.models.search_index import index_name, indexed_columns
 from opportune.db.queries.matching import matches, pattern_of, words_of
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
+from opportune.db.queries.row_count import RowCount, recent_counts
 from opportune.db.sessions.trash import with_deleted
 
 TRIGRAM_LENGTH = 3
@@ -44,7 +45,7 @@ async def narrow_search(
 ) -> Sequence[ColumnElement[bool]]:
     """Return a condition that limits a search to the matches of rare words, or nothing without an index or rare words.
 
-    The caller also needs the conditions of `matching_words`.
+    The caller also needs the conditions of `matching_words`. Frequent words are not read again for some seconds.
     """
     direct = [path for path in searched if not path.relations]
     indexed = [path for path in direct if path.name in _indexed_names(path.end)]
@@ -53,7 +54,11 @@ async def narrow_search(
         return ()
     others = [path for path in searched if path not in indexed]
     key: Any = indexed[0].end.class_.id
+    counts = recent_counts(session)
     for group in [[word] for word in words] if others else [words]:
+        identity = key.table, *((path.end, path.name) for path in searched), *group
+        if counts.find(identity):
+            continue
         branches = [_select_indexed(session, key, indexed, group)]
         for path in others:
             condition = matches(path.attribute, pattern_of(group[0]))
@@ -62,6 +67,7 @@ async def narrow_search(
         if len(ids) <= MAX_MATCHES:
             # Literals, because PostgreSQL plans a repeated statement without knowing how few ids there are.
             return [key.in_(bindparam("ids", sorted({*ids}), expanding=True, literal_execute=True, unique=True))]
+        counts.add(identity, RowCount(MAX_MATCHES, is_exact=False))
     return ()
 
 

@@ -149,6 +149,8 @@ async def test_frequent_words_are_not_narrowed(tools: Database, monkeypatch: pyt
     assert await read_condition(tools, "plain") == ""
     assert await read_condition(tools, "plain 100%") != ""
     assert await read_condition(tools, "plain wool", "name", "order", "maker.name") != "", "one rare word is enough"
+    monkeypatch.setattr(indexed_search, "_read_ids", None)  # would fail
+    assert await read_condition(tools, "plain") == "", "remembered"
 
 
 @pytest.mark.database("sqlite", "postgresql")
