@@ -4,7 +4,7 @@
 
 Whole servers of one worker each, as in `bench.speed`. The processor time per request of the server's processes must be
 at most 0.8 times Django's. The latency of single requests is printed without a limit. On PostgreSQL it is mostly the
-time of the database, which is the same for both. A list of 100 rows with editable cells must cost at most 1.3 times the
+time of the database, which is the same for both. A list of 100 rows with editable cells must cost at most 1.2 times the
 plain list.
 """
 
@@ -44,7 +44,7 @@ EDITABLE_PAGES = {
     "100 editable rows": "/admin/editable-item/list?pageSize=100",
 }
 """Pages of our site only: a list, and the same list with `editable`."""
-MAX_EDITABLE_RATIO = 1.3
+MAX_EDITABLE_RATIO = 1.2
 
 Figures = dict[str, dict[str, list[Figure]]]
 """Results of the rounds by page and site."""
