@@ -18,11 +18,11 @@ from playwright.sync_api import Page, sync_playwright
 from opportune.testing.services.browser import CHROMIUM
 
 FOLDER = Path(__file__).parent
-VIEW_FOLDER = FOLDER.parents[1] / "static/home"
+VIEW_FOLDER = FOLDER.parents[1] / "static/presentation"
 SIZE = {"width": 1280, "height": 750}
 PAGES = {"home": "/", "admin": "/admin", "chat": "/chat"}
-VIEWS = {"admin": "/admin/event/list", "chat": "/chat", "todos": "/todos"}
-"""Pictures of the start page, in both themes: static/home."""
+VIEWS = {"admin": "/admin/event/list", "conversation": "/chat", "list": "/todos"}
+"""Pictures of the start page, in both themes: static/presentation."""
 VIEW_SIZE = {"width": 1280, "height": 800}
 STRIP = """
 <style>

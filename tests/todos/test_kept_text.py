@@ -28,7 +28,7 @@ async def test_notice_disappears_when_the_text_is_saved(page: Page, app: FastAPI
     await expect(page.locator("#kept-form")).to_have_count(0)
 
 
-@pytest.mark.parametrize("path", ["/todos", "/admin/todo/create", "/chat"])
+@pytest.mark.parametrize("path", ["/todos", "/admin/todo/create"])
 async def test_draft_survives_reload_and_a_closed_tab(
     page: Page, app: FastAPI, site: str, superuser: User, path: str
 ) -> None:

@@ -41,7 +41,7 @@ FOLDERS = ("app", "migrations", "static", "templates", "tests")
 """Folders of the starter that are copied to a project, without the framework's tests."""
 STARTER_TESTS, ENV_EXAMPLE = "tests/opportune", ".env.example"
 LANDING_PAGE = "templates/home/home.html"
-PRESENTATION = (LANDING_PAGE, "static/home")
+PRESENTATION = (LANDING_PAGE, "static/presentation")
 """Files of the clone that present Opportune. Projects get another landing page from the skeleton."""
 NOT_COPIED = re.compile(r"(^|/)(__pycache__|\.DS_Store|\.\w+_cache)(/|$)|\.(pyc|mo)$")
 EXECUTABLE = (".ci/run", "oppman.py")

@@ -200,7 +200,7 @@ def test_site_name_replaces_the_product_name(shop: Path) -> None:
 def test_project_has_a_landing_page_without_presentation(shop: Path) -> None:
     source = (shop / "templates/home/home.html").read_text(encoding="utf-8")
     assert '{% extends "landing.html" %}' in source
-    assert (PRODUCT in source, (shop / "static/home").exists()) == (False, False)
+    assert (PRODUCT in source, (shop / "static/presentation").exists()) == (False, False)
 
 
 def test_readme_names_existing_files(shop: Path) -> None:
