@@ -23,7 +23,7 @@ HEADING = """\
 """
 COMMON_SETTINGS = (
     *("site_name", "site_description", "base_url", "environment", "debug", "secret_key", "admin_email", "registration"),
-    *("language", "languages", "time_zone", "layout", "database_url", "database_direct_url", "storage_url", "mail_url"),
+    *("language", "languages", "time_zone", "database_url", "database_direct_url", "storage_url", "mail_url"),
     *("mail_from", "llm_base_url", "llm_api_key", "llm_model", "jobs"),
 )
 """The framework's settings in `.env.example`, which also lists all settings of the project and of its features."""
