@@ -7,6 +7,8 @@ import threading
 
 from fastapi import FastAPI
 
+from opportune.config.languages import ENGLISH, find_language
+from opportune.i18n.languages import content_languages
 from opportune.web.static import typeface
 from opportune.web.static.files import ICONS_FILE, LOGO_FILE, assets
 
@@ -29,8 +31,9 @@ def _read_files() -> None:
 def _work_in_background(app: FastAPI) -> None:
     typeface.cut()
     assets.prepare_styles()
-    assets.hash_files()
-    if app.state.settings.is_production:  # production does not publish the OpenAPI document
+    settings = app.state.settings
+    assets.hash_files({(find_language(code) or ENGLISH).direction for code in content_languages(settings)})
+    if settings.is_production:  # production does not publish the OpenAPI document
         return
     try:
         app.openapi()

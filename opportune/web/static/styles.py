@@ -42,11 +42,11 @@ def used_rules(path: str, modified: int) -> str:
     return _used_rules(path, modified, tuple(source_files(SUFFIXES)))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)  # from left to right, and from right to left
 def _used_rules(path: str, _modified: int, sources: tuple[tuple[str, int], ...]) -> str:
     sheet = _read(path)
     vocabulary = _vocabulary(sheet)
-    words = _framework_words(vocabulary).union(*(_words_in(*source, vocabulary) for source in sources))
+    words = _framework_words(vocabulary).union(*(_words_in(source, vocabulary) for source, _ in sources))
     beginnings = tuple(word for word in words if word.endswith("-"))
     return _drop_unused_variables("".join(_select(sheet, words, beginnings)), words)
 
@@ -67,15 +67,10 @@ def _vocabulary(sheet: str) -> Words:
 @lru_cache(maxsize=1)
 def _framework_words(vocabulary: Words) -> Words:
     """Return the words of the framework's modules, which do not change while the server runs."""
-    return frozenset().union(*(_read_words(path, vocabulary) for path, _ in files_below(str(FRAMEWORK), SUFFIXES)))
+    return frozenset().union(*(_words_in(path, vocabulary) for path, _ in files_below(str(FRAMEWORK), SUFFIXES)))
 
 
-@lru_cache(maxsize=4096)
-def _words_in(path: str, _modified: int, vocabulary: Words) -> Words:
-    return _read_words(path, vocabulary)
-
-
-def _read_words(path: str, vocabulary: Words) -> Words:
+def _words_in(path: str, vocabulary: Words) -> Words:
     return vocabulary.intersection(Path(path).read_bytes().translate(NOT_IN_WORDS).decode("ascii").split())
 
 
