@@ -5,6 +5,7 @@ Without arguments, the catalogues of all LANGUAGES and existing catalogues are u
 """
 
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated
 
@@ -92,7 +93,8 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
         if not (texts or path.exists()):
             continue
         catalogue = read_catalogue(path, code)
-        catalogue.update(texts, update_creation_date=False)
+        # Babel puts the messages themselves into the catalogue, so each language needs its own.
+        catalogue.update(deepcopy(texts), update_creation_date=False)
         copy_translations(catalogue, read_catalogue(example_catalogue(source, code), code))
         fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
         content = as_bytes(catalogue)

@@ -126,8 +126,9 @@ def test_unknown_language_is_refused(oppman: Oppman, code: str) -> None:
 
 def test_new_texts_are_translated_like_the_framework(source: extraction.Source, oppman: Oppman) -> None:
     (source.folders[0] / "pages.py").write_text('X = _("Save")', encoding="utf-8")
-    oppman("makemessages", "de")
+    oppman("makemessages", "de", "fr")
     assert 'msgid "Save"\nmsgstr "Speichern"' in catalogue_text(source)
+    assert 'msgid "Save"\nmsgstr "Enregistrer"' in catalogue_text(source, "fr")
 
 
 def test_texts_in_formatted_strings_are_collected(source: extraction.Source, oppman: Oppman) -> None:
