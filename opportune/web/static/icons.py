@@ -37,8 +37,8 @@ SOURCE_SUFFIXES = (".html", ".js", ".py")
 # The lookbehind follows the prefix, because patterns that begin with plain letters match much faster.
 ICON_CLASS = re.compile(rb"ti-(?<![\w-]ti-)([a-z0-9]+(?:-[a-z0-9]+)*)(?![\w-])")
 COMPOSED_CLASS = re.compile(rb"(?<![\w-])ti-(?:[a-z0-9-]*-)?(?:\{|[\"']\s*[~+%])")
-ADDED_EXPRESSION = b"ti-{{ link.icon }}"
-"""Expression of the navigation template, whose icons are added with `add`."""
+ADDED_EXPRESSION = re.compile(rb'ti-(?:\{\{ link\.icon|" ~ link\.icon|\{guess_icon\()')
+"""Expressions for icons of the navigation and of the admin's models, which are added with `add`."""
 ELEMENT = re.compile(r"<(?!svg|/)[^>]*>")
 FILLED_SUFFIX = "-filled"
 BASE_RULES = """\
@@ -83,7 +83,7 @@ def find_icon_errors() -> Iterator[str]:
     for path, modified in source_files():
         short_path = os.path.relpath(path, PROJECT)
         yield from (f"{short_path}: {fault}" for fault in _unknown_icon_faults(_names_in_file(path, modified)))
-        if COMPOSED_CLASS.search(Path(path).read_bytes().replace(ADDED_EXPRESSION, b"")):
+        if COMPOSED_CLASS.search(ADDED_EXPRESSION.sub(b"", Path(path).read_bytes())):
             yield f"{short_path}: the class of an icon is composed, so it cannot be found. Write the full class."
     yield from _unknown_icon_faults(_added)
 
