@@ -63,6 +63,7 @@ async def test_open_tab_is_remembered(app: FastAPI, page: Page, superuser: User,
     await sign_in_browser(page, app, superuser, site)
     await page.goto(EDIT)
     await tab(page, "Looks").click()
+    await page.get_by_role("button", name="More ways to save").click()
     await page.get_by_role("button", name="Save and continue").click()
     await expect(page.get_by_role("status")).to_contain_text("was saved.")
     await expect(page.get_by_label("Photo")).to_be_visible()
