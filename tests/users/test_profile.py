@@ -25,8 +25,8 @@ async def test_name_replaces_the_email(browser: AsyncClient) -> None:
     response = await browser.post(PROFILE, data={"display_name": " Ada <b>Lovelace</b> "})
     assert (response.status_code, response.headers["location"]) == (303, PROFILE)
     page = await browser.get(PROFILE)
-    assert 'account">Ada &lt;b&gt;Lovelace&lt;/b&gt;</span>' in page.text
-    assert 'account">ada@example.com</span>' in (await browser.get("/accounts/password")).text  # on a phone
+    assert 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>' in page.text
+    assert 'text-truncate">ada@example.com</span>' in (await browser.get("/accounts/password")).text  # on a phone
 
     await browser.post(PROFILE, data={"display_name": ""})
     assert "Lovelace" not in (await browser.get(PROFILE)).text

@@ -14,7 +14,7 @@ async def test_menu_shows_and_switches_the_current_team(app: FastAPI, page: Page
     for name in ("Press", "Second"):
         await make_team(app.state.database, owner, name=name)
     await sign_in_browser(page, app, owner, site)
-    await page.goto("/")
+    await page.goto("/privacy")
     menu = page.locator("summary", has_text="Team Second")
     await expect(menu).to_be_visible()
     await menu.click()

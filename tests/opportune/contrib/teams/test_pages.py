@@ -71,7 +71,7 @@ async def test_user_switches_between_teams(clients: Clients, crew: Crew) -> None
     browser = clients["owner"]
     second = (await browser.post("/teams/new", data={"name": "Second"})).headers["location"]
     assert f"Switch to {crew.team.name}" in (await browser.get("/teams")).text
-    assert f"Switch to {crew.team.name}" not in (await browser.get("/")).text
+    assert f"Switch to {crew.team.name}" not in (await browser.get("/privacy")).text
 
     response = await browser.post(f"/teams/{crew.team.id}/switch", data={"next": "/accounts/sessions"})
 
