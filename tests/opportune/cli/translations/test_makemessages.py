@@ -16,7 +16,7 @@ MODULE = """from opportune.i18n import gettext as _, gettext_lazy as _l, ngettex
 
 TITLE = _l("Books")
 # Translators: a greeting
-HELLO = _("Hello %(name)s", name="Ada")
+HELLO = _("Welcome to %(name)s", name="Ada")
 MAY = pgettext("month", "May")
 
 
@@ -69,7 +69,7 @@ def test_texts_are_collected(source: extraction.Source, oppman: Oppman) -> None:
     text = catalogue_text(source)
     for line in (
         'msgid "Books"',
-        'msgid "Hello %(name)s"',
+        'msgid "Welcome to %(name)s"',
         "#. Translators: a greeting",
         'msgctxt "month"\nmsgid "May"',
         'msgid_plural "%(num)s books"',
@@ -159,14 +159,14 @@ def test_broken_catalogue_is_reported(source: extraction.Source, oppman: Oppman)
 def test_catalogues_are_compiled(source: extraction.Source, oppman: Oppman) -> None:
     oppman("makemessages", "de")
     translate(source, "Books", "Bücher")
-    translate(source, "Hello %(name)s", "Hallo %(nam)s")
+    translate(source, "Welcome to %(name)s", "Hallo %(nam)s")
     outcome = oppman("compilemessages")
     assert (outcome.code, outcome.out) == (0, "Compiled 1 catalogue.\n")
     assert "unknown named placeholder 'nam'" in outcome.err
     with catalogues.catalogue_path(source.locale, "de").with_suffix(".mo").open("rb") as file:
         translations = GNUTranslations(file)
     assert translations.gettext("Books") == "Bücher"
-    assert translations.gettext("Hello %(name)s") == "Hello %(name)s"
+    assert translations.gettext("Welcome to %(name)s") == "Welcome to %(name)s"
 
 
 def test_sources_are_features_and_the_rest() -> None:

@@ -21,7 +21,8 @@ a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
 
 
 @pytest.fixture
-def prepared() -> Iterator[None]:
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(assets, "_urls", {})  # without those of the whole sheet
     assets.prepare_styles()
     yield
     styles._framework_words.cache_clear()
