@@ -1,6 +1,6 @@
 """Shares of libraries in the processor time of each request of `bench.speed`.
 
-    .venv/bin/python -m bench.shares [--peers ours] [--only sqlite,list] [--requests 2000]
+    .venv/bin/python -m bench.shares [--peers ours] [--only sqlite,list] [--rounds 10]
 
 Whole servers run under a sampling profiler. `own` includes templates, and `threads` is the processor time of all
 threads except the event loop's, such as SQLite's. Code in C counts for the package that calls it.
@@ -25,6 +25,7 @@ from bench.harness.tasks import TASKS
 from bench.speed import DATABASES, comma_separated, new_database_urls, run_or_exit, start
 
 SAMPLED_PEERS = ("ours", "plain")
+ROUND_REQUESTS = 200
 LIBRARIES = {
     "uvicorn": ("uvicorn", "uvloop", "httptools", "asyncio"),
     "starlette": ("starlette",),
@@ -40,7 +41,7 @@ LIBRARIES = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=2000, help="of each kind")
+    parser.add_argument("--rounds", type=int, default=10, help=f"of {ROUND_REQUESTS} requests of each kind")
     parser.add_argument(
         "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
     )
@@ -51,7 +52,10 @@ def main() -> int:
         for database in [name for name in DATABASES if name in options.only] or DATABASES:
             with new_database_urls(database, Path(folder)) as new_url:
                 for name in options.peers:
-                    print_shares(f"{name}, {database}", sample(name, new_url(name), tasks, options.requests, client))
+                    print_shares(
+                        f"{name}, {database}",
+                        sample(name, new_url(name), tasks, options.rounds * ROUND_REQUESTS, client),
+                    )
     return 0
 
 
