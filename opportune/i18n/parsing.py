@@ -1,4 +1,4 @@
-"""Numbers and dates as visitors type them.
+"""Numbers, dates, yes and no as visitors type them.
 
 Texts may be in the format of the visitor's language, or in machine format, which the inputs of browsers send.
 """
@@ -12,8 +12,10 @@ from functools import lru_cache
 
 from opportune.i18n.formats import is_english
 from opportune.i18n.languages import get_language
+from opportune.i18n.translation import gettext
 
 MAX_LENGTH = 100
+YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off")
 MACHINE_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 DAY = re.compile(r"(\d{1,4})[^\da-zA-Z]{1,3}(\d{1,2})[^\da-zA-Z]{1,3}(\d{1,4})[^\da-zA-Z]?", re.ASCII)
 MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2}:\d\d(?::\d\d)?)")
@@ -155,3 +157,17 @@ def _plain_character(character: str) -> str:
         case "Zs":
             return " "
     return character
+
+
+def parse_yes_no(text: str) -> bool:
+    """Read a yes or no that a user or a program has written, in English or in the current language.
+
+    Raises:
+        ValueError: The text is neither. The message is for the user.
+    """
+    word = text.lower()
+    if word in (*YES, gettext("Yes").lower()):
+        return True
+    if word in (*NO, gettext("No").lower()):
+        return False
+    raise ValueError(gettext("Enter yes or no."))

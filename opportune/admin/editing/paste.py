@@ -13,10 +13,10 @@ from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label, choice_value, choices_of, python_type_of, title_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
+from opportune.i18n.parsing import parse_yes_no
 
 PASTE, START = "paste", "column"
 """Names of the form fields with the copied text, and with the column of the first cell."""
-YES, NO = ("true", "yes", "y", "1", "on", "x"), ("false", "no", "n", "0", "off", "")
 
 
 async def read_pasted_edits(
@@ -79,18 +79,15 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     """
     column: Any = view.mapper.columns[name]
     if python_type_of(column) is bool:
-        word = text.lower()
-        if word in (*YES, gettext("Yes").lower()):
+        if text and parse_yes_no(text):
             return "True"
-        if word not in (*NO, gettext("No").lower()):
-            raise ValueError(gettext("Enter yes or no."))
-        return ("False" if word else "") if column.nullable else None
+        return ("False" if text else "") if column.nullable else None
     if choices := choices_of(view.model, name):
         labels = {gettext(str(choice_label(choice))).lower(): choice_value(choice) for choice in choices}
         return labels.get(text.lower(), text)
     if name in view.references and text and not text.isdecimal():
         matches = [row.id for row in await view.references[name].get_list(request, text) if title_of(row) == text]
         if len(matches) != 1:
-            raise ValueError(gettext("No row, or several, have the name “%(name)s”.", name=text))
+            raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
         return str(matches[0])
     return text

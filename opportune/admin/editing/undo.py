@@ -42,7 +42,7 @@ NOT_RECORDED = _l("The log does not have this change.")
 
 
 def undo_url(request: Request, view: AdminView) -> str:
-    """Return the address that undoes the changes of this request to rows of a view. Empty if the log lacks values."""
+    """Return the URL that undoes the changes of this request to rows of a view. Empty if the log lacks values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
     if not (view.may_edit_any(request) and 0 < len(entries) <= MAX_ROWS_PER_ACTION):
         return ""

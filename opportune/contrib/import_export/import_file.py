@@ -27,7 +27,7 @@ from opportune.db.models.columns import is_secret, is_text, python_type_of
 from opportune.i18n import get_language, gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_number, is_english, localize_number
-from opportune.i18n.parsing import Source
+from opportune.i18n.parsing import Source, parse_yes_no
 from opportune.web.forms.controls import Control, to_machine_format
 from opportune.web.forms.forms import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
@@ -133,7 +133,6 @@ def _read_json(text: str) -> tuple[list[str], list[ImportRow]]:
 
 
 SAME_FIELD = _l("These columns set the same field: %(names)s. Keep one of them.")
-YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off", "")
 
 
 async def empty_form(request: Request, view: AdminView) -> AdminForm:
@@ -262,9 +261,7 @@ def _form_text(column: Any, value: Any) -> str:
 def _boolean(word: str, nullable: bool) -> str:
     if nullable and not word:
         return ""
-    if word not in (*YES, *NO):
-        raise ValueError("Enter yes or no.")
-    if word in YES:
+    if word and parse_yes_no(word):
         return "True"
     return "False" if nullable else "false"
 

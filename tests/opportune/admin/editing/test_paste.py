@@ -57,7 +57,7 @@ async def test_two_errors_in_a_thousand_cells_are_beside_them(app: FastAPI, admi
     page = await paste(admin, "name", "\n".join(lines), pks)
     assert page.status_code == 422
     assert page.text.count('<div class="invalid-feedback') == 2
-    assert "No row, or several, have the name “Nobody”." in page.text
+    assert "Several rows or none have the name “Nobody”." in page.text
     fields = form_fields(page.text)
     assert (fields["80-price"], fields["11-name"], fields["11-price"]) == (["many"], ["item 1"], ["1"])
     assert (await read_part(app, 11)).name == "part 11", "nothing is half-saved"
