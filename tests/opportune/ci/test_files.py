@@ -85,6 +85,13 @@ def test_workflows_run_valid_commands(name: str) -> None:
     assert any(".ci/" in step for step in steps)
 
 
+def test_only_the_upload_has_an_identity() -> None:
+    jobs = read(".github/workflows/release.yml")["jobs"]
+    assert [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})] == ["publish"]
+    assert not any("run" in step for step in jobs["publish"]["steps"])  # code of the tests could take the identity
+    assert "attestations" not in jobs["publish"]["steps"][-1].get("with", {})  # on by default
+
+
 def test_release_needs_a_changelog_section(tmp_path: Path) -> None:
     for name in (".ci/release", "pyproject.toml", "opportune/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

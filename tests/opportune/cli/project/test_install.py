@@ -1,0 +1,78 @@
+"""`oppman.py install` in a project without optional locks."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.environment import entry
+from opportune.cli.environment.entry import BASE, OPTIONAL_LOCKS
+from opportune.cli.environment.installation import InstallError
+from opportune.cli.project import install as command
+from tests.opportune.cli.conftest import Oppman
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose `.venv` runs this process. An installation only copies the lock."""
+    (tmp_path / BASE).write_text("boto3==1.0\n")
+    (tmp_path / ".venv/requirements").mkdir(parents=True)
+    monkeypatch.setattr(entry, "PROJECT", tmp_path)
+    monkeypatch.setattr(entry, "get_data", lambda _package, path: f"# {path}\n".encode())
+    for module in (entry, command):
+        monkeypatch.setattr(module, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setattr(
+        command, "install", lambda lock: (tmp_path / ".venv" / lock).write_bytes((tmp_path / lock).read_bytes())
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "lock"), OPTIONAL_LOCKS.items())
+def test_lock_of_the_release_is_written_and_installed(oppman: Oppman, project: Path, name: str, lock: str) -> None:
+    outcome = oppman("install", name)
+    assert outcome.code == 0
+    assert f"Wrote {lock}. Commit it." in outcome.err
+    assert (project / ".venv" / lock).read_text() == (project / lock).read_text() == f"# starter/{lock}\n"
+    assert oppman("install", name).out == f"{lock} is installed.\n"
+
+
+def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path) -> None:
+    (project / "requirements").mkdir()
+    (project / "requirements/aws.lock").write_text("boto3==9.0\n")
+    assert oppman("install", "aws").code == 0
+    assert (project / ".venv/requirements/aws.lock").read_text() == "boto3==9.0\n"
+
+
+def test_another_environment_is_not_changed(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(project / "own"))
+    outcome = oppman("install", "aws")
+    assert "Next: python3 -m pip install --no-deps --require-hashes -r requirements/aws.lock" in outcome.out
+    assert not (project / ".venv/requirements/aws.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InstallError("Installing failed. Check the network connection."), "Check the network connection."),
+        (PermissionError(13, "Permission denied"), "requirements/aws.lock cannot be installed: Permission denied."),
+    ],
+)
+def test_failed_installation_is_one_line(
+    oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fail(_lock: str) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "install", fail)
+    outcome = oppman("install", "aws")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1].endswith(message)
+    assert (project / "requirements/aws.lock").exists()
+
+
+def test_unknown_name_lists_the_names(oppman: Oppman, project: Path) -> None:
+    outcome = oppman("install", "redis")
+    assert outcome.code == 2
+    assert all(name in outcome.err for name in OPTIONAL_LOCKS)
+    assert not (project / "requirements").exists()
