@@ -6,6 +6,7 @@ from typing import Any, cast
 from markupsafe import Markup
 from sqladmin import ModelView
 from sqladmin.authorization import Action
+from sqladmin.pagination import Pagination
 from sqlalchemy import Select, select
 from sqlmodel import col
 from starlette.exceptions import HTTPException
@@ -28,6 +29,10 @@ from opportune.db.sessions.trash import with_deleted
 from opportune.i18n import gettext_lazy as _l
 
 ENTRIES_PER_PAGE = 30
+MAX_LISTED_CHANGES = 3
+"""Changes of an entry in the list."""
+MAX_LISTED_VALUE = 60
+"""Characters of a value in the list."""
 ACTION_LABELS = {"update": _l("Edit")}
 """Labels as on buttons and in the table of permissions."""
 
@@ -55,9 +60,9 @@ class LogAdmin(AdminView, model=AuditEntry):
     """The audit log. It cannot be changed. Staff see the entries of rows that they may list and open."""
 
     name, plural = "Log entry", "Audit log"
-    columns = ["at", "actor", "channel", "action", "identity", "title", "address"]
-    fields = [*columns, "changes"]
-    column_export_list = [*columns, "row_id", "changes"]
+    columns = ["at", "actor", "channel", "action", "identity", "title", "changes", "address"]
+    fields = columns
+    column_export_list = [*columns, "row_id"]
     column_labels = {
         "at": "When",
         "actor": "User",
@@ -65,6 +70,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         "action": "Action",
         "identity": "Model",
         "title": "Row",
+        "changes": "Changes",
         "address": "Address",
     }
     search = ("actor", "title")
@@ -81,7 +87,22 @@ class LogAdmin(AdminView, model=AuditEntry):
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(visible_entries(request, self.site, Action.LIST, Action.DETAILS))
 
+    async def list(self, request: Request) -> Pagination:
+        page = await super().list(request)
+        if "changes" in self.listed_names(request):
+            await self._name_references(request, page.rows)
+        return page
+
+    async def _name_references(self, request: Request, entries: Sequence[AuditEntry]) -> None:
+        """Load the titles of rows that changes of these entries refer to, with one query for each column."""
+        request.state.names_in_changes = names = dict[str, Names]()
+        for identity in {entry.identity for entry in entries}:
+            changes = [entry.changes for entry in entries if entry.identity == identity]
+            names[identity] = await load_reference_names(request, changes, self.site.view_by_identity(identity))
+
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
+        if request and prop == "changes":
+            return obj.changes, self._render_changes(obj, request, is_short=True)
         if request and prop in ("title", "identity", "action"):
             return getattr(obj, prop), self._display(obj, prop, request)
         return await super().get_list_value(obj, prop, request)
@@ -89,11 +110,19 @@ class LogAdmin(AdminView, model=AuditEntry):
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop in ("title", "identity", "action"):
             return getattr(obj, prop), self._display(obj, prop, request)
-        if prop == "changes":
-            template, view = self.templates.env.get_template("admin/diff.html"), self._view_of(obj)
-            names = await load_reference_names(request, [obj.changes], view) if request else {}
-            return obj.changes, Markup(template.render(changes=list_change_rows(obj.changes, view, names)))  # noqa: S704 - escaped
+        if request and prop == "changes":
+            await self._name_references(request, [obj])
+            return obj.changes, self._render_changes(obj, request)
         return await super().get_detail_value(obj, prop, request)
+
+    def _render_changes(self, entry: AuditEntry, request: Request, *, is_short: bool = False) -> Markup:
+        changes = list_change_rows(entry.changes, self._view_of(entry), request.state.names_in_changes[entry.identity])
+        number_left_out = 0
+        if is_short:
+            number_left_out = max(len(changes) - MAX_LISTED_CHANGES, 0)
+            changes = [(label, _shorten(old), _shorten(new)) for label, old, new in changes[:MAX_LISTED_CHANGES]]
+        template = self.templates.env.get_template("admin/diff.html")
+        return Markup(template.render(changes=changes, number_left_out=number_left_out))  # noqa: S704 - escaped
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         return (
@@ -116,6 +145,10 @@ class LogAdmin(AdminView, model=AuditEntry):
             return title
         url = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
         return Markup('<a href="{}">{}</a>').format(url, title)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_LISTED_VALUE else f"{text[: MAX_LISTED_VALUE - 1].rstrip()}…"
 
 
 async def history_page(request: Request, view: AdminView) -> Response:

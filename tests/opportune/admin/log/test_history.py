@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -9,8 +10,10 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts.models import User
+from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
+from opportune.testing import counted_statements
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 
@@ -71,6 +74,26 @@ async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI)
     await add_permission(database, staff, "gadget", "get")
     async with signed_in_client(app_with_gadgets, staff) as client:
         assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
+
+
+async def test_log_list_shows_changes_with_few_queries(app_with_gadgets: FastAPI) -> None:
+    async def read_list() -> tuple[str, int]:
+        with counted_statements("test_maker", "test_gadget") as statements:
+            page = (await admin.get("/admin/audit-entry/list?identity=gadget")).text
+        return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split()), len(statements)
+
+    root = await make_user(app_with_gadgets.state.database, is_superuser=True)
+    async with signed_in_client(app_with_gadgets, root) as admin:
+        await admin.post("/admin/gadget/create", data=GADGET_FORM)
+        await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2", "notes": "<b>" + "n" * 90})
+        text, number = await read_list()
+        assert "Maker: Acme became 100% Ltd" in text
+        assert f"Notes: {ABSENT} became <b>{'n' * 56}…" in text
+        assert f"Name: {ABSENT} became Anvil" in text
+        assert " more." in text
+        for maker in "1212":
+            await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": maker})
+        assert (await read_list())[1] == number
 
 
 def extract_changed_maker(page: str) -> list[str]:
@@ -141,7 +164,8 @@ async def test_log_hides_password_hashes(admin: AsyncClient, app: FastAPI) -> No
     page = (await admin.get(f"/admin/user/history/{created.row_id}")).text
     assert "Set password" in page
     assert "(not shown)" in page
-    for text in (page, (await admin.get("/admin/audit-entry/export/json")).text):
+    listed = (await admin.get("/admin/audit-entry/list")).text
+    for text in (page, listed, (await admin.get("/admin/audit-entry/export/json")).text):
         assert "argon2" not in text
 
 
