@@ -94,7 +94,9 @@ def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_p
 def test_other_package_is_refused(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
     other = tmp_path / "journals-1.0-py3-none-any.whl"
     with ZipFile(other, "w") as archive:
-        archive.writestr("journals/__init__.py", "")
+        archive.writestr("journals-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: journals\nVersion: 1.0\n")
+        archive.writestr("journals-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("journals-1.0.dist-info/RECORD", "")
     assert_refused(oppman("upgrade", str(other)), f"{other} is not a release of Opportune", shop)
 
 
