@@ -1,12 +1,12 @@
 """Empty jobs a second with a backlog, compared with Procrastinate, PgQueuer and Celery.
 
     .venv/bin/python -m bench.backlog [--rounds 3] [--waiting 10000,100000,1000000] [--workers 1,4,10] [--pooler]
-    .venv/bin/python -m bench.backlog --rounds 1 --waiting 10000 --workers 1,4 --engines ours,PgQueuer  # a minute
+    .venv/bin/python -m bench.backlog --rounds 1 --seconds 6 --waiting 100000 --workers 1,4 --engines ours,PgQueuer
 
-Each engine has a new PostgreSQL database with so many waiting jobs, and Celery an empty Redis. Worker processes run
-them for some seconds, and the ended jobs are counted. All engines run with the settings that their guides recommend for
-many short jobs. With `--pooler`, statements go through PgBouncer in transaction mode, without Celery. Ours must run at
-least 4,000 jobs a second with a million waiting.
+Each engine has a new PostgreSQL database with so many waiting jobs, and Celery an empty Redis. When all workers have
+started, they run jobs for some seconds, and the ended ones are counted. All engines run with the settings that their
+guides recommend for many short jobs. With `--pooler`, statements go through PgBouncer in transaction mode, without
+Celery. Ours must run at least 4,000 jobs a second with a million waiting.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import count
 from statistics import median
+from typing import Any
 
 import psycopg
 from redis import Redis
@@ -34,7 +35,8 @@ ENOUGH_ROUNDS = 3
 """With fewer rounds nothing is judged."""
 MEASURED_SECONDS, TEST_SECONDS = 6.0, 1.0
 MAX_WAIT_SECONDS = 60.0
-"""Seconds until the first job has ended."""
+"""Seconds until all workers ask for jobs."""
+WAITING_WORKERS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 MIN_RATE = 4_000
 MAX_POOLED_CONNECTIONS = 20
 database_numbers = count()
@@ -49,6 +51,7 @@ class Engine:
     """Statement that counts the ended jobs, or the others negatively."""
     is_pending: str = ""
     """Statement that returns whether a job has not ended."""
+    table: str = ""
 
     @property
     def uses_redis(self) -> bool:
@@ -60,19 +63,24 @@ ENGINES = {
         "bench.peers.jobs.ours_backlog",
         "opportune",
         "SELECT count(*) FROM jobs_job WHERE state = 'done'",
-        "SELECT EXISTS (SELECT FROM jobs_job WHERE state IN ('waiting', 'running'))",
+        # Two conditions, each of which has a partial index.
+        "SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'waiting')"
+        " OR EXISTS (SELECT FROM jobs_job WHERE state = 'running')",
+        "jobs_job",
     ),
     "Procrastinate": Engine(
         "bench.peers.jobs.procrastinate_engine",
         "procrastinate",
         "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'",
         "SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing'))",
+        "procrastinate_jobs",
     ),
     "PgQueuer": Engine(
         "bench.peers.jobs.pgqueuer_engine",
         "pgqueuer",
         "SELECT -count(*) FROM pgqueuer",
         "SELECT EXISTS (SELECT FROM pgqueuer)",
+        "pgqueuer",
     ),
     "Celery": Engine("bench.peers.jobs.celery_engine", "celery"),
 }
@@ -84,11 +92,13 @@ def main() -> int:
     parser.add_argument("--waiting", type=_numbers)
     parser.add_argument("--workers", type=_numbers)
     parser.add_argument("--engines", type=lambda text: text.split(","), default=[*ENGINES])
+    parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--pooler", action="store_true")
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     waiting = options.waiting or ([10_000, 100_000, 1_000_000] if is_judged else [2_000])
     workers = options.workers or ([1, 4, 10] if is_judged else [1])
+    options.seconds = options.seconds or (MEASURED_SECONDS if is_judged else TEST_SECONDS)
     engines = [
         name
         for name, engine in ENGINES.items()
@@ -119,12 +129,12 @@ def _numbers(text: str) -> list[int]:
 
 def rounds(name: str, server: Postgres, jobs: int, workers: int, options: argparse.Namespace) -> Iterator[float]:
     """Yield the jobs a second of each round, each with a new database."""
-    engine, seconds = ENGINES[name], MEASURED_SECONDS if options.rounds >= ENOUGH_ROUNDS else TEST_SECONDS
+    engine = ENGINES[name]
     for _ in range(options.rounds):
         with redis() if engine.uses_redis else new_database(server) as url:
             run(engine, "prepare", url, str(jobs))
             with pgbouncer(url, MAX_POOLED_CONNECTIONS) if options.pooler else nullcontext(url) as used_url:
-                yield measure(engine, url, libpq_url(used_url), workers, seconds)
+                yield measure(engine, url, libpq_url(used_url), workers, options.seconds)
 
 
 def libpq_url(url: str) -> str:
@@ -150,17 +160,47 @@ def measure(engine: Engine, url: str, used_url: str, workers: int, seconds: floa
     """Return the jobs a second of so many workers, until the time or the jobs are over."""
     with count_redis(url) if engine.uses_redis else count_rows(engine, url) as (count_ended, is_pending):
         before = count_ended()
-        with working(engine, used_url, workers):
-            deadline = time.perf_counter() + MAX_WAIT_SECONDS
-            while (first := count_ended()) == before:
-                if time.perf_counter() > deadline:
-                    sys.exit(f"{engine.module} ended no job in {MAX_WAIT_SECONDS:.0f} s")
-                time.sleep(0.01)
-            started_at = time.perf_counter()
+        with hold_jobs(engine, url, workers) as release, working(engine, used_url, workers):
+            release()
+            wait_until(lambda: count_ended() != before, engine)
+            started_at, first = time.perf_counter(), count_ended()
             while time.perf_counter() - started_at < seconds and is_pending():
                 time.sleep(0.01)
             duration, last = time.perf_counter() - started_at, count_ended()
         return (last - first) / duration
+
+
+@contextmanager
+def hold_jobs(engine: Engine, url: str, workers: int) -> Iterator[Callable[[], None]]:
+    """Lock the jobs, so that the start of the processes is not measured. Redis has no such lock.
+
+    Yields a function that waits until all workers wait for the lock, and releases it.
+    """
+    if engine.uses_redis:
+        yield lambda: None
+        return
+    with psycopg.connect(url) as connection, psycopg.connect(url, autocommit=True) as observer:
+
+        def release() -> None:
+            wait_until(lambda: read_number(observer, WAITING_WORKERS) >= workers, engine)
+            connection.commit()
+
+        connection.execute(f"LOCK TABLE {engine.table}".encode())
+        yield release
+
+
+def wait_until(condition: Callable[[], bool], engine: Engine) -> None:
+    deadline = time.perf_counter() + MAX_WAIT_SECONDS
+    while not condition():
+        if time.perf_counter() > deadline:
+            sys.exit(f"{engine.module} ran no job in {MAX_WAIT_SECONDS:.0f} s")
+        time.sleep(0.01)
+
+
+def read_number(connection: psycopg.Connection[Any], statement: str) -> int:
+    row = connection.execute(statement.encode()).fetchone()
+    assert row
+    return int(row[0])
 
 
 Counters = tuple[Callable[[], int], Callable[[], bool]]
@@ -169,13 +209,10 @@ Counters = tuple[Callable[[], int], Callable[[], bool]]
 @contextmanager
 def count_rows(engine: Engine, url: str) -> Iterator[Counters]:
     with psycopg.connect(url, autocommit=True) as connection:
-
-        def read(statement: str) -> int:
-            row = connection.execute(statement.encode()).fetchone()
-            assert row
-            return int(row[0])
-
-        yield lambda: read(engine.ended), lambda: bool(read(engine.is_pending))
+        yield (
+            lambda: read_number(connection, engine.ended),
+            lambda: bool(read_number(connection, engine.is_pending)),
+        )
 
 
 @contextmanager
