@@ -31,10 +31,10 @@ GOALS = {
 """Ratios to the processor time of each peer that the site should reach on both databases."""
 
 MEASURED = {
-    ("plain", "sqlite"): _by_task(0.54, 0.69, 0.67, 0.45, 0.31, 0.54, 0.47, 0.48, 0.45),
-    ("django", "sqlite"): _by_task(0.34, 0.33, 1.05, 1.55, 0.49, 0.32, 1.62, 1.09, 0.44),
-    ("plain", "postgresql"): _by_task(0.53, 0.86, 0.80, 0.58, 0.43, 0.65, 0.61, 0.61, 0.52),
-    ("django", "postgresql"): _by_task(0.31, 0.36, 0.93, 1.29, 0.56, 0.27, 1.29, 1.08, 0.34),
+    ("plain", "sqlite"): _by_task(0.63, 0.63, 0.54, 0.39, 0.32, 0.53, 0.53, 0.48, 0.43),
+    ("django", "sqlite"): _by_task(0.36, 0.32, 0.86, 1.24, 0.55, 0.33, 1.69, 0.96, 0.51),
+    ("plain", "postgresql"): _by_task(0.49, 0.59, 0.74, 0.48, 0.31, 0.60, 0.53, 0.70, 0.40),
+    ("django", "postgresql"): _by_task(0.32, 0.31, 0.99, 0.92, 0.40, 0.29, 1.24, 1.13, 0.32),
 }
 """Ratios of the tables in docs/benchmarks.md."""
 
