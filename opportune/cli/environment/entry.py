@@ -37,19 +37,21 @@ TESTS = PROJECT / "tests"
 FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
-BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, DEV, FRAMEWORK, BUILD = (
-    f"requirements{name}.lock"
-    for name in ("", "/model", "/aws", "/gcp", "/azure", "/backup", "/telemetry", "/dev", "/framework", "/build")
+BASE = "requirements.lock"
+MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK, BUILD = (
+    f"requirements/{name}.lock"
+    for name in ("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "dev", "framework", "build")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (["lock"], ["startapp"], ["addmodel"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
-OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY}
+OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY, "llm-vendors": VENDORS}
 """Locks that a project gets when it needs them."""
 SETTINGS_BY_LOCK = {
     BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
     TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
+    VENDORS: ("LLM_DIALECT",),
 }
 """Locks that a command needs if one of these settings has a value."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")

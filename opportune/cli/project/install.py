@@ -1,4 +1,4 @@
-"""Install optional packages: for the secrets of a cloud, backups or telemetry.
+"""Install optional packages: for the secrets of a cloud, backups, telemetry or models of other vendors.
 
 Their lock, such as requirements/aws.lock, is written into the project. Commit it: images and hosts install it.
 """
@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 
 def command(
     name: Annotated[
-        Literal["aws", "azure", "gcp", "backup", "telemetry"],
+        Literal["aws", "azure", "gcp", "backup", "telemetry", "llm-vendors"],
         typer.Argument(help="A cloud of SECRETS_FROM, or what needs the packages.", show_default=False),
     ],
 ) -> None:

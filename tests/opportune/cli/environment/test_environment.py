@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment import entry as environment
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
+from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
 from opportune.cli.environment.installation import InstallError
 from opportune.project import layout
 from opportune.project.layout import PROJECT
@@ -86,6 +86,7 @@ def test_command_installs_its_locks(installed_locks: list[str], arguments: list[
         ("SENTRY_DSN=https://key@127.0.0.1/1", [BASE, TELEMETRY]),
         ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", [BASE, TELEMETRY]),
         ("BACKUP_RECIPIENT=age1x", [BASE, BACKUP]),
+        ("LLM_DIALECT=anthropic", [BASE, VENDORS]),
         ("BACKUP_IDENTITY=AGE-SECRET-KEY-1X", [BASE, BACKUP]),
         ("SENTRY_DSN=", [BASE]),
         ("PORT=1\nexport SECRETS_FROM='aws:site'", [BASE, AWS]),

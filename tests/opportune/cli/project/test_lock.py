@@ -7,13 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, BUILD, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY
+from opportune.cli.environment.entry import (
+    AWS,
+    AZURE,
+    BACKUP,
+    BASE,
+    BUILD,
+    DEV,
+    FRAMEWORK,
+    GCP,
+    MODEL,
+    TELEMETRY,
+    VENDORS,
+)
 from opportune.cli.main import main
 from opportune.cli.project import lock
 from opportune.cli.project.shared_files import FIND_LINKS
 from opportune.project.layout import PROJECT
 
-LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, BUILD, DEV, FRAMEWORK, lock.DOCS)
+LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, BUILD, DEV, FRAMEWORK, lock.DOCS)
 
 
 class Uv:
@@ -62,7 +74,7 @@ def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
     assert lock_contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
-    assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 9
+    assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 10
 
 
 def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
