@@ -1,7 +1,7 @@
 // Cells of a list that are edited in place, as in a spreadsheet. The server sends the control of a cell, and the row after
 // a change. Arrows go from cell to cell, Enter opens one. In an open cell, Enter and Tab save it and open the next one.
 (() => {
-  const CONTROL = "input:not([type=hidden]), select, textarea";
+  const CONTROL = ":is(input:not([type=hidden]), select, textarea):not([hidden])";
   let last; // the cell that was opened last, to which the focus returns
   let next; // the cell that is opened when this one is saved
 
@@ -41,7 +41,7 @@
   };
   document.addEventListener("click", (event) => {
     const cell = event.target.closest("td[data-cell]");
-    const isControl = event.target.closest("a, input, select, textarea, label, .cell-form, .select2-container");
+    const isControl = event.target.closest("a, input, select, textarea, label, .cell-form");
     const toggle = cell?.querySelector(".cell-toggle");
     if (cell && !isControl && getSelection().isCollapsed && (!toggle || toggle.contains(event.target))) open(cell);
   });
@@ -52,7 +52,7 @@
   };
   const keysInForm = (event, form, cell) => {
     const isText = event.target.matches("input:not([type=number], [type=date], [type=time], [type=datetime-local], [type=checkbox])");
-    const isOtherControl = !event.target.matches("input, select:not([data-role])");
+    const isOtherControl = !event.target.matches("input, select");
     const step = event.shiftKey ? -1 : 1;
     if (event.key === "Escape") form.querySelector("[data-close]").click();
     else if (event.key === "Enter" && !isOtherControl) save(form, below(cell, step));
@@ -64,7 +64,7 @@
   };
   document.addEventListener("keydown", (event) => {
     const cell = event.target.closest("td[data-cell]"), form = event.target.closest(".cell-form");
-    if (!cell || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!cell || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (form) return keysInForm(event, form, cell);
     const isLeftToRight = getComputedStyle(cell).direction === "ltr";
     const steps = { ArrowDown: [below, 1], ArrowUp: [below, -1], ArrowRight: [beside, isLeftToRight ? 1 : -1], ArrowLeft: [beside, isLeftToRight ? -1 : 1] };
@@ -99,17 +99,16 @@
     unreadable.reportValidity();
   }, true);
 
-  // Choosing a row saves it.
-  const addSearch = (select) => preparePicker(select).on("select2:select", () => select.form.requestSubmit());
+  document.addEventListener("picker:select", ({ target }) => target.closest(".cell-form")?.requestSubmit());
   document.addEventListener("htmx:after:swap", () => {
     const form = document.querySelector(".cell-form:not([data-ready])");
     if (form) {
       form.dataset.ready = "";
       next = undefined;
-      form.querySelectorAll("select[data-role=select2-ajax]").forEach(addSearch);
       const control = form.querySelector(CONTROL);
-      jQuery(control).data("select2") ? jQuery(control).select2("open") : control?.focus();
+      control?.focus();
       control?.select?.();
+      if (control?.closest("row-picker")) control.click(); // opens its list
       return;
     }
     const cell = next ? find(next) : last && document.activeElement === document.body ? find(last) : undefined;

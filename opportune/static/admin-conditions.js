@@ -8,7 +8,8 @@
   const { form } = parts[0].controls[0];
 
   const textOf = (control) => (control.type === "checkbox" ? String(control.checked) : control.value.trim());
-  const isMet = ([name, texts]) => !form.elements[name] || texts.includes(textOf(form.elements[name]));
+  const controlOf = (name) => form.querySelector(`[name="${CSS.escape(name)}"]:not([type=hidden])`);
+  const isMet = ([name, texts]) => !controlOf(name) || texts.includes(textOf(controlOf(name)));
   const update = () => {
     for (const { part, controls, conditions } of parts) {
       part.hidden = !conditions.every(isMet);

@@ -22,9 +22,8 @@
     if (isSheet) filters.querySelector("[data-close-filters]").focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && filters.open && phone.matches && !event.defaultPrevented && !document.querySelector(".select2-container--open")) close();
+    if (event.key === "Escape" && filters.open && phone.matches && !event.defaultPrevented) close();
   });
-  jQuery(panel).on("select2:select select2:unselect select2:clear", () => htmx.trigger(panel, "change"));
   // Keep the focus inside the sheet.
   panel.addEventListener("keydown", (event) => {
     if (event.key !== "Tab" || !phone.matches) return;

@@ -20,8 +20,7 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     const row = part.firstElementChild;
     delete row.dataset.blank;
     body.append(row);
-    row.querySelectorAll("[data-role=select2-ajax]").forEach(preparePicker);
-    row.querySelector("td input:not([type=hidden]), td select, td textarea")?.focus();
+    row.querySelector("td :is(input:not([type=hidden]), select, textarea):not([hidden])")?.focus();
     update();
     changed();
   };
@@ -29,7 +28,7 @@ for (const box of document.querySelectorAll("[data-inline]")) {
     const next = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
     update();
-    (next?.querySelector("input:not([type=hidden]), select, textarea, button") ?? add)?.focus();
+    (next?.querySelector(":is(input:not([type=hidden]), select, textarea, button):not([hidden])") ?? add)?.focus();
     changed();
   };
 

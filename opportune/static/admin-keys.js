@@ -61,7 +61,7 @@
     "?": () => keys.showModal(),
   };
   const save = (part) => document.querySelector("main .btn-primary[name=save]") ?? part.closest("form[method=post]")?.querySelector(".btn-primary");
-  const isTextInput = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], [role=combobox], .select2-container");
+  const isTextInput = (part) => part.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.isComposing || event.defaultPrevented) return;

@@ -1,4 +1,7 @@
-// Changing a field of "Edit selected rows" checks its checkbox. Only jQuery receives the events of select2.
-jQuery(document).on("input change", ".chosen-field .col-sm-8", ({ currentTarget }) => {
-  currentTarget.closest(".chosen-field").querySelector("[name=change]").checked = true;
-});
+// Changing a field of "Edit selected rows" checks its checkbox.
+for (const type of ["input", "change"]) {
+  document.addEventListener(type, ({ target }) => {
+    const field = target.closest(".chosen-field .col-sm-8")?.closest(".chosen-field");
+    if (field) field.querySelector("[name=change]").checked = true;
+  });
+}

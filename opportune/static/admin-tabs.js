@@ -30,8 +30,6 @@
       panels[other].hidden = !isSelected;
     });
     list.scrollLeft = tabs[index].offsetLeft - (list.clientWidth - tabs[index].offsetWidth) / 2;
-    // Textareas that grow with their text have no height in a hidden tab.
-    for (const text of panels[index].querySelectorAll("textarea")) text.dispatchEvent(new Event("input"));
   };
   const open = (index) => {
     select(index);

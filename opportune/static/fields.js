@@ -57,8 +57,6 @@ customElements.get("language-tabs") ?? customElements.define("language-tabs", cl
       tab.setAttribute("aria-selected", other === index);
       tab.tabIndex = other === index ? 0 : -1;
       panels[other].hidden = other !== index;
-      // A textarea that grows with its text has no height in a hidden panel.
-      if (other === index) input(panels[other]).dispatchEvent(new Event("input"));
     });
     list.addEventListener("click", ({ target }) => {
       const index = this.tabs.indexOf(target.closest("[role=tab]"));

@@ -1,5 +1,5 @@
-// Foreign key fields: <row-picker> adds a search box to its select, and "+" opens the form of a new row in a dialog.
-// The select keeps the value, which the form sends. Without JavaScript, users see only the select.
+// Foreign key fields of the site and the admin: <row-picker> adds a search box to its select, and "+" opens the form of a
+// new row in a dialog. The select keeps the value, which the form sends. Without JavaScript, users see only the select.
 const WAIT_MS = 150;
 
 class RowPicker extends HTMLElement {
@@ -7,30 +7,36 @@ class RowPicker extends HTMLElement {
     if (this.box) return;
     this.select = this.querySelector("select");
     const { id, multiple, required } = this.select;
-    this.emptyLabel = this.select.options[0]?.value ? gettext("None") : this.select.options[0]?.text;
-    this.initialRows = [...this.select.options].filter((option) => option.value).map(({ value, text }) => ({ id: value, text }));
+    const [first] = this.select.options, rows = [...this.select.options].filter((option) => option.value);
+    this.emptyLabel = (!first?.value && first?.text) || gettext("None");
+    this.initialRows = rows.map(({ value, text }) => ({ id: value, text }));
+    this.hasFirstRows = rows.some((option) => !option.selected);
     this.select.id = `${id}-select`;
     this.required = required;
     this.select.required = false;
     this.select.hidden = true;
     this.box = Object.assign(document.createElement("input"), { id, type: "text", className: "form-control", autocomplete: "off", spellcheck: false });
-    for (const name of ["aria-describedby", "aria-invalid", "autofocus"]) {
+    for (const name of ["aria-label", "aria-describedby", "aria-invalid", "autofocus"]) {
       if (this.select.hasAttribute(name)) this.box.setAttribute(name, this.select.getAttribute(name));
     }
     this.box.classList.toggle("is-invalid", this.select.classList.contains("is-invalid"));
     for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list` })) {
       this.box.setAttribute(name, value);
     }
-    const label = document.querySelector(`label[for="${CSS.escape(id)}"]`)?.textContent ?? "";
+    const label = this.select.ariaLabel ?? document.querySelector(`label[for="${CSS.escape(id)}"]`)?.textContent ?? "";
     this.list = Object.assign(document.createElement("ul"), { id: `${id}-list`, className: "picker-list", hidden: true });
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", label);
+    // In the top layer, the list may be larger than a scrolling table or a dialog.
+    if (CSS.supports("anchor-scope", "all")) this.list.popover = "manual";
     this.status = Object.assign(document.createElement("span"), { className: "visually-hidden" });
-    this.status.setAttribute("role", "status");
+    this.status.setAttribute("aria-live", "polite");
     this.chips = Object.assign(document.createElement("ul"), { className: "picker-chips", hidden: true });
     this.chips.setAttribute("aria-label", gettext("%(label)s: selected", { label }));
     this.append(...(multiple ? [this.chips] : []), this.box, this.list, this.status);
-    this.box.addEventListener("input", (event) => { event.stopPropagation(); this.search(); }); // typing does not change the value
+    this.box.addEventListener("input", () => this.search());
+    for (const type of ["input", "change"]) this.box.addEventListener(type, (event) => event.stopPropagation()); // typing does not change the value
+    this.select.addEventListener("input", () => this.update());
     this.box.addEventListener("click", () => this.list.hidden && this.search());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.box.addEventListener("blur", () => this.close());
@@ -51,7 +57,7 @@ class RowPicker extends HTMLElement {
   update() {
     const { selected } = this;
     if (!this.select.multiple) this.box.value = selected[0]?.text ?? "";
-    this.box.placeholder = selected.length ? "" : gettext("Type to search");
+    this.box.placeholder = selected.length ? "" : this.dataset.placeholder ?? gettext("Type to search");
     this.box.setCustomValidity(this.required && !selected.length ? gettext("Please choose one.") : "");
     this.chips.hidden = !selected.length;
     this.chips.replaceChildren(...selected.map(({ value, text }) => {
@@ -67,8 +73,8 @@ class RowPicker extends HTMLElement {
   toggle(id, text, isSelected) {
     let option = [...this.select.options].find(({ value }) => value === id);
     if (!option) this.select.append(option = new Option(text, id));
+    if (text) option.text = text; // a row that no longer exists is named by its number
     option.selected = isSelected;
-    this.update();
     for (const type of ["input", "change"]) this.select.dispatchEvent(new Event(type, { bubbles: true }));
   }
 
@@ -80,13 +86,13 @@ class RowPicker extends HTMLElement {
   search() {
     clearTimeout(this.timer);
     this.request?.abort();
-    const { term } = this, { url, name } = this.dataset;
-    if (!term || !url) return this.open(this.initialRows.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
+    const { term } = this, { url } = this.dataset;
+    if (!url || (!term && this.hasFirstRows)) return this.open(this.initialRows.filter(({ text }) => text.toLowerCase().includes(term.toLowerCase())));
     this.timer = setTimeout(async () => {
       this.request = new AbortController();
       this.wait();
       try {
-        const response = await fetch(`${url}?${new URLSearchParams({ name, term })}`, { signal: this.request.signal });
+        const response = await fetch(`${url}?${new URLSearchParams({ name: this.select.name, term })}`, { signal: this.request.signal });
         if (!response.ok) return this.close();
         this.open((await response.json()).results);
       } catch (error) {
@@ -94,15 +100,21 @@ class RowPicker extends HTMLElement {
         this.close();
         document.getElementById("unreachable")?.removeAttribute("hidden");
       }
-    }, WAIT_MS);
+    }, term ? WAIT_MS : 0);
   }
 
   // Keep the rows of the last search. An empty list shows lines: motion.css.
   wait() {
     if (this.list.hidden) this.list.replaceChildren();
-    this.list.hidden = false;
+    this.showList(true);
     this.list.setAttribute("aria-busy", "true");
     this.status.textContent = gettext("Loading");
+  }
+
+  showList(isOpen) {
+    this.list.hidden = !isOpen;
+    if (this.list.popover && this.isConnected) this.list.togglePopover(isOpen);
+    this.box.setAttribute("aria-expanded", isOpen);
   }
 
   open(rows) {
@@ -120,8 +132,7 @@ class RowPicker extends HTMLElement {
     this.status.textContent = rows.length ? gettext("%(count)s found", { count: rows.length }) : gettext("Nothing matches");
     if (!rows.length && !emptyRows.length) this.list.replaceChildren(Object.assign(document.createElement("li"), { className: "text-secondary", textContent: gettext("Nothing matches") }));
     this.list.querySelector(":scope > li:not([role])")?.setAttribute("role", "presentation");
-    this.list.hidden = false;
-    this.box.setAttribute("aria-expanded", "true");
+    this.showList(true);
     this.setActive(this.term ? this.list.querySelector("[role=option]") : null);
   }
 
@@ -130,9 +141,8 @@ class RowPicker extends HTMLElement {
     this.request?.abort();
     // Emptying the box selects no row.
     if (!this.select.multiple && !this.box.value.trim() && this.selected.length && !this.required) this.toggle("", this.emptyLabel, true);
-    this.list.hidden = true;
+    this.showList(false);
     this.list.removeAttribute("aria-busy");
-    this.box.setAttribute("aria-expanded", "false");
     this.setActive(null);
     if (this.select.multiple) this.box.value = "";
     else this.update();
@@ -152,6 +162,7 @@ class RowPicker extends HTMLElement {
     const { id } = option.dataset;
     this.toggle(id, option.textContent, !(this.select.multiple && this.selected.some(({ value }) => value === id)));
     this.close();
+    this.dispatchEvent(new CustomEvent("picker:select", { bubbles: true }));
   }
 
   onKey(event) {
@@ -164,7 +175,9 @@ class RowPicker extends HTMLElement {
       this.setActive(options.at((activeIndex < 0 && steps[event.key] < 0 ? 0 : activeIndex) + steps[event.key]) ?? options[0]);
     } else if (event.key === "Enter" && !this.list.hidden) {
       event.preventDefault();
-      this.selectOption(options[activeIndex]);
+      options[activeIndex] ? this.selectOption(options[activeIndex]) : this.close();
+    } else if (event.key === "Tab") {
+      this.close(); // before other listeners send the form
     } else if (event.key === "Escape" && !this.list.hidden) {
       event.preventDefault();
       event.stopPropagation();
@@ -191,6 +204,7 @@ const selectRow = (field, { created, title }) => {
   field.dispatchEvent(new Event("change", { bubbles: true }));
 };
 
+// Open the form of a new row. Pages of the admin are shown in a frame, in which their scripts work unchanged.
 const openDialog = (link, field) => {
   const dialog = Object.assign(document.createElement("dialog"), { className: "add" });
   const content = Object.assign(document.createElement("div"), { id: "add-row" });
@@ -202,18 +216,28 @@ const openDialog = (link, field) => {
   dialog.append(closeForm, content);
   document.body.append(dialog);
   dialog.addEventListener("close", () => { dialog.remove(); field.focus(); });
-  new MutationObserver(() => {
-    const added = content.querySelector("[data-created]");
-    if (!added) return;
+  const selectAdded = (part) => {
+    const added = part?.querySelector("[data-created]");
+    if (!added) return part?.querySelector("form[data-unsaved] :is(input:not([type=hidden]), textarea, select):not([hidden])")?.focus();
     selectRow(field, added.dataset);
     dialog.close();
-  }).observe(content, { childList: true, subtree: true });
+  };
   dialog.showModal();
-  htmx.ajax("GET", link.href, { target: content, swap: "innerHTML" });
+  if ("frame" in link.dataset) {
+    const frame = Object.assign(document.createElement("iframe"), { title: link.title, src: link.href });
+    frame.addEventListener("load", () => selectAdded(frame.contentDocument));
+    content.append(frame);
+  } else {
+    new MutationObserver(() => selectAdded(content)).observe(content, { childList: true, subtree: true });
+    htmx.ajax("GET", link.href, { target: content, swap: "innerHTML" });
+  }
 };
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-add-for]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   openDialog(link, document.getElementById(link.dataset.addFor));
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented) window.frameElement?.closest("dialog.add")?.close();
 });

@@ -244,12 +244,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
             add_label=gettext("Add %(name)s", name=view.name) if view else "",
         )
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
-        if rows.lookup_url:
-            attributes |= {"data-role": "select2-ajax", "data-url": url, "data-minimum-input-length": "0"}
-            attributes["placeholder"] = gettext("Search")
-            attributes["data-allow-blank"] = self.allow_blank and not self.loader.is_many
-        else:
-            attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")
+        attributes["class"] = str(attributes.get("class", "")).replace("form-control", "form-select")
         context = {"field": self, "rows": rows, "attributes": html_params(**attributes), "hint": LISTING_REQUIRED}
         return Markup(templates.environment.get_template("admin/picker.html").render(context))  # noqa: S704 - escaped
 

@@ -54,8 +54,6 @@ STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
 FIELD_TEXTS = ("label", "description")
 """Options of `form_args` that pages translate."""
-CHARACTER_COUNT = Markup('<div class="chars-count-label pt-1"></div>')
-"""An element that SQLAdmin's script fills in."""
 TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
@@ -174,7 +172,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         """Render the input element, without label and errors."""
         page_field, classes = self._page_field(attributes)
         html: Markup = _macros().box(page_field, " ".join(sorted(classes)))
-        return html + CHARACTER_COUNT if page_field.type == "textarea" else html
+        return html
 
     def _page_field(self, attributes: Mapping[str, Any]) -> tuple[PageField, set[str]]:
         """Return the field for the macros, and its CSS classes."""
@@ -184,7 +182,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         control, text = self.control, self.text
         is_long = control.type == "textarea" or (control.type == "text" and re.search(r"[\r\n]", text))
         if is_long:
-            classes.add("autoresize-textarea")
+            classes.add("growing")
             extra.setdefault("rows", 1)
         if control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)

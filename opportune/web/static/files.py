@@ -86,13 +86,13 @@ TYPEFACE_SHEET = "typeface.css"
 PAGES_SHEETS = {"ltr": "pages.css", "rtl": "pages.rtl.css"}
 """Joined style sheet of all pages in a language of this direction."""
 _LOOK = (ICONS_FILE, "contrast.css", "look.css", "motion.css", TYPEFACE_SHEET, "colours.css")
-_ADMIN = ("css/main.css", *_LOOK, "admin.css", "admin-views.css", "admin-layout.css")
+_ADMIN = (*_LOOK, "admin.css", "admin-views.css", "admin-layout.css")
 BUNDLES = {
     PAGES_SHEETS["ltr"]: (TABLER, *_LOOK, "site.css"),
     PAGES_SHEETS["rtl"]: (TABLER_RTL, *_LOOK, "site.css"),
     "admin-pages.css": (TABLER, *_ADMIN),
     "admin-pages.rtl.css": (TABLER_RTL, *_ADMIN),
-    "admin-pages.js": ("admin.js", "admin-forms.js", "admin-add.js", "admin-columns.js", "site.js"),
+    "admin-pages.js": ("admin.js", "admin-forms.js", "admin-columns.js", "site.js"),
 }
 """Files that pages load in one request. Each of them may be replaced by the project."""
 COMPRESSIBLE = {".css", ".js", ".svg", ".html", ".json", ".txt", ".map"}

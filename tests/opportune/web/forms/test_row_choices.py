@@ -43,7 +43,7 @@ def test_few_rows_are_a_select() -> None:
 
 def test_many_rows_are_a_picker() -> None:
     html = render_field(Form(Loan, {"reader_id": 1}, choices={"reader_id": MANY_ROWS}), "reader_id")
-    assert '<row-picker data-url="/books/choices" data-name="reader_id">' in html
+    assert '<row-picker data-url="/books/choices">' in html
     assert 'href="/people/new?_dialog=1"' in html
     assert 'aria-label="Add a person"' in html
     assert 'name="reader_id.search"' in html
