@@ -22,8 +22,7 @@ WORKDIR /site
 # Cut the typeface before fontTools is removed.
 RUN /environment/bin/python oppman.py compilemessages --quiet \
     # startproject: write && rm -r vendor \
-    && /environment/bin/python -c "from opportune.web.static import typeface; typeface.cut()" \
-    && /environment/bin/python -m opportune.contrib.deploy.sbom > /environment/sbom.cdx.json
+    && /environment/bin/python -c "from opportune.web.static import typeface; typeface.cut()"
 # Languages without a catalogue whose formats are kept, for example: docker build --build-arg LANGUAGES=en,it
 ARG LANGUAGES=""
 RUN languages=$(/environment/bin/python -c \
