@@ -1,13 +1,20 @@
 """Charts of numbers by day, week or choice, which `admin/chart.html` draws."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
+from math import ceil, floor, log10
+from typing import NamedTuple
 
 from opportune.i18n import ngettext
 
-WIDTH, HEIGHT = 300, 64
-"""Size of the drawing, which is stretched to the width of its card."""
+TOP, BOTTOM = 24, 144
+"""Vertical positions of the highest and the lowest tick. The names of points are above, and dates are below."""
+MAX_DATES = 5
+"""Labels of the horizontal axis."""
+STEPS = (1, 2, 5, 10)
+"""Distances of ticks, times a power of ten."""
 
 
 @dataclass(frozen=True)
@@ -15,15 +22,28 @@ class Point:
     """Rows of a day, of a week, or with one choice."""
 
     label: str
-    number: int
+    number: int | float | Decimal
     url: str = ""
+    date: str = ""
+    """Label of the horizontal axis, if it is shorter than the point's."""
+
+
+class Place(NamedTuple):
+    """Position of a point: horizontal ones in percent of the width, and its height."""
+
+    point: Point
+    left: float
+    middle: float
+    y: float
+    anchor: str
+    """The `text-anchor` of a text in the middle, which stays inside the chart."""
 
 
 @dataclass(frozen=True)
 class Chart:
     label: str
     points: Sequence[Point]
-    previous_total: int
+    previous_total: int | float | Decimal
     """Count of the period before."""
     days: int
     """Length of the period."""
@@ -31,19 +51,21 @@ class Chart:
     """Days of a point: 1 or 7."""
     shape: str = "line"
     """`line`, `bar`, or `choices` for a bar for each choice."""
+    is_partial: bool = False
+    """Whether only the newest rows were counted."""
 
     @cached_property
-    def total(self) -> int:
+    def total(self) -> int | float | Decimal:
         return sum(point.number for point in self.points)
 
     @cached_property
-    def max_number(self) -> int:
+    def max_number(self) -> int | float | Decimal:
         return max((point.number for point in self.points), default=0)
 
     @property
     def change(self) -> float | None:
-        """Return the growth, 0.5 for 50 % more; None if the earlier count is zero."""
-        return self.total / self.previous_total - 1 if self.previous_total else None
+        """Return the growth, 0.5 for 50 % more; None if the earlier count is zero or not complete."""
+        return growth(self.total, 0 if self.is_partial else self.previous_total)
 
     @property
     def period_label(self) -> str:
@@ -51,21 +73,64 @@ class Chart:
             return ngettext("last %(num)s week", "last %(num)s weeks", self.days // self.days_of_point)
         return ngettext("last %(num)s day", "last %(num)s days", self.days)
 
-    @property
-    def step(self) -> float:
-        return WIDTH / len(self.points)
-
-    def height_of(self, point: Point) -> float:
-        return round(point.number / self.max_number * (HEIGHT - 4), 1) if self.max_number else 0
-
     def percent_of(self, point: Point) -> float:
-        return round(100 * point.number / self.max_number, 1) if self.max_number else 0
+        return max(round(100 * float(point.number) / float(self.max_number), 1), 0) if self.max_number > 0 else 0
+
+    @cached_property
+    def _ticks(self) -> Sequence[float]:
+        """Return round numbers of the vertical axis from the lowest to the highest, about three."""
+        numbers = [float(point.number) for point in self.points]
+        low, high = min(0.0, *numbers), max(0.0, *numbers)
+        step = _round_up((high - low) / 2 or 1)
+        if all(number.is_integer() for number in numbers):
+            step = max(1.0, step)
+        return [step * index for index in range(floor(low / step), max(ceil(high / step), 1) + 1)]
+
+    @property
+    def ticks(self) -> Iterator[tuple[float, float]]:
+        """Yield the numbers of the vertical axis with their heights."""
+        yield from ((int(tick) if tick.is_integer() else tick, self._y(tick)) for tick in self._ticks)
+
+    def _y(self, number: float) -> float:
+        low, high = self._ticks[0], self._ticks[-1]
+        return round(BOTTOM - (number - low) / (high - low) * (BOTTOM - TOP), 1)
+
+    @property
+    def zero(self) -> float:
+        return self._y(0)
+
+    @property
+    def width(self) -> float:
+        """Return the width of a point."""
+        return round(100 / len(self.points), 3)
+
+    @cached_property
+    def places(self) -> Sequence[Place]:
+        places = []
+        for index, point in enumerate(self.points):
+            middle = round(100 * (index + 0.5) / len(self.points), 2)
+            anchor = "start" if middle < 15 else "end" if middle > 85 else "middle"
+            left = round(100 * index / len(self.points), 2)
+            places.append(Place(point, left, middle, self._y(float(point.number)), anchor))
+        return places
+
+    @property
+    def dates(self) -> Sequence[Place]:
+        """Return the points with a label on the horizontal axis."""
+        return self.places[:: ceil(len(self.points) / MAX_DATES)]
 
     @property
     def line(self) -> str:
-        """Return the `points` of an SVG polyline. It reaches both edges."""
-        step = WIDTH / max(len(self.points) - 1, 1)
-        tops = [
-            f"{index * step:.1f},{HEIGHT - 2 - self.height_of(point):.1f}" for index, point in enumerate(self.points)
-        ]
-        return " ".join(tops)
+        """Return the `points` of an SVG polyline."""
+        return " ".join(f"{place.middle},{place.y}" for place in self.places)
+
+
+def growth(total: float | Decimal, before: float | Decimal) -> float | None:
+    """Return 0.5 for 50 % more than before; None if there was nothing before."""
+    return float(total) / float(before) - 1 if before else None
+
+
+def _round_up(number: float) -> float:
+    """Return the next number such as 1, 2, 5, 10 or 20."""
+    unit = 10.0 ** floor(log10(number))
+    return next((step * unit for step in STEPS if step * unit >= number), number)

@@ -1,4 +1,4 @@
-// Selection of rows in a list. Actions on them are confirmed on another page. The search replaces the list.
+// Selection of rows in a list, and charts. Actions on them are confirmed on another page. The search replaces the list.
 (() => {
   const update = () => {
     const label = document.querySelector("[data-chosen]");
@@ -23,6 +23,19 @@
     const box = target.closest(".words > *, .words a");
     if (box && box.scrollWidth > box.clientWidth) box.title = box.textContent.trim();
   });
+  // Charts: Tab goes to the last point, and arrows to its neighbours. Without this script, Tab goes to each point.
+  for (const chart of document.querySelectorAll("[data-points]")) {
+    const points = [...chart.querySelectorAll(".chart-point")];
+    const focusable = (point) => points.forEach((each) => { each.tabIndex = each === point ? 0 : -1; });
+    focusable(points.at(-1));
+    chart.addEventListener("keydown", (event) => {
+      const point = points[points.indexOf(event.target) + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? NaN)];
+      if (!point) return;
+      event.preventDefault();
+      focusable(point);
+      point.focus();
+    });
+  }
   document.addEventListener("htmx:after:swap", update);
   window.addEventListener("pageshow", update); // going back restores the checkboxes
   update();

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.active_filters import url_without
 from opportune.admin.lists.comparison_filter import DAY
-from opportune.db.models.columns import python_type_of
+from opportune.db.models.columns import is_indexed, python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
 
@@ -71,10 +71,6 @@ class DateHierarchy:
         self.attribute = getattr(view.model, name)
         self.column = view.mapper.columns[name]
         self.is_moment = issubclass(python_type_of(self.column), datetime)
-
-    @property
-    def is_indexed(self) -> bool:
-        return any(next(iter(index.columns), None) is self.column for index in self.column.table.indexes)
 
     def selected(self, query: QueryParams) -> Period | None:
         """Return the selected period, or None. Raises ValueError if it does not exist."""
@@ -148,7 +144,7 @@ class DateHierarchy:
         """Return the periods that have rows, in one query."""
         if not periods:
             return []
-        if self.is_indexed:
+        if is_indexed(self.column):
             matches = (_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods)
             (flags,) = await view.fetch_tuples(select(*(match.exists() for match in matches)))
         else:

@@ -1,4 +1,4 @@
-"""The dashboard of the admin: models with their row counts, charts, health, and recent actions."""
+"""The dashboard of the admin: charts, latest rows of models, health, and recent actions."""
 
 import platform
 from collections.abc import Collection, Sequence
@@ -22,16 +22,18 @@ from opportune.admin.overview import is_listed
 from opportune.admin.panels import read_panels
 from opportune.admin.status.health import Health
 from opportune.contrib.dashboard.checklist import read_checklist
+from opportune.contrib.dashboard.latest import Counts, read_counts, read_latest
 from opportune.contrib.dashboard.layouts import may_arrange, read_pages
-from opportune.contrib.dashboard.ranges import RANGES, requested_range
+from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
 from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_counts, describe_conditions
 from opportune.contrib.dashboard.widget_errors import find_widget_errors
-from opportune.contrib.dashboard.widgets import DeclaredWidget, Section, Widgets, visible_sections
-from opportune.db.queries.row_count import RowCount, read_row_counts
+from opportune.contrib.dashboard.widgets import DeclaredWidget, Section, Widgets, is_of_project, visible_sections
 from opportune.errors import OperatorError
-from opportune.pagination import select_key
+from opportune.web.time_zone import current_zone
 
 MAX_RECENT_ENTRIES = 8
+MAX_CARDS = 6
+"""Models whose latest rows the page shows. A link shows those of all models."""
 
 
 class Dashboard(AdminExtension):
@@ -44,7 +46,7 @@ class Dashboard(AdminExtension):
             raise OperatorError(fault)
         self._health = Health(app)
         self.widgets = Widgets(app, site)
-        self._row_counts: SharedCounts[list[RowCount]] = SharedCounts(app, list[RowCount])
+        self._counts: SharedCounts[list[Counts]] = SharedCounts(app, list[Counts])
 
     async def overview(self, request: Request) -> Response:
         if "fresh" in request.query_params:
@@ -71,8 +73,9 @@ class Dashboard(AdminExtension):
                 "pages": pages,
                 "may_arrange": may_arrange(request),
                 "sections": sections,
-                "has_models": any(section.views for section in all_sections),
-                "counts": await self._count(session, request, sections),
+                "has_models": any(section.view for section in all_sections),
+                "has_project": any(section.view and is_of_project(section.view) for section in all_sections),
+                **await self._read_cards(session, request, sections, range_),
                 "recent": await self._read_recent(session, request, sections),
             }
         widgets = pages.arrangement.visible(self.widgets.visible(request))
@@ -98,15 +101,20 @@ class Dashboard(AdminExtension):
         views = [(entry, self.site.view_by_identity(entry.identity)) for entry in entries]
         return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
 
-    async def _count(
-        self, session: AsyncSession, request: Request, sections: Sequence[Section]
-    ) -> dict[str, list[RowCount]]:
-        """Return the numbers of rows of the models of each section. One query counts them; large ones are estimated."""
-        views = [view for section in sections for view in section.views]
-        queries = [select_key(view.list_query(request), view.pk_columns[0]) for view in views]
-        identities = [view.identity for view in views]
-        conditions = [describe_conditions(session, row_conditions(view, request)) for view in views]
-        key = ("rows", *identities, *conditions)
-        counts = await self._row_counts.get(key, identities, partial(read_row_counts, session, queries))
-        numbers = iter(counts)
-        return {section.key: [next(numbers) for _ in section.views] for section in sections}
+    async def _read_cards(
+        self, session: AsyncSession, request: Request, sections: Sequence[Section], range_: Range
+    ) -> dict[str, Any]:
+        """Read the newest rows of the first models, or of all if the URL says so."""
+        views = [section.view for section in sections if section.view]
+        shown = views if "all" in request.query_params else views[:MAX_CARDS]
+        identities = [view.identity for view in shown]
+        conditions = [describe_conditions(session, row_conditions(view, request)) for view in shown]
+        key = ("rows", range_.name, range_.first_day(), str(current_zone.get()), *identities, *conditions)
+        read = partial(read_counts, session, request, shown, range_)
+        counts = await self._counts.get(key, identities, read)
+        latest = await read_latest(session, request, shown, counts)
+        return {
+            "latest": latest,
+            "counts": dict(zip(identities, counts, strict=True)),
+            "number_of_models": len(views),
+        }

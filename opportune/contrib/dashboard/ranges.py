@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from starlette.requests import Request
 
 from opportune.db.models.model import utc_now
 from opportune.i18n import ngettext
 from opportune.i18n.formats import week_start
-from opportune.web.time_zone import local
+from opportune.web.time_zone import local, start_of_day
 
 DAY = timedelta(days=1)
 
@@ -36,12 +36,15 @@ class Range:
     def first_day(self) -> date:
         return self.last_day() - (self.days - 1) * DAY
 
-    def steps(self) -> Iterator[tuple[date, list[date]]]:
-        """Yield the points of a chart: the first day of each, and all its days."""
+    def with_the_one_before(self) -> tuple[datetime, datetime]:
+        """Return the beginning of the range before, and the end of this one."""
+        return start_of_day(self.first_day() - self.days * DAY), start_of_day(self.last_day() + DAY)
+
+    def steps(self) -> Iterator[list[date]]:
+        """Yield the days of each point of a chart."""
         first = self.first_day()
         for offset in range(0, self.days, self.step):
-            day = first + offset * DAY
-            yield day, [day + number * DAY for number in range(self.step)]
+            yield [first + number * DAY for number in range(offset, offset + self.step)]
 
 
 RANGES = [

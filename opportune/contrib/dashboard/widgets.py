@@ -13,12 +13,13 @@ from itertools import chain, groupby
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Column, ColumnElement, Select, func, select
+from sqlalchemy import Column, ColumnElement, Select, Subquery, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart, Point
@@ -27,11 +28,13 @@ from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView
-from opportune.contrib.dashboard.list_links import date_filter, list_url
+from opportune.contrib.dashboard.latest import creation_time
+from opportune.contrib.dashboard.list_links import date_filter, days_filter, list_url
+from opportune.contrib.dashboard.newest_rows import MAX_CHART_ROWS, is_between, newest_rows
 from opportune.contrib.dashboard.ranges import DAY, Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.columns import format_value
-from opportune.db.models.columns import choice_label, choices_of
+from opportune.db.models.columns import choice_label, choices_of, is_indexed
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language, gettext
@@ -44,19 +47,21 @@ MINUTES_PER_DAY = 24 * 60
 DEFAULT_COLUMNS = 3
 
 
-async def read_chart(session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any] = ()) -> Chart:
+async def read_chart(
+    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
+) -> Chart:
     """Count the rows of each day, in this range and in the range before."""
-    column: ColumnElement[datetime] = metric.at
-    first_day = range_.first_day()
-    since, end = start_of_day(first_day - range_.days * DAY), start_of_day(range_.last_day() + DAY)
-    interval = _interval_column(column, session.get_bind().dialect.name, _interval_length(since, end))
-    query = select(interval.label("interval_of_metric"), func.count()).where(column >= since, column < end, *conditions)
+    first_day, (since, end) = range_.first_day(), range_.with_the_one_before()
+    rows = _rows_of_ranges(metric, range_, conditions)
+    interval = _interval_column(rows.c.moment, session.get_bind().dialect.name, _interval_length(since, end))
+    query = select(interval.label("interval_of_metric"), func.count()).where(*is_between(rows.c.moment, since, end))
     counts: Counter[date] = Counter()
     for text, number in await session.execute(query.group_by("interval_of_metric")):
         counts[_local_day(text)] += number
-    points = [Point(_day_label(first, range_), sum(counts[day] for day in days)) for first, days in range_.steps()]
+    points = [_day_point(view, metric, days, range_, sum(counts[day] for day in days)) for days in range_.steps()]
     previous = sum(number for day, number in counts.items() if day < first_day)
-    return Chart(metric.label, points, previous, range_.days, range_.step, metric.shape)
+    is_partial = counts.total() > MAX_CHART_ROWS
+    return Chart(metric.label, points, previous, range_.days, range_.step, metric.shape, is_partial)
 
 
 async def read_choices(
@@ -67,6 +72,7 @@ async def read_choices(
         value: (now, before) for value, now, before in await session.execute(_by_choice(metric, range_, conditions))
     }
     name = metric.by.key
+    is_partial = sum(map(sum, counts.values())) > MAX_CHART_ROWS
     choices = [*(choices_of(metric.model, name) or (True, False)), *([None] if None in counts else [])]
     since = date_filter(view, metric.at, range_)
     points = [
@@ -76,15 +82,31 @@ async def read_choices(
         for value in choices
     ]
     previous = sum(before for _, before in counts.values())
-    return Chart(metric.label, points, previous, range_.days, range_.step, "choices")
+    return Chart(metric.label, points, previous, range_.days, range_.step, "choices", is_partial)
 
 
 def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
-    column: ColumnElement[datetime] = metric.at
-    first, end = start_of_day(range_.first_day()), start_of_day(range_.last_day() + DAY)
-    numbers = func.count().filter(column >= first), func.count().filter(column < first)
-    start = start_of_day(range_.first_day() - range_.days * DAY)
-    return select(metric.by, *numbers).where(column >= start, column < end, *conditions).group_by(metric.by)
+    since, end = range_.with_the_one_before()
+    rows = _rows_of_ranges(metric, range_, conditions, metric.by)
+    first, choice = start_of_day(range_.first_day()), rows.c[metric.by.key]
+    numbers = func.count().filter(rows.c.moment >= first), func.count().filter(rows.c.moment < first)
+    return select(choice, *numbers).where(*is_between(rows.c.moment, since, end)).group_by(choice)
+
+
+def _rows_of_ranges(metric: Metric, range_: Range, conditions: Sequence[Any], *columns: Any) -> Subquery:
+    """Select the newest rows, at most a fixed number. Without an index, some may be older than both ranges."""
+    rows = select(metric.model).where(*conditions)
+    if is_indexed(inspect(metric.model).columns[metric.at.key]):
+        rows = rows.where(*is_between(metric.at, *range_.with_the_one_before()))
+    return newest_rows(rows, metric.at, MAX_CHART_ROWS, *columns)
+
+
+def _day_point(view: AdminView, metric: Metric, days: Sequence[date], range_: Range, number: int) -> Point:
+    """Return the point of a day or a week, with a link to its rows."""
+    day = format_month_day(days[0])
+    label = gettext("Week from %(day)s", day=day) if range_.step > 1 else day
+    filters = days_filter(view, metric.at, days[0], days[-1])
+    return Point(label, number, list_url(view, filters) if filters else "", day)
 
 
 def _choice_text(value: Any) -> str:
@@ -93,11 +115,6 @@ def _choice_text(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("Yes") if value else gettext("No")
     return choice_label(value)
-
-
-def _day_label(day: date, range_: Range) -> str:
-    label = format_month_day(day)
-    return gettext("Week from %(day)s", day=label) if range_.step > 1 else label
 
 
 def _interval_length(since: datetime, end: datetime) -> int:
@@ -172,8 +189,20 @@ class Widgets:
         self._charts: SharedCounts[Chart] = SharedCounts(app, Chart)
 
     def visible(self, request: Request) -> list[DeclaredWidget]:
-        """Return the widgets of models that the user may list."""
-        return sorted(self._visible(request), key=lambda declared: ORDER.index(type(declared.widget)))
+        """Return the widgets of models that the user may list.
+
+        Without a chart of the project, there is one of the first model with a creation time.
+        """
+        widgets = sorted(self._visible(request), key=lambda declared: ORDER.index(type(declared.widget)))
+        if any(isinstance(declared.widget, Metric) and is_of_project(declared.view) for declared in widgets):
+            return widgets
+        views = (view for view in card_views(request, self._site) if is_of_project(view))
+        times = ((view, creation_time(view)) for view in views)
+        first = next(((view, time) for view, time in times if time is not None), None)
+        if first is None:
+            return widgets
+        view, time = first
+        return [*widgets, DeclaredWidget(f"new:{view.identity}", Metric(str(view.name_plural), time), view)]
 
     def _visible(self, request: Request) -> Iterator[DeclaredWidget]:
         for feature in self._features:
@@ -238,7 +267,7 @@ async def _read_metric(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     if metric.by is None:
-        return await read_chart(session, metric, range_, conditions)
+        return await read_chart(session, metric, range_, conditions, view)
     return await read_choices(session, metric, range_, conditions, view)
 
 
@@ -282,13 +311,25 @@ class Section:
     """Begins with a slash, unlike keys of widgets."""
     label: str
     type: str
-    """`models`, `health` or `recent`."""
-    views: Sequence[AdminView] = ()
+    """`latest`, `health` or `recent`."""
+    view: AdminView | None = None
+    """The model whose latest rows the section shows."""
 
 
 def visible_sections(request: Request, site: BaseAdminSite) -> Iterator[Section]:
-    for category, views in listed_views(request, site).items():
-        yield Section(f"/models/{category}", category or _l("Models"), "models", views)
+    for view in card_views(request, site):
+        yield Section(f"/latest/{view.identity}", view.name_plural, "latest", view)
     if is_superuser(request):
         yield Section("/health", _l("Health"), "health")
     yield Section("/recent", _l("Recent actions"), "recent")
+
+
+def card_views(request: Request, site: BaseAdminSite) -> Sequence[AdminView]:
+    """Return the views of the project's models and of users; or all views, if the user may list no other."""
+    views = [*chain.from_iterable(listed_views(request, site).values())]
+    return [view for view in views if is_of_project(view) or view.model is User] or views
+
+
+def is_of_project(view: AdminView) -> bool:
+    """Return whether the project declares the model. It may also declare the model of users."""
+    return view.model is not User and not view.model.__module__.startswith("opportune.")

@@ -191,6 +191,12 @@ def _has_integer_key(mapper: Mapper[Any]) -> bool:
     return len(keys) == 1 and isinstance(type_of(keys[0]), Integer)
 
 
+def is_indexed(column: Column[Any]) -> bool:
+    """Return whether an index sorts rows by the column."""
+    indexes: Any = column.table.indexes
+    return any(next(iter(index.columns), None) is column for index in indexes)
+
+
 def choices_of(model: type[Any], name: str) -> tuple[Any, ...]:
     """Return the values of an Enum or Literal field. Empty for other types."""
     field = getattr(model, "model_fields", {}).get(name)

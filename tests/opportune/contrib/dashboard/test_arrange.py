@@ -135,7 +135,13 @@ async def test_default_order_can_be_restored(app: FastAPI, admin: AsyncClient) -
 async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int) -> None:
     await arrange(client, readers, KEYS[:2], [KEYS[1]])
     page = (await client.get(URL, params={"group": readers})).text
-    assert re.findall(r'name="order" value="([^"]+)"', page) == [*KEYS, "/models/Gadgets", "/recent"]
+    assert re.findall(r'name="order" value="([^"]+)"', page) == [
+        *KEYS,
+        "new:gadget",
+        "/latest/maker",
+        "/latest/gadget",
+        "/recent",
+    ]
     assert re.findall(r'name="shown" value="([^"]+)" checked', page) == [KEYS[1]]
     assert 'aria-label="Move One down"' in page
 

@@ -1,0 +1,139 @@
+"""Cards of models on the dashboard: the latest rows, and how many are new in comparison to the range before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, inspect, literal, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.accounts.models import User
+from opportune.admin.charts import growth
+from opportune.admin.views import AdminView
+from opportune.contrib.dashboard.newest_rows import MAX_COUNTED_ROWS, is_between, newest_rows, order_of_newest
+from opportune.contrib.dashboard.ranges import Range
+from opportune.crud.schemas import TIMESTAMPS
+from opportune.db.models.columns import foreign_keys_of, python_type_of, title_of
+from opportune.db.models.model import utc_now
+from opportune.i18n.formats import format_number
+from opportune.pagination import select_key
+from opportune.web.time_zone import format_date, format_local_clock, local, start_of_day
+
+MAX_ROWS = 5
+"""Rows of each card."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of rows, of which at most `MAX_COUNTED_ROWS` are counted."""
+
+    total: int
+    new: int = 0
+    """Rows of the range."""
+    before: int = 0
+    """Rows of the range before."""
+
+    @property
+    def total_text(self) -> str:
+        return _count_text(self.total)
+
+    @property
+    def new_text(self) -> str:
+        return _count_text(self.new)
+
+    @property
+    def change(self) -> float | None:
+        """Return the growth, 0.5 for 50 % more; None if it is unknown."""
+        return None if self.new + self.before > MAX_COUNTED_ROWS else growth(self.new, self.before)
+
+
+@dataclass(frozen=True)
+class LatestRow:
+    row: Any
+    title: str
+    owner: str
+    at: datetime | None
+    when: str
+    """The day; or the time, if it is today."""
+
+
+def _count_text(number: int) -> str:
+    return f"{format_number(MAX_COUNTED_ROWS)}+" if number > MAX_COUNTED_ROWS else format_number(number)
+
+
+def creation_time(view: AdminView) -> Any:
+    """Return the attribute with the time at which a row was created; None if the user sees no such column.
+
+    It is `created_at`, or another time that is set by default.
+    """
+    fields, columns = getattr(view.model, "model_fields", {}), view.mapper.columns.items()
+    times = [name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.hides(name)]
+    if "created_at" not in times:
+        times = [name for name in times if name in fields and fields[name].default_factory and name not in TIMESTAMPS]
+    name = "created_at" if "created_at" in times else next(iter(times), "")
+    return getattr(view.model, name) if name else None
+
+
+async def read_counts(
+    session: AsyncSession, request: Request, views: Sequence[AdminView], range_: Range
+) -> list[Counts]:
+    """Count the rows of views in one statement."""
+    if not views:
+        return []
+    counts = [_count(request, view, range_, number) for number, view in enumerate(views)]
+    rows = {number: Counts(*values) for number, *values in await session.execute(union_all(*counts))}
+    return [rows[number] for number in range(len(views))]
+
+
+def _count(request: Request, view: AdminView, range_: Range, number: int) -> Any:
+    rows, at = view.list_query(request), creation_time(view)
+    if at is None:
+        keys = select_key(rows, view.pk_columns[0]).limit(MAX_COUNTED_ROWS + 1).subquery()
+        return select(literal(number), func.count(), literal(0), literal(0)).select_from(keys)
+    newest = newest_rows(rows, at, MAX_COUNTED_ROWS)
+    first, (before, end) = start_of_day(range_.first_day()), range_.with_the_one_before()
+    ranges = (is_between(newest.c.moment, *ends) for ends in ((first, end), (before, first)))
+    numbers = (func.count().filter(*is_in_range) for is_in_range in ranges)
+    return select(literal(number), func.count(), *numbers).select_from(newest)
+
+
+async def read_latest(
+    session: AsyncSession, request: Request, views: Sequence[AdminView], counts: Sequence[Counts]
+) -> Mapping[str, Sequence[LatestRow]]:
+    """Read the newest rows of views, by identity: a statement for each view, and one for the owners of all rows."""
+    pairs = zip(views, counts, strict=True)
+    rows = {view.identity: await _read_rows(session, request, view, count) for view, count in pairs}
+    owners = {view.identity: _owner_column(view) for view in views}
+    ids = {getattr(row, owners[identity]) for identity in rows if owners[identity] for row in rows[identity]} - {None}
+    users = await session.scalars(select(User).where(inspect(User).primary_key[0].in_(ids))) if ids else ()
+    names = {user.id: str(title_of(user)) for user in users}
+    return {
+        view.identity: [_latest_row(view, row, owners[view.identity], names) for row in rows[view.identity]]
+        for view in views
+    }
+
+
+async def _read_rows(session: AsyncSession, request: Request, view: AdminView, count: Counts) -> Sequence[Any]:
+    at, rows = creation_time(view), view.list_query(request).order_by(None)
+    if at is not None:  # the database can sort a few rows without an index
+        rows = rows.order_by(at.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(at))
+    rows = rows.order_by(*(key.desc() for key in view.pk_columns))
+    return (await session.scalars(rows.options(*view.loading(())).limit(MAX_ROWS))).unique().all()
+
+
+def _owner_column(view: AdminView) -> str:
+    references = foreign_keys_of(view.mapper)
+    return next((name for name, model in references.items() if model is User and not view.hides(name)), "")
+
+
+def _latest_row(view: AdminView, row: Any, owner: str, names: Mapping[Any, str]) -> LatestRow:
+    time = creation_time(view)
+    at = getattr(row, time.key) if time is not None else None
+    name = names.get(getattr(row, owner), "") if owner else ""
+    return LatestRow(row, str(title_of(row)), name, at, _when(at) if at else "")
+
+
+def _when(at: datetime) -> str:
+    return format_local_clock(at) if local(at).date() == local(utc_now()).date() else format_date(at)

@@ -1,0 +1,112 @@
+"""Latest rows of models on the dashboard, and how many are new."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.accounts.models import User
+from opportune.admin.models import SavedView
+from opportune.admin.views import AdminView
+from opportune.config.settings import Settings
+from opportune.contrib.dashboard import dashboard, latest
+from opportune.db.models.model import utc_now
+from opportune.feature import Admin, Feature
+from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.statements import counted_statements
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, Table
+from tests.opportune.site_with import site_with
+
+
+class SavedViewAdmin(AdminView, model=SavedView):
+    pass
+
+
+feature = Feature(
+    "gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((GadgetAdmin, MakerAdmin, SavedViewAdmin))
+)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(feature, Table.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            for number, days in enumerate((40, 35, 20, 10, 1, 0)):  # two in the range before
+                colour = Colour.RED if number else Colour.DEEP_BLUE
+                at = utc_now() - timedelta(days=days)
+                session.add(Gadget(name=f"gadget {number}", maker_id=1, colour=colour, created_at=at))
+        yield app
+
+
+def card(page: str, name: str) -> str:
+    found = re.search(rf'<section class="card" aria-label="{name}">.*?</section>', page, re.DOTALL)
+    return found[0] if found else ""
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_card_compares_new_rows_with_the_range_before(admin: AsyncClient) -> None:
+    gadgets = card((await admin.get("/admin/")).text, "Gadgets")
+    assert "<strong>4 new</strong>" in gadgets
+    assert "2 in the period before" in gadgets
+    assert "+100%" in gadgets
+    assert re.findall(r">Gadget (\d+)<", gadgets) == ["6", "5", "4", "3", "2"]
+
+
+async def test_card_names_the_owner_of_a_row(app: FastAPI, superuser: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(SavedView(name="<b>Tea</b>", owner_id=superuser.id, identity="gadget"))
+    views = card(await read_as_staff(app, "saved-view"), "Saved Views")
+    assert "&lt;b&gt;Tea&lt;/b&gt;" in views
+    assert superuser.email in views
+    assert "new</strong>" not in views, "it has no creation time"
+
+
+async def read_as_staff(app: FastAPI, identity: str) -> str:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await add_permission(app.state.database, staff, identity, "list")
+    async with signed_in_client(app, staff) as client:
+        return (await client.get("/admin/")).text
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_large_model_counts_only_its_newest_rows(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latest, "MAX_COUNTED_ROWS", 3)
+    gadgets = card((await admin.get("/admin/")).text, "Gadgets")
+    assert ">3+</span>" in gadgets
+    assert "<strong>3+ new</strong>" in gadgets
+    assert "in the period before" not in gadgets
+
+
+async def test_first_models_are_shown_until_all_are(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "MAX_CARDS", 1)
+    with counted_statements("test_maker") as statements:
+        page = (await admin.get("/admin/")).text
+    assert (bool(card(page, "Gadgets")), card(page, "Makers")) == (True, "")
+    assert not statements
+    assert "Show all 3 models" in page, "users are among them"
+    assert card((await admin.get("/admin/?all=1")).text, "Makers")
+
+
+async def test_project_without_a_chart_gets_one(admin: AsyncClient) -> None:
+    assert 'aria-label="Gadgets by day: 4 from ' in (await admin.get("/admin/")).text
+
+
+async def test_hidden_rows_and_pages_are_not_linked(app: FastAPI) -> None:
+    page = await read_as_staff(app, "gadget")
+    assert ">Gadget 6</bdi>" in re.sub(r"\s+", " ", card(page, "Gadgets"))
+    assert "/admin/gadget/details" not in page
+    assert card(page, "Makers") == card(page, "Users") == ""
+
+
+async def test_site_without_models_has_next_steps(settings: Settings) -> None:
+    async with site_with(Feature("empty"), Table.metadata, settings) as app:
+        admin = await make_user(app.state.database, "root@example.com", is_superuser=True)
+        async with signed_in_client(app, admin) as client:
+            page = (await client.get("/admin/")).text
+    assert "No models of your own yet" in page
+    assert "oppman.py addmodel" in page
