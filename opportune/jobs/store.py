@@ -78,6 +78,8 @@ TAKEOVER_INTERVAL_SECONDS = 5.0
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 CLAIMED_COLUMNS = [getattr(Job, field.name) for field in fields(ClaimedJob)]
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
+UNSTARTED: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
+"""Values of a job that returns to the queue. The attempt does not count."""
 
 
 class JobCancelled(CancelledError):
@@ -279,6 +281,8 @@ class JobStore:
                 return []
         # The worker may be alive but slow, which its lock shows on this machine.
         live_workers = await to_thread(self.lock.living_workers)
+        for worker, job_ids in (await to_thread(self.lock.started_by_dead_workers)).items():
+            await self._release_unstarted(worker, job_ids)
         is_dead = func.substr(col(Job.claim), 1, WORKER_ID_LENGTH).not_in(live_workers)
         async with self.database.writer() as session:
             claimed = await self._claim(session, limit, and_(has_expired, is_dead, not_(self._is_suspect)))
@@ -288,6 +292,14 @@ class JobStore:
                 claimed = await self._claim(session, 1, and_(has_expired, is_dead, self._is_suspect))
         self._taken_over_ids |= {job.id for job in claimed}
         return claimed
+
+    async def _release_unstarted(self, worker: str, started_ids: list[int]) -> None:
+        """Return jobs to the queue that a dead worker had claimed and not started."""
+        is_of_worker = func.substr(col(Job.claim), 1, WORKER_ID_LENGTH) == worker
+        is_unstarted = and_(IS_RUNNING, is_of_worker, not_(_has_id(self._dialect, started_ids)))
+        async with self.database.writer() as session:
+            await session.execute(update(Job).where(is_unstarted).values(UNSTARTED))
+        self.lock.forget(worker)
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until a job is due or a lease ends; None if no job waits or runs."""
@@ -325,10 +337,9 @@ class JobStore:
         await self._change(job, {**values, "ended_at": case((is_cancelled, self._now()), else_=None), **NO_CLAIM})
 
     async def release(self, *jobs: ClaimedJob) -> None:
-        """Return jobs to the queue at the end of this process. The attempt does not count."""
-        values: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
+        """Return jobs of this worker to the queue. The attempt does not count."""
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_is_claimed(self._dialect, jobs)).values(values))
+            await session.execute(update(Job).where(_is_claimed(self._dialect, jobs)).values(UNSTARTED))
 
     async def report(self, job: ClaimedJob, done: int, total: int, note: str) -> None:
         """Store the progress of a job.

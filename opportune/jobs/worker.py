@@ -195,6 +195,7 @@ class Worker:
             self._waiting.append(attempt)
         if jobs:
             self._lease_keeper.start()
+        self.store.lock.replace_started(job_id for job_id, attempt in self._attempts.items() if attempt.task)
         self._fill_slots()
         await self.scheduler.queue_runs({job.name: job.due_at for job in jobs})
         return len(jobs)
@@ -209,6 +210,7 @@ class Worker:
     def _fill_slots(self) -> None:
         while self._waiting and len(self._running) < self.concurrency and not self._is_stopping:
             attempt = self._waiting.popleft()
+            self.store.lock.add_started(attempt.job.id)
             context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
             attempt.task = asyncio.create_task(self._execute(attempt.job), context=context)
             self._running[attempt.task] = attempt

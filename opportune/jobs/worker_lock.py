@@ -1,12 +1,16 @@
 """Liveness of worker processes on this machine: each holds a file lock, which the system releases when it dies.
 
 On other machines and on Windows, the leases of jobs and answers expire after some seconds instead.
+
+The file also lists the jobs that the worker has started, because a worker claims more jobs than it can start.
 """
 
 import hashlib
 import os
 import sys
 import tempfile
+from array import array
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,16 +65,52 @@ class WorkerLock:
                 self.is_dead(path.name)  # removes the files of dead workers
             self._folder.rmdir()
 
+    def add_started(self, job_id: int) -> None:
+        """List a job before it starts."""
+        self._write([job_id], os.SEEK_END)
+
+    def replace_started(self, job_ids: Iterable[int]) -> None:
+        """List only these jobs, because the outcomes of the others are stored."""
+        self._write(job_ids, os.SEEK_SET)
+
+    def _write(self, job_ids: Iterable[int], whence: int) -> None:
+        if self._descriptor is None:
+            return
+        content = array("q", job_ids).tobytes()
+        end = os.lseek(self._descriptor, 0, whence) + len(content)
+        try:
+            is_complete = os.write(self._descriptor, content) == len(content)
+        except OSError:  # the disk is full
+            is_complete = False
+        os.ftruncate(self._descriptor, end if is_complete else 0)  # without a list, all claimed jobs count as started
+
+    def started_by_dead_workers(self) -> dict[str, list[int]]:
+        """Return the jobs that dead workers of this machine had started, by worker, until `forget` is called."""
+        return {name: started for name in self._other_workers() if (started := self._read_started(name))}
+
+    def _read_started(self, worker: str) -> list[int]:
+        if not self.is_dead(worker):
+            return []
+        with suppress(OSError, ValueError):  # another worker has removed the file, or it is incomplete
+            return array("q", (self._folder / worker).read_bytes()).tolist()
+        return []
+
+    def forget(self, worker: str) -> None:
+        """Remove the file of a dead worker."""
+        (self._folder / worker).unlink(missing_ok=True)
+
     def living_workers(self) -> list[str]:
         """Return the ids of other living workers on this machine."""
+        return [name for name in self._other_workers() if self.is_dead(name) is False]
+
+    def _other_workers(self) -> list[str]:
         try:
-            names = [path.name for path in self._folder.iterdir() if path.name != self.worker]
+            return [path.name for path in self._folder.iterdir() if path.name != self.worker]
         except OSError:  # no worker holds a lock here
             return []
-        return [name for name in names if self.is_dead(name) is False]
 
     def is_dead(self, worker: str) -> bool | None:
-        """Return whether a worker has died, and remove its lock file if so. None if it has no lock file here."""
+        """Return whether a worker has died, and remove its file if it lists no jobs. None if it has no file here."""
         if sys.platform == "win32":
             return None
         path = self._folder / worker
@@ -80,7 +120,8 @@ class WorkerLock:
             return None
         if descriptor is None:
             return False
-        path.unlink(missing_ok=True)
+        if not os.fstat(descriptor).st_size:
+            path.unlink(missing_ok=True)
         os.close(descriptor)
         return True
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
-from opportune.jobs import lease_keeper, store
+from opportune.jobs import lease_keeper, store, worker
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
@@ -24,22 +24,26 @@ def die_at_work(settings: Settings) -> None:
     assert work_in_process(settings) == -signal.SIGKILL
 
 
-def work_in_process(settings: Settings) -> int | None:
-    """Run queued jobs in a process, and return its exit code."""
-    process = PROCESSES.Process(target=_work, args=(settings,))
+def work_in_process(settings: Settings, max_parallel_jobs: int | None = None) -> int | None:
+    """Run queued jobs in a process, and return its exit code. With `max_parallel_jobs`, it claims more jobs early."""
+    process = PROCESSES.Process(target=_work, args=(settings, max_parallel_jobs))
     process.start()
     process.join(60)
     return process.exitcode
 
 
-def _work(settings: Settings) -> None:
+def _work(settings: Settings, max_parallel_jobs: int | None) -> None:
     store.LEASE_DURATION = timedelta(0)  # leases expire immediately
-    asyncio.run(_drain(settings))
+    if max_parallel_jobs:
+        worker.PREFETCH_SECONDS = 1_000_000
+    asyncio.run(_drain(settings, max_parallel_jobs))
 
 
-async def _drain(settings: Settings) -> None:
+async def _drain(settings: Settings, max_parallel_jobs: int | None) -> None:
     database = open_database(settings)
-    await DatabaseJobQueue(settings, database, open_storage(settings), TASKS).worker.drain()
+    site = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
+    site.worker.concurrency = max_parallel_jobs or site.worker.concurrency
+    await site.worker.drain()
 
 
 def work_on_machine(settings: Settings, machine: Path) -> None:

@@ -105,6 +105,11 @@ async def register_in_two_attempts(run: JobContext, email: str) -> None:
     await run.write(add_user, email)
 
 
+@job("test.register_once", attempts=1)
+async def register_in_one_attempt(run: JobContext, email: str) -> None:
+    await run.write(add_user, email)
+
+
 @job("test.block")
 async def block(run: JobContext, pipe: str) -> None:
     """Block the event loop until the named pipe is written, and count runs in a file."""
@@ -121,4 +126,7 @@ def _record_run_and_wait(pipe: str) -> None:
 async def hourly(run: JobContext) -> None: ...
 
 
-TASKS = (register, stumble, refuse, break_down, quit_work, wait, linger, die, kill, register_in_two_attempts, block)
+TASKS = (
+    *(register, register_in_one_attempt, register_in_two_attempts, stumble, refuse, break_down),
+    *(quit_work, wait, linger, die, kill, block),
+)
