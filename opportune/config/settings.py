@@ -284,7 +284,7 @@ class Settings(SiteSettings):
             )
         if self.debug:
             raise ValueError(
-                "DEBUG shows secrets to visitors. Set DEBUG=false, or ENVIRONMENT=development on your own machine."
+                "DEBUG shows secrets to visitors. Set DEBUG=false in production, and ENVIRONMENT=development elsewhere."
             )
         return self
 

@@ -48,6 +48,8 @@ DEVELOPMENT_COMMANDS = (["lock"], ["startapp"], ["addmodel"], ["inspectdb"], ["d
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY, "llm-vendors": VENDORS}
 """Locks that a project gets when it needs them."""
+LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
+"""Locks that the command `install` installs."""
 SETTINGS_BY_LOCK = {
     BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
     TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
@@ -260,6 +262,8 @@ def installation_lock() -> Iterator[None]:
 def make_environment() -> None:
     """Create `.venv`. An existing one is replaced if its installation was interrupted or its Python does not run."""
     uv = shutil.which("uv")
+    if is_usable() and (uv or has_pip(PYTHON)):
+        return
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise InstallError("Python's venv is missing. Install it (Debian: apt install python3-venv), or install uv.")
     if not is_usable():
@@ -281,6 +285,11 @@ def is_supported_python(python: Path) -> bool:
         return subprocess.call([python, "-c", test], stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
+
+
+def has_pip(python: Path) -> bool:
+    """Return False for an environment of uv."""
+    return subprocess.call([python, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
 
 
 def install(lock: str, *options: str) -> None:

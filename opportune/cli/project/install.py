@@ -1,4 +1,4 @@
-"""Install optional packages: for the secrets of a cloud, backups, telemetry or models of other vendors.
+"""Install optional packages: for development, secrets of a cloud, backups, telemetry or models of other vendors.
 
 Their lock, such as requirements/aws.lock, is written into the project. Commit it: images and hosts install it.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from opportune.cli.environment.entry import OPTIONAL_LOCKS, VENV, add_lock, install, is_outdated
+from opportune.cli.environment.entry import LOCKS_BY_NAME, VENV, add_lock, install, is_outdated
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.output import say
 from opportune.errors import OperatorError
@@ -17,11 +17,14 @@ from opportune.errors import OperatorError
 
 def command(
     name: Annotated[
-        Literal["aws", "azure", "gcp", "backup", "telemetry", "llm-vendors"],
-        typer.Argument(help="A cloud of SECRETS_FROM, or what needs the packages.", show_default=False),
+        Literal["dev", "aws", "azure", "gcp", "backup", "telemetry", "llm-vendors"],
+        typer.Argument(
+            help="dev (fastapi, pytest, ruff, mypy), a cloud of SECRETS_FROM, or what needs the packages.",
+            show_default=False,
+        ),
     ],
 ) -> None:
-    lock = OPTIONAL_LOCKS[name]
+    lock = LOCKS_BY_NAME[name]
     try:
         add_lock(lock)
         if Path(sys.prefix).resolve() != VENV:

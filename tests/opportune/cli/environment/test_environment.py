@@ -37,6 +37,7 @@ def test_locks_are_installed_when_they_change(machine: Machine) -> None:
     (machine.project / BASE).write_text("another version\n")
     assert machine.run("migrate")[0] == 0
     assert machine.installed_locks() == [BASE] * 2
+    assert machine.calls.read_text().splitlines().count(venv_call) == 1
     (machine.venv / "bin/python").unlink()
     (machine.venv / "bin/python").symlink_to("/nowhere/python3")
     assert machine.run("migrate")[:2] == (0, "ran migrate\n")
@@ -256,12 +257,28 @@ def test_unwritable_folder_is_reported_in_one_line(machine: Machine) -> None:
 
 def test_missing_venv_and_uv_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "PYTHON", tmp_path / ".venv/bin/python")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     assert importlib.util.find_spec("ensurepip") is None
     with pytest.raises(InstallError, match="apt install python3-venv"):
         environment.make_environment()
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(("pip", "is_prepared"), [("import os", True), ("raise ImportError", False)])
+def test_pip_is_added_to_an_environment_of_uv(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pip: str, *, is_prepared: bool
+) -> None:
+    (tmp_path / "pip.py").write_text(pip)
+    commands: list[str] = []
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "PYTHON", sys.executable)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(environment, "run_installer", lambda _venv, verb, *_: commands.append(verb))
+    environment.make_environment()
+    assert commands == ([] if is_prepared else ["Preparing"])
 
 
 def test_pip_checks_the_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment import entry
-from opportune.cli.environment.entry import BASE, OPTIONAL_LOCKS
+from opportune.cli.environment.entry import AWS, BASE, DEV, LOCKS_BY_NAME, OPTIONAL_LOCKS
 from opportune.cli.environment.installation import InstallError
 from opportune.cli.project import install as command
 from tests.opportune.cli.conftest import Oppman
@@ -37,11 +37,12 @@ def test_lock_of_the_release_is_written_and_installed(oppman: Oppman, project: P
     assert oppman("install", name).out == f"{lock} is installed.\n"
 
 
-def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path) -> None:
+@pytest.mark.parametrize(("name", "lock"), [("aws", AWS), ("dev", DEV)])
+def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path, name: str, lock: str) -> None:
     (project / "requirements").mkdir()
-    (project / "requirements/aws.lock").write_text("boto3==9.0\n")
-    assert oppman("install", "aws").code == 0
-    assert (project / ".venv/requirements/aws.lock").read_text() == "boto3==9.0\n"
+    (project / lock).write_text("boto3==9.0\n")
+    assert oppman("install", name) == (0, "", "")
+    assert (project / ".venv" / lock).read_text() == "boto3==9.0\n"
 
 
 def test_another_environment_is_not_changed(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,5 +75,5 @@ def test_failed_installation_is_one_line(
 def test_unknown_name_lists_the_names(oppman: Oppman, project: Path) -> None:
     outcome = oppman("install", "redis")
     assert outcome.code == 2
-    assert all(name in outcome.err for name in OPTIONAL_LOCKS)
+    assert all(name in outcome.err for name in LOCKS_BY_NAME)
     assert not (project / "requirements").exists()
