@@ -19,10 +19,10 @@ from opportune.contrib.deploy.rehearsal.fakes import BUCKET, Services, serving
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres, replica
+from opportune.testing.services.redis import redis
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.ledger import CREATE_TABLE
 from tests.opportune.many.machines import Balancer, Machine
-from tests.opportune.many.services import RestartableRedis
 
 CLOCK_OFFSETS = {"web1": 0, "web2": 60, "web3": -60, "worker1": 60, "worker2": -60}
 """Seconds by which the clock of each machine is wrong."""
@@ -44,7 +44,6 @@ class Site:
     balancer: Balancer
     primary: Postgres
     standby: Postgres
-    redis: RestartableRedis
     url: str
     """URL of the primary, for checks."""
     services: Services
@@ -79,18 +78,16 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         url = primary.create_database("many")
         standby = stack.enter_context(replica(primary))
         pooled_url = stack.enter_context(pgbouncer(url, CONNECTIONS))
-        redis = RestartableRedis()
-        redis.start()
-        stack.callback(redis.stop)
+        redis_url = stack.enter_context(redis())
         services = Services()
         service_port = await stack.enter_async_context(serving(services.create_application()))
         environ = _environ(folder, service_port) | {"DATABASE_READER_URL": standby.url("many")}
         machines = {}
         for name in CLOCK_OFFSETS:
-            machine = await _connect(stack, name, folder, environ, (pooled_url, url, redis.url))
+            machine = await _connect(stack, name, folder, environ, (pooled_url, url, redis_url))
             stack.callback(machine.kill)
             machines[name] = machine
-        site = Site(machines, Balancer([]), primary, standby, redis, url, services)
+        site = Site(machines, Balancer([]), primary, standby, url, services)
         await asyncio.to_thread(site.web[0].run, "migrate")
         with psycopg.connect(url) as connection:
             connection.execute(CREATE_TABLE)

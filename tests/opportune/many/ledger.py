@@ -1,6 +1,5 @@
 """A feature for tests of several machines. Its table has no unique key, so that a second write shows."""
 
-import os
 import sys
 import time
 from typing import Any
@@ -47,12 +46,6 @@ async def check_text(run: JobContext, text: str) -> None: ...
 @job("ledger.exhaust", attempts=2, wait=0.1)
 async def exhaust_memory(run: JobContext) -> None:
     bytearray(sys.maxsize)
-
-
-@job("ledger.kill", attempts=3)
-async def kill_worker(run: JobContext, number: int) -> None:
-    """Send a signal to the worker process of this job."""
-    os.kill(os.getpid(), number)
 
 
 @router.post("/entries/{key}", status_code=201)
@@ -102,5 +95,5 @@ ledger = Feature(
     "ledger",
     "Tests of several machines.",
     api=router,
-    jobs=Jobs([copy_entry, tick, check_text, exhaust_memory, kill_worker]),
+    jobs=Jobs([copy_entry, tick, check_text, exhaust_memory]),
 )

@@ -1,11 +1,7 @@
-"""Clients that write while a test lets machines and services fail.
-
-MANY=full repeats each failure under more load, and lets it last longer.
-"""
+"""Clients that write while a test lets machines and services fail."""
 
 import asyncio
 import itertools
-import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,17 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx2
-import pytest
 
 from tests.opportune.many.conftest import Site
 
-IS_FULL = os.environ.get("MANY") == "full"
-full_form_only = pytest.mark.skipif(not IS_FULL, reason="takes longer: MANY=full runs it")
-CLIENTS = 12 if IS_FULL else 3
-FAILURE_SECONDS = 30.0 if IS_FULL else 3.0
+CLIENTS = 3
+FAILURE_SECONDS = 3.0
 MAX_ERROR_SECONDS = 5.0
 """A request that fails must end within this time."""
-PAUSE_SECONDS = 0.05 if IS_FULL else 0.15
+PAUSE_SECONDS = 0.15
 ENTRIES_PATH = "/api/v1/ledger/entries"
 
 

@@ -133,11 +133,6 @@ class Machine:
         for cable in self.cables:
             cable.cut(next_connections=ALL_CONNECTIONS)
 
-    def lose_packets(self) -> None:
-        """Keep all connections open, and let no packet through."""
-        for cable in self.cables:
-            cable.silence()
-
     async def reconnect(self) -> None:
         for cable in self.cables:
             await cable.restore()

@@ -1,4 +1,4 @@
-"""A backlog of one group: other groups take their turn, and a claim reads few rows. MANY=full has a million jobs."""
+"""A backlog of one group: other groups take their turn, and a claim reads few rows."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -14,9 +14,8 @@ from opportune.db.database import Database
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from tests.opportune.jobs.tasks import TASKS, register
-from tests.opportune.many.load import IS_FULL
 
-BACKLOG = 1_000_000 if IS_FULL else 20_000
+BACKLOG = 20_000
 CLAIMED = 50
 MAX_READ_ROWS = 1_000
 """Rows that all statements of a claim may read."""

@@ -1,10 +1,7 @@
-"""Jobs that cannot run, and jobs that kill their workers, beside jobs of visitors."""
+"""Jobs that cannot run, beside jobs of visitors."""
 
 import asyncio
 import json
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -12,14 +9,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.opportune.many.conftest import Site
-from tests.opportune.many.load import full_form_only, load
-from tests.opportune.many.machines import Machine
 
 ENDED_SECONDS = 60.0
-KILLER_SECONDS = 240.0
-"""Time until a killer has failed: three leases, three starts of a worker, and a search for expired leases."""
-MAX_ATTEMPTS_BESIDE_KILLER = 4
-"""A job loses at most an attempt beside each of two killers, and one more until it is a suspect."""
 HUGE = "x" * 5_000_000
 UNKNOWN = "ledger.removed"
 QUEUE_JOB = """
@@ -53,8 +44,8 @@ def read_job(site: Site, job_id: int) -> dict[str, Any]:
     return row
 
 
-async def wait_until_ended(site: Site, job_id: int, seconds: float = ENDED_SECONDS) -> dict[str, Any]:
-    async with asyncio.timeout(seconds):
+async def wait_until_ended(site: Site, job_id: int) -> dict[str, Any]:
+    async with asyncio.timeout(ENDED_SECONDS):
         while (job := await asyncio.to_thread(read_job, site, job_id))["state"] in ("held", "waiting", "running"):
             await asyncio.sleep(0.1)
     return job
@@ -91,35 +82,3 @@ async def test_command_shows_jobs_that_cannot_run(site: Site, failing_ids: dict[
     lines = output.splitlines()
     assert [line for line in lines if UNKNOWN in line and "no installed feature has this job" in line]
     assert [line for line in lines if f" {failing_ids['object']} " in f" {line}" and "not a JSON list" in line]
-
-
-@full_form_only
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-async def test_job_that_kills_workers_is_stopped(site: Site, number: signal.Signals) -> None:
-    async with load(site, f"killed-{number}"), restarted(site.workers):
-        killer = queue_job(site, "ledger.kill", f"[{number}]")
-        job = await wait_until_ended(site, killer, KILLER_SECONDS)
-    assert job["state"] == "failed"
-    assert job["error"] == "The worker process ended during each attempt of this job."
-    with psycopg.connect(site.url) as connection:
-        row = connection.execute("SELECT max(attempt) FROM jobs_job WHERE name = 'ledger.copy'").fetchone()
-    assert row
-    assert row[0] <= MAX_ATTEMPTS_BESIDE_KILLER
-
-
-@asynccontextmanager
-async def restarted(machines: list[Machine]) -> AsyncIterator[None]:
-    """Start processes again that end, like systemd."""
-
-    async def watch() -> None:
-        while True:
-            for machine in machines:
-                if not machine.is_running:
-                    machine.start()
-            await asyncio.sleep(0.2)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()

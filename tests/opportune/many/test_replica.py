@@ -11,10 +11,9 @@ import pytest
 
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.many.conftest import Site
-from tests.opportune.many.load import ENTRIES_PATH, IS_FULL, Load, load
+from tests.opportune.many.load import ENTRIES_PATH, Load, load
 from tests.opportune.many.probes import sign_in
 
-LAG_SECONDS = 150.0 if IS_FULL else 0.0
 WAIT_SECONDS = 60.0
 NOT_USED, USED_AGAIN = "is not used: it lags", "is used again."
 
@@ -43,7 +42,6 @@ async def lag(site: Site) -> Lag:
             lag = await observe(site, current)
             await read_until(site, lambda: NOT_USED in site.web[1].log[start:])
             lag.sees_other_entry = await has_entry(site, {})
-            await asyncio.sleep(LAG_SECONDS)
         await read_until(site, lambda: USED_AGAIN in site.web[1].log[start:])
     lag.log = site.web[1].log[start:]
     return lag

@@ -12,7 +12,7 @@ import pytest
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer
 from opportune.contrib.deploy.rehearsal.fakes import model_answer
 from tests.opportune.many.conftest import Site
-from tests.opportune.many.load import IS_FULL, Load, load
+from tests.opportune.many.load import Load, load
 from tests.opportune.many.machines import Machine
 from tests.opportune.many.probes import sign_in
 
@@ -37,7 +37,7 @@ class Rollout:
 @pytest.fixture(scope="module")
 async def rollout(site: Site) -> Rollout:
     # In the small form, machines of both releases remain.
-    replaced = (*site.web, *site.workers) if IS_FULL else (site.web[0], site.workers[0])
+    replaced = (site.web[0], site.workers[0])
     async with load(site, "old-route") as old_route, load(site, "new-route", NEW_PATH) as new_route:
         answer = StreamedAnswer()
         async with reading(site, site.web[0], answer):
