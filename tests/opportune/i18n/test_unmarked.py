@@ -36,9 +36,10 @@ FOR_DEVELOPERS = (
 FOR_MODELS = tuple(
     f"opportune/contrib/{name}"
     for name in (
-        *("answers/engine/task.py", "answers/engine/tool_runs.py", "answers/testing.py"),
+        *("answers/engine/tool_runs.py", "answers/testing.py"),
         *("llm/completion/structured.py", "llm/language_model.py", "llm/prompts.py"),
-        *("llm/providers/factory.py", "llm/providers/http_client.py", "llm/providers/local.py", "tools/"),
+        *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "local", "provider")),
+        "tools/",
     )
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)

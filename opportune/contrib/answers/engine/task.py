@@ -32,7 +32,7 @@ from opportune.contrib.answers.engine.tool_runs import (
 )
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
-from opportune.contrib.llm.providers.provider import without_pictures
+from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
 from opportune.contrib.tools import Toolbox, ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.db import is_outage
@@ -47,8 +47,6 @@ OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds of a database outage after which the result of an answer is dropped."""
-
-CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
 
 
 class AnswerTask:

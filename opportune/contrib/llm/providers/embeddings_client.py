@@ -10,8 +10,9 @@ from typing import Any
 import httpx2
 
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING, error_for_status
-from opportune.contrib.llm.providers.http_client import Body, translate_errors
+from opportune.contrib.llm.providers.http_client import translate_errors
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
+from opportune.contrib.llm.providers.refused_parameters import Body
 from opportune.web.remote_responses import read_body
 
 MAX_RESPONSE_BYTES = 64_000_000

@@ -1,12 +1,19 @@
-"""Errors of endpoints: a sentence for the user, and advice for operators."""
+"""Errors of endpoints: a sentence for the user, and advice for operators. No text of the endpoint is shown."""
 
-from typing import NamedTuple
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.provider import ErrorCode, LlmError
+from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.remote_responses import retry_after_seconds
 
+CHECK_URL = "Check LLM_BASE_URL."
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
+MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
+"""Levels of an error object, and characters of each text, that are read."""
 
 
 class _Refusal(NamedTuple):
@@ -16,26 +23,144 @@ class _Refusal(NamedTuple):
 
 
 _KEY_REFUSED = _Refusal("unauthorised", _l("The model's endpoint refused the key."), "Check LLM_API_KEY.")
+_NO_CREDIT = _Refusal("unauthorised", _l("The account at the model's endpoint has no credit left."))
 _TIMEOUT = _Refusal("timeout", _l("The model took too long to answer."))
-_BY_STATUS = {
-    401: _KEY_REFUSED,
-    402: _Refusal("unauthorised", _l("The account at the model's endpoint has no credit left.")),
-    403: _KEY_REFUSED,
-    404: _Refusal("not_configured", _l("The endpoint does not know this model."), "Check LLM_MODEL and LLM_BASE_URL."),
-    408: _TIMEOUT,
-    429: _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now.")),
-    504: _TIMEOUT,
-}
+_UNKNOWN_MODEL = _Refusal(
+    "not_configured", _l("The endpoint does not know this model."), "Check LLM_MODEL and LLM_BASE_URL."
+)
+_RATE_LIMITED = _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now."))
 _REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this conversation."), "Check LLM_MODEL.")
 _UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
+_TOO_LONG = _Refusal(
+    "context_too_long", _l("This conversation is too long for the model."), "Lower context_tokens in LLM_MODELS."
+)
+FILTERED = _Refusal("filtered", _l("The content filter of the model's endpoint stopped this answer."))
+_BY_STATUS = {
+    401: _KEY_REFUSED,
+    402: _NO_CREDIT,
+    403: _KEY_REFUSED,
+    404: _UNKNOWN_MODEL,
+    408: _TIMEOUT,
+    413: _TOO_LONG,
+    429: _RATE_LIMITED,
+    504: _TIMEOUT,
+    524: _TIMEOUT,
+    529: _UNAVAILABLE,
+}
+_SPECIFIC = {
+    _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
+    r"|too many (input )?tokens|maximum (prompt|input) length|input (token|length).{0,40}(exceed|limit)"
+    r"|exceeds? the (maximum|max|model).{0,30}tokens|reduce the length|must have less than \d+ tokens",
+    FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
+    r"|sensitive.?(content|word|info)",
+    _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|out of|more|enough) credit|credit balance"
+    r"|billing.(hard|limit|not)|payment.?required",
+}
+"""Words for reasons that have no HTTP status."""
+_GENERAL = {
+    _RATE_LIMITED: r"rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
+    _TIMEOUT: r"timed?.?out|deadline",
+    _KEY_REFUSED: r"unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
+    _UNKNOWN_MODEL: r"not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",
+    _UNAVAILABLE: r"overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
+    _REJECTED: r"invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing",
+}
+_MIXED = (None, 400, 403, 413, 422, 429, 500)
+"""Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
+_VAGUE = (None, 400, 500, 502)
+"""Statuses that a code in the body makes more precise."""
+_CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "http_code", "type", "name", "reason")
+_MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg")
+_ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
+_SENT_FIELDS = ("input", "messages", "prompt", "body", "choices")
+"""Fields in which some endpoints repeat the request."""
+_SUCCESS = (None, "", 0, "0", 200, "200", "ok", "success")
 
 
-def error_for_status(status: int, retry_after: str | None = None) -> LlmError:
-    """Return the error for an HTTP status, of the response or of an error event in the stream.
+def not_a_model() -> LlmError:
+    return LlmError("malformed", _l("The model's endpoint is not a language model."), advice=CHECK_URL)
+
+
+def refused_parameter(name: str) -> LlmError:
+    """Return the error for a parameter of LLM_MODELS that the endpoint refuses."""
+    if name == "tools":
+        sentence: str = _l("This model cannot call tools.")
+        return LlmError("rejected", sentence, advice="Set calls_tools to false for this model in LLM_MODELS.")
+    sentence = format_lazy("The model's endpoint rejects the parameter %(name)s.", name=name)
+    return LlmError("rejected", sentence, advice=f"Remove {name} from this model in LLM_MODELS.")
+
+
+def error_for_status(status: int, retry_after: str | None = None, body: bytes = b"") -> LlmError:
+    """Return the error for the HTTP status of a response.
 
     Args:
         status: HTTP status of the endpoint.
         retry_after: Value of the Retry-After header.
+        body: Body of the response. It distinguishes the reasons that share a status.
     """
-    refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
-    return LlmError(refusal.code, refusal.sentence, retry_after_seconds(retry_after), advice=refusal.advice)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = body.decode(errors="replace")
+    return _describe(value, status, retry_after_seconds(retry_after))
+
+
+def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | None:
+    """Return the error that an event of the stream or one of its choices reports; None for other events.
+
+    Args:
+        value: The event.
+        is_error: True if the event is called an error.
+    """
+    error, has_answer = value.get("error"), any(field in value for field in _ANSWER_FIELDS)
+    if isinstance(error, dict) and has_answer and all(code in _SUCCESS for code in error.values()):
+        error = None  # some endpoints add an empty error to each chunk
+    if not (error or is_error or has_answer):
+        state = value.get("base_resp")  # of MiniMax
+        is_error = value.get("object") == "error" or any(
+            isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS
+        )
+        is_error = is_error or (isinstance(state, dict) and bool(state.get("status_code")))
+    return _describe(value) if error or is_error else None
+
+
+def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:
+    texts = [*_texts_in(error)]
+    codes = [text for field, text in texts if field in _CODE_FIELDS]
+    names, everything = " ".join(codes), " ".join(text for _, text in texts)
+    if status in _VAGUE:
+        numbers = [re.match(r"([45]\d\d)(?!\d)", code) for code in codes]
+        numbers.append(re.search(r"(?:code|status|http|error)\D{0,12}([45]\d\d)\b", everything))
+        status = next((int(number[1]) for number in numbers if number), status)
+    refusal = _search(_SPECIFIC, everything) if status in _MIXED else None
+    refusal = refusal or (_search(_GENERAL, names) if status in _VAGUE else None)
+    if not refusal and status:
+        refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
+    refusal = refusal or _search(_GENERAL, everything) or _UNAVAILABLE
+    seconds = _seconds_in(texts) if seconds is None else seconds
+    return LlmError(refusal.code, refusal.sentence, seconds, advice=refusal.advice)
+
+
+def _search(patterns: Mapping[_Refusal, str], text: str) -> _Refusal | None:
+    return next((refusal for refusal, pattern in patterns.items() if re.search(pattern, text)), None)
+
+
+def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield each text and number of an error in lower case, with the name of its field."""
+    if isinstance(value, list | dict):
+        items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
+        for name, item in items if depth < MAX_DEPTH else ():
+            if name not in _SENT_FIELDS:
+                yield from _texts_in(item, name, depth + 1)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield field, str(value)[:MAX_TEXT_LENGTH].lower()
+
+
+def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
+    """Return the wait that an error requests, such as `"retryDelay": "34s"`."""
+    for field, text in texts:
+        number = re.match(r"(\d{1,7}(?:\.\d+)?)(ms)?", text)
+        if number and re.match(r"retry.?(after|delay)", field, re.IGNORECASE):
+            is_milliseconds = number[2] or field.lower().endswith("ms")
+            return retry_after_seconds(str(round(float(number[1]) / (1000 if is_milliseconds else 1))))
+    return None

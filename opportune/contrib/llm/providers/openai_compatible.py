@@ -5,16 +5,30 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from opportune.contrib.llm.providers.compaction import compact
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Provider, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import (
+    Chunk,
+    LlmError,
+    Message,
+    Picture,
+    Provider,
+    Timeouts,
+    ToolCall,
+    ToolSchema,
+)
+from opportune.contrib.llm.providers.returned_fields import fields_for
+from opportune.contrib.llm.providers.tool_calls import is_object
 
 if TYPE_CHECKING:
-    from opportune.contrib.llm.providers.http_client import Body, ChatCompletionsClient
+    from opportune.contrib.llm.providers.http_client import ChatCompletionsClient
+    from opportune.contrib.llm.providers.refused_parameters import Body
 
 
 class OpenAICompatible(Provider):
@@ -42,6 +56,7 @@ class OpenAICompatible(Provider):
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
         self._model = model
+        self._origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
         self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._through_proxy = through_proxy
@@ -60,11 +75,26 @@ class OpenAICompatible(Provider):
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         client = await self._open()
-        answer = ChatCompletionReader()
+        turns, has_started = messages, False
+        while True:
+            try:
+                async with aclosing(self._answer(client, self._body(turns, tools, temperature))) as chunks:
+                    async for chunk in chunks:
+                        has_started = True
+                        yield chunk
+                return
+            except LlmError as error:
+                shorter = compact(turns) if error.code == "context_too_long" and turns is messages else None
+                if has_started or not shorter:
+                    raise
+                turns = shorter
+
+    async def _answer(self, client: "ChatCompletionsClient", body: "Body") -> AsyncGenerator[Chunk, None]:
+        answer = ChatCompletionReader(self._origin)
         try:
-            async with aclosing(client.events(self._body(messages, tools, temperature))) as events:
-                async for data in events:
-                    for chunk in answer.read_event(data):
+            async with aclosing(client.events(body)) as events:
+                async for event in events:
+                    for chunk in answer.read(event):
                         yield chunk
                     if answer.is_over:
                         break
@@ -91,14 +121,14 @@ class OpenAICompatible(Provider):
             self._timeouts,
             through_proxy=self._through_proxy,
             headers=self.headers,
-            optional_parameters=[*self.parameters, "temperature"],
+            owner_parameters=self.parameters,
         )
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
-        # OpenAI's newer models reject max_tokens; other endpoints may not support its successor.
+        # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
         limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
-            "messages": [_to_json(message) for message in messages],
+            "messages": [self._to_json(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
             limit_name: self._max_tokens,
@@ -109,20 +139,25 @@ class OpenAICompatible(Provider):
             body["temperature"] = temperature
         return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
 
+    def _to_json(self, message: Message) -> dict[str, object]:
+        content: object = message.content
+        if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
+            text = [{"type": "text", "text": message.content}] if message.content else []
+            images = ({"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in message.pictures)
+            content = [*text, *images]
+        body: dict[str, object] = {"role": message.role, "content": content}
+        if message.tool_calls:
+            body["tool_calls"] = [self._call_to_json(call) for call in message.tool_calls]
+        for returned in (message.returned, *(call.returned for call in message.tool_calls)):
+            body |= fields_for(self._origin, returned, "message")
+        return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
 
-def _to_json(message: Message) -> dict[str, object]:
-    content: object = message.content
-    if message.pictures:  # many endpoints accept only plain text, so send parts only if necessary
-        text = [{"type": "text", "text": message.content}] if message.content else []
-        images = ({"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in message.pictures)
-        content = [*text, *images]
-    body: dict[str, object] = {"role": message.role, "content": content}
-    if message.tool_calls:
-        body["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+    def _call_to_json(self, call: ToolCall) -> dict[str, object]:
+        # Some endpoints fail at arguments that are no JSON, even if their model wrote them.
+        arguments = call.arguments if is_object(call.arguments) else "{}"
+        function = {"name": call.name, "arguments": arguments}
+        returned = fields_for(self._origin, call.returned, "call")
+        return {"id": call.id, "type": "function", "function": function, **returned}
 
 
 def data_url(picture: Picture) -> str:

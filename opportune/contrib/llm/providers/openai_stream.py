@@ -1,22 +1,24 @@
-"""Reader of answers in the OpenAI streaming format."""
+"""Reader of answers in OpenAI's format. It reads what it understands, and ignores the rest."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError
-
-from opportune.contrib.llm.providers.errors import error_for_status
-from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning, ToolCall
+from opportune.contrib.llm.providers.errors import FILTERED, error_in
+from opportune.contrib.llm.providers.events import Event
+from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
+from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS, ReturnedFields
 from opportune.contrib.llm.providers.think_tags import ThinkTagSplitter
+from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in
 from opportune.i18n import gettext_lazy as _l
-from opportune.schemas import Schema
 
 MAX_ANSWER_LENGTH = 200_000
 MAX_REASONING_LENGTH = 200_000
-MAX_TOOL_CALLS = 16
-"""Maximum number of tool calls in one reply."""
-DONE_MARKER = b"[DONE]"
-TRUNCATED_REASONS = {"length", "content_filter"}
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
+"""Fields with reasoning. Some endpoints send the same text in several of them."""
+UNFINISHED = ("", "null", "none")
+FILTER_REASONS = ("filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "refusal")
+LENGTH_REASONS = ("length", "max_", "context_window")
+FAILURE_REASONS = ("error", "abort", "insufficient", "malformed", "fail", "cancel")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
@@ -24,149 +26,94 @@ OUT_OF_TOKENS = _l(
 ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
 
 
-class _Function(Schema):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _CallFragment(Schema):
-    index: int = Field(default=0, ge=0, lt=MAX_TOOL_CALLS)
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Part(Schema):
-    """Part of a list of contents, as sent by Mistral's reasoning models."""
-
-    text: Any = None
-    thinking: Any = None
-    """Reasoning as a text or a list of parts."""
-
-
-class _Delta(Schema):
-    content: str | list[_Part] | None = None
-    reasoning_content: Any = None
-    """Reasoning of DeepSeek, Qwen and llama.cpp."""
-    reasoning: Any = None
-    """Reasoning of OpenRouter, Groq, Ollama and newer vLLM. Some send the same text in both fields."""
-    tool_calls: list[_CallFragment] | None = None
-
-    @property
-    def text(self) -> str:
-        if not isinstance(self.content, list):
-            return self.content or ""
-        return "".join(_join_texts(part.text) for part in self.content)
-
-    @property
-    def reasoning_text(self) -> str:
-        field = next(filter(None, map(_join_texts, (self.reasoning_content, self.reasoning))), "")
-        parts = self.content if isinstance(self.content, list) else []
-        return field + "".join(_join_texts(part.thinking) for part in parts)
-
-
-def _join_texts(value: Any) -> str:
-    """Return the text of a field that holds a text or a list of parts with texts."""
-    if isinstance(value, list):
-        return "".join(_join_texts(part.get("text")) for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""
-
-
-class _Choice(Schema):
-    index: Any = None
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _PromptDetails(Schema):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(Schema):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Schema):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
-class _Chunk(Schema):
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: Any = None
-
-
 class ChatCompletionReader:
-    """Reads the chunks of one answer."""
+    """Reads the events of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str = "") -> None:
+        """`origin`: identifies endpoint and model, for fields that they need back."""
+        self._pieces: list[str] = []
+        """Content as received, with reasoning in tags."""
         self._length = 0
         self._has_text = False
         self._reasoning_length = 0
+        self._half = ""
+        """First half of a surrogate pair whose second half is in the next piece."""
         self._think_tags = ThinkTagSplitter()
-        self._finish_reason: str | None = None
-        self._choice_index: Any = None
+        self._finish_reason = ""
+        self._choice_index: object = None
         """Index of the first choice. Only one answer is requested, so others are ignored."""
-        self._usage = _Usage()
-        self._calls: dict[int, ToolCall] = {}
+        self._usage: dict[str, Any] = {}
+        self._calls = ToolCallReader()
+        self._returned = ReturnedFields(origin)
         self.is_over = False
         """True if the remaining stream can be ignored."""
 
     @property
     def is_finished(self) -> bool:
         """True if only token counts can follow."""
-        return self.is_over or self._finish_reason is not None
+        return self.is_over or bool(self._finish_reason)
 
-    def read_event(self, data: bytes) -> list[str | Reasoning]:
-        """Return the reasoning and text added by the data of one event.
+    def read(self, event: Event) -> list[str | Reasoning]:
+        """Return the reasoning and text added by one event.
 
         Raises:
-            LlmError: The data is not a chunk, or reports an error.
+            LlmError: The event reports an error.
         """
-        if data == DONE_MARKER:
+        name, value = event
+        if "choices" not in value:  # some gateways put chunks into an object of their own
+            value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
+            if error := error_in(value, is_error=name == "error"):
+                raise error
+        elif value.get("error") and (error := error_in(value)):
+            raise error
+        reasoning, text, usage = "", "", value.get("usage") or value.get("x_groq")
+        for choice in self._own_choices(value):
+            added_reasoning, added_text = self._read_choice(choice, value)
+            reasoning, text = reasoning + added_reasoning, text + added_text
+            usage = usage or choice.get("usage")
+        if usage:
+            self._read_usage(usage)
+        if name == "done" or value.get("done") is True:
             self.is_over = True
-            return []
-        chunk = _parse(data)
-        self._usage = chunk.usage or self._usage
-        choices = [choice for choice in chunk.choices or () if self._is_first_choice(choice)]
-        reasoning_text = "".join(choice.delta.reasoning_text for choice in choices if choice.delta)
-        reasoning, text = self._think_tags.feed("".join(self._read_choice(choice) for choice in choices))
-        return self._to_chunks(reasoning_text + reasoning, text)
+        tagged, text = self._think_tags.feed(text) if text else ("", "")
+        return self._to_chunks(reasoning + tagged, text)
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a tag."""
-        return self._to_chunks(*self._think_tags.finish())
+        tagged, text = self._think_tags.feed("\ufffd") if self._half else ("", "")
+        pending = self._think_tags.finish()
+        for number, (name, arguments) in enumerate(self._think_tags.calls):
+            self._calls.add({"id": f"channel_{number}", "name": name, "arguments": arguments})
+        return self._to_chunks(tagged + pending[0], text + pending[1])
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.
 
         Raises:
-            LlmError: The answer was interrupted or is empty.
+            LlmError: The answer was interrupted, was withheld, or is empty.
         """
         if not self.is_finished:
             raise LlmError("interrupted", INTERRUPTED)
-        done = self._make_done()
+        done = Done(
+            **self._usage,
+            truncated=self._is_truncated or self._ended_by(LENGTH_REASONS),
+            tool_calls=self._returned.attach_to(self._calls.finish()),
+            returned=self._returned.of_message(),
+        )
+        if self._ended_by(FAILURE_REASONS):
+            raise LlmError("interrupted", INTERRUPTED, done=done)
+        if self._ended_by(FILTER_REASONS):
+            raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
         if not (self._has_text or done.tool_calls):
             raise self._explain_empty_answer(done)
         return done
 
-    def _make_done(self) -> Done:
-        usage = self._usage
-        prompt_details, completion_details = usage.prompt_tokens_details, usage.completion_tokens_details
-        return Done(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            truncated=self._is_truncated or self._finish_reason in TRUNCATED_REASONS,
-            tool_calls=tuple(self._calls[index] for index in sorted(self._calls)),
-            cached_tokens=prompt_details.cached_tokens if prompt_details else None,
-            reasoning_tokens=completion_details.reasoning_tokens if completion_details else None,
-        )
+    def _ended_by(self, reasons: tuple[str, ...]) -> bool:
+        return any(reason in self._finish_reason for reason in reasons)
 
     def _explain_empty_answer(self, done: Done) -> LlmError:
         """Explain why there is no text. Some models count their reasoning but never send it."""
-        if self._finish_reason == "length" or self._is_truncated:
+        if done.truncated:
             return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
         has_reasoning = bool(self._reasoning_length or done.reasoning_tokens)
         return LlmError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
@@ -176,48 +123,151 @@ class ChatCompletionReader:
         return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        reasoning, text = self._limit_reasoning(reasoning), self._limit_text(text)
+        reasoning, text = reasoning[: MAX_REASONING_LENGTH - self._reasoning_length], self._limit_text(text)
+        self._reasoning_length += len(reasoning)
+        self.is_over |= self._is_truncated
         self._has_text = self._has_text or bool(text.strip())
         return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
-
-    def _is_first_choice(self, choice: _Choice) -> bool:
-        """Return True for the choice that was sent first. Some endpoints omit the index."""
-        self._choice_index = choice.index if self._choice_index is None else self._choice_index
-        return choice.index is None or choice.index == self._choice_index
-
-    def _read_choice(self, choice: _Choice) -> str:
-        self._finish_reason = choice.finish_reason or self._finish_reason
-        for fragment in (choice.delta and choice.delta.tool_calls) or ():
-            self._add_call_fragment(fragment)
-        return choice.delta.text if choice.delta else ""
-
-    def _add_call_fragment(self, fragment: _CallFragment) -> None:
-        """Add a fragment of a tool call. Only arguments are split into fragments; some endpoints omit the id."""
-        function = fragment.function or _Function()
-        call = self._calls.setdefault(fragment.index, ToolCall(fragment.id or f"call_{fragment.index}", "", ""))
-        arguments = call.arguments + self._limit_text(function.arguments or "")
-        self._calls[fragment.index] = replace(call, name=call.name or function.name or "", arguments=arguments)
 
     def _limit_text(self, text: str) -> str:
         """Cut text at the maximum length of an answer, which ends the answer."""
         text = text[: MAX_ANSWER_LENGTH - self._length]
         self._length += len(text)
-        self.is_over |= self._is_truncated
         return text
 
-    def _limit_reasoning(self, text: str) -> str:
-        text = text[: MAX_REASONING_LENGTH - self._reasoning_length]
-        self._reasoning_length += len(text)
-        self.is_over |= self._is_truncated
-        return text
+    def _own_choices(self, value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the parts of the first choice. Some endpoints omit its index, or send no list of choices."""
+        choices = value.get("choices")
+        if isinstance(choices, dict) and not choices.keys() & {"delta", "message", "text", "finish_reason"}:
+            choices = [*choices.values()]
+        if choices is None and (isinstance(value.get("message"), dict) or "delta" in value):
+            choices = [value]
+        for number, choice in enumerate(objects_in(choices)):
+            index = choice.get("index")
+            index = str(index) if isinstance(index, str | int) else None
+            if self._choice_index is None:
+                self._choice_index = index
+            if number == 0 if index is None else index == self._choice_index:
+                yield choice
+
+    def _read_choice(self, choice: dict[str, Any], chunk: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the reasoning and the content that a choice adds."""
+        if choice.get("error") and (error := error_in(choice)):
+            raise error
+        delta = choice.get("delta")
+        delta = delta if isinstance(delta, dict) else {"content": delta}
+        if choice.get("finish_reason") or not (delta.get("content") or _has_content(delta)):
+            delta = self._read_end(choice, delta, chunk)
+        content, reasoning = delta.get("content"), ""
+        if not isinstance(content, str):
+            reasoning, content = _texts_in(content)
+        if len(delta) > 1 or "content" not in delta:
+            reasoning, content = self._read_fields(delta) + reasoning, content + _join_texts(delta.get("refusal"))
+        if not content.isascii() or self._half:
+            content = self._join_halves(content)
+        if content:
+            self._pieces.append(content)
+        return reasoning, content
+
+    def _read_fields(self, delta: Mapping[str, Any]) -> str:
+        """Read tool calls and fields to send back. Return the reasoning."""
+        if not delta.keys().isdisjoint(RETURNED_FIELDS):
+            self._returned.add(delta)
+        for name in ("tool_calls", "function_call"):
+            for piece in objects_in(delta.get(name)):
+                self._length += self._calls.add(piece)
+        texts = (_join_texts(delta[name]) for name in REASONING_FIELDS if name in delta)
+        return next(filter(None, texts), "")
+
+    def _read_end(self, choice: Mapping[str, Any], delta: dict[str, Any], chunk: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the end of a choice, or a choice without a delta. Return the fields that it adds."""
+        message = choice.get("message")
+        details = choice.get("finish_details")
+        reason = next(filter(None, (choice.get(name) for name in ("finish_reason", "finishReason", "done_reason"))), "")
+        if isinstance(details, dict) and not reason:  # of Azure's first models with vision
+            reason = details.get("type") or ""
+        if str(reason).lower() not in UNFINISHED:
+            self._finish_reason = str(reason).lower()
+        elif isinstance(message, dict) and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk:
+            self._finish_reason = self._finish_reason or ("" if "delta" in choice else "stop")
+        if _has_content(delta):
+            return delta
+        if not isinstance(message, dict):
+            return {"content": message or choice.get("text")}
+        if self._pieces:  # some endpoints repeat the whole message at the end
+            content, sent = _texts_in(message.get("content"))[1], "".join(self._pieces)
+            return {"content": content.removeprefix(sent) if content.startswith(sent) else content}
+        names = REASONING_FIELDS if self._reasoning_length else ("tool_calls",) if self._calls else ()
+        return {name: value for name, value in message.items() if name not in names}
+
+    def _join_halves(self, text: str) -> str:
+        """Join surrogate pairs that are cut by pieces, and replace other halves."""
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _read_usage(self, usage: object) -> None:
+        """Read the token counts, with the names of other endpoints. Later counts replace earlier ones."""
+        if not isinstance(usage, dict):
+            return
+        usage = usage.get("usage") or usage  # of Groq
+        if not isinstance(usage, dict):
+            return
+        prompt, completion = (
+            next((details for name in names if isinstance(details := usage.get(name), dict)), {})
+            for names in (
+                ("prompt_tokens_details", "input_tokens_details"),
+                ("completion_tokens_details", "output_tokens_details"),
+            )
+        )
+        counts = {
+            "prompt_tokens": (usage.get("prompt_tokens"), usage.get("input_tokens")),
+            "completion_tokens": (usage.get("completion_tokens"), usage.get("output_tokens")),
+            "cached_tokens": (
+                prompt.get("cached_tokens"),
+                usage.get("prompt_cache_hit_tokens"),
+                usage.get("cached_tokens"),
+            ),
+            "reasoning_tokens": (completion.get("reasoning_tokens"), usage.get("reasoning_tokens")),
+        }
+        for name, values in counts.items():
+            if (count := next(filter(lambda number: number is not None, map(_to_count, values)), None)) is not None:
+                self._usage[name] = count
 
 
-def _parse(data: bytes) -> _Chunk:
-    try:
-        chunk = _Chunk.model_validate_json(data)
-    except ValidationError:
-        raise LlmError("malformed", "The model's endpoint sent something that is not part of an answer.") from None
-    if chunk.error:
-        code = chunk.error.get("code") if isinstance(chunk.error, dict) else None
-        raise error_for_status(code if isinstance(code, int) else 500)
-    return chunk
+def _has_content(delta: Mapping[str, Any]) -> bool:
+    return any(value for field, value in delta.items() if field != "role")
+
+
+def _to_count(value: object) -> int | None:
+    """Return a number of tokens, also of one sent as text; None for other values."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _texts_in(content: object) -> tuple[str, str]:
+    """Return the reasoning and the text of a content: a text, or a list of parts as Mistral's models send it."""
+    if isinstance(content, str):
+        return "", content
+    reasoning = text = ""
+    for part in content if isinstance(content, list) else [content]:
+        type_ = str(part.get("type", "")) if isinstance(part, dict) else ""
+        if isinstance(part, dict) and ("thinking" in part or "think" in type_ or "reason" in type_):
+            reasoning += _join_texts(part.get("thinking") or part)
+        else:
+            text += _join_texts(part)
+    return reasoning, text
+
+
+def _join_texts(value: object) -> str:
+    """Return the text in a text, a number, an object with a text, or a list of these."""
+    if isinstance(value, list):
+        return "".join(map(_join_texts, value))
+    if isinstance(value, dict):
+        return next((item for name in ("text", "content", "summary") if isinstance(item := value.get(name), str)), "")
+    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value) if is_text else ""

@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Base64Bytes
 
@@ -24,6 +24,8 @@ ErrorCode = Literal[
     "malformed",
     "empty",
     "out_of_tokens",
+    "context_too_long",
+    "filtered",
     "unavailable",
     "not_configured",
     "limit_reached",
@@ -31,11 +33,16 @@ ErrorCode = Literal[
 ]
 
 # A retry fails again until the settings or the question change.
-PERMANENT_CODES: frozenset[ErrorCode] = frozenset({"unauthorised", "rejected", "not_configured"})
+PERMANENT_CODES: frozenset[ErrorCode] = frozenset(
+    {"unauthorised", "rejected", "not_configured", "context_too_long", "filtered"}
+)
 
 PICTURE_TOKENS = 1_600
 """Upper estimate for one picture of the maximum size."""
 UNSEEN_PICTURE = "[There was a picture here, which you cannot see. Say so if it matters.]"
+
+CONTINUE = "Continue exactly where your answer stopped. Do not repeat any of it, and do not comment on this."
+"""Question after an unfinished answer, for models that cannot continue an assistant turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,13 @@ class ToolCall:
         id: Identifier that the tool message with the result repeats.
         name: Name of the function.
         arguments: Arguments as written by the model. Should be a JSON object, but may be invalid.
+        returned: Fields that the endpoint needs back with this call, and where they came from.
     """
 
     id: str
     name: str
     arguments: str
+    returned: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,7 @@ class Message:
         tool_calls: Calls requested at the end of an assistant turn.
         tool_call_id: Call that a tool turn is the result of.
         pictures: Pictures of a user turn. Models without vision get a placeholder text.
+        returned: Fields that the endpoint needs back with an assistant turn without calls.
     """
 
     role: Role
@@ -85,6 +95,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     pictures: tuple[Picture, ...] = ()
+    returned: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,7 @@ class Done:
         tool_calls: Calls that the model needs before it can continue.
         cached_tokens: Prompt tokens read from the endpoint's cache, which often cost less.
         reasoning_tokens: Completion tokens used for reasoning.
+        returned: Fields for `Message.returned` of this answer.
     """
 
     prompt_tokens: int | None = None
@@ -130,6 +142,7 @@ class Done:
     tool_calls: tuple[ToolCall, ...] = ()
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    returned: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 Chunk = str | Reasoning | Done

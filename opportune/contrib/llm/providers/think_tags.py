@@ -1,75 +1,143 @@
-"""Reasoning inside the answer, as `<think>…</think>`.
+"""Reasoning inside the answer, as `<think>…</think>` or in the channels of the Harmony format.
 
-Ollama, llama.cpp and vLLM send it this way if they run the model without a reasoning parser.
+Ollama, llama.cpp, LM Studio and vLLM send it this way if they run the model without a reasoning parser.
 """
 
+import re
+from collections.abc import Iterable
 from enum import Enum, auto
 
-OPENING, CLOSING = "<think>", "</think>"
+CLOSING_TAGS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<reasoning>": "</reasoning>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+    "<|channel>thought": "<channel|>",
+}
+"""Closing tag of each opening tag. Tags count only at the start of an answer."""
+HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
+"""Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
+ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
+RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening tag."""
+MAX_HEADER_LENGTH = 500
 
 
 class _Position(Enum):
     START = auto()
+    HEADER = auto()
     REASONING = auto()
-    GAP = auto()
-    """White space between the closing tag and the text."""
+    CALL = auto()
     TEXT = auto()
 
 
 class ThinkTagSplitter:
-    """Separates reasoning at the start of an answer from its text. Chunks may split a tag anywhere."""
+    """Separates reasoning at the start of an answer from its text. Chunks may split a tag anywhere.
+
+    Attributes:
+        calls: Name and arguments of tool calls in Harmony messages.
+    """
 
     def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
         self._position = _Position.START
         self._pending = ""
         """Last characters that may be the beginning of a tag."""
+        self._ends: Iterable[str] = ()
+        """Tags that end this part of the answer; none if the rest is text."""
         self._is_blank = True
-        """True while the reasoning is only white space."""
+        """True while this part is only white space, which is dropped."""
+        self._is_first = True
 
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
+        if self._position is _Position.TEXT and not self._ends:
+            return "", content
         self._pending += content
-        if self._position is _Position.START:
-            self._read_start()
-        reasoning = self._read_reasoning() if self._position is _Position.REASONING else ""
-        return reasoning, self._read_text()
+        parts: dict[_Position, str] = dict.fromkeys(_Position, "")
+        previous = None
+        while previous != (previous := (self._position, self._pending)):
+            if self._position is _Position.START:
+                self._read_start()
+            elif self._position is _Position.HEADER:
+                self._read_header()
+            else:
+                parts[self._position] += self._read_part()
+        return parts[_Position.REASONING], parts[_Position.TEXT]
 
     def finish(self) -> tuple[str, str]:
         """Return the reasoning and the text that were held back."""
         pending, self._pending = self._pending, ""
+        if self._position is _Position.HEADER:
+            return "", ""
         return (pending, "") if self._position is _Position.REASONING else ("", pending)
 
     def _read_start(self) -> None:
         stripped = self._pending.lstrip()
-        if stripped.startswith(OPENING):
-            self._position, self._pending = _Position.REASONING, stripped.removeprefix(OPENING)
-        elif not OPENING.startswith(stripped) or len(self._pending) > MAX_LEADING_SPACE:
-            self._position = _Position.TEXT
+        if not self._is_first:
+            self._pending = stripped
+        if tag := next(filter(stripped.startswith, CLOSING_TAGS), None):
+            self._start(_Position.REASONING, stripped.removeprefix(tag), [CLOSING_TAGS[tag]])
+        elif tag := next(filter(stripped.startswith, CLOSING_TAGS.values()), None):  # the prompt had the opening tag
+            self._start(_Position.START, stripped.removeprefix(tag))
+        elif stripped.startswith(HEADERS):
+            self._start(_Position.HEADER, stripped)
+        elif len(self._pending) > MAX_LEADING_SPACE or not _may_become(stripped, _ALL_TAGS):
+            self._start(_Position.TEXT, self._pending)
+            self._is_blank = False
 
-    def _read_reasoning(self) -> str:
-        reasoning, tag, text = self._pending.partition(CLOSING)
-        if tag:
-            self._position, self._pending = _Position.GAP, text
+    def _read_header(self) -> None:
+        header, end, content = self._pending.partition(MESSAGE)
+        is_header = _may_become(self._pending.lstrip()[:9], ("assistant", MESSAGE, *HEADERS))
+        if not is_header or len(header) > MAX_HEADER_LENGTH:
+            self._start(_Position.TEXT, self._pending)
+        elif end and (recipient := RECIPIENT.search(header)):
+            self.calls.append((recipient[1], ""))
+            self._start(_Position.CALL, content, ENDS_OF_MESSAGE)
+        elif end:
+            self._start(_Position.REASONING if "analysis" in header else _Position.TEXT, content, ENDS_OF_MESSAGE)
+
+    def _start(self, position: _Position, content: str, ends: Iterable[str] = ()) -> None:
+        self._position, self._pending, self._ends = position, content, ends
+        self._is_blank, self._is_first = True, False
+
+    def _read_part(self) -> str:
+        found = [(self._pending.find(end), end) for end in self._ends if end in self._pending]
+        if found:
+            index, end = min(found)
+            part, rest = self._pending[:index], self._pending[index:].removeprefix(end)
+            if self._ends is ENDS_OF_MESSAGE:
+                next_position, rest = _Position.HEADER, f"{end}{rest}" if end in HEADERS else rest
+            else:
+                next_position = _Position.START
         else:
-            end = len(reasoning) - _length_of_cut_tag(reasoning)
-            reasoning, self._pending = reasoning[:end], reasoning[end:]
-        if self._is_blank:
-            reasoning = reasoning.lstrip()
-            self._is_blank = not reasoning
-        return reasoning
-
-    def _read_text(self) -> str:
-        if self._position is _Position.GAP:
-            self._pending = self._pending.lstrip()
-            self._position = _Position.TEXT if self._pending else _Position.GAP
-        if self._position is not _Position.TEXT:
-            return ""
-        text, self._pending = self._pending, ""
-        return text
+            index = len(self._pending) - _length_of_cut_tag(self._pending, self._ends)
+            part, rest = self._pending[:index], self._pending[index:]
+        part = part.lstrip() if self._is_blank else part
+        self._is_blank = self._is_blank and not part
+        if self._position is _Position.CALL:
+            name, arguments = self.calls[-1]
+            self.calls[-1] = name, arguments + part
+        if found:
+            self._start(next_position, rest)
+        else:
+            self._pending = rest
+        return part
 
 
-def _length_of_cut_tag(reasoning: str) -> int:
-    """Return the length of a trailing prefix of the closing tag."""
-    return next(length for length in range(len(CLOSING) - 1, -1, -1) if reasoning.endswith(CLOSING[:length]))
+_ALL_TAGS = (*CLOSING_TAGS, *CLOSING_TAGS.values(), *HEADERS)
+
+
+def _may_become(text: str, tags: Iterable[str]) -> bool:
+    """Return True if the text begins with one of the tags, or is the beginning of one."""
+    return any(tag.startswith(text) or text.startswith(tag) for tag in tags)
+
+
+def _length_of_cut_tag(text: str, tags: Iterable[str]) -> int:
+    """Return the length of the longest end of the text that is the beginning of a tag."""
+    lengths = (length for tag in tags for length in range(1, len(tag)) if text.endswith(tag[:length]))
+    return max(lengths, default=0)

@@ -21,6 +21,7 @@ from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Reasoning
 from opportune.contrib.llm.call_guard import Payer
+from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox
@@ -243,11 +244,9 @@ async def test_tokens_reported_with_a_failure_count(
 
 def test_cached_tokens_cost_less() -> None:
     reader = ChatCompletionReader()
-    reader.read_event(b'{"choices": [{"delta": {"content": "So."}, "finish_reason": "stop"}]}')
-    reader.read_event(
-        b'{"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 10,'
-        b' "prompt_tokens_details": {"cached_tokens": 900}}}'
-    )
+    usage = {"prompt_tokens": 1000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 900}}
+    choice = {"delta": {"content": "So."}, "finish_reason": "stop"}
+    reader.read(Event("", {"choices": [choice], "usage": usage}))
     done = reader.finish()
     assert done.cached_tokens == 900
     assert PRICED.cost_micro(1000, 10, 900) == 100 + 90 + 40

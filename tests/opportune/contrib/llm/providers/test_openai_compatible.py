@@ -69,41 +69,6 @@ async def test_chunks_are_streamed() -> None:
         assert await anext(chunks) == " two"
 
 
-async def test_characters_split_between_packets_stay_whole() -> None:
-    event_bytes = text("héllo 🌍")
-    # One byte per packet, as far as the network keeps packets separate.
-    steps = [event_bytes[i : i + 1] for i in range(len(event_bytes))]
-    answer, outcome = await read_answer_of(EVENTS, *steps, DONE)
-    assert answer == "héllo 🌍"
-    assert isinstance(outcome, Done)
-
-
-async def test_other_lines_of_the_stream_are_ignored() -> None:
-    crlf = text("Because.").replace(b"\n", b"\r\n")
-    answer, outcome = await read_answer_of(EVENTS, b": waiting\n\nevent: message\nid: 1\nretry: 5\n", crlf, DONE)
-    assert answer == "Because."
-    assert isinstance(outcome, Done)
-
-
-async def test_only_the_first_choice_is_read() -> None:
-    def choice(index: int, content: str) -> dict[str, object]:
-        return {"index": index, "delta": {"content": content}, "finish_reason": "stop"}
-
-    both, second = ({"choices": [choice(0, "One"), choice(1, "Other")]}, {"choices": [choice(1, " other")]})
-    answer, _ = await read_answer_of(EVENTS, event(both), event(second), DONE)
-    assert answer == "One"
-
-
-async def test_length_limit_is_truncated() -> None:
-    length = {"choices": [{"delta": {}, "finish_reason": "length"}]}
-    _, outcome = await read_answer_of(EVENTS, text("Because"), event(length), DONE)
-    assert outcome == Done(truncated=True)
-
-
-async def test_finish_reason_replaces_done_marker() -> None:
-    assert await read_answer_of(EVENTS, text("Because."), event(STOP)) == ("Because.", Done())
-
-
 async def test_cut_after_finish_reason_loses_only_usage() -> None:
     may_continue = asyncio.Event()
     async with (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from opportune.contrib.llm import Done, LanguageModel, LlmError, Reasoning
+from opportune.contrib.llm import LanguageModel, LlmError, Reasoning
 from opportune.contrib.llm.providers.openai_stream import MAX_REASONING_LENGTH
 from opportune.contrib.llm.providers.provider import Chunk
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
@@ -27,27 +27,6 @@ def usage_event(reasoning_tokens: int) -> bytes:
 async def read_chunks(*steps: Step) -> list[Chunk]:
     async with serve_provider(*steps) as (provider, _), aclosing(provider.stream(QUESTION)) as chunks:
         return [chunk async for chunk in chunks]
-
-
-@pytest.mark.parametrize(
-    "delta",
-    [
-        {"reasoning_content": "Hm."},
-        {"reasoning": "Hm."},
-        {"reasoning": "Hm.", "reasoning_content": "Hm."},
-        {"reasoning": "Hm.", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]},
-    ],
-)
-async def test_reasoning_is_separate_from_the_text(delta: dict[str, Any]) -> None:
-    chunks = await read_chunks(EVENTS, reasoning_event(**delta), text("Because."), event(STOP), usage_event(80), DONE)
-    assert chunks == [Reasoning("Hm."), "Because.", Done(7, 90, reasoning_tokens=80)]
-
-
-async def test_reasoning_of_another_type_is_ignored() -> None:
-    chunks = await read_chunks(
-        EVENTS, reasoning_event(reasoning={"effort": "low"}), text("Because."), event(STOP), DONE
-    )
-    assert chunks == ["Because.", Done()]
 
 
 @pytest.mark.parametrize("step", [reasoning_event(reasoning="Hm."), usage_event(90), text("")])

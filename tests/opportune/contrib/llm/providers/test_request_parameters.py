@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import LlmError, LlmModel
-from opportune.contrib.llm.providers import http_client
+from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.testing.plugin import settings_for
@@ -30,7 +30,7 @@ ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
 
 @pytest.fixture(autouse=True)
 def no_remembered_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "ACCEPTS_USAGE_OPTION", {})
+    monkeypatch.setattr(refused_parameters, "REMEMBERED", {})
 
 
 def settings_with(endpoint: FakeEndpoint, **model: Any) -> Settings:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opportune.contrib.llm import Done, LanguageModel, Reasoning
+from opportune.contrib.llm import LanguageModel
 from opportune.contrib.llm.providers.provider import Chunk
 from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
@@ -14,8 +14,9 @@ from tests.opportune.contrib.llm.providers.model_answers import QUESTION, read_e
 
 LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
 FRAGMENTS = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]
+HARMONY = ["<|channel|>", "<|message|>", "<|end|>", "analysis", "final"]
 SLOW_MACHINES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CONTENTS = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
+CONTENTS = st.lists(st.sampled_from([*FRAGMENTS, *HARMONY]), max_size=12).map("".join)
 
 
 def split(*chunks: str) -> tuple[str, str]:
@@ -41,7 +42,6 @@ async def read_chunks(*steps: Step) -> list[Chunk]:
         ("<think>Hm.</thin", "Hm.</thin", ""),
         ("<think>", "", ""),
         ("Write <think>x</think>.", "", "Write <think>x</think>."),
-        ("<thinking>x</thinking>", "", "<thinking>x</thinking>"),
         ("  <thin", "", "  <thin"),
         ("  Because.", "", "  Because."),
         ("", "", ""),
@@ -52,7 +52,7 @@ def test_tag_at_the_start_holds_reasoning(content: str, reasoning: str, answer: 
     assert split(*content) == (reasoning, answer)
 
 
-@pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> "])
+@pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> ", "<|channel|>analysis<|message|>"])
 @SLOW_MACHINES
 @given(content=CONTENTS, cuts=st.sets(st.integers(0, 60), max_size=8))
 def test_split_is_independent_of_chunks(beginning: str, content: str, cuts: set[int]) -> None:
@@ -71,16 +71,6 @@ def test_text_without_a_tag_at_the_start_is_unchanged(content: str) -> None:
 def test_endless_white_space_is_not_held_back() -> None:
     splitter = ThinkTagSplitter()
     assert "".join(splitter.feed(" ")[1] for _ in range(MAX_LEADING_SPACE + 5)) == " " * (MAX_LEADING_SPACE + 5)
-
-
-async def test_tag_cut_by_chunks_becomes_reasoning() -> None:
-    parts = ["<th", "ink>H", "m.</", "think>\n", "\nBeca", "use."]
-    chunks = await read_chunks(EVENTS, *map(text, parts), event(STOP), DONE)
-    assert chunks == [Reasoning("H"), Reasoning("m."), "Beca", "use.", Done()]
-
-
-async def test_cut_tag_at_the_end_of_an_answer_is_sent() -> None:
-    assert await read_chunks(EVENTS, text("<thin"), event(STOP), DONE) == ["<thin", Done()]
 
 
 async def test_answer_in_one_chunk_is_split() -> None:

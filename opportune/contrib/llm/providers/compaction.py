@@ -1,0 +1,35 @@
+"""Shortening of conversations that an endpoint refuses as too long."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from opportune.contrib.llm.providers.provider import CONTINUE, Message, estimate_prompt_tokens
+
+SHORTENED = "\n[The rest was left out, because it is too long.]"
+MIN_RESULT_LENGTH = 500
+
+
+def compact(messages: Sequence[Message]) -> list[Message] | None:
+    """Leave out the oldest turns until half remains, then the ends of tool results. None if there are none.
+
+    System messages and the last question remain. An answer and its question, or a call and its result, stay together.
+    """
+    budget = estimate_prompt_tokens(messages, ()) // 2
+    system = [*takewhile(lambda turn: turn.role == "system", messages)]
+    turns = [*messages[len(system) :]]
+    questions = [index for index, turn in enumerate(turns) if turn.role == "user" and turn.content != CONTINUE]
+    for start in questions[1:]:
+        if estimate_prompt_tokens([*system, *turns], ()) <= budget:
+            break
+        turns = [*messages[len(system) + start :]]
+    shorter = [*system, *turns]
+    results = [turn for turn in turns if turn.role == "tool"]
+    if results and estimate_prompt_tokens(shorter, ()) > budget:
+        length = max(MIN_RESULT_LENGTH, sum(len(turn.content) for turn in results) // len(results) // 2)
+        shorter = [_shorten(turn, length) if turn.role == "tool" else turn for turn in shorter]
+    return shorter if shorter != [*messages] else None
+
+
+def _shorten(turn: Message, length: int) -> Message:
+    return replace(turn, content=turn.content[:length] + SHORTENED) if len(turn.content) > length else turn

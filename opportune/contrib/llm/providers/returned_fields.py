@@ -1,0 +1,107 @@
+"""Fields of an answer that its endpoint needs back: reasoning, signatures and encrypted data.
+
+Gemini needs `extra_content` of each tool call, DeepSeek and Kimi `reasoning_content`, OpenRouter `reasoning_details`.
+They are stored with the tool calls as `{"origin": …, "message": {…}, "call": {…}}`, and only sent to their origin.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.llm.providers.tool_calls import objects_in
+from opportune.schemas.text import make_storable
+
+TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+LIST_FIELDS = ("reasoning_details", "thinking_blocks")
+RETURNED_FIELDS = frozenset({*TEXT_FIELDS, *LIST_FIELDS, "reasoning_opaque", "extra_content"})
+JOINED_TEXTS = ("text", "summary", "thinking", "data")
+MAX_RETURNED_LENGTH = 1_000_000
+"""Characters of the fields of one answer. The rest is dropped."""
+MAX_DEPTH = 10
+
+Returned = Mapping[str, Any]
+
+
+class ReturnedFields:
+    """Collects the fields from the pieces of one answer."""
+
+    def __init__(self, origin: str) -> None:
+        """`origin`: identifies endpoint and model."""
+        self._origin = origin
+        self._fields: dict[str, Any] = {}
+        self._length = 0
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        for name in RETURNED_FIELDS & delta.keys():
+            value = delta[name]
+            self._length += len(value) if isinstance(value, str) else len(repr(value))
+            if self._length > MAX_RETURNED_LENGTH:
+                return
+            if name in LIST_FIELDS:
+                for entry in objects_in(value):
+                    _merge(self._fields.setdefault(name, []), entry)
+            elif name in TEXT_FIELDS:
+                if isinstance(value, str):
+                    self._fields.setdefault(name, []).append(value)
+            elif value and (name != "extra_content" or "signature" in repr(value)):
+                self._fields[name] = value
+
+    def of_message(self) -> Returned:
+        """Return the fields of an answer without calls; empty if there are none."""
+        fields = {name: "".join(value) if name in TEXT_FIELDS else value for name, value in self._fields.items()}
+        return {"origin": self._origin, "message": _storable(fields)} if fields else {}
+
+    def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+        """Return the calls with their fields. The first one also has those of the message."""
+        attached, message = list[ToolCall](), self.of_message()
+        for call in calls:
+            returned = dict(message) if not attached else {}
+            if call.returned:
+                returned |= {"origin": self._origin, "call": _storable(call.returned)}
+            attached.append(replace(call, returned=returned))
+        return tuple(attached)
+
+
+def fields_for(origin: str, returned: Returned, part: str) -> Mapping[str, Any]:
+    """Return the fields of a message or a call, if they came from this endpoint."""
+    fields = returned.get(part) if returned.get("origin") == origin else None
+    return fields if isinstance(fields, dict) else {}
+
+
+def _merge(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Add a piece to the entry with its index, type and id, or to the last entry if it has no index."""
+    index, type_, id_ = (piece.get(name) for name in ("index", "type", "id"))
+    same_type = (entry for entry in reversed(entries) if entry.get("type") == type_)
+    entry = next(
+        (
+            entry
+            for entry in same_type
+            if entry.get("index") == index
+            and (index is not None or not entry.get("signature"))
+            and (not id_ or entry.get("id") in (None, id_))
+        ),
+        None,
+    )
+    if entry is None or (index is None and entry is not entries[-1]):
+        entries.append(dict(piece))
+        return
+    for name, value in piece.items():
+        if name in JOINED_TEXTS and isinstance(value, str) and isinstance(entry.get(name), str):
+            entry[name] += value
+        elif value is not None:
+            entry[name] = value
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
+    """Return JSON without characters that databases refuse."""
+    if isinstance(value, str):
+        return make_storable(value)
+    if isinstance(value, list | dict) and depth == MAX_DEPTH:
+        return None
+    if isinstance(value, list):
+        return [_storable(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {make_storable(name): _storable(item, depth + 1) for name, item in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value

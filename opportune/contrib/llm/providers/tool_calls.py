@@ -1,0 +1,129 @@
+"""Tool calls of an answer, assembled from pieces that endpoints number and name in many ways."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opportune.contrib.llm.providers.provider import ToolCall
+
+MAX_TOOL_CALLS = 128
+"""Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
+ARGUMENT_FIELDS = ("arguments", "parameters", "input", "args")
+RETURNED_FIELDS = ("extra_content", "provider_specific_fields", "thought_signature")
+"""Fields with signatures, which the endpoint needs back."""
+
+
+def objects_in(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a list, or an object that was sent without its list."""
+    if isinstance(value, dict):
+        return [value]
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+class _Call:
+    """A call that may still grow."""
+
+    def __init__(self, index: str | None, id_: str) -> None:
+        self.index, self.id, self.name, self.arguments = index, id_, "", ""
+        self.returned: dict[str, object] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        return is_object(self.arguments)
+
+    def add(self, name: str, arguments: str) -> None:
+        if name != self.name:
+            self.name += name
+        if self.arguments.strip() in ("{}", "null") and arguments.strip():  # placeholder for pieces that follow
+            self.arguments = ""
+        if arguments != self.arguments or not self.is_complete:  # some endpoints repeat the whole arguments
+            self.arguments += arguments
+
+
+class ToolCallReader:
+    """Assembles the calls of one answer."""
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, piece: Mapping[str, Any]) -> int:
+        """Add a piece of a call, and return the length of its name and arguments."""
+        function = piece["function"] if isinstance(piece.get("function"), dict) else piece
+        names = (function.get("name"), piece.get("name"), piece.get("function"))
+        name = next((name for name in names if isinstance(name, str)), "")
+        arguments = _to_text(next(filter(None, map(function.get, ARGUMENT_FIELDS)), ""))
+        index, id_ = _to_key(piece.get("index")), _to_key(piece.get("id")) or ""
+        returned = {field: value for field in RETURNED_FIELDS if (value := piece.get(field))}
+        if not (name or arguments or id_ or returned):
+            return 0
+        call = next(self._candidates(index, id_, name, arguments), None)
+        if call is None:
+            if len(self._calls) == MAX_TOOL_CALLS:
+                return 0
+            self._calls.append(call := _Call(index, id_))
+        call.id = call.id or id_
+        call.add(name, arguments)
+        call.returned |= returned
+        return len(name) + len(arguments)
+
+    def _candidates(self, index: str | None, id_: str, name: str, arguments: str) -> Iterator[_Call]:
+        """Yield the calls that a piece continues, the most likely one first."""
+        newest_first = self._calls[::-1]
+        at_index = next((call for call in newest_first if index is None or call.index in (index, None)), None)
+        if id_ and (known := next((call for call in newest_first if call.id == id_), None)):
+            # Some endpoints give all calls the same id, others repeat a call at another index.
+            is_repeated = not name or (name == known.name and known.arguments in ("", arguments))
+            if index is None or known.index == index or is_repeated:
+                yield known
+        elif at_index and id_ and at_index.id:
+            # Some endpoints send a new id with each piece. A call has a name and begins with a brace.
+            if not name or (name == at_index.name and not at_index.is_complete and arguments[:1] not in ("", "{")):
+                yield at_index
+        elif at_index and not (name and (arguments or name != at_index.name) and at_index.is_complete):
+            # A complete call is not continued, except by arguments that follow or repeat it.
+            yield at_index
+
+    def finish(self) -> tuple[ToolCall, ...]:
+        """Return the calls in the order of their first pieces."""
+        calls = enumerate(call for call in self._calls if call.name or call.arguments.strip())
+        return tuple(
+            ToolCall(call.id or f"call_{number}", call.name, _unquoted(call.arguments), call.returned)
+            for number, call in calls
+        )
+
+
+def is_object(arguments: str) -> bool:
+    """Return True for the JSON of an object."""
+    stripped = arguments.strip()
+    if not (stripped.startswith("{") and stripped.endswith("}")):
+        return False
+    try:
+        return isinstance(json.loads(stripped), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _unquoted(arguments: str) -> str:
+    """Return the arguments of a call whose endpoint encoded them twice."""
+    if arguments.startswith('"'):
+        try:
+            decoded = json.loads(arguments)
+        except ValueError:
+            return arguments
+        return decoded if is_object(decoded) else arguments
+    return "" if arguments == "null" else arguments
+
+
+def _to_text(arguments: object) -> str:
+    if isinstance(arguments, list) and all(isinstance(part, str) for part in arguments):
+        return "".join(arguments)
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _to_key(value: object) -> str | None:
+    """Return an index or id as text; None for another or an empty one."""
+    is_key = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return (str(value) or None) if is_key and value not in ("null", "None") else None

@@ -1,0 +1,484 @@
+"""Habits of endpoints, collected from public bug reports: the body of a response, and the answer that it means."""
+
+import json
+from typing import Any, NamedTuple
+
+from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
+from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
+
+Call = tuple[str, str]
+
+
+class Answer(NamedTuple):
+    """An answer: its text, reasoning, calls as (name, arguments), code of its error, and token counts."""
+
+    text: str = "Yes"
+    reasoning: str = ""
+    calls: tuple[Call, ...] = ()
+    error: str = ""
+    tokens: tuple[int | None, int | None] = (None, None)
+    truncated: bool = False
+
+
+class Habit(NamedTuple):
+    body: bytes
+    answer: Answer
+
+
+END = event(STOP) + DONE
+YES = text("Yes")
+HUGE = 10**400
+
+
+def delta(**fields: Any) -> bytes:
+    return choice(delta=fields)
+
+
+def choice(**fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, **fields}]})
+
+
+def finish(reason: object, **fields: Any) -> bytes:
+    return choice(delta={}, finish_reason=reason, **fields)
+
+
+def piece(**fields: Any) -> bytes:
+    """Return a piece of a tool call. `name` and `arguments` are those of its function."""
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return delta(tool_calls=[{**fields, **({"function": function} if function else {})}])
+
+
+def usage(counts: object) -> bytes:
+    return event({"choices": [], "usage": counts})
+
+
+def document(value: object) -> bytes:
+    return json.dumps(value, indent=1).encode()
+
+
+def says(*pieces: bytes, **expected: Any) -> Habit:
+    """Return a habit before the usual end of an answer."""
+    return Habit(b"".join(pieces) + END, Answer(**expected))
+
+
+def ends(*pieces: bytes, **expected: Any) -> Habit:
+    """Return a habit of a whole response."""
+    return Habit(b"".join(pieces), Answer(**expected))
+
+
+def calls(*pieces: bytes, calls: list[Call] | None = None) -> Habit:
+    expected = [("find", '{"q": 1}')] if calls is None else calls
+    return Habit(b"".join(pieces) + finish("tool_calls") + DONE, Answer("", calls=tuple(expected)))
+
+
+def thinks(*pieces: bytes, reasoning: str = "Hm.", answer: str = "Yes") -> Habit:
+    return Habit(b"".join(pieces) + END, Answer(answer, reasoning))
+
+
+def fails(error: str, *pieces: bytes, text: str = "") -> Habit:
+    return Habit(b"".join(pieces), Answer(text, error=error))
+
+
+def message(content: object = "Yes", **fields: Any) -> dict[str, Any]:
+    body = {"index": 0, "message": {"role": "assistant", "content": content, **fields}, "finish_reason": "stop"}
+    return {"object": "chat.completion", "choices": [body], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+ARGS = '{"q": 1}'
+TWO = [("find", ARGS), ("open", '{"id": 2}')]
+FIND, OPEN = {"name": "find", "arguments": ARGS}, {"name": "open", "arguments": '{"id": 2}'}
+
+EVENTS = {
+    "empty data": says(b"data:\n\ndata: \n\n", YES),
+    "no space after data": says(YES.replace(b"data: ", b"data:")),
+    "space before data": says(YES.replace(b"data", b"  data")),
+    "tabs": says(YES.replace(b"data: ", b"data:\t")),
+    "data twice": says(YES.replace(b"data: ", b"data: data: ")),
+    "data over lines": says(b'data: {"choices":\ndata: [{"delta": {"content": "Yes"}}]}\n\n'),
+    "one line break between events": says(text("Ye").strip() + b"\n" + text("s").strip() + b"\n"),
+    "comments": says(b": OPENROUTER PROCESSING\n\n", YES, b":\n\n:keep-alive\n"),
+    "fields alone": says(b"retry: 3000\n\nid: 1\n\nevent: ping\n\n", YES, b"id\nretry: x\nfoo: bar\n\n"),
+    "fields before data": says(b"event: completion\nid: 4\n", YES),
+    "ping event": says(b'event: ping\ndata: {"type": "ping"}\n\n', YES),
+    "ping without name": says(b'data: {"type": "ping"}\n\ndata: {}\n\n', YES),
+    "byte order mark": says(b"\xef\xbb\xbf", YES),
+    "CRLF": Habit((text("Ye") + text("s") + END).replace(b"\n", b"\r\n"), Answer()),
+    "CR": Habit((text("Ye") + text("s") + END).replace(b"\n", b"\r"), Answer()),
+    "CRLF within an event": says(b'data: {"choices":\r\ndata: [{"delta": {"content": "Yes"}}]}\r\n\r\n'),
+    "no blank line at the end": ends(YES, event(STOP).strip()),
+    "no line break at the end": ends(YES, b"data: [DONE]"),
+    "done without space": ends(YES, b"data:[DONE]\n\n"),
+    "done in quotes": ends(YES, b'data: "[DONE]"\n\n'),
+    "done without data": ends(YES, b"[DONE]\n"),
+    "done in lower case": ends(YES, b"data: [done]\n\n"),
+    "done event": ends(YES, b"event: done\ndata: {}\n\n"),
+    "text after done": ends(YES, END, text("No")),
+    "junk": says(b"data: hello\n\ndata: {nonsense\n\ndata: <p>\n\n", YES),
+    "half a chunk": says(b'data: {"choices": [{"del\n\n', YES),
+    "JSON of other types": says(b"data: null\n\ndata: 1e999\n\ndata: true\n\n", event("text"), event([]), YES),
+    "events in a list": says(event([{"choices": [{"delta": {"content": "Yes"}}]}])),
+    "half surrogate": says(b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n', text="Yes �"),
+    "surrogate in two events": says(
+        b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n',
+        text="Yes 😀",
+    ),
+    "invalid UTF-8": says(b'data: {"choices": [{"delta": {"content": "Yes \xff"}}]}\n\n', text="Yes �"),
+    "line break in a text": says(b'data: {"choices": [{"delta": {"content": "Yes\t"}}]}\n\n', text="Yes\t"),
+    "NaN": says(b'data: {"created": NaN, "choices": [{"delta": {"content": "Yes"}}]}\n\n'),
+    "deep list": says(f'data: {{"choices": {"[" * 9_000 + "]" * 9_000}}}\n\n'.encode(), YES),
+    "JSON lines": ends(*(part.removeprefix(b"data: ") for part in (YES, event(STOP)))),
+    "JSON lines of Ollama": ends(
+        b'{"model": "m", "message": {"role": "assistant", "content": "Ye"}, "done": false}\n',
+        b'{"message": {"content": "s"}, "done": false}\n{"done": true, "done_reason": "stop"}\n',
+    ),
+    "nothing": fails("interrupted"),
+    "only done": fails("empty", DONE),
+    "interrupted": fails("interrupted", text("Ye"), text="Ye"),
+    "interrupted in a chunk": fails("interrupted", text("Ye"), b'data: {"choices": [{"delta": {"con', text="Ye"),
+    "no finish reason but done": ends(YES, DONE),
+    "web page": fails("malformed", b"\n<!doctype html>\n<title>Sign in</title>"),
+    "endless line": fails("malformed", YES, b"data: " + b"x" * (MAX_LINE_BYTES + 1), text="Yes"),
+    "endless event": fails("malformed", YES, b"data: x\n" * (MAX_LINE_BYTES + 1), text="Yes"),
+}
+DOCUMENTS = {
+    "whole answer": ends(document(message()), tokens=(7, 3)),
+    "whole answer in one line": ends(json.dumps(message()).encode(), tokens=(7, 3)),
+    "whole answer after blank lines": ends(b"\n\n \n", document(message()), tokens=(7, 3)),
+    "whole answer as event": ends(event(message()), tokens=(7, 3)),
+    "whole answer without reason": ends(document({"choices": [{"message": {"content": "Yes"}}]})),
+    "whole answer with reasoning": ends(
+        document(message(reasoning_content="Hm.")), text="Yes", reasoning="Hm.", tokens=(7, 3)
+    ),
+    "whole answer with tags": ends(document(message("<think>Hm.</think>Yes")), reasoning="Hm.", tokens=(7, 3)),
+    "whole answer with calls": ends(
+        document(message(None, tool_calls=[{"id": "a", "function": FIND}])),
+        text="",
+        calls=(("find", ARGS),),
+        tokens=(7, 3),
+    ),
+    "text of old completions": ends(document({"choices": [{"text": "Yes", "finish_reason": "stop"}]})),
+    "chunk in an object": says(event({"result": {"choices": [{"delta": {"content": "Yes"}}]}})),
+    "error document": fails("rate_limited", document({"error": {"message": "Slow down", "code": 429}})),
+    "error in a list": fails(
+        "rate_limited", document([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "x"}}])
+    ),
+}
+CHOICES = {
+    "no choices": says(event({"choices": None}), event({"choices": []}), YES),
+    "choices as object": says(event({"choices": {"index": 0, "delta": {"content": "Yes"}}})),
+    "choices by index": says(event({"choices": {"0": {"delta": {"content": "Yes"}}}})),
+    "null choice": says(event({"choices": [None, 5]}), YES),
+    "no index": says(event({"choices": [{"delta": {"content": "Yes"}}]})),
+    "index as text": says(event({"choices": [{"index": "0", "delta": {"content": "Yes"}}]})),
+    "huge index": says(event({"choices": [{"index": HUGE, "delta": {"content": "Yes"}}]})),
+    "second choice": says(
+        event({"choices": [{"index": 0, "delta": {"content": "Yes"}}, {"index": 1, "delta": {"content": "No"}}]}),
+        event({"choices": [{"index": 1, "delta": {"content": "No"}, "finish_reason": "length"}]}),
+    ),
+    "second choice without index": says(
+        event({"choices": [{"delta": {"content": "Yes"}}, {"delta": {"content": "No"}}]})
+    ),
+    "parts of a choice in a list": says(
+        event({"choices": [{"index": 0, "delta": {"content": "Ye"}}, {"index": 0, "delta": {"content": "s"}}]})
+    ),
+    "odd created, model and logprobs": says(
+        event({"id": 5, "created": "now", "model": None, "choices": [{"delta": {"content": "Yes"}, "logprobs": [1]}]})
+    ),
+    "null delta": says(choice(delta=None), YES),
+    "delta as text": says(choice(delta="Yes")),
+    "delta as list": says(choice(delta=["Ye", "s"])),
+    "delta of an answer without list": says(event({"delta": {"content": "Yes"}})),
+    "message instead of delta": says(choice(message={"content": "Ye"}), choice(message={"content": "s"})),
+    "whole message at the end": says(
+        text("Ye"), text("s"), choice(delta={}, message={"content": "Yes"}, finish_reason="stop")
+    ),
+    "growing message beside delta": says(
+        choice(delta={"content": "Ye"}, message={"content": "Ye"}),
+        choice(delta={"content": "s"}, message={"content": "Yes"}),
+    ),
+    "message alone grows": says(choice(message={"content": "Ye"}), choice(message={"content": "Yes"})),
+    "content parts": says(delta(content=[{"type": "text", "text": "Ye"}, {"type": "text", "text": "s"}, None])),
+    "content as object": says(delta(content={"type": "text", "text": "Yes"})),
+    "content as number": says(delta(content=5), text="5"),
+    "content as truth value": says(delta(content=True), YES),
+    "role in each chunk": says(delta(role="assistant", content="Ye"), delta(role=None, content="s")),
+    "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
+    "error object without error": says(
+        event({"error": {"code": 0, "message": ""}, "choices": [{"delta": {"content": "Yes"}}]})
+    ),
+    "null error": says(event({"error": None, "choices": [{"delta": {"content": "Yes"}}]})),
+    "filter results of Azure": says(
+        event({"choices": [], "prompt_filter_results": [{"content_filter_results": {}}]}), YES
+    ),
+    "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
+}
+FINISHES = {
+    "stop in each chunk": ends(choice(delta={"content": "Ye"}, finish_reason="stop"), text("s"), DONE),
+    "text with the reason": ends(choice(delta={"content": "Yes"}, finish_reason="stop")),
+    "reason in capitals": ends(YES, finish("STOP")),
+    "other reason": ends(YES, finish("eos_token")),
+    "reason as number": ends(YES, finish(7)),
+    "reason in camel case": ends(YES, choice(delta={}, finishReason="stop")),
+    "reason as details": ends(YES, choice(delta={}, finish_details={"type": "stop", "stop": "<|im_end|>"})),
+    "unfinished as text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason="null"), text="Ye"),
+    "unfinished as empty text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason=""), text="Ye"),
+    "length": ends(YES, finish("length"), truncated=True),
+    "MAX_TOKENS": ends(YES, finish("MAX_TOKENS"), truncated=True),
+    "model_length": ends(YES, finish("model_length"), truncated=True),
+    "context window": ends(YES, finish("model_context_window_exceeded"), truncated=True),
+    "content filter": fails("filtered", text("Ye"), finish("content_filter"), DONE, text="Ye"),
+    "content filter without text": fails("filtered", finish("content_filter"), DONE),
+    "content filter with a cause": fails("filtered", finish("content_filter: PROHIBITED_CONTENT"), DONE),
+    "SAFETY": fails("filtered", text("Ye"), finish("SAFETY"), DONE, text="Ye"),
+    "sensitive": fails("filtered", text("Ye"), finish("sensitive"), DONE, text="Ye"),
+    "error": fails("interrupted", text("Ye"), finish("error"), DONE, text="Ye"),
+    "lack of resources": fails("interrupted", text("Ye"), finish("insufficient_system_resource"), DONE, text="Ye"),
+    "abort": fails("interrupted", text("Ye"), finish("abort"), text="Ye"),
+    "network error": fails("interrupted", text("Ye"), finish("network_error"), text="Ye"),
+    "malformed call": fails("interrupted", finish("function_call_filter: MALFORMED_FUNCTION_CALL"), DONE),
+    "only white space": fails("empty", text("\n"), END, text="\n"),
+    "only reasoning": fails("out_of_tokens", finish("length")),
+}
+ERRORS = {
+    "code as number": fails("rate_limited", YES, event({"error": {"code": 429, "message": "x"}}), text="Yes"),
+    "code as text": fails("rate_limited", event({"error": {"code": "429", "message": "x"}})),
+    "rate_limit_exceeded": fails("rate_limited", event({"error": {"code": "rate_limit_exceeded"}})),
+    "RESOURCE_EXHAUSTED": fails("rate_limited", event({"error": {"status": "RESOURCE_EXHAUSTED"}})),
+    "type of the error": fails("rate_limited", event({"error": {"type": "rate_limit_error", "message": "x"}})),
+    "insufficient_quota": fails("unauthorised", event({"error": {"code": "insufficient_quota", "message": "x"}})),
+    "insufficient balance": fails("unauthorised", event({"error": {"message": "Insufficient Balance", "code": 402}})),
+    "invalid_api_key": fails("unauthorised", event({"error": {"code": "invalid_api_key"}})),
+    "authentication_error": fails("unauthorised", event({"error": {"type": "authentication_error"}})),
+    "model_not_found": fails("not_configured", event({"error": {"code": "model_not_found", "message": "x"}})),
+    "overloaded_error": fails("unavailable", event({"type": "error", "error": {"type": "overloaded_error"}})),
+    "DEADLINE_EXCEEDED": fails("timeout", event({"error": {"code": "DEADLINE_EXCEEDED"}})),
+    "context_length_exceeded": fails("context_too_long", event({"error": {"code": "context_length_exceeded"}})),
+    "context of llama.cpp": fails(
+        "context_too_long",
+        event({"error": {"code": 400, "message": "the request exceeds the available context size. try increasing it"}}),
+    ),
+    "prompt is too long": fails("context_too_long", event({"error": {"message": "prompt is too long: 9 tokens > 8"}})),
+    "content filter as error": fails("filtered", event({"error": {"code": "content_filter", "message": "x"}})),
+    "invalid_request_error": fails("rejected", event({"error": {"type": "invalid_request_error", "message": "x"}})),
+    "own code": fails("unavailable", event({"error": {"code": 50603, "message": "x"}})),
+    "odd codes": fails("unavailable", event({"error": {"code": [True, HUGE, {}, -1, 4.5]}})),
+    "error as text": fails("unavailable", YES, event({"error": "upstream says"}), text="Yes"),
+    "error as sentence": fails("rate_limited", event({"error": "Rate limit reached. Try again later."})),
+    "error as list": fails("unavailable", event({"error": ["a", 5]})),
+    "error as truth value": fails("unavailable", event({"error": True, "message": "Service is busy"})),
+    "status beside the error": fails("rate_limited", event({"error": "Slow down", "status": 429})),
+    "error of vLLM": fails(
+        "rejected", event({"object": "error", "message": "x", "type": "BadRequestError", "code": 400})
+    ),
+    "message and code": fails("rate_limited", event({"message": "Slow down", "code": "too_many_requests"})),
+    "message alone": fails("unavailable", event({"message": "Internal Server Error"})),
+    "detail": fails("unauthorised", event({"detail": "Unauthorized"})),
+    "detail as list": fails("rejected", event({"detail": [{"loc": ["body"], "msg": "x", "type": "missing"}]})),
+    "errors of Cloudflare": fails(
+        "rate_limited", event({"success": False, "errors": [{"code": 3040, "message": "Too many requests"}]})
+    ),
+    "base_resp of MiniMax": fails(
+        "rate_limited", event({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}})
+    ),
+    "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
+    "error event with text": fails("unavailable", YES, b"event: error\ndata: overloaded\n\n", END, text="Yes"),
+    "error event with error": fails("rate_limited", b'event: error\ndata: {"error": {"code": 429}}\n\n'),
+    "error in a choice": fails(
+        "rate_limited",
+        text("Ye"),
+        choice(delta={"content": ""}, finish_reason="error", error={"code": 429, "message": "x"}),
+        DONE,
+        text="Ye",
+    ),
+    "error beside choices": fails(
+        "unavailable",
+        event(
+            {"error": {"code": 502, "message": "x"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}
+        ),
+    ),
+    "error of a proxy": fails(
+        "rate_limited",
+        event({"error": {"message": "litellm.RateLimitError: Error code: 429 - {}", "type": None, "code": "429"}}),
+    ),
+    "nested error": fails("rate_limited", event({"error": {"error": {"code": 429}}})),
+    "error after the reason": says(YES, event(STOP), event({"error": {"code": 500}})),
+}
+REASONING = {
+    "reasoning_content": thinks(delta(content=None, reasoning_content="Hm."), YES),
+    "reasoning": thinks(delta(content="", reasoning="Hm."), YES),
+    "reasoning twice": thinks(delta(reasoning="Hm.", reasoning_content="Hm."), YES),
+    "thinking": thinks(delta(thinking="Hm."), YES),
+    "reasoning_text": thinks(delta(reasoning_text="Hm."), YES),
+    "reasoning as object": thinks(delta(reasoning={"text": "Hm."}), YES),
+    "reasoning as list": thinks(delta(reasoning_content=[{"text": "H"}, {"text": "m."}]), YES),
+    "reasoning of other types": thinks(delta(reasoning={"effort": "low"}, reasoning_content=None), YES, reasoning=""),
+    "reasoning_details": thinks(delta(reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]), YES),
+    "summary": thinks(delta(reasoning_details=[{"type": "reasoning.summary", "summary": "Hm."}]), YES),
+    "encrypted": thinks(delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]), YES, reasoning=""),
+    "parts of Mistral": thinks(
+        delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]), YES
+    ),
+    "part with reasoning": thinks(
+        delta(content=[{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "Yes"}])
+    ),
+    "text and reasoning in a chunk": thinks(delta(reasoning="Hm.", content="Yes")),
+    "tags": thinks(text("<think>Hm.</think>\n\nYes")),
+    "tags in pieces": thinks(*map(text, ["<th", "ink>", "Hm", ".</", "think>", "\n", "Yes"])),
+    "thinking tags": thinks(text("<thinking>\nHm.</thinking>Yes")),
+    "thought tags": thinks(text("<thought>Hm."), text("</thought>Yes")),
+    "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
+    "two thoughts": thinks(text("<think>H</think>\n<think>m.</think>Yes")),
+    "empty thought": thinks(text("<think>\n\n</think>\n\nYes"), reasoning=""),
+    "closing tag at the start": thinks(text("</think>\n\n"), YES, reasoning=""),
+    "closing tag in the text": thinks(text("Use </think>."), reasoning="", answer="Use </think>."),
+    "tag in the text": thinks(text("Write <think>x</think>."), reasoning="", answer="Write <think>x</think>."),
+    "Harmony": thinks(
+        text("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes<|return|>")
+    ),
+    "Harmony in pieces": thinks(
+        *map(
+            text, ["<|chan", "nel|>", "analysis", "<|message|>", "Hm.", "<|e", "nd|><|start|>assis", "tant<|channel|>"]
+        ),
+        *map(text, ["final<|mess", "age|>Y", "es"]),
+    ),
+    "Harmony without start": thinks(text("<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Yes")),
+    "Harmony preamble": thinks(
+        text("<|start|>assistant<|channel|>commentary<|message|>Y<|end|><|channel|>final<|message|>es"), reasoning=""
+    ),
+    "Harmony then text": thinks(text("<|channel|>analysis<|message|>Hm.<|end|>Yes")),
+    "Harmony call": calls(text(f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{ARGS}<|call|>")),
+}
+CALLS = {
+    "one piece": calls(piece(index=0, id="a", type="function", **FIND)),
+    "arguments in pieces": calls(
+        piece(index=0, id="a", name="find", arguments=""),
+        piece(index=0, arguments='{"q"'),
+        piece(index=0, arguments=": 1}"),
+    ),
+    "two calls": calls(piece(index=0, id="a", **FIND), piece(index=1, id="b", **OPEN), calls=TWO),
+    "two calls, interleaved": calls(
+        piece(index=0, id="a", name="find", arguments='{"q"'),
+        piece(index=1, id="b", name="open", arguments='{"id"'),
+        piece(index=0, arguments=": 1}"),
+        piece(index=1, arguments=": 2}"),
+        calls=TWO,
+    ),
+    "index always 0": calls(piece(index=0, id="a", **FIND), piece(index=0, id="b", **OPEN), calls=TWO),
+    "index always 0, same tool": calls(
+        piece(index=0, id="a", **FIND), piece(index=0, id="b", **FIND), calls=[("find", ARGS), ("find", ARGS)]
+    ),
+    "index always 0, in pieces": calls(
+        piece(index=0, id="a", name="find", arguments=""),
+        piece(index=0, arguments=ARGS),
+        piece(index=0, id="b", name="open", arguments=""),
+        piece(index=0, arguments='{"id": 2}'),
+        calls=TWO,
+    ),
+    "no index": calls(piece(id="a", **FIND), piece(id="b", **OPEN), calls=TWO),
+    "no index, in pieces": calls(
+        piece(id="a", name="find", arguments='{"q"'), piece(arguments=": 1}"), piece(id="b", **OPEN), calls=TWO
+    ),
+    "null index": calls(piece(index=None, id="a", name="find"), piece(index=None, arguments=ARGS)),
+    "index as text": calls(piece(index="0", id="a", name="find"), piece(index="0", arguments=ARGS)),
+    "index from 1": calls(piece(index=1, id="a", name="find"), piece(index=1, arguments=ARGS)),
+    "negative and huge index": calls(piece(index=-1, id="a", **FIND), piece(index=HUGE, id="b", **OPEN), calls=TWO),
+    "neither index nor id": calls(piece(**FIND), piece(**OPEN), calls=TWO),
+    "neither, in pieces": calls(
+        piece(name="find", arguments='{"q"'), piece(arguments=": 1}"), piece(**OPEN), calls=TWO
+    ),
+    "two calls in a list": calls(delta(tool_calls=[{"function": FIND}, {"function": OPEN}]), calls=TWO),
+    "id in each piece": calls(
+        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="a", arguments=": 1}")
+    ),
+    "id and name in each piece": calls(
+        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="a", name="find", arguments=": 1}")
+    ),
+    "new id in each piece": calls(
+        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="b", arguments=": 1}")
+    ),
+    "id later": calls(piece(index=0, name="find"), piece(index=0, id="a", arguments=ARGS)),
+    "empty id later": calls(
+        piece(index=0, id="a", name="find", arguments=""), piece(index=0, id="", name="", arguments=ARGS)
+    ),
+    "same id for all": calls(piece(index=0, id="a", **FIND), piece(index=1, id="a", **OPEN), calls=TWO),
+    "call repeated at another index": calls(
+        piece(index=0, id="a", name="find"), piece(index=1, id="a", arguments=ARGS)
+    ),
+    "id as number": calls(piece(index=0, id=5, name="find"), piece(index=0, id=5, arguments=ARGS)),
+    "odd id": calls(piece(index=0, id=[], **FIND)),
+    "name in pieces": calls(piece(index=0, id="a", name="fi"), piece(index=0, name="nd", arguments=ARGS)),
+    "name in each piece": calls(
+        piece(index=0, name="find", arguments='{"q"'), piece(index=0, name="find", arguments=": 1}")
+    ),
+    "name later": calls(piece(index=0, id="a", arguments=""), piece(index=0, name="find", arguments=ARGS)),
+    "arguments as object": calls(piece(index=0, id="a", name="find", arguments={"q": 1})),
+    "arguments as null": calls(piece(index=0, id="a", name="find", arguments=None), calls=[("find", "")]),
+    "arguments as text null": calls(piece(index=0, id="a", name="find", arguments="null"), calls=[("find", "")]),
+    "no arguments": calls(piece(index=0, id="a", name="find"), calls=[("find", "")]),
+    "empty object": calls(piece(index=0, id="a", name="find", arguments={}), calls=[("find", "")]),
+    "empty object first": calls(piece(index=0, id="a", name="find", arguments="{}"), piece(index=0, arguments=ARGS)),
+    "arguments as list of pieces": calls(piece(index=0, id="a", name="find", arguments=['{"q"', ": 1}"])),
+    "arguments encoded twice": calls(piece(index=0, id="a", name="find", arguments=json.dumps(ARGS))),
+    "arguments repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments=ARGS)),
+    "call repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, id="a", **FIND)),
+    "white space at the end": calls(
+        piece(index=0, id="a", **FIND), piece(index=0, arguments="\n"), calls=[("find", ARGS + "\n")]
+    ),
+    "empty piece at the end": calls(piece(index=0, id="a", **FIND), piece(index=0), delta(tool_calls=[None, {}])),
+    "invalid arguments": calls(piece(index=0, id="a", name="find", arguments="q=1"), calls=[("find", "q=1")]),
+    "parameters": calls(delta(tool_calls=[{"id": "a", "function": {"name": "find", "parameters": {"q": 1}}}])),
+    "without function": calls(delta(tool_calls=[{"id": "a", "name": "find", "arguments": ARGS}])),
+    "function as text": calls(delta(tool_calls=[{"id": "a", "function": "find", "arguments": ARGS}])),
+    "calls as object": calls(delta(tool_calls={"id": "a", "function": FIND})),
+    "calls of other types": says(delta(tool_calls="find"), delta(tool_calls=[5, "find"]), YES),
+    "function_call": calls(
+        delta(function_call={"name": "find", "arguments": '{"q"'}), delta(function_call={"arguments": ": 1}"})
+    ),
+    "null function_call": calls(delta(function_call=None, tool_calls=[{"index": 0, "id": "a", "function": FIND}])),
+    "calls in message": calls(choice(message={"tool_calls": [{"id": "a", "function": FIND}]})),
+    "calls repeated in message": calls(
+        piece(index=0, id="a", **FIND), choice(delta={}, message={"tool_calls": [{"id": "a", "function": FIND}]})
+    ),
+    "calls with reason stop": ends(piece(index=0, id="a", **FIND), END, text="", calls=(("find", ARGS),)),
+    "text and a call": ends(YES, piece(index=0, id="a", **FIND), finish("tool_calls"), calls=(("find", ARGS),)),
+    "many calls": calls(
+        *(piece(index=number, id=f"a{number}", **FIND) for number in range(20)), calls=[("find", ARGS)] * 20
+    ),
+}
+COUNTS = {
+    "usage": says(YES, usage({"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
+    "usage after the reason": ends(
+        YES, event(STOP), usage({"prompt_tokens": 7, "completion_tokens": 3}), DONE, tokens=(7, 3)
+    ),
+    "usage in each chunk": says(
+        YES, usage({"prompt_tokens": 7, "completion_tokens": 1}), usage({"completion_tokens": 3}), tokens=(7, 3)
+    ),
+    "null usage": says(YES, usage({"prompt_tokens": 7, "completion_tokens": 3}), usage(None), usage({}), tokens=(7, 3)),
+    "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
+    "usage in a choice": says(YES, choice(delta={}, usage={"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
+    "other names": says(YES, usage({"input_tokens": 7, "output_tokens": 3}), tokens=(7, 3)),
+    "counts as text": says(YES, usage({"prompt_tokens": "7", "completion_tokens": 3.0}), tokens=(7, 3)),
+    "details of other types": says(
+        YES, usage({"prompt_tokens": 7, "prompt_tokens_details": [1], "completion_tokens_details": 5}), tokens=(7, None)
+    ),
+    "usage of other types": says(YES, usage([]), usage("7"), usage(5), usage(True)),
+    "odd counts": says(YES, usage({"prompt_tokens": True, "completion_tokens": -1}), usage({"prompt_tokens": "x"})),
+    "fractions": says(YES, usage({"prompt_tokens": 1.5, "completion_tokens": {}})),
+    "NaN and infinity": says(YES, usage({"prompt_tokens": float("nan"), "completion_tokens": float("inf")})),
+}
+HABITS = {
+    f"{group}: {name}": habit
+    for group, habits in {
+        "events": EVENTS,
+        "document": DOCUMENTS,
+        "choices": CHOICES,
+        "finish": FINISHES,
+        "error": ERRORS,
+        "reasoning": REASONING,
+        "calls": CALLS,
+        "counts": COUNTS,
+    }.items()
+    for name, habit in habits.items()
+}

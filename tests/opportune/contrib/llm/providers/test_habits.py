@@ -1,0 +1,88 @@
+"""Habits of endpoints, read as they come and cut anywhere."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from opportune.contrib.llm import Done, LlmError, Reasoning
+from opportune.contrib.llm.providers.events import EventReader
+from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
+from opportune.contrib.llm.providers.provider import Chunk, ToolSchema
+from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
+from tests.opportune.contrib.llm.providers.habits import HABITS, Answer, Habit
+from tests.opportune.contrib.llm.providers.model_answers import QUESTION, provider_at
+
+TOOLS = [ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})]
+MAX_CUT_BYTES = 20_000
+CUT_HABITS = {name: habit for name, habit in HABITS.items() if len(habit.body) < MAX_CUT_BYTES}
+
+
+def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answer:
+    chunks = [*chunks]
+    done = outcome if isinstance(outcome, Done) else Done()
+    return Answer(
+        "".join(chunk for chunk in chunks if isinstance(chunk, str)),
+        "".join(chunk.text for chunk in chunks if isinstance(chunk, Reasoning)),
+        tuple((call.name, call.arguments) for call in done.tool_calls),
+        outcome.code if isinstance(outcome, LlmError) else "",
+        (done.prompt_tokens, done.completion_tokens),
+        done.truncated,
+    )
+
+
+def read(pieces: Iterable[bytes]) -> Answer:
+    """Read a body as the provider does."""
+    events, answer, chunks = EventReader(), ChatCompletionReader(), list[Chunk]()
+    try:
+        for piece in [*pieces, None]:
+            for event in events.finish() if piece is None else events.feed(piece):
+                chunks += [] if answer.is_over else answer.read(event)
+    except LlmError as error:
+        if not answer.is_finished:
+            return summarize(chunks, error)
+    chunks += answer.read_pending()
+    try:
+        return summarize(chunks, answer.finish())
+    except LlmError as error:
+        return summarize(chunks, error)
+
+
+@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS)
+def test_habit_is_understood(habit: Habit) -> None:
+    assert read([habit.body]) == habit.answer
+
+
+@pytest.mark.parametrize("habit", CUT_HABITS.values(), ids=CUT_HABITS)
+def test_habit_is_understood_byte_by_byte(habit: Habit) -> None:
+    assert read(bytes([byte]) for byte in habit.body) == habit.answer
+
+
+@given(name=st.sampled_from([*CUT_HABITS]), cuts=st.sets(st.integers(0, MAX_CUT_BYTES), max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
+def test_habit_is_understood_in_any_pieces(name: str, cuts: set[int]) -> None:
+    body, answer = CUT_HABITS[name]
+    ends = sorted(cut % len(body) for cut in cuts) if body else []
+    assert read(body[start:end] for start, end in zip([0, *ends], [*ends, None], strict=True)) == answer
+
+
+async def test_habits_are_understood_over_http() -> None:
+    wrong = {}
+    async with asyncio.timeout(300), serve_endpoint() as endpoint:
+        provider = provider_at(endpoint.address)
+        for name, (body, expected) in HABITS.items():
+            endpoint.steps = (response("200 OK", body, "Content-Type: text/event-stream"),)
+            chunks = list[Chunk]()
+            outcome: Done | LlmError | None = None
+            try:
+                async for chunk in provider.stream_with_tools(QUESTION, TOOLS):
+                    outcome = chunk if isinstance(chunk, Done) else outcome
+                    chunks += [] if isinstance(chunk, Done) else [chunk]
+            except LlmError as error:
+                outcome = error
+            if (answer := summarize(chunks, outcome)) != expected:
+                wrong[name] = answer
+        await provider.close()
+    assert wrong == {}
