@@ -19,10 +19,10 @@ RUN python3 -m pip --python /environment/bin/python install --no-cache-dir --no-
     -r requirements.lock $ALSO
 COPY . /site
 WORKDIR /site
-# Cut the typeface before fontTools is removed.
+# Cut the typeface before fontTools is removed, and the style sheets, which the server could not write.
 RUN /environment/bin/python oppman.py compilemessages --quiet \
     # startproject: write && rm -r vendor \
-    && /environment/bin/python -c "from opportune.web.static import typeface; typeface.cut()"
+    && /environment/bin/python -c "from opportune.web.rendering.warm_up import cut_files; cut_files()"
 # Languages without a catalogue whose formats are kept, for example: docker build --build-arg LANGUAGES=en,it
 ARG LANGUAGES=""
 RUN languages=$(/environment/bin/python -c \

@@ -95,9 +95,10 @@ def make_requests(cookie: str) -> dict[str, Request]:
         )
         for name, (path, marker) in PATHS.items()
     }
-    new = json.dumps({"title": "Buy milk", "note": f"{SHELF_ROWS} bottles"})
+    # Lists show new rows first, so their titles must begin like the others.
+    new = json.dumps({"title": "Entry for milk", "note": f"{SHELF_ROWS} bottles"})
     requests["committed insert"] = Request(
-        encode_request("POST", API, "application/json", body=new), 201, b'"Buy milk"'
+        encode_request("POST", API, "application/json", body=new), 201, b'"Entry for milk"'
     )
     return requests
 

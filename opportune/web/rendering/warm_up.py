@@ -4,13 +4,14 @@ import asyncio
 import logging
 import mimetypes
 import threading
+from collections.abc import Iterable
 
 from fastapi import FastAPI
 
 from opportune.config.languages import ENGLISH, find_language
 from opportune.i18n.languages import content_languages
 from opportune.web.static import typeface
-from opportune.web.static.files import ICONS_FILE, LOGO_FILE, assets
+from opportune.web.static.files import ICONS_FILE, LOGO_FILE, TABLER_SHEETS, assets
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,17 @@ def _read_files() -> None:
     mimetypes.guess_type(ICONS_FILE)  # the first call reads the system's list of types
 
 
-def _work_in_background(app: FastAPI) -> None:
+def cut_files(directions: Iterable[str] = TABLER_SHEETS, *, sources_change: bool = False) -> None:
+    """Write the typeface and the style sheets that pages use. An image calls this when it is built."""
     typeface.cut()
-    assets.prepare_styles()
+    assets.prepare_styles(directions, sources_change=sources_change)
+
+
+def _work_in_background(app: FastAPI) -> None:
     settings = app.state.settings
-    assets.hash_files({(find_language(code) or ENGLISH).direction for code in content_languages(settings)})
+    directions = {(find_language(code) or ENGLISH).direction for code in content_languages(settings)}
+    cut_files(directions, sources_change=not settings.is_production)
+    assets.hash_files(directions)
     if settings.is_production:  # production does not publish the OpenAPI document
         return
     try:

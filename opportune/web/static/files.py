@@ -82,6 +82,7 @@ PACKAGES = [
     ("jazzy_tabler", "static/vendor/tabler"),
 ]
 TABLER, TABLER_RTL = "css/tabler.min.css", "css/tabler.rtl.min.css"
+TABLER_SHEETS = {"ltr": TABLER, "rtl": TABLER_RTL}
 TYPEFACE_SHEET = "typeface.css"
 PAGES_SHEETS = {"ltr": "pages.css", "rtl": "pages.rtl.css"}
 """Joined style sheet of all pages in a language of this direction."""
@@ -139,7 +140,7 @@ class Assets(StaticFiles):
         """Hash all style sheets and scripts, which would otherwise block the event loop for up to 5 ms per page.
 
         Args:
-            directions: Directions of the site's languages, whose sheets are joined, which takes a third of a second.
+            directions: Directions of the site's languages, whose sheets are joined.
         """
         for folder in self.all_directories:
             for path in Path(folder).rglob("*.[cj]s*"):
@@ -149,9 +150,16 @@ class Assets(StaticFiles):
             for direction in directions:
                 self.url(PAGES_SHEETS[direction])
 
-    def prepare_styles(self) -> None:
-        """Prepare the selection of Tabler's rules, without which bundles have all of them."""
-        styles.prepare(self._file(TABLER)[0])
+    def prepare_styles(self, directions: Iterable[str], *, sources_change: bool = False) -> None:
+        """Prepare the selection of Tabler's rules, without which bundles have all of them.
+
+        Args:
+            directions: Directions of the site's languages.
+            sources_change: Whether templates and scripts may change while this process runs.
+        """
+        for direction in directions:
+            path, status = self._file(TABLER_SHEETS[direction])
+            styles.prepare(path, status.st_mtime_ns, sources_change=sources_change)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):
@@ -208,12 +216,12 @@ class Assets(StaticFiles):
         """Return a file of a bundle: only the used rules of Tabler, unless the project has its own sheet."""
         if name == TYPEFACE_SHEET and not typeface.is_ready():
             return b""
-        if name not in (TABLER, TABLER_RTL) or not styles.is_ready():
+        if name not in TABLER_SHEETS.values():
             return self.content(name)
         path, status = self._file(name)
-        if Path(path).is_relative_to(self.all_directories[0]):
-            return self.content(name)
-        return self._with_versions(name, styles.used_rules(path, status.st_mtime_ns).encode())
+        is_of_project = Path(path).is_relative_to(self.all_directories[0])
+        rules = None if is_of_project else styles.used_rules(path, status.st_mtime_ns)
+        return self.content(name) if rules is None else self._with_versions(name, rules.encode())
 
     def _with_versions(self, name: str, content: bytes) -> bytes:
         if not name.endswith(".css"):

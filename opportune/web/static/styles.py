@@ -3,9 +3,15 @@
 A rule stays if each class of its selector occurs as a word in a template, a script or Python code of the project, of
 its features or of the framework. A class that such a file composes, such as `bg-{{ colour }}-lt`, stays if the
 other parts of its name occur as words. Mention other classes in any of these files, for example in a comment.
+
+The result is stored in the environment, unless that is read-only, so that later processes need not read the sources.
 """
 
+import contextlib
+import hashlib
+import os
 import re
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -24,31 +30,77 @@ VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 SUFFIXES = (*SOURCE_SUFFIXES, ".css")
 """Style sheets use variables."""
 
+NANOSECONDS = 10**9
+
 Words = frozenset[str]
+Sources = tuple[tuple[str, int], ...]
+"""Files with their modification times."""
 
 
-def is_ready() -> bool:
-    """Return whether `prepare` has read the framework. Until then, pages use all rules."""
-    return bool(_framework_words.cache_info().currsize)
+def prepare(path: str, modified: int, *, sources_change: bool) -> None:
+    """Read the modules of the framework, which takes a quarter of a second, for the style sheet in this file.
+
+    Without `sources_change`, they are read only if no result is stored.
+    """
+    if sources_change or used_rules(path, modified) is None:
+        _framework_words(_vocabulary(_read(path)))
+        used_rules(path, modified)
 
 
-def prepare(path: str) -> None:
-    """Read the modules of the framework, which takes a quarter of a second, for the style sheet in this file."""
-    _framework_words(_vocabulary(_read(path)))
-
-
-def used_rules(path: str, modified: int) -> str:
-    """Return the rules of a style sheet that pages can use, computed once for each state of the sources."""
-    return _used_rules(path, modified, tuple(source_files(SUFFIXES)))
+def used_rules(path: str, modified: int) -> str | None:
+    """Return the rules of a style sheet that pages can use. None before `prepare`, unless they are stored."""
+    sources = tuple(source_files(SUFFIXES))
+    is_prepared = bool(_framework_words.cache_info().currsize)
+    return _used_rules(path, modified, sources) if is_prepared else _read_stored(path, modified, sources)
 
 
 @lru_cache(maxsize=2)  # from left to right, and from right to left
-def _used_rules(path: str, _modified: int, sources: tuple[tuple[str, int], ...]) -> str:
+def _used_rules(path: str, modified: int, sources: Sources) -> str:
+    if (stored := _read_stored(path, modified, sources)) is not None:
+        return stored
     sheet = _read(path)
     vocabulary = _vocabulary(sheet)
     words = _framework_words(vocabulary).union(*(_words_in(source, vocabulary) for source, _ in sources))
     beginnings = tuple(word for word in words if word.endswith("-"))
-    return _drop_unused_variables("".join(_select(sheet, words, beginnings)), words)
+    rules = _drop_unused_variables("".join(_select(sheet, words, beginnings)), words)
+    _store(path, modified, sources, rules)
+    return rules
+
+
+def _stored_file(path: str) -> Path:
+    return Path(sys.prefix, "share", "opportune", Path(path).name)
+
+
+def _state(path: str, modified: int, sources: Sources) -> str:
+    """Return a digest of the names and times of all sources. Images keep only the seconds of times."""
+    times = [(name, time // NANOSECONDS) for name, time in (*_framework_files(), *sources, (path, modified))]
+    return hashlib.blake2b(repr(sorted(times)).encode(), digest_size=16).hexdigest()
+
+
+def _read_stored(path: str, modified: int, sources: Sources) -> str | None:
+    file = _stored_file(path)
+    try:
+        state, _, rules = _read(str(file)).partition("\n")
+        stored_at = file.stat().st_mtime_ns
+    except OSError:
+        return None
+    is_newer = stored_at >= max(time for _, time in (*_framework_files(), *sources, (path, modified)))
+    return rules if is_newer and state == _state(path, modified, sources) else None
+
+
+def _store(path: str, modified: int, sources: Sources, rules: str) -> None:
+    file = _stored_file(path)
+    temporary = file.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):  # the environment is read-only
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(f"{_state(path, modified, sources)}\n{rules}", encoding="utf-8")
+        temporary.replace(file)
+
+
+@lru_cache(maxsize=1)
+def _framework_files() -> Sources:
+    """Return the framework's modules, which do not change while the server runs."""
+    return tuple(files_below(str(FRAMEWORK), SUFFIXES))
 
 
 def _read(path: str) -> str:
@@ -66,8 +118,7 @@ def _vocabulary(sheet: str) -> Words:
 
 @lru_cache(maxsize=1)
 def _framework_words(vocabulary: Words) -> Words:
-    """Return the words of the framework's modules, which do not change while the server runs."""
-    return frozenset().union(*(_words_in(path, vocabulary) for path, _ in files_below(str(FRAMEWORK), SUFFIXES)))
+    return frozenset().union(*(_words_in(path, vocabulary) for path, _ in _framework_files()))
 
 
 def _words_in(path: str, vocabulary: Words) -> Words:

@@ -1,6 +1,7 @@
 """The cut style sheet of Tabler: bundles keep what pages use."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,18 +24,20 @@ a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(assets, "_urls", {})  # without those of the whole sheet
-    assets.prepare_styles()
+    assets.prepare_styles(["ltr"], sources_change=True)
     yield
     styles._framework_words.cache_clear()
 
 
 def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str) -> str:
     (tmp_path / "sheet.css").write_text(SHEET)
-    (templates := tmp_path / "templates").mkdir()
-    (templates / "page.html").write_text(template)
-    monkeypatch.setattr(icons, "SOURCE_FOLDERS", (templates,))
+    (tmp_path / "templates").mkdir(exist_ok=True)
+    (tmp_path / "templates/page.html").write_text(template)
+    monkeypatch.setattr(icons, "SOURCE_FOLDERS", (tmp_path / "templates",))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
     styles._framework_words.cache_clear()
-    return styles.used_rules(str(tmp_path / "sheet.css"), 0)
+    styles.prepare(str(tmp_path / "sheet.css"), 0, sources_change=False)
+    return styles.used_rules(str(tmp_path / "sheet.css"), 0) or ""
 
 
 def test_rules_of_named_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +46,19 @@ def test_rules_of_named_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "--qused:var(--qinner);--qinner:2;--qnamed:3" in sheet
     assert "<svg>{}</svg>" in sheet
     assert not re.search("zz-qother|zz-qunknown|zz-qgreen|--qidle|@media", sheet)
+
+
+def test_stored_sheet_is_read_by_the_next_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cut(tmp_path, monkeypatch, '<p class="zz-qplain">')
+    with monkeypatch.context() as patch:
+        patch.setattr(styles, "_words_in", None)  # reads no source
+        styles._framework_words.cache_clear()
+        styles._used_rules.cache_clear()
+        styles.prepare(str(tmp_path / "sheet.css"), 0, sources_change=False)
+        assert styles.used_rules(str(tmp_path / "sheet.css"), 0) == first
+    changed = cut(tmp_path, monkeypatch, '{% set colour = "qgreen" %}<p class="zz-{{ colour }}-qlight">')
+    assert "zz-qgreen-qlight" in changed
+    assert "zz-qplain" not in changed
 
 
 def test_rules_of_composed_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
