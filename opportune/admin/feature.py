@@ -1,7 +1,7 @@
 """The feature of the admin: its views, pages and checks."""
 
 from opportune.admin.log.recording import RECORDING
-from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, RowVersion, SavedView
+from opportune.admin.models import AuditEntry, DashboardLayout, DefaultView, ImportFile, RowVersion, SavedView
 from opportune.admin.personal_data import personal_data
 from opportune.admin.shipped_groups import shipped_group_statements
 from opportune.admin.trash.retention import empty_trash_daily
@@ -11,7 +11,7 @@ from opportune.feature import Accounts, Admin, Cleanup, Data, Feature, Jobs
 admin = Feature(
     "admin",
     "The admin site and its log of changes.",
-    models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion),
+    models=(AuditEntry, SavedView, DefaultView, DashboardLayout, RowVersion, ImportFile),
     admin=Admin("opportune.admin.site_views"),
     hooks=RECORDING,
     data=Data(post_migrate=(shipped_group_statements,)),

@@ -110,3 +110,27 @@ class RowVersion(Model, table=True):
     """`admin`, `page`, `api` or `command`, or `job` or `tool` with its name. Empty for values from before."""
     values: dict[str, Any] = Field(default_factory=dict)
     """Values by column, as JSON. Secrets are left out."""
+
+
+class ImportFile(Model, table=True):
+    """An uploaded file of rows to import, from the choice of its columns to the result."""
+
+    __tablename__ = "admin_import"
+
+    owner_id: OwnerId
+    identity: str = Field(max_length=100)
+    """The model's name in the admin's URLs."""
+    name: str = Field(max_length=100)
+    """Name of the file, for display only."""
+    content: bytes = b""
+    """The table of the file. Emptied when it is imported, or not used for two days."""
+    state: str = Field(default="uploaded", max_length=20)
+    """`uploaded`, `checking`, `checked`, `importing` or `imported`."""
+    choices: dict[str, Any] = Field(default_factory=dict)
+    """The field and format of each column, and the language, as the user has chosen."""
+    result: dict[str, Any] = Field(default_factory=dict)
+    """Counts, first rows and errors of the last check or import."""
+    done: int = 0
+    """Number of rows that are checked."""
+    total: int = 0
+    created_at: datetime = Field(default_factory=utc_now, index=True)

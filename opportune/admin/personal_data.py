@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.models import DashboardLayout, DefaultView, RowVersion, SavedView
+from opportune.admin.models import DashboardLayout, DefaultView, ImportFile, RowVersion, SavedView
 from opportune.db.models.model import tables_with
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.feature import Person, PersonalData
@@ -19,7 +19,7 @@ async def forget_author(session: AsyncSession, person: Person) -> None:
 
 
 personal_data = PersonalData(
-    summary="Your saved views and first page of the admin",
-    owners=(SavedView.owner_id, DefaultView.user_id, DashboardLayout.user_id),
+    summary="Your saved views, imported files and first page of the admin",
+    owners=(SavedView.owner_id, DefaultView.user_id, DashboardLayout.user_id, ImportFile.owner_id),
     forget=forget_author,
 )

@@ -125,9 +125,10 @@ class AdminView(RowQueriesMixin):
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
-    max_import_file_size = 1_000_000
-    import_max_rows = 2_000
-    """Maximum rows of an imported file, for views with `can_import = True`."""
+    export_types: ClassVar[list[str]] = ["csv", "xlsx", "json"]
+    max_import_file_size = 10_000_000
+    import_max_rows = 5_000
+    """Maximum rows of an imported file, for views with `can_import = True`. More rows have no Undo."""
 
     page_size = 25
     page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]

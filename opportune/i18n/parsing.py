@@ -22,6 +22,8 @@ MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2}:\d\d(?::\d\d)?)")
 MIN_YEAR_OF_LAST_CENTURY = 69
 """Years of two digits are those from 1969 to 2068."""
 MAX_MONTH = 12
+DAY_FIRST, MONTH_FIRST = "dMy", "Mdy"
+"""Orders of day, month and year in a date."""
 GROUP_LENGTH = 3
 SHORT_GROUP_LENGTH = 2
 """Length of the groups of digits in India: 12,34,567."""
@@ -96,10 +98,14 @@ def _number_pattern(decimal: str, group: str, has_short_groups: bool) -> re.Patt
     return re.compile(rf"(?=.*\d)[+-]?(?:{groups}|\d*)(?:{point}\d*)?(?:[eE][+-]?\d{{1,3}})?", re.ASCII)
 
 
-def parse_date(text: str) -> date:
+def parse_date(text: str, order: str = "") -> date:
     """Parse a date such as 2026-12-31, or in the format of the visitor's language: `31.12.2026` in German.
 
     English accepts both orders of day and month, and refuses 3/4/2026, which can mean two days.
+
+    Args:
+        text: The date.
+        order: `DAY_FIRST` or `MONTH_FIRST`, instead of the order of the language.
 
     Raises:
         ValueError: it is not a date.
@@ -107,28 +113,33 @@ def parse_date(text: str) -> date:
     match = DAY.fullmatch(_normalize(text))
     if not match:
         raise ValueError("not a date")
-    values = dict(zip(_date_order(match[1], match[2]), match.groups(), strict=True))
+    values = dict(zip(_date_order(match[1], match[2], order), match.groups(), strict=True))
     year = int(values["y"])
     if len(values["y"]) <= 2:
         year += 2000 if year < MIN_YEAR_OF_LAST_CENTURY else 1900
     return date(year, int(values["M"]), int(values["d"]))
 
 
-def _date_order(first: str, second: str) -> str:
+def _date_order(first: str, second: str, order: str) -> str:
     """Return the order of year, month and day in a date that begins with these numbers. Raises ValueError."""
     if len(first) > 2:
         return "yMd"
-    if not is_english():
-        from babel import dates
-
-        return "".join(sorted("yMd", key=str(dates.get_date_format("short", get_language().locale).pattern).index))
+    if order or not is_english():
+        return order or language_date_order()
     if first != second and max(int(first), int(second)) <= MAX_MONTH:
         raise ValueError("day and month cannot be told apart")
-    return "dMy" if int(first) > MAX_MONTH else "Mdy"
+    return DAY_FIRST if int(first) > MAX_MONTH else MONTH_FIRST
 
 
-def parse_moment(text: str) -> str:
-    """Return a date and a time in ISO format, such as 2026-12-31T18:30. The date has a format of `parse_date`.
+def language_date_order() -> str:
+    """Return the order of year, month and day in dates of the visitor's language."""
+    from babel import dates
+
+    return "".join(sorted("yMd", key=str(dates.get_date_format("short", get_language().locale).pattern).index))
+
+
+def parse_moment(text: str, order: str = "") -> str:
+    """Return a date and a time in ISO format, such as 2026-12-31T18:30. Date and order are those of `parse_date`.
 
     Raises:
         ValueError: it is not a date with a time.
@@ -138,7 +149,7 @@ def parse_moment(text: str) -> str:
         raise ValueError("not a date and a time")
     clock = match[2].rjust(len(match[2]) + (match[2][1] == ":"), "0")
     time.fromisoformat(clock)
-    return f"{parse_date(match[1]).isoformat()}T{clock}"
+    return f"{parse_date(match[1], order).isoformat()}T{clock}"
 
 
 def _normalize(text: str) -> str:

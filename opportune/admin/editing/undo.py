@@ -41,10 +41,19 @@ ENTRIES = "entries"
 NOT_RECORDED = _l("The log does not have this change.")
 
 
-def undo_url(request: Request, view: AdminView) -> str:
-    """Return the URL that undoes the changes of this request to rows of a view. Empty if the log lacks values."""
+def undo_url(request: Request, view: AdminView, entries: str | None = None) -> str:
+    """Return the URL that undoes the changes of this request, or of these entries. Empty if that is not possible."""
+    entries = recorded_range(request, view) if entries is None else entries
+    if not (entries and view.may_edit_any(request)):
+        return ""
+    path = request.url_for("admin:undo", identity=view.identity).path
+    return f"{path}?{urlencode([*request.query_params.multi_items(), (ENTRIES, entries)])}"
+
+
+def recorded_range(request: Request, view: AdminView) -> str:
+    """Return the range of this request's entries for rows of a view. Empty if they are too many or lack values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
-    if not (view.may_edit_any(request) and 0 < len(entries) <= MAX_ROWS_PER_ACTION):
+    if not 0 < len(entries) <= MAX_ROWS_PER_ACTION:
         return ""
     try:
         for entry in entries:
@@ -52,9 +61,7 @@ def undo_url(request: Request, view: AdminView) -> str:
     except ValidationRefused:
         return ""
     ids = [entry.id or 0 for entry in entries]
-    path = request.url_for("admin:undo", identity=view.identity).path
-    query = [*request.query_params.multi_items(), (ENTRIES, f"{min(ids)}-{max(ids)}")]
-    return f"{path}?{urlencode(query)}"
+    return f"{min(ids)}-{max(ids)}"
 
 
 async def undo_page(request: Request, view: AdminView) -> Response:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 from sqladmin.ajax import QueryAjaxModelLoader
-from sqlalchemy import Select, inspect, select
+from sqlalchemy import ColumnElement, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from starlette.requests import Request
@@ -103,6 +103,12 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(statement))
         return rows
 
+    async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
+        """Return the first rows that the user may list, with what their titles need."""
+        first = self.list_query(request).where(*conditions).order_by(None).order_by(self.key).limit(limit)
+        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(first))
+        return rows
+
     async def preload(self, session: AsyncSession, request: Request, ids: Collection[int]) -> None:
         """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""
         if not await may_see_titles(request, self.view):
@@ -135,10 +141,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         searched = [path for path in self.searched if not (self.view and self.view.hides(path.name))]
         async with self.model_admin.session_maker() as session:
             narrowed = await narrow_search(session, searched, term)
-        matching = self.list_query(request).where(*matching_words(searched, term), *narrowed)
-        first = matching.order_by(None).order_by(self.key).limit(self.limit)
-        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(first))
-        return rows
+        return await self.titled_rows(request, self.limit, *matching_words(searched, term), *narrowed)
 
 
 def parse_id(text: str) -> int:

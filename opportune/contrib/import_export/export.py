@@ -1,27 +1,42 @@
-"""CSV and JSON exports of a list. Rows are read in batches to limit memory."""
+"""CSV, XLSX and JSON exports of a list. Rows are read in batches to limit memory."""
 
+import asyncio
 import csv
 import io
 import json
 import re
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import date, time
 from decimal import Decimal
 from enum import Enum
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
-from sqladmin.helpers import default_encoder, secure_filename
+from sqladmin.helpers import default_encoder
 from sqlalchemy import Select, inspect
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from opportune.admin.authorization import may_see_titles
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
+from opportune.contrib.import_export.workbooks import (
+    MAX_SHEET_ROWS,
+    XLSX_TYPE,
+    SheetWriter,
+    require_openpyxl,
+)
 from opportune.db.models.columns import title_of
 from opportune.db.models.translated import TranslatedText
 from opportune.db.queries.batches import batches_of
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
 
 Batches = AsyncIterator[Sequence[Any]]
@@ -30,6 +45,7 @@ Columns = Mapping[str, NamedColumn | None]
 LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
 EXPORT_BATCH_ROWS = 500
+PART_BYTES = 65_536
 CONTROL_PREFIXES = ("\t", "\r", "\n")
 
 
@@ -43,7 +59,7 @@ FORMULA_PREFIXES = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 
 
-async def export_page(request: Request, view: AdminView) -> StreamingResponse:
+async def export_page(request: Request, view: AdminView) -> Response:
     """Export the rows of the list, in the order that the user has selected, or by primary key."""
     await view.site.check_access(request, "export")
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
@@ -55,17 +71,66 @@ async def export_page(request: Request, view: AdminView) -> StreamingResponse:
         if is_sorted
         else _batches_by_primary_key(view, statement, load)
     )
+    rows = _read_rows(view, columns, batches)
+    try:
+        response = await _build_response(view, columns, rows, format_, statement)
+    except FieldErrors as refusal:
+        return redirect_with_error(request, view, str(refusal))
     async with view.site.database.writer() as session:
         audit.record(session, request, "export", view.identity, title=f"{format_} {request.url.query}".strip())
-    return _build_response(view, columns, batches, format_)
+    return response
 
 
-def _build_response(view: AdminView, columns: Columns, batches: Batches, format_: str) -> StreamingResponse:
-    rows, name = _read_rows(view, columns, batches), secure_filename(view.get_export_name(format_))
-    headers = {"Content-Disposition": f"attachment; filename={name}"}
+async def _build_response(
+    view: AdminView, columns: Columns, rows: AsyncIterator[dict[str, Any]], format_: str, statement: Select[Any]
+) -> Response:
+    headers = download_headers(view.get_export_name(format_))
     if format_ == "csv":
         return StreamingResponse(_write_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    if format_ == "xlsx":
+        await _check_sheet_rows(view, statement)
+        return StreamingResponse(_write_xlsx(columns, rows), media_type=XLSX_TYPE, headers=headers)
     return StreamingResponse(_write_json(rows), media_type="application/json", headers=headers)
+
+
+def download_headers(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+
+
+async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
+    """Raises ValidationRefused if openpyxl is missing, or the list has more rows than a sheet."""
+    require_openpyxl()
+    last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
+    if await view.fetch_tuples(last_row):
+        raise ValidationRefused(
+            gettext(
+                "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV.",
+                limit=format_number(MAX_SHEET_ROWS - 1),
+            )
+        )
+
+
+async def _write_xlsx(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """Write the rows to temporary files, so that they are never all in memory."""
+    writer = await asyncio.to_thread(SheetWriter, list(columns))
+    batch: list[list[Any]] = []
+    async for row in rows:
+        batch.append([_xlsx_value(value) for value in row.values()])
+        if len(batch) == EXPORT_BATCH_ROWS:
+            await asyncio.to_thread(writer.append, batch)
+            batch = []
+    with tempfile.TemporaryFile() as file:
+        await asyncio.to_thread(writer.append, batch)
+        await asyncio.to_thread(writer.save, file)
+        file.seek(0)
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            yield part
+
+
+def _xlsx_value(value: Any) -> Any:
+    """Return a number, date or yes as such, and other values as in CSV."""
+    is_plain = isinstance(value, bool | int | float | Decimal | date | time) and not isinstance(value, Enum)
+    return value if is_plain else cell_of(value)
 
 
 async def _read_rows(view: AdminView, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
@@ -135,7 +200,7 @@ def _title_or_value(value: Any) -> Any:
 async def _write_csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
     yield _csv_line(list(columns))
     async for row in rows:
-        yield _csv_line([_csv_cell(value) for value in row.values()])
+        yield _csv_line([csv_cell(value) for value in row.values()])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
@@ -144,7 +209,7 @@ def _csv_line(cells: Sequence[Any]) -> str:
     return buffer.getvalue()
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
     """Return a cell of CSV, with a leading quote if a spreadsheet would run its text as a formula."""
     cell = cell_of(value)
     if isinstance(value, Decimal | float) and GROUP_LIKE.fullmatch(str(cell)):

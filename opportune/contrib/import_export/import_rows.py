@@ -1,7 +1,7 @@
 """The plan of an import: new rows, changes to stored rows, and the error messages of each row."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from opportune.admin.forms.inlines import ROW_IS_GONE
 from opportune.admin.log.diff import differs
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
-from opportune.contrib.import_export.import_file import FormFiller, ImportRow, empty_form, names_to_import, preview_of
+from opportune.contrib.import_export.form_filler import FormFiller, preview_of
+from opportune.contrib.import_export.mapping import Target, empty_form
 from opportune.contrib.import_export.names import NameResolver, with_names
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
@@ -25,12 +26,24 @@ from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.parsing import Source
 
-MAX_REPORTED_ERRORS = 20
+WRITE_BATCH_ROWS = 100
+"""Rows of a batch, after which other requests run."""
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
 NOT_EDITABLE = _l("This cannot be changed.")
+MAY_NOT_ADD = _l("You may not add rows, only change those that exist.")
+
+Progress = Callable[[int], Awaitable[None]]
+"""Called with the number of rows that are read."""
+
+
+@dataclass(frozen=True)
+class ImportRow:
+    number: int
+    """The number of the row in its table."""
+    cells: Mapping[str, Any]
+    """The cells by the names of their targets."""
 
 
 @dataclass
@@ -47,22 +60,18 @@ class PlannedRow:
     """Label, old and new value of each change."""
 
 
-class TooManyFaultsError(Exception):
-    """The maximum number of faults is reached."""
-
-
 @dataclass
 class ImportPlan:
     """All rows of a file, with the changes they make and their error messages."""
 
     request: Request
     view: AdminView
-    columns: Mapping[str, str]
-    """The form field of each column of the file."""
+    columns: Mapping[str, Target]
+    """The field of each column of the file, by its name."""
+    formats: Mapping[str, str]
+    """The format of numbers and dates, by column."""
     updates: bool
     """Whether the import may change stored rows. If not, every row of the file is a new row."""
-    source: Source
-    """Format of numbers and dates in the file."""
     rows: list[PlannedRow] = field(default_factory=list)
     faults: list[tuple[int, str]] = field(default_factory=list)
 
@@ -87,37 +96,39 @@ class ImportPlan:
         """Rows of other models that the import creates: view and names."""
         yield from ((rows.view, list(rows.placeholders)) for rows in self.names.new_rows.values() if rows.placeholders)
 
-    def add_fault(self, line: ImportRow, message: str) -> None:
-        """Add an error message. Raises TooManyFaultsError when there are enough to report."""
-        self.faults.append((line.number, message))
-        if len(self.faults) == MAX_REPORTED_ERRORS:
-            raise TooManyFaultsError
-
     # Planning
 
-    async def read(self, lines: Sequence[ImportRow]) -> None:
+    async def read(self, lines: Sequence[ImportRow], progress: Progress | None = None) -> None:
         """Validate each line with the rules of the form and the model."""
         form = await empty_form(self.request, self.view)
-        named = {name: column for name, column in names_to_import(self.view, form).items() if name in self.columns}
-        for name, column in named.items():
-            valid_names = _valid_names(column, [line.cells.get(name) for line in lines])
-            await self.names.read(column, list(dict.fromkeys(valid_names)))
-        filler = FormFiller(self.view, self.columns, named, self.names, self.source)
+        for name, target in self.columns.items():
+            if target.named:
+                valid_names = _valid_names(target.named, [line.cells.get(name) for line in lines])
+                await self.names.read(target.named, list(dict.fromkeys(valid_names)))
+        filler = FormFiller(self.view, self.columns, self.formats, self.names)
         stored = await self._load_stored_rows(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
-        for line in lines:
+        may_add = await self.view.check_can_create(self.request)
+        for position, line in enumerate(lines):
             await asyncio.sleep(0)  # let other requests run
+            if progress:
+                await progress(position)
             try:
-                target = self._find_stored_row(line, stored, line_numbers) if self.key else None
-                self.rows.append(await self._plan_row(filler, type(form), line, target))
+                row = self._find_stored_row(line, stored, line_numbers) if self.key else None
+                if row is None and not may_add:
+                    raise ValidationRefused(MAY_NOT_ADD)
+                self.rows.append(await self._plan_row(filler, type(form), line, row))
             except FieldErrors as refusal:
-                self.add_fault(line, str(refusal))
+                self.faults.append((line.number, str(refusal)))
 
     async def _load_stored_rows(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
         """Return the stored rows by their natural keys in the file."""
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
-        relations = [*self.view.many_to_many, *names_to_import(self.view, await empty_form(self.request, self.view))]
+        relations = [
+            *self.view.many_to_many,
+            *(name for name, target in self.columns.items() if target.named and target.named.key),
+        ]
         statement = self.view.list_query(self.request).options(*loading_options(self.view.mapper, relations))
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
@@ -154,29 +165,34 @@ class ImportPlan:
         values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if differs(stored[name], value)}
         planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
-        before = {name: await file_value(self.view, row, name, filler.named.get(name)) for name in self.columns}
+        before = {name: await self._stored_value(row, target) for name, target in self.columns.items()}
         texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})
-        for name, column in self.columns.items():
-            if column in changed:
-                planned.changes.append((str(self.view.labels.get(column, name)), texts[name], planned.texts[name]))
-            elif column in unwritable and str(cell_of(before[name])) != str(cell_of(line.cells.get(name))):
-                raise ValidationRefused(f"{self.view.labels.get(column, name)}: {NOT_EDITABLE}")
+        for name, target in self.columns.items():
+            if target.field in changed:
+                planned.changes.append((target.label, texts[name], planned.texts[name]))
+            elif target.field in unwritable and str(cell_of(before[name])) != str(cell_of(line.cells.get(name))):
+                raise ValidationRefused(f"{target.label}: {NOT_EDITABLE}")
         return planned
+
+    async def _stored_value(self, row: Any, target: Target) -> Any:
+        """Return the stored value as an export writes it."""
+        named = target.named if target.named and target.named.key else None
+        return await file_value(self.view, row, target.name if named or not target.named else target.field, named)
 
     def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
         """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
         related = {*self.view.references, *self.view.many_to_many}
         texts = {}
-        for name, column in self.columns.items():
-            has_value = column in values and column not in related
-            text = preview_of(values[column], cells.get(name)) if has_value else str(cell_of(cells.get(name)))
+        for name, target in self.columns.items():
+            has_value = target.field in values and target.field not in related
+            text = preview_of(values[target.field], cells.get(name)) if has_value else str(cell_of(cells.get(name)))
             texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
         return texts
 
     def _clean(
         self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any, data: Mapping[str, Any] | None
     ) -> dict[str, Any]:
-        form, faults = filler.fill(form_class, line, data)
+        form, faults = filler.fill(form_class, line.cells, data)
         try:
             values = self.view.clean(form, row)
         except FieldErrors as refusal:
@@ -198,7 +214,7 @@ class ImportPlan:
         await self._preload(session)
         pending = [*self.new_rows, *self.changed_rows]
         written: list[tuple[PlannedRow, Any]] = []
-        for batch in batches_of(pending, MAX_IDS_PER_QUERY):
+        for batch in batches_of(pending, WRITE_BATCH_ROWS):
             await asyncio.sleep(0)  # let other requests run
             try:
                 written += await self._write(session, batch)
@@ -264,7 +280,7 @@ class ImportPlan:
             written += await self._write(session, [planned])
         except FieldErrors as refusal:
             labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
-            self.add_fault(planned.line, f"{labels}: {refusal}" if labels else str(refusal))
+            self.faults.append((planned.line.number, f"{labels}: {refusal}" if labels else str(refusal)))
 
 
 def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:

@@ -1,197 +1,204 @@
-"""Import of a CSV or JSON file: validate all rows, show a preview, then store all or none."""
+"""Pages of an import: upload, choice of columns, preview with errors, progress and result."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from sqlalchemy import select, update
+from sqlmodel import col
+from starlette.datastructures import URL, FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.lists.actions import describe_rows, list_url
-from opportune.admin.log import audit
+from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.lists.actions import list_url
+from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
-from opportune.config.signing import seal, unseal
-from opportune.contrib.import_export.import_file import (
-    ImportRow,
-    empty_form,
-    fields_to_import,
-    format_examples,
-    name_columns,
-    names_to_import,
-    read_rows,
-    source_of_rows,
-    split_header,
-)
-from opportune.contrib.import_export.import_rows import ImportPlan, TooManyFaultsError
-from opportune.db.models.columns import natural_key_of
+from opportune.contrib.import_export import import_run
+from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
+from opportune.contrib.import_export.jobs import BUSY_STATES, process_file
+from opportune.contrib.import_export.mapping import empty_form, find_targets, guess_targets
+from opportune.contrib.import_export.table import Table, read_table
 from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
-from opportune.i18n.parsing import Source
-from opportune.web.forms.uploads import display_name
+from opportune.jobs import defer
+from opportune.web.forms.uploads import allow_files, display_name
 from opportune.web.rendering.flash import flash
 
-TEMPLATE = "import_export/import.html"
-MAX_PREVIEW_ROWS = 10
-"""Maximum rows in the preview."""
-PREVIEW_TTL_SECONDS = 3600
-"""Time in which the user can confirm a preview."""
+LARGE_FILE_ROWS = 300
+"""Rows from which a job checks and imports the file."""
+MAX_REMEMBERED_FILES = 20
+"""Earlier files of a user in which the fields of headings are looked up."""
 
 
-@dataclass
-class ImportResult:
-    """The result of a preview or an import."""
-
-    name: str
-    updates: bool = False
-    """Whether stored rows may change."""
-    lines: Sequence[ImportRow] = ()
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """The form field of each column of the file."""
-    ignored: Sequence[str] = ()
-    error: str = ""
-    plan: ImportPlan | None = None
-    sealed: str = ""
-    """The encrypted file. The confirmation sends it back, so the server does not store it."""
-
-    @property
-    def is_json(self) -> bool:
-        return self.name.lower().endswith(".json")
-
-    @property
-    def faults(self) -> Sequence[tuple[int, str]]:
-        return self.plan.faults if self.plan else ()
-
-    @property
-    def is_valid(self) -> bool:
-        return not (self.error or self.faults)
-
-
-async def import_page(request: Request, view: AdminView) -> Response:
-    """Show the upload form or a preview of the file, or import the file after confirmation."""
+async def check_import(request: Request, view: AdminView) -> None:
+    """Check that the user may import, and may add or change rows. Raises HTTPException."""
     await view.site.check_access(request, "import")
-    if request.method != "POST":
-        return await _render_page(request, view, None)
-    outcome, is_confirmed = ImportResult(""), False
-    try:
-        name, content, updates, is_confirmed = await _read_submission(request, view)
-        outcome = ImportResult(display_name(name), updates)
-        await _import(request, view, outcome, content, store=is_confirmed)
-        purpose = _purpose(request, view, updates=updates)
-        outcome.sealed = seal(request.app.state.settings, purpose, f"{outcome.name}\n{content}")
-    except FieldErrors as refusal:
-        outcome.error = str(refusal)
-    if not (is_confirmed and outcome.is_valid):
-        return await _render_page(request, view, outcome)
-    if outcome.plan:
-        flash(request, _summary(outcome.plan), undo=undo_url(request, view))
-    return RedirectResponse(list_url(request, view), 303)
+    if not await import_run.may_write(request, view):
+        raise HTTPException(403)
 
 
-def _summary(plan: ImportPlan) -> str:
-    new, changed = len(plan.new_rows), len(plan.changed_rows)
-    rows = describe_rows(plan.view, new)
-    if not plan.updates:
-        return gettext("Imported %(rows)s.", rows=rows)
-    counts = {"changed": format_number(changed), "unchanged": format_number(len(plan.rows) - new - changed)}
-    return gettext("Imported %(rows)s, changed %(changed)s; %(unchanged)s unchanged.", rows=rows, **counts)
+async def upload_page(request: Request, view: AdminView) -> Response:
+    await check_import(request, view)
+    error = ""
+    if request.method == "POST":
+        try:
+            file = await _store_upload(request, view)
+        except FieldErrors as refusal:
+            error = str(refusal)
+        else:
+            return RedirectResponse(_file_url(request, view, file), 303)
+    targets = find_targets(view, await empty_form(request, view))
+    return await render_step(
+        request, view, "upload", status=400 if error else 200, error=error, targets=targets.values()
+    )
 
 
-async def _render_page(request: Request, view: AdminView, outcome: ImportResult | None) -> Response:
-    form = await empty_form(request, view)
-    context = {
-        "model_view": view,
-        "outcome": outcome,
-        "title": gettext("Import %(names)s", names=view.name_plural),
-        "fields": fields_to_import(view, form),
-        "names": names_to_import(view, form),
-        "update_key": natural_key_of(view.model) if view.may_edit_any(request) else "",
-        "amount": describe_rows,
-        "list": list_url(request, view),
-        "preview_rows": outcome.plan.rows[:MAX_PREVIEW_ROWS] if outcome and outcome.plan else (),
-        "formats": format_examples(),
-    }
-    status = 200 if outcome is None or outcome.is_valid else 400
-    page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context, status)
-    return page
-
-
-async def _read_submission(request: Request, view: AdminView) -> tuple[str, str, bool, bool]:
-    """Return name and text of the file, whether it may change stored rows, and whether the user has confirmed."""
-    max_bytes = view.max_import_file_size
-    async with request.form(max_files=1, max_fields=10, max_part_size=2 * max_bytes) as form:
-        if (updates := bool(form.get("update"))) and not view.may_edit_any(request):
-            raise HTTPException(403)
-        if sealed := form.get("sealed"):
-            purpose = _purpose(request, view, updates=updates)
-            text = unseal(request.app.state.settings, purpose, str(sealed), PREVIEW_TTL_SECONDS)
-            if text is None:
-                raise ValidationRefused("This preview has expired. Please choose the file again.")
-            name, _, content = text.partition("\n")
-            return name, content, updates, True
-        file = form.get("file")
-        if not isinstance(file, UploadFile) or not file.filename:
-            raise ValidationRefused("Please choose a file.")
-        content_bytes = await file.read(max_bytes + 1)
-        name = file.filename
-    if len(content_bytes) > max_bytes:
-        raise ValidationRefused(
-            gettext("Please choose a file of at most %(limit)s bytes.", limit=format_number(max_bytes))
-        )
-    try:
-        return name, content_bytes.decode("utf-8-sig"), updates, False
-    except UnicodeDecodeError:
-        raise ValidationRefused("This file is not UTF-8 text. Save it as “CSV UTF-8”.") from None
-
-
-def _purpose(request: Request, view: AdminView, *, updates: bool) -> str:
-    # A preview is confirmed in its language, because the language decides how numbers are read.
-    language = get_language().code
-    return f"admin import {view.identity} {request.state.user.id} {language}{' with changes' if updates else ''}"
-
-
-async def _import(request: Request, view: AdminView, outcome: ImportResult, content: str, *, store: bool) -> None:
-    """Validate the file. Store the rows if all are valid and `store` is true.
+async def _store_upload(request: Request, view: AdminView) -> ImportFile:
+    """Read the file, guess its columns and store both.
 
     Raises:
         ValidationRefused: The file cannot be read.
     """
-    form = await empty_form(request, view)
-    header, outcome.lines = name_columns(view, form, *read_rows(outcome.name, content, view.import_max_rows))
-    outcome.columns, outcome.ignored = split_header(view, form, header, may_omit=outcome.updates)
-    cells = [line.cells for line in outcome.lines]
-    source = Source.MACHINE if outcome.is_json else source_of_rows(form, outcome.columns, cells)
-    outcome.plan = plan = ImportPlan(request, view, outcome.columns, outcome.updates, source)
-    if outcome.updates and plan.key not in outcome.columns:
+    allow_files(request)
+    max_bytes = view.max_import_file_size
+    async with request.form(max_files=1, max_fields=10) as form:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise ValidationRefused("Please choose a file.")
+        content, name = await upload.read(max_bytes + 1), upload.filename
+    if len(content) > max_bytes:
         raise ValidationRefused(
-            gettext(
-                "Rows to change are identified by the column %(column)s. Add it to the file.",
-                column=plan.key or "(none)",
-            )
+            gettext("Please choose a file of at most %(limit)s bytes.", limit=format_number(max_bytes))
         )
-    with suppress(TooManyFaultsError):
-        await plan.read(outcome.lines)
-        if not plan.faults:
-            await _store(request, view, outcome, plan, store=store)
-
-
-async def _store(request: Request, view: AdminView, outcome: ImportResult, plan: ImportPlan, *, store: bool) -> None:
-    """Store all rows in one transaction. Roll back for a preview, or if the database refuses a row."""
-    written: list[Any] = []
+    table = await asyncio.to_thread(read_table, name, content, view.import_max_rows)
+    targets = find_targets(view, await empty_form(request, view))
+    remembered = await _remembered_targets(request, view)
+    names = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
+    formats = await asyncio.to_thread(choose_formats, table, names, targets, [""] * len(names))
+    choices = {
+        "columns": names,
+        "formats": [format_ for format_, _ in formats],
+        "header": table.header,
+        "updates": False,
+        "language": get_language().code,
+    }
+    file = ImportFile(
+        owner_id=request.state.user.id,
+        identity=view.identity,
+        name=display_name(name)[:100],
+        content=await asyncio.to_thread(table.dump),
+        choices=choices,
+        total=len(table.rows),
+    )
     async with view.site.database.writer() as session:
-        with suppress(TooManyFaultsError):
-            written = await plan.store(session)
-        if plan.faults or not store:
-            await session.rollback()
-            return
-        audit.record(session, request, "import", view.identity, title=f"{len(written):,} rows of {outcome.name}")
-    for new_rows in plan.names.new_rows.values():
-        for name, row in new_rows.created.items():
-            await new_rows.view.after_model_change(new_rows.values[name], row, True, request)
-    for planned, row in written:
-        await view.after_model_change(planned.values, row, planned.stored is None, request)
+        session.add(file)
+    return file
+
+
+async def _remembered_targets(request: Request, view: AdminView) -> Mapping[str, str]:
+    """Return the fields that the user has chosen for headings of earlier files."""
+    files = select(col(ImportFile.choices)).where(*_owned(request, view), col(ImportFile.state) == "imported")
+    remembered: dict[str, str] = {}
+    async with view.site.database.reader() as session:
+        for choices in await session.scalars(files.order_by(col(ImportFile.id).desc()).limit(MAX_REMEMBERED_FILES)):
+            for heading, name in zip(choices["header"], choices["columns"], strict=True):
+                if name:
+                    remembered.setdefault(heading, name)
+    return remembered
+
+
+def _owned(request: Request, view: AdminView) -> tuple[Any, Any]:
+    return col(ImportFile.owner_id) == request.state.user.id, col(ImportFile.identity) == view.identity
+
+
+async def load_file(request: Request, view: AdminView) -> ImportFile:
+    """Return the file in the URL. Raises HTTPException if the user has none with this id."""
+    await check_import(request, view)
+    try:
+        file_id = parse_id(request.path_params["file_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+    async with view.site.database.reader(fresh=True) as session:
+        file: ImportFile | None = await session.scalar(
+            select(ImportFile).where(*_owned(request, view), col(ImportFile.id) == file_id)
+        )
+    if file is None:
+        raise HTTPException(404)
+    return file
+
+
+async def file_page(request: Request, view: AdminView) -> Response:
+    """Show the current step of an import. A POST chooses columns (`columns`, `look`), or imports (`import`)."""
+    file = await load_file(request, view)
+    if request.method == "POST" and file.state not in (*BUSY_STATES, "imported"):
+        async with request.form(max_fields=5_000) as form:
+            return await _submit(request, view, file, form)
+    if file.state in BUSY_STATES:
+        return await render_step(request, view, "progress", file)
+    if file.state == "imported":
+        return await render_step(request, view, "result", file, undo=undo_url(request, view, file.result["entries"]))
+    if not file.content:
+        raise HTTPException(404)
+    if file.state == "checked" and "columns" not in request.query_params and not file.result["error"]:
+        return await render_step(request, view, "preview", file)
+    return await columns_page(request, view, file)
+
+
+async def _submit(request: Request, view: AdminView, file: ImportFile, form: FormData) -> Response:
+    action = form.get("action")
+    if action == "import":
+        if file.state != "checked" or file.result["error"]:
+            raise HTTPException(400)
+        return await _start(request, view, file, "importing")
+    updates = bool(form.get("updates"))
+    if updates and not view.may_edit_any(request):
+        raise HTTPException(403)
+    columns, formats = (list(map(str, form.getlist(name))) for name in ("column", "format"))
+    file.result = {}
+    file.choices = {**file.choices, "columns": columns, "formats": formats, "updates": updates}
+    if action == "look":
+        return await columns_page(request, view, file)
+    try:
+        await import_run.plan_import(request, view, await asyncio.to_thread(Table.load, file.content), file.choices)
+    except FieldErrors:
+        return await columns_page(request, view, file, status=400)
+    return await _start(request, view, file, "checking")
+
+
+async def _start(request: Request, view: AdminView, file: ImportFile, state: str) -> Response:
+    """Check or import the file: in this request, or in a job if it has many rows."""
+    is_large = file.total >= LARGE_FILE_ROWS and _has_workers(request, view)
+    choices = file.choices
+    if state == "checking":  # the import reads the file in the language of its preview
+        choices = {**choices, "language": get_language().code}
+    values = {"state": state, "choices": choices, "done": 0}
+    async with view.site.database.writer() as session:
+        unchanged = col(ImportFile.id) == file.id, col(ImportFile.state) == file.state
+        started = await session.execute(update(ImportFile).where(*unchanged).values(values))
+        if started.rowcount and is_large:  # type: ignore[attr-defined]  # the result of an update
+            defer(session, process_file(file.id))
+    url = _file_url(request, view, file)
+    if is_large or not started.rowcount:  # type: ignore[attr-defined]
+        return RedirectResponse(url, 303)
+    file.state, file.choices = state, choices
+    await import_run.process(request, view, file)
+    file = await load_file(request, view)
+    if file.state != "imported" or file.result["faults"]:
+        return RedirectResponse(url, 303)
+    flash(request, summary_of(view, file.result, file.choices["updates"]), undo=undo_url(request, view))
+    return RedirectResponse(list_url(request, view), 303)
+
+
+def _has_workers(request: Request, view: AdminView) -> bool:
+    """Return whether the site has a queue of jobs, and runs them."""
+    return "jobs" in view.site.database.info and request.app.state.settings.jobs != "off"
+
+
+def _file_url(request: Request, view: AdminView, file: ImportFile) -> str:
+    url = request.url_for("admin:import-file", identity=view.identity, file_id=file.id)
+    return str(url.replace(query=URL(list_url(request, view)).query))

@@ -17,13 +17,17 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import natural_key_of, python_type_of
+from opportune.db.models.columns import natural_key_of, python_type_of, title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import relation_of_column
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 
 SEPARATOR = "|"
+MAX_TITLED_ROWS = 2_000
+"""Rows of a model without a natural key that are searched for a title."""
 NAME_IN_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
 
@@ -48,7 +52,7 @@ class NamedColumn:
     """The name in the view, such as `author_id` for `author`."""
     lookup: ForeignKeyLookup
     key: str
-    """The column of the related model that holds the names."""
+    """The column of the related model that holds the names. If empty, rows are named by their titles."""
     is_many: bool
 
     def names_in(self, value: Any) -> list[str]:
@@ -84,6 +88,18 @@ def named_columns(view: AdminView) -> dict[str, NamedColumn]:
     }
 
 
+def importable_names(view: AdminView) -> list[NamedColumn]:
+    """Return the columns in which a file may name related rows. Without a natural key, rows have their titles."""
+    named = named_columns(view)
+    columns = {column.column for column in named.values()}
+    titled = []
+    for column, lookup in view.references.items():
+        name = relation_of_column(view.mapper, column) or column.removesuffix("_id")
+        if column not in columns and name not in view.mapper.columns:
+            titled.append(NamedColumn(name, column, lookup, "", is_many=False))
+    return [*named.values(), *titled]
+
+
 @dataclass
 class NewRows:
     """Rows of one model that a file names and that do not exist yet. Each has a placeholder until it has an id."""
@@ -113,6 +129,9 @@ class NameResolver:
         if not await may_see_titles(self.request, column.lookup.view):
             self._faults |= {(column.lookup.model, name): LISTING_REQUIRED for name in names}
             return
+        if not column.key:
+            await self._read_titles(column, names)
+            return
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
             for row in await column.lookup.model_admin.fetch_rows(statement):
@@ -120,6 +139,19 @@ class NameResolver:
         missing = [name for name in names if name not in ids]
         if missing:
             await self._plan_new(column, missing)
+
+    async def _read_titles(self, column: NamedColumn, names: Sequence[str]) -> None:
+        """Find rows by their titles, which Python computes, so all rows are read."""
+        ids, lookup = self._ids[column.name], column.lookup
+        rows = await lookup.titled_rows(self.request, MAX_TITLED_ROWS + 1) if names else ()
+        for row in rows:
+            ids.setdefault(str(title_of(row)), []).append(row.id)
+        missing = _l("No %(model)s is named “%(name)s”.")
+        if len(rows) > MAX_TITLED_ROWS:
+            missing = _l("%(model)s has too many rows to find “%(name)s” by its title. Use its number.")
+        model = lookup.view.name if lookup.view else column.name
+        faults = {name: gettext(missing, model=model, name=name) for name in names if name not in ids}
+        self._faults |= {(lookup.model, name): fault for name, fault in faults.items()}
 
     def ids(self, column: NamedColumn, names: Sequence[str]) -> list[int]:
         """Return the ids or placeholders of these rows. Raises ValueError with a message for the user."""

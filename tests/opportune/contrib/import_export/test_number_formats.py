@@ -11,7 +11,8 @@ from sqlalchemy import delete
 
 from opportune.config.languages import find_language
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.contrib.import_export.test_import import confirm_preview, read_gadgets, upload
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_choices
+from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
 
 HEADER = "name;maker_id;size;weight;ratio;made_on"
 
@@ -38,7 +39,6 @@ async def test_german_file_is_read_in_german(app: FastAPI, admin: AsyncClient, l
     page, rows = await import_numbers(app, admin, "a;1;1.000;1.234,5;1.234;01/02/2026")
     assert rows == [(1000, Decimal("1234.5"), 1234.0, "2026-02-01")]
     assert "a 1 1000 1234,5 1234,0 01.02.2026" in page
-    assert "Deutsch: 1.234,5, 31.12.26" in page
 
 
 @pytest.mark.language("de")
@@ -51,13 +51,13 @@ async def test_file_of_a_program_is_in_machine_format(app: FastAPI, admin: Async
 @pytest.mark.language("de")
 async def test_mixed_formats_are_refused(admin: AsyncClient, language: str) -> None:
     page = await upload(admin, f"{HEADER}\na;1;1;12,5;1;\nb;1;1;12.5;1;")
-    assert (page.status_code, "3: Weight: " in words(page.text)) == (400, True)
+    assert "3: Weight: " in words(page.text)
 
 
-@pytest.mark.parametrize("size", ["1.000", "1.000,5", "1 000", "1_000"])
+@pytest.mark.parametrize("size", ["1.000,5", "1 000", "1_000"])
 async def test_whole_number_of_another_language_is_refused(admin: AsyncClient, size: str) -> None:
     page = await upload(admin, f"{HEADER}\na;1;{size};;;")
-    assert (page.status_code, "Line 2: Size: Please give a whole number" in page.text) == (400, True)
+    assert "Line 2: Size: Please give a whole number" in page.text
 
 
 @pytest.mark.language("de")
@@ -75,5 +75,43 @@ async def test_preview_is_confirmed_in_its_language(
 ) -> None:
     preview = await upload(admin, f"{HEADER}\na;1;1,000;;;")
     monkeypatch.setattr("opportune.contrib.import_export.import_view.get_language", lambda: find_language("de"))
-    assert (await confirm_preview(admin, preview)).status_code == 400
-    assert await read_gadgets(app) == []
+    await confirm_preview(admin, preview)
+    assert [row.size for row in await read_gadgets(app)] == [1000]
+
+
+async def read_columns(admin: AsyncClient, content: str) -> tuple[list[str], str]:
+    """Return the suggested formats of the columns of a file, and the text of the page."""
+    response = await admin.post(IMPORT, files={"file": ("rows.csv", content)})
+    page = await admin.get(response.headers["location"])
+    return read_choices(page)["format"], extract_text(page)
+
+
+AMBIGUOUS = "these values also fit another format"
+
+
+@pytest.mark.parametrize(
+    ("days", "order", "is_ambiguous"),
+    [
+        (("03/04/2026", "31/12/2026"), "dMy", False),
+        (("03/04/2026", "12/31/2026"), "Mdy", False),
+        (("03/04/2026", "05/06/2026"), "Mdy", True),
+        (("2026-04-03", "05.05.2026"), "Mdy", False),
+    ],
+)
+async def test_order_of_dates_is_guessed_and_shown(
+    admin: AsyncClient, days: tuple[str, str], order: str, is_ambiguous: bool
+) -> None:
+    formats, text = await read_columns(admin, "name;maker_id;made_on\n" + "".join(f"a;1;{day}\n" for day in days))
+    assert formats == ["", "", order]
+    assert (AMBIGUOUS in text) == is_ambiguous
+
+
+async def test_user_chooses_the_format_of_a_column(app: FastAPI, admin: AsyncClient) -> None:
+    content = f"{HEADER}\na;1;1.000;1.234,5;1.234;03/04/2026"
+    formats, text = await read_columns(admin, content)
+    assert formats == ["", "", "de", "de", "de", "Mdy"]
+    assert AMBIGUOUS in text
+    await confirm_preview(admin, await upload(admin, content, format_5="machine", format_6="dMy"))
+    assert [(row.size, row.weight, row.ratio, str(row.made_on)) for row in await read_gadgets(app)] == [
+        (1000, Decimal("1234.50"), 1.234, "2026-04-03")
+    ]

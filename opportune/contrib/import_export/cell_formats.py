@@ -1,0 +1,104 @@
+"""Formats of numbers and dates in the columns of a file: guessed from the cells, and chosen by the user."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from typing import Any, NamedTuple
+
+from opportune.i18n import get_language, gettext
+from opportune.i18n.formats import localize_number
+from opportune.i18n.languages import use_language
+from opportune.i18n.parsing import DAY_FIRST, MONTH_FIRST, Source, language_date_order, parse_date, parse_moment
+from opportune.web.forms.controls import DATETIME_LOCAL, MACHINE_FORMATS, Control, to_machine_format
+
+MACHINE = "machine"
+"""Numbers as in an export: 1234.5."""
+EXAMPLE_NUMBER = "1,234.5"
+EXAMPLE_DAY = date(2026, 12, 31)
+
+
+class Guess(NamedTuple):
+    format: str
+    is_ambiguous: bool = False
+    """Whether another format reads all cells of the column, and reads other values."""
+
+
+def format_choices(control: Control | None) -> Mapping[str, str]:
+    """Return examples by format, that of the user's language first. Empty for columns without a choice."""
+    match control.type if control else "":
+        case "number":
+            examples = {_number_example(code): code for code in ("de", "en", get_language().code)}
+            codes = dict.fromkeys([examples[_number_example(get_language().code)], MACHINE, *examples.values()])
+            return {code: "1234.5" if code == MACHINE else _number_example(code) for code in codes}
+        case "date" | "datetime-local":
+            labels = {
+                DAY_FIRST: gettext("%(example)s (day first)", example=f"{EXAMPLE_DAY:%d.%m.%Y}"),
+                MONTH_FIRST: gettext("%(example)s (month first)", example=f"{EXAMPLE_DAY:%m/%d/%Y}"),
+            }
+            return dict(sorted(labels.items(), key=lambda item: item[0] != language_date_order()))
+    return {}
+
+
+def _number_example(code: str) -> str:
+    with use_language(code):
+        return localize_number(EXAMPLE_NUMBER)
+
+
+def guess_formats(columns: Sequence[tuple[Control | None, Sequence[Any]]]) -> list[Guess]:
+    """Return the format of each column, given its control and cells.
+
+    All columns with numbers have the same one if possible, so that `1.234` means the same everywhere.
+    """
+    readable = [_readable_formats(control, cells) for control, cells in columns]
+    are_numbers = [control is not None and control.type == "number" for control, _ in columns]
+    numbers = [formats.keys() for formats, is_number in zip(readable, are_numbers, strict=True) if is_number]
+    shared = set.intersection(*map(set, numbers)) if numbers else set()
+    guesses = []
+    for (control, _), formats, is_number in zip(columns, readable, are_numbers, strict=True):
+        choices = [*format_choices(control)]
+        fitting = [choice for choice in choices if choice in formats]
+        preferred = [choice for choice in fitting if choice in shared] if is_number else []
+        best = next(iter(preferred or fitting or choices), "")
+        guesses.append(Guess(best, any(values != formats.get(best, values) for values in formats.values())))
+    return guesses
+
+
+def _readable_formats(control: Control | None, cells: Iterable[Any]) -> dict[str, list[str]]:
+    """Return the values of the cells by format, for the formats that read all of them."""
+    formats = {}
+    texts = list(dict.fromkeys(text for cell in cells if isinstance(cell, str) and (text := cell.strip())))
+    for format_ in format_choices(control):
+        assert control is not None
+        with suppress(ValueError):
+            values = [read_cell(control, text, format_) for text in texts]
+            if control.type == "number" or all(MACHINE_FORMATS[control.type].fullmatch(value) for value in values):
+                formats[format_] = values
+    return formats
+
+
+def read_cell(control: Control, text: str, format_: str) -> str:
+    """Return a text in machine format. Dates that cannot be read are returned unchanged, for the form to refuse.
+
+    Raises:
+        ValueError: The text is not a number in this format. The message is for the user.
+    """
+    if control.type == "number":
+        return _read_number(control, text, format_)
+    with suppress(ValueError):
+        if control.type == "date":
+            return parse_date(text, format_).isoformat()
+        if control.type == DATETIME_LOCAL and not MACHINE_FORMATS[DATETIME_LOCAL].fullmatch(text):
+            with suppress(ValueError):
+                return parse_moment(text, format_)
+            return f"{parse_date(text, format_).isoformat()}T00:00"
+    return text
+
+
+def _read_number(control: Control, text: str, code: str) -> str:
+    if code in (MACHINE, get_language().code):
+        return to_machine_format(control, text, Source.MACHINE if code == MACHINE else Source.LANGUAGE)
+    try:
+        with use_language(code):
+            return to_machine_format(control, text, Source.LANGUAGE)
+    except ValueError:  # its message is in the other language
+        raise ValueError(gettext("Enter a number such as %(example)s.", example=_number_example(code))) from None

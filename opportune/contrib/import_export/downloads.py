@@ -1,0 +1,129 @@
+"""Files for an import: a sample with the labels as headings, and the lines with errors."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.authorization import may_see_titles
+from opportune.admin.errors import ValidationRefused
+from opportune.admin.lists.actions import redirect_with_error
+from opportune.admin.views import AdminView
+from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
+from opportune.contrib.import_export.import_run import faulty_rows
+from opportune.contrib.import_export.import_view import check_import, load_file
+from opportune.contrib.import_export.mapping import Target, empty_form, find_targets
+from opportune.contrib.import_export.table import Table
+from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
+from opportune.db.models.columns import python_type_of, title_of
+from opportune.i18n import gettext
+from opportune.i18n.formats import is_english, localize_number
+from opportune.i18n.parsing import DAY_FIRST, language_date_order
+
+EXAMPLE_TIME = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
+SAMPLE_ROWS = 2
+TEXTS = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
+"""Example texts by type of input: before and after the number of the row."""
+
+
+async def sample_page(request: Request, view: AdminView) -> Response:
+    """Return a file with the labels of the fields as headings, and example rows."""
+    await check_import(request, view)
+    targets = find_targets(view, await empty_form(request, view))
+    by_field: dict[str, Target] = {}
+    for target in targets.values():
+        by_field.setdefault(target.field, target)
+    columns = [await _examples(request, view, target) for target in by_field.values()]
+    labels = [target.label for target in by_field.values()]
+    return await _file(request, view, f"{view.identity}-sample", labels, [*map(list, zip(*columns, strict=True))])
+
+
+async def faults_page(request: Request, view: AdminView) -> Response:
+    """Return the lines with errors, with a column that says why. The file can be imported again."""
+    file = await load_file(request, view)
+    faults = faulty_rows(file)
+    if not faults or not file.content:
+        raise HTTPException(404)
+    table = await asyncio.to_thread(Table.load, file.content)
+    rows = [[*row.cells, faults[row.number]] for row in table.rows if row.number in faults]
+    name = f"{file.name.rpartition('.')[0]}-errors"
+    return await _file(request, view, name, [*table.header, gettext("Import error")], rows)
+
+
+async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
+    """Return an example for each sample row."""
+    if target.named:
+        lookup = target.named.lookup
+        rows = await lookup.titled_rows(request, SAMPLE_ROWS) if await may_see_titles(request, lookup.view) else ()
+        names = [str(getattr(row, target.named.key) if target.named.key else title_of(row)) for row in rows]
+        return [*names, *[""] * SAMPLE_ROWS][:SAMPLE_ROWS]
+    return _example_values(view.mapper.columns[target.name], target)
+
+
+def _example_values(column: Any, target: Target) -> Sequence[Any]:
+    type_, control = python_type_of(column), target.control
+    choices = [choice for choice in control.choices if choice] if control else []
+    if type_ is bool:
+        return [True, False]
+    if choices:
+        return [choices[0], choices[-1]]
+    if control and control.type == "number":
+        return [12, 3] if control.decimals == 0 else [12.5, 3.75]
+    if issubclass(type_, date):
+        latest = EXAMPLE_TIME if issubclass(type_, datetime) else EXAMPLE_TIME.date()
+        return [latest, latest - timedelta(1)]
+    before, after = TEXTS.get(control.type if control else "", (f"{target.label} ", ""))
+    return [f"{before}{row}{after}"[: getattr(column.type, "length", None)] for row in range(1, SAMPLE_ROWS + 1)]
+
+
+async def _file(
+    request: Request, view: AdminView, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Response:
+    if request.path_params["type"] == "csv":
+        content, media_type, suffix = _csv_content(header, rows), "text/csv; charset=utf-8", "csv"
+    elif request.path_params["type"] == "xlsx":
+        try:
+            content, media_type, suffix = await asyncio.to_thread(_xlsx_content, header, rows), XLSX_TYPE, "xlsx"
+        except ValidationRefused as refusal:
+            return redirect_with_error(request, view, str(refusal))
+    else:
+        raise HTTPException(404)
+    return Response(content, media_type=media_type, headers=download_headers(f"{name}.{suffix}"))
+
+
+def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Return a file that spreadsheets of the user's country open with columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=";" if localize_number(".") == "," else ",")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([csv_cell(_local_text(cell)) for cell in row])
+    return text.getvalue().encode("utf-8-sig", errors="replace")
+
+
+def _local_text(value: Any) -> Any:
+    """Return a number, a date or a yes in the format of the user's language."""
+    match value:
+        case bool():
+            return gettext("Yes") if value else gettext("No")
+        case float():
+            return localize_number(str(value))
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case date() if not is_english():
+            return f"{value:%d.%m.%Y}" if language_date_order() == DAY_FIRST else value.isoformat()
+    return value
+
+
+def _xlsx_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    target = io.BytesIO()
+    writer = SheetWriter(header)
+    writer.append([[cell_of(cell) if isinstance(cell, dict | list) else cell for cell in row] for row in rows])
+    writer.save(target)
+    return target.getvalue()

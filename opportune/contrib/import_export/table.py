@@ -1,0 +1,217 @@
+"""Reads CSV, XLSX and JSON files into a table: a heading for each column, and rows of cells.
+
+CSV files of spreadsheets have several separators and encodings, and empty rows and columns.
+"""
+
+import csv
+import io
+import json
+import re
+import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opportune.admin.errors import ValidationRefused
+from opportune.contrib.import_export.export import unescape_formula
+from opportune.contrib.import_export.workbooks import ZIP_SIGNATURE, read_workbook
+from opportune.i18n import get_language, gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_number
+
+UNREADABLE = _l(
+    "Line %(line)s cannot be read: a quotation mark is not closed, or a cell has more than %(limit)s characters."
+)
+NO_HEADING = _l("Line %(line)s has a text in column %(column)s, which has no heading.")
+NO_ROWS = _l("This file has no rows.")
+SEPARATORS = ("\t", ";", ",")
+"""Separators of cells. Spreadsheets use semicolons in countries where numbers contain commas."""
+SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[;,\t]*(?:\r\n?|\n)', re.IGNORECASE)
+"""First line of a file for Excel, such as `sep=;`."""
+QUOTED = re.compile(r'"[^"]*"')
+MAX_COLUMNS = 200
+OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"
+"""First bytes of an encrypted workbook, and of the format .xls."""
+ENCODINGS = {
+    "ar": "cp1256",
+    "cs": "cp1250",
+    "el": "cp1253",
+    "fa": "cp1256",
+    "he": "cp1255",
+    "hu": "cp1250",
+    "ja": "cp932",
+    "ko": "cp949",
+    "pl": "cp1250",
+    "ru": "cp1251",
+    "tr": "cp1254",
+    "uk": "cp1251",
+    "zh": "gbk",
+}
+"""Encodings in which Excel saves "CSV" files on Windows, by language. The others use cp1252."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    number: int
+    """The line of a CSV file, the row of a sheet, or the position of a JSON object, counted from 1."""
+    cells: Sequence[Any]
+    """Texts of a CSV file. Workbooks and JSON also have numbers, booleans and None."""
+
+
+@dataclass(frozen=True)
+class Table:
+    type: str
+    """csv, xlsx or json."""
+    header: Sequence[str]
+    rows: Sequence[TableRow]
+    encoding: str = ""
+    """The encoding of a CSV file that is not Unicode. Another one would give other letters."""
+    sheet: str = ""
+    """Name of the sheet of a workbook with several ones."""
+
+    def dump(self) -> bytes:
+        content = [self.type, self.header, [[row.number, row.cells] for row in self.rows], self.encoding, self.sheet]
+        return zlib.compress(json.dumps(content).encode(), 1)
+
+    @classmethod
+    def load(cls, content: bytes) -> "Table":
+        """Return the table of `dump`."""
+        type_, header, rows, encoding, sheet = json.loads(zlib.decompress(content))
+        return cls(type_, header, [TableRow(number, cells) for number, cells in rows], encoding, sheet)
+
+
+def read_table(name: str, content: bytes, max_rows: int) -> Table:
+    """Return the table in a file.
+
+    Raises:
+        ValidationRefused: The content does not match the file type, or has too many rows or columns.
+    """
+    type_ = name.rpartition(".")[2].lower()
+    if content.startswith(OLE_SIGNATURE):
+        raise ValidationRefused(
+            "This workbook has a password or the old format .xls. Save it as .xlsx without a password."
+        )
+    if content.startswith(ZIP_SIGNATURE):
+        type_ = "xlsx"
+    readers = {"csv": _read_csv, "xlsx": _read_xlsx, "json": _read_json}
+    if type_ not in readers:
+        raise ValidationRefused("Please choose a file whose name ends in .csv, .xlsx or .json.")
+    table = readers[type_](content, max_rows)
+    if not table.rows:
+        raise ValidationRefused(NO_ROWS)
+    if len(table.rows) > max_rows:
+        raise ValidationRefused(
+            gettext(
+                "This file has more than %(limit)s rows. Divide it into several files.",
+                limit=format_number(max_rows),
+            )
+        )
+    if len(table.header) > MAX_COLUMNS:
+        raise ValidationRefused(
+            gettext(
+                "This file has more than %(limit)s columns. Remove those that you do not need.",
+                limit=format_number(MAX_COLUMNS),
+            )
+        )
+    return table
+
+
+def _read_csv(content: bytes, max_rows: int) -> Table:
+    text, encoding = _decode(content)
+    lines = _lines_with_text(text)
+    _, header = next(lines, (0, []))
+    rows = []
+    for number, cells in lines:
+        rows.append((number, [unescape_formula(cell) for cell in cells]))
+        if len(rows) > max_rows:
+            break
+    return _named_table("csv", header, rows, encoding=encoding)
+
+
+def _read_xlsx(content: bytes, max_rows: int) -> Table:
+    sheet, rows = read_workbook(content, max_rows + 2, MAX_COLUMNS + 1)
+    filled = [(number, cells) for number, cells in rows if any(str(cell).strip() for cell in cells if cell is not None)]
+    if not filled:
+        raise ValidationRefused(NO_ROWS)
+    (_, header), *lines = filled
+    return _named_table("xlsx", ["" if cell is None else str(cell) for cell in header], lines, sheet=sheet)
+
+
+def _named_table(type_: str, header: Sequence[str], lines: Sequence[tuple[int, Sequence[Any]]], **origin: str) -> Table:
+    """Return a table without columns that have neither a heading nor a text."""
+    names = [" ".join(heading.split()) for heading in header]
+    positions = [position for position, name in enumerate(names) if name]
+    rows = []
+    for number, cells in lines:
+        for position, cell in enumerate(cells):
+            if (position < len(names) and names[position]) or cell is None or not str(cell).strip():
+                continue
+            if position >= len(names):
+                raise ValidationRefused(gettext("Line %(line)s has more cells than the first line.", line=number))
+            raise ValidationRefused(gettext(NO_HEADING, line=number, column=position + 1))
+        rows.append(TableRow(number, [cells[position] if position < len(cells) else "" for position in positions]))
+    return Table(type_, [names[position] for position in positions], rows, **origin)
+
+
+def _decode(content: bytes) -> tuple[str, str]:
+    """Return the text of a file, and its encoding if it is not Unicode.
+
+    Raises:
+        ValidationRefused: The content is not a text.
+    """
+    unicode_encoding = "utf-8-sig"
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        unicode_encoding = "utf-16"
+    elif not content.startswith(BOM_UTF8) and content[1:2] == b"\0":
+        unicode_encoding = "utf-16-le"
+    other = ENCODINGS.get(get_language().code.partition("-")[0], "cp1252")
+    for encoding in (unicode_encoding, other):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" in text:
+            break
+        return text, "" if encoding == unicode_encoding else encoding
+    raise ValidationRefused("This file is not a text. Save it as “CSV UTF-8”.")
+
+
+def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line that is not empty."""
+    separator, skipped = "", 0
+    if match := SEPARATOR_LINE.match(text):
+        separator, text, skipped = match[1], text[match.end() :], 1
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator or _most_frequent_separator(text), strict=True
+    )
+    try:
+        yield from ((reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
+    except csv.Error:
+        raise ValidationRefused(
+            gettext(UNREADABLE, line=reader.line_num + skipped, limit=format_number(csv.field_size_limit()))
+        ) from None
+
+
+def _most_frequent_separator(text: str) -> str:
+    """Return the separator that the headings contain most often."""
+    header = QUOTED.sub("", text.lstrip("\r\n").partition("\n")[0])
+    return max(SEPARATORS, key=header.count) if any(map(header.count, SEPARATORS)) else ","
+
+
+def _read_json(content: bytes, _max_rows: int) -> Table:
+    text, _ = _decode(content)
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValidationRefused("This file is not valid JSON.") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValidationRefused("This file is not a list of objects, such as an export.")
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [TableRow(number, [row.get(name) for name in header]) for number, row in enumerate(rows, 1)]
+    return Table("json", header, lines)
+
+
+def named_cells(row: TableRow, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return the cells by the names of their columns. Columns without a name are left out."""
+    return {name: cell for name, cell in zip(names, row.cells, strict=True) if name}

@@ -1,0 +1,164 @@
+"""Reads and writes XLSX files with openpyxl, in threads and with bounded memory."""
+
+import io
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from importlib.util import find_spec
+from typing import Any
+
+from opportune.admin.errors import ValidationRefused
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ZIP_SIGNATURE = b"PK\x03\x04"
+MAX_UNPACKED_BYTES = 100_000_000
+MAX_CELL_LENGTH = 32_767
+"""Characters that Excel stores in a cell."""
+MAX_SHEET_ROWS = 1_048_576
+"""Rows of a sheet, the headings included."""
+MAX_EXACT_DIGITS = 15
+"""Digits that Excel stores of a number."""
+MIN_YEAR = 1900
+"""Excel has no earlier dates."""
+INSTALL = _l("Excel files need a package that this site does not have. Install it: pip install openpyxl")
+DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
+FORMULA_WITHOUT_RESULT = re.compile(
+    rb'<c r="(\w+)"(?![^>]*t="str")[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>'
+)
+ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
+
+
+def require_openpyxl() -> None:
+    """Raises ValidationRefused if openpyxl is not installed."""
+    if find_spec("openpyxl") is None:
+        raise ValidationRefused(INSTALL)
+
+
+def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
+    """Return the rows of the first visible sheet with their numbers, and its name if the workbook has several.
+
+    Raises:
+        ValidationRefused: The file is not a workbook, is too large, or has cells whose value is not known.
+    """
+    require_openpyxl()
+    from openpyxl import load_workbook
+
+    _check_archive(content)
+    try:
+        return _read_first_sheet(
+            load_workbook(io.BytesIO(content), read_only=True, data_only=True), max_rows, max_columns
+        )
+    except ValidationRefused:
+        raise
+    except Exception as error:  # openpyxl raises errors of XML, ZIP and Python for damaged files
+        raise ValidationRefused(DAMAGED) from error
+
+
+def _read_first_sheet(workbook: Any, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
+    sheet = next((sheet for sheet in workbook.worksheets if sheet.sheet_state == "visible"), None)
+    if sheet is None:
+        raise ValidationRefused("This workbook has no visible sheet.")
+    sheet.reset_dimensions()  # programs may write wrong ones
+    lines = sheet.iter_rows(max_row=max_rows, max_col=max_columns)
+    rows = [(number, [*map(_cell_value, cells)]) for number, cells in enumerate(lines, 1)]
+    return sheet.title if len(workbook.worksheets) > 1 else "", rows
+
+
+def _check_archive(content: bytes) -> None:
+    """Refuse files that are no workbooks, that unpack to too many bytes, or whose values are not all stored."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            if "xl/workbook.xml" not in sizes:
+                raise ValidationRefused("This file is not an Excel workbook (.xlsx).")
+            if sum(sizes.values()) > MAX_UNPACKED_BYTES:
+                raise ValidationRefused("This workbook is too large when it is unpacked. Divide it into several files.")
+            for name in sizes:
+                if name.startswith("xl/worksheets/sheet"):
+                    _check_sheet(archive.read(name))
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
+        raise ValidationRefused(DAMAGED) from error
+
+
+def _check_sheet(xml: bytes) -> None:
+    if b"<mergeCell " in xml:
+        raise ValidationRefused("This workbook has merged cells. Unmerge them, so that each row has its values.")
+    if match := FORMULA_WITHOUT_RESULT.search(xml):
+        raise ValidationRefused(
+            gettext(
+                "Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.",
+                cell=match[1].decode(),
+            )
+        )
+
+
+def _cell_value(cell: Any) -> Any:
+    """Return the value of a cell as in JSON: dates and times are texts in ISO format."""
+    match value := cell.value:
+        case str() if value in ERRORS:
+            message = gettext("Cell %(cell)s has the error %(error)s.", cell=cell.coordinate, error=value)
+            raise ValidationRefused(message)
+        case float():
+            return int(value) if value.is_integer() and abs(value) < 10**MAX_EXACT_DIGITS else value
+        case datetime():
+            return value.date().isoformat() if value.time() == time() else value.isoformat(timespec="seconds")
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return str(value)
+    return value
+
+
+class SheetWriter:
+    """Writes the rows of a workbook to a temporary file, so that they need little memory."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        require_openpyxl()
+        from openpyxl import Workbook
+
+        self.workbook = Workbook(write_only=True)
+        self.sheet: Any = self.workbook.create_sheet()
+        self.append([header])
+
+    def append(self, rows: Sequence[Sequence[Any]]) -> None:
+        for row in rows:
+            self.sheet.append([self._cell(value) for value in row])
+
+    def save(self, target: Any) -> None:
+        """Write the workbook into a binary file."""
+        self.workbook.save(target)
+
+    def _cell(self, value: Any) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+
+        value = excel_value(value)
+        cell = WriteOnlyCell(self.sheet, value)
+        if isinstance(value, str):
+            cell.data_type = "s"  # openpyxl would write a text that begins with = as a formula
+        return cell
+
+
+def excel_value(value: Any) -> Any:
+    """Return a value that Excel stores without a loss. Texts keep characters beside control characters."""
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    match value:
+        case bool() | None:
+            return value
+        case int() | float() | Decimal():
+            digits = f"{Decimal(str(value)):f}".replace("-", "").replace(".", "").strip("0")
+            return value if math.isfinite(value) and len(digits) <= MAX_EXACT_DIGITS else str(value)
+        case datetime() if value.tzinfo:
+            return excel_value(value.astimezone(UTC).replace(tzinfo=None))
+        case datetime() | date():
+            return value if value.year >= MIN_YEAR else value.isoformat()
+        case time():
+            return value
+    text = ILLEGAL_CHARACTERS_RE.sub("\ufffd", str(value))
+    return text if len(text) <= MAX_CELL_LENGTH else f"{text[: MAX_CELL_LENGTH - 1]}…"

@@ -1,0 +1,169 @@
+"""Steps of an import: columns, errors, the valid rows only, jobs, and files to download."""
+
+import csv
+import io
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from opportune.admin.models import ImportFile
+from opportune.contrib.import_export import import_view
+from opportune.jobs import PermanentFailure
+from opportune.testing import RecordedJobs
+from opportune.testing.factories import add_permission, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.contrib.import_export.import_steps import (
+    choose_columns,
+    confirm_preview,
+    extract_text,
+    read_choices,
+    upload_file,
+)
+from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
+
+ROWS = "name,maker_id,size\nfirst,1,1\nsecond,999,2\nthird,1,many\n"
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+async def read_names(app: FastAPI) -> list[str]:
+    return [row.name for row in await read_gadgets(app)]
+
+
+async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastAPI, admin: AsyncClient) -> None:
+    content = "Names;Maker;What;Other\nfirst;100% Ltd;7;x\n"
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    assert read_choices(page)["column"] == ["name", "maker", "", ""]
+    shown = await choose_columns(admin, page, "look", column_3="size", column_1="")
+    assert "Required fields without a column: Name" in extract_text(shown)
+    shown = await choose_columns(admin, page, "look", column_3="size")
+    assert "Line NameMakerSize 2first100% Ltd7" in extract_text(shown).replace("Line", "Line ")
+    await confirm_preview(admin, await choose_columns(admin, shown))
+    assert [(row.name, row.maker_id, row.size) for row in await read_gadgets(app)] == [("first", 2, 7)]
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    assert read_choices(page)["column"] == ["name", "maker", "size", ""]
+
+
+@pytest.mark.parametrize("maker", ["Acme", "1"])
+async def test_rows_are_found_by_title_or_number(app: FastAPI, admin: AsyncClient, maker: str) -> None:
+    await confirm_preview(admin, await upload(admin, f"Name,Maker\nfirst,{maker}\n"))
+    assert [row.maker_id for row in await read_gadgets(app)] == [1]
+    assert "No Maker is named “Nobody”." in extract_text(await upload(admin, "Name,Maker\nfirst,Nobody\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ("name;maker_id\nMüller;1\n".encode("utf-16"), ""),
+        ("name\tmaker_id\nMüller\t1\n".encode("utf-16-le"), ""),
+        ("name,maker_id\nMüller,1\n".encode("utf-8-sig"), ""),
+        ("name;maker_id\nMüller;1\n".encode("cp1252"), "is read as cp1252"),
+    ],
+)
+async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClient, content: bytes, note: str) -> None:
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    assert note in extract_text(page)
+    await confirm_preview(admin, await choose_columns(admin, page))
+    assert await read_names(app) == ["Müller"]
+
+
+async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin: AsyncClient) -> None:
+    preview = await upload(admin, ROWS)
+    assert (await confirm_preview(admin, preview)).headers["location"] == preview.url.path
+    result = await admin.get(preview.url.path)
+    assert "Imported 1 Gadget." in extract_text(result)
+    assert await read_names(app) == ["first"]
+    file = (await admin.get(f"{preview.url.path}/errors.csv")).content.decode("utf-8-sig")
+    header, *rows = csv.reader(io.StringIO(file))
+    assert header == ["name", "maker_id", "size", "Import error"]
+    assert [row[:3] for row in rows] == [["second", "999", "2"], ["third", "1", "many"]]
+    assert rows[1][3].startswith("Size: Please give a whole number")
+    corrected = file.replace("999", "2").replace("many", "3")
+    await confirm_preview(admin, await upload(admin, corrected))
+    assert await read_names(app) == ["first", "second", "third"]
+
+
+async def test_import_runs_once(app: FastAPI, admin: AsyncClient) -> None:
+    preview = await upload(admin, "name,maker_id\nfirst,1\n")
+    for _ in range(2):
+        assert (await admin.post(preview.url.path, data={"action": "import"})).status_code in (200, 303)
+    assert await read_names(app) == ["first"]
+
+
+@pytest.fixture
+def jobs(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> RecordedJobs:
+    """The jobs of imports with three rows or more."""
+    monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 3)
+    state = app.state
+    return RecordedJobs(state.settings, state.database, state.storage, features=state.features)
+
+
+async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient, jobs: RecordedJobs) -> None:
+    page = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
+    assert "rows.csv is being checked: row 0 of 3." in extract_text(page)
+    assert jobs.names == ["import_export.process"]
+    await jobs.work()
+    preview = await admin.get(page.url.path)
+    assert "rows.csv adds 3 Gadgets." in extract_text(preview)
+    assert await read_names(app) == []
+    assert (await confirm_preview(admin, preview)).headers["location"] == page.url.path
+    assert "rows.csv is being imported" in extract_text(await admin.get(page.url.path))
+    await jobs.work()
+    result = await admin.get(page.url.path)
+    assert "Imported 3 Gadgets." in extract_text(result)
+    assert await read_names(app) == ["first", "second", "third"]
+    (undo,) = [part.partition('"')[0] for part in result.text.split('action="') if "/undo" in part.partition('"')[0]]
+    await admin.post(undo.replace("&amp;", "&"))
+    assert await read_names(app) == []
+
+
+async def test_error_of_a_job_is_shown(
+    app: FastAPI, admin: AsyncClient, jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await upload(admin, ROWS)
+    monkeypatch.setattr("opportune.contrib.import_export.job_site.process", None)
+    with pytest.raises(PermanentFailure, match="TypeError"):
+        await jobs.work()
+    assert "The import failed because of an error of this site." in extract_text(await admin.get(page.url.path))
+
+
+async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
+    assert (await client.get(IMPORT)).status_code in (303, 401)
+    staff = await make_user(app.state.database, is_staff=True)
+    for action in ("import", "list"):
+        await add_permission(app.state.database, staff, "gadget", action)
+    await confirm_preview(admin, await upload(admin, "name,maker_id\nfirst,1\n"))
+    async with signed_in_client(app, staff) as browser:
+        for path in (IMPORT, f"{IMPORT}/sample.csv", f"{IMPORT}/1", f"{IMPORT}/1/errors.csv"):
+            assert (await browser.get(path)).status_code == 403, path
+        assert IMPORT not in (await browser.get("/admin/gadget/list")).text
+        await add_permission(app.state.database, staff, "gadget", "update")
+        page = await upload_file(browser, IMPORT, "name,size\nfirst,5\nnew,6\n", updates="1")
+        assert "Line 3: You may not add rows, only change those that exist." in extract_text(page)
+        await confirm_preview(browser, page)
+    assert [(row.name, row.size) for row in await read_gadgets(app)] == [("first", 5)]
+
+
+@pytest.mark.language("de")
+async def test_sample_file_can_be_imported(app: FastAPI, admin: AsyncClient, language: str) -> None:
+    sample = (await admin.get(f"{IMPORT}/sample.csv")).content
+    header, *rows = csv.reader(io.StringIO(sample.decode("utf-8-sig")), delimiter=";")
+    assert header[:2] == ["Name", "Maker"]
+    assert "12,5" in rows[0]
+    assert "31.12.2026" in rows[0]
+    await confirm_preview(admin, await upload(admin, sample))
+    assert str((await read_gadgets(app))[0].made_on) == "2026-12-31"
+
+
+async def test_content_is_deleted_after_the_import(app: FastAPI, admin: AsyncClient) -> None:
+    preview = await upload(admin, "name,maker_id\nfirst,1\n")
+    await confirm_preview(admin, preview)
+    async with app.state.database.writer() as session:
+        assert (await session.scalars(select(col(ImportFile.content)))).all() == [b""]
+        await session.execute(delete(Gadget))

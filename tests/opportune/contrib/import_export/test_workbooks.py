@@ -1,0 +1,150 @@
+"""Excel files: imports, exports, and workbooks that are refused."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.admin.errors import ValidationRefused
+from opportune.contrib.import_export import export, workbooks
+from opportune.contrib.import_export.table import OLE_SIGNATURE, read_table
+from tests.opportune.contrib.import_export.import_steps import choose_columns, confirm_preview, extract_text
+from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
+
+openpyxl = pytest.importorskip("openpyxl")
+
+HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Motto"]
+DAY, MOMENT = datetime.fromisoformat("2026-12-31"), datetime.fromisoformat("2026-12-31 05:06:07")
+ROW = ["first", "Acme", 3.0, 1.5, DAY, MOMENT, "=1+1"]
+
+
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
+def make_workbook(*rows: list[Any], change: Callable[[Any], object] = id) -> bytes:
+    workbook, file = openpyxl.Workbook(), io.BytesIO()
+    for number, row in enumerate(rows, 1):
+        for position, value in enumerate(row, 1):
+            cell = workbook.active.cell(number, position, value)
+            cell.data_type = "s" if isinstance(value, str) else cell.data_type
+    change(workbook)
+    workbook.save(file)
+    return file.getvalue()
+
+
+async def test_workbook_is_imported(app: FastAPI, admin: AsyncClient) -> None:
+    await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
+    (row,) = await read_gadgets(app)
+    assert (row.name, row.maker_id, row.size, row.weight, row.motto) == ("first", 1, 3, Decimal("1.50"), "=1+1")
+    assert (row.made_on, row.seen_at) == (DAY.date(), MOMENT.replace(tzinfo=UTC))
+
+
+async def test_only_the_first_sheet_is_read(admin: AsyncClient) -> None:
+    file = make_workbook(HEADER, ROW, change=lambda workbook: workbook.create_sheet("Notes"))
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.xlsx", file)})).headers["location"])
+    assert "Only the sheet “Sheet” is read." in extract_text(page)
+
+
+async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
+    response = await admin.get("/admin/gadget/export/xlsx")
+    sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active
+    header, values = sheet.iter_rows()
+    cells = {name.value: cell for name, cell in zip(header, values, strict=True)}
+    assert (cells["motto"].value, cells["motto"].data_type) == ("=1+1", "s")
+    assert [cells[name].value for name in ("size", "weight", "state")] == [3, 1.5, "new"]
+    assert cells["made_on"].value == DAY
+    assert cells["seen_at"].is_date
+    monkeypatch.setattr(export, "MAX_SHEET_ROWS", 1)
+    await admin.get("/admin/gadget/export/xlsx")
+    assert "An Excel sheet has at most 0 rows, and this list has more." in (await admin.get("/admin/gadget/list")).text
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (2**60, str(2**60)),
+        (Decimal("1.5"), Decimal("1.5")),
+        (float("inf"), "inf"),
+        (date(1850, 1, 2), "1850-01-02"),
+        ("a\x00b", "a\ufffdb"),
+        ("x" * 40_000, "x" * 32_766 + "…"),
+        (True, True),
+    ],
+)
+def test_values_that_excel_cannot_store_are_texts(value: object, stored: object) -> None:
+    assert workbooks.excel_value(value) == stored
+
+
+def archive(**members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in members.items():
+            written.writestr(name.replace("__", "/").replace("_xml", ".xml"), content)
+    return file.getvalue()
+
+
+def merge(workbook: Any) -> None:
+    workbook.active.merge_cells("A1:B1")
+
+
+def add_formula(workbook: Any) -> None:
+    workbook.active["A2"] = "=1+1"
+
+
+def add_error(workbook: Any) -> None:
+    workbook.active["B2"].value = "#N/A"
+
+
+def hide(workbook: Any) -> None:
+    workbook.active.sheet_state = "veryHidden"
+    workbook.create_sheet("chart").sheet_state = "hidden"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (OLE_SIGNATURE + b"\0" * 3000, "has a password or the old format"),
+        (b"PK\x03\x04damaged", "is damaged"),
+        (archive(readme=b"a"), "not an Excel workbook"),
+        (archive(xl__workbook_xml=b"<workbook"), "is damaged"),
+        (archive(xl__workbook_xml=b"", bomb=b"\0" * 100_000_001), "too large when it is unpacked"),
+        (make_workbook(), "has no rows"),
+        (make_workbook(HEADER), "has no rows"),
+        (make_workbook(HEADER, ROW, change=merge), "has merged cells"),
+        (make_workbook(HEADER, ROW, change=add_formula), "Cell A2 has a formula without a result"),
+        (make_workbook(HEADER, ROW, change=add_error), "Cell B2 has the error #N/A"),
+        (make_workbook([*map(str, range(10_000))], [1]), "more than 200 columns"),
+        (make_workbook(HEADER, *[ROW] * 4), "more than 3 rows"),
+        (make_workbook(HEADER, [*ROW, "more"]), "column 8, which has no heading"),
+    ],
+)
+def test_unsuitable_workbook_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(ValidationRefused, match=message):
+        read_table("rows.xlsx", content, max_rows=3)
+
+
+async def test_missing_library_is_named(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbooks, "find_spec", lambda _: None)
+    response = await admin.post(IMPORT, files={"file": ("rows.xlsx", b"PK\x03\x04")})
+    assert "Install it: pip install openpyxl" in response.text
+    for path in ("export/xlsx", "import/sample.xlsx"):
+        assert (await admin.get(f"/admin/gadget/{path}")).headers["location"] == "/admin/gadget/list"
+        assert "pip install openpyxl" in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -> None:
+    preview = await upload(admin, make_workbook(HEADER, [*ROW[:2], "many", *ROW[3:]]), "rows.xlsx")
+    file = (await admin.get(f"{preview.url.path}/errors.xlsx")).content
+    _, row = openpyxl.load_workbook(io.BytesIO(file)).active.iter_rows(values_only=True)
+    assert row[-1].startswith("Size: Please give a whole number")
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("again.xlsx", file)})).headers["location"])
+    assert "Line 2: Size:" in extract_text(await choose_columns(admin, page))
