@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from app.chat.models import Message, Role
 from opportune.contrib import llm
-from opportune.contrib.answers import AnswerAttachment
+from opportune.contrib.answers import AnswerAttachment, answer_turns
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import ngettext
 
@@ -25,27 +25,34 @@ def build_prompt(
     *,
     system: str = "",
     files: Mapping[int, AnswerAttachment] | None = None,
+    origin: str = "",
 ) -> tuple[list[llm.Message], str]:
     """Return the prompt and a notice for the user about omitted parts.
 
     The prompt has the system prompt, the newest earlier messages that fit into `budget` tokens, and the question. The
-    system prompt and the question are always included.
+    system prompt and the question are always included. Earlier answers of the endpoint and model `origin` have their
+    tool calls, if it needs them back and they fit.
     """
     system_turn = llm.Message("system", system or SYSTEM_PROMPT)
     question_turn, omitted = _to_turn(question, files or {}, budget - llm.estimate_tokens(system_turn))
     turns = [question_turn]
     remaining = budget - llm.estimate_tokens(system_turn) - llm.estimate_tokens(question_turn)
     earlier = [message for message in messages if message.id < question.id and message.text]
+    missing = len(earlier)
     for message in reversed(earlier):
         turn, notice = _to_turn(message, files or {}, remaining)
-        remaining -= llm.estimate_tokens(turn)
+        reply = answer_turns(message.answer, origin) if message.answer else []
+        added = reply if 0 < sum(map(llm.estimate_tokens, reply)) <= remaining // 2 else [turn]
+        remaining -= sum(map(llm.estimate_tokens, added))
         if remaining < 0:
             break
         omitted = f"{omitted} {notice}".strip()
-        turns.insert(0, turn)
-    if turns[0].role == "assistant":  # its question did not fit
-        turns.pop(0)
-    if missing := 1 + len(earlier) - len(turns):
+        turns[:0] = added
+        missing -= 1
+    while turns[0].role != "user":  # the question did not fit
+        dropped = turns.pop(0)
+        missing += dropped.role == "assistant" and not dropped.tool_calls
+    if missing:
         left_out = ngettext(
             "%(num)s earlier message was left out, because this model cannot read more.",
             "%(num)s earlier messages were left out, because this model cannot read more.",

@@ -115,7 +115,7 @@ async def _start_answer(
     earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
     prompt, omitted = build_prompt(
-        earlier, question, model.context_budget, system=conversation.system_prompt, files=files
+        earlier, question, model.context_budget, system=conversation.system_prompt, files=files, origin=model.origin
     )
     answer = await answers.ask(
         conversations.session,

@@ -82,3 +82,15 @@ def test_omitted_messages_and_files_are_reported() -> None:
     assert (len(sent), "% of a.txt fit" in omitted) == (2, True)
     sent, omitted = build_prompt(messages[:1], messages[3], budget + 200, system="Rhyme.", files={7: file})
     assert (sent[0].content, len(sent), "% of a.txt fit" in omitted) == ("Rhyme.", 3, True)
+
+
+def test_calls_come_back_to_their_endpoint_if_they_fit() -> None:
+    messages = make_messages("first", "answer", "second")
+    assert messages[1].answer
+    run = {"id": "a", "name": "find", "arguments": "{}", "result": "Found. " * 50, "round": 0, "at": 0}
+    messages[1].answer.tool_runs = [{**run, "returned": {"origin": "here", "call": {"extra_content": "x"}}}]
+    sent = build_prompt(messages, messages[2], LARGE_BUDGET, origin="here")[0]
+    assert [turn.role for turn in sent] == ["system", "user", "assistant", "tool", "assistant", "user"]
+    for budget, origin in [(LARGE_BUDGET, "elsewhere"), (150, "here")]:
+        sent = build_prompt(messages, messages[2], budget, origin=origin)[0]
+        assert [turn.role for turn in sent] == ["system", "user", "assistant", "user"]

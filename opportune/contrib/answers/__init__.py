@@ -9,6 +9,7 @@ from opportune.contrib.answers.engine.attachments import (
 from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.hooks import after_answer
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.screens.dependencies import Answers, StreamPosition, stream_json
@@ -36,6 +37,7 @@ __all__ = [
     "TooManyAnswers",
     "after_answer",
     "answer_gone",
+    "answer_turns",
     "ask_by_form",
     "delete_attachments",
     "find_attachments",

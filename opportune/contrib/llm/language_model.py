@@ -226,6 +226,11 @@ class LanguageModel:
         return self.provider.context_budget if self.provider else 0
 
     @property
+    def origin(self) -> str:
+        """Identity of endpoint and model, for `answer_turns`."""
+        return self.provider.origin if self.provider else ""
+
+    @property
     def sees_images(self) -> bool:
         """True if the model accepts pictures. Other models get a placeholder text."""
         return self.model.sees_images if self.model else bool(self.provider and self.provider.sees_images)

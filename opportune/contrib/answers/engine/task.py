@@ -24,6 +24,7 @@ from opportune.contrib.answers.engine.store import (
 from opportune.contrib.answers.engine.tool_runs import (
     Run,
     build_messages,
+    end_runs,
     fail_interrupted_calls,
     find_approval,
     retrieved_passages,
@@ -174,6 +175,7 @@ class AnswerTask:
                     self._add_reasoning(chunk.text)
                     continue
                 if isinstance(chunk, llm.Done):
+                    self._runs = end_runs(self._runs, chunk.returned)
                     return Outcome(
                         AnswerStatus.WAITING if self._unapproved_runs else _final_status(chunk),
                         reasoning_tokens=chunk.reasoning_tokens or 0,

@@ -9,6 +9,7 @@ Each run is a mapping with these keys:
 - `at`: length of the answer's text before the call
 - `has_begun`: False while the call waits for an approval
 - `approval` and `details`: decision of the user, and readable arguments, for calls that need an approval
+- `returned` and `returned_after`: fields that the endpoint needs back with the call, and with the text after it
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "result": make_storable(run.result.text) if run.result else None,
         "is_error": bool(run.result and run.result.is_error),
         "has_begun": run.has_begun,
+        **({"returned": run.call.returned} if run.call.returned else {}),
     }
     if run.waits:
         updated |= {"approval": WAITING, "details": [*_readable_arguments(from_json(run.call.arguments or "{}"))]}
@@ -85,16 +87,44 @@ def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str])
 
 def build_messages(answer: Answer, text: str, runs: Sequence[Run]) -> list[Message]:
     """Return the prompt, followed by the text and tool calls of the unfinished answer."""
-    messages, offset = answer.messages, 0
+    return [*answer.messages, *_turns(text, runs)]
+
+
+def answer_turns(answer: Answer, origin: str) -> list[Message]:
+    """Return the turns of an answer for a later question: its text, and calls that their endpoint needs back.
+
+    Args:
+        answer: The answer.
+        origin: Endpoint and model of the later question, as `LanguageModel.origin`.
+    """
+    runs = [*filter(_is_model_call, answer.tool_runs)]
+    origins = {run.get("returned", {}).get("origin") for run in runs} - {None}
+    needs_calls = origins == {origin} and all(run["result"] is not None for run in runs)
+    return _turns(answer.text, runs if needs_calls else ())
+
+
+def end_runs(runs: Sequence[Run], returned: Mapping[str, Any]) -> list[Run]:
+    """Store the fields that the endpoint needs back with the text after the last call."""
+    return [*runs[:-1], {**runs[-1], "returned_after": returned}] if returned and runs else [*runs]
+
+
+def without_returned(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs for clients, without the fields for the endpoint."""
+    return [{name: value for name, value in run.items() if not name.startswith("returned")} for run in runs]
+
+
+def _turns(text: str, runs: Sequence[Run]) -> list[Message]:
+    messages, offset = list[Message](), 0
     for (_, at), group in groupby(filter(_is_model_call, runs), key=lambda run: (run["round"], run["at"])):
         group_runs = [*group]
-        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"]) for run in group_runs)
+        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"], run.get("returned", {})) for run in group_runs)
         messages.append(Message("assistant", text[offset:at], tool_calls=calls))
         messages += [
             Message("tool", run["result"], tool_call_id=run["id"]) for run in group_runs if run["result"] is not None
         ]
         offset = at
-    return [*messages, Message("assistant", text[offset:])] if text[offset:] else messages
+    returned = runs[-1].get("returned_after", {}) if runs else {}
+    return [*messages, Message("assistant", text[offset:], returned=returned)] if text[offset:] else messages
 
 
 def retrieved_passages(runs: Sequence[Run]) -> list[str]:

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from opportune.contrib.answers.engine.citations import cite
 from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.tool_runs import without_returned
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.i18n import gettext
 from opportune.web import MarkdownBlocks, hx_partial, templates
@@ -155,7 +156,7 @@ class AnswerStream:
                 status = live.answer.status
                 if live.tools_version > tools_version:
                     tools_version = live.tools_version
-                    yield event("status", status=status, tools=live.tool_runs)
+                    yield event("status", status=status, tools=without_returned(live.tool_runs))
                 elif len(text) <= offset and len(live.reasoning) <= reasoning_length:
                     yield KEEPALIVE_COMMENT
                 if reasoning := live.reasoning[reasoning_length:]:

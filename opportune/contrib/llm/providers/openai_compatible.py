@@ -56,7 +56,7 @@ class OpenAICompatible(Provider):
         self._url = f"{base_url.rstrip('/')}/chat/completions"
         self._api_key = api_key
         self._model = model
-        self._origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
+        self.origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
         self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._through_proxy = through_proxy
@@ -90,7 +90,7 @@ class OpenAICompatible(Provider):
                 turns = shorter
 
     async def _answer(self, client: "ChatCompletionsClient", body: "Body") -> AsyncGenerator[Chunk, None]:
-        answer = ChatCompletionReader(self._origin)
+        answer = ChatCompletionReader(self.origin)
         try:
             async with aclosing(client.events(body)) as events:
                 async for event in events:
@@ -149,14 +149,14 @@ class OpenAICompatible(Provider):
         if message.tool_calls:
             body["tool_calls"] = [self._call_to_json(call) for call in message.tool_calls]
         for returned in (message.returned, *(call.returned for call in message.tool_calls)):
-            body |= fields_for(self._origin, returned, "message")
+            body |= fields_for(self.origin, returned, "message")
         return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
 
     def _call_to_json(self, call: ToolCall) -> dict[str, object]:
         # Some endpoints fail at arguments that are no JSON, even if their model wrote them.
         arguments = call.arguments if is_object(call.arguments) else "{}"
         function = {"name": call.name, "arguments": arguments}
-        returned = fields_for(self._origin, call.returned, "call")
+        returned = fields_for(self.origin, call.returned, "call")
         return {"id": call.id, "type": "function", "function": function, **returned}
 
 

@@ -216,6 +216,7 @@ class Provider(ABC):
 
     Attributes:
         name: Name shown to users.
+        origin: Identifies endpoint and model. Fields that they need back are only sent to them.
         context_budget: Maximum length of a conversation in tokens, as estimated by `estimate_tokens`.
         fault: Known reason why the model cannot answer and what to do, for operators.
         continues: True if the model continues a final assistant turn instead of replying to it.
@@ -224,6 +225,7 @@ class Provider(ABC):
     """
 
     name: str
+    origin: str = ""
     context_budget: int
     fault: str = ""
     continues: bool = False
@@ -272,12 +274,12 @@ def without_pictures(message: Message) -> Message:
 def estimate_tokens(value: str | Message) -> int:
     """Estimate the tokens of a text or a message: one per four bytes, which is typical of English."""
     if isinstance(value, Message):
-        return estimate_tokens(value.content) + PICTURE_TOKENS * len(value.pictures)
+        returned = [value.returned, *(call.returned for call in value.tool_calls)]
+        texts = [value.content, *(call.arguments for call in value.tool_calls), *map(repr, filter(None, returned))]
+        return sum(map(estimate_tokens, texts)) + PICTURE_TOKENS * len(value.pictures)
     return -(-len(value.encode(errors="replace")) // 4)
 
 
 def estimate_prompt_tokens(messages: Sequence[Message], tools: Sequence[ToolSchema]) -> int:
     """Estimate the tokens of a conversation and its tools."""
-    turns = sum(map(estimate_tokens, messages))
-    calls = sum(estimate_tokens(call.arguments) for message in messages for call in message.tool_calls)
-    return turns + calls + sum(estimate_tokens(json.dumps(asdict(tool))) for tool in tools)
+    return sum(map(estimate_tokens, messages)) + sum(estimate_tokens(json.dumps(asdict(tool))) for tool in tools)

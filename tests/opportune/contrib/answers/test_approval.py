@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from opportune.accounts import User
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowed
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN
+from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
 from opportune.contrib.tools import Toolbox
@@ -307,3 +308,27 @@ async def test_token_approves_only_calls_of_its_scopes(
     stranger = await make_user(app.state.database, "eve@example.com")
     async with signed_in_client(app, stranger) as stranger_client:
         assert (await stranger_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404
+
+
+async def test_fields_of_the_endpoint_outlive_the_approval(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    returned = {"origin": "here", "message": {"reasoning_content": "Hm."}, "call": {"extra_content": "sig"}}
+    end = {"origin": "here", "message": {"reasoning_content": "Ah."}}
+    librarian.origin = "here"
+    librarian.script = [request_calls(replace(LEND_DUNE, returned=returned))]
+    librarian.next_scripts = [["It is yours.", Done(20, 7, returned=end)]]
+    answer = await ask_until_waiting(manager, owner)
+    await manager.close()
+    app.state.answers = restarted = create_manager(app, librarian)
+    await decide(restarted, answer)
+    await wait_until_ended(restarted, answer)
+    assert librarian.received[-1][-2].tool_calls[0].returned == returned
+    stored = await find_answer(restarted, answer)
+    turns = answer_turns(stored, "here")
+    assert [(turn.role, turn.content) for turn in turns[1:]] == [("tool", "Lent."), ("assistant", "It is yours.")]
+    assert (turns[0].tool_calls[0].returned, turns[2].returned) == (returned, end)
+    assert [turn.content for turn in answer_turns(stored, "elsewhere")] == ["It is yours."]
+    async with signed_in_client(app, owner) as client:
+        assert "Hm." not in (await client.get(f"/api/v1/answers/{answer.id}")).text
+    await restarted.close()

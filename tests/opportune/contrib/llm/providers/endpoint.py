@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -23,6 +23,8 @@ class FakeEndpoint:
     def __init__(self, *steps: Step, refused_parameter: str = "") -> None:
         """`refused_parameter`: requests with it are rejected with 422, like Mistral's API."""
         self.steps = steps
+        self.refuse: Callable[[dict[str, Any]], bytes | None] = lambda _: None
+        """Returns the response to the body of a request that is refused."""
         self.refused_parameter = refused_parameter
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
@@ -37,8 +39,10 @@ class FakeEndpoint:
             self.headers.append(head)
             self.bodies.append(json.loads(await reader.readexactly(_length(head))))
             self.requested.set()
-            refuses = self.refused_parameter in self.bodies[-1]
-            for step in (extra_forbidden(self.refused_parameter),) if refuses else self.steps:
+            refusal = self.refuse(self.bodies[-1])
+            if self.refused_parameter in self.bodies[-1]:
+                refusal = extra_forbidden(self.refused_parameter)
+            for step in (refusal,) if refusal else self.steps:
                 await self._play(step, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):  # or the client disconnected before its request
             self.disconnected.set()

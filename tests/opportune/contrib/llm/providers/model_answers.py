@@ -17,8 +17,10 @@ HOUR_SECONDS = 3600
 LONG_TIMEOUTS = Timeouts(connect=5, first=HOUR_SECONDS, idle=HOUR_SECONDS, whole=HOUR_SECONDS)
 
 
-def provider_at(address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY) -> OpenAICompatible:
-    return OpenAICompatible(address, SecretStr(key), "a-model", limits, max_tokens=99)
+def provider_at(
+    address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY, model: str = "a-model"
+) -> OpenAICompatible:
+    return OpenAICompatible(address, SecretStr(key), model, limits, max_tokens=99)
 
 
 @asynccontextmanager
@@ -33,11 +35,16 @@ async def serve_provider(
             await provider.close()
 
 
-async def read_answer(provider: OpenAICompatible, tools: Sequence[ToolSchema] = ()) -> tuple[str, Done | LlmError]:
+async def read_answer(
+    provider: OpenAICompatible,
+    tools: Sequence[ToolSchema] = (),
+    messages: Sequence[Message] = QUESTION,
+    temperature: float | None = None,
+) -> tuple[str, Done | LlmError]:
     """Return the text of an answer and its `Done`."""
-    answer = ""
+    answer, answering = "", provider.stream_with_tools(messages, tools, temperature=temperature)
     try:
-        async with asyncio.timeout(60), aclosing(provider.stream_with_tools(QUESTION, tools)) as chunks:
+        async with asyncio.timeout(60), aclosing(answering) as chunks:
             async for chunk in chunks:
                 if isinstance(chunk, Done):
                     return answer, chunk

@@ -1,5 +1,6 @@
 """Parameters and headers of requests to an endpoint, and endpoints that refuse one of them."""
 
+import json
 import logging
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LlmError, LlmModel
+from opportune.contrib.llm import LlmError, LlmModel, Message, ToolCall, ToolSchema
 from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -133,3 +134,119 @@ def test_unusable_options_of_a_model_are_refused(model: dict[str, Any], answer: 
 
 def test_headers_of_a_model_are_not_in_its_repr() -> None:
     assert "secret" not in repr(LlmModel(name="Tuned", headers={"api-key": "secret"}))
+
+
+def refuse(message: str, status: str = "400 Bad Request") -> bytes:
+    return response(status, json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode())
+
+
+def has(name: str, body: dict[str, Any]) -> bool:
+    return name in body or any(name in message for message in body["messages"])
+
+
+@pytest.mark.parametrize(
+    ("messages", "sent"),
+    [
+        (
+            {"max_tokens": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."},
+            {"max_completion_tokens", "stream_options", "temperature"},
+        ),
+        (
+            {"max_tokens": "max_tokens is not supported", "max_completion_tokens": "Unknown: max_completion_tokens"},
+            {"stream_options", "temperature"},
+        ),
+        ({"temperature": "temperature does not support 0.5"}, {"max_tokens", "stream_options"}),
+        (
+            {"stream_options": "Unrecognized request argument: stream_options", "temperature": "No temperature."},
+            {"max_tokens"},
+        ),
+        (
+            {"reasoning": "property 'messages.1.assistant.reasoning' is unsupported"},
+            {"max_tokens", "stream_options", "temperature"},
+        ),
+    ],
+)
+async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str, str], sent: set[str]) -> None:
+    async with serve_endpoint(*ANSWER) as endpoint:
+        endpoint.refuse = lambda body: next((refuse(text) for name, text in messages.items() if has(name, body)), None)
+        provider = provider_at(endpoint.address)
+        returned = {"origin": provider.origin, "message": {"reasoning": "Hm."}}
+        turns = [Message("user", "Why?"), Message("assistant", "So.", returned=returned), Message("user", "Why?")]
+        for _ in range(2):
+            assert (await read_answer(provider, (), turns, 0.5))[0] == "Because."
+        await provider.close()
+    assert endpoint.bodies[-1].keys() == {"model", "messages", "stream", *sent}
+    assert endpoint.bodies[-1] == endpoint.bodies[-2]
+    assert len(endpoint.bodies) == len(messages) + 2
+
+
+async def test_field_that_must_come_back_is_not_left_out() -> None:
+    async with serve_endpoint(refuse("The reasoning_content must be passed back to the API.")) as endpoint:
+        provider = provider_at(endpoint.address)
+        returned = {"origin": provider.origin, "message": {"reasoning_content": "Hm."}}
+        turns = [Message("assistant", "So.", returned=returned), Message("user", "Why?")]
+        assert isinstance((await read_answer(provider, (), turns))[1], LlmError)
+        await provider.close()
+    assert all("reasoning_content" in body["messages"][0] for body in endpoint.bodies)
+
+
+async def test_refused_tools_are_named() -> None:
+    async with serve_endpoint(refuse("registry/gemma does not support tools")) as endpoint:
+        provider = provider_at(endpoint.address)
+        _, outcome = await read_answer(provider, [ToolSchema("find", "Find rows.", {})])
+        await provider.close()
+    assert isinstance(outcome, LlmError)
+    assert (str(outcome), "calls_tools" in outcome.advice) == ("This model cannot call tools.", True)
+
+
+TOO_LONG = [
+    refuse("This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."),
+    refuse("prompt is too long: 210000 tokens > 200000 maximum"),
+    refuse("the request exceeds the available context size", "500 Internal Server Error"),
+    refuse("The input token count (9000) exceeds the maximum number of tokens allowed (8192)."),
+    response("413 Payload Too Large"),
+    EVENTS + event({"error": {"code": "context_length_exceeded", "message": "x"}}),
+]
+
+
+@pytest.mark.parametrize("refusal", TOO_LONG)
+async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
+    turns = [Message("system", "Be short.")]
+    for number in range(6):
+        turns += [Message("user", f"{number}" * 400), Message("assistant", f"{number}" * 400)]
+    async with serve_endpoint(*ANSWER) as endpoint:
+        endpoint.refuse = lambda body: refusal if len(body["messages"]) > 8 else None
+        provider = provider_at(endpoint.address)
+        turns.append(Message("user", "Why?"))
+        assert (await read_answer(provider, (), turns))[0] == "Because."
+        endpoint.refuse = lambda _: refusal
+        _, error = await read_answer(provider, (), turns)
+        await provider.close()
+    assert isinstance(error, LlmError)
+    assert (error.code, str(error)) == ("context_too_long", "This conversation is too long for the model.")
+    sent = endpoint.bodies[1]["messages"]
+    assert [message["content"][:1] for message in sent] == ["B", "4", "4", "5", "5", "W"]
+    assert len(endpoint.bodies) == 4
+
+
+async def test_results_of_tools_are_compacted() -> None:
+    call = ToolCall("a", "find", "{}")
+    results = [Message("assistant", "", tool_calls=(call,)), Message("tool", "x" * 9_000, tool_call_id="a")]
+    async with serve_endpoint(*ANSWER) as endpoint:
+        endpoint.refuse = lambda body: TOO_LONG[0] if len(body["messages"][-1]["content"]) > 5_000 else None
+        provider = provider_at(endpoint.address)
+        assert (await read_answer(provider, (), [Message("user", "Why?"), *results]))[0] == "Because."
+        await provider.close()
+    assert "left out" in endpoint.bodies[-1]["messages"][-1]["content"]
+
+
+async def test_limit_too_large_for_a_conversation_is_left_out_once() -> None:
+    message = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
+    async with serve_endpoint(*ANSWER) as endpoint:
+        endpoint.refuse = lambda body: refuse(message) if "max_tokens" in body else None
+        provider = provider_at(endpoint.address)
+        assert (await read_answer(provider))[0] == "Because."
+        endpoint.refuse = lambda _: None
+        assert (await read_answer(provider))[0] == "Because."
+        await provider.close()
+    assert ["max_tokens" in body for body in endpoint.bodies] == [True, False, True]

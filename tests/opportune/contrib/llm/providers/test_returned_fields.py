@@ -1,0 +1,123 @@
+"""Fields that an endpoint needs back: only to that endpoint, with the call or message that they came with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from opportune.contrib.llm import Done, Message
+from opportune.contrib.llm.providers.provider import ToolSchema
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, FakeEndpoint, serve_endpoint, text
+from tests.opportune.contrib.llm.providers.habits import END, FIND, OPEN, delta, finish
+from tests.opportune.contrib.llm.providers.model_answers import QUESTION, provider_at, read_answer
+
+TOOLS = [ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})]
+SIGNATURE = {"google": {"thought_signature": "c2ln"}}
+CALL = {"index": 0, "id": "a", "function": FIND}
+
+
+def detail(**fields: Any) -> bytes:
+    return delta(reasoning_details=[fields])
+
+
+def follow_up(done: Done) -> list[Message]:
+    results = [Message("tool", "Nothing.", tool_call_id=call.id) for call in done.tool_calls]
+    return [*QUESTION, Message("assistant", "", tool_calls=done.tool_calls), *results]
+
+
+async def read_calls(endpoint: FakeEndpoint, pieces: Sequence[bytes]) -> Done:
+    endpoint.steps = (EVENTS, *pieces, finish("tool_calls"), DONE)
+    provider = provider_at(endpoint.address)
+    _, done = await read_answer(provider, TOOLS)
+    await provider.close()
+    assert isinstance(done, Done)
+    return done
+
+
+async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: str = "a-model") -> dict[str, Any]:
+    """Return the assistant turn that is sent with the next question."""
+    endpoint.steps = (EVENTS, text("Yes"), END)
+    provider = provider_at(endpoint.address, model=model)
+    assert (await read_answer(provider, TOOLS, messages))[0] == "Yes"
+    await provider.close()
+    turn: dict[str, Any] = endpoint.bodies[-1]["messages"][1]
+    return turn
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fields"),
+    [
+        ([delta(reasoning_content="Hm"), delta(reasoning_content=".")], {"reasoning_content": "Hm."}),
+        ([delta(reasoning="Hm", content=""), delta(reasoning=".")], {"reasoning": "Hm."}),
+        ([delta(reasoning_opaque="x")], {"reasoning_opaque": "x"}),
+        (
+            [
+                detail(type="reasoning.text", text="H", index=0),
+                detail(type="reasoning.text", text="m.", index=0, format="v1"),
+                detail(type="reasoning.text", signature="sig", index=0),
+                detail(type="reasoning.encrypted", data="x", id="a", index=0),
+                detail(type="reasoning.text", text="Next.", index=1),
+            ],
+            {
+                "reasoning_details": [
+                    {"type": "reasoning.text", "text": "Hm.", "index": 0, "format": "v1", "signature": "sig"},
+                    {"type": "reasoning.encrypted", "data": "x", "id": "a", "index": 0},
+                    {"type": "reasoning.text", "text": "Next.", "index": 1},
+                ]
+            },
+        ),
+        (
+            [
+                delta(thinking_blocks=[{"type": "thinking", "thinking": "H"}]),
+                delta(thinking_blocks=[{"type": "thinking", "thinking": "m.", "signature": "sig"}]),
+                delta(thinking_blocks=[{"type": "thinking", "thinking": "Next."}]),
+            ],
+            {
+                "thinking_blocks": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
+                    {"type": "thinking", "thinking": "Next."},
+                ]
+            },
+        ),
+        ([delta(reasoning_content="H\0m.")], {"reasoning_content": "Hm."}),
+        ([delta(content="Yes", annotations=[], extra_content={"google": {"thought": True}})], {}),
+        ([delta(reasoning_content=None, reasoning=5, reasoning_details=None)], {}),
+    ],
+)
+async def test_fields_of_a_message_come_back(pieces: list[bytes], fields: dict[str, Any]) -> None:
+    async with serve_endpoint() as endpoint:
+        messages = follow_up(await read_calls(endpoint, [*pieces, delta(tool_calls=[CALL])]))
+        turn = await sent_to(endpoint, messages)
+        assert {name: value for name, value in turn.items() if name not in ("role", "content", "tool_calls")} == fields
+        other_model = await sent_to(endpoint, messages, model="other")
+    assert other_model.keys() == {"role", "content", "tool_calls"}
+
+
+async def test_signature_comes_back_with_its_call() -> None:
+    async with serve_endpoint() as endpoint:
+        calls = [{**CALL, "extra_content": SIGNATURE}, {"index": 1, "id": "b", "function": OPEN}]
+        messages = follow_up(await read_calls(endpoint, [delta(tool_calls=calls)]))
+        turn, other = await sent_to(endpoint, messages), await sent_to(endpoint, messages, model="other")
+    assert [call.get("extra_content") for call in turn["tool_calls"]] == [SIGNATURE, None]
+    assert [call.keys() for call in other["tool_calls"]] == [{"id", "type", "function"}] * 2
+
+
+async def test_fields_of_an_answer_without_calls_come_back() -> None:
+    async with serve_endpoint() as endpoint:
+        done = await read_calls(endpoint, [delta(reasoning_content="Hm.", content="Yes")])
+        turn = await sent_to(endpoint, [*QUESTION, Message("assistant", "Yes", returned=done.returned), *QUESTION])
+    assert turn == {"role": "assistant", "content": "Yes", "reasoning_content": "Hm."}
+
+
+async def test_endless_fields_are_cut() -> None:
+    async with serve_endpoint() as endpoint:
+        pieces = [detail(type="reasoning.encrypted", data="x" * 400_000, index=0)] * 4
+        done = await read_calls(endpoint, [*pieces, delta(tool_calls=[CALL])])
+    assert len(repr(done.tool_calls[0].returned)) < 1_000_000
+
+
+async def test_invalid_arguments_are_not_sent_back() -> None:
+    async with serve_endpoint() as endpoint:
+        call = {**CALL, "function": {"name": "find", "arguments": "{q: 1"}}
+        turn = await sent_to(endpoint, follow_up(await read_calls(endpoint, [delta(tool_calls=[call])])))
+    assert turn["tool_calls"][0]["function"] == {"name": "find", "arguments": "{}"}
