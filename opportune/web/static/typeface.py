@@ -1,7 +1,7 @@
 """Typeface of all pages: Geist, cut into one file for Latin and one for extended Latin letters.
 
-The package `fontpkg-geist` has one large TrueType file. A server that starts cuts it with fontTools, which takes less
-than a second, and stores the result in the environment. Until then, and if the environment is read-only, pages use the
+The package `fontpkg-geist` has one large TrueType file. A server that starts cuts it with fontTools, which takes a few
+seconds, and stores the result in the environment. Until then, and if the environment is read-only, pages use the
 system's typeface.
 """
 
@@ -26,6 +26,8 @@ OPTIONS = (
     "--no-hinting",
     "--drop-tables+=meta",
 )
+WEIGHTS = "wght=400:900"
+"""Weights that pages use. Lighter ones are a quarter of each file."""
 
 
 @lru_cache
@@ -39,7 +41,7 @@ def font() -> Path | None:
 def folder() -> Path:
     """Return the folder of the cut files. Its name changes with the font and the options."""
     content = path.read_bytes() if (path := font()) else b""
-    version = hashlib.blake2b(content + repr((SUBSETS, OPTIONS)).encode(), digest_size=6).hexdigest()
+    version = hashlib.blake2b(content + repr((SUBSETS, OPTIONS, WEIGHTS)).encode(), digest_size=6).hexdigest()
     return Path(sys.prefix) / "share" / "opportune" / f"typeface-{version}"
 
 
@@ -72,8 +74,13 @@ def cut() -> None:
 
 
 def _cut_file(path: Path, target: Path, code_points: str) -> None:
-    """Run fontTools in another process, because it occupies 20 MB."""
     temporary = target.with_suffix(f".{os.getpid()}")
-    arguments = (str(path), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
-    subprocess.run([sys.executable, "-m", "fontTools.subset", *arguments], capture_output=True, timeout=60, check=True)
+    _run("subset", str(path), f"--unicodes={code_points}", f"--output-file={temporary}", *OPTIONS)
+    _run("varLib.instancer", str(temporary), WEIGHTS, f"--output={temporary}")
     temporary.replace(target)
+
+
+def _run(module: str, *arguments: str) -> None:
+    """Run fontTools in another process, because it occupies 20 MB."""
+    command = [sys.executable, "-m", f"fontTools.{module}", *arguments]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)

@@ -81,3 +81,12 @@ async def expect_shortened_site_name(page: Page, path: str) -> None:
     for width in (390, 1280):
         await page.set_viewport_size({"width": width, "height": 780})
         assert await page.locator(".navbar-brand span").first.evaluate(SITE_NAME_SCRIPT) == [True] * 5, (path, width)
+
+
+async def test_start_page_preloads_one_picture(page: Page, site: str) -> None:
+    """The picture of the other colour scheme, and other sizes of the same picture, are not requested."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    await page.goto("/", wait_until="networkidle")
+    assert len([url for url in urls if "/presentation/admin" in url]) == 1
+    await expect(page.locator("link[as=image][fetchpriority=high]")).to_have_count(2)

@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 from opportune.project.layout import FRAMEWORK
 from opportune.web.static import typeface
 
-MAX_BYTES = 60_000
+MAX_BYTES = 42_000
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def cut_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_cut_files_have_at_most_60_kilobytes(cut_files: Path) -> None:
+def test_cut_files_have_at_most_42_kilobytes(cut_files: Path) -> None:
     sizes = {path.name: path.stat().st_size for path in cut_files.iterdir()}
     assert sizes.keys() == typeface.SUBSETS.keys()
     assert sum(sizes.values()) <= MAX_BYTES
