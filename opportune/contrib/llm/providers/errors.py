@@ -30,7 +30,7 @@ _UNKNOWN_MODEL = _Refusal(
 )
 _RATE_LIMITED = _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now."))
 _REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this conversation."), "Check LLM_MODEL.")
-_UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
+UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
 _TOO_LONG = _Refusal(
     "context_too_long", _l("This conversation is too long for the model."), "Lower context_tokens in LLM_MODELS."
 )
@@ -45,7 +45,7 @@ _BY_STATUS = {
     429: _RATE_LIMITED,
     504: _TIMEOUT,
     524: _TIMEOUT,
-    529: _UNAVAILABLE,
+    529: UNAVAILABLE,
 }
 _SPECIFIC = {
     _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
@@ -62,7 +62,7 @@ _GENERAL = {
     _TIMEOUT: r"timed?.?out|deadline",
     _KEY_REFUSED: r"unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
     _UNKNOWN_MODEL: r"not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",
-    _UNAVAILABLE: r"overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
+    UNAVAILABLE: r"overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
     _REJECTED: r"invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing",
 }
 _MIXED = (None, 400, 403, 413, 422, 429, 500)
@@ -117,10 +117,10 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
         error = None  # some endpoints add an empty error to each chunk
     if not (error or is_error or has_answer):
         state = value.get("base_resp")  # of MiniMax
-        is_error = value.get("object") == "error" or any(
-            isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS
-        )
-        is_error = is_error or (isinstance(state, dict) and bool(state.get("status_code")))
+        is_error = isinstance(state, dict) and bool(state.get("status_code"))
+        if any(isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS):
+            is_error = len(value) == 1 or value.get("object") == "error" or value.get("success") is False
+            is_error = is_error or any(map(value.get, _CODE_FIELDS))
     return _describe(value) if error or is_error else None
 
 
@@ -135,8 +135,8 @@ def _describe(error: object, status: int | None = None, seconds: float | None = 
     refusal = _search(_SPECIFIC, everything) if status in _MIXED else None
     refusal = refusal or (_search(_GENERAL, names) if status in _VAGUE else None)
     if not refusal and status:
-        refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else _UNAVAILABLE)
-    refusal = refusal or _search(_GENERAL, everything) or _UNAVAILABLE
+        refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else UNAVAILABLE)
+    refusal = refusal or _search(_GENERAL, everything) or UNAVAILABLE
     seconds = _seconds_in(texts) if seconds is None else seconds
     return LlmError(refusal.code, refusal.sentence, seconds, advice=refusal.advice)
 

@@ -119,5 +119,7 @@ class EventReader:
                 value = DECODER.decode(data.decode(errors="replace"))
             except (ValueError, RecursionError):
                 return None
+        if isinstance(value, str) and value.startswith("{"):  # encoded twice
+            return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
         return [Event(self._name, value) for value in values if isinstance(value, dict)]

@@ -81,7 +81,7 @@ class ChatCompletionsClient:
         parameters = RefusedParameters(self._url, body, self._owner_parameters)
         for _ in range(MAX_REQUESTS):
             response = await self._send(parameters.accepted(), deadline)
-            if response.status_code == httpx2.codes.OK:
+            if response.is_success:
                 parameters.remember()
                 return response
             refusal = await self._read_refusal(response, deadline)

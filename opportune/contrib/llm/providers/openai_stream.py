@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opportune.contrib.llm.providers.errors import FILTERED, error_in
+from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS, ReturnedFields
@@ -15,6 +15,14 @@ MAX_ANSWER_LENGTH = 200_000
 MAX_REASONING_LENGTH = 200_000
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 """Fields with reasoning. Some endpoints send the same text in several of them."""
+COUNT_FIELDS = {
+    "prompt_tokens": ("prompt_tokens", "input_tokens"),
+    "completion_tokens": ("completion_tokens", "output_tokens"),
+    "cached_tokens": ("cached_tokens", "prompt_cache_hit_tokens"),
+    "reasoning_tokens": ("reasoning_tokens",),
+}
+CALL_FIELDS = ("tool_calls", "function_call")
+FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason")
 UNFINISHED = ("", "null", "none")
 FILTER_REASONS = ("filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "refusal")
 LENGTH_REASONS = ("length", "max_", "context_window")
@@ -101,9 +109,10 @@ class ChatCompletionReader:
             returned=self._returned.of_message(),
         )
         if self._ended_by(FAILURE_REASONS):
-            raise LlmError("interrupted", INTERRUPTED, done=done)
+            failure = UNAVAILABLE if not self._length else None
+            raise LlmError(*failure[:2], done=done) if failure else LlmError("interrupted", INTERRUPTED, done=done)
         if self._ended_by(FILTER_REASONS):
-            raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
+            raise LlmError(*FILTERED[:2], done=done)
         if not (self._has_text or done.tool_calls):
             raise self._explain_empty_answer(done)
         return done
@@ -156,7 +165,7 @@ class ChatCompletionReader:
             raise error
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {"content": delta}
-        if choice.get("finish_reason") or not (delta.get("content") or _has_content(delta)):
+        if choice.get("finish_reason") or "finish_reason" in delta or not (delta.get("content") or _has_content(delta)):
             delta = self._read_end(choice, delta, chunk)
         content, reasoning = delta.get("content"), ""
         if not isinstance(content, str):
@@ -173,7 +182,7 @@ class ChatCompletionReader:
         """Read tool calls and fields to send back. Return the reasoning."""
         if not delta.keys().isdisjoint(RETURNED_FIELDS):
             self._returned.add(delta)
-        for name in ("tool_calls", "function_call"):
+        for name in CALL_FIELDS:
             for piece in objects_in(delta.get(name)):
                 self._length += self._calls.add(piece)
         texts = (_join_texts(delta[name]) for name in REASONING_FIELDS if name in delta)
@@ -183,7 +192,8 @@ class ChatCompletionReader:
         """Read the end of a choice, or a choice without a delta. Return the fields that it adds."""
         message = choice.get("message")
         details = choice.get("finish_details")
-        reason = next(filter(None, (choice.get(name) for name in ("finish_reason", "finishReason", "done_reason"))), "")
+        reasons = (part.get(name) for part in (choice, delta) for name in FINISH_FIELDS)
+        reason: object = next(filter(None, reasons), "")
         if isinstance(details, dict) and not reason:  # of Azure's first models with vision
             reason = details.get("type") or ""
         if str(reason).lower() not in UNFINISHED:
@@ -194,11 +204,14 @@ class ChatCompletionReader:
             return delta
         if not isinstance(message, dict):
             return {"content": message or choice.get("text")}
-        if self._pieces:  # some endpoints repeat the whole message at the end
-            content, sent = _texts_in(message.get("content"))[1], "".join(self._pieces)
-            return {"content": content.removeprefix(sent) if content.startswith(sent) else content}
-        names = REASONING_FIELDS if self._reasoning_length else ("tool_calls",) if self._calls else ()
-        return {name: value for name, value in message.items() if name not in names}
+        read = (*(REASONING_FIELDS if self._reasoning_length else ()), *(CALL_FIELDS if self._calls else ()))
+        fields = {name: value for name, value in message.items() if name not in read}
+        content, sent = _texts_in(fields.get("content"))[1], "".join(self._pieces)
+        if sent:  # some endpoints repeat the whole message at the end
+            fields["content"] = content.removeprefix(sent)
+        elif "</think>\n" in content and "<think>" not in content:  # the prompt had the opening tag
+            fields["content"] = f"<think>{content}"
+        return fields
 
     def _join_halves(self, text: str) -> str:
         """Join surrogate pairs that are cut by pieces, and replace other halves."""
@@ -208,32 +221,13 @@ class ChatCompletionReader:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _read_usage(self, usage: object) -> None:
-        """Read the token counts, with the names of other endpoints. Later counts replace earlier ones."""
-        if not isinstance(usage, dict):
-            return
-        usage = usage.get("usage") or usage  # of Groq
-        if not isinstance(usage, dict):
-            return
-        prompt, completion = (
-            next((details for name in names if isinstance(details := usage.get(name), dict)), {})
-            for names in (
-                ("prompt_tokens_details", "input_tokens_details"),
-                ("completion_tokens_details", "output_tokens_details"),
-            )
-        )
-        counts = {
-            "prompt_tokens": (usage.get("prompt_tokens"), usage.get("input_tokens")),
-            "completion_tokens": (usage.get("completion_tokens"), usage.get("output_tokens")),
-            "cached_tokens": (
-                prompt.get("cached_tokens"),
-                usage.get("prompt_cache_hit_tokens"),
-                usage.get("cached_tokens"),
-            ),
-            "reasoning_tokens": (completion.get("reasoning_tokens"), usage.get("reasoning_tokens")),
-        }
-        for name, values in counts.items():
-            if (count := next(filter(lambda number: number is not None, map(_to_count, values)), None)) is not None:
-                self._usage[name] = count
+        """Read the token counts, also in objects for details. Later counts replace earlier ones."""
+        if isinstance(usage, dict):
+            details = (item for item in usage.values() if isinstance(item, dict))
+            counts = {name: value for item in (*details, usage) for name, value in item.items()}
+            for name, fields in COUNT_FIELDS.items():
+                found = [_to_count(counts[field]) for field in fields if field in counts]
+                self._usage[name] = next((count for count in found if count is not None), self._usage.get(name))
 
 
 def _has_content(delta: Mapping[str, Any]) -> bool:

@@ -34,9 +34,10 @@ class _Call:
     def add(self, name: str, arguments: str) -> None:
         if name != self.name:
             self.name += name
-        if self.arguments.strip() in ("{}", "null") and arguments.strip():  # placeholder for pieces that follow
-            self.arguments = ""
-        if arguments != self.arguments or not self.is_complete:  # some endpoints repeat the whole arguments
+        if arguments and self.is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
+            is_better = self.arguments.strip() == "{}" or (is_object(arguments) and arguments.strip() != "{}")
+            self.arguments = arguments if is_better else self.arguments
+        else:
             self.arguments += arguments
 
 

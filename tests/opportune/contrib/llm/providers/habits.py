@@ -117,6 +117,7 @@ EVENTS = {
     "half a chunk": says(b'data: {"choices": [{"del\n\n', YES),
     "JSON of other types": says(b"data: null\n\ndata: 1e999\n\ndata: true\n\n", event("text"), event([]), YES),
     "events in a list": says(event([{"choices": [{"delta": {"content": "Yes"}}]}])),
+    "event encoded twice": says(event(json.dumps({"choices": [{"delta": {"content": "Yes"}}]}))),
     "half surrogate": says(b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n', text="Yes �"),
     "surrogate in two events": says(
         b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n',
@@ -156,6 +157,9 @@ DOCUMENTS = {
         text="",
         calls=(("find", ARGS),),
         tokens=(7, 3),
+    ),
+    "whole answer with a closing tag": ends(
+        document(message("Hm.\n</think>\n\nYes")), reasoning="Hm.\n", tokens=(7, 3)
     ),
     "text of old completions": ends(document({"choices": [{"text": "Yes", "finish_reason": "stop"}]})),
     "chunk in an object": says(event({"result": {"choices": [{"delta": {"content": "Yes"}}]}})),
@@ -222,6 +226,7 @@ FINISHES = {
     "reason as number": ends(YES, finish(7)),
     "reason in camel case": ends(YES, choice(delta={}, finishReason="stop")),
     "reason as details": ends(YES, choice(delta={}, finish_details={"type": "stop", "stop": "<|im_end|>"})),
+    "reason in the delta": ends(choice(delta={"content": "Yes", "finish_reason": "stop"})),
     "unfinished as text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason="null"), text="Ye"),
     "unfinished as empty text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason=""), text="Ye"),
     "length": ends(YES, finish("length"), truncated=True),
@@ -237,7 +242,7 @@ FINISHES = {
     "lack of resources": fails("interrupted", text("Ye"), finish("insufficient_system_resource"), DONE, text="Ye"),
     "abort": fails("interrupted", text("Ye"), finish("abort"), text="Ye"),
     "network error": fails("interrupted", text("Ye"), finish("network_error"), text="Ye"),
-    "malformed call": fails("interrupted", finish("function_call_filter: MALFORMED_FUNCTION_CALL"), DONE),
+    "malformed call": fails("unavailable", finish("function_call_filter: MALFORMED_FUNCTION_CALL"), DONE),
     "only white space": fails("empty", text("\n"), END, text="\n"),
     "only reasoning": fails("out_of_tokens", finish("length")),
 }
@@ -273,6 +278,7 @@ ERRORS = {
         "rejected", event({"object": "error", "message": "x", "type": "BadRequestError", "code": 400})
     ),
     "message and code": fails("rate_limited", event({"message": "Slow down", "code": "too_many_requests"})),
+    "progress": says(event({"type": "", "message": "You are number 3", "position": 3}), YES),
     "message alone": fails("unavailable", event({"message": "Internal Server Error"})),
     "detail": fails("unauthorised", event({"detail": "Unauthorized"})),
     "detail as list": fails("rejected", event({"detail": [{"loc": ["body"], "msg": "x", "type": "missing"}]})),
@@ -418,13 +424,15 @@ CALLS = {
     "arguments as text null": calls(piece(index=0, id="a", name="find", arguments="null"), calls=[("find", "")]),
     "no arguments": calls(piece(index=0, id="a", name="find"), calls=[("find", "")]),
     "empty object": calls(piece(index=0, id="a", name="find", arguments={}), calls=[("find", "")]),
+    "empty object at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments="{}")),
+    "object that grows": calls(piece(id="a", name="find", arguments={"r": 1}), piece(id="a", arguments={"q": 1})),
     "empty object first": calls(piece(index=0, id="a", name="find", arguments="{}"), piece(index=0, arguments=ARGS)),
     "arguments as list of pieces": calls(piece(index=0, id="a", name="find", arguments=['{"q"', ": 1}"])),
     "arguments encoded twice": calls(piece(index=0, id="a", name="find", arguments=json.dumps(ARGS))),
     "arguments repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments=ARGS)),
     "call repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, id="a", **FIND)),
     "white space at the end": calls(
-        piece(index=0, id="a", **FIND), piece(index=0, arguments="\n"), calls=[("find", ARGS + "\n")]
+        piece(index=0, id="a", **FIND), piece(index=0, arguments="\n"), calls=[("find", ARGS)]
     ),
     "empty piece at the end": calls(piece(index=0, id="a", **FIND), piece(index=0), delta(tool_calls=[None, {}])),
     "invalid arguments": calls(piece(index=0, id="a", name="find", arguments="q=1"), calls=[("find", "q=1")]),
@@ -443,6 +451,12 @@ CALLS = {
     ),
     "calls with reason stop": ends(piece(index=0, id="a", **FIND), END, text="", calls=(("find", ARGS),)),
     "text and a call": ends(YES, piece(index=0, id="a", **FIND), finish("tool_calls"), calls=(("find", ARGS),)),
+    "text in pieces, calls in the message": ends(
+        YES,
+        choice(message={"content": "Yes", "tool_calls": [{"id": "a", "function": FIND}]}),
+        END,
+        calls=(("find", ARGS),),
+    ),
     "many calls": calls(
         *(piece(index=number, id=f"a{number}", **FIND) for number in range(20)), calls=[("find", ARGS)] * 20
     ),
