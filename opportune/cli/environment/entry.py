@@ -43,7 +43,7 @@ MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK, BUILD = (
     for name in ("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "dev", "framework", "build")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
-DEVELOPMENT_COMMANDS = (["lock"], ["startapp"], ["addmodel"], ["inspectdb"], ["deploy", "rehearse"])
+DEVELOPMENT_COMMANDS = (["lock"], ["upgrade"], ["startapp"], ["addmodel"], ["inspectdb"], ["deploy", "rehearse"])
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY, "llm-vendors": VENDORS}

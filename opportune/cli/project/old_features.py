@@ -47,7 +47,7 @@ def old_feature_arguments(source: Source, call: ast.Call) -> FeatureArguments | 
         values.sort(key=lambda value: "=" in value.partition("(")[0])  # a value without a name comes first
         arguments[arguments.index(family)] = f"{family}={FAMILIES[family].__name__}({', '.join(values)})"
     return FeatureArguments(
-        f"({', '.join(arguments)},)", [FAMILIES[family].__name__ for family in families], description
+        "(\n    " + ",\n    ".join(arguments) + ",\n)", [FAMILIES[family].__name__ for family in families], description
     )
 
 

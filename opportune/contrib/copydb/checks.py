@@ -127,7 +127,10 @@ def check_source(
     revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "source")
     if pending := graph.pending(revisions):
-        raise OperatorError(f"The source lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
+        raise OperatorError(
+            f"The source lacks migrations ({', '.join(map(str, pending))}). "
+            f"Use the code of its release (git switch), or run: {MIGRATE}"
+        )
     existing = {name for name in inspect(connection).get_table_names() if not is_derived(name)}
     names = {table.name for table in tables}
     unknown = existing - names - {VERSION_TABLE.name} - find_child_tables(connection, names)

@@ -73,6 +73,7 @@ def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[s
         (["test", "tests/talks"], [BASE, DEV, MODEL]),
         (["test", "--project"], [BASE, DEV, MODEL]),
         (["lock"], [BASE, DEV]),
+        (["upgrade"], [BASE, DEV]),
         (["--version"], [BASE]),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import report_unexpected_error
+from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.errors.renamed_names import IMPORTS
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
@@ -179,6 +180,11 @@ def test_features_that_every_site_had_are_listed(oppman: Oppman, old_shop: Path)
     text = (old_shop / "app/installed.py").read_text()
     assert {"backup", "llm", "palette"} <= {line.strip(" ,") for line in text.splitlines()}
     assert "dashboard" not in text, "it needs the admin, which the project does not list"
+
+
+def test_changed_code_has_short_lines_without_ruff(old_shop: Path) -> None:
+    text = upgrade_code(old_shop).texts[old_shop / "app/books/feature.py"]
+    assert 'Feature(\n    "books",\n    models=[Book],\n    admin=Admin(' in text
 
 
 def test_dry_run_changes_no_code(oppman: Oppman, old_shop: Path) -> None:
