@@ -79,7 +79,7 @@ async def count_by_state(session: AsyncSession) -> Mapping[JobState, int]:
 
 async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> datetime | None:
     """Return the time of the oldest waiting job with one of these names that should have started."""
-    is_due = (col(Job.state) == JobState.WAITING) & (col(Job.due_at) <= utc_now()) & col(Job.name).in_(names)
+    is_due = IS_WAITING & (col(Job.due_at) <= utc_now()) & col(Job.name).in_(names)
     oldest: datetime | None = await session.scalar(select(func.min(col(Job.due_at))).where(is_due))
     return oldest
 

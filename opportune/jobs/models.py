@@ -43,6 +43,8 @@ class Job(Model, table=True):
         PartialIndex("ix_jobs_job_claim", "queue", "priority", "due_at", "id", where="state = 'waiting'"),
         # For claims if many jobs that are due later sort before due ones.
         PartialIndex("ix_jobs_job_due", "due_at", where="state = 'waiting'"),
+        # For outages of a mail server.
+        PartialIndex("ix_jobs_job_retried", "name", "created_at", where="state = 'waiting' AND attempt > 0"),
         PartialIndex("ix_jobs_job_held", "group_name", "due_at", "id", where="state = 'held'"),
         PartialIndex("ix_jobs_job_held_due", "due_at", where="state = 'held'"),
         PartialIndex("ix_jobs_job_group", "group_name", where=f"group_name IS NOT NULL AND {ACTIVE}"),
@@ -124,6 +126,7 @@ class ClaimedJob:
 # Literals, because a generic plan of PostgreSQL uses no partial index for a parameter.
 IS_HELD = col(Job.state) == literal_column("'held'")
 IS_WAITING = col(Job.state) == literal_column("'waiting'")
+IS_RETRIED = IS_WAITING & (col(Job.attempt) > literal_column("0"))
 IS_RUNNING = col(Job.state) == literal_column("'running'")
 
 

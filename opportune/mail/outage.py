@@ -10,7 +10,8 @@ from sqlmodel import col
 from opportune.db.models.model import utc_now
 from opportune.i18n import ngettext
 from opportune.jobs import JobQueue
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.management import MAX_COUNTED_JOBS
+from opportune.jobs.models import IS_RETRIED, Job
 
 SEND_EMAIL = "mail.send"
 """Name of the job that sends an e-mail."""
@@ -25,6 +26,7 @@ class Outage:
     """E-mails that could not be sent yet and are retried."""
 
     count: int
+    """At most `MAX_COUNTED_JOBS`."""
     since: datetime
     error: str
     """Error of the last attempt."""
@@ -40,12 +42,14 @@ class Outage:
 
 async def read_outage(session: AsyncSession) -> Outage | None:
     """Return the e-mails that have been retried for more than ten minutes; None without such e-mails."""
-    is_retried = (col(Job.name) == SEND_EMAIL) & (col(Job.state) == JobState.WAITING) & (col(Job.attempt) > 0)
-    totals = select(func.count(), func.min(col(Job.created_at))).where(is_retried)
-    count, since = (await session.execute(totals)).one()
+    is_email = col(Job.name) == SEND_EMAIL
+    columns = col(Job.created_at), col(Job.started_at), col(Job.error)
+    first = select(*columns).where(is_email, IS_RETRIED).order_by(col(Job.created_at)).limit(MAX_COUNTED_JOBS)
+    emails = first.subquery().c
+    count, since = (await session.execute(select(func.count(), func.min(emails.created_at)))).one()
     if not count or since > utc_now() - OUTAGE_AFTER:
         return None
-    last_error = select(col(Job.error)).where(is_retried).order_by(col(Job.started_at).desc()).limit(1)
+    last_error = select(emails.error).order_by(emails.started_at.desc()).limit(1)
     return Outage(count, since, await session.scalar(last_error) or "")
 
 

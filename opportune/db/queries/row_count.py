@@ -15,7 +15,9 @@ from opportune.pagination import select_key
 
 MAX_COUNTED_ROWS = 10_000
 COUNT_LIFETIME_SECONDS = 10.0
-"""Seconds in which a large list is not counted again."""
+"""Minimum seconds in which a large list is not counted again."""
+MAX_COUNTING_SHARE = 0.01
+"""Part of the time that may be spent on counting one list."""
 MAX_RECENT_COUNTS = 1_000
 ESTIMATE_DIGITS = 2
 """Significant digits of an estimate."""
@@ -70,7 +72,9 @@ async def estimate_row_count(session: AsyncSession, query: Select[Any]) -> RowCo
     compiled = query.compile(dialect=session.get_bind().dialect)
     recent, key = recent_counts(session), (str(compiled), repr(compiled.params), repr(query.get_execution_options()))
     if (count := recent.find(key)) is None:
-        recent.add(key, count := await _estimate(session, query))
+        started_at = monotonic()
+        count = await _estimate(session, query)
+        recent.add(key, count, (monotonic() - started_at) / MAX_COUNTING_SHARE)
     return count
 
 
@@ -91,13 +95,14 @@ class RecentCounts:
         self._counts: dict[Hashable, tuple[float, RowCount]] = {}
 
     def find(self, key: Hashable) -> RowCount | None:
-        read_at, count = self._counts.get(key, (-inf, None))
-        return count if monotonic() - read_at < COUNT_LIFETIME_SECONDS else None
+        expires_at, count = self._counts.get(key, (-inf, None))
+        return count if monotonic() < expires_at else None
 
-    def add(self, key: Hashable, count: RowCount) -> None:
+    def add(self, key: Hashable, count: RowCount, seconds: float = 0) -> None:
+        """Remember a number for so many seconds, but at least for `COUNT_LIFETIME_SECONDS`."""
         if len(self._counts) >= MAX_RECENT_COUNTS:
             self._counts.clear()
-        self._counts[key] = monotonic(), count
+        self._counts[key] = monotonic() + max(seconds, COUNT_LIFETIME_SECONDS), count
 
 
 _recent_counts = WeakKeyDictionary[Any, RecentCounts]()
