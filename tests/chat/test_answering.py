@@ -5,44 +5,11 @@ import asyncio
 import pytest
 
 from app.chat import service
-from app.chat.dependencies import get_stream
-from app.chat.models import Role
 from app.chat.schemas import MessageCreate
-from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers import AnswerManager, AnswerRunning
 from opportune.contrib.llm import FakeProvider
 from tests.chat.conversations import read_messages, start_conversation, wait_until_ended
-
-
-async def test_question_and_answer_are_stored(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    model.script = ["Because ", "it is.", llm.Done(prompt_tokens=12, completion_tokens=3)]
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, answer)
-    question, answer = await read_messages(manager, owner_id, conversation_id)
-    assert (question.role, question.text, question.answer) == (Role.USER, "Why?", None)
-    assert (answer.role, answer.text) == (Role.ASSISTANT, "Because it is.")
-
-
-async def test_stream_starts_with_a_copy_of_the_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
-    model.script = [asyncio.Event()]
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    stream = await get_stream(conversation_id, User(id=owner_id, email="", hashed_password=""), manager)
-    assert stream
-    assert stream.message.model_dump() == answer.model_dump()
-    assert stream.message.answer is None
-
-
-async def test_second_question_during_an_answer_is_refused(
-    manager: AnswerManager, owner_id: int, model: FakeProvider
-) -> None:
-    model.script = [asyncio.Event()]
-    conversation_id, _ = await start_conversation(manager, owner_id)
-    with pytest.raises(AnswerRunning):
-        await service.ask(manager, owner_id, conversation_id, MessageCreate(content="And?"))
-    assert len(await read_messages(manager, owner_id, conversation_id)) == 2
 
 
 async def test_model_receives_the_earlier_messages(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:

@@ -12,7 +12,6 @@ from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, purge, with_deleted
-from opportune.errors import OperatorError
 from opportune.testing import make_user, signed_in_client
 
 DEMO_ROWS = sum(1 + 2 * len(turns) for turns in SAMPLES)
@@ -43,12 +42,6 @@ async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None
             MODEL
         }
         assert "<code" in (await client.get(f"/chat/{conversation['id']}")).text
-
-
-async def test_demo_without_superuser_names_next_step(database: Database, owner_id: int) -> None:
-    async with database.writer() as session:
-        with pytest.raises(OperatorError, match="createsuperuser"):
-            await load(session)
 
 
 async def test_reload_adds_only_missing_demo_rows(database: Database, admin: User) -> None:

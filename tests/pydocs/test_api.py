@@ -5,9 +5,7 @@ import re
 from httpx2 import AsyncClient
 
 from opportune.project.layout import PROJECT
-from opportune.search import MAX_QUERY_LENGTH
 from tests.pydocs.fake_search import FakeSearch
-from tests.pydocs.test_pages import UNUSUAL_QUERIES
 
 SEARCH = "/api/v1/pydocs/search"
 ENTRIES = "/api/v1/pydocs/entries"
@@ -36,24 +34,6 @@ async def test_api_search_needs_no_login(client: AsyncClient, fake_search: FakeS
             }
         ],
     }
-
-
-async def test_response_has_the_corrected_query(client: AsyncClient, fake_search: FakeSearch) -> None:
-    assert (await client.get(SEARCH, params={"q": "jsno"})).json()["corrected"] == "json"
-
-
-async def test_unusual_queries_are_accepted(client: AsyncClient, fake_search: FakeSearch) -> None:
-    for query in UNUSUAL_QUERIES:
-        response = await client.get(SEARCH, params={"q": query})
-
-        assert response.status_code == 200, query[:20]
-        assert len(response.json()["query"]) <= MAX_QUERY_LENGTH
-    assert (await client.get(SEARCH)).json()["items"] == []
-
-
-async def test_invalid_page_is_refused(client: AsyncClient, fake_search: FakeSearch) -> None:
-    for query in ("page=0", "page=first", "size=101"):
-        assert (await client.get(f"{SEARCH}?{query}")).status_code == 422, query
 
 
 async def test_entry_has_its_parent_and_children(client: AsyncClient, fake_search: FakeSearch) -> None:

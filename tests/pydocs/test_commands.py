@@ -57,18 +57,6 @@ def test_long_list_of_skipped_pages_is_shortened(
     assert result.err == "Skipped 1 more.\n"
 
 
-def test_ctrl_c_keeps_the_old_index(
-    oppman: Oppman, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("app.pydocs.sources.sphinx.SphinxSource.read", interrupt)
-    result = oppman("pydocs", "index", str(folder), PYDOCS_DATABASE_URL=f"sqlite:///{tmp_path / 'index.db'}")
-    assert (result.code, result.out) == (130, "")
-    assert result.err == "Stopped. The old index is unchanged.\n"
-
-
 @pytest.mark.parametrize(
     ("arguments", "url", "message"),
     [

@@ -95,15 +95,6 @@ async def test_done_keeps_the_first_time(todos: Todos, ann: User, make_todo: Mak
     assert (await todos.update(todo.id, TodoUpdate(done=True))).done_at is not None
 
 
-async def test_rollback_discards_a_new_todo(database: Database, ann: User) -> None:
-    async with database.writer() as session:
-        await Todos(session, ann).create(TodoCreate(title="Buy milk"))
-        await session.rollback()
-
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Todo)) == 0
-
-
 async def test_deleting_a_user_deletes_the_todos(session: AsyncSession, todos: Todos, ann: User) -> None:
     await todos.create(TodoCreate(title="Buy milk"))
 
