@@ -4,7 +4,7 @@ import json
 import re
 from decimal import Decimal
 from math import ceil
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -57,6 +57,19 @@ def _check_headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+Dialect = Literal["openai", "openai-responses", "anthropic", "google", "bedrock"]
+"""Protocol of an endpoint. `openai` is chat completions, which most vendors and local servers speak."""
+VENDOR_URLS = {
+    "openai-responses": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+}
+"""Default `base_url` by dialect."""
+VENDOR_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""Words for `reasoning_effort` of all dialects but `openai`, whose endpoints have their own."""
+BEDROCK_URL = "such as https://bedrock-runtime.eu-central-1.amazonaws.com"
+
+
 class LlmModel(BaseModel):
     """A language model: its name, endpoint, abilities and prices.
 
@@ -70,6 +83,8 @@ class LlmModel(BaseModel):
     """Name at the endpoint, if it differs from `name`."""
     base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://api.mistral.ai/v1, http://127.0.0.1:11434/v1)."""
+    dialect: Dialect = "openai"
+    """Protocol of the endpoint. All but `openai` need the packages of `oppman.py install llm-vendors`."""
     api_key: Annotated[SecretStr, BeforeValidator(key_without_scheme)] = SecretStr("")
     api_key_setting: str = ""
     """Name of the setting with the key, such as `mistral_api_key` in `app/settings.py`."""
@@ -105,6 +120,12 @@ class LlmModel(BaseModel):
     def _check_token_limits(self) -> "LlmModel":
         if self.max_answer_tokens >= self.context_tokens:
             raise ValueError("max_answer_tokens leaves no room in context_tokens for a question")
+        return self
+
+    @model_validator(mode="after")
+    def _check_effort(self) -> "LlmModel":
+        if self.dialect != "openai" and self.reasoning_effort not in ("", *VENDOR_EFFORTS):
+            raise ValueError(f"reasoning_effort must be one of {', '.join(VENDOR_EFFORTS)}")
         return self
 
     @property

@@ -31,7 +31,7 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
 from opportune.config.languages import find_language
-from opportune.config.llm_models import find_list_error
+from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, find_list_error
 from opportune.config.site_settings import SiteSettings
 from opportune.errors import SettingsError
 from opportune.project.layout import PACKAGE, settings_class
@@ -238,8 +238,14 @@ class Settings(SiteSettings):
                     f"{setting}: there is no setting {model.api_key_setting} with the key of {model.name}: "
                     f'in {PACKAGE}/settings.py write {model.api_key_setting}: SecretStr = SecretStr("")'
                 )
-            if not (model.base_url or model.provider or self.llm_base_url):
+            if model.dialect == "bedrock" and not model.base_url.startswith("https:"):
+                raise ValueError(f"{setting}: {model.name} needs the base_url of a region, {BEDROCK_URL}")
+            if not (model.base_url or model.provider or model.dialect in VENDOR_URLS or self.llm_base_url):
                 raise ValueError(f"{setting}: {model.name} needs a base_url, or set LLM_BASE_URL for all models")
+        if self.llm_dialect != "openai" and not (self.llm_models or self.llm_model):
+            raise ValueError(f"LLM_DIALECT={self.llm_dialect} needs LLM_MODEL")
+        if self.llm_dialect == "bedrock" and not self.llm_base_url.startswith("https:"):
+            raise ValueError(f"LLM_DIALECT=bedrock needs the LLM_BASE_URL of a region, {BEDROCK_URL}")
         return self
 
     @field_validator("log_level", mode="before")

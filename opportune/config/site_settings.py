@@ -7,7 +7,7 @@ from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.hosts import base_url_from_host, client_address_header_from_host, is_on_host
-from opportune.config.llm_models import EmbeddingModel, EndpointUrl, LlmModel
+from opportune.config.llm_models import Dialect, EmbeddingModel, EndpointUrl, LlmModel
 
 DEFAULT_MAX_UPLOAD_BYTES = 10_000_000
 
@@ -143,6 +143,8 @@ class SiteSettings(BaseSettings):
 
     llm_base_url: EndpointUrl = Field(default="", repr=False)
     """An OpenAI-compatible endpoint (https://openrouter.ai/api/v1, http://127.0.0.1:11434/v1). Empty: local model."""
+    llm_dialect: Dialect = "openai"
+    """Protocol of that endpoint: openai, openai-responses, anthropic, google or bedrock (oppman.py docs llm)."""
     llm_api_key: SecretStr = SecretStr("")
     """The key for that endpoint."""
     llm_model: str = ""

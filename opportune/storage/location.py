@@ -68,15 +68,19 @@ def parse_location(text: str, setting: str, example: str) -> StorageLocation:
     """Parse the value of a setting. Raises ValueError with the name of the setting and an example."""
     scheme, _, location = text.strip().partition(":")
     try:
-        if scheme == "file":
-            return _parse_folder(location)
-        if scheme == "s3" and location.startswith("//"):
-            return _parse_bucket(location.removeprefix("//"))
-        if scheme == "database":
-            return _parse_database(location)
-        raise ValueError("names neither a folder nor a bucket")  # noqa: TRY301 - handled below
+        return _parse(scheme, location)
     except ValueError as error:
         raise ValueError(f"{setting} {error}. {example}") from None
+
+
+def _parse(scheme: str, location: str) -> StorageLocation:
+    if scheme == "file":
+        return _parse_folder(location)
+    if scheme == "s3" and location.startswith("//"):
+        return _parse_bucket(location.removeprefix("//"))
+    if scheme == "database":
+        return _parse_database(location)
+    raise ValueError("names neither a folder nor a bucket")
 
 
 def _parse_folder(text: str) -> Path:

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, EmbeddingModel, LlmModel
 from opportune.config.settings import Settings, has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.providers import libraries, local
@@ -12,6 +12,7 @@ from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
+from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError
 
 
@@ -22,10 +23,11 @@ def models_of(settings: Settings) -> list[LlmModel]:
     """
     if settings.llm_models:
         return [_add_url_and_key(model, settings) for model in settings.llm_models]
-    if not settings.llm_base_url:
+    if not settings.llm_base_url and settings.llm_dialect == "openai":
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
-    return [_add_url_and_key(LlmModel(name=name[:MAX_MODEL_NAME_LENGTH]), settings)]
+    model = LlmModel(name=name[:MAX_MODEL_NAME_LENGTH], dialect=settings.llm_dialect, base_url=settings.llm_base_url)
+    return [_add_url_and_key(model.model_copy(update={"api_key": settings.llm_api_key}), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
@@ -33,7 +35,9 @@ M = TypeVar("M", bound=LlmModel)
 
 def _add_url_and_key(model: M, settings: Settings) -> M:
     values: dict[str, object] = {}
-    if not (model.base_url or model.provider):
+    if not model.base_url and model.dialect in VENDOR_URLS:
+        values = {"base_url": VENDOR_URLS[model.dialect]}
+    elif not (model.base_url or model.provider):
         # Send LLM_API_KEY only to LLM_BASE_URL, never to another endpoint.
         values = {"base_url": settings.llm_base_url, "api_key": settings.llm_api_key}
     if has_value(model.api_key):
@@ -58,8 +62,11 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
     """
     model = model or next(iter(models_of(settings)), None)
     if model:
-        custom: Provider | None = _make_custom(settings, model) if model.provider else None
-        return custom or _make_compatible(settings, model)
+        if model.provider:
+            custom: Provider = _make_custom(settings, model)
+            return custom
+        is_compatible = model.dialect == "openai"
+        return _make_compatible(settings, model) if is_compatible else VendorModel(model, Timeouts.of(settings))
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()

@@ -55,7 +55,7 @@ class ChatCompletionsClient:
 
     async def events(self, body: Body) -> AsyncGenerator[Event, None]:
         """Yield the events of the answer."""
-        deadline = _Deadline(self._timeouts)
+        deadline = Deadline(self._timeouts)
         with translate_errors():
             async with self._response(body, deadline) as response:
                 chunks, reader = response.aiter_bytes(), EventReader()
@@ -67,7 +67,7 @@ class ChatCompletionsClient:
                     yield event
 
     @asynccontextmanager
-    async def _response(self, body: Body, deadline: "_Deadline") -> AsyncIterator[httpx2.Response]:
+    async def _response(self, body: Body, deadline: "Deadline") -> AsyncIterator[httpx2.Response]:
         response = await self._request(body, deadline)
         try:
             if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
@@ -76,7 +76,7 @@ class ChatCompletionsClient:
         finally:
             await response.aclose()
 
-    async def _request(self, body: Body, deadline: "_Deadline") -> httpx2.Response:
+    async def _request(self, body: Body, deadline: "Deadline") -> httpx2.Response:
         """Send a request; repeat it without parameters that the endpoint refuses."""
         parameters = RefusedParameters(self._url, body, self._owner_parameters)
         for _ in range(MAX_REQUESTS):
@@ -90,11 +90,11 @@ class ChatCompletionsClient:
                 raise error
         raise error
 
-    async def _send(self, body: Body, deadline: "_Deadline") -> httpx2.Response:
+    async def _send(self, body: Body, deadline: "Deadline") -> httpx2.Response:
         request = self._client.build_request("POST", self._url, json=body, headers=self._headers)
         return await deadline.wait_for(self._client.send(request, stream=True))
 
-    async def _read_refusal(self, response: httpx2.Response, deadline: "_Deadline") -> bytes:
+    async def _read_refusal(self, response: httpx2.Response, deadline: "Deadline") -> bytes:
         content: bytes | None = None
         try:
             with suppress(httpx2.HTTPError):  # the status is enough
@@ -104,7 +104,7 @@ class ChatCompletionsClient:
         return content or b""
 
 
-class _Deadline:
+class Deadline:
     """Deadline of the next chunk, and of the whole answer."""
 
     def __init__(self, timeouts: Timeouts) -> None:

@@ -51,7 +51,7 @@ class ReturnedFields:
     def of_message(self) -> Returned:
         """Return the fields of an answer without calls; empty if there are none."""
         fields = {name: "".join(value) if name in TEXT_FIELDS else value for name, value in self._fields.items()}
-        return {"origin": self._origin, "message": _storable(fields)} if fields else {}
+        return {"origin": self._origin, "message": storable_json(fields)} if fields else {}
 
     def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
         """Return the calls with their fields. The first one also has those of the message."""
@@ -59,7 +59,7 @@ class ReturnedFields:
         for call in calls:
             returned = dict(message) if not attached else {}
             if call.returned:
-                returned |= {"origin": self._origin, "call": _storable(call.returned)}
+                returned |= {"origin": self._origin, "call": storable_json(call.returned)}
             attached.append(replace(call, returned=returned))
         return tuple(attached)
 
@@ -94,14 +94,14 @@ def _merge(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
             entry[name] = value
 
 
-def _storable(value: Any, depth: int = 0) -> Any:
+def storable_json(value: Any, depth: int = 0) -> Any:
     """Return JSON without characters that databases refuse."""
     if isinstance(value, str):
         return make_storable(value)
     if isinstance(value, list | dict) and depth == MAX_DEPTH:
         return None
     if isinstance(value, list):
-        return [_storable(item, depth + 1) for item in value]
+        return [storable_json(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {make_storable(name): _storable(item, depth + 1) for name, item in value.items()}
+        return {make_storable(name): storable_json(item, depth + 1) for name, item in value.items()}
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,93 @@
+"""Models of Pydantic AI for each dialect, without settings of the environment and without retries."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from pydantic_ai.models import Model
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+
+
+def make_model(model: LlmModel, client: VendorHttpClient, timeouts: Timeouts) -> Model:
+    return MAKERS[model.dialect](model, client, timeouts)
+
+
+def _anthropic(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    key = model.api_key.get_secret_value()
+    sdk = AsyncAnthropic(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
+    return AnthropicModel(_name(model), provider=AnthropicProvider(anthropic_client=sdk))
+
+
+def _openai_responses(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModelSettings
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    key = model.api_key.get_secret_value()
+    sdk = AsyncOpenAI(api_key=key, base_url=model.base_url, http_client=client, max_retries=0)
+    # Conversations are stored here, not at the vendor. Reasoning is then sent back encrypted.
+    settings = OpenAIResponsesModelSettings(openai_store=False)
+    return OpenAIResponsesModel(_name(model), provider=OpenAIProvider(openai_client=sdk), settings=settings)
+
+
+def _google(model: LlmModel, client: VendorHttpClient, _timeouts: Timeouts) -> Model:
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google import GoogleProvider
+
+    key = model.api_key.get_secret_value()
+    return GoogleModel(_name(model), provider=GoogleProvider(api_key=key, base_url=model.base_url, http_client=client))
+
+
+def _bedrock(model: LlmModel, _client: VendorHttpClient, timeouts: Timeouts) -> Model:
+    """Use AWS's own HTTP client, which reads events in another thread. Its frames are limited to 24 MB."""
+    from botocore.config import Config
+    from botocore.session import Session
+    from botocore.tokens import FrozenAuthToken
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    class Token:
+        """Source of the model's key, instead of the environment."""
+
+        def load_token(self, **_options: object) -> FrozenAuthToken:
+            return FrozenAuthToken(model.api_key.get_secret_value())
+
+    session = Session()
+    session.register_component("token_provider", Token())
+    client = session.create_client(
+        "bedrock-runtime",
+        region_name=_region_of(model.base_url),
+        endpoint_url=model.base_url,
+        config=Config(
+            signature_version="bearer",
+            connect_timeout=timeouts.connect,
+            read_timeout=timeouts.whole,
+            retries={"total_max_attempts": 1},
+            ignore_configured_endpoint_urls=True,
+        ),
+    )
+    return BedrockConverseModel(_name(model), provider=BedrockProvider(bedrock_client=client))
+
+
+def _region_of(url: str) -> str:
+    """Return the region in the URL of an endpoint, such as eu-central-1."""
+    match = re.search(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", url)
+    return match[0] if match else "us-east-1"
+
+
+MAKERS: Mapping[str, Callable[[LlmModel, VendorHttpClient, Timeouts], Model]] = {
+    "anthropic": _anthropic,
+    "bedrock": _bedrock,
+    "google": _google,
+    "openai-responses": _openai_responses,
+}
+
+
+def _name(model: LlmModel) -> str:
+    return model.model or model.name

@@ -1,0 +1,141 @@
+"""One model of a vendor, on Pydantic AI. Imported with the first question: it takes 2 s and 50 MB."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from typing import cast
+
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    ModelAPIError,
+    ModelConnectionError,
+    ModelHTTPError,
+    ModelTimeoutError,
+    UserError,
+)
+from pydantic_ai.messages import ModelResponse
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings, ThinkingLevel
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.errors import CHECK_URL, FILTERED, error_for_status, error_in, not_a_model
+from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
+from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
+from opportune.contrib.llm.providers.provider import (
+    EMPTY,
+    INTERRUPTED,
+    Chunk,
+    Done,
+    LlmError,
+    Message,
+    Timeouts,
+    ToolSchema,
+)
+from opportune.contrib.llm.vendors.conversation import chunks_of, done_of, messages_for, tool_definitions
+from opportune.contrib.llm.vendors.dialects import make_model
+from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """A model with its HTTP client."""
+
+    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._client = VendorHttpClient(model, timeouts)
+        self._origin = f"{model.dialect} {model.base_url} {model.model or model.name}"
+        self._model = make_model(model, self._client, timeouts)
+        self._settings = _settings_of(model)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None
+    ) -> AsyncGenerator[Chunk, None]:
+        settings = self._settings if temperature is None else {**self._settings, "temperature": temperature}
+        request = model_request_stream(
+            self._model,
+            messages_for(self._origin, messages),
+            model_settings=settings,
+            model_request_parameters=ModelRequestParameters(function_tools=tool_definitions(tools)),
+            instrument=False,
+        )
+        deadline, length = Deadline(self._timeouts), 0
+        async with AsyncExitStack() as stack:
+            with _translated_errors():
+                response = await deadline.wait_for(stack.enter_async_context(request))
+            with _translated_errors(is_open=True):
+                events = aiter(response)
+                while length < MAX_ANSWER_LENGTH and (event := await deadline.wait_for(anext(events, None))):
+                    deadline.restart_idle()
+                    for chunk in chunks_of(event):
+                        length += len(chunk) if isinstance(chunk, str) else 0
+                        yield chunk
+            answer = response.get()
+        done = done_of(self._origin, answer)
+        if length >= MAX_ANSWER_LENGTH:
+            done = replace(done, truncated=True, tool_calls=())
+        else:
+            _require_complete(answer, done, has_text=length > 0)
+        yield done
+
+
+def _settings_of(model: LlmModel) -> ModelSettings:
+    settings = ModelSettings(max_tokens=model.max_answer_tokens)
+    if model.top_p is not None:
+        settings["top_p"] = model.top_p
+    if model.reasoning_effort:
+        settings["thinking"] = cast("ThinkingLevel", model.reasoning_effort)  # checked with the settings
+    if model.extra_body:
+        settings["extra_body"] = model.extra_body
+    return settings
+
+
+def _require_complete(answer: ModelResponse, done: Done, *, has_text: bool) -> None:
+    if answer.finish_reason == "content_filter":
+        raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
+    if answer.finish_reason in (None, "error"):
+        raise LlmError("interrupted", INTERRUPTED, done=done)
+    if not (has_text or done.tool_calls):
+        raise LlmError("empty", EMPTY, done=done)
+
+
+@contextmanager
+def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
+    """Turn errors of the library into LlmError, without their messages: these may contain the URL or the key."""
+    cut = LlmError("interrupted", INTERRUPTED)
+    try:
+        with translate_errors():
+            yield
+    except ModelHTTPError as error:
+        retry_after = None if error.retry_after is None else str(round(error.retry_after))
+        raise error_for_status(error.status_code, retry_after, json.dumps(error.body, default=str).encode()) from None
+    except ContentFilterError:
+        raise LlmError(FILTERED.code, FILTERED.sentence) from None
+    except ModelTimeoutError:
+        raise LlmError("timeout", "The model took too long to answer.") from None
+    except ModelConnectionError as error:
+        down = LlmError("refused", "The model's endpoint cannot be reached.", advice=CHECK_URL)
+        raise _cause_of(error) or (cut if is_open else down) from None
+    except ModelAPIError as error:
+        body = error.body if isinstance(error.body, dict) else {"message": error.message}
+        raise _cause_of(error) or error_in(body, is_error=True) or not_a_model() from None
+    except UserError as error:
+        logger.warning("the settings of the LLM are refused: %s", error)
+        raise LlmError("not_configured", "The language model is set up incorrectly.") from None
+    except LlmError:
+        raise
+    except Exception as error:  # noqa: BLE001 - these libraries raise errors of many kinds
+        logger.warning("the LLM endpoint sent something that is not an answer: %s", type(error).__name__)
+        raise not_a_model() from None
+
+
+def _cause_of(error: BaseException) -> LlmError | None:
+    """Return our own error, which libraries wrap into theirs."""
+    cause = error.__cause__ or error.__context__
+    return cause if cause is None or isinstance(cause, LlmError) else _cause_of(cause)

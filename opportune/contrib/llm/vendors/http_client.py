@@ -1,0 +1,59 @@
+"""HTTP client that the vendors' libraries use, with limits that they lack."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.errors import not_a_model
+from opportune.contrib.llm.providers.provider import Timeouts
+
+MAX_RESPONSE_BYTES = 50_000_000
+"""Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
+MAX_EVENT_BYTES = 5_000_000
+"""Maximum bytes without a line break, which the libraries would collect in memory."""
+KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
+LIBRARY_HEADERS = KEY_HEADERS | {
+    *("accept", "anthropic-beta", "anthropic-version", "connection", "content-length", "content-type", "host"),
+}
+"""Headers that the libraries may send. Others would contain organisations and keys from the environment."""
+
+
+class VendorHttpClient(httpx2.AsyncClient):
+    """Client that sends no key but the model's, follows no redirect and ends responses that are too large."""
+
+    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+        super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
+        self._key, self._model_headers = model.api_key.get_secret_value(), model.headers
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        for name, value in request.headers.items():
+            if name not in LIBRARY_HEADERS or (name in KEY_HEADERS and self._key not in value):
+                del request.headers[name]
+        request.headers.update({"Accept-Encoding": "identity", **self._model_headers})
+        response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
+        if response.is_redirect or response.headers.get("Content-Encoding", "identity") != "identity":
+            await response.aclose()
+            raise not_a_model()
+        response.stream = _BoundedStream(response.stream)
+        if not options.get("stream"):
+            await response.aread()
+        return response
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = event_size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            event_size = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else event_size + len(chunk)
+            if size > MAX_RESPONSE_BYTES or event_size > MAX_EVENT_BYTES:
+                raise not_a_model()
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

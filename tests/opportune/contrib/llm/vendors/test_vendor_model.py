@@ -1,0 +1,252 @@
+"""Models of vendors with their own protocols, played back by an endpoint on this machine."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.config import Settings
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm import Done, LlmError, Message, Provider, Reasoning
+from opportune.contrib.llm.providers.factory import make_provider
+from opportune.contrib.llm.providers.provider import Chunk, Picture, Timeouts, ToolSchema
+from opportune.contrib.llm.vendors import vendor_model
+from opportune.contrib.llm.vendors.vendor_model import VendorModel
+from opportune.testing.services.certificate import make_certificate
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response
+from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, events
+
+DIALECTS = [*ANSWERS]
+HTTP_DIALECTS = [dialect for dialect in DIALECTS if dialect != "bedrock"]
+QUESTION = [Message("system", "Be brief."), Message("user", "What is the weather?")]
+TOOLS = [ToolSchema("weather", "Weather of a city", {"type": "object", "properties": {"city": {"type": "string"}}})]
+TIMEOUTS = Timeouts(10, 60, 60, 60)
+KEY = "the-key-of-the-model"
+VARIABLES = {
+    "ANTHROPIC_API_KEY": "anthropic-secret",
+    "ANTHROPIC_AUTH_TOKEN": "anthropic-secret",
+    "ANTHROPIC_CUSTOM_HEADERS": "X-Secret: anthropic-secret",
+    "AWS_ACCESS_KEY_ID": "aws-secret",
+    "AWS_BEARER_TOKEN_BEDROCK": "aws-secret",
+    "AWS_SECRET_ACCESS_KEY": "aws-secret",
+    "GEMINI_API_KEY": "google-secret",
+    "GOOGLE_API_KEY": "google-secret",
+    "GOOGLE_GENAI_USE_VERTEXAI": "true",
+    "OPENAI_API_KEY": "openai-secret",
+    "OPENAI_CUSTOM_HEADERS": "X-Secret: openai-secret",
+    "OPENAI_ORG_ID": "openai-secret",
+    "OPENAI_PROJECT_ID": "openai-secret",
+}
+"""Keys and organisations in the environment, which no endpoint may get."""
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    certificate, key = make_certificate(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    return certificate, key
+
+
+def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
+    return LlmModel.model_validate(
+        {
+            "name": "Vendor",
+            "model": MODELS[dialect],
+            "dialect": dialect,
+            "base_url": url,
+            "api_key": SecretStr(key),
+            "reasoning_effort": "low",
+        }
+    )
+
+
+@asynccontextmanager
+async def serve(
+    dialect: str, certificate: tuple[Path, Path], *steps: Any
+) -> AsyncIterator[tuple[FakeEndpoint, VendorModel]]:
+    """Play an answer. Bedrock's client sends keys over TLS only."""
+    endpoint, context = FakeEndpoint(*steps or [played(dialect)]), None
+    if dialect == "bedrock":
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*certificate)
+    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        provider = VendorModel(model_of(dialect, f"http{'s' if context else ''}://127.0.0.1:{port}"), TIMEOUTS)
+        try:
+            yield endpoint, provider
+        finally:
+            await provider.close()
+
+
+def played(dialect: str) -> bytes:
+    kind = "application/vnd.amazon.eventstream" if dialect == "bedrock" else "text/event-stream"
+    return response("200 OK", ANSWERS[dialect], f"Content-Type: {kind}")
+
+
+async def ask(
+    provider: Provider, messages: Sequence[Message] = QUESTION, *, into: list[Chunk] | None = None
+) -> list[Chunk]:
+    chunks = [] if into is None else into
+    async for chunk in provider.stream_with_tools(messages, TOOLS):
+        chunks.append(chunk)
+    return chunks
+
+
+def done_of(chunks: Sequence[Chunk]) -> Done:
+    assert isinstance(chunks[-1], Done)
+    return chunks[-1]
+
+
+def later_question(done: Done) -> list[Message]:
+    """Return the conversation after the call of the tool."""
+    (call,) = done.tool_calls
+    return [
+        *QUESTION,
+        Message("assistant", "One moment.", tool_calls=done.tool_calls),
+        Message("tool", "21 degrees", tool_call_id=call.id),
+    ]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_answer_is_read(dialect: str, certificate: tuple[Path, Path]) -> None:
+    async with serve(dialect, certificate) as (_endpoint, provider):
+        chunks = await ask(provider)
+    assert "".join(chunk.text for chunk in chunks if isinstance(chunk, Reasoning)) == "Look it up."
+    assert "".join(chunk for chunk in chunks if isinstance(chunk, str)) == "One moment."
+    done = done_of(chunks)
+    assert [(call.name, json.loads(call.arguments)) for call in done.tool_calls] == [("weather", json.loads(ARGUMENTS))]
+    assert (done.prompt_tokens, done.completion_tokens, done.cached_tokens) == (9, 12, 3)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_only_the_key_of_the_model_is_sent(
+    dialect: str, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    async with serve(dialect, certificate) as (endpoint, provider):
+        await ask(provider)
+    sent = endpoint.headers[0].decode() + json.dumps(endpoint.bodies[0])
+    assert KEY in sent
+    assert "secret" not in sent
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_signature_returns_to_its_endpoint(dialect: str, certificate: tuple[Path, Path]) -> None:
+    async with serve(dialect, certificate) as (endpoint, provider):
+        done = done_of(await ask(provider))
+        stored = json.loads(json.dumps([dict(call.returned) for call in done.tool_calls]))  # as in the database
+        calls = tuple(replace(call, returned=fields) for call, fields in zip(done.tool_calls, stored, strict=True))
+        await ask(provider, later_question(replace(done, tool_calls=calls)))
+    sent = json.dumps(endpoint.bodies[-1])
+    assert SIGNATURE in sent
+    assert "21 degrees" in sent
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_signature_stays_from_other_endpoints(dialect: str, certificate: tuple[Path, Path]) -> None:
+    async with serve(dialect, certificate) as (_endpoint, provider):
+        done = done_of(await ask(provider))
+    async with serve(dialect, certificate) as (other, provider):
+        await ask(provider, later_question(done))
+    sent = json.dumps(other.bodies[-1])
+    assert SIGNATURE not in sent
+    assert "21 degrees" in sent
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_picture_is_sent(dialect: str, certificate: tuple[Path, Path]) -> None:
+    async with serve(dialect, certificate) as (endpoint, provider):
+        await ask(provider, [Message("user", "What is it?", pictures=(Picture(b"\x89PNG\r\n\x1a\n", "image/png"),))])
+    assert "iVBORw0KGgo=" in json.dumps(endpoint.bodies[0])
+
+
+TOO_LONG = b'{"error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}}'
+FAILURES: dict[str, tuple[bytes, str]] = {
+    "limit": (response("429 Too Many Requests", b"{}", "Retry-After: 7"), "rate_limited"),
+    "key": (response("401 Unauthorized", b'{"error": {"message": "bad key"}}'), "unauthorised"),
+    "length": (response("400 Bad Request", TOO_LONG, "Content-Type: application/json"), "context_too_long"),
+    "outage": (response("503 Service Unavailable", b"<html>"), "unavailable"),
+    "redirect": (response("307 Temporary Redirect", b"", "Location: http://127.0.0.1:9/"), "malformed"),
+    "bomb": (response("200 OK", b"\x1f\x8b", "Content-Type: text/event-stream", "Content-Encoding: gzip"), "malformed"),
+    "endless line": (response("200 OK", b"data: " + b"x" * 6_000_000, "Content-Type: text/event-stream"), "malformed"),
+    "empty": (response("200 OK", b"", "Content-Type: text/event-stream"), "malformed"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("dialect", HTTP_DIALECTS)
+async def test_failure_is_one_request_and_a_sentence(
+    dialect: str, failure: str, certificate: tuple[Path, Path]
+) -> None:
+    answer, code = FAILURES[failure]
+    async with serve(dialect, certificate, answer) as (endpoint, provider):
+        with pytest.raises(LlmError) as raised:
+            await ask(provider)
+    assert raised.value.code == code
+    assert len(endpoint.bodies) == 1
+    assert KEY not in f"{raised.value}{raised.value.advice}"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_cut_answer_keeps_its_text(dialect: str, certificate: tuple[Path, Path]) -> None:
+    whole = played(dialect)
+    cut = whole[: whole.index(b"moment.") + 60]
+    chunks = list[Chunk]()
+    async with serve(dialect, certificate, cut) as (_endpoint, provider):
+        with pytest.raises(LlmError, match=r"interrupted|not working"):
+            await ask(provider, into=chunks)
+    assert "One " in chunks
+
+
+async def test_error_in_the_middle_keeps_its_meaning(certificate: tuple[Path, Path]) -> None:
+    overloaded = events({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
+    async with serve("anthropic", certificate, response("200 OK", body, "Content-Type: text/event-stream")) as served:
+        with pytest.raises(LlmError) as raised:
+            await ask(served[1])
+    assert raised.value.code == "unavailable"
+
+
+async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vendor_model, "find_spec", lambda _name: None)
+    provider = VendorModel(model_of("anthropic", "https://api.anthropic.com"), TIMEOUTS)
+    assert "python3 oppman.py install llm-vendors" in provider.fault
+    with pytest.raises(LlmError, match="not installed"):
+        await ask(provider)
+
+
+async def test_no_other_key_replaces_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "anthropic-secret")
+    provider = VendorModel(model_of("anthropic", "http://127.0.0.1:9", key=""), TIMEOUTS)
+    with pytest.raises(LlmError, match="has no key"):
+        await ask(provider)
+
+
+def test_one_setting_selects_the_dialect() -> None:
+    settings = Settings(_env_file=None, llm_dialect="anthropic", llm_model="claude-sonnet-5", llm_api_key="key")
+    provider = make_provider(settings)
+    assert isinstance(provider, VendorModel)
+    assert provider.name == "claude-sonnet-5"
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ({"llm_dialect": "anthropic"}, "needs LLM_MODEL"),
+        ({"llm_dialect": "bedrock", "llm_model": "amazon.nova-lite-v1:0"}, "LLM_BASE_URL of a region"),
+        ({"llm_models": '[{"name": "Nova", "dialect": "bedrock"}]'}, "base_url of a region"),
+        ({"llm_models": '[{"name": "Claude", "dialect": "claude"}]'}, "'anthropic'"),
+        ({"llm_models": '[{"name": "Claude", "dialect": "anthropic", "reasoning_effort": "much"}]'}, "minimal, low"),
+    ],
+)
+def test_incomplete_settings_are_refused(values: dict[str, str], advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        Settings.model_validate(values)
