@@ -50,7 +50,8 @@ _BY_STATUS = {
 _SPECIFIC = {
     _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
     r"|too many (input )?tokens|maximum (prompt|input) length|input (token|length).{0,40}(exceed|limit)"
-    r"|exceeds? the (maximum|max|model).{0,30}tokens|reduce the length|must have less than \d+ tokens",
+    r"|exceeds? the (maximum|max|model).{0,30}tokens|reduce the length|must have less than \d+ tokens"
+    r"|tokens.{0,30}must be <=|input length should",
     FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
     r"|sensitive.?(content|word|info)",
     _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|out of|more|enough) credit|credit balance"

@@ -109,8 +109,8 @@ class ChatCompletionReader:
             returned=self._returned.of_message(),
         )
         if self._ended_by(FAILURE_REASONS):
-            failure = UNAVAILABLE if not self._length else None
-            raise LlmError(*failure[:2], done=done) if failure else LlmError("interrupted", INTERRUPTED, done=done)
+            code, sentence = ("interrupted", INTERRUPTED) if self._length else UNAVAILABLE[:2]
+            raise LlmError(code, sentence, done=done)
         if self._ended_by(FILTER_REASONS):
             raise LlmError(*FILTERED[:2], done=done)
         if not (self._has_text or done.tool_calls):
@@ -132,17 +132,13 @@ class ChatCompletionReader:
         return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        reasoning, text = reasoning[: MAX_REASONING_LENGTH - self._reasoning_length], self._limit_text(text)
+        reasoning = reasoning[: MAX_REASONING_LENGTH - self._reasoning_length]
+        text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
         self._reasoning_length += len(reasoning)
+        self._length += len(text)
         self.is_over |= self._is_truncated
         self._has_text = self._has_text or bool(text.strip())
         return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
-
-    def _limit_text(self, text: str) -> str:
-        """Cut text at the maximum length of an answer, which ends the answer."""
-        text = text[: MAX_ANSWER_LENGTH - self._length]
-        self._length += len(text)
-        return text
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the parts of the first choice. Some endpoints omit its index, or send no list of choices."""
@@ -204,8 +200,8 @@ class ChatCompletionReader:
             return delta
         if not isinstance(message, dict):
             return {"content": message or choice.get("text")}
-        read = (*(REASONING_FIELDS if self._reasoning_length else ()), *(CALL_FIELDS if self._calls else ()))
-        fields = {name: value for name, value in message.items() if name not in read}
+        read = {*(REASONING_FIELDS if self._reasoning_length else ()), *(CALL_FIELDS if self._calls else ())}
+        fields = {name: value for name, value in message.items() if name not in read | self._returned.names}
         content, sent = _texts_in(fields.get("content"))[1], "".join(self._pieces)
         if sent:  # some endpoints repeat the whole message at the end
             fields["content"] = content.removeprefix(sent)
@@ -260,7 +256,7 @@ def _texts_in(content: object) -> tuple[str, str]:
 def _join_texts(value: object) -> str:
     """Return the text in a text, a number, an object with a text, or a list of these."""
     if isinstance(value, list):
-        return "".join(map(_join_texts, value))
+        return "".join(_join_texts(item) for item in value if not isinstance(item, list))
     if isinstance(value, dict):
         return next((item for name in ("text", "content", "summary") if isinstance(item := value.get(name), str)), "")
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)

@@ -22,6 +22,7 @@ REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
 NEEDED_BACK = re.compile(r"passed back|missing|required|must be (present|provided)", re.IGNORECASE)
 TOOLS_REFUSED = re.compile(
     r"(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
+    r"|tool choice requires|tools param"
 )
 MAX_REMEMBERED = 500
 
@@ -43,7 +44,8 @@ class RefusedParameters:
         """Return the body without refused parameters."""
         if not self._changes:
             return self._body
-        body = {self._changes.get(name, name): value for name, value in self._body.items()}
+        changes = {name: new for name, new in self._changes.items() if name not in self._owner_parameters}
+        body = {changes.get(name, name): value for name, value in self._body.items()}
         body["messages"] = [self._without_refused(message) for message in body["messages"]]
         body.pop("", None)
         return body

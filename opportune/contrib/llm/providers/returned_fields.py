@@ -4,7 +4,7 @@ Gemini needs `extra_content` of each tool call, DeepSeek and Kimi `reasoning_con
 They are stored with the tool calls as `{"origin": …, "message": {…}, "call": {…}}`, and only sent to their origin.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -18,7 +18,7 @@ LIST_FIELDS = ("reasoning_details", "thinking_blocks")
 RETURNED_FIELDS = frozenset({*TEXT_FIELDS, *LIST_FIELDS, "reasoning_opaque", "extra_content"})
 JOINED_TEXTS = ("text", "summary", "thinking", "data")
 MAX_RETURNED_LENGTH = 1_000_000
-"""Characters of the fields of one answer. The rest is dropped."""
+"""Characters of the fields of one answer. Longer ones are dropped, because parts of encrypted data are invalid."""
 MAX_DEPTH = 10
 
 Returned = Mapping[str, Any]
@@ -33,11 +33,16 @@ class ReturnedFields:
         self._fields: dict[str, Any] = {}
         self._length = 0
 
+    @property
+    def names(self) -> Set[str]:
+        return self._fields.keys()
+
     def add(self, delta: Mapping[str, Any]) -> None:
         for name in RETURNED_FIELDS & delta.keys():
             value = delta[name]
             self._length += len(value) if isinstance(value, str) else len(repr(value))
             if self._length > MAX_RETURNED_LENGTH:
+                self._fields.clear()
                 return
             if name in LIST_FIELDS:
                 for entry in objects_in(value):
@@ -79,7 +84,7 @@ def _merge(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
             entry
             for entry in same_type
             if entry.get("index") == index
-            and (index is not None or not entry.get("signature"))
+            and (index is not None or not (entry.get("signature") or "data" in piece))
             and (not id_ or entry.get("id") in (None, id_))
         ),
         None,
@@ -88,6 +93,8 @@ def _merge(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
         entries.append(dict(piece))
         return
     for name, value in piece.items():
+        if name == "data" and value == entry.get(name):
+            continue
         if name in JOINED_TEXTS and isinstance(value, str) and isinstance(entry.get(name), str):
             entry[name] += value
         elif value is not None:

@@ -215,6 +215,7 @@ CHOICES = {
     "filter results of Azure": says(
         event({"choices": [], "prompt_filter_results": [{"content_filter_results": {}}]}), YES
     ),
+    "deep content": says(delta(content=json.loads("[" * 900 + "]" * 900)), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
 }

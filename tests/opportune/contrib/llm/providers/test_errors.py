@@ -1,6 +1,7 @@
 """Errors of endpoints: refusals, invalid chunks, timeouts and lost connections."""
 
 import asyncio
+import json
 import logging
 import traceback
 from dataclasses import replace
@@ -51,6 +52,36 @@ async def test_status_determines_the_error_code(status: str, code: str, retryabl
     error = await read_error_of(response(status, b'{"error": {"message": "upstream says"}}'))
     assert (error.code, error.retryable) == (code, retryable)
     assert "upstream says" not in str(error)
+
+
+REFUSALS: list[tuple[str, object, str]] = [
+    ("400 Azure", {"error": {"code": "content_filter", "message": "x"}}, "filtered"),
+    ("400 DashScope", {"error": {"code": "data_inspection_failed", "message": "x"}}, "filtered"),
+    ("403 OpenRouter", {"error": {"message": "Input was flagged by moderation", "code": 403}}, "filtered"),
+    ("429 OpenAI", {"error": {"message": "x", "code": "insufficient_quota"}}, "unauthorised"),
+    ("429 Gemini", [{"error": {"status": "RESOURCE_EXHAUSTED", "message": "your current quota"}}], "rate_limited"),
+    ("400 Gemini", [{"error": {"message": "x", "details": [{"reason": "API_KEY_INVALID"}]}}], "unauthorised"),
+    ("400 Anthropic", {"error": {"message": "Your credit balance is too low"}}, "unauthorised"),
+    ("529 Anthropic", {"error": {"type": "overloaded_error"}}, "unavailable"),
+    ("400 OpenAI", {"error": {"code": "model_not_found", "message": "x"}}, "not_configured"),
+    ("500 LiteLLM", {"error": {"message": "RateLimitError", "code": "429"}}, "rate_limited"),
+    ("400 Bedrock", {"message": "Input is too long for requested model."}, "context_too_long"),
+    ("422 Together", {"error": "`inputs` tokens + `max_new_tokens` must be <= 8193."}, "context_too_long"),
+    ("400 Cohere", {"message": "too many tokens: size limit exceeded by 9 tokens"}, "context_too_long"),
+    ("400 xAI", {"error": "This model's maximum prompt length is 9 but the request has 10."}, "context_too_long"),
+    ("400 LM Studio", {"error": "when context the overflows. It has a context length of 9."}, "context_too_long"),
+    ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "code"), REFUSALS)
+async def test_body_distinguishes_reasons(status: str, body: object, code: str) -> None:
+    assert (await read_error_of(response(status, json.dumps(body).encode()))).code == code
+
+
+async def test_body_may_say_when_to_retry() -> None:
+    body = {"error": {"details": [{"retryDelay": "34s"}]}}
+    assert (await read_error_of(response("429 Busy", json.dumps(body).encode()))).retry_after == 34
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("soon", None), ("-3", None)])
