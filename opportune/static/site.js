@@ -36,7 +36,7 @@ document.addEventListener("htmx:confirm", (event) => {
   const question = Object.assign(document.createElement("p"), { className: "card-body mb-0", id: "confirm-question", textContent: ctx.confirm });
   const buttons = Object.assign(document.createElement("div"), { className: "card-footer d-flex gap-2 justify-content-end" });
   const cancel = Object.assign(document.createElement("button"), { className: "btn", value: "", textContent: gettext("Cancel"), autofocus: true });
-  const confirm = Object.assign(document.createElement("button"), { className: "btn btn-danger", value: "yes", textContent: gettext("Yes") });
+  const confirm = Object.assign(document.createElement("button"), { className: `btn btn-${ctx.sourceElement.closest("[class*=danger]") || ctx.request.method === "DELETE" ? "danger" : "primary"}`, value: "yes", textContent: gettext("Yes") });
   buttons.append(cancel, confirm);
   form.append(question, buttons);
   dialog.append(form);

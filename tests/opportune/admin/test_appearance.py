@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.admin.appearance import view
-from opportune.config.appearance import find_appearance, read_appearance, style_sheet
+from opportune.config.appearance import THEMES, find_appearance, read_appearance, style_sheet
 from opportune.config.settings import Settings
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
@@ -92,8 +92,19 @@ async def test_theme_is_previewed_live(app: FastAPI, page: Page, site: str, supe
     await page.get_by_text("Forest").click()
     await expect(page.get_by_label("Corners")).to_have_value("large")
     button = page.get_by_role("button", name="Save")
-    await expect(button).to_have_css("background-color", "rgb(15, 118, 110)")
+    await expect(button).to_have_css("background-color", "rgb(22, 101, 52)")
     assert not await find_violations(page)
     await button.click()
     await expect(page.get_by_role("status")).to_contain_text("static/colours.css")
     assert read_appearance(stored_sheet(stored_file)) == find_appearance("forest")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+async def test_themes_are_readable(app: FastAPI, page: Page, site: str, superuser: User, theme: str) -> None:
+    """Contrast of the admin, which shows the previewed theme, and of the site."""
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(f"{ADDRESS}?theme={theme}")
+    assert not await find_violations(page, of_colours_alone=True)
+    await page.goto("/accounts/profile")
+    await page.add_style_tag(url=f"{ADDRESS}/preview.css?theme={theme}")
+    assert not await find_violations(page, of_colours_alone=True)

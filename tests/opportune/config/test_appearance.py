@@ -1,11 +1,27 @@
 """Themes: contrast of their colours, and the style sheet that stores one."""
 
+import colorsys
+import re
+from itertools import combinations
+
 import pytest
 
-from opportune.config.appearance import CORNERS, DENSITIES, THEMES, find_appearance, read_appearance, style_sheet
+from opportune.config.appearance import (
+    CORNERS,
+    DEFAULT,
+    DENSITIES,
+    THEMES,
+    find_appearance,
+    read_appearance,
+    style_sheet,
+)
+from opportune.project.layout import FRAMEWORK
 
-MIN_CONTRAST = 4.5
-"""WCAG 2, level AA."""
+MIN_CONTRAST, MIN_ACCENT_CONTRAST = 4.5, 3
+"""WCAG 2, level AA, of text and of graphics."""
+DANGER = "#cd2f2f"
+MIN_DEGREES_FROM_DANGER = 20
+DURATION = re.compile(r"(?<![\w.#-])\d*\.?\d+m?s\b")
 LIGHT_SECONDARY, DARK_SECONDARY = "#6b7280", "#9ca3af"
 """Tabler's colours of secondary text."""
 BUTTON_TEXT = "#f9fafb"
@@ -15,6 +31,11 @@ def luminance(colour: str) -> float:
     channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def hue(colour: str) -> float:
+    red, green, blue = (int(colour[index : index + 2], 16) for index in (1, 3, 5))
+    return colorsys.rgb_to_hls(red, green, blue)[0] * 360
 
 
 def contrast(first: str, second: str) -> float:
@@ -29,6 +50,14 @@ def test_theme_has_readable_text(name: str) -> None:
     pairs = [(theme.primary, BUTTON_TEXT), (theme.primary, light), (LIGHT_SECONDARY, light)]
     pairs += [(text, page) for text in (theme.dark_link, theme.dark_hover, DARK_SECONDARY) for page in dark]
     assert [pair for pair in pairs if contrast(*pair) < MIN_CONTRAST] == []
+    graphics = [(theme.accents[0], light), *((theme.accents[1], page) for page in dark)]
+    assert [pair for pair in graphics if contrast(*pair) < MIN_ACCENT_CONTRAST] == []
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_only_buttons_that_delete_are_red(name: str) -> None:
+    distance = abs(hue(THEMES[name].primary) - hue(DANGER))
+    assert min(distance, 360 - distance) >= MIN_DEGREES_FROM_DANGER
 
 
 @pytest.mark.parametrize("name", THEMES)
@@ -55,5 +84,19 @@ def test_themes_use_existing_corners_and_densities() -> None:
     assert {theme.density for theme in THEMES.values()} <= DENSITIES.keys()
 
 
-def test_themes_differ_in_more_than_colour() -> None:
-    assert len({(theme.corners, theme.density, theme.titles) for theme in THEMES.values()}) == len(THEMES)
+def test_themes_differ_in_type_and_surfaces() -> None:
+    """Two themes share at most three of: corners, density, titles, frame, cards, motion."""
+    for first, second in combinations(THEMES.values(), 2):
+        assert sum(a == b for a, b in zip(first[5:], second[5:], strict=True)) <= 3, (first, second)
+
+
+def test_default_sheet_has_colours_of_the_default_theme() -> None:
+    sheet = (FRAMEWORK / "static/colours.css").read_text(encoding="utf-8")
+    theme_sheet = style_sheet(DEFAULT)
+    assert [line for line in sheet.splitlines() if line.endswith(";") and line not in theme_sheet] == []
+
+
+def test_durations_are_tokens() -> None:
+    """Themes set durations, and motion.css turns them off for users who prefer that."""
+    sheets = [path for path in (FRAMEWORK / "static").glob("*.css") if path.name != "motion.css"]
+    assert [match for path in sheets for match in DURATION.findall(path.read_text(encoding="utf-8"))] == ["0s"]
