@@ -60,9 +60,9 @@ class LogAdmin(AdminView, model=AuditEntry):
     """The audit log. It cannot be changed. Staff see the entries of rows that they may list and open."""
 
     name, plural = "Log entry", "Audit log"
-    columns = ["at", "actor", "channel", "action", "identity", "title", "changes", "address"]
-    fields = columns
-    column_export_list = [*columns, "row_id"]
+    columns = ["at", "actor", "channel", "action", "identity", "title", "changes"]
+    fields = [*columns, "address"]
+    column_export_list = [*fields, "row_id"]
     column_labels = {
         "at": "When",
         "actor": "User",
@@ -82,7 +82,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     def __init__(self) -> None:
         self.column_filters = ("actor", "channel", "action", ModelFilter(self), "at")  # type: ignore[misc]  # set for each instance
         super().__init__()
-        self.truncated_columns -= {"action", "identity"}
+        self.truncated_columns -= {"action", "identity", "channel"}
 
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(visible_entries(request, self.site, Action.LIST, Action.DETAILS))

@@ -47,20 +47,29 @@ def _number_example(code: str) -> str:
 def guess_formats(columns: Sequence[tuple[Control | None, Sequence[Any]]]) -> list[Guess]:
     """Return the format of each column, given its control and cells.
 
-    All columns with numbers have the same one if possible, so that `1.234` means the same everywhere.
+    All columns with numbers have the same one if possible, so that `1.234` means the same everywhere. So do dates.
     """
     readable = [_readable_formats(control, cells) for control, cells in columns]
-    are_numbers = [control is not None and control.type == "number" for control, _ in columns]
-    numbers = [formats.keys() for formats, is_number in zip(readable, are_numbers, strict=True) if is_number]
-    shared = set.intersection(*map(set, numbers)) if numbers else set()
+    shared: dict[str, set[str]] = {}
+    for (control, _), formats in zip(columns, readable, strict=True):
+        kind = _kind(control)
+        shared[kind] = shared.get(kind, {*formats}) & {*formats}
     guesses = []
-    for (control, _), formats, is_number in zip(columns, readable, are_numbers, strict=True):
+    for (control, cells), formats in zip(columns, readable, strict=True):
         choices = [*format_choices(control)]
+        if DAY_FIRST in choices and any("." in cell for cell in cells if isinstance(cell, str)):
+            choices.sort(key=[DAY_FIRST, MONTH_FIRST].index)  # no language writes the month first and points
         fitting = [choice for choice in choices if choice in formats]
-        preferred = [choice for choice in fitting if choice in shared] if is_number else []
+        preferred = [choice for choice in fitting if choice in shared[_kind(control)]]
         best = next(iter(preferred or fitting or choices), "")
         guesses.append(Guess(best, any(values != formats.get(best, values) for values in formats.values())))
     return guesses
+
+
+def _kind(control: Control | None) -> str:
+    """Return the kind of values that have the same formats."""
+    type_ = control.type if control else ""
+    return "date" if type_ in ("date", DATETIME_LOCAL) else type_
 
 
 def _readable_formats(control: Control | None, cells: Iterable[Any]) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
-WRITE_BATCH_ROWS = 100
+WRITE_BATCH_ROWS = 25
 """Rows of a batch, after which other requests run."""
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""

@@ -19,8 +19,9 @@ from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
+from opportune.web import is_htmx
 
-TEMPLATE = "import_export/import.html"
+TEMPLATE, STEP_TEMPLATE = "import_export/import.html", "import_export/step.html"
 SAMPLE_ROWS = 3
 """Rows of the file beside the choice of columns."""
 MAX_SAMPLE_LENGTH = 60
@@ -114,7 +115,8 @@ async def render_step(
     }
     if file and file.state == "imported":
         context["summary"] = summary_of(view, file.result, file.choices["updates"])
-    page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context, status)
+    template = STEP_TEMPLATE if is_htmx(request) else TEMPLATE
+    page: Response = await view.templates.TemplateResponse(request, template, context, status)
     return page
 
 

@@ -95,7 +95,8 @@ AMBIGUOUS = "these values also fit another format"
         (("03/04/2026", "31/12/2026"), "dMy", False),
         (("03/04/2026", "12/31/2026"), "Mdy", False),
         (("03/04/2026", "05/06/2026"), "Mdy", True),
-        (("2026-04-03", "05.05.2026"), "Mdy", False),
+        (("03.04.2026", "05.06.2026"), "dMy", True),
+        (("2026-04-03", "05/05/2026"), "Mdy", False),
     ],
 )
 async def test_order_of_dates_is_guessed_and_shown(
