@@ -31,6 +31,7 @@ from typer.main import get_command_name
 
 from opportune import __version__
 from opportune.cli import output
+from opportune.cli.completion import complete_after_python
 from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.missing_commands import find_missing_command
 from opportune.cli.registry import (
@@ -172,9 +173,11 @@ def add_common_options(command: Command) -> None:
 
 def command_group() -> Command:
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_COLUMNS}
-    app = typer.Typer(cls=Commands, context_settings=settings, rich_markup_mode=None, add_completion=False)
+    app = typer.Typer(cls=Commands, context_settings=settings, rich_markup_mode=None)
     app.callback()(common_options)
-    return typer.main.get_command(app)
+    group = typer.main.get_command(app)  # unlike get_group, this adds the options that install completion
+    complete_after_python(group)
+    return group
 
 
 def collect_garbage_again() -> None:

@@ -34,12 +34,15 @@ OPTIONS = {
     "-q, --quiet": "Print only results and errors.",
     "-v, --verbose": "Print more details, and the traceback of unexpected errors.",
     "--version": "Print the version of the framework.",
+    "--install-completion": "Install completion of commands and options with Tab.",
     "-h, --help": "Print this help, or the help of a command.",
 }
+COMPLETION_VARIABLE = "_OPPMAN.PY_COMPLETE"
+"""Environment variable set by a shell that requests completions. Such a call has no arguments."""
 
 
 def is_overview_request(arguments: list[str]) -> bool:
-    return arguments in ([], ["-h"], ["--help"], ["help"])
+    return arguments in ([], ["-h"], ["--help"], ["help"]) and COMPLETION_VARIABLE not in os.environ
 
 
 def show_overview() -> int:

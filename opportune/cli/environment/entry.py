@@ -19,7 +19,7 @@ from typing import Never
 from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.process import exec_process
-from opportune.cli.registry import MODULES, PROGRAM, describe_command, is_overview_request
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
 from opportune.cli.usage import wrong_usage
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
@@ -72,6 +72,8 @@ def enter(arguments: list[str]) -> None:
     is_installed = is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
     if os.environ.pop(PREPARED, "") or (not is_ready and is_installed):
         return
+    if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
+        sys.exit(1)  # completion must not install packages
     if not are_installed([BASE]):
         refuse_misspelt_command(arguments)
     if is_overview_request(arguments) or is_help_request(arguments):

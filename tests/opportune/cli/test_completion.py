@@ -1,0 +1,64 @@
+"""Shell completion: the script for bash, and completion of commands, options and choices."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from opportune.cli.completion import BASH
+from opportune.cli.main import main
+from opportune.cli.registry import COMPLETION_VARIABLE
+from opportune.project.layout import PROJECT
+
+PRINT_COMPLETIONS = """
+COMP_WORDS=({words})
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_oppman_completion "${{COMP_WORDS[0]}}"
+echo ${{COMPREPLY[*]}}
+"""
+
+
+def complete_in_bash(*words: str) -> list[str]:
+    quoted = " ".join(f"'{word}'" for word in words)
+    command = ["bash", "--norc", "-c", BASH + PRINT_COMPLETIONS.format(words=quoted)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed.")
+def test_bash_completes_after_oppman_and_after_python() -> None:
+    assert complete_in_bash(sys.executable, "oppman.py", "showm") == ["showmigrations"]
+    assert complete_in_bash(sys.executable, "script.py", "m") == []
+
+
+def complete_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
+    monkeypatch.setenv(COMPLETION_VARIABLE, "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "\n".join(words.split(" ")))
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    with pytest.raises(SystemExit):
+        main([])
+    return capsys.readouterr().out.split()
+
+
+def test_completion_of_commands_and_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "migrate" in complete_in_process(monkeypatch, capsys, "oppman.py ")
+    assert complete_in_process(monkeypatch, capsys, "oppman.py copy") == ["copydb"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
+    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
+
+
+@pytest.mark.parametrize(("shell", "file"), [("bash", ".bash_completions/oppman.py.sh"), ("zsh", ".zfunc/_oppman.py")])
+def test_installed_completion_also_follows_python(
+    shell: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    with pytest.raises(SystemExit) as caught:
+        main(["--install-completion"])
+    assert caught.value.code == 0
+    assert "oppman.py python3 python" in (tmp_path / file).read_text()
