@@ -22,6 +22,9 @@ FRAMEWORK_TESTS = "tests/opportune"
 """Tests of the framework, which only the starter contains. They do not use the features of this project."""
 ENV_EXAMPLE = ".env.example"
 SECTION_MARK = "# ====="
+DOCS = ("README.md", "docs/*.md")
+ENTRY = re.compile(r"\s*([-*|!]|\d+\.) ?")
+"""Start of a list item, a table row or an image."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,11 @@ class FeatureRemoval:
             ) from error
 
     def leftovers(self) -> Iterator[str]:
-        """Yield what remains for the user: settings of the feature in `.env`, and its package."""
+        """Yield lines for the user to change: documentation that names the feature, its settings, and its package."""
+        for path in self._documents:
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if self._is_named_in(line):
+                    yield f"{self._relative(path)}:{number} still mentions it."
         env = self.project / ".env"
         lines = env.read_text(encoding="utf-8", errors="replace").splitlines() if env.is_file() else []
         for line in lines:
@@ -100,17 +107,17 @@ class FeatureRemoval:
 
     @cached_property
     def new_texts(self) -> dict[Path, str]:
-        """New texts of the files that list the feature and its settings."""
+        """New texts of the files that mention the feature."""
         changes = self.changes()
         texts = {path: path.read_text(encoding="utf-8") for path in changes if path.is_file()}
         return {path: new for path, text in texts.items() if (new := changes[path](text)) != text}
 
     def changes(self) -> dict[Path, Callable[[str], str]]:
         """Return the functions that remove the feature from the texts of files."""
-        return {
-            self.project / INSTALLED: lambda text: without_feature(text, self.name),
-            self.project / ENV_EXAMPLE: self._without_settings,
-        }
+        changes: dict[Path, Callable[[str], str]] = dict.fromkeys(self._documents, self._without_entries)
+        changes[self.project / INSTALLED] = lambda text: without_feature(text, self.name)
+        changes[self.project / ENV_EXAMPLE] = self._without_settings
+        return changes
 
     def uses(self) -> Iterator[str]:
         """Yield lines of other code and templates that use the feature, such as `app/books/pages.py:3`."""
@@ -134,6 +141,33 @@ class FeatureRemoval:
         referenced = rf"""(?:foreign_key=|\bForeignKey\(\s*)["']{name}_\w+\.|^depends_on\b.*["']{name}_\d"""
         included = rf"""(?:{{%-?\s*(?:extends|include|import|from)\s+|\basset\(\s*)["']{name}/"""
         return re.compile(f"{imported}|{referenced}", re.MULTILINE), re.compile(included)
+
+    @cached_property
+    def _mentions(self) -> re.Pattern[str]:
+        folders = "|".join(re.escape(folder) for folder in PARENT_FOLDERS)
+        files = "|".join(re.escape(file.removeprefix("docs/").format(self.name)) for file in FILE_PATTERNS)
+        modules = "|".join(re.escape(folder.replace("/", ".")) for folder in PARENT_FOLDERS)
+        return re.compile(rf"\b(?:{folders})/{self.name}\b|\b(?:{modules})\.{self.name}\b|[(/](?:{files})")
+
+    def _is_named_in(self, line: str) -> bool:
+        return bool(self._mentions.search(line))
+
+    @cached_property
+    def _documents(self) -> list[Path]:
+        # The starter's docs mention its examples, which have a README.md. They do not mention other features.
+        readme = self.project / PACKAGE / self.name / "README.md"
+        patterns = DOCS if readme.is_file() or not (self.project / FRAMEWORK_TESTS).is_dir() else DOCS[:1]
+        paths = [path for pattern in patterns for path in sorted(self.project.glob(pattern))]
+        return [path for path in paths if path not in self.paths]
+
+    def _without_entries(self, text: str) -> str:
+        """Return the text without list items, table rows, code lines and images that name the feature."""
+        lines, in_code = [], False
+        for line in text.splitlines(keepends=True):
+            in_code ^= line.startswith("```")
+            if not ((in_code or ENTRY.match(line)) and self._is_named_in(line)):
+                lines.append(line)
+        return "".join(lines)
 
     def _without_settings(self, text: str) -> str:
         """Return the text without the feature's settings, and without headings of empty sections."""

@@ -1,6 +1,6 @@
 """Delete a feature.
 
-Deletes its folders and its lines in installed.py and .env.example. Fails if other code uses the feature.
+Deletes its folders and its lines in installed.py, .env.example and the docs. Fails if other code uses the feature.
 """
 
 from collections.abc import Iterable

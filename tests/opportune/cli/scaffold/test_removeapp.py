@@ -40,6 +40,8 @@ INSTALLED: tuple[Feature, ...] = (
     "bench/features/books/search.py": "from app.books import feature\n",
     "docs/books.md": "All about books.\n",
     "docs/images/books.png": "",
+    "docs/guide.md": "- [Books](books.md)\n- [Notes](notes.md)\n\nIn `app/books/` and `app/notes/` there is\nmore.\n",
+    "README.md": "# A site\n\n| Where | What |\n| --- | --- |\n| `app/books/` | books |\n| `app/notes/` | notes |\n",
     ".env.example": (
         "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n"
         "# ===== Settings of books =====\n\n# Folder.\n# BOOKS_SHELF=\n\n# BOOKS_ROWS=2\n\n"
@@ -86,11 +88,18 @@ def confirm_with(monkeypatch: pytest.MonkeyPatch, *choices: bool) -> list[str]:
 def test_removeapp_deletes_all_files_and_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes"]) == 0
     out = capsys.readouterr().out
-    assert file_names(project) == {"app/installed.py", "app/notes/pages.py", ".env", ".env.example"}
+    assert file_names(project) == {
+        "app/installed.py",
+        "app/notes/pages.py",
+        "docs/guide.md",
+        "README.md",
+        ".env",
+        ".env.example",
+    }
     assert "app/books/ (2 files)" in out
     assert "2 lines of app/installed.py" in out
     assert not list(project.rglob("*books*"))
-    assert "books" not in (project / "app/installed.py").read_text()
+    assert "books" not in (project / "app/installed.py").read_text() + (project / "README.md").read_text()
     assert (project / ".env.example").read_text() == (
         "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
     )
@@ -115,7 +124,8 @@ def test_failed_removal_can_be_repeated(
 
 def test_quiet_prints_only_remaining_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["removeapp", "books", "--yes", "--keep-tables", "--quiet"]) == 0
-    assert capsys.readouterr().out.strip() == "BOOKS_SHELF in .env is no longer used."
+    lines = ["docs/guide.md:3 still mentions it.", "BOOKS_SHELF in .env is no longer used."]
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == lines
 
 
 def test_user_model_cannot_be_removed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +133,15 @@ def test_user_model_cannot_be_removed(project: Path, capsys: pytest.CaptureFixtu
     assert main(["removeapp", "users", "--yes"]) == 1
     assert "app/users has the user model" in capsys.readouterr().err
     assert (project / "app/users/models.py").exists()
+
+
+def test_leftovers_are_listed_without_values(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
+    out = capsys.readouterr().out
+    assert "docs/guide.md:3 still mentions it." in out
+    assert "BOOKS_SHELF in .env is no longer used." in out
+    assert "a secret" not in out
 
 
 def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +201,28 @@ def test_feature_in_use_is_not_removed(project: Path, path: str, text: str, caps
     assert main(["removeapp", "books", "--yes"]) == 1
     assert f"books is used by {path}:2." in capsys.readouterr().err
     assert file_names(project) == {*PROJECT_FILES, path}
+
+
+def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    starter_files = {
+        "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
+        "tests/opportune/shelf/books/api.py": "from app.books import api\n",
+    }
+    write_files(project, starter_files)
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert {path: (project / path).read_text() for path in starter_files} == starter_files
+    assert "docs/tutorial.md" not in capsys.readouterr().out
+
+
+def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = "- A list: [books](../app/books/README.md)\n"
+    write_files(
+        project,
+        {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": f"{link}\nIn app/books.\n"},
+    )
+    assert main(["removeapp", "books", "--yes"]) == 0
+    assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
+    assert "docs/crud.md:2 still mentions it." in capsys.readouterr().out
 
 
 def test_framework_feature_names_its_installed_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
