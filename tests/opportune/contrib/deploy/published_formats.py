@@ -1,16 +1,22 @@
-"""Formats of the hosts' files: syntax, settings as texts, addresses of health checks, and Compose's schema."""
+"""Formats of the hosts' files, from the documentation linked in each function."""
 
 import configparser
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from opportune.web.endpoints.health import HEALTH_PATHS
+
+SIGNALS = {"SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP"}
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def require_keys(keys: Iterable[str], allowed: str) -> None:
+    assert set(keys) <= set(allowed.split()), sorted(set(keys) - set(allowed.split()))
 
 
 def yaml(text: str) -> Any:
@@ -21,70 +27,264 @@ def yaml_documents(text: str) -> list[Any]:
     return [*YAML(typ="safe", pure=True).load_all(text)]
 
 
-def front_matter(text: str) -> list[Any]:
-    """https://huggingface.co/docs/hub/spaces-config-reference"""
-    (found,) = re.findall(r"\A---\n(.*)---\n\Z", text, re.DOTALL)
-    return yaml_documents(found)
+def check_fly(text: str) -> None:
+    """https://fly.io/docs/reference/configuration/"""
+    data = tomllib.loads(text)
+    require_keys(
+        data,
+        "app primary_region kill_signal kill_timeout swap_size_mb console_command build deploy env http_service "
+        "services checks mounts metrics processes statics files vm restart experimental",
+    )
+    assert NAME.fullmatch(data["app"])
+    assert data["kill_signal"] in SIGNALS
+    assert 0 < data["kill_timeout"] <= 300
+    require_keys(data["deploy"], "strategy max_unavailable release_command release_command_timeout wait_timeout")
+    assert all(isinstance(value, str) for value in data["env"].values())
+    service = data["http_service"]
+    require_keys(
+        service,
+        "processes internal_port force_https auto_stop_machines auto_start_machines min_machines_running concurrency "
+        "checks machine_checks tls_options http_options",
+    )
+    assert service["auto_stop_machines"] in ("off", "stop", "suspend")
+    assert service["internal_port"] == int(data["env"]["PORT"])
+    assert service["concurrency"]["type"] in ("connections", "requests")
+    for check in service["checks"]:
+        require_keys(
+            check, "grace_period interval method timeout path protocol tls_skip_verify tls_server_name headers"
+        )
+        assert check["path"] in HEALTH_PATHS
+    for machine in data["vm"]:
+        require_keys(machine, "size memory cpus cpu_kind gpus gpu_kind kernel_args processes host_dedication_id")
 
 
-def sections(text: str) -> list[Any]:
-    config = configparser.ConfigParser()
-    config.read_string(text)
-    return [{name: dict(config[name]) for name in config.sections()}]
+def check_render(text: str) -> None:
+    """https://render.com/docs/blueprint-spec"""
+    data = yaml(text)
+    require_keys(data, "services databases envVarGroups projects ungrouped previews")
+    (service,) = data["services"]
+    require_keys(
+        service,
+        "type name runtime plan region repo branch autoDeployTrigger buildFilter rootDir buildCommand startCommand "
+        "preDeployCommand dockerCommand dockerContext dockerfilePath registryCredential healthCheckPath numInstances "
+        "scaling disk domains maxShutdownDelaySeconds envVars previews ipAllowList renderSubdomainPolicy",
+    )
+    assert (service["type"], service["runtime"]) == ("web", "docker")
+    assert "maxShutdownDelaySeconds" not in service or service["plan"] != "free"
+    assert service["healthCheckPath"] in HEALTH_PATHS
+    for variable in service["envVars"]:
+        require_keys(variable, "key value generateValue sync fromDatabase fromService fromGroup")
+        assert len(variable) == 2  # a value has one source
 
 
-def processes(text: str) -> list[Any]:
+def check_railway(text: str) -> None:
+    """https://docs.railway.com/config-as-code/reference"""
+    data = json.loads(text)
+    require_keys(data, "$schema build deploy environments")
+    assert data["build"]["builder"] in ("RAILPACK", "DOCKERFILE", "NIXPACKS")
+    deploy = data["deploy"]
+    require_keys(
+        deploy,
+        "startCommand preDeployCommand multiRegionConfig numReplicas healthcheckPath healthcheckTimeout "
+        "restartPolicyType restartPolicyMaxRetries cronSchedule overlapSeconds "
+        "drainingSeconds sleepApplication region runtime",
+    )
+    assert deploy["healthcheckPath"] in HEALTH_PATHS
+    assert deploy["restartPolicyType"] in ("ON_FAILURE", "ALWAYS", "NEVER")
+    assert all(isinstance(deploy[name], int) for name in deploy if name.endswith("Seconds"))
+    assert all(isinstance(command, str) for command in deploy["preDeployCommand"])
+
+
+def check_leapcell(text: str) -> None:
+    """https://github.com/leapcell/fastapi-blog: example of the file, which is undocumented."""
+    data = yaml(text)
+    assert data.keys() == {"runtime", "startCommand", "buildCommand", "port", "memory"}
+    assert data["runtime"] == "python"
+    assert re.fullmatch(r"\d+mb", data["memory"])
+    assert f"--port {data['port']}" in data["startCommand"]
+
+
+def check_procfile(text: str) -> None:
     """https://devcenter.heroku.com/articles/procfile"""
-    return [dict(line.split(": python oppman.py ", maxsplit=1) for line in text.splitlines())]
+    lines = [re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*)", line) for line in text.splitlines()]
+    assert all(lines)
+    processes = {line[1]: line[2] for line in lines if line}
+    assert {"web", "release"} <= processes.keys()
+    assert all(command.startswith("python oppman.py ") for command in processes.values())
 
 
-def lines(text: str) -> list[Any]:
-    return [line for line in text.splitlines() if not line.startswith("#")]
+def check_app_json(text: str) -> None:
+    """https://devcenter.heroku.com/articles/app-json-schema"""
+    data = json.loads(text)
+    require_keys(
+        data,
+        "name description keywords website repository logo success_url scripts env formation addons buildpacks "
+        "environments stack image",
+    )
+    for variable in data["env"].values():
+        require_keys(variable, "description value required generator")
+        assert variable.get("generator", "secret") == "secret"
+    for process in data["formation"].values():
+        assert process["size"] in ("eco", "basic", "standard-1x", "standard-2x")
 
 
-PARSERS: dict[str, Callable[[str], list[Any]]] = {
-    ".toml": lambda text: [tomllib.loads(text)],
-    ".json": lambda text: [json.loads(text)],
-    ".yaml": yaml_documents,
-    ".yml": yaml_documents,
-    ".ini": sections,
-    ".md": front_matter,
-    "Procfile": processes,
-    **dict.fromkeys((".txt", ".python-version", ".fastapicloudignore"), lines),
-}
+def check_requirements(text: str) -> None:
+    """https://pip.pypa.io/en/stable/reference/requirements-file-format/"""
+    lock, *others = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lock == "-r requirements.lock"
+    assert all(line.startswith("fastapi-cli>=") for line in others)
 
 
-def check_format(path: str, text: str) -> None:
-    documents = PARSERS[Path(path).suffix or Path(path).name](text)
-    assert documents
-    assert all(isinstance(value, str) for document in documents for value in environment_values(document))
-    assert {*re.findall(r"/health/\w+", text)} <= {*HEALTH_PATHS}
-    if path.startswith("deploy/compose/") and path.endswith(".yaml"):
-        check_compose(documents[0])
+def check_fastapi_cloud_ignore(text: str) -> None:
+    """https://fastapicloud.com/docs/builds-and-deployments/install-dependencies"""
+    paths = [line for line in text.splitlines() if not line.startswith("#")]
+    assert "/pyproject.toml" in paths  # which would be installed instead of requirements.txt
+    assert not any(path.strip("/") in ("vendor", "requirements.lock", "requirements.txt", "app") for path in paths)
 
 
-def environment_values(data: Any) -> Iterator[object]:
-    """Yield the values of settings anywhere in a file. YAML would read an unquoted `on` as a boolean."""
-    if isinstance(data, list):
-        for item in data:
-            yield from environment_values(item)
-    elif isinstance(data, dict):
-        for name, value in data.items():
-            if name in ("env", "environment") and isinstance(value, dict):
-                yield from (setting for setting in value.values() if not isinstance(setting, dict))
-            elif name in ("env", "envVars"):
-                yield from (setting["value"] for setting in value if "value" in setting)
-            else:
-                yield from environment_values(value)
+def check_python_version(text: str) -> None:
+    """https://devcenter.heroku.com/articles/python-runtimes#supported-python-versions"""
+    (version,) = [line for line in text.splitlines() if not line.startswith("#")]
+    assert re.fullmatch(r"3\.\d+", version)
 
 
-def check_compose(data: Any) -> None:
+def check_cloud_run(text: str) -> None:
+    """https://cloud.google.com/run/docs/reference/yaml/v1"""
+    data = yaml(text)
+    assert (data["apiVersion"], data["kind"]) == ("serving.knative.dev/v1", "Service")
+    require_keys(data["metadata"], "name namespace labels annotations")
+    template = data["spec"]["template"]
+    assert all(isinstance(value, str) for value in template["metadata"]["annotations"].values())
+    spec = template["spec"]
+    require_keys(spec, "containerConcurrency timeoutSeconds serviceAccountName containers volumes nodeSelector")
+    assert 1 <= spec["timeoutSeconds"] <= 3600
+    (container,) = spec["containers"]
+    require_keys(
+        container,
+        "name image command args env ports resources startupProbe livenessProbe readinessProbe volumeMounts workingDir",
+    )
+    assert container["startupProbe"]["httpGet"]["path"] in HEALTH_PATHS
+    assert container["startupProbe"]["timeoutSeconds"] <= container["startupProbe"]["periodSeconds"]
+    for variable in container["env"]:
+        assert isinstance(variable.get("value", ""), str)
+        assert variable.get("valueFrom", {"secretKeyRef": 0}).keys() == {"secretKeyRef"}
+
+
+def check_space(text: str) -> None:
+    """https://huggingface.co/docs/hub/spaces-config-reference"""
+    data = yaml(re.fullmatch(r"---\n(.*)---\n", text, re.DOTALL)[1])  # type: ignore[index]
+    require_keys(data, "title emoji colorFrom colorTo sdk app_port pinned short_description license tags header models")
+    assert {data["colorFrom"], data["colorTo"]} <= {
+        *("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+    }
+    assert (data["sdk"], type(data["app_port"])) == ("docker", int)
+    assert len(data["emoji"]) == 1
+
+
+def check_litestream(text: str) -> None:
+    """https://litestream.io/reference/config/"""
+    data = yaml(text)
+    require_keys(data, "access-key-id secret-access-key addr exec dbs levels snapshot logging")
+    for database in data["dbs"]:
+        require_keys(database, "path meta-path monitor-interval checkpoint-interval min-checkpoint-page-count replica")
+        require_keys(
+            database["replica"], "type bucket path endpoint region force-path-style sync-interval url sign-payload"
+        )
+
+
+def check_compose(text: str) -> None:
     """https://github.com/compose-spec/compose-spec"""
     # Slow to import, and only needed by this check.
     from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
     from jsonschema.validators import validator_for  # type: ignore[import-untyped]
 
     rules = get_builtin_schema("vendor.compose-spec")
+    data = yaml(text)
     assert [error.message for error in validator_for(rules)(rules).iter_errors(data)] == []
     for service in data["services"].values():
         assert set(service.get("depends_on", {})) <= data["services"].keys()
+
+
+def check_pgbouncer(text: str) -> None:
+    """https://www.pgbouncer.org/config.html"""
+    config = configparser.ConfigParser()
+    config.read_string(text)
+    assert config["pgbouncer"]["pool_mode"] in ("session", "transaction", "statement")
+    require_keys(
+        config["pgbouncer"],
+        "listen_addr listen_port auth_type auth_file pool_mode default_pool_size max_client_conn server_tls_sslmode "
+        "server_login_retry max_prepared_statements",
+    )
+
+
+KINDS = {
+    "Deployment": "apps/v1",
+    "Job": "batch/v1",
+    "Service": "v1",
+    "Ingress": "networking.k8s.io/v1",
+    "PodDisruptionBudget": "policy/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
+}
+
+
+def check_kubernetes(text: str) -> None:
+    """https://kubernetes.io/docs/reference/kubernetes-api/"""
+    for data in yaml_documents(text):
+        require_keys(data, "apiVersion kind metadata spec")
+        assert KINDS[data["kind"]] == data["apiVersion"]
+        assert NAME.fullmatch(data["metadata"]["name"])
+        if data["kind"] in ("Deployment", "Job"):
+            require_pod(data["spec"]["template"]["spec"])
+        if data["kind"] == "ScaledObject":
+            require_scaled_object(data["spec"])
+
+
+def require_pod(spec: Any) -> None:
+    require_keys(spec, "topologySpreadConstraints containers restartPolicy")
+    for constraint in spec.get("topologySpreadConstraints", []):
+        require_keys(constraint, "maxSkew topologyKey whenUnsatisfiable labelSelector matchLabelKeys")
+    (container,) = spec["containers"]
+    require_keys(container, "name command ports resources startupProbe readinessProbe livenessProbe")
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if probe in container:
+            assert container[probe]["httpGet"]["path"] in HEALTH_PATHS
+
+
+def require_scaled_object(spec: Any) -> None:
+    """https://keda.sh/docs/latest/scalers/postgresql/"""
+    require_keys(spec, "scaleTargetRef minReplicaCount maxReplicaCount pollingInterval triggers")
+    (trigger,) = spec["triggers"]
+    assert trigger["type"] == "postgresql"
+    require_keys(trigger["metadata"], "connectionFromEnv dbName targetQueryValue query")
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+
+
+def check_kustomization(text: str) -> None:
+    """https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/"""
+    data = yaml(text)
+    assert (data["apiVersion"], data["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
+    require_keys(data, "apiVersion kind namespace labels resources configMapGenerator secretGenerator patches images")
+    assert all(re.fullmatch(r"[A-Z_]+=.+", line) for line in data["configMapGenerator"][0]["literals"])
+
+
+FORMATS: dict[str, Callable[[str], None]] = {
+    "fly.toml": check_fly,
+    "render.yaml": check_render,
+    "railway.json": check_railway,
+    "leapcell.yaml": check_leapcell,
+    "Procfile": check_procfile,
+    "app.json": check_app_json,
+    "requirements.txt": check_requirements,
+    ".python-version": check_python_version,
+    ".fastapicloudignore": check_fastapi_cloud_ignore,
+    "README.md": check_space,
+    "deploy/cloudrun/service.yaml": check_cloud_run,
+    "deploy/linux/litestream.yml": check_litestream,
+    "deploy/compose/compose.yaml": check_compose,
+    "deploy/compose/machines.yaml": check_compose,
+    "deploy/compose/pgbouncer.ini": check_pgbouncer,
+    **{f"deploy/kubernetes/{folder}/kustomization.yaml": check_kustomization for folder in ("base", "production")},
+    **{f"deploy/kubernetes/base/{name}.yaml": check_kubernetes for name in ("migrate", "web", "worker")},
+    **{f"deploy/kubernetes/production/{name}.yaml": check_kubernetes for name in ("ingress", "scaling")},
+}

@@ -14,7 +14,7 @@ from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
-from tests.opportune.contrib.deploy.published_formats import check_format
+from tests.opportune.contrib.deploy.published_formats import FORMATS
 
 SITE = SiteNames("reading-circle", 'Reading "Circle": 100 % Lisbon', "books.example.org", "lisbon/circle")
 UNITS = (".service", ".timer")
@@ -24,16 +24,9 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_files_have_the_published_format(recipe: Recipe) -> None:
     for path, text in render_files(recipe, SITE).items():
-        if not path.endswith((*UNITS, "Caddyfile")):
-            check_format(path, text)
-
-
-def test_fastapi_cloud_installs_the_locked_packages() -> None:
-    files = render_files(RECIPES["fastapicloud"], SITE)
-    assert "-r requirements.lock" in files["requirements.txt"].splitlines()
-    ignored = [line.strip("/") for line in files[".fastapicloudignore"].splitlines()]
-    assert "pyproject.toml" in ignored, "it would be installed instead of requirements.txt"
-    assert not {"vendor", "requirements.lock", "requirements.txt", "app"} & {*ignored}
+        assert path in FORMATS or path.endswith((*UNITS, "Caddyfile")), path
+        if path in FORMATS:
+            FORMATS[path](text)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

@@ -20,6 +20,7 @@ from opportune.contrib.deploy.env_production import setting_hints
 from opportune.contrib.deploy.host_files import render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.site_names import SiteNames
+from opportune.contrib.telemetry.metrics.metrics import Metrics
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState
@@ -76,6 +77,14 @@ def data_of(objects: Objects, kind: str) -> dict[str, str]:
     return dict(data)
 
 
+def test_each_object_is_rendered(objects: Objects) -> None:
+    assert {f"{kind} {name.partition('-')[0]}" for kind, name in objects} == {
+        *("Deployment web", "Service web", "PodDisruptionBudget web", "HorizontalPodAutoscaler web", "Ingress web"),
+        *("Deployment worker", "PodDisruptionBudget worker", "ScaledObject worker", "Job migrate"),
+        *("ConfigMap site", "Secret site"),
+    }
+
+
 def test_objects_fit_the_schemas_of_kubernetes(objects: Objects) -> None:
     try:
         validator = importlib.import_module("kubernetes_validate")
@@ -86,12 +95,49 @@ def test_objects_fit_the_schemas_of_kubernetes(objects: Objects) -> None:
             validator.validate(data, validator.latest_version(), strict=True)
 
 
+def test_selectors_match_the_pods(objects: Objects) -> None:
+    for name in ("web", "worker"):
+        deployment = objects["Deployment", name]["spec"]
+        labels = deployment["template"]["metadata"]["labels"]
+        spread = pod_of(objects["Deployment", name])["topologySpreadConstraints"]
+        selectors = [deployment, objects["PodDisruptionBudget", name]["spec"]]
+        found = [selector["selector"]["matchLabels"] for selector in selectors]
+        found += [constraint["labelSelector"]["matchLabels"] for constraint in spread]
+        assert all(selector.items() <= labels.items() for selector in found)
+    labels = objects["Deployment", "web"]["spec"]["template"]["metadata"]["labels"]
+    assert objects["Service", "web"]["spec"]["selector"].items() <= labels.items()
+
+
 def test_autoscalers_own_the_number_of_replicas(objects: Objects) -> None:
     for kind in ("HorizontalPodAutoscaler", "ScaledObject"):
         ((name, scaler),) = [(name, data["spec"]) for (kind_, name), data in objects.items() if kind_ == kind]
         assert scaler["scaleTargetRef"]["name"] == name
         assert "replicas" not in objects["Deployment", name]["spec"], "each release would reset it"
     assert objects["ScaledObject", "worker"]["spec"]["minReplicaCount"] >= 1, "schedules need a worker"
+
+
+def test_pods_spread_over_machines_and_zones(objects: Objects) -> None:
+    spread = pod_of(objects["Deployment", "web"])["topologySpreadConstraints"]
+    assert [constraint["topologyKey"] for constraint in spread] == [
+        *("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def test_requests_reach_the_port_of_the_site(objects: Objects) -> None:
+    (rule,) = objects["Ingress", "web"]["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    service = objects["Service", path["backend"]["service"]["name"]]["spec"]
+    (port,) = [port for port in service["ports"] if port["name"] == path["backend"]["service"]["port"]["name"]]
+    (container,) = pod_of(objects["Deployment", "web"])["containers"]
+    assert container["ports"] == [{"name": port["targetPort"], "containerPort": RECIPE.host.port}]
+
+
+def test_probes_use_the_port_and_only_readiness_the_database(objects: Objects) -> None:
+    (container,) = pod_of(objects["Deployment", "web"])["containers"]
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    assert {probe["port"] for probe in probes.values()} == {container["ports"][0]["name"]}
+    paths = {name: probe["path"] for name, probe in probes.items()}
+    assert paths == {"startup": "/health/live", "liveness": "/health/live", "readiness": "/health/ready"}
 
 
 def test_pods_end_within_their_grace_period(objects: Objects) -> None:
@@ -128,6 +174,13 @@ def test_settings_exist_and_are_known_to_the_check(objects: Objects) -> None:
 def test_secret_has_the_settings_unchanged(objects: Objects) -> None:
     secret = {name: base64.b64decode(value).decode() for name, value in data_of(objects, "Secret").items()}
     assert [f"{name}={value}" for name, value in secret.items()] == sorted(ENV)
+
+
+def test_pods_read_the_generated_settings(objects: Objects) -> None:
+    names = {kind: name for kind, name in objects if kind in ("ConfigMap", "Secret")}
+    expected = [{"configMapRef": {"name": names["ConfigMap"]}}, {"secretRef": {"name": names["Secret"]}}]
+    for data in workloads(objects):
+        assert pod_of(data)["containers"][0]["envFrom"] == expected
 
 
 def test_pods_run_without_rights(objects: Objects) -> None:
@@ -208,3 +261,10 @@ def test_limit_of_the_query_exceeds_all_workers() -> None:
     target = int(scaler["spec"]["triggers"][0]["metadata"]["targetQueryValue"])
     (limit,) = map(int, re.findall(r"LIMIT (\d+)", queue_query()))
     assert limit > target * scaler["spec"]["maxReplicaCount"]
+
+
+def test_guide_scales_web_pods_by_an_exported_metric() -> None:
+    (block,) = re.findall(r"```yaml\n(apiVersion: keda.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (scaler,) = yaml_documents(block)
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "web"
+    assert f"({Metrics().requests.name}{{" in scaler["spec"]["triggers"][0]["metadata"]["query"]
