@@ -36,7 +36,7 @@ async def get_token_strategy(request: Request, context: AccountCtx) -> TokenStra
 
 session_backend: AuthenticationBackend[Any, int] = AuthenticationBackend(
     "session",
-    CookieTransport(cookie_name(get_settings()), cookie_secure=get_settings().is_production),
+    CookieTransport(cookie_name(get_settings()), cookie_secure=get_settings().has_secure_cookies),
     get_session_strategy,
 )
 token_backend: AuthenticationBackend[Any, int] = AuthenticationBackend(

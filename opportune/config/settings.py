@@ -322,6 +322,11 @@ class Settings(SiteSettings):
         return self.cache_url.get_secret_value().strip().startswith(("redis:", "rediss:"))
 
     @property
+    def has_secure_cookies(self) -> bool:
+        """Whether cookies get the attribute Secure, because browsers connect over HTTPS."""
+        return self.is_production or self.local_https
+
+    @property
     def hosts(self) -> list[str]:
         """Host names of accepted requests; empty means any."""
         if self.allowed_hosts:

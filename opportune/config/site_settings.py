@@ -46,6 +46,8 @@ class SiteSettings(BaseSettings):
     """Address to listen on. Empty: 0.0.0.0 in production, else 127.0.0.1, which only this machine can reach."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on. Most hosts set it."""
+    local_https: bool = False
+    """Serve HTTPS on your machine with a generated certificate (runserver --https)."""
     stop_delay_seconds: float = Field(default=0, ge=0, le=60)
     """Seconds to keep serving after SIGTERM, while /health/ready returns 503 (oppman.py docs zero-downtime)."""
     answer_grace_seconds: float | None = Field(default=None, ge=0)

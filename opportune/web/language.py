@@ -187,7 +187,7 @@ def set_language_cookie(response: Response, settings: Settings, code: str) -> No
         COOKIE,
         code,
         max_age=COOKIE_SECONDS,
-        secure=settings.is_production,
+        secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
         path="/",

@@ -55,11 +55,11 @@ class PageCookie:
 
     def _browser_name(self, settings: Settings) -> str:
         """Return the name with a prefix if the site uses TLS: browsers then refuse the cookie without TLS."""
-        return f"__Secure-{self.name}" if settings.is_production else self.name
+        return f"__Secure-{self.name}" if settings.has_secure_cookies else self.name
 
     def _set_cookie(self, request: Request, response: Response, value: str, max_age: int) -> None:
         settings: Settings = request.app.state.settings
-        name, secure = self._browser_name(settings), settings.is_production
+        name, secure = self._browser_name(settings), settings.has_secure_cookies
         response.set_cookie(name, value, max_age, path=self.path, secure=secure, httponly=True, samesite="lax")
 
 
@@ -108,7 +108,7 @@ def cookie_name(settings: Settings) -> str:
     # With the prefix __Host-, browsers accept the cookie only over TLS, and not from other hosts of the domain.
     # An existing application may have a `session` itself, which is the default name of Starlette's middleware.
     name = "session" if HAS_PROJECT else "opportune_session"
-    return f"__Host-{name}" if settings.is_production else name
+    return f"__Host-{name}" if settings.has_secure_cookies else name
 
 
 def read_session_token(request: HTTPConnection) -> str | None:
@@ -178,6 +178,6 @@ async def _delete_session(session: AsyncSession, request: Request) -> None:
 def _set_cookie(request: Request, response: Response, token: str, lifetime: timedelta | None) -> None:
     """Set the cookie. Without a lifetime, the browser deletes it when it is closed."""
     settings: Settings = request.app.state.settings
-    name, secure = cookie_name(settings), settings.is_production
+    name, secure = cookie_name(settings), settings.has_secure_cookies
     max_age = None if lifetime is None else int(lifetime.total_seconds())
     response.set_cookie(name, token, max_age=max_age, path="/", secure=secure, httponly=True, samesite="lax")

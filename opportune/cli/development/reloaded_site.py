@@ -13,7 +13,7 @@ def serve_reloaded_site(app: str, sockets: list[socket]) -> None:
     from opportune.server.handover import Server
 
     try:
-        config = server_config(app, get_settings())
+        config = server_config(app, get_settings(), sockets[0])
     except OperatorError as error:  # such as a mistake in .env
         sys.exit(str(error))
     Server(config).run(sockets)

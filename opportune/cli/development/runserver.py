@@ -3,6 +3,7 @@
 Ctrl-C stops it.
 """
 
+import os
 import re
 import socket
 import sys
@@ -15,7 +16,7 @@ from opportune.cli.development import server, startup
 from opportune.cli.options import NoInput
 from opportune.cli.output import say, warn
 from opportune.config.database_variables import unused_database_notice
-from opportune.config.settings import Settings, get_settings
+from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.features import all_features
@@ -44,11 +45,14 @@ def command(
         bool | None,
         typer.Option(help="Restart when code, templates or .env change. [default: in development with one worker]"),
     ] = None,
+    https: Annotated[
+        bool | None, typer.Option(help="Serve HTTPS with a self-signed certificate. [default: LOCAL_HTTPS]")
+    ] = None,
     no_input: NoInput = False,
 ) -> None:
     if address is not None:
         host, port = parse_address(address, host, port)
-    settings = get_settings()
+    settings = settings_with_https(https)
     startup.validate_configuration(settings)
     if reload is None:
         reload = settings.environment == "development" and workers == 1
@@ -82,6 +86,14 @@ def parse_address(address: str, host: str | None, port: int | None) -> tuple[str
     if port is not None or (host is not None and address_host is not None):
         raise typer.BadParameter(f"{address} cannot be combined with --host and --port. Omit them.")
     return address_host or host, int(match["port"])
+
+
+def settings_with_https(https: bool | None) -> Settings:
+    """Return the settings, with the option --https applied to this process and its workers."""
+    if https is not None and https != get_settings().local_https:
+        os.environ["LOCAL_HTTPS"] = str(https).lower()
+        clear_settings_cache()
+    return get_settings()
 
 
 def reserve(host: str, port: int, *, use_free_port: bool | None = None) -> socket.socket:

@@ -9,11 +9,11 @@ from contextlib import suppress
 
 from uvicorn.config import STARTUP_FAILURE
 
-from opportune.cli.development.server_config import server_config
+from opportune.cli.development.server_config import certificate_path, server_config
 from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
-from opportune.project.layout import PACKAGE
+from opportune.project.layout import PACKAGE, display_path
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
 from opportune.server.proxies import ServerConfig
 from opportune.server.supervisor import Supervisor
@@ -85,22 +85,23 @@ def next_free_port(host: str, used_port: int) -> int | None:
     return None
 
 
-def listener_url(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket, *, https: bool = False) -> str:
     """Return the address of the site for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if https else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def describe_listener(listener: socket.socket) -> str:
+def describe_listener(listener: socket.socket, *, https: bool = False) -> str:
     """Describe the address of the socket. If it listens on all interfaces, add an address for this machine."""
     host, port = listener.getsockname()[:2]
-    local = listener_url(listener)
+    local = listener_url(listener, https=https)
     if host not in ("0.0.0.0", "::"):
         return local
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port} (all addresses of this machine; here: {local})"
+    return f"{local.partition('://')[0]}://{name}:{port} (all addresses of this machine; here: {local})"
 
 
 def serve(
@@ -113,13 +114,16 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _exit_on_signal)  # PID 1 in a container ignores signals by default
     _listen(listener)
-    print(f"Listening on {describe_listener(listener)} (Ctrl-C stops it)", flush=True)
+    print(f"Listening on {describe_listener(listener, https=settings.local_https)} (Ctrl-C stops it)", flush=True)
     set_port(listener, settings)
     allow_open_files(settings.max_http_connections)
+    if settings.local_https:
+        path = display_path(certificate_path(listener))
+        print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
     try:
         if reload:
             exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
-        config = server_config(app, settings, workers)
+        config = server_config(app, settings, listener, workers)
         if workers > 1:
             _run_workers(config, listener)
         else:

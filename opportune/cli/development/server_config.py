@@ -2,6 +2,8 @@
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
+from socket import socket
 from typing import Any
 
 from opportune.config.settings import Settings
@@ -10,9 +12,10 @@ from opportune.server.proxies import ServerConfig
 from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 
 
-def server_config(app: str, settings: Settings, workers: int = 1) -> ServerConfig:
+def server_config(app: str, settings: Settings, listener: socket, workers: int = 1) -> ServerConfig:
     """Return the configuration of the process that serves the application of this name."""
-    return ServerConfig(app, factory=True, workers=workers, **server_options(settings))
+    options = {**server_options(settings), **_tls_options(listener, settings)}
+    return ServerConfig(app, factory=True, workers=workers, **options)
 
 
 def server_options(settings: Settings) -> dict[str, Any]:
@@ -34,3 +37,16 @@ def server_options(settings: Settings) -> dict[str, Any]:
         # psycopg does not support Windows' default loop.
         "loop": "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop",
     }
+
+
+def _tls_options(listener: socket, settings: Settings) -> dict[str, Any]:
+    if not settings.local_https:
+        return {}
+    path = certificate_path(listener)
+    return {"ssl_keyfile": path, "ssl_certfile": path}
+
+
+def certificate_path(listener: socket) -> Path:
+    from opportune.cli.development.certificate import certificate_for  # rarely needed
+
+    return certificate_for(listener.getsockname()[0])

@@ -80,7 +80,7 @@ def command(
                 settings = module.configure(settings)
             in_transaction(add_initial_data)  # only for a new site, because users may delete the demonstration data
             print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
-        print("\n".join(summary(settings, server.listener_url(listener), superuser)))
+        print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
 

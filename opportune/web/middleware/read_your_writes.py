@@ -17,7 +17,7 @@ class ReadYourWritesMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        name, secure = ("__Host-wrote", "; Secure") if settings.is_production else ("wrote", "")
+        name, secure = ("__Host-wrote", "; Secure") if settings.has_secure_cookies else ("wrote", "")
         seconds = ceil(settings.database_replica_lag) + MEASUREMENT_SECONDS  # a used replica has the change then
         self._mark = f"{name}=1".encode()
         self._cookie = f"{name}=1; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()

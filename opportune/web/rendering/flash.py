@@ -106,7 +106,7 @@ def cookie_headers(scope: Scope, status: int, settings: Settings) -> list[tuple[
         _full_cookie_name(settings),
         _serialize(settings, remaining),
         max_age=LIFETIME_SECONDS if remaining else 0,
-        secure=settings.is_production,
+        secure=settings.has_secure_cookies,
         httponly=True,
         samesite="lax",
     )
@@ -143,4 +143,4 @@ def _serialize(settings: Settings, messages: list[Message]) -> str:
 
 def _full_cookie_name(settings: Settings) -> str:
     # Browsers accept this prefix only over TLS and without a Domain attribute.
-    return f"__Host-{COOKIE_NAME}" if settings.is_production else COOKIE_NAME
+    return f"__Host-{COOKIE_NAME}" if settings.has_secure_cookies else COOKIE_NAME

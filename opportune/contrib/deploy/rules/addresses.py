@@ -54,6 +54,8 @@ def check_listening(deployment: Deployment) -> Iterator[Finding]:
     expected = deployment.recipe.sets.get("PORT", str(host.port))
     if port and port != expected and host.name not in TAKE_ANY_PORT:
         yield Finding(f"PORT is {port}, but {host.title} uses another port: remove PORT.")
+    if settings.local_https:
+        yield Finding("LOCAL_HTTPS is only for your own machine, because the host's proxy uses plain HTTP: remove it.")
 
 
 def check_proxies(deployment: Deployment) -> Iterator[Finding]:

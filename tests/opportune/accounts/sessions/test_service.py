@@ -61,18 +61,19 @@ async def test_cookie_is_protected_and_token_is_hashed(client: AsyncClient, data
 
 
 @pytest.mark.usefixtures("user")
-async def test_cookie_needs_tls_in_production(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"environment": "production"}))
-    async with (
-        app.router.lifespan_context(app),
-        AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
-    ):
-        cookie = await post_sign_in(client)
-        profile = await client.get(PROFILE)
+async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Settings) -> None:
+    for name, value in (("environment", "production"), ("local_https", True)):
+        app = create_app(settings.model_copy(update={name: value}))
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client,
+        ):
+            cookie = await post_sign_in(client)
+            profile = await client.get(PROFILE)
 
-    assert cookie.startswith("__Host-session=")
-    assert "Secure" in cookie.split("; ")
-    assert profile.status_code == 200
+        assert cookie.startswith("__Host-session=")
+        assert "Secure" in cookie.split("; ")
+        assert profile.status_code == 200
 
 
 @pytest.mark.usefixtures("user")

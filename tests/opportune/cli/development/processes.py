@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import IO, Any, NamedTuple, cast
 from uvicorn import _subprocess
 
 from opportune.cli.database import demo
+from opportune.cli.development import certificate
 from opportune.cli.development.server import serve
 from opportune.cli.main import main
 from opportune.cli.project import quickstart
@@ -150,6 +152,7 @@ def _run(output: Connection, folder: Path, arguments: Sequence[str], environ: di
     cast("Any", quickstart).PROJECT = folder
     for module in (quickstart, demo):
         cast("Any", module).installed_features = list  # demonstration data would take long
+    cast("Any", certificate).certificate_for = partial(certificate.certificate_for, path=folder / "https.pem")
     sys.exit(main([*arguments]))
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,13 +37,15 @@ def site_address(output: str) -> str:
     return output.rpartition("Listening on ")[2].split()[0]
 
 
-def test_pending_migrations(tmp_path: Path) -> None:
-    arguments = ("runserver", "127.0.0.1:0", "--no-reload")
+def test_https_and_pending_migrations(tmp_path: Path) -> None:
+    arguments = ("runserver", "127.0.0.1:0", "--no-reload", "--https")
     with running(tmp_path, *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db") as site:
-        output = read_until(site.output, "Ctrl-C stops it")
+        output = read_until(site.output, "is self-signed")
         assert "not applied (accounts.0001_initial" in output
+        ssl_context = ssl.create_default_context(cafile=tmp_path / "https.pem")
         address = site_address(output)
-        assert httpx2.get(f"{address}/health/live", timeout=TIMEOUT_SECONDS).status_code == 200
+        assert address.startswith("https://127.0.0.1:")
+        assert httpx2.get(f"{address}/health/live", verify=ssl_context, timeout=TIMEOUT_SECONDS).status_code == 200
         assert site.end()[0] == 0
 
 

@@ -244,6 +244,15 @@ def test_description_of_the_address(host: str, expected: str) -> None:
         assert server.describe_listener(listener) == expected.format(port=listener.getsockname()[1])
 
 
+def test_https_addresses() -> None:
+    settings = settings_for("sqlite://").model_copy(update={"local_https": True, "port": 8123})
+    assert site_url(settings) == "https://127.0.0.1:8123"
+    with server.reserve("0.0.0.0", 0) as listener:  # noqa: S104 - not listening
+        port = listener.getsockname()[1]
+        assert server.describe_listener(listener, https=True).startswith(f"https://0.0.0.0:{port} ")
+        assert server.listener_url(listener, https=True) == f"https://127.0.0.1:{port}"
+
+
 def test_links_use_the_served_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings_class().model_config, "env_file", None)
     monkeypatch.setenv("PORT", "8000")  # so that monkeypatch restores it

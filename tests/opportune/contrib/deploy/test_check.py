@@ -110,6 +110,7 @@ ERRORS: list[tuple[str, Mapping[str, str], str]] = [
     ("fly", {"HOST": "127.0.0.1"}, "where Fly.io cannot reach the site"),
     ("linux", {"HOST": "", "TRUSTED_PROXIES": "*"}, "set HOST=127.0.0.1"),
     ("koyeb", {"PORT": "9000"}, "PORT is 9000"),
+    ("fly", {"LOCAL_HTTPS": "true"}, "LOCAL_HTTPS"),
     ("cloudrun", {"JOBS": "inline"}, "on Google Cloud Run nothing runs between requests"),
     ("fly", {"STOP_DELAY_SECONDS": "40"}, "STOP_DELAY_SECONDS is 40, but Fly.io kills the site after 30 s"),
     ("fly", {"STOP_DELAY_SECONDS": "9"}, "28 plus 9 of STOP_DELAY_SECONDS"),
