@@ -4,6 +4,7 @@ Changes nothing. The exit code is 1 if the site would not work.
 """
 
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
-from opportune.cli.terminal import columns, fold, styled
+from opportune.cli.terminal import columns, styled
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
@@ -94,8 +95,12 @@ def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
 
 def wrapped_lines(finding: Finding, width: int) -> list[str]:
     """Return the text and the fix, wrapped to the width of the terminal after the name of the check."""
-    text_width = max(columns() - width - NAME_WIDTH_CHARS - 4, 40) if columns() else 0
-    return [line for text in filter(None, (finding.text, finding.fix)) for line in fold(text, text_width)] or [""]
+    text_width = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
+    return [
+        line
+        for text in (finding.text, finding.fix)
+        for line in textwrap.wrap(text, max(text_width, 40), break_long_words=False, break_on_hyphens=False)
+    ] or [""]
 
 
 def can_encode(characters: str) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from opportune.config.settings import Settings
 from opportune.contrib.doctor.context import DoctorContext, Role, ServerContext
 from opportune.contrib.doctor.file import examine_file
+from opportune.contrib.doctor.growth import examine_growth
 from opportune.contrib.doctor.results import (
     Diagnosis,
     Finding,
@@ -30,9 +31,12 @@ from opportune.db.factory import open_database
 from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.db.url.replicas import parse_replicas
+from opportune.project.layout import installed_features
 
 SERVER_TIMEOUT_SECONDS = 8
 """Time limit for all checks of a server."""
+GROWTH_TIMEOUT_SECONDS = 8
+"""Time limit for the examination of large tables."""
 SLOW_STATEMENT_MS = 20
 """Round trip from which the database is probably in another region."""
 SYNCHRONOUS_FULL = 2
@@ -40,7 +44,7 @@ SYNCHRONOUS_FULL = 2
 
 
 async def diagnose(context: DoctorContext) -> list[Diagnosis]:
-    """Examine the configured databases concurrently, in at most ten seconds.
+    """Examine the configured databases concurrently, in at most 20 seconds.
 
     Raises:
         OperatorError: A database URL is invalid.
@@ -90,6 +94,7 @@ async def _examine_file(url: DatabaseUrl, context: DoctorContext, findings: list
     journal = next((finding.values["mode"] for finding in findings if finding.check == "journal"), "")
     if journal == "wal":  # opening the site's database would switch to WAL, and the doctor changes nothing
         findings.append(await _open_like_site(context))
+        findings += await _examine_growth(context)
 
 
 async def _open_like_site(context: DoctorContext) -> Finding:
@@ -113,6 +118,14 @@ async def _open_like_site(context: DoctorContext) -> Finding:
     return ok("connect", message, cold_milliseconds=times[0], statement_milliseconds=times[1])
 
 
+async def _examine_growth(context: DoctorContext) -> list[Finding]:
+    try:
+        async with asyncio.timeout(GROWTH_TIMEOUT_SECONDS):
+            return await examine_growth(context.settings, installed_features())
+    except (DBAPIError, OSError) as error:  # such as missing migrations, which another check reports
+        return [notice("lists", f"unknown: they could not be examined ({type(error).__name__})")]
+
+
 async def _examine_server(url: DatabaseUrl, role: Role, context: DoctorContext, findings: list[Finding]) -> None:
     engine = _create_engine(url)
     try:
@@ -123,6 +136,8 @@ async def _examine_server(url: DatabaseUrl, role: Role, context: DoctorContext, 
                 server = ServerContext(url, role, engine, connection, context)
                 findings.append(await _check_latency(server, cold_ms, milliseconds_since(start)))
                 await _run_checks(server, findings)
+            if role is Role.WRITER:
+                findings += await _examine_growth(context)
     except (DBAPIError, OSError) as error:  # TimeoutError is an OSError
         findings.append(fault_from_message("connect", explain(error, url)))
     finally:

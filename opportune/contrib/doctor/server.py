@@ -13,6 +13,7 @@ from opportune.contrib.doctor.context import Role, ServerContext
 from opportune.contrib.doctor.prepared_statements import Trial, try_prepared
 from opportune.contrib.doctor.results import Finding, fault, notice, ok
 from opportune.contrib.doctor.schema import compare_migrations
+from opportune.contrib.doctor.tls import Handshake, shake_hands
 from opportune.db.bus.factory import bus_kind
 from opportune.db.drivers.replica_lag import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
@@ -22,6 +23,7 @@ MIN_SERVER_VERSION = 13
 EXTENSIONS = ("pg_trgm", "vector", "unaccent", "citext")
 MAX_CLOCK_DRIFT_SECONDS = 60
 """Difference from which links and tokens expire noticeably early or late."""
+CERTIFICATE_WARNING_DAYS = 14
 
 SERVER = """
 SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int / 10000 AS major,
@@ -59,7 +61,11 @@ async def check_tls(server: ServerContext) -> Finding:
     mode = str(server.url.url.query.get("sslmode", "prefer"))
     if not driver.pgconn.ssl_in_use:
         return _describe_plain_connection(mode, is_local=server.url.is_local)
-    return ok("tls", f"in use (sslmode={mode})", in_use=True, sslmode=mode)
+    try:
+        handshake = await shake_hands(driver.info.host, driver.info.port)
+    except (OSError, EOFError, ValueError):  # libpq's connection works, only this handshake does not
+        return ok("tls", f"in use (sslmode={mode})", in_use=True, sslmode=mode)
+    return _describe_tls(mode, handshake)
 
 
 def _describe_plain_connection(mode: str, *, is_local: bool) -> Finding:
@@ -67,6 +73,27 @@ def _describe_plain_connection(mode: str, *, is_local: bool) -> Finding:
         return ok("tls", "not used, and not needed on this machine", in_use=False, sslmode=mode)
     fix = "Add sslmode=require to the URL, unless the network is private."
     return notice("tls", "not used: password and data are sent unencrypted", fix, in_use=False, sslmode=mode)
+
+
+def _describe_tls(mode: str, handshake: Handshake) -> Finding:
+    name = handshake.subject or "no name"
+    message = f"{handshake.version}, certificate of {name} until {handshake.expires:%Y-%m-%d}"
+    values = {
+        "in_use": True,
+        "sslmode": mode,
+        "version": handshake.version,
+        "subject": handshake.subject,
+        "expires": handshake.expires.isoformat(),
+        "trusted": not handshake.distrust,
+    }
+    if handshake.days_left < CERTIFICATE_WARNING_DAYS:
+        return notice("tls", message, "Renew the certificate: clients that verify it will refuse it.", **values)
+    if mode.startswith("verify"):
+        return ok("tls", f"{message}, verified ({mode})", **values)
+    if handshake.distrust:
+        return ok("tls", f"{message}, not verified (sslmode={mode}; {handshake.distrust})", **values)
+    fix = "This machine trusts the certificate, so you can use sslmode=verify-full&sslrootcert=system."
+    return ok("tls", f"{message}, not verified (sslmode={mode}). {fix}", **values)
 
 
 async def check_prepared(server: ServerContext) -> Finding:

@@ -262,13 +262,3 @@ async def test_all_configured_databases_are_examined(settings: Settings, monkeyp
     diagnoses = await diagnose(DoctorContext(direct, installed_names()))
     assert [diagnosis.url.name for diagnosis in diagnoses] == ["DATABASE_URL", "DATABASE_DIRECT_URL"]
     assert [len(diagnosis.faults) for diagnosis in diagnoses] == [0, 1]
-
-
-@on_postgresql
-async def test_missing_tls_is_a_notice_unless_local(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = await run_check("tls", settings)
-    assert (finding.status, finding.values["in_use"]) == (Status.OK, False)
-    monkeypatch.setattr(DatabaseUrl, "is_local", False)
-    finding = await run_check("tls", settings)
-    assert finding.status == Status.NOTICE
-    assert "sslmode=require" in finding.fix
