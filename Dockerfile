@@ -22,7 +22,8 @@ WORKDIR /site
 # Cut the typeface before fontTools is removed, and the style sheets, which the server could not write.
 RUN /environment/bin/python oppman.py compilemessages --quiet \
     # startproject: write && rm -r vendor \
-    && /environment/bin/python -c "from opportune.web.rendering.warm_up import cut_files; cut_files()"
+    && /environment/bin/python -c "from opportune.web.rendering.warm_up import cut_files; cut_files()" \
+    && /environment/bin/python -m opportune.contrib.deploy.sbom > /environment/sbom.cdx.json
 # Languages without a catalogue whose formats are kept, for example: docker build --build-arg LANGUAGES=en,it
 ARG LANGUAGES=""
 RUN languages=$(/environment/bin/python -c \

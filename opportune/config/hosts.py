@@ -42,6 +42,8 @@ class Host:
     max_request_bytes: int | None = None
     memory_bytes: int | None = None
     """Memory of the smallest machine."""
+    cpu_cores: float | None = None
+    """CPU cores of the smallest machine."""
     stop_signal: str = "SIGTERM"
     stop_seconds: float = DOCKER_STOP_SECONDS
     """Seconds between the stop signal and the end of the process."""
@@ -67,6 +69,7 @@ FLY = Host(
     client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
     stream_idle_seconds=60,
     memory_bytes=256 * MEBIBYTE_BYTES,
+    cpu_cores=1,  # shared: a sixteenth on average
     stop_signal="SIGINT",
     stop_seconds=5,
     sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
@@ -79,6 +82,7 @@ RENDER = Host(
     client_address_header="CF-Connecting-IP",
     stream_total_seconds=6000,  # estimated
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=900,
     blocked_ports=SMTP_PORTS,
@@ -91,6 +95,7 @@ RAILWAY = Host(
     client_address_header="X-Real-IP",
     stream_total_seconds=900,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=1,
     stop_seconds=0,
     blocked_ports=SMTP_PORTS,
     health_path="/health/ready",  # only checked at deploys
@@ -105,6 +110,7 @@ LEAPCELL = Host(
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
     sleeps_after_seconds=1800,
     runs_between_requests=False,
     max_environment_bytes=3 * 1024,
@@ -119,6 +125,7 @@ LEAPCELL_PERSISTENT = Host(
     stream_total_seconds=900,
     max_request_bytes=5 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.29,
     max_environment_bytes=3 * 1024,
     health_path="/kaithhealth",
 )
@@ -128,6 +135,7 @@ KOYEB = Host(
     "KOYEB_APP_NAME",
     stream_total_seconds=100,  # estimated
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.1,
     stop_seconds=30,
     sleeps_after_seconds=3600,
     blocked_ports=SMTP_PORTS,  # estimated for the free plan
@@ -139,6 +147,7 @@ HEROKU = Host(
     port=5000,  # a different one at each start
     stream_idle_seconds=55,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=1,
     stop_seconds=30,
     sleeps_after_seconds=1800,
     blocked_ports=(25,),
@@ -152,6 +161,7 @@ CLOUD_RUN = Host(
     stream_total_seconds=300,
     max_request_bytes=32 * MEBIBYTE_BYTES,
     memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
+    cpu_cores=1,
     stop_seconds=10,
     sleeps_after_seconds=900,
     runs_between_requests=False,
@@ -163,6 +173,7 @@ HUGGING_FACE = Host(
     "SPACE_ID",
     port=8000,  # app_port in the README of the Space; by default 7860
     memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
+    cpu_cores=2,
     sleeps_after_seconds=48 * 3600,
     open_ports=(80, 443, 8080),
 )
@@ -171,6 +182,7 @@ FASTAPI_CLOUD = Host(  # publishes no limits, so all of these are estimated
     "FastAPI Cloud",
     stream_total_seconds=300,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.25,
     sleeps_after_seconds=300,
     runs_between_requests=False,
     blocked_ports=SMTP_PORTS,
@@ -180,6 +192,7 @@ LINUX = Host(
     "Linux (systemd)",
     keeps_disk=True,
     memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=1,
     stop_seconds=30,  # set in the unit file
     blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
 )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.services.ports import free_port
 
@@ -24,14 +25,15 @@ POLL_SECONDS = 0.05
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
 KILL_TIMEOUT_SECONDS = 10.0
+# The shell waits for a line, which is sent once the limits apply. With `unshare` it has its own mounts.
+WAIT_AND_EXEC = 'read -r _; exec "$@"'
 MOUNT_READ_ONLY = """
 tree=$1; shift
 while [ "$1" != -- ]; do mount --bind "$1" "$1" || exit 97; shift; done; shift
 mount -o remount,bind,ro / 2>/dev/null
 mount --bind "$tree" "$tree" && mount -o remount,bind,ro "$tree" || exit 97
-cd "$tree" && exec "$@"
+cd "$tree" || exit 97
 """
-"""Script of a shell with its own mounts. The log and temporary files stay writable."""
 
 
 @dataclass
@@ -106,6 +108,7 @@ class Launcher:
     """Starts processes of the site under a host's rules."""
 
     rules: Rules
+    limits: Limits
     source: Path
     """Folder of the project, which is only read."""
     folder: Path
@@ -200,13 +203,17 @@ class Launcher:
                     "HOME": str(self.folder / "home"),
                     "TMPDIR": str(self.folder / "tmp"),
                 },
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         instance = Instance(process, port, log, offset)
         self.instances.append(instance)
+        self.limits.apply_to(process.pid)
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
         return instance
 
     def kill_all(self) -> None:
@@ -214,11 +221,11 @@ class Launcher:
             instance.kill()
 
     def _wrap(self, command: Sequence[str]) -> list[str]:
-        """Wrap a command in a shell that mounts the disk read-only, if the host does that."""
+        """Wrap a command in a shell that waits for the limits and mounts the disk read-only."""
         if not self.mounts:
-            return [*command]
-        folders = [str(self.tree), str(self.folder), "--"]
-        return [*self.mounts, "/bin/sh", "-c", MOUNT_READ_ONLY, "sh", *folders, *command]
+            return ["/bin/sh", "-c", WAIT_AND_EXEC, "sh", *command]
+        script = f"{MOUNT_READ_ONLY}{WAIT_AND_EXEC}"  # the log and temporary files stay writable
+        return [*self.mounts, "/bin/sh", "-c", script, "sh", str(self.tree), str(self.folder), "--", *command]
 
 
 def _unshare_command() -> list[str] | None:

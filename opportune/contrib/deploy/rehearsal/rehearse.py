@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes, proxy
+from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
@@ -56,15 +57,16 @@ class Rehearsal:
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
+        limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
         database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate, key))
-        services.silence_seconds = rules.silence_seconds
+        services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
         environ = self.environment(base_url, database, gate.port, services, certificate)
-        launcher = Launcher(rules, self.project, folder, environ, self.command or RUNSERVER)
+        launcher = Launcher(rules, limits, self.project, folder, environ, self.command or RUNSERVER)
         stack.callback(launcher.kill_all)
         launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
@@ -74,7 +76,7 @@ class Rehearsal:
         await stack.enter_async_context(stage.open_visitors(_visitor_address()))
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"
-        notify(f"{launcher.tree_description}; Caddy with TLS; {system}")
+        notify(f"{limits.description}; {launcher.tree_description}; Caddy with TLS; {system}")
         return stage
 
     def environment(
@@ -108,7 +110,8 @@ class Rehearsal:
         }
         if trusted and trusted != "*":
             environ["TRUSTED_PROXIES"] = f"{trusted},127.0.0.1"  # the proxy is on this machine
-        environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
+        if not self.rules.is_full:
+            environ["ANSWER_GRACE_SECONDS"] = f"{self.rules.grace_seconds:g}"
         if not settings.get("DATABASE_URL", "").startswith("sqlite"):
             environ["DATABASE_URL"] = _with_local_port(database.url, gate_port)
         return environ

@@ -1,19 +1,24 @@
-"""Time limits of a host, scaled down to seconds."""
+"""Time limits of a host, either its real ones or scaled down to seconds."""
 
 from dataclasses import dataclass
 
 from opportune.config.hosts import Host
 from opportune.contrib.deploy.recipes import RECIPES
 
-IDLE_SECONDS = 1.5
-TOTAL_SECONDS = 1.5
-STOP_SECONDS, GRACE_SECONDS = 10.0, 1.0
+SCALED_IDLE_SECONDS = 1.5
+SCALED_TOTAL_SECONDS = 1.5
+SCALED_STOP_SECONDS, SCALED_GRACE_SECONDS = 10.0, 1.0
 """The server needs about three seconds to close its connections. Answers have less time than they need, so that
 another process has to continue them."""
+MAX_TOTAL_SECONDS = 120.0
+"""Upper limit of a stream's duration with the host's real limits."""
+SILENCE_SECONDS = 20.0
+"""Pause of the model with the host's real limits: longer than the interval of keep-alive events, shorter than the
+timeout of the model."""
 WORD_COUNT, WORD_SECONDS = 40, 0.05
 """Words of an answer, and time between two words."""
-DATABASE_WAKE_SECONDS = 1.0
-START_TIMEOUT_SECONDS = 120.0
+DATABASE_WAKE_SECONDS, SCALED_DATABASE_WAKE_SECONDS = 3.0, 1.0
+START_TIMEOUT_SECONDS, SCALED_START_TIMEOUT_SECONDS = 60.0, 120.0
 """Time from the start of a process until its health check succeeds. This machine may be busy."""
 
 
@@ -28,34 +33,50 @@ class Rules:
     """Longest duration of a stream."""
     stop_seconds: float
     """Time from the stop signal to SIGKILL."""
-    database_wake_seconds: float = DATABASE_WAKE_SECONDS
+    database_wake_seconds: float
     """Time in which a sleeping database refuses connections."""
     start_seconds: float = START_TIMEOUT_SECONDS
+    is_full: bool = False
+    """The limits are the host's real ones, including its processor."""
 
     @classmethod
-    def for_host(cls, host: Host) -> "Rules":
+    def for_host(cls, host: Host, *, full: bool = False) -> "Rules":
+        """Return the host's limits, or scaled ones unless `full`."""
         stop = RECIPES[host.name].stop_seconds or host.stop_seconds
+        if full:
+            total = min(host.stream_total_seconds or MAX_TOTAL_SECONDS, MAX_TOTAL_SECONDS)
+            times = (host.stream_idle_seconds, host.stream_total_seconds and total, stop)
+            return cls(host, *times, DATABASE_WAKE_SECONDS, is_full=True)
         return cls(
             host,
-            host.stream_idle_seconds and IDLE_SECONDS,
-            host.stream_total_seconds and TOTAL_SECONDS,
-            min(stop, STOP_SECONDS),
+            host.stream_idle_seconds and SCALED_IDLE_SECONDS,
+            host.stream_total_seconds and SCALED_TOTAL_SECONDS,
+            min(stop, SCALED_STOP_SECONDS),
+            SCALED_DATABASE_WAKE_SECONDS,
+            SCALED_START_TIMEOUT_SECONDS,
         )
 
     @property
     def grace_seconds(self) -> float:
-        """Time in which answers can end after the stop signal."""
-        return GRACE_SECONDS if self.stop_seconds else 0.0
+        """Scaled time in which answers can end after the stop signal."""
+        return SCALED_GRACE_SECONDS if self.stop_seconds else 0.0
 
     @property
     def silence_seconds(self) -> float:
-        """Pause of the model in the middle of its answer, in which the proxy closes the stream."""
-        return (self.idle_seconds or 0.0) * 1.2
+        """Pause of the model in the middle of its answer. If scaled, the proxy closes the stream."""
+        if self.idle_seconds is None:
+            return 0.0
+        return SILENCE_SECONDS if self.is_full else self.idle_seconds * 1.2
+
+    @property
+    def word_seconds(self) -> float:
+        """Time between two words of the model, so that an answer takes longer than the host's limit of a stream."""
+        return max(WORD_SECONDS, (self.total_seconds or 0) * 1.2 / WORD_COUNT) if self.is_full else WORD_SECONDS
 
     @property
     def answer_seconds(self) -> float:
         """Timeout of an answer, even if two processes write it."""
-        return 60 + 2 * (WORD_COUNT * WORD_SECONDS + self.silence_seconds)
+        return 60 + 2 * (WORD_COUNT * self.word_seconds + self.silence_seconds)
 
     @property
     def is_writable(self) -> bool:

@@ -154,6 +154,8 @@ def start_error(rules: Rules, instance: Instance, failures: int) -> StepFailed:
             f"{rules.host.health_path} did not return 200 within {rules.start_seconds:g} s: {instance.last_line}",
             "do less before the port opens, or allow the health check more time",
         )
+    if instance.process.returncode == -9:
+        return StepFailed(f"killed {failures} times: it needs more memory than {rules.host.title} has", MEMORY_FIX)
     return StepFailed(f"it ended {failures} times: {instance.last_line}", suggest_fix(instance.output))
 
 

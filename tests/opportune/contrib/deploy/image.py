@@ -6,6 +6,7 @@ Needs root and Linux, and no Docker engine: Buildah builds the images on a base 
 """
 
 import json
+import re
 import secrets
 import shutil
 import signal
@@ -131,6 +132,14 @@ def test_image_has_bytecode_that_is_not_checked(image: Image) -> None:
     for path in ("environment/lib/python3*/site-packages/sqlalchemy", "site/app"):
         bytecode = next(image.root.glob(f"{path}/__pycache__/__init__*.pyc")).read_bytes()
         assert bytecode[4:8] == (1).to_bytes(4, "little")  # flags of PEP 552
+
+
+def test_bill_of_materials_matches_the_lock(image: Image) -> None:
+    parts = json.loads((image.root / "environment/sbom.cdx.json").read_text())["components"]
+    lock = (image.root / "site/requirements.lock").read_text()
+    assert {f"{part['name']}=={part['version']}" for part in parts} <= {
+        line.replace("_", "-").lower() for line in re.findall(r"^([\w.-]+==[\w.]+)", lock, re.MULTILINE)
+    }
 
 
 def test_image_runs_read_only_as_its_user(image: Image) -> None:

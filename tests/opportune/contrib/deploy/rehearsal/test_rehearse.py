@@ -1,11 +1,12 @@
 """Single steps of a rehearsal with minimal sites.
 
 `.ci/run rehearsals` runs all steps with the whole site. `python3 oppman.py deploy rehearse --all` does that for every
-host.
+host, and `--full` uses their real time limits.
 """
 
 import asyncio
 import re
+import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +24,7 @@ from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.commands import rehearse as deploy_rehearse
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
+from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
@@ -40,6 +42,7 @@ from opportune.testing.services.postgres import Postgres
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 
 BAD_SITE = Path(__file__).with_name("bad_site.py")
+NO_LIMITS = Limits(None, None)
 
 
 @pytest.fixture
@@ -197,7 +200,7 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (project / "data/app.db").write_text("the project's own")
     (project / ".env").write_text("SECRET_KEY=theirs")
     folder.mkdir()
-    launcher = Launcher(Rules.for_host(HOSTS[host]), project, folder, {})
+    launcher = Launcher(Rules.for_host(HOSTS[host]), NO_LIMITS, project, folder, {})
     assert [path.name for path in launcher.tree.rglob("*")] == ["data"]
     (launcher.tree / "data/app.db").touch()
     (launcher.tree / "visits.txt").touch()
@@ -225,6 +228,25 @@ def test_production_services_are_not_used(tmp_path: Path) -> None:
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
     assert not environ.keys() & {"BACKUP_URL", "HEARTBEAT_URL"}
     assert not [value for value in environ.values() if "real" in value or "/srv" in value]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "create_groups", lambda _limits: [])
+    with subprocess.Popen(["sleep", "30"]) as process:
+        try:
+            Limits(64 * 1024**2, None).apply_to(process.pid)
+            limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
+        finally:
+            process.kill()
+    assert re.search(r"Max data size +67108864 +67108864", limits)
+
+
+def test_scaled_limits_are_at_most_ten_seconds() -> None:
+    for host in HOSTS.values():
+        scaled, full = Rules.for_host(host), Rules.for_host(host, full=True)
+        assert max(scaled.idle_seconds or 0, scaled.total_seconds or 0, scaled.stop_seconds) <= 10
+        assert (full.idle_seconds, full.stop_seconds >= scaled.stop_seconds) == (host.stream_idle_seconds, True)
 
 
 @pytest.mark.parametrize(
