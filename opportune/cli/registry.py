@@ -20,7 +20,7 @@ PROGRAM = "oppman.py" if HAS_PROJECT else "python -m opportune"
 COMMANDS = {
     "Project": ("startproject", "quickstart", "upgrade", "install", "lock", "env", "secrets"),
     "Development": ("runserver", "test", "shell", "routes", "openapi", "check", "sendtestemail", "clearcache"),
-    "Scaffold": ("startapp", "addmodel", "removeapp"),
+    "Scaffold": ("startapp", "addapp", "addmodel", "removeapp"),
     "Translations": ("makemessages", "compilemessages"),
     "Database": (
         *("migrate", "makemigrations", "showmigrations", "sqlmigrate", "squashmigrations", "demo", "dbshell"),

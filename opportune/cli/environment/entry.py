@@ -43,7 +43,15 @@ MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK, BUILD = (
     for name in ("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "dev", "framework", "build")
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
-DEVELOPMENT_COMMANDS = (["lock"], ["upgrade"], ["startapp"], ["addmodel"], ["inspectdb"], ["deploy", "rehearse"])
+DEVELOPMENT_COMMANDS = (
+    ["lock"],
+    ["upgrade"],
+    ["startapp"],
+    ["addmodel"],
+    ["addapp"],
+    ["inspectdb"],
+    ["deploy", "rehearse"],
+)
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
 OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY, "llm-vendors": VENDORS}
@@ -301,6 +309,17 @@ def install(lock: str, *options: str) -> None:
     )
     (VENV / lock).parent.mkdir(exist_ok=True)
     shutil.copyfile(PROJECT / lock, VENV / lock)
+
+
+def uninstall(package: str) -> None:
+    """Remove a package from `.venv`, if that is the environment of this process."""
+    if Path(sys.prefix).resolve() != VENV:
+        return
+    uv = shutil.which("uv")
+    command = [uv, "pip", "uninstall", "--python", str(PYTHON)] if uv else [str(PYTHON), "-m", "pip", "uninstall", "-y"]
+    run_installer(VENV, "Uninstalling", package, [*command, package])
+    if (VENV / BASE).is_file():
+        shutil.copyfile(PROJECT / BASE, VENV / BASE)
 
 
 def uv_install(uv: str) -> list[str]:

@@ -13,15 +13,17 @@ from opportune.cli.environment.entry import OPTIONAL_LOCKS
 from opportune.cli.project.git import Git
 from opportune.cli.project.release import Release
 from opportune.cli.project.shared_files import (
+    BASE_LOCK,
     EMPTY_VENDOR,
     STARTER,
     STARTER_ROOT,
     VENDOR,
     ProjectNames,
+    with_wheel,
     write_shared_files,
     write_text,
 )
-from opportune.cli.project.wheel import NAME, wheel_name
+from opportune.cli.project.wheel import NAME, hash_of, wheel_name
 from opportune.errors import OperatorError
 
 WORK_TREE_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
@@ -94,8 +96,12 @@ class Merge:
         file.chmod((self.new / path).stat().st_mode)
 
     def _replace_lock(self, path: str) -> None:
-        """Take the release's version of a lock."""
+        """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
         current, old, text = ((root / path).read_text("utf-8") for root in (self.project, self.old, self.new))
+        for wheel in sorted((self.project / VENDOR).glob("*.whl")) if path == BASE_LOCK else []:
+            name, version, *_ = wheel.name.split("-")
+            if name != NAME:
+                text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
         write_text(self.project / path, text)
         if _pins(current) - _pins(old) - _pins(text):
             self.replaced_locks.append(path)

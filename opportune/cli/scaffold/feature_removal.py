@@ -76,7 +76,7 @@ class FeatureRemoval:
             ) from error
 
     def leftovers(self) -> Iterator[str]:
-        """Yield lines for the user to change: documentation that names the feature, its settings, and its package."""
+        """Yield lines for the user to change: documentation that names the feature, and its settings in `.env`."""
         for path in self._documents:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if self._is_named_in(line):
@@ -86,8 +86,6 @@ class FeatureRemoval:
         for line in lines:
             if (name := line.partition("=")[0].strip()) in self.settings:
                 yield f"{name} in .env is no longer used."
-        if package := feature_packages().get(self.name):
-            yield f"Remove {Path(package).name} from pyproject.toml, then run: python3 oppman.py lock"
 
     @cached_property
     def paths(self) -> Sequence[Path]:

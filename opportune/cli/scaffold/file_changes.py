@@ -1,7 +1,7 @@
 """Writing several files, all or none."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,19 +10,20 @@ from opportune.project.ruff import find_formatted, format_files
 
 
 @contextmanager
-def write_files(texts: Mapping[Path, str], folder: Path) -> Iterator[None]:
-    """Write files. All changes are undone if one of them or the block fails or is interrupted.
+def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequence[Path] = ()) -> Iterator[None]:
+    """Write and delete files. All changes are undone if one of them or the block fails or is interrupted.
 
     Python files are formatted, unless they existed in another format.
 
     Args:
         texts: New contents of files, by path.
         folder: Folder to which the block may add files.
+        deleted: Files to delete.
 
     Raises:
         OperatorError: a file cannot be written.
     """
-    before = {path: path.read_bytes() if path.is_file() else None for path in texts}
+    before = {path: path.read_bytes() if path.is_file() else None for path in (*texts, *deleted)}
     new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]
     existing = {*folder.glob("*")}
     code = [path for path in texts if path.suffix == ".py"]
@@ -30,9 +31,14 @@ def write_files(texts: Mapping[Path, str], folder: Path) -> Iterator[None]:
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(text, bytes):
+                path.write_bytes(text)
+                continue
             newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
             path.write_text(text, encoding="utf-8", newline=newline)
         format_files(formatted)
+        for path in deleted:
+            path.unlink()
         yield
     except BaseException as error:
         _restore(before | dict.fromkeys({*folder.glob("*.py")} - existing), new_folders)

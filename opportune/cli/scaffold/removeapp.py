@@ -11,7 +11,7 @@ import typer
 from opportune.cli.database.migrate import command as migrate
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
-from opportune.cli.scaffold.feature_removal import FeatureRemoval
+from opportune.cli.scaffold.packages.removal import removal_of
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
@@ -29,7 +29,7 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
-    removal = FeatureRemoval(name, PROJECT)
+    removal = removal_of(name, PROJECT)
     removal.check()
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)

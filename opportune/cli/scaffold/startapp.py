@@ -7,6 +7,7 @@ import builtins
 import importlib.util
 import keyword
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render_skeleton
 from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
+from opportune.cli.scaffold.packages.create import create_package, distribution_name
 from opportune.cli.scaffold.page_paths import FRAMEWORK_PATHS
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.errors import OperatorError
@@ -59,7 +61,13 @@ def command(
     soft_delete: SoftDelete = False,
     versioned: Versioned = False,
     history: History = False,
+    package: Annotated[bool, typer.Option("--package", help="Create a package for several projects.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder of the package. [default: opportune-NAME beside the project]")
+    ] = None,
 ) -> None:
+    if folder and not package:
+        raise typer.BadParameter("--folder needs --package.")
     if message := name_error(name):
         raise OperatorError(message)
     path = path or ("" if model else f"/{name.replace('_', '-')}")
@@ -68,6 +76,11 @@ def command(
     mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
     request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, mixins, history)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
+    if package:
+        folder = (folder or default_folder(name)).expanduser().absolute()
+        create_package(request, feature_file, folder)
+        print_package_steps(folder)
+        return
     installed = PROJECT / INSTALLED
     base = {
         installed: with_feature(installed.read_text(encoding="utf-8"), name),
@@ -81,23 +94,47 @@ def command(
     print_next_steps(created, () if has_model else (f"makemigrations {name}",))
 
 
+def default_folder(name: str) -> Path:
+    parent = PROJECT.parent if Path.cwd().is_relative_to(PROJECT) else Path.cwd()
+    return parent / distribution_name(name)
+
+
+def print_package_steps(folder: Path) -> None:
+    say(f"Created {folder}.")
+    say("Next, in a project:")
+    for step in (f"addapp {shlex.quote(str(folder))}", "migrate"):
+        say(f"  python3 oppman.py {step}")
+
+
 def name_error(name: str) -> str:
     """Return an error message if a new feature cannot have this name; empty if it can."""
+    if problem := name_problem(name):
+        return problem if problem.endswith("book_reviews.") else f"{problem} Choose another name."
+    if package := feature_packages().get(name):
+        return f"The package {Path(package).name} has a feature named {name!r}. Choose another name."
+    if importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name):
+        return f"There is a Python module named {name!r}. Choose another name."
+    return ""
+
+
+def name_problem(name: str) -> str:
+    """Return a sentence if the name is invalid, reserved, or the name of a feature in the project; else empty."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or not 2 <= len(name) <= MAX_NAME_LENGTH:
         return (
             f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
             "such as book_reviews."
         )
     framework_names = {path.stem for folder in (FRAMEWORK, FRAMEWORK / "contrib") for path in folder.iterdir()}
-    reserved_names = {*FRAMEWORK_PATHS, *MODULES, *dir(builtins), *framework_names, *FRAMEWORK_NAMES}
-    if keyword.iskeyword(name) or name in reserved_names:
-        return f"{name!r} is reserved by Python or by the framework. Choose another name."
+    if keyword.iskeyword(name) or name in {
+        *FRAMEWORK_PATHS,
+        *MODULES,
+        *dir(builtins),
+        *framework_names,
+        *FRAMEWORK_NAMES,
+    }:
+        return f"{name!r} is reserved by Python or by the framework."
     if existing := next((folder for folder in folders(name) if folder.exists()), None):
-        return f"{existing.relative_to(PROJECT)} already exists. Choose another name."
-    if package := feature_packages().get(name):
-        return f"The package {Path(package).name} has a feature named {name!r}. Choose another name."
-    if importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name):
-        return f"There is a Python module named {name!r}. Choose another name."
+        return f"{existing.relative_to(PROJECT)} already exists."
     return ""
 
 

@@ -6,15 +6,17 @@
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
-from opportune.cli.scaffold.installed import with_feature
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import EXAMPLES, git_environ
+from tests.opportune.cli.project.upgrading.files import commit, edit
+from tests.opportune.cli.project.upgrading.files import git as run_git
 
 __all__ = ["git", "git_environ"]  # fixtures
 
@@ -49,27 +51,6 @@ from httpx2 import AsyncClient
 async def test_style_sheet_is_served(client: AsyncClient) -> None:
     assert (await client.get("/static/reviews/stars.css")).text == "p {}\\n"
 """
-
-
-PACKAGE_FILES = {
-    "pyproject.toml": """
-        [project]
-        name = "opportune-reviews"
-        version = "0.1.0"
-        [build-system]
-        requires = ["uv_build>=0.9,<1"]
-        build-backend = "uv_build"
-        [tool.uv.build-backend]
-        module-name = "opportune_reviews"
-        module-root = ""
-    """,
-    "opportune_reviews/__init__.py": "",
-    "opportune_reviews/feature.py": 'from opportune.feature import Feature\n\nreviews = Feature("reviews", "")\n',
-    "opportune_reviews/static/reviews/stars.css": "p {}\n",
-    "opportune_reviews/tests/__init__.py": "",
-    "opportune_reviews/tests/conftest.py": 'pytest_plugins = ["opportune.testing.plugin"]\n',
-    "opportune_reviews/tests/test_stars.py": STYLE_SHEET_TEST,
-}
 
 
 class Site:
@@ -110,30 +91,61 @@ def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) 
     return Site(folder, git_environ)
 
 
+@dataclass
+class Package:
+    """A feature package that was added to the site, with its tables."""
+
+    folder: Path
+    output: str
+    """Output of `addapp` and `migrate`."""
+    files_before: dict[Path, str]
+    """Contents of the files that `addapp` changes, before it ran."""
+
+    def give_version(self, old: str, new: str) -> None:
+        edit(self.folder / "pyproject.toml", f'version = "{old}"', f'version = "{new}"')
+
+
 @pytest.fixture(scope="module")
-def package(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A feature package that is installed and listed. Returns the text of `installed.py` before."""
+def package(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    files = [site.folder / name for name in ("app/installed.py", "pyproject.toml", "requirements.lock")]
+    before = {file: file.read_text() for file in files}
     folder = tmp_path_factory.mktemp("package") / "the source"
-    for name, text in PACKAGE_FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    installed = site.folder / "app/installed.py"
-    before = installed.read_text()
-    site.run("check")  # creates the environment
-    command = ["uv", "pip", "install", "--python", str(site.folder / ".venv/bin/python"), str(folder)]
-    subprocess.run(command, env=site.environ, check=True, capture_output=True, timeout=TIMEOUT_SECONDS)
-    installed.write_text(with_feature(before, "reviews", "opportune_reviews.feature"))
-    return before
+    site.run("startapp", "reviews", "--package", "--folder", str(folder))
+    (folder / "opportune_reviews/static/reviews/stars.css").write_text("p {}\n")
+    (folder / "opportune_reviews/tests/test_stars.py").write_text(STYLE_SHEET_TEST)
+    output = site.run("addapp", str(folder))
+    output += site.run("migrate")
+    commit(site.folder)
+    return Package(folder, output, before)
 
 
-def test_feature_package_is_part_of_the_site(site: Site, package: str) -> None:
+def test_feature_package_is_added(site: Site, package: Package) -> None:
+    assert "Added reviews of opportune-reviews 0.1.0" in package.output
+    assert "Applying reviews.0001_initial... OK" in package.output
     assert site.run("check").endswith("No errors found.\n")
     assert " passed" in site.run("test", "--sqlite", "-n0", "-qx", "--pyargs", "opportune_reviews.tests")
 
 
-def test_project_is_installed_and_emptied(site: Site, package: str) -> None:
+def test_package_that_breaks_the_site_changes_no_file(site: Site, package: Package) -> None:
+    package.give_version("0.1.0", "0.1.1")
+    feature = package.folder / "opportune_reviews/feature.py"
+    text = feature.read_text()
+    feature.write_text("raise ValueError('broken')\n")
+    message = site.run("addapp", str(package.folder), fails=True)
+    assert message.startswith("The site does not start with reviews, so it was not added.")
+    assert run_git(site.folder, "status", "--porcelain") == ""
+    feature.write_text(text)
+    package.give_version("0.1.1", "0.1.0")
+
+
+def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
-    assert "Remove opportune_reviews from pyproject.toml" in site.run("removeapp", "reviews", "--yes")
-    assert (site.folder / "app/installed.py").read_text() == package
+    package.give_version("0.1.0", "0.2.0")
+    site.run("addapp", str(package.folder))
+    vendored = [path.name for path in (site.folder / "vendor").glob("*reviews*")]
+    assert vendored == ["opportune_reviews-0.2.0-py3-none-any.whl"]
+    assert "Unapplying reviews.0001_initial... OK" in site.run("removeapp", "reviews", "--yes", "--drop-tables")
+    assert {file: file.read_text() for file in package.files_before} == package.files_before
+    assert not [*(site.folder / "vendor").glob("*reviews*"), *(site.folder / ".venv").rglob("*reviews*")]

@@ -2,7 +2,6 @@
 
 import subprocess
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -10,6 +9,7 @@ from opportune import __version__
 from opportune.cli.project.wheel import hash_of
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.project.upgrading.files import assert_refused, git, snapshot
+from tests.opportune.cli.scaffold.packages.wheels import write_wheel
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,7 @@ def test_damaged_wheel_is_refused(oppman: Oppman, shop: Path, wheel: Path, tmp_p
 
 
 def test_other_package_is_refused(oppman: Oppman, shop: Path, tmp_path: Path) -> None:
-    other = tmp_path / "journals-1.0-py3-none-any.whl"
-    with ZipFile(other, "w") as archive:
-        archive.writestr("journals-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: journals\nVersion: 1.0\n")
-        archive.writestr("journals-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("journals-1.0.dist-info/RECORD", "")
+    other = write_wheel(tmp_path)
     assert_refused(oppman("upgrade", str(other)), f"{other} is not a release of Opportune", shop)
 
 

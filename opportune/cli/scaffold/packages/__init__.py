@@ -1,0 +1,1 @@
+"""Features in separate packages: creation, installation and removal."""

@@ -1,0 +1,121 @@
+"""Feature packages as folders, wheels or installed distributions."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import invalidate_caches, metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from opportune import __version__
+from opportune.cli.project.lock import require_uv
+from opportune.cli.project.release import install_wheel
+from opportune.cli.project.wheel import NAME, hash_of
+from opportune.errors import OperatorError
+from opportune.project.feature_packages import PREFIX
+
+GROUP = "opportune.features"
+"""Group of the entry point that names the feature."""
+PACKAGE_NAME = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?")
+GUIDE = "See oppman.py docs feature-packages."
+
+
+@dataclass(frozen=True)
+class FeaturePackage:
+    """A package with one feature."""
+
+    name: str
+    """Normalized name of the distribution."""
+    version: str
+    feature: str
+    requirements: Sequence[Requirement]
+    wheel: Path | None = None
+
+    @property
+    def module(self) -> str:
+        return f"{PREFIX}{self.feature}.feature"
+
+    @property
+    def wheel_hash(self) -> str:
+        return hash_of(self.wheel) if self.wheel else ""
+
+
+def find_wheel(source: str, folder: Path) -> Path | None:
+    """Return the wheel at a path, built if the path is a source folder; None if the source is a package name.
+
+    Raises:
+        OperatorError: The path does not exist, or its wheel cannot be built.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _build_wheel(path, folder)
+    if path.is_file():
+        return path
+    if not PACKAGE_NAME.fullmatch(source) or source.endswith(".whl"):
+        raise OperatorError(f"{source} does not exist. Enter a folder, a wheel or the name of a package.")
+    return None
+
+
+def _build_wheel(source: Path, folder: Path) -> Path:
+    if not (source / "pyproject.toml").is_file():
+        raise OperatorError(f"{source} has no pyproject.toml, so it is not a package. {GUIDE}")
+    command = [require_uv(), "build", "--wheel", "--quiet", "--out-dir", str(folder / "built"), str(source.resolve())]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    wheel = next((folder / "built").glob("*.whl"), None)
+    if result.returncode or not wheel:
+        raise OperatorError(f"{source} cannot be built: {' '.join(result.stderr.split())[-500:] or 'no wheel'}")
+    return wheel
+
+
+def read_wheel(wheel: Path, folder: Path) -> FeaturePackage:
+    """Read the feature of a wheel.
+
+    Raises:
+        OperatorError: The wheel is damaged, needs another Python, or has no feature.
+    """
+    root = folder / "wheel"
+    install_wheel(wheel, root)
+    return _read_package(metadata.PathDistribution(next(root.glob("*.dist-info"))), wheel.name, wheel)
+
+
+def read_installed(name: str) -> FeaturePackage | None:
+    """Return the feature of an installed package, or None if it is not installed.
+
+    Raises:
+        OperatorError: The package has no feature.
+    """
+    invalidate_caches()
+    try:
+        return _read_package(metadata.distribution(name), name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _read_package(distribution: metadata.Distribution, label: str, wheel: Path | None = None) -> FeaturePackage:
+    points = [point for point in distribution.entry_points if point.group == GROUP]
+    if len(points) != 1:
+        problem = "several entry points" if points else "no entry point"
+        raise OperatorError(f"{label} has {problem} in the group {GROUP}, so it cannot be added. {GUIDE}")
+    name, value = points[0].name, points[0].value
+    if value != f"{PREFIX}{name}.feature:{name}":
+        raise OperatorError(
+            f'{label}: the entry point {name} = "{value}" must be {name} = "{PREFIX}{name}.feature:{name}". {GUIDE}'
+        )
+    requirements = [Requirement(text) for text in distribution.requires or ()]
+    _require_version(label, requirements)
+    return FeaturePackage(
+        canonicalize_name(distribution.metadata["Name"]), distribution.version, name, requirements, wheel
+    )
+
+
+def _require_version(label: str, requirements: Sequence[Requirement]) -> None:
+    for requirement in requirements:
+        supported = requirement.specifier
+        if canonicalize_name(requirement.name) == NAME and not supported.contains(__version__, prereleases=True):
+            raise OperatorError(
+                f"{label} needs opportune{supported}, but this project has {__version__}. "
+                "Upgrade the project (oppman.py upgrade), or use another version of the package."
+            )
