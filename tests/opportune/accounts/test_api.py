@@ -273,15 +273,6 @@ async def test_password_keeps_its_white_space(client: AsyncClient) -> None:
         assert response.status_code == status
 
 
-async def test_new_password_keeps_its_white_space(ada_client: AsyncClient) -> None:
-    await ada_client.patch(ME, json={"password": SPACED, "current_password": PASSWORD})
-    await authorize(ada_client, SPACED)
-    changes = {"email": "new@example.com", "current_password": SPACED}
-
-    assert (await ada_client.patch(ME, json={**changes, "current_password": SPACED.strip()})).status_code == 422
-    assert (await ada_client.patch(ME, json=changes)).status_code == 202
-
-
 async def test_full_hash_queue_is_503_in_the_api(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "MAX_WAITING_HASHES", 0)
 

@@ -44,15 +44,6 @@ async def test_invalid_superuser_is_refused(database: Database) -> None:
         assert password not in str(refused.value)
 
 
-async def test_white_space_of_a_password_is_kept(client: AsyncClient, database: Database) -> None:
-    async with database.writer() as session:
-        await create_superuser(session, EMAIL, f" {PASSWORD} ")
-
-    for password, status in ((PASSWORD, 422), (f" {PASSWORD} ", 303)):
-        response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
-        assert response.status_code == status
-
-
 async def test_set_password_ends_all_sessions(app: FastAPI, database: Database) -> None:
     user = await make_user(database, EMAIL)
     async with signed_in_client(app, user) as client:

@@ -7,10 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from opportune.accounts.models import User
-from opportune.cli import transaction
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
-from opportune.testing.plugin import settings_for
 from tests.opportune.cli.accounts.conftest import Run
 
 EMAIL = "ada@example.com"
@@ -113,23 +111,3 @@ async def test_missing_value_without_terminal_is_wrong_usage(
 
     message = (await run_command("createsuperuser", *arguments)).line(2)
     assert ("NEW_PASSWORD" if "--email" in arguments else "SUPERUSER_EMAIL") in message
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_database_without_tables(
-    empty_database_url: str, run_command: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings_for(empty_database_url))
-
-    assert "migrate" in (await run_command("createsuperuser", "--email", EMAIL, "--password", PASSWORD)).line()
-
-
-async def test_unreachable_database(run_command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_for("postgresql://ada:s3cret@127.0.0.1:1/none")
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
-
-    code, _, err = await run_command("createsuperuser", "--email", EMAIL, "--password", PASSWORD)
-
-    assert (code, err.count("\n")) == (1, 1)
-    assert "127.0.0.1:1" in err
-    assert "s3cret" not in err

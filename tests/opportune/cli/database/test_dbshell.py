@@ -89,13 +89,3 @@ def test_missing_client_is_reported_in_one_line(
     error = capsys.readouterr().err
     assert "is missing. Install it" in error
     assert error.count("\n") == 1
-
-
-def test_unreachable_server_is_reported_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use_database(monkeypatch, "postgresql://ann:sesame@127.0.0.1:1/site")
-    assert main(["dbshell"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("No server responds at 127.0.0.1:1.")
-    assert error.count("\n") == 1

@@ -322,11 +322,3 @@ def test_invalid_address_is_an_error(oppman: Oppman, name: str, value: str, mess
     assert code == 1
     assert message in out
     assert "hun" not in out + err
-
-
-def test_mistyped_path_creates_no_file(oppman: Oppman, tmp_path: Path) -> None:
-    path = tmp_path / "typo" / "app.db"
-    code, out, _ = oppman("check", DATABASE_URL=f"sqlite:///{path}")
-    assert code == 1
-    assert f"error: There is no database at {path}." in out
-    assert not path.parent.exists()

@@ -138,12 +138,6 @@ def test_invalid_address_is_wrong_usage(oppman: Oppman, arguments: list[str]) ->
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_address_of_another_machine_is_refused(oppman: Oppman) -> None:
-    code, out, err = oppman("runserver", "192.0.2.1:0")
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("192.0.2.1 is not an address of this machine")
-
-
 @pytest.mark.parametrize(
     ("environ", "line"),
     [

@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -15,7 +14,6 @@ from opportune.cli.development import shell
 from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.project.layout import PROJECT, installed_features
-from opportune.testing.plugin import settings_for
 
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"
 
@@ -101,30 +99,8 @@ def test_code_sets_the_exit_code() -> None:
     assert caught.value.code == 3
 
 
-def test_unreachable_database_is_reported_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    unreachable = settings_for("postgresql://user:sesame@127.0.0.1:1/site")
-    monkeypatch.setattr(shell, "get_settings", lambda: unreachable)
-    assert main(["shell", "-c", "1"]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "sesame" not in error
-
-
 def test_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
     assert examples
     for example in examples:
         assert main(shlex.split(example)) == 0, capsys.readouterr().err
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_mistyped_path_creates_no_file(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    mistyped = settings_for(f"sqlite:///{tmp_path}/typo/app.db")
-    monkeypatch.setattr(shell, "get_settings", lambda: mistyped)
-    assert main(["shell", "-c", "1"]) == 1
-    assert capsys.readouterr().err.startswith(f"There is no database at {tmp_path}/typo/app.db.")
-    assert list(tmp_path.iterdir()) == []

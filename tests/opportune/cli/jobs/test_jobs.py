@@ -83,11 +83,6 @@ def test_refusals(oppman: Oppman, url: str) -> None:
     assert oppman("jobs", "show", "one").code == 2
 
 
-def test_database_without_tables(oppman: Oppman, tmp_path: Path) -> None:
-    result = oppman("jobs", "list", DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
-    assert (result.code, result.err) == (1, "The database is not migrated. Run: python3 oppman.py migrate\n")
-
-
 def test_cron_address_is_printed(oppman: Oppman, url: str) -> None:
     result = oppman("jobs", "url", DATABASE_URL=url, JOBS="request", BASE_URL="https://site.example/")
     assert (result.code, result.out.count("\n")) == (0, 1)

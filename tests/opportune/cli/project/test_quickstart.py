@@ -269,11 +269,3 @@ def test_summary_names_models_of_this_machine(monkeypatch: pytest.MonkeyPatch) -
         "Ollama runs here with llama3.2, qwen3. "
         "To use it, set LLM_BASE_URL=http://127.0.0.1:11434/v1 and LLM_MODEL=llama3.2 in .env."
     )
-
-
-def test_invalid_email_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = iter(["nobody", "me@example.org", "correct horse", "correct horse"])
-    monkeypatch.setattr(typer, "prompt", lambda *_, **__: next(inputs))
-    assert prompt_superuser(None, None, settings_for("sqlite://")) == Superuser(
-        "me@example.org", "correct horse", is_generated=False
-    )

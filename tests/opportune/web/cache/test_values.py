@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -153,48 +153,6 @@ async def test_hit_and_miss_return_equal_data(cache: Cache, database: Database) 
     assert await cache.get("groups")
 
 
-@in_every_store
-async def test_tasks_share_the_build_of_a_value(cache: Cache) -> None:
-    builder = Builder()
-    builder.may_finish.clear()
-    tasks = [asyncio.create_task(cache.get_or_set("a", builder, 60)) for _ in range(20)]
-    await wait_until(lambda: builder.builds == 1)
-    builder.may_finish.set()
-    assert await asyncio.gather(*tasks) == ["first"] * 20
-    assert builder.builds == 1
-
-
-@in_shared_stores
-async def test_processes_share_the_build_of_a_value(
-    cache: Cache, open_other: Callable[[], Store], database: Database
-) -> None:
-    builder, other = Builder(), Cache(open_other(), database)
-    builder.may_finish.clear()
-    tasks = [asyncio.create_task(cache_.get_or_set("a", builder, 60)) for cache_ in (cache, other)]
-    await wait_until(lambda: builder.builds == 1)
-    builder.may_finish.set()
-    assert await asyncio.gather(*tasks) == ["first"] * 2
-    assert builder.builds == 1
-    await other.close()
-
-
-@in_memory
-async def test_cancelled_build_of_a_value_is_taken_over(cache: Cache) -> None:
-    builder = Builder()
-    builder.may_finish.clear()
-    first = asyncio.create_task(cache.get_or_set("a", builder, 60))
-    await wait_until(lambda: builder.builds == 1)
-    waiting = [asyncio.create_task(cache.get_or_set("a", builder, 60)) for _ in range(3)]
-    await asyncio.sleep(0)
-    first.cancel()
-    with suppress(asyncio.CancelledError):
-        await first
-    await wait_until(lambda: builder.builds == 2)
-    builder.may_finish.set()
-    assert await asyncio.gather(*waiting) == ["first"] * 3
-    assert builder.builds == 2
-
-
 @in_memory
 async def test_hanging_build_is_taken_over_by_one_task(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.01)
@@ -205,17 +163,6 @@ async def test_hanging_build_is_taken_over_by_one_task(cache: Cache, monkeypatch
     assert await asyncio.gather(*(cache.get_or_set("a", builder, 60) for _ in range(9))) == ["first"] * 9
     assert builder.builds == 1
     first.cancel()
-
-
-@in_memory
-async def test_waiting_tasks_get_the_exception(cache: Cache) -> None:
-    builder = Builder()
-    builder.value = LookupError("a bug")
-    results = await asyncio.gather(*(cache.get_or_set("a", builder, 60) for _ in range(5)), return_exceptions=True)
-    assert {str(result) for result in results} == {"a bug"}
-    assert builder.builds == 1
-    builder.value = "second"
-    assert await cache.get_or_set("a", builder, 60) == "second"
 
 
 @in_memory
@@ -242,18 +189,6 @@ async def test_clock_set_back_does_not_keep_values(cache: Cache, clock: Clock) -
     clock.offset = -3600
     await cache.get_or_set("a", builder, 60)
     assert builder.builds == 2
-
-
-@in_every_store
-async def test_build_of_a_cleared_value_is_not_stored(cache: Cache) -> None:
-    builder = Builder()
-    builder.may_finish.clear()
-    task = asyncio.create_task(cache.get_or_set("a", builder, 60, tags=["books"]))
-    await wait_until(lambda: builder.builds == 1)
-    await cache.clear("books")
-    builder.may_finish.set()
-    assert await task == "first"
-    assert await cache.get("a") is None
 
 
 @in_memory
