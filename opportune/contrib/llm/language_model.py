@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import repeat
 from time import monotonic
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.config.llm_models import LlmModel
@@ -26,7 +25,7 @@ from opportune.contrib.llm.call_guard import (
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.observed import observed_answer
-from opportune.contrib.llm.completion.request import ModelRequest, Tools
+from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of, whole_text
 from opportune.contrib.llm.completion.structured import parse
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
@@ -45,8 +44,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.services.observers import observers
 
-M = TypeVar("M", bound=BaseModel)
-
+T = TypeVar("T")
 
 NO_MODEL = _l("No language model is set up yet.")
 SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
@@ -254,22 +252,25 @@ class LanguageModel:
             LlmError: There is no complete answer. In a route, the response is 503 with its message.
         """
         messages = messages_of(prompt, system)
-        async with aclosing(_text_of(self.chunks(messages, temperature=temperature))) as texts:
-            return "".join([text async for text in texts])
+        return await whole_text(self.chunks(messages, temperature=temperature))
 
-    async def parse(self, prompt: Prompt, into: type[M], *, system: str = "", attempts: int = 3) -> M:
-        """Return the answer as an instance of a Pydantic model. Invalid answers are sent back with their errors.
+    async def parse(self, prompt: Prompt, into: type[T], *, system: str = "", attempts: int = 3) -> T:
+        """Return the answer as an instance of a Pydantic model or another type. Invalid answers are sent back.
 
         Args:
             prompt: A question, or a conversation that ends with one.
-            into: Class of the result.
+            into: Type of the result, such as `Invoice` or `list[Invoice]`.
             system: System message before the conversation.
             attempts: Maximum number of calls.
 
         Raises:
             LlmError: As `complete`; with the code "malformed" if all answers were invalid.
         """
-        return await parse(self.complete, messages_of(prompt, system), into, attempts)
+
+        async def complete(messages: Sequence[Message], schema: Mapping[str, Any]) -> str:
+            return await whole_text(self._chunks(ModelRequest(messages, (), None, schema)))
+
+        return await parse(complete, messages_of(prompt, system), into, attempts)
 
     def stream(
         self, prompt: Prompt, *, system: str = "", temperature: float | None = None
@@ -283,7 +284,7 @@ class LanguageModel:
         Raises:
             LlmError: No model is configured (immediately), or the answer fails (during iteration).
         """
-        return _text_of(self.chunks(self.visitor_messages(prompt, system), temperature=temperature))
+        return text_of(self.chunks(self.visitor_messages(prompt, system), temperature=temperature))
 
     def visitor_messages(self, prompt: Prompt, system: str = "") -> list[Message]:
         """Return the messages for an answer in the language of the visitor, if the setting allows it."""
@@ -300,9 +301,12 @@ class LanguageModel:
         Raises:
             LlmError: As `stream`.
         """
+        return self._chunks(ModelRequest(messages, tools, temperature))
+
+    def _chunks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         if self.provider is None:
             raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        return self._with_fallbacks(ModelRequest(messages, tools, temperature))
+        return self._with_fallbacks(request)
 
     def _with_fallbacks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         """Return the answer of the first model that starts one."""
@@ -387,10 +391,3 @@ class LanguageModel:
             await self.embeddings.close()
         if self.guard:
             await self.guard.close()
-
-
-async def _text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            if isinstance(chunk, str):
-                yield chunk

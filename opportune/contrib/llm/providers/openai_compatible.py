@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 class OpenAICompatible(Provider):
     """Provider for one endpoint and model. It does not retry."""
 
+    follows_schema = True
     headers: Mapping[str, str] = {}
     """Additional headers of each request."""
     parameters: Mapping[str, object] = {}
@@ -68,17 +69,31 @@ class OpenAICompatible(Provider):
             await self._client.close()
             self._client = None
 
-    def stream(self, messages: Sequence[Message], *, temperature: float | None = None) -> AsyncGenerator[Chunk, None]:
-        return self.stream_with_tools(messages, (), temperature=temperature)
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        temperature: float | None = None,
+        schema: Mapping[str, object] | None = None,
+    ) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
 
     async def stream_with_tools(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSchema],
+        *,
+        temperature: float | None = None,
+        schema: Mapping[str, object] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         client = await self._open()
+        options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
+        if schema:
+            options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
         turns, has_started = messages, False
         while True:
             try:
-                async with aclosing(self._answer(client, self._body(turns, tools, temperature))) as chunks:
+                async with aclosing(self._answer(client, self._body(turns, tools, options))) as chunks:
                     async for chunk in chunks:
                         has_started = True
                         yield chunk
@@ -124,7 +139,7 @@ class OpenAICompatible(Provider):
             owner_parameters=self.parameters,
         )
 
-    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None) -> "Body":
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: "Body") -> "Body":
         # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
         limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
@@ -135,9 +150,7 @@ class OpenAICompatible(Provider):
         }
         if tools:
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
-        if temperature is not None:
-            body["temperature"] = temperature
-        return body | ({"model": self._model} if self._model else {}) | dict(self.parameters)
+        return body | dict(options) | ({"model": self._model} if self._model else {}) | dict(self.parameters)
 
     def _to_json(self, message: Message) -> dict[str, object]:
         content: object = message.content

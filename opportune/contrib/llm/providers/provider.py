@@ -221,6 +221,7 @@ class Provider(ABC):
         fault: Known reason why the model cannot answer and what to do, for operators.
         continues: True if the model continues a final assistant turn instead of replying to it.
         sees_images: True if the model accepts pictures.
+        follows_schema: True if `stream` and `stream_with_tools` take `schema`, the JSON Schema of the answer.
         is_toy: True for the bundled model, which only demonstrates the site.
     """
 
@@ -230,6 +231,7 @@ class Provider(ABC):
     fault: str = ""
     continues: bool = False
     sees_images: bool = False
+    follows_schema: bool = False
     is_toy: bool = False
 
     async def setup(self) -> None:

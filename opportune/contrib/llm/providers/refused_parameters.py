@@ -17,7 +17,8 @@ LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_t
 """Names of the maximum length. OpenAI's newer models refuse the first one, other endpoints the second one."""
 USAGE_OPTION = "stream_options"
 """Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and refuse it."""
-OPTIONAL = frozenset({*LIMITS, *RETURNED_FIELDS, USAGE_OPTION, "temperature"})
+SCHEMA_OPTION = "response_format"
+OPTIONAL = frozenset({*LIMITS, *RETURNED_FIELDS, USAGE_OPTION, SCHEMA_OPTION, "temperature"})
 REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
 NEEDED_BACK = re.compile(r"passed back|missing|required|must be (present|provided)", re.IGNORECASE)
 TOOLS_REFUSED = re.compile(
@@ -69,8 +70,9 @@ class RefusedParameters:
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
             patterns = ((name, rf"\b{re.escape(name)}\b") for name in self._owner_parameters)
             owner_name = next((name for name, pattern in patterns if re.search(pattern, refusal)), "")
-            if not owner_name and self._key not in REMEMBERED and USAGE_OPTION in self._body:
-                names = [] if USAGE_OPTION in self._changes else [USAGE_OPTION]
+            vague = [SCHEMA_OPTION, *([] if self._key in REMEMBERED else [USAGE_OPTION])]
+            names = [name for name in vague if name in self._body and name not in self._changes]
+            names = [] if owner_name else names
         logger.warning("the LLM endpoint responded with %s%s", status, owner_name and f" and rejects {owner_name}")
         if not names and not owner_name and "tools" in self._body and TOOLS_REFUSED.search(refusal):
             owner_name = "tools"

@@ -6,6 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from opportune.contrib.llm import FakeProvider, LanguageModel, LlmError
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, text
+from tests.opportune.contrib.llm.providers.model_answers import serve_provider
 
 
 class Mood(BaseModel):
@@ -52,3 +54,25 @@ async def test_only_invalid_answers_are_an_error() -> None:
         await model.parse("How is it?", Mood, attempts=2)
     assert raised.value.code == "malformed"
     assert len(provider.received) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ['{"result": [{"mood": "good"}]}', 'Sure: [{"mood": "good"}] Done.', '```\n{"result": [{"mood": "good"}]}```'],
+)
+async def test_list_is_parsed_with_and_without_an_object(reply: str) -> None:
+    model, _ = scripted_model(reply)
+    assert await model.parse("How were they?", list[Mood]) == [Mood(mood="good")]
+
+
+async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
+    async with serve_provider(EVENTS, text('{"result": [1, 2]}'), DONE) as (provider, endpoint):
+        model = LanguageModel(lambda: provider)
+        assert await model.parse("Count to two.", list[int]) == [1, 2]
+        endpoint.refused_parameter = "response_format"
+        assert await model.parse("Count to two.", list[int]) == [1, 2]
+        endpoint.refused_parameter = ""
+        assert await model.parse("Count to two.", list[int]) == [1, 2]
+    schema = endpoint.bodies[0]["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["result"]["type"] == "array"
+    assert ["response_format" in body for body in endpoint.bodies] == [True, True, False, False]
