@@ -53,6 +53,7 @@ jobs: Feature
 llm: Feature
 mcp: Feature
 palette: Feature
+reports: Feature
 request_panel: Feature
 row_versions: Feature
 saved_views: Feature

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 from opportune.i18n import ngettext
+from opportune.i18n.formats import format_number
 
 TOP, BOTTOM = 24, 144
 """Vertical positions of the highest and the lowest tick. The names of points are above, and dates are below."""
@@ -26,6 +27,12 @@ class Point:
     url: str = ""
     date: str = ""
     """Label of the horizontal axis, if it is shorter than the point's."""
+    number_text: str = ""
+    """The formatted number, if it has a format of its own."""
+
+    @property
+    def text(self) -> str:
+        return self.number_text or format_number(self.number)
 
 
 class Place(NamedTuple):

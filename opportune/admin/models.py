@@ -3,8 +3,9 @@
 Migrations of the admin create them all, so that a site can add such a feature or leave it out without migrations.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
@@ -45,8 +46,12 @@ class AuditEntry(Model, table=True):
         return f"{self.action.rpartition(':')[2].capitalize()} {self.identity} {self.title or self.row_id}".rstrip()
 
 
+REPORT_PARAMETER = "_group"
+"""Query parameter of a saved view that is a report."""
+
+
 class SavedView(Model, table=True):
-    """A name for the search, filters, order, columns and page size of a list."""
+    """A name for the search, filters, order, columns and page size of a list, or for a report of its rows."""
 
     __tablename__ = "admin_saved_view"
     __table_args__ = (UniqueConstraint("owner_id", "identity", "name"),)
@@ -61,6 +66,14 @@ class SavedView(Model, table=True):
     """Group whose members may also open the view."""
     is_pinned: bool = False
     """Whether the menu has a link to the view."""
+    schedule: str = Field(default="never", max_length=10, sa_column_kwargs={"server_default": "never"})
+    """`never`, `daily`, `weekly` or `monthly`: when the owner gets the report by e-mail."""
+    sent_on: date | None = None
+    """Day of the last e-mail, or on which the schedule was set."""
+
+    @property
+    def is_report(self) -> bool:
+        return any(name == REPORT_PARAMETER for name, _ in parse_qsl(self.query))
 
     def __str__(self) -> str:
         return self.name

@@ -23,6 +23,7 @@ OPTIONAL_FEATURES = {
     "admin": OptionalFeature("admin"),
     "dashboard": OptionalFeature("contrib.dashboard"),
     "saved_views": OptionalFeature("contrib.saved_views"),
+    "reports": OptionalFeature("contrib.reports"),
     "row_versions": OptionalFeature("contrib.row_versions"),
     "import_export": OptionalFeature("contrib.import_export"),
     "jobs": OptionalFeature("jobs"),

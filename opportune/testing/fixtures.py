@@ -221,7 +221,9 @@ def fake_llm(app: FastAPI) -> "FakeProvider":
 @pytest.fixture
 def recorded_jobs(app: FastAPI, database: Database) -> RecordedJobs:
     """Jobs queued by the site and the test. Run them with `await recorded_jobs.work()`."""
-    recorded = RecordedJobs(app.state.settings, app.state.database, app.state.storage, **app.state.services.by_name())
+    state = app.state
+    services = {**state.services.by_name(), "features": state.features}
+    recorded = RecordedJobs(state.settings, state.database, state.storage, **services)
     database.info["jobs"] = recorded
     return recorded
 

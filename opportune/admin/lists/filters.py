@@ -15,8 +15,9 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
 from opportune.crud.filters import IN, IS_EMPTY, MAX_FILTER_VALUES
-from opportune.db.models.columns import choice_value
+from opportune.db.models.columns import choice_label, choice_value
 from opportune.db.queries.paths import AttributePath, is_linked
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
 
@@ -178,6 +179,15 @@ def choice_parameter(value: Any) -> str:
     if value is None:
         return NULL_CHOICE
     return str(value).lower() if isinstance(value, bool) else choice_value(value)
+
+
+def choice_text(value: Any) -> str:
+    """Return the label of a value of a column with choices, or with yes and no."""
+    if value is None:
+        return EMPTY
+    if isinstance(value, bool):
+        return gettext("Yes") if value else gettext("No")
+    return choice_label(value)
 
 
 def has_operator(filter_: Any) -> bool:

@@ -23,7 +23,7 @@ from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart, Point
-from opportune.admin.lists.filters import apply_filter, choice_parameter
+from opportune.admin.lists.filters import apply_filter, choice_parameter, choice_text
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed, listed_views
@@ -34,7 +34,7 @@ from opportune.contrib.dashboard.newest_rows import MAX_CHART_ROWS, is_between, 
 from opportune.contrib.dashboard.ranges import DAY, Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.columns import format_value
-from opportune.db.models.columns import choice_label, choices_of, is_indexed
+from opportune.db.models.columns import choices_of, is_indexed
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language, gettext
@@ -77,7 +77,7 @@ async def read_choices(
     since = date_filter(view, metric.at, range_)
     points = [
         Point(
-            _choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: choice_parameter(value), **since})
+            choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: choice_parameter(value), **since})
         )
         for value in choices
     ]
@@ -107,14 +107,6 @@ def _day_point(view: AdminView, metric: Metric, days: Sequence[date], range_: Ra
     label = gettext("Week from %(day)s", day=day) if range_.step > 1 else day
     filters = days_filter(view, metric.at, days[0], days[-1])
     return Point(label, number, list_url(view, filters) if filters else "", day)
-
-
-def _choice_text(value: Any) -> str:
-    if value is None:
-        return gettext("Empty")
-    if isinstance(value, bool):
-        return gettext("Yes") if value else gettext("No")
-    return choice_label(value)
 
 
 def _interval_length(since: datetime, end: datetime) -> int:

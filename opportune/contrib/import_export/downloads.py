@@ -1,10 +1,11 @@
-"""Files for an import: a sample with the labels as headings, and the lines with errors."""
+"""Files of a table: samples for an import, lines with errors, and reports."""
 
 import asyncio
 import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -27,6 +28,7 @@ from opportune.i18n.formats import is_english, localize_number
 from opportune.i18n.parsing import DAY_FIRST, language_date_order
 
 EXAMPLE_TIME = datetime(2026, 12, 31, 18, 30, tzinfo=UTC)
+FILE_TYPES = ("csv", "xlsx")
 SAMPLE_ROWS = 2
 TEXTS = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
 """Example texts by type of input: before and after the number of the row."""
@@ -41,7 +43,9 @@ async def sample_page(request: Request, view: AdminView) -> Response:
         by_field.setdefault(target.field, target)
     columns = [await _examples(request, view, target) for target in by_field.values()]
     labels = [target.label for target in by_field.values()]
-    return await _file(request, view, f"{view.identity}-sample", labels, [*map(list, zip(*columns, strict=True))])
+    return await file_response(
+        request, view, f"{view.identity}-sample", labels, [*map(list, zip(*columns, strict=True))]
+    )
 
 
 async def faults_page(request: Request, view: AdminView) -> Response:
@@ -53,7 +57,7 @@ async def faults_page(request: Request, view: AdminView) -> Response:
     table = await asyncio.to_thread(Table.load, file.content)
     rows = [[*row.cells, faults[row.number]] for row in table.rows if row.number in faults]
     name = f"{file.name.rpartition('.')[0]}-errors"
-    return await _file(request, view, name, [*table.header, gettext("Import error")], rows)
+    return await file_response(request, view, name, [*table.header, gettext("Import error")], rows)
 
 
 async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
@@ -82,9 +86,10 @@ def _example_values(column: Any, target: Target) -> Sequence[Any]:
     return [f"{before}{row}{after}"[: getattr(column.type, "length", None)] for row in range(1, SAMPLE_ROWS + 1)]
 
 
-async def _file(
+async def file_response(
     request: Request, view: AdminView, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> Response:
+    """Return a file of the type in the URL."""
     if request.path_params["type"] == "csv":
         content, media_type, suffix = _csv_content(header, rows), "text/csv; charset=utf-8", "csv"
     elif request.path_params["type"] == "xlsx":
@@ -103,17 +108,21 @@ def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     writer = csv.writer(text, delimiter=";" if localize_number(".") == "," else ",")
     writer.writerow(header)
     for row in rows:
-        writer.writerow([csv_cell(_local_text(cell)) for cell in row])
+        writer.writerow([_csv_text(cell) for cell in row])
     return text.getvalue().encode("utf-8-sig", errors="replace")
 
 
+def _csv_text(value: Any) -> Any:
+    if isinstance(value, float | Decimal):  # a minus sign at the beginning is no formula
+        return localize_number(f"{value:f}" if isinstance(value, Decimal) else str(value))
+    return csv_cell(_local_text(value))
+
+
 def _local_text(value: Any) -> Any:
-    """Return a number, a date or a yes in the format of the user's language."""
+    """Return a date or a yes in the format of the user's language."""
     match value:
         case bool():
             return gettext("Yes") if value else gettext("No")
-        case float():
-            return localize_number(str(value))
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case date() if not is_english():

@@ -1,6 +1,6 @@
 """Pages that open, add, change and delete the saved views of a list."""
 
-from typing import cast
+from typing import Literal, cast
 from urllib.parse import urlencode
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.actions import list_url, redirect_with_error
-from opportune.admin.models import DefaultView, SavedView
+from opportune.admin.models import REPORT_PARAMETER, DefaultView, SavedView
 from opportune.admin.views import AdminView
 from opportune.contrib.saved_views.queries import (
     load_saved_views,
@@ -25,6 +25,7 @@ from opportune.contrib.saved_views.queries import (
     set_default_view,
 )
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -46,6 +47,9 @@ class ViewDetails(Schema):
         None, title="Share with", description="Members of the group can open the view. Only you can change it."
     )
     is_pinned: bool = Field(False, title="Show in the menu")
+    schedule: Literal["never", "daily", "weekly", "monthly"] = Field(
+        "never", title="Send by e-mail", description="You get the rows that you may see at that time."
+    )
 
 
 async def open_view(request: Request, view: AdminView) -> Response:
@@ -66,7 +70,8 @@ def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
             ),
             "warning",
         )
-    url = request.url_for("admin:list", identity=view.identity)
+    is_report = any(name == REPORT_PARAMETER for name, _ in restored.params)  # and the feature is installed
+    url = request.url_for("admin:report" if is_report else "admin:list", identity=view.identity)
     return RedirectResponse(f"{url}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
 
 
@@ -92,8 +97,8 @@ async def _form_page(request: Request, view: AdminView, row: SavedView) -> Respo
         groups = await read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
     form.none_label = gettext("Nobody")
-    if not groups:
-        form.leave_out(["group_id"])
+    unused = [*(() if groups else ("group_id",)), *(() if row.is_report else ("schedule",))]
+    form.leave_out(unused)
     if request.method == "POST" and (data := (await fill_form(request, form)).data):
         try:
             return await _save(request, view, row, data)
@@ -108,6 +113,8 @@ async def _save(request: Request, view: AdminView, row: SavedView, details: View
     async with view.site.database.writer() as session:
         with translate_database_errors(SavedView.__table__):  # type: ignore[attr-defined]  # set by SQLAlchemy
             row = await _lock(session, row) if row.id else row
+            if details.schedule != row.schedule:
+                row.sent_on = utc_now().date()  # the first e-mail comes when the next period begins
             row.sqlmodel_update(details.model_dump())
             session.add(row)
             await session.flush()

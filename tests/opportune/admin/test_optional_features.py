@@ -23,6 +23,7 @@ MARKS = {
     "dashboard": ("/admin/", 'id="health"'),
     "import_export": ("/admin/leaflet/list", "/leaflet/export/csv"),
     "row_versions": ("/admin/leaflet/history/1", "Version 2"),
+    "reports": ("/admin/leaflet/list", "/leaflet/report"),
     "saved_views": ("/admin/leaflet/list?search=o", "/leaflet/views/add"),
 }
 """A page and a text that each feature adds to it."""
@@ -37,7 +38,7 @@ LINK = re.compile(r'(?:href|action|formaction)="(/admin[^"#]*|\?[^"]*)"')
 def without(request: pytest.FixtureRequest) -> Collection[str]:
     """Names of the features that the site leaves out."""
     names: Collection[str] = request.param
-    return names
+    return {*names, "reports"} if "saved_views" in names else names  # which reports need
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""The e-mail with a report, made with the permissions that its owner has when it is sent."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.models import User
+from opportune.admin.authorization import may_list
+from opportune.admin.current_request import use_request
+from opportune.admin.job_site import open_site, request_of
+from opportune.admin.middleware import ADMIN_PATH
+from opportune.admin.models import SavedView
+from opportune.admin.views import AdminView
+from opportune.contrib.reports.fields import read_selection
+from opportune.contrib.reports.pages import TOO_LONG
+from opportune.contrib.reports.report import Report, read_report
+from opportune.contrib.saved_views.queries import restore_list_state
+from opportune.db.queries.time_limit import StatementTooLong
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n.languages import use_language
+from opportune.jobs import JobContext
+from opportune.mail import enqueue_email, render_email
+from opportune.web.time_zone import current_zone, site_zone
+
+MAX_SECONDS = 60.0
+
+
+async def send(run: JobContext, view_id: int) -> None:
+    """Queue the e-mail, unless the owner is no longer a member of staff who may list the model."""
+    async with run.database.reader(fresh=True) as session:
+        saved = await session.get(SavedView, view_id)
+        user = await session.get(User, saved.owner_id) if saved else None
+    if not saved or not user or not user.is_active or not (user.is_staff or user.is_superuser):
+        return
+    if saved.schedule == "never" or not email_is_enabled(run.settings):
+        return
+    site = await open_site(run)
+    view = site.view_by_identity(saved.identity)
+    if not isinstance(view, AdminView):
+        return
+    zone = current_zone.set(site_zone(run.settings))
+    try:
+        with use_language(user.language or run.settings.language):
+            request = await request_of(site, user, f"{view.identity}/report")
+            if not await may_list(request, view):
+                return
+            with use_request(request):
+                query = restore_list_state(request, view, saved.query).params
+            request = await request_of(site, user, f"{view.identity}/report", query)
+            with use_request(request):
+                report, fault = await _read(request, view)
+    finally:
+        current_zone.reset(zone)
+    await run.write(_enqueue, run, user, saved, report, fault)
+
+
+async def _read(request: Request, view: AdminView) -> tuple[Report | None, str]:
+    try:
+        return await read_report(request, view, read_selection(view, request.query_params), MAX_SECONDS), ""
+    except FieldErrors as error:
+        return None, str(error)
+    except StatementTooLong:
+        return None, gettext(TOO_LONG)
+
+
+async def _enqueue(
+    session: AsyncSession, run: JobContext, user: User, saved: SavedView, report: Report | None, fault: str
+) -> None:
+    path = f"{ADMIN_PATH}/{saved.identity}/views/{saved.id}"
+    context = {"report": report, "fault": fault, "name": saved.name, "path": path}
+    language = user.language or run.settings.language
+    enqueue_email(session, render_email(run.settings, user.email, "reports/mail", context, language=language))

@@ -1,0 +1,139 @@
+"""Fields by which a report can group rows, and numbers that it can show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from opportune.admin.models import REPORT_PARAMETER
+from opportune.admin.views import AdminView
+from opportune.contrib.reports.periods import UNITS
+from opportune.db.models.columns import is_json, is_secret, python_type_of
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+
+SPLIT_PARAMETER, MEASURE_PARAMETER = "_split", "_measure"
+PARAMETERS = (REPORT_PARAMETER, SPLIT_PARAMETER, MEASURE_PARAMETER)
+COUNT = "count"
+FUNCTIONS = {"sum": _l("Sum"), "avg": _l("Average"), "min": _l("Minimum"), "max": _l("Maximum")}
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A choice, a yes or no, a reference, or a date with a unit."""
+
+    name: str
+    label: str
+    unit: str = ""
+    is_reference: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}:{self.unit}" if self.unit else self.name
+
+    @property
+    def full_label(self) -> str:
+        return f"{gettext(self.label)} · {gettext(UNITS[self.unit])}" if self.unit else gettext(self.label)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The number of rows, or a function of a number in them."""
+
+    function: str = COUNT
+    name: str = ""
+    label: str = ""
+    digits: int | None = None
+    """Digits after the point; None for as many as necessary."""
+    is_whole: bool = True
+
+    @property
+    def key(self) -> str:
+        return f"{self.function}:{self.name}" if self.name else self.function
+
+    @property
+    def full_label(self) -> str:
+        return (
+            f"{gettext(FUNCTIONS[self.function])} · {gettext(self.label)}" if self.name else gettext("Number of rows")
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The fields in a URL."""
+
+    grouping: Grouping
+    split: Grouping | None
+    measure: Measure
+
+
+def groupings_of(view: AdminView) -> list[Grouping]:
+    """Return the fields by which the current user may group the rows."""
+    return [*_groupings(view)]
+
+
+def _groupings(view: AdminView) -> Iterator[Grouping]:
+    for name in _visible_columns(view):
+        column, label = view.mapper.columns[name], view.labels[name]
+        if name in view.references:
+            yield Grouping(name, label, is_reference=True)
+        elif name in view.choice_names or python_type_of(column) is bool:
+            yield Grouping(name, label)
+        elif issubclass(python_type_of(column), date):
+            yield from (Grouping(name, label, unit) for unit in UNITS)
+
+
+def measures_of(view: AdminView) -> list[Measure]:
+    measures = [Measure()]
+    for name in _visible_columns(view):
+        if name in view.numeric_columns:
+            column, label = view.mapper.columns[name], view.labels[name]
+            digits, is_whole = getattr(column.type, "scale", None), issubclass(python_type_of(column), int)
+            measures += [Measure(function, name, label, digits, is_whole) for function in FUNCTIONS]
+    return measures
+
+
+def _visible_columns(view: AdminView) -> Iterator[str]:
+    """Yield the columns of list and details that the current user sees."""
+    columns = view.mapper.columns
+    for name in dict.fromkeys((*view.list_names, *view.details_names)):
+        if name in columns and not (is_secret(name) or is_json(columns[name]) or view.hides(name)):
+            yield name
+
+
+def default_grouping(view: AdminView) -> str:
+    """Return the key of a choice, a month or a reference; empty if the list has no field to group by."""
+    return min(groupings_of(view), key=_rank, default=Grouping("", "")).key
+
+
+def read_selection(view: AdminView, query: QueryParams) -> Selection:
+    """Return the fields in the URL.
+
+    Raises:
+        FieldErrors: The user sees no such field, or the URL names the same one twice.
+    """
+    groupings: dict[str, Any] = {grouping.key: grouping for grouping in groupings_of(view)}
+    measures: dict[str, Any] = {measure.key: measure for measure in measures_of(view)}
+    grouping = _find(groupings, query.get(REPORT_PARAMETER, ""))
+    split = _find(groupings, key) if (key := query.get(SPLIT_PARAMETER)) else None
+    measure = _find(measures, query.get(MEASURE_PARAMETER) or COUNT)
+    if split and split.name == grouping.name:
+        raise FieldErrors({"": gettext("Group by two different fields.")})
+    return Selection(grouping, split, measure)
+
+
+def _rank(grouping: Grouping) -> int:
+    """Return 0 for a choice, which is the best default, 1 for a month, 2 for a reference, and 3 for other periods."""
+    return {"": 2 if grouping.is_reference else 0, "month": 1}.get(grouping.unit, 3)
+
+
+def _find(options: dict[str, Any], key: str) -> Any:
+    if key not in options:
+        message = gettext(
+            "This report uses the field “%(name)s”, which does not exist or which you may not see.", name=key
+        )
+        raise FieldErrors({"": message})
+    return options[key]

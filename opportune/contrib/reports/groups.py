@@ -1,0 +1,135 @@
+"""Reads the groups of a report in at most three statements, with limits of time and number."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from opportune.admin.views import AdminView
+from opportune.contrib.reports.fields import Grouping, Measure, Selection
+from opportune.contrib.reports.periods import REST, GroupKey, period_key, period_of
+from opportune.db.models.columns import python_type_of
+from opportune.db.queries.time_limit import time_limit
+
+MAX_LINES, MAX_SPLITS = 100, 12
+"""Periods and related rows that have their own group. Others are the rest, which are the smallest or oldest ones."""
+REST_ID = -1
+SUMS = ("count", "total", "low", "high")
+
+
+class Rest:
+    """Key of the group with all other rows."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Numbers of a group that can be added to those of another."""
+
+    count: int = 0
+    """Rows with a number."""
+    total: Any = 0
+    low: Any = None
+    high: Any = None
+
+    def __add__(self, other: "Sums") -> "Sums":
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        count, total = self.count + other.count, self.total + other.total
+        return Sums(count, total, min(lows, default=None), max(highs, default=None))
+
+    def value(self, function: str) -> Any:
+        """Return the result of a function; None for the average, minimum or maximum of no numbers."""
+        match function:
+            case "avg":
+                return self.total / self.count if self.count else None
+            case "min":
+                return self.low
+            case "max":
+                return self.high
+        return self.total
+
+
+Keys = tuple[Hashable, ...]
+Groups = Mapping[Keys, Sums]
+"""Sums by the key of each grouping: a choice, an id, the first day of a period, None or `Rest`."""
+
+
+async def read_groups(request: Request, view: AdminView, selection: Selection, seconds: float) -> Groups:
+    """Read the groups of the rows that match the URL and that the user may list.
+
+    Raises:
+        StatementTooLong: The database takes too long.
+    """
+    rows = await view.filtered_query(request)
+    groupings = [selection.grouping, *([selection.split] if selection.split else [])]
+    async with view.site.database.reader() as session, time_limit(session, seconds):
+        limits = (MAX_LINES, MAX_SPLITS)
+        keys = [
+            await _group_key(session, view, rows, grouping, limits[index], selection.measure)
+            for index, grouping in enumerate(groupings)
+        ]
+        groups = _group_rows(view, rows, [key.of_row for key in keys], selection.measure)
+        buckets = [key.of_group(groups.c[_name(index)]) for index, key in enumerate(keys)]
+        return _merge(selection, groupings, (await session.execute(_merge_groups(groups, buckets))).all())
+
+
+def _name(index: int) -> str:
+    return f"key_{index}"
+
+
+async def _group_key(
+    session: AsyncSession, view: AdminView, rows: Select[Any], grouping: Grouping, limit: int, measure: Measure
+) -> GroupKey:
+    attribute = getattr(view.model, grouping.name)
+    if grouping.unit:
+        is_moment = issubclass(python_type_of(view.mapper.columns[grouping.name]), datetime)
+        return await period_key(session, rows, attribute, grouping.unit, limit, is_moment=is_moment)
+    if not grouping.is_reference:
+        return GroupKey(attribute)
+    groups = _group_rows(view, rows, [attribute], measure)
+    key, size = groups.c[_name(0)], groups.c.total if measure.function == "sum" else groups.c.count
+    query = select(key).where(key.is_not(None)).order_by(func.coalesce(size, 0).desc(), key).limit(limit + 1)
+    largest = [*await session.scalars(query)]
+    if len(largest) <= limit:
+        return GroupKey(attribute)
+    return GroupKey(attribute, lambda key: case((key.not_in(largest[:limit]), REST_ID), else_=key))
+
+
+def _group_rows(view: AdminView, rows: Select[Any], keys: Sequence[Any], measure: Measure) -> Subquery:
+    """Select the groups of the rows, before old periods and small groups are merged."""
+    value = getattr(view.model, measure.name) if measure.name else literal(1)
+    labels = [key.label(_name(index)) for index, key in enumerate(keys)]
+    values = rows.with_only_columns(*labels, value.label("value"), maintain_column_froms=True).order_by(None).subquery()
+    columns, number = [values.c[_name(index)] for index in range(len(keys))], values.c.value
+    sums = func.count(number), func.sum(number), func.min(number), func.max(number)
+    named = [function.label(name) for function, name in zip(sums, SUMS, strict=True)]
+    return select(*columns, *named).group_by(*columns).subquery()
+
+
+def _merge_groups(groups: Subquery, buckets: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    labels = [bucket.label(_name(index)) for index, bucket in enumerate(buckets)]
+    named = select(*labels, *(groups.c[name] for name in SUMS)).subquery()
+    keys = [named.c[_name(index)] for index in range(len(buckets))]
+    count, total, low, high = (named.c[name] for name in SUMS)
+    return select(*keys, func.sum(count), func.sum(total), func.min(low), func.max(high)).group_by(*keys)
+
+
+def _merge(selection: Selection, groupings: Sequence[Grouping], rows: Sequence[Any]) -> Groups:
+    """Add up days and months that are in one week or quarter."""
+    parsers = [_parser(grouping) for grouping in groupings]
+    groups: dict[Keys, Sums] = {}
+    for *keys, count, total, low, high in rows:
+        parsed = tuple(parse(key) for parse, key in zip(parsers, keys, strict=True))
+        number = int(total or 0) if selection.measure.is_whole else total or 0  # PostgreSQL returns a Decimal
+        groups[parsed] = groups.get(parsed, Sums()) + Sums(int(count), number, low, high)
+    return groups
+
+
+def _parser(grouping: Grouping) -> Callable[[Any], Hashable]:
+    if grouping.unit:
+        return lambda key: key and (Rest if key == REST else period_of(key, grouping.unit))
+    return lambda key: Rest if grouping.is_reference and key == REST_ID else key

@@ -1,0 +1,72 @@
+"""Pages of a report: the table with its chart, and files with its numbers."""
+
+from typing import cast
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.admin.lists.actions import list_url
+from opportune.admin.log import audit
+from opportune.admin.models import REPORT_PARAMETER
+from opportune.admin.views import AdminView
+from opportune.contrib.import_export.downloads import FILE_TYPES, file_response
+from opportune.contrib.reports.fields import PARAMETERS, default_grouping, groupings_of, measures_of, read_selection
+from opportune.contrib.reports.report import read_report
+from opportune.db.queries.time_limit import StatementTooLong
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+
+MAX_SECONDS = 10.0
+TOO_LONG = _l("This report takes too long. Narrow the list with filters, for example to a period.")
+
+
+async def report_page(request: Request, view: AdminView) -> Response:
+    if not request.query_params.get(REPORT_PARAMETER) and (key := default_grouping(view)):
+        return RedirectResponse(request.url.include_query_params(**{REPORT_PARAMETER: key}), 303)
+    context = await view.list_context(request)
+    groupings = groupings_of(view)
+    report, fault = None, ""
+    try:
+        if groupings:
+            selection = read_selection(view, request.query_params)
+            report = await read_report(request, view, selection, MAX_SECONDS)
+    except FieldErrors as error:
+        fault = str(error)
+    except StatementTooLong:
+        fault = gettext(TOO_LONG)
+    context |= {
+        "model_view": view,
+        "title": gettext("Report of %(name_plural)s", name_plural=view.name_plural),
+        "report": report,
+        "fault": fault,
+        "groupings": groupings,
+        "measures": measures_of(view),
+        "file_types": FILE_TYPES if report and await _may_export(request, view) else (),
+        "kept": [(name, text) for name, text in request.query_params.multi_items() if name not in PARAMETERS],
+        "list": list_url(request, view),
+        "query": f"?{request.url.query}" if request.url.query else "",
+    }
+    page = await view.templates.TemplateResponse(request, "reports/page.html", context, 422 if fault else 200)
+    return cast("Response", page)
+
+
+async def _may_export(request: Request, view: AdminView) -> bool:
+    return view.can_export and await view.check_can_export(request)
+
+
+async def download_page(request: Request, view: AdminView) -> Response:
+    if not await _may_export(request, view):
+        raise HTTPException(403)
+    try:
+        report = await read_report(request, view, read_selection(view, request.query_params), MAX_SECONDS)
+    except FieldErrors as error:
+        raise HTTPException(422, str(error)) from None
+    except StatementTooLong:
+        raise HTTPException(503, gettext(TOO_LONG)) from None
+    response = await file_response(request, view, f"{view.identity}-report", report.header, report.table)
+    async with view.site.database.writer() as session:
+        title = f"report {request.path_params['type']} {request.url.query}"
+        audit.record(session, request, "export", view.identity, title=title)
+    return response

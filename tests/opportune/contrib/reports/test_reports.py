@@ -1,0 +1,215 @@
+"""Reports of lists: groups, totals, time zones, permissions, limits and files."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from html import unescape
+from io import BytesIO
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Select, insert
+from sqlmodel import col
+from starlette.requests import Request
+
+from opportune.config.settings import Settings
+from opportune.contrib.reports import groups
+from opportune.contrib.reports.report import NO_NUMBER
+from opportune.testing.factories import add_permission, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, Table, gadgets
+from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
+from tests.opportune.site_with import site_with
+
+URL = "/admin/gadget/report"
+ROWS: list[dict[str, Any]] = [
+    {"colour": Colour.RED, "maker_id": 1, "size": 3, "weight": Decimal("1.50"), "made_on": date(2026, 1, 31)},
+    {"colour": Colour.RED, "maker_id": 2, "size": 4, "weight": None, "made_on": date(2026, 2, 1)},
+    {"colour": Colour.DEEP_BLUE, "maker_id": 1, "size": 5, "weight": Decimal("2.25"), "made_on": date(2026, 7, 1)},
+    {"colour": Colour.DEEP_BLUE, "maker_id": 1, "size": 8, "weight": Decimal("0.25"), "made_on": None},
+]
+SEEN = [datetime(2026, 3, 31, 21, 59, tzinfo=UTC), datetime(2026, 3, 31, 22, tzinfo=UTC)]
+"""Before and after midnight in Vienna."""
+SEEN += [datetime(2026, 12, 31, 22, 59, tzinfo=UTC), datetime(2026, 12, 31, 23, tzinfo=UTC)]
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(gadgets, Table.metadata, settings) as app:
+        await add_rows(app)
+        yield app
+
+
+async def add_rows(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        session.add_all([Maker(id=1, name="Acme"), Maker(id=2, name="<b>Bolt</b>")])
+        await session.flush()
+        for number, (values, seen_at) in enumerate(zip(ROWS, SEEN, strict=True)):
+            session.add(Gadget(name=f"gadget {number}", seen_at=seen_at, **values))
+
+
+async def read(client: AsyncClient, query: str, url: str = URL) -> list[list[str]]:
+    """Return the texts of the table's cells, by line."""
+    response = await client.get(f"{url}?{query}")
+    assert response.status_code == 200, response.text
+    table = response.text.partition("<table")[2].partition("</table>")[0]
+    lines = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr>.*?</tr>|<tr class.*?</tr>", table)
+    ]
+    return [[unescape(re.sub(r"<a [^>]*>|</a>", "", cell)) for cell in line] for line in lines]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(
+    ("query", "lines"),
+    [
+        ("_group=colour", [["Deep blue", "2"], ["Red", "2"], ["Total", "4"]]),
+        ("_group=maker_id", [["Acme", "3"], ["&lt;b&gt;Bolt&lt;/b&gt;", "1"], ["Total", "4"]]),
+        ("_group=colour&_measure=sum:size", [["Deep blue", "13"], ["Red", "7"], ["Total", "20"]]),
+        ("_group=colour&_measure=avg:weight", [["Deep blue", "1.25"], ["Red", "1.50"], ["Total", "1.33"]]),
+        ("_group=colour&_measure=min:weight", [["Deep blue", "0.25"], ["Red", "1.50"], ["Total", "0.25"]]),
+        (
+            "_group=maker_id&_measure=max:weight",
+            [["Acme", "2.25"], ["&lt;b&gt;Bolt&lt;/b&gt;", NO_NUMBER], ["Total", "2.25"]],
+        ),
+        (
+            "_group=colour&_split=maker_id",
+            [["Deep blue", "2", NO_NUMBER, "2"], ["Red", "1", "1", "2"], ["Total", "3", "1", "4"]],
+        ),
+        (
+            "_group=made_on:quarter",
+            [["Q1 2026", "2"], ["Q2 2026", "0"], ["Q3 2026", "1"], ["Empty", "1"], ["Total", "4"]],
+        ),
+        ("_group=made_on:year", [["2026", "3"], ["Empty", "1"], ["Total", "4"]]),
+        ("_group=colour&size__gte=4", [["Deep blue", "2"], ["Red", "1"], ["Total", "3"]]),
+        ("_group=colour&search=gadget+0", [["Red", "1"], ["Total", "1"]]),
+    ],
+)
+async def test_report_groups_the_rows_of_the_list(admin: AsyncClient, query: str, lines: list[list[str]]) -> None:
+    table = await read(admin, query)
+    assert [
+        [cell.replace("<b>", "&lt;b&gt;").replace("</b>", "&lt;/b&gt;") for cell in line] for line in table[1:]
+    ] == lines
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize(
+    ("zone", "months"),
+    [
+        ("UTC", {"Mar 2026": "2", "Dec 2026": "2"}),
+        ("Europe/Vienna", {"Mar 2026": "1", "Apr 2026": "1", "Dec 2026": "1", "Jan 2027": "1"}),
+        ("Asia/Kathmandu", {"Apr 2026": "2", "Jan 2027": "2"}),
+    ],
+)
+async def test_months_begin_in_the_time_zone(admin: AsyncClient, zone: str, months: dict[str, str]) -> None:
+    admin.cookies.set("time_zone", zone)
+    lines = dict((await read(admin, "_group=seen_at:month"))[1:])
+    assert lines.pop("Total") == "4"
+    assert {label: number for label, number in lines.items() if number != "0"} == months
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_small_and_old_groups_are_the_rest(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MAX_LINES", 1)
+    monkeypatch.setattr(groups, "MAX_SPLITS", 1)
+    assert (await read(admin, "_group=maker_id&_measure=sum:size"))[1:] == [
+        ["Acme", "16"],
+        ["The rest", "4"],
+        ["Total", "20"],
+    ]
+    assert (await read(admin, "_group=made_on:week"))[1:] == [
+        ["Earlier", "2"],
+        ["Week from 29 Jun 2026", "1"],
+        ["Empty", "1"],
+        ["Total", "4"],
+    ]
+    assert (await read(admin, "_group=colour&_split=maker_id"))[0][1:] == ["Acme", "The rest", "Total"]
+
+
+async def test_group_links_to_its_rows(admin: AsyncClient) -> None:
+    page = unescape((await admin.get(f"{URL}?_group=made_on:month&size__gte=4")).text)
+    assert "/admin/gadget/list?size__gte=4&made_on__gte=2026-07-01&made_on__lte=2026-07-31" in page
+
+
+async def test_list_has_a_report_with_its_filters(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/gadget/list?size__gte=4")).text
+    assert f'href="{URL}?size__gte=4"' in page
+    assert (await admin.get(f"{URL}?size__gte=4")).headers["location"] == f"{URL}?size__gte=4&_group=colour"
+
+
+WEIGHTS = "_group=colour&_split=maker_id&_measure=sum:weight"
+
+
+@pytest.mark.parametrize(("language", "line"), [("en", "Deep blue,2.50,,2.50"), ("de", "Deep blue;2,50;;2,50")])
+async def test_report_is_downloaded_as_csv(admin: AsyncClient, language: str, line: str) -> None:
+    response = await admin.get(f"{URL}/csv?{WEIGHTS}", headers={"Accept-Language": language})
+    assert line in response.content.decode("utf-8-sig").splitlines()
+    assert (await admin.get(f"{URL}/pdf?{WEIGHTS}")).status_code == 404
+
+
+async def test_report_is_downloaded_as_xlsx(admin: AsyncClient) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    workbook = openpyxl.load_workbook(BytesIO((await admin.get(f"{URL}/xlsx?{WEIGHTS}")).content))
+    assert [*workbook.active.values][1] == ("Deep blue", 2.5, None, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("_group=name", "uses the field “name”, which does not exist or which you may not see"),
+        ("_group=colour&_split=colour", "Group by two different fields."),
+        ("_group=colour&_measure=sum:name", "uses the field “sum:name”"),
+        ("_group=colour&_measure=sum:maker_id", "uses the field “sum:maker_id”"),
+    ],
+)
+async def test_impossible_field_is_refused(admin: AsyncClient, query: str, message: str) -> None:
+    response = await admin.get(f"{URL}?{query}")
+    assert response.status_code == 422
+    assert message in unescape(response.text)
+
+
+async def test_slow_report_is_stopped(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.db.queries.time_limit.INSTRUCTIONS_PER_CHECK", 1)
+    monkeypatch.setattr("opportune.contrib.reports.pages.MAX_SECONDS", -1)
+    response = await admin.get(f"{URL}?_group=colour")
+    assert "This report takes too long." in response.text
+    assert (await admin.get("/admin/gadget/list")).status_code == 200
+
+
+class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
+    """Lists one gadget to staff."""
+
+    def list_query(self, request: Request) -> Select[Any]:
+        rows = super().list_query(request)
+        return rows if request.state.user.is_superuser else rows.where(col(Gadget.name) == "gadget 1")
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -> None:
+    feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin)))
+    async with site_with(feature, Table.metadata, settings) as app:
+        await add_rows(app)
+        staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+        async with signed_in_client(app, staff) as client:
+            assert (await client.get(URL)).status_code == 403
+        await add_permission(app.state.database, staff, "gadget", "list")
+        async with signed_in_client(app, staff) as client:
+            assert (await read(client, "_group=maker_id"))[1:] == [["Maker 2", "1"], ["Total", "1"]]
+            assert (await client.get(f"{URL}/csv?_group=colour")).status_code == 403
+
+
+async def test_hidden_field_cannot_be_measured(settings: Settings) -> None:
+    async with site_with(shop, ShopTable.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            await session.execute(insert(Ware).values(name="Lamp", cost=Decimal(1)))
+        seller = await make_user(app.state.database, is_staff=True)
+        await add_permission(app.state.database, seller, "ware", "list")
+        async with signed_in_client(app, seller) as client:
+            page = (await client.get("/admin/ware/report?_group=created_at:month&_measure=sum:cost")).text
+        assert "Cost" not in page
+        assert "which you may not see" in page

@@ -1,0 +1,154 @@
+"""Saved reports, and their e-mails."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import delete, update
+from sqlmodel import col
+
+from opportune.accounts.models import GroupPermission, User
+from opportune.admin.models import SavedView
+from opportune.config.settings import Settings
+from opportune.contrib.reports import jobs
+from opportune.contrib.reports.feature import reports
+from opportune.contrib.reports.jobs import send_due_reports
+from opportune.mail import EmailMessage
+from opportune.testing import RecordedJobs
+from opportune.testing.factories import add_permission, make_user, signed_in_client
+from tests.opportune.admin.gadget_feature import Gadget, Maker, Table, gadgets
+from tests.opportune.site_with import site_with
+
+QUERY = "_group=colour&_measure=sum:size&size__gte=2"
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with site_with(gadgets, Table.metadata, settings) as app:
+        async with app.state.database.writer() as session:
+            session.add(Maker(id=1, name="Acme"))
+            await session.flush()
+            session.add_all(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+        yield app
+
+
+@pytest.fixture
+async def staff(app: FastAPI) -> User:
+    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
+    await add_permission(app.state.database, staff, "gadget", "list")
+    return staff
+
+
+@pytest.fixture
+async def client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, staff) as client:
+        yield client
+
+
+async def save(client: AsyncClient, **details: Any) -> str:
+    response = await client.post(f"/admin/gadget/views/add?{QUERY}", data={"name": "Sizes", **details})
+    assert response.status_code == 303, response.text
+    return str(response.headers["location"])
+
+
+async def test_saved_report_opens_with_its_fields(client: AsyncClient) -> None:
+    assert "Send by e-mail" in (await client.get(f"/admin/gadget/views/add?{QUERY}")).text
+    url = await save(client)
+    assert url.startswith("/admin/gadget/report?_group=colour&_measure=sum%3Asize&size__gte=2&view=")
+    page = (await client.get(url)).text
+    assert "Edit view" in page
+    assert ">5</td>" in page
+    assert "Sizes" in (await client.get("/admin/gadget/list?view=plain")).text
+
+
+async def test_view_of_a_list_has_no_schedule(client: AsyncClient) -> None:
+    assert "Send by e-mail" not in (await client.get("/admin/gadget/views/add?size__gte=2")).text
+
+
+async def send_due(app: FastAPI, recorded_jobs: RecordedJobs, last: date) -> list[EmailMessage]:
+    """Return the e-mails that are sent if the last one was sent on this day."""
+    async with app.state.database.writer() as session:
+        await session.execute(update(SavedView).values(sent_on=last))
+    await recorded_jobs.run(send_due_reports())
+    await recorded_jobs.work()
+    return recorded_jobs.outbox
+
+
+async def test_report_is_sent_once_a_period(
+    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "utc_now", lambda: datetime(2026, 11, 25, 5, tzinfo=UTC))
+    await save(client, schedule="weekly")
+    (email,) = await send_due(app, recorded_jobs, date(2026, 11, 22))
+    assert (email.to, email.subject) == ("staff@example.com", f"Sizes: report of {app.state.settings.site_name}")
+    assert "Red: 5" in email.text
+    assert "/admin/gadget/views/" in email.text
+    assert ">5</td>" in email.html
+    await recorded_jobs.run(send_due_reports())
+    await recorded_jobs.work()
+    assert len(await send_due(app, recorded_jobs, date(2026, 11, 23))) == 1, "Monday of this week"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last", "is_due"),
+    [
+        ("never", date(2020, 1, 1), False),
+        ("daily", date(2026, 11, 24), True),
+        ("daily", date(2026, 11, 25), False),
+        ("monthly", date(2026, 10, 31), True),
+        ("monthly", date(2026, 11, 1), False),
+    ],
+)
+async def test_schedule_decides_when_a_report_is_due(
+    app: FastAPI,
+    staff: User,
+    recorded_jobs: RecordedJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    schedule: str,
+    last: date,
+    is_due: bool,
+) -> None:
+    monkeypatch.setattr(jobs, "utc_now", lambda: datetime(2026, 11, 25, 5, tzinfo=UTC))
+    report = SavedView(owner_id=staff.id, identity="gadget", name="Sizes", query=QUERY, schedule=schedule)
+    async with app.state.database.writer() as session:
+        session.add(report)
+    assert bool(await send_due(app, recorded_jobs, last)) is is_due
+
+
+@pytest.mark.parametrize("change", ["no permission", "no staff", "deleted"])
+async def test_former_readers_get_no_report(
+    app: FastAPI, client: AsyncClient, staff: User, recorded_jobs: RecordedJobs, change: str
+) -> None:
+    await save(client, schedule="daily")
+    async with app.state.database.writer() as session:
+        if change == "no permission":
+            await session.execute(delete(GroupPermission))
+        elif change == "no staff":
+            await session.execute(update(User).where(col(User.id) == staff.id).values(is_staff=False))
+        else:
+            await session.execute(delete(SavedView))
+    assert not await send_due(app, recorded_jobs, date(2020, 1, 1))
+
+
+async def test_report_with_a_removed_field_says_so(
+    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs
+) -> None:
+    await save(client, schedule="daily")
+    async with app.state.database.writer() as session:
+        await session.execute(update(SavedView).values(query="_group=shade"))
+    (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
+    assert "This report uses the field “shade”" in email.text
+
+
+async def test_site_without_reports_opens_the_list(settings: Settings) -> None:
+    async with site_with(gadgets, Table.metadata, settings, without=[reports.name]) as app:
+        root = await make_user(app.state.database, "root@example.com", is_superuser=True)
+        async with app.state.database.writer() as session:
+            session.add(SavedView(id=1, owner_id=root.id, identity="gadget", name="Sizes", query=QUERY))
+        async with signed_in_client(app, root) as client:
+            response = await client.get("/admin/gadget/views/1")
+            assert response.headers["location"] == "/admin/gadget/list?size__gte=2&view=1"
+            assert "/admin/gadget/report" not in (await client.get("/admin/gadget/list?view=plain")).text
