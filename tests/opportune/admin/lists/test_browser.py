@@ -9,9 +9,10 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import Session, User
+from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
-from tests.opportune.admin.gadget_feature import Colour, Gadget
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
@@ -75,6 +76,25 @@ async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User, site
         "the sort link is large enough for a finger"
     )
     await check_actions_stay_visible_beside_long_texts(app, page, superuser)
+
+
+class TestLanguages:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"languages": ["en", "de"]})
+
+    async def test_german_buttons_are_in_one_line(
+        self, app: FastAPI, page: Page, superuser: User, site: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(GadgetAdmin, "name", "Veranstaltung")
+        await page.set_viewport_size({"width": 1000, "height": 700})
+        await page.set_extra_http_headers({"Accept-Language": "de"})
+        await sign_in_browser(page, app, superuser, site)
+        await page.goto("/admin/gadget/list")
+        tops = "buttons => [...new Set(buttons.map((button) => Math.round(button.getBoundingClientRect().top)))]"
+        buttons = page.locator(".page-header .btn:visible")
+        await expect(buttons.first).to_contain_text("Importieren")
+        assert len(await buttons.evaluate_all(tops)) == 1
 
 
 async def check_actions_stay_visible_beside_long_texts(app: FastAPI, page: Page, superuser: User) -> None:
