@@ -40,20 +40,19 @@ COMMANDS = (
     ("startapp", "shop", "Order", "customer:account", "seller:account:optional", "title:str", "--read", "signed-in"),
     ("addmodel", "shop", "Visit", "user:account:optional:unique", "place:str", "--read", "anyone", "--write", "anyone"),
     ("addmodel", "shop", "Task", "owner", "helper:account", "title:str", "order:Order", "spare:Order:optional"),
-    ("addmodel", "shop", "Claim", "account:account:cascade:optional", "text:text", *SIGNED_IN),
-    ("addmodel", "works", "Shift", "team", "member:account", "due_on:date"),
     ("addmodel", "shop", "Recipe", "owner", "title:str:unique", "slug:slug", "--soft-delete", "--versioned"),
     (
         "addmodel",
         "shop",
         "Dish",
         "recipe:Recipe",
+        "account:account:cascade:optional",
         "title:str:translated",
         "stars:int:default=1",
         "--versioned",
         *SIGNED_IN,
     ),
-    ("addmodel", "works", "Plan", "team", "title:str", "--soft-delete", "--history", "--read", "anyone"),
+    ("addmodel", "works", "Plan", "team", "member:account", "due_on:date", "title:str", "--soft-delete", "--history"),
 )
 SELECTED_TESTS = (
     "test_posts and not api or test_bookmarks and (anonymous or other_owners or form or page) or only_the_owner "
@@ -122,10 +121,10 @@ def test_account_fields_are_plain_foreign_keys(generated: GeneratedProject) -> N
 def test_personal_data_has_columns_of_readable_rows(generated: GeneratedProject) -> None:
     """Rows that only another user or a team may read are not exported."""
     entry = (generated.folder / "app/shop/feature.py").read_text().partition("personal_data=")[2]
-    columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Claim.account_id"]
-    columns += ["Recipe.owner_id"]
+    columns = ["Order.customer_id", "Order.seller_id", "Visit.user_id", "Task.owner_id", "Recipe.owner_id"]
+    columns += ["Dish.account_id"]
     assert re.findall(r"models\.(\w+\.\w+)", entry) == columns
-    assert "Shift.member_id" not in (generated.folder / "app/works/feature.py").read_text()
+    assert "Plan.member_id" not in (generated.folder / "app/works/feature.py").read_text()
 
 
 def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> None:
