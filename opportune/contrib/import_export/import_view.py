@@ -158,9 +158,11 @@ async def _submit(request: Request, view: AdminView, file: ImportFile, form: For
     updates = bool(form.get("updates"))
     if updates and not view.may_edit_any(request):
         raise HTTPException(403)
-    columns, formats = (list(map(str, form.getlist(name))) for name in ("column", "format"))
-    file.result = {}
-    file.choices = {**file.choices, "columns": columns, "formats": formats, "updates": updates}
+    file.result, file.choices = {}, {**file.choices, "updates": updates}
+    if "column" in form:  # else the user accepts what is suggested
+        file.choices["columns"], file.choices["formats"] = (
+            list(map(str, form.getlist(name))) for name in ("column", "format")
+        )
     if action == "look":
         return await columns_page(request, view, file)
     try:

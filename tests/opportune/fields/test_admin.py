@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
 
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.fields.samples_feature import Sample, Status
 from tests.opportune.storage.pictures import photo
 
@@ -135,10 +136,9 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/sample/export/{format_}?search=one-book")).text
         changed = exported.replace("one-book", f"another-{format_}").replace("One Book", "Another")
-        preview = await admin.post("/admin/sample/import", files={"file": (f"a.{format_}", changed)})
+        preview = await upload_file(admin, "/admin/sample/import", changed, f"a.{format_}")
         assert "adds 1 Sample" in preview.text
-        [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
-        await admin.post("/admin/sample/import", data={"sealed": sealed})
+        await confirm_preview(admin, preview)
     first, *imported = await read_samples(app)
     assert [(row.slug, row.title) for row in imported] == [("another-csv", "Another"), ("another-json", "Another")]
     names = ("keywords", "facts", "price", "country", "phone")
@@ -177,7 +177,5 @@ async def test_datetimes_use_the_users_time_zone(app: FastAPI, admin: AsyncClien
 async def test_imported_datetimes_are_utc(app: FastAPI, admin: AsyncClient) -> None:
     admin.cookies.set("time_zone", "Europe/Vienna")
     rows = "title,price,starts_at\nOne,1,2026-03-29T02:30:00+00:00\n"
-    preview = await admin.post("/admin/sample/import", files={"file": ("a.csv", rows)})
-    [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
-    await admin.post("/admin/sample/import", data={"sealed": sealed})
+    await confirm_preview(admin, await upload_file(admin, "/admin/sample/import", rows))
     assert (await read_samples(app))[0].starts_at == datetime(2026, 3, 29, 2, 30, tzinfo=UTC)

@@ -13,6 +13,7 @@ from sqlmodel import col
 from opportune.accounts.models import Group, GroupPermission, User
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
+from tests.opportune.contrib.import_export.import_steps import upload_file
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
@@ -57,7 +58,7 @@ async def read_maker_ids(app: FastAPI) -> list[int]:
 
 async def send_file(client: AsyncClient, maker_id: int) -> str:
     row = f"name,maker_id,colour,state,size\nFile,{maker_id},red,new,1\n"
-    return unescape((await client.post("/admin/gadget/import", files={"file": ("a.csv", row)})).text)
+    return unescape((await upload_file(client, "/admin/gadget/import", row)).text)
 
 
 async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app: FastAPI) -> None:

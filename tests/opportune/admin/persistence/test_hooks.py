@@ -1,6 +1,5 @@
 """Hooks run in the transaction with a complete row, before and after it is written."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from opportune.db import after_create, before_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
@@ -104,15 +104,14 @@ async def test_model_hooks_run_between_view_hooks(admin: AsyncClient, monkeypatc
     assert calls == ["view, before", "model, before: a hook", "model, after: 1", "view, after"]
     response = await admin.post("/admin/novel/create", data=NOVEL_FORM | {"title": "Refused"})
     assert "Not this title." in response.text.split('id="error-title">')[1]
-    file = {"file": ("rows.csv", "title\nOne\nRefused\n")}
-    assert "Title: Not this title." in (await admin.post("/admin/novel/import", files=file)).text
+    preview = await upload_file(admin, "/admin/novel/import", "title\nOne\nRefused\n")
+    assert "Title: Not this title." in preview.text
 
 
 async def test_imported_rows_run_the_hooks(app: FastAPI, admin: AsyncClient) -> None:
-    preview = await admin.post("/admin/novel/import", files={"file": ("rows.csv", "title\nOne\nTwo\n")})
-    (sealed,) = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
+    preview = await upload_file(admin, "/admin/novel/import", "title\nOne\nTwo\n")
     assert await read_labels(app) == []
-    await admin.post("/admin/novel/import", data={"sealed": sealed})
+    await confirm_preview(admin, preview)
     assert await read_labels(app) == ["new: "] * 2
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from opportune.config.settings import Settings
 from opportune.fields import texts_of
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
 from tests.opportune.fields.translated.conftest import GERMAN, read_texts
 from tests.opportune.fields.translated.poems_feature import Poem, Verse, poems
 from tests.opportune.fields.translated.test_pages import find_input
@@ -88,9 +89,7 @@ async def test_history_and_versions_show_languages(app: FastAPI, admin: AsyncCli
 @pytest.mark.parametrize("format_", ["csv", "json"])
 async def test_import_reads_export(app: FastAPI, admin: AsyncClient, poem: Poem, format_: str) -> None:
     exported = (await admin.get(f"/admin/poem/export/{format_}?search=zebra")).text
-    preview = await admin.post("/admin/poem/import", files={"file": (f"poems.{format_}", exported)})
-    [sealed] = re.findall(r'name="sealed" value="([^"]+)"', preview.text)
-    await admin.post("/admin/poem/import", data={"sealed": sealed})
+    await confirm_preview(admin, await upload_file(admin, "/admin/poem/import", exported, f"poems.{format_}"))
     async with app.state.database.reader() as session:
         newest: Any = await session.scalar(select(func.max(Poem.id)))
     assert newest > 2
