@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm.providers.compaction import compact
+from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import (
     Chunk,
@@ -90,19 +90,10 @@ class OpenAICompatible(Provider):
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-        turns, has_started = messages, False
-        while True:
-            try:
-                async with aclosing(self._answer(client, self._body(turns, tools, options))) as chunks:
-                    async for chunk in chunks:
-                        has_started = True
-                        yield chunk
-                return
-            except LlmError as error:
-                shorter = compact(turns) if error.code == "context_too_long" and turns is messages else None
-                if has_started or not shorter:
-                    raise
-                turns = shorter
+        answer = compacted_answer(lambda turns: self._answer(client, self._body(turns, tools, options)), messages)
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _answer(self, client: "ChatCompletionsClient", body: "Body") -> AsyncGenerator[Chunk, None]:
         answer = ChatCompletionReader(self.origin)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts, ToolSchema
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class VendorModel(Provider):
         self, messages: Sequence[Message], tools: Sequence[ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
         endpoint = await self._open()
-        async with aclosing(endpoint.stream(messages, tools, temperature)) as chunks:
+        answer = compacted_answer(lambda turns: endpoint.stream(turns, tools, temperature), messages)
+        async with aclosing(answer) as chunks:
             async for chunk in chunks:
                 yield chunk
 

@@ -206,6 +206,14 @@ async def test_cut_answer_keeps_its_text(dialect: str, certificate: tuple[Path, 
     assert "One " in chunks
 
 
+async def test_conversation_that_is_too_long_is_shortened(certificate: tuple[Path, Path]) -> None:
+    earlier = [Message("user", "x" * 4_000), Message("assistant", "Yes.")]
+    async with serve("anthropic", certificate, FAILURES["length"][0]) as (endpoint, provider):
+        with pytest.raises(LlmError, match="too long"):
+            await ask(provider, [*earlier, *QUESTION[1:]])
+    assert ["xxxx" in json.dumps(body) for body in endpoint.bodies] == [True, False]
+
+
 async def test_error_in_the_middle_keeps_its_meaning(certificate: tuple[Path, Path]) -> None:
     overloaded = events({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
     body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
