@@ -12,8 +12,8 @@ from opportune.i18n.formats import format_number
 
 TOP, BOTTOM = 24, 144
 """Vertical positions of the highest and the lowest tick. The names of points are above, and dates are below."""
-MAX_DATES = 5
-"""Labels of the horizontal axis."""
+MAX_DATES = 4
+"""Labels of the horizontal axis, which fit on a phone also with long names of months."""
 STEPS = (1, 2, 5, 10)
 """Distances of ticks, times a power of ten."""
 
