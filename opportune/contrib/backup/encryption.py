@@ -1,4 +1,4 @@
-"""Encryption of backups to public keys, in the format of age (https://age-encryption.org/v1)."""
+"""Encryption of backups in the age format: to public keys with pyrage, or with a passphrase."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,37 +8,38 @@ from io import BufferedReader
 from typing import Any, BinaryIO
 
 from opportune.config.settings import has_value
+from opportune.contrib.backup import age
 from opportune.contrib.backup.archive import Sink
 from opportune.contrib.backup.public_keys import INSTALL, parse_public_keys
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.errors import OperatorError
 
-SUFFIX = ".age"
-PASSPHRASE_HEADER = b"age-encryption.org/v1\n-> scrypt "
 PRIVATE_KEY_NEEDED = (
     "is encrypted to a public key: pass the file with its private key as --identity, or set BACKUP_IDENTITY to the key."
 )
-PASSPHRASE_USED = "is encrypted with a passphrase. Decrypt it first: age -d -o backup.zip FILE"
-DAMAGED = "It is damaged or truncated: use another backup."
 WRONG_PRIVATE_KEY = "It was encrypted to another public key: use the private key that belongs to it."
 NO_PRIVATE_KEY = "The file contains no private key: age's keys are lines that begin with AGE-SECRET-KEY-1."
 
 
 def is_encrypting(settings: BackupSettings) -> bool:
-    return bool(settings.backup_recipient.strip())
+    return bool(settings.backup_recipient.strip()) or has_value(settings.backup_passphrase)
 
 
 def can_decrypt(settings: BackupSettings) -> bool:
     """Return False for a site that encrypts to public keys and has no private key."""
-    return not is_encrypting(settings) or has_value(settings.backup_identity)
+    return not settings.backup_recipient.strip() or has_value(settings.backup_identity)
 
 
 @contextmanager
 def encrypting(sink: Sink, settings: BackupSettings) -> Iterator[Sink]:
-    """Yield a sink that encrypts to `BACKUP_RECIPIENT`, if it is set."""
-    if is_encrypting(settings):
+    """Yield a sink that encrypts according to the settings. `BACKUP_RECIPIENT` wins over `BACKUP_PASSPHRASE`."""
+    if settings.backup_recipient.strip():
         with _encrypting_to(parse_public_keys(settings.backup_recipient), sink) as target:
             yield target
+    elif has_value(settings.backup_passphrase):
+        writer = age.EncryptingWriter(sink, settings.backup_passphrase.get_secret_value())
+        yield writer
+        writer.finish()
     else:
         yield sink
 
@@ -49,12 +50,19 @@ def decrypt(name: str, source: BufferedReader, target: BinaryIO, settings: Backu
     Raises:
         OperatorError: The key is missing or wrong, or the backup is damaged.
     """
-    if source.peek(len(PASSPHRASE_HEADER)).startswith(PASSPHRASE_HEADER):
-        raise OperatorError(f"{name} {PASSPHRASE_USED}")
-    if not has_value(settings.backup_identity):
+    identity, passphrase = settings.backup_identity.get_secret_value(), settings.backup_passphrase.get_secret_value()
+    header = source.peek(len(age.PASSPHRASE_HEADER))
+    has_passphrase = header.startswith(age.PASSPHRASE_HEADER)
+    has_public_key = header.startswith(age.VERSION_LINE) and not has_passphrase
+    if has_public_key and not identity:
         raise OperatorError(f"{name} {PRIVATE_KEY_NEEDED}")
+    if has_passphrase and not passphrase:
+        raise OperatorError(f"{name} is encrypted: set BACKUP_PASSPHRASE.")
     try:
-        _decrypt_with_key(source, target, settings.backup_identity.get_secret_value())
+        if has_public_key:
+            _decrypt_with_key(source, target, identity)
+        else:
+            target.writelines(age.decrypt(source, passphrase))
     except OperatorError as error:
         raise OperatorError(f"{name} cannot be decrypted. {error}") from None
 
@@ -77,7 +85,7 @@ def _decrypt_with_key(source: BufferedReader, target: BinaryIO, private_keys: st
     from pyrage import decrypt_io
 
     if problem := _run_pyrage(decrypt_io, source, target, identities):
-        raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in problem else DAMAGED)
+        raise OperatorError(WRONG_PRIVATE_KEY if "No matching keys" in problem else age.DAMAGED)
 
 
 @contextmanager

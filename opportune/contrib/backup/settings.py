@@ -44,7 +44,7 @@ class BackupSettings(BaseSettings):
     backup_identity: SecretStr = SecretStr("")
     """Private key for `restore` (AGE-SECRET-KEY-1…). Set it where you restore, not on the server."""
     backup_passphrase: SecretStr = SecretStr("")
-    """No longer used. Set BACKUP_RECIPIENT instead (oppman.py docs backups)."""
+    """Passphrase that encrypts backups in the format of age. If you lose it, the backups cannot be read."""
     backup_bucket_uploads: bool = True
     """Whether backups include uploads in a bucket. Set it to false for large buckets."""
     backup_rehearsal_schedule: CronExpression = "30 4 * * 0"
@@ -54,13 +54,6 @@ class BackupSettings(BaseSettings):
     @classmethod
     def _check_url(cls, value: SecretStr) -> SecretStr:
         _parse_url(value)
-        return value
-
-    @field_validator("backup_passphrase")
-    @classmethod
-    def _refuse_passphrase(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            raise ValueError("is no longer used: set BACKUP_RECIPIENT instead (oppman.py docs backups)")
         return value
 
     @field_validator("backup_recipient")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
 from opportune.config.settings import Settings, has_value
+from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import Sink
-from opportune.contrib.backup.encryption import SUFFIX, decrypt, encrypting, is_encrypting
+from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
@@ -29,7 +30,7 @@ RESPONSE_TIMEOUT, RETRY_TIMEOUT = timedelta(seconds=120), timedelta(seconds=30)
 NAME = re.compile(r"(?P<site>[a-z0-9.-]+)-(?P<created>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)\.zip(?P<encrypted>\.age)?")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 MISSING = "the bucket or file does not exist"
-KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY")
+KEY_SETTINGS = ("BACKUP_RECIPIENT", "BACKUP_IDENTITY", "BACKUP_PASSPHRASE")
 SWITCHED_OFF = "BACKUP_URL is empty: set it to the bucket or folder for backups (oppman.py docs backups)."
 
 

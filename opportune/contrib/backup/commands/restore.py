@@ -14,8 +14,9 @@ from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import jobs, rehearsal
+from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
-from opportune.contrib.backup.encryption import SUFFIX, decrypt
+from opportune.contrib.backup.encryption import decrypt
 from opportune.contrib.backup.restore import Target, restore_backup
 from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings

@@ -9,7 +9,6 @@ from pyrage import decrypt, x25519
 
 from opportune.config.settings import Settings
 from opportune.contrib.backup import store
-from opportune.contrib.backup.encryption import PASSPHRASE_HEADER
 from opportune.contrib.backup.jobs import rehearse_restore
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.errors import OperatorError
@@ -79,29 +78,20 @@ def test_each_recipient_opens_backup(oppman: Oppman, folder: Path, monkeypatch: 
     assert decrypt(sealed, [KEY]) == decrypt(sealed, [other])
 
 
-PLAIN, ENCRYPTED = "opportune-20260101T000000Z-sqlite.zip", "opportune-20251231T000000Z-sqlite.zip.age"
-
-
 @pytest.mark.usefixtures("site")
-def test_backups_without_encryption_are_not_trusted(oppman: Oppman, folder: Path, key_file: Path) -> None:
-    folder.mkdir()
-    (folder / PLAIN).write_text("x")
-    assert "are not encrypted with BACKUP_RECIPIENT" in error_line(oppman, "restore", "--latest", "--no-input")
-    (folder / ENCRYPTED).write_text("x")
-    assert f"{ENCRYPTED} cannot be decrypted." in error_line(
-        oppman, "restore", "--rehearse", "--identity", str(key_file)
-    ), "the newer backup is not encrypted"
-    assert f"{PLAIN} is not a complete backup" in error_line(oppman, "restore", "--rehearse", PLAIN)
-
-
-@pytest.mark.usefixtures("site")
-def test_passphrase_of_older_backup_needs_age(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder.mkdir()
-    (folder / ENCRYPTED).write_bytes(PASSPHRASE_HEADER + b"salt 15")
-    message = f"{ENCRYPTED} is encrypted with a passphrase. Decrypt it first: age -d -o backup.zip FILE\n"
-    assert error_line(oppman, "restore", ENCRYPTED, "--no-input") == message
+def test_recipient_wins_over_passphrase(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
-    assert "BACKUP_PASSPHRASE: is no longer used: set BACKUP_RECIPIENT instead" in oppman("backup").err
+    oppman("backup")
+    assert decrypt(only_backup(folder).read_bytes(), [KEY]).startswith(b"PK")
+
+
+@pytest.mark.usefixtures("site")
+def test_older_backup_with_passphrase_restores(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BACKUP_RECIPIENT")
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    oppman("backup")
+    monkeypatch.setenv("BACKUP_RECIPIENT", str(KEY.to_public()))
+    assert "match the backup" in oppman("restore", "--rehearse", only_backup(folder).name).out
 
 
 @pytest.mark.usefixtures("site")

@@ -1,6 +1,7 @@
-"""Backups at BACKUP_URL: creation, restore, rehearsal, retention."""
+"""Backups at BACKUP_URL: creation, restore, rehearsal, retention and encryption."""
 
 import asyncio
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from opportune.contrib.backup import rehearsal, store
+from opportune.contrib.backup import age, rehearsal, store
+from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
 from opportune.contrib.backup.scheduled import find_superseded
 from opportune.contrib.backup.settings import parse_keep
 from opportune.contrib.backup.store import StoredBackup
+from opportune.errors import OperatorError
 from opportune.storage import open_storage
 from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
@@ -22,11 +25,43 @@ from tests.opportune.contrib.backup.backups import Site, error_line, only_postgr
 __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 
 
+@pytest.fixture(autouse=True)
+def _fast_key_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "SCRYPT_WORK_BITS", 4)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of BACKUP_URL."""
     monkeypatch.setenv("BACKUP_URL", f"file:{tmp_path / 'away'}")
     return tmp_path / "away"
+
+
+@only_postgresql
+@pytest.mark.usefixtures("programs")
+def test_encrypted_backup_in_a_bucket(oppman: Oppman, site: Site, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_URL", s3_url)
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    created = oppman("backup")
+    assert (created.code, created.err) == (0, "")
+    assert created.out.startswith(f"Backed up to {s3_url.replace('access:secret@', '').removesuffix('?tls=false')}: ")
+    (row,) = json.loads(oppman("backup", "--json").out)
+    assert row["file"].endswith("-postgresql.zip.age")
+    assert row["encrypted"]
+    rehearsal_output = oppman("restore", "--rehearse").out
+    assert rehearsal_output.startswith(f"Tested the restore. {row['file']}: ")
+    assert "rows and 1 uploads match the backup (into " in rehearsal_output
+    site.add_user("later@example.com")
+    site.upload.unlink()
+    assert oppman("restore", "--latest", "--no-input").code == 0
+    assert site.emails() == ["ada@example.com"]
+    assert site.upload.read_bytes() == b"picture"
+    site.add_user("next@example.com")  # ids continue after the restored ones
+    assert oppman("migrate", "--check").code == 0
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "another")
+    assert "encrypted with another passphrase" in error_line(oppman, "restore", "--latest", "--no-input")
+    monkeypatch.delenv("BACKUP_PASSPHRASE")
+    assert "is encrypted: set BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--rehearse", row["file"])
 
 
 def test_bucket_uploads_are_backed_up(
@@ -135,7 +170,7 @@ def test_unusable_backup_url_hides_secrets(
     assert "s3cr3t" not in error
 
 
-PLAIN = "opportune-20260101T000000Z-sqlite.zip"
+PLAIN, ENCRYPTED = "opportune-20260101T000000Z-sqlite.zip", "opportune-20251231T000000Z-sqlite.zip.age"
 
 
 @pytest.fixture
@@ -163,6 +198,16 @@ def test_restore_of_a_missing_backup_names_the_newest(oppman: Oppman, folder: Pa
     assert f"There is no backup {PLAIN}.age at {folder}. The newest is {PLAIN}" in line
 
 
+@pytest.mark.usefixtures("plain_backup")
+def test_passphrase_selects_encrypted_backups(oppman: Oppman, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_PASSPHRASE", "correct horse")
+    assert "are not encrypted with BACKUP_PASSPHRASE" in error_line(oppman, "restore", "--latest", "--no-input")
+    (folder / ENCRYPTED).write_text("x")
+    message = f"{ENCRYPTED} cannot be decrypted. It is not an age file with a passphrase"
+    assert message in error_line(oppman, "restore", "--rehearse"), "the newer backup is not encrypted"
+    assert f"{PLAIN} is not a complete backup" in error_line(oppman, "restore", "--rehearse", PLAIN)
+
+
 def backup_at(day: int, hour: int = 3) -> StoredBackup:
     created = datetime(2026, 1, 1, hour, tzinfo=UTC) + timedelta(days=day - 1)
     return StoredBackup(created, f"{created:%j-%H}", 1, "site")
@@ -174,3 +219,19 @@ def test_newest_backup_of_each_period_is_kept() -> None:
     kept = [backup.created.strftime("%m-%d %H") for backup in sorted(set(backups) - set(removed))]
     assert kept == ["01-31 15", "02-15 15", "02-22 15", "02-27 15", "02-28 03", "02-28 15"]
     assert find_superseded(backups[:1], parse_keep("1 yearly")) == []
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
+def test_encryption_detects_changes_and_truncation(size: int) -> None:
+    encrypted = io.BytesIO()
+    writer = EncryptingWriter(encrypted, "words")
+    writer.write(b"x" * size)
+    writer.finish()
+    content = encrypted.getvalue()
+    assert b"".join(decrypt(io.BytesIO(content), "words")) == b"x" * size
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    for damaged in (changed, content[:-16], content[:100], b"PK" + content):
+        with pytest.raises(OperatorError):
+            list(decrypt(io.BytesIO(damaged), "words"))
+    with pytest.raises(OperatorError, match="another passphrase"):
+        list(decrypt(io.BytesIO(content), "other"))
