@@ -16,6 +16,7 @@ from sqlalchemy import Select, insert
 from sqlmodel import col
 from starlette.requests import Request
 
+from opportune.admin.models import SavedView
 from opportune.config.settings import Settings
 from opportune.contrib.reports import groups
 from opportune.contrib.reports.report import NO_NUMBER
@@ -197,9 +198,16 @@ async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -
         staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
         async with signed_in_client(app, staff) as client:
             assert (await client.get(URL)).status_code == 403
-        await add_permission(app.state.database, staff, "gadget", "list")
+        group = await add_permission(app.state.database, staff, "gadget", "list")
+        root = await make_user(app.state.database, "root@example.com", is_superuser=True)
+        shared = SavedView(
+            id=1, owner_id=root.id, identity="gadget", name="All", query="_group=maker_id", group_id=group.id
+        )
+        async with app.state.database.writer() as session:
+            session.add(shared)
         async with signed_in_client(app, staff) as client:
-            assert (await read(client, "_group=maker_id"))[1:] == [["Maker 2", "1"], ["Total", "1"]]
+            url = (await client.get("/admin/gadget/views/1")).headers["location"]
+            assert (await read(client, url.partition("?")[2]))[1:] == [["Maker 2", "1"], ["Total", "1"]]
             assert (await client.get(f"{URL}/csv?_group=colour")).status_code == 403
 
 
