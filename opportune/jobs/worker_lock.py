@@ -67,22 +67,27 @@ class WorkerLock:
 
     def add_started(self, job_id: int) -> None:
         """List a job before it starts."""
-        self._write([job_id], os.SEEK_END)
+        if self._descriptor is not None:
+            self._write(self._descriptor, [job_id])
 
     def replace_started(self, job_ids: Iterable[int]) -> None:
         """List only these jobs, because the outcomes of the others are stored."""
-        self._write(job_ids, os.SEEK_SET)
+        if self._descriptor is not None:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.ftruncate(self._descriptor, self._write(self._descriptor, job_ids))
 
-    def _write(self, job_ids: Iterable[int], whence: int) -> None:
-        if self._descriptor is None:
-            return
+    def _write(self, descriptor: int, job_ids: Iterable[int]) -> int:
+        """Write ids at the current position, and return the number of bytes.
+
+        If that fails, the list is emptied, so that all claimed jobs count as started.
+        """
         content = array("q", job_ids).tobytes()
-        end = os.lseek(self._descriptor, 0, whence) + len(content)
-        try:
-            is_complete = os.write(self._descriptor, content) == len(content)
-        except OSError:  # the disk is full
-            is_complete = False
-        os.ftruncate(self._descriptor, end if is_complete else 0)  # without a list, all claimed jobs count as started
+        with suppress(OSError):  # the disk is full
+            if os.write(descriptor, content) == len(content):
+                return len(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.ftruncate(descriptor, 0)
+        return 0
 
     def started_by_dead_workers(self) -> dict[str, list[int]]:
         """Return the jobs that dead workers of this machine had started, by worker, until `forget` is called."""
