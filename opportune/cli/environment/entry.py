@@ -78,7 +78,8 @@ def enter(arguments: list[str]) -> None:
     is_ready = is_in_venv and (VENV / BASE).exists()
     is_unpacked = Path(__file__).is_file()  # False in the wheel of vendor/
     is_installed = is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
-    if os.environ.pop(PREPARED, "") or (not is_ready and is_installed):
+    is_unfinished = is_in_venv and (VENV / UNFINISHED).exists()
+    if os.environ.pop(PREPARED, "") or (not is_ready and is_installed and not is_unfinished):
         return
     if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages

@@ -200,7 +200,9 @@ def test_script_runs_the_named_parts(tmp_path: Path) -> None:
 
 
 def test_actions_are_pinned_by_commit() -> None:
-    steps = re.findall(r"uses: (?!\./)(.*)", "".join(path.read_text() for path in PROJECT.glob(".github/workflows/*.yml")))
+    steps = re.findall(
+        r"uses: (?!\./)(.*)", "".join(path.read_text() for path in PROJECT.glob(".github/workflows/*.yml"))
+    )
     assert steps
     for step in steps:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+", step), step

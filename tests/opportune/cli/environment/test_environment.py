@@ -212,6 +212,20 @@ def test_environment_with_dependencies_is_used(machine: Machine) -> None:
     assert not machine.venv.exists()
 
 
+@pytest.mark.parametrize("is_unfinished", [False, True])
+def test_active_venv_is_repaired_after_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool
+) -> None:
+    if is_unfinished:
+        (tmp_path / environment.UNFINISHED).touch()
+    prepared: list[list[str]] = []
+    monkeypatch.setattr(environment, "VENV", tmp_path)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # with all packages, but without copies of the locks
+    monkeypatch.setattr(environment, "prepare", prepared.append)
+    environment.enter(["migrate"])
+    assert prepared == ([["migrate"]] if is_unfinished else [])
+
+
 def test_active_environment_without_dependencies_stays_unused(machine: Machine, tmp_path: Path) -> None:
     python = tmp_path / "own/bin/python"
     python.parent.mkdir(parents=True)
