@@ -7,6 +7,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.db.url.database_url import DatabaseUrl
+from opportune.project.feature_packages import OPPMAN
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 """Errors of a database that is down, full, locked or unreachable. The request is not at fault, and a retry may
@@ -20,7 +21,7 @@ DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
 
-TABLE_MISSING = "A table is missing in {place}. Run: python3 oppman.py migrate"
+TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
 DISK_FULL = "The disk of {place} is full. Free some space, then try again."
 CONNECTION_LOST = "{place} closed the connection. It may be restarting, or a proxy may drop connections."
 TOO_MANY_CONNECTIONS = (

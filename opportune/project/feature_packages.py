@@ -38,6 +38,8 @@ def _has_project() -> bool:
 
 HAS_PROJECT = _has_project()
 """Whether this is a project. Otherwise it may be an existing application that calls `opportune.mount`."""
+OPPMAN = "python3 oppman.py" if HAS_PROJECT else "python -m opportune"
+"""How users run a command, for messages."""
 
 
 def _imported_names() -> Iterator[str]:

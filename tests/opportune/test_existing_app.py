@@ -76,6 +76,14 @@ def test_routes_stay_as_they_are(visits: dict[str, Any]) -> None:
     assert visits["foreign form"] == visits["large body"] == 200
 
 
+def test_browsers_find_a_page_after_signing_in(visits: dict[str, Any]) -> None:
+    assert visits["start page"] == [303, "/accounts/profile"]
+
+
+def test_messages_name_commands_of_the_application(visits: dict[str, Any]) -> None:
+    assert visits["hint"].endswith("Run: python -m opportune migrate")
+
+
 def test_documentation_stays_as_it_is(visits: dict[str, Any]) -> None:
     assert visits["docs"] == 200
     heroes = ["/heroes/", "/heroes/{hero_id}", "/heroes/{hero_id}/secret", "/heroes/{hero_id}/train"]
@@ -187,6 +195,7 @@ def test_pages_precede_routes_for_all_paths(tmp_path: Path) -> None:
     with TestClient(app) as client:
         assert client.get("/accounts/login").headers["content-type"].startswith("text/html")
         assert "FastAPI's tutorial" in client.get("/main.py").text
+        assert client.get("/", headers={"accept": "text/html"}).status_code == 404  # the application's
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from sqlalchemy.orm.exc import DetachedInstanceError
 
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.errors.suggestions import closest_name
+from opportune.project.feature_packages import OPPMAN
 from opportune.project.layout import FRAMEWORK, PROJECT, TEMPLATE_FOLDERS
 
 CONTEXT_LINES = 3
@@ -151,7 +152,7 @@ def _outdated_database_hint(error: BaseException) -> ErrorHint | None:
             name = next(filter(None, match.groups()))
             if is_derived(name):
                 cause = f"{name} is a search index that `migrate` creates."
-                return ErrorHint("A search index is missing", cause, "Create it:", "python3 oppman.py migrate")
+                return ErrorHint("A search index is missing", cause, "Create it:", f"{OPPMAN} migrate")
             feature = name.partition("_")[0] if object_type == "table" else ""
             return ErrorHint(
                 "The database does not match the models",

@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,6 +74,15 @@ class MountedSite:
         routes = self.routes.get(path.split("/", 2)[1] if path.startswith("/") else "", ())
         return any(route.matches(scope)[0] is not Match.NONE for route in routes)
 
+    def lacks_start_page(self, scope: Scope) -> bool:
+        """Return whether a browser requests `/`, to which the site redirects, and the application has no such route."""
+        return (
+            scope["type"] == "http"
+            and scope["path"].removeprefix(scope.get("root_path", "")) == "/"
+            and "text/html" in Headers(scope=scope).get("accept", "")
+            and all(route.matches(scope)[0] is Match.NONE for route in self.app.routes)
+        )
+
     def lifespan_with(self, original: Any) -> Any:
         """Return a lifespan that starts the site before the application, and stops it afterwards."""
 
@@ -102,6 +112,8 @@ class SiteMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, self._with_short_failure(send))
+        elif self.mounted.lacks_start_page(scope):
+            await RedirectResponse("/accounts/profile", 303)(scope, receive, send)
         elif not self.mounted.serves(scope):
             with changes_come_from(ChangeOrigin("api", scope)):
                 scope.setdefault("state", {})

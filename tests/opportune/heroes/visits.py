@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import inspect
 
 from opportune.cli.environment.existing_app import main as run_command
+from opportune.db.errors import TABLE_MISSING
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery 9"
 RESULTS: dict[str, Any] = {}
@@ -49,6 +50,9 @@ def visit_own_routes(client: TestClient) -> None:
     for path in ("/heroes/", "/heroes/7", "/heroes/x", "/divide", "/health", "/nowhere", "/"):
         response = client.get(path)
         RESULTS[path] = [response.status_code, response.json()]
+    page = client.get("/", headers={"accept": "text/html"}, follow_redirects=False)
+    RESULTS["start page"] = [page.status_code, page.headers["location"]]
+    RESULTS["hint"] = TABLE_MISSING
     RESULTS["own headers"] = sorted(client.get("/health").headers)
     foreign = client.post("/heroes/", json={"name": "Rusty", "secret_name": "R"}, headers={"origin": "https://x.test"})
     RESULTS["foreign form"] = foreign.status_code

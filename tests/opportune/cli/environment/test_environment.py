@@ -15,7 +15,7 @@ import pytest
 
 from opportune.cli.environment import entry as environment
 from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
-from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.installation import UNFINISHED, InstallError
 from opportune.project import layout
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -217,7 +217,7 @@ def test_active_venv_is_repaired_after_an_interruption(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_unfinished: bool
 ) -> None:
     if is_unfinished:
-        (tmp_path / environment.UNFINISHED).touch()
+        (tmp_path / UNFINISHED).touch()
     prepared: list[list[str]] = []
     monkeypatch.setattr(environment, "VENV", tmp_path)
     monkeypatch.setattr(sys, "prefix", str(tmp_path))  # with all packages, but without copies of the locks
