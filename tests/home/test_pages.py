@@ -8,7 +8,7 @@ from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts import User
-from opportune.feature import Feature, Panel, Site
+from opportune.feature import Feature, Link, Panel, Site
 from opportune.testing import make_user, signed_in_client
 from opportune.web import templates
 from opportune.web.rendering.environment import TemplateLoader
@@ -64,6 +64,12 @@ async def test_blank_cards_are_omitted(app: FastAPI, client: AsyncClient, monkey
     async with signed_in_client(app, await make_user(app.state.database, "ada@example.com")) as browser:
         assert "For ada@example.com &amp; &lt;b&gt;" in (await browser.get("/")).text
     assert "For ada@example.com" not in (await client.get("/")).text
+
+
+async def test_landing_page_lists_links_without_public_rows(app: FastAPI, client: AsyncClient) -> None:
+    link = Link("Notes of members", "/members", "note")
+    app.state.features = (*app.state.features, Feature("other", site=Site(navigation=[link])))
+    assert "Notes of members" in (await client.get("/")).text
 
 
 async def test_user_gets_a_start_page(app: FastAPI) -> None:
