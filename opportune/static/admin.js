@@ -18,6 +18,15 @@
     if (target.id === "select-all") for (const box of document.querySelectorAll(".select-box")) box.checked = target.checked;
     update();
   });
+  // Shift+click selects the rows up to the last one that was clicked.
+  let lastBox;
+  document.addEventListener("click", ({ target, shiftKey }) => {
+    if (!target.matches(".select-box")) return;
+    const boxes = [...document.querySelectorAll(".select-box")];
+    const ends = [boxes.indexOf(lastBox), boxes.indexOf(target)].sort((one, other) => one - other);
+    if (shiftKey && ends[0] >= 0) for (const box of boxes.slice(ends[0], ends[1] + 1)) box.checked = target.checked;
+    lastBox = target;
+  });
   // The whole text of a cell that is cut.
   document.addEventListener("mouseover", ({ target }) => {
     const box = target.closest(".words > *, .words a");

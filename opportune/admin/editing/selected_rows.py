@@ -112,7 +112,8 @@ def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selecti
     columns = [form_field.short_name for form_field in form if form_field.short_name in chosen]
     if chosen:
         keep_unsent(form, {PREFIX + name for name in columns})
-    error = _("Choose at least one field to change.") if PREVIEW in sent and not columns else ""
+    is_sent = PREVIEW in sent or selection.is_confirmed
+    error = _("Choose at least one field to change.") if is_sent and not columns else ""
     return Page(selection, form, columns, sent, error)
 
 

@@ -25,8 +25,9 @@ def default_inlines(parent: AdminView) -> Iterator[Inline]:
             columns = [column for column in view.form_names if column != name and column in view.mapper.columns]
             required = [column for column in columns if _is_required(view, column)]
             short = [column for column in columns if column in required or not is_long(view.mapper.columns[column])]
+            optional = [column for column in short if column not in required]
             if short and len(required) <= MAX_COLUMNS and not view.files.keys() & {*required}:
-                chosen = {*required, *short[: MAX_COLUMNS - len(required)]}
+                chosen = {*required, *optional[: MAX_COLUMNS - len(required)]}
                 yield Inline(view.model, name, [column for column in short if column in chosen])
 
 

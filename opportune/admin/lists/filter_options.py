@@ -63,5 +63,5 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
         return ChoiceFilter(path, parameter, title, choices=choices | empty)
     type_ = python_type_of(column)
     if type_ is bool:
-        return ChoiceFilter(path, parameter, title, choices=YES_NO, takes_many=False)
+        return ChoiceFilter(path, parameter, title, choices=YES_NO, can_exclude=False)
     return ComparisonFilter(path, parameter, title, type_=type_)

@@ -34,8 +34,6 @@ class ListFilter(ABC):
     """A filter by a column or relationship of the model or of related rows."""
 
     has_operator = False
-    takes_many = False
-    """Whether the parameter can have several values."""
 
     def __init__(self, path: AttributePath, parameter_name: str, title: str) -> None:
         self.path = path
@@ -92,9 +90,10 @@ class ValuesFilter(ListFilter):
     """A filter by one or several values. The value None matches empty columns."""
 
     takes_many = True
+    can_exclude = True
 
     def operations(self) -> list[tuple[str, str]]:
-        operations = {**(VALUE_OPERATIONS if self.takes_many else {}), **(NULL_OPERATIONS if self.nullable else {})}
+        operations = {**(VALUE_OPERATIONS if self.can_exclude else {}), **(NULL_OPERATIONS if self.nullable else {})}
         return [*({"": VALUE_OPERATIONS[""]} | operations).items()] if operations else []
 
     def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
@@ -134,10 +133,10 @@ class ValuesFilter(ListFilter):
 class ChoiceFilter(ValuesFilter):
     """A filter by values of an Enum, a Literal or a boolean."""
 
-    def __init__(self, *args: Any, choices: Mapping[str, tuple[Any, str]], takes_many: bool = True) -> None:
+    def __init__(self, *args: Any, choices: Mapping[str, tuple[Any, str]], can_exclude: bool = True) -> None:
         super().__init__(*args)
         self.choices = choices
-        self.takes_many = takes_many
+        self.can_exclude = can_exclude
 
     async def lookups(self, request: Request, model: Any, run_query: RunQuery) -> list[tuple[str, str]]:
         return [(text, label) for text, (_, label) in self.choices.items()]

@@ -72,6 +72,13 @@ async def test_unchecked_fields_keep_their_values(app: FastAPI, admin: AsyncClie
     assert (part.state, part.price) == ("used", Decimal(1))
 
 
+async def test_change_without_preview_needs_a_field(admin: AsyncClient) -> None:
+    assert "Change 2 Parts" in (await admin.post(EDIT_SELECTED, data={"pk": ["1", "2"]})).text
+    page = await admin.post(EDIT_SELECTED, data={"pks": "1,2", "confirmed": "yes"})
+    assert page.status_code == 422
+    assert "Choose at least one field" in page.text
+
+
 REFUSED_VALUES: tuple[tuple[dict[str, str], str], ...] = (
     ({"price": "cheap"}, "Please give a number"),
     ({"maker_id": "99"}, "no longer exists"),

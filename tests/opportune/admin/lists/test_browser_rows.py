@@ -59,3 +59,11 @@ async def test_long_texts_use_the_free_width(list_page: Page) -> None:
     await list_page.set_viewport_size({"width": 1000, "height": 800})
     await text.hover()
     await expect(text).to_have_attribute("title", MOTTO.strip())
+
+
+async def test_shift_click_selects_a_range(list_page: Page) -> None:
+    await list_page.get_by_label("Select 3", exact=True).click()
+    await list_page.get_by_label("Select 1", exact=True).click(modifiers=["Shift"])
+    await expect(list_page.get_by_text("3 selected:")).to_be_visible()
+    await list_page.get_by_label("Select 2", exact=True).click(modifiers=["Shift"])
+    await expect(list_page.get_by_text("1 selected:")).to_be_visible()

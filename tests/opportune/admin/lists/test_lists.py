@@ -114,6 +114,12 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
         assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
 
 
+async def test_booleans_are_filtered_at_one_click(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/user/list?is_active=true&is_active=false")).text
+    assert page.count('type="checkbox" name="is_active"') == 2
+    assert "is_active_op" not in page, "not yes is no"
+
+
 async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncClient) -> None:
     today = utc_now().replace(hour=12)
     seen_at = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
