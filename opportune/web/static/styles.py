@@ -30,7 +30,7 @@ VARIABLE = re.compile(r"var\(\s*(--[\w-]+)")
 SUFFIXES = (*SOURCE_SUFFIXES, ".css")
 """Style sheets use variables."""
 
-NANOSECONDS = 10**9
+NANOSECONDS_PER_SECOND = 10**9
 
 Words = frozenset[str]
 Sources = tuple[tuple[str, int], ...]
@@ -73,7 +73,7 @@ def _stored_file(path: str) -> Path:
 
 def _state(path: str, modified: int, sources: Sources) -> str:
     """Return a digest of the names and times of all sources. Images keep only the seconds of times."""
-    times = [(name, time // NANOSECONDS) for name, time in (*_framework_files(), *sources, (path, modified))]
+    times = [(name, time // NANOSECONDS_PER_SECOND) for name, time in (*_framework_files(), *sources, (path, modified))]
     return hashlib.blake2b(repr(sorted(times)).encode(), digest_size=16).hexdigest()
 
 

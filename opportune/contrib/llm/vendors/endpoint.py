@@ -37,6 +37,9 @@ from opportune.contrib.llm.providers.provider import (
 from opportune.contrib.llm.vendors.conversation import chunks_of, done_of, messages_for, tool_definitions
 from opportune.contrib.llm.vendors.dialects import make_model
 from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+from opportune.i18n import gettext_lazy as _l
+
+INCORRECT = _l("This language model is set up incorrectly.")
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +130,7 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
         raise _cause_of(error) or error_in(body, is_error=True) or not_a_model() from None
     except UserError as error:
         logger.warning("the settings of the LLM are refused: %s", error)
-        raise LlmError("not_configured", "The language model is set up incorrectly.") from None
+        raise LlmError("not_configured", INCORRECT) from None
     except LlmError:
         raise
     except Exception as error:  # noqa: BLE001 - these libraries raise errors of many kinds

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts, ToolSchema
+from opportune.i18n import gettext_lazy as _l
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.vendors.endpoint import Endpoint
@@ -20,6 +21,8 @@ LIBRARIES = {
     "openai-responses": "openai",
 }
 """By dialect: the library that Pydantic AI uses."""
+NOT_INSTALLED = _l("The packages of this language model are not installed.")
+NO_KEY = _l("This language model has no key.")
 INSTALL = "python3 oppman.py install llm-vendors"
 
 
@@ -54,9 +57,9 @@ class VendorModel(Provider):
 
     async def _open(self) -> "Endpoint":
         if self.fault:
-            raise LlmError("not_configured", "The language model is not installed completely.", advice=self.fault)
+            raise LlmError("not_configured", NOT_INSTALLED, advice=self.fault)
         if not self._model.api_key.get_secret_value():  # the libraries would look for one in the environment
-            raise LlmError("not_configured", "The language model has no key.", advice=f"Set api_key of {self.name}.")
+            raise LlmError("not_configured", NO_KEY, advice=f"Set api_key of {self.name}.")
         async with self._open_lock:
             if self._endpoint is None:
                 self._endpoint = await asyncio.to_thread(self._make_endpoint)

@@ -227,7 +227,7 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(vendor_model, "find_spec", lambda _name: None)
     provider = VendorModel(model_of("anthropic", "https://api.anthropic.com"), TIMEOUTS)
     assert "python3 oppman.py install llm-vendors" in provider.fault
-    with pytest.raises(LlmError, match="not installed"):
+    with pytest.raises(LlmError, match="are not installed"):
         await ask(provider)
 
 
