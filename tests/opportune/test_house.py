@@ -18,15 +18,15 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 76_740,
+    "code lines of the framework": 79_900,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
-    "deferred imports of own modules outside cli": 29,
+    "deferred imports of own modules outside cli": 31,
     "noqa comments": 60,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 1,
-    "lines of tests": 102_460,
+    "lines of tests": 104_200,
 }
 
 
