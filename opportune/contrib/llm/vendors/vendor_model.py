@@ -23,6 +23,7 @@ LIBRARIES = {
 """By dialect: the library that Pydantic AI uses."""
 NOT_INSTALLED = _l("The packages of this language model are not installed.")
 NO_KEY = _l("This language model has no key.")
+NO_KEY_ADVICE = "Set LLM_API_KEY, or api_key_setting of this model in LLM_MODELS."
 INSTALL = "python3 oppman.py install llm-vendors"
 
 
@@ -59,7 +60,7 @@ class VendorModel(Provider):
         if self.fault:
             raise LlmError("not_configured", NOT_INSTALLED, advice=self.fault)
         if not self._model.api_key.get_secret_value():  # the libraries would look for one in the environment
-            raise LlmError("not_configured", NO_KEY, advice=f"Set api_key of {self.name}.")
+            raise LlmError("not_configured", NO_KEY, advice=NO_KEY_ADVICE)
         async with self._open_lock:
             if self._endpoint is None:
                 self._endpoint = await asyncio.to_thread(self._make_endpoint)
