@@ -10,6 +10,7 @@ FOR_OPERATORS = (
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
     *("opportune/jobs/", "opportune/contrib/answers/gauges.py"),
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("embeddings_client", "errors", "libraries")),
+    "opportune/contrib/llm/vendors/vendor_model.py",
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
         f"opportune/contrib/{name}"
