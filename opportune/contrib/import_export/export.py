@@ -29,7 +29,6 @@ from opportune.contrib.import_export.workbooks import (
     MAX_SHEET_ROWS,
     XLSX_TYPE,
     SheetWriter,
-    require_openpyxl,
 )
 from opportune.db.models.columns import title_of
 from opportune.db.models.translated import TranslatedText
@@ -98,8 +97,7 @@ def download_headers(name: str) -> dict[str, str]:
 
 
 async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
-    """Raises ValidationRefused if openpyxl is missing, or the list has more rows than a sheet."""
-    require_openpyxl()
+    """Raises ValidationRefused if the list has more rows than a sheet."""
     last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
     if await view.fetch_tuples(last_row):
         raise ValidationRefused(

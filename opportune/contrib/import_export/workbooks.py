@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from importlib.util import find_spec
 from typing import Any
 
 from opportune.admin.errors import ValidationRefused
@@ -26,18 +25,11 @@ MAX_EXACT_DIGITS = 15
 """Digits that Excel stores of a number."""
 MIN_YEAR = 1900
 """Excel has no earlier dates."""
-INSTALL = _l("Excel files need a package that this site does not have. Install it: pip install openpyxl")
 DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
 FORMULA_WITHOUT_RESULT = re.compile(
     rb'<c r="(\w+)"(?![^>]*t="str")[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>'
 )
 ERRORS = ("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A")
-
-
-def require_openpyxl() -> None:
-    """Raises ValidationRefused if openpyxl is not installed."""
-    if find_spec("openpyxl") is None:
-        raise ValidationRefused(INSTALL)
 
 
 def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str, list[tuple[int, list[Any]]]]:
@@ -46,7 +38,6 @@ def read_workbook(content: bytes, max_rows: int, max_columns: int) -> tuple[str,
     Raises:
         ValidationRefused: The file is not a workbook, is too large, or has cells whose value is not known.
     """
-    require_openpyxl()
     from openpyxl import load_workbook
 
     _check_archive(content)
@@ -119,7 +110,6 @@ class SheetWriter:
     """Writes the rows of a workbook to a temporary file, so that they need little memory."""
 
     def __init__(self, header: Sequence[str]) -> None:
-        require_openpyxl()
         from openpyxl import Workbook
 
         self.workbook = Workbook(write_only=True)

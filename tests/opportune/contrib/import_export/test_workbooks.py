@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import openpyxl
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -16,8 +17,6 @@ from opportune.contrib.import_export import export, workbooks
 from opportune.contrib.import_export.table import OLE_SIGNATURE, read_table
 from tests.opportune.contrib.import_export.import_steps import choose_columns, confirm_preview, extract_text
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
-
-openpyxl = pytest.importorskip("openpyxl")
 
 HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Motto"]
 DAY, MOMENT = datetime.fromisoformat("2026-12-31"), datetime.fromisoformat("2026-12-31 05:06:07")
@@ -130,15 +129,6 @@ def hide(workbook: Any) -> None:
 def test_unsuitable_workbook_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(ValidationRefused, match=message):
         read_table("rows.xlsx", content, max_rows=3)
-
-
-async def test_missing_library_is_named(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbooks, "find_spec", lambda _: None)
-    response = await admin.post(IMPORT, files={"file": ("rows.xlsx", b"PK\x03\x04")})
-    assert "Install it: pip install openpyxl" in response.text
-    for path in ("export/xlsx", "import/sample.xlsx"):
-        assert (await admin.get(f"/admin/gadget/{path}")).headers["location"] == "/admin/gadget/list"
-        assert "pip install openpyxl" in (await admin.get("/admin/gadget/list")).text
 
 
 async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -> None:

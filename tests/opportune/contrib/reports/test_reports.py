@@ -9,6 +9,7 @@ from html import unescape
 from io import BytesIO
 from typing import Any
 
+import openpyxl
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -154,7 +155,6 @@ async def test_report_is_downloaded_as_csv(admin: AsyncClient, language: str, li
 
 
 async def test_report_is_downloaded_as_xlsx(admin: AsyncClient) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
     workbook = openpyxl.load_workbook(BytesIO((await admin.get(f"{URL}/xlsx?{WEIGHTS}")).content))
     assert [*workbook.active.values][1] == ("Deep blue", 2.5, None, 2.5)
 
