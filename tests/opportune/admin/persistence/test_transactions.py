@@ -1,6 +1,5 @@
 """Permissions and rows are checked again in the transaction that changes data."""
 
-import re
 from typing import Any
 
 import pytest
@@ -79,6 +78,7 @@ async def test_rows_outside_list_query_are_not_found(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    assert "gadget/details/1" in (await admin.get("/admin/")).text
 
     def list_query(_self: Any, _request: Any) -> Select[Any]:
         return select(Gadget).where(col(Gadget.name) != "Anvil")
@@ -89,7 +89,7 @@ async def test_rows_outside_list_query_are_not_found(
             assert (await admin.get(f"/admin/gadget/{page}")).status_code == 404, page
         assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM)).status_code == 404
         assert (await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)).status_code == 404
-        assert re.search(r"Gadgets</a>\s*<span class=\"text-secondary\">0<", (await admin.get("/admin/")).text)
+        assert "gadget/details/1" not in (await admin.get("/admin/")).text
     assert "Create" in (await admin.get("/admin/gadget/history/1")).text
     await admin.post("/admin/gadget/delete?pks=1", data=CONFIRMED)
     assert "(deleted)" in (await admin.get("/admin/gadget/history/1")).text
