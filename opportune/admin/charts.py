@@ -28,7 +28,7 @@ class Point:
     date: str = ""
     """Label of the horizontal axis, if it is shorter than the point's."""
     number_text: str = ""
-    """The formatted number, if it has a format of its own."""
+    """The formatted number; empty for the usual format."""
 
     @property
     def text(self) -> str:

@@ -159,7 +159,7 @@ async def _submit(request: Request, view: AdminView, file: ImportFile, form: For
     if updates and not view.may_edit_any(request):
         raise HTTPException(403)
     file.result, file.choices = {}, {**file.choices, "updates": updates}
-    if "column" in form:  # else the user accepts what is suggested
+    if "column" in form:  # without it, the user accepts the suggestions
         file.choices["columns"], file.choices["formats"] = (
             list(map(str, form.getlist(name))) for name in ("column", "format")
         )

@@ -125,7 +125,7 @@ def _by_content(targets: Mapping[str, Target], name: str, table: Table, position
 def check_targets(
     table: Table, chosen: Sequence[str], targets: Mapping[str, Target], key: str, *, updates: bool
 ) -> str:
-    """Return what is missing or contradictory in a choice of fields, as a message; empty if nothing is.
+    """Return a message if fields are missing or chosen twice, else an empty text.
 
     Args:
         table: The file.

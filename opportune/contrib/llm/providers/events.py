@@ -42,7 +42,7 @@ class EventReader:
         self._has_begun = False
         self._name = ""
         self._data: list[bytes] = []
-        """Lines of data that are no JSON of their own, until the blank line after the event."""
+        """Lines of data that are not complete JSON, until the blank line after the event."""
         self._data_bytes = 0
 
     def feed(self, chunk: bytes) -> Iterator[Event]:

@@ -68,7 +68,7 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, value = event
-        if "choices" not in value:  # some gateways put chunks into an object of their own
+        if "choices" not in value:  # some gateways wrap each chunk in another object
             value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
             if error := error_in(value, is_error=name == "error"):
                 raise error
