@@ -38,9 +38,12 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
 BASE = "requirements.lock"
-MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK, BUILD = (
+MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWORK, BUILD = (
     f"requirements/{name}.lock"
-    for name in ("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "dev", "framework", "build")
+    for name in (
+        *("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "office", "ag-ui"),
+        *("dev", "framework", "build"),
+    )
 )
 COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (
@@ -54,7 +57,14 @@ DEVELOPMENT_COMMANDS = (
 )
 """Commands that need the development dependencies."""
 LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
-OPTIONAL_LOCKS = {**LOCKS_OF_SECRETS, "backup": BACKUP, "telemetry": TELEMETRY, "llm-vendors": VENDORS}
+OPTIONAL_LOCKS = {
+    **LOCKS_OF_SECRETS,
+    "backup": BACKUP,
+    "telemetry": TELEMETRY,
+    "llm-vendors": VENDORS,
+    "office": OFFICE,
+    "ag-ui": AG_UI,
+}
 """Locks that a project gets when it needs them."""
 LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
 """Locks that the command `install` installs."""

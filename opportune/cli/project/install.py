@@ -1,4 +1,4 @@
-"""Install optional packages: for development, secrets of a cloud, backups, telemetry or models of other vendors.
+"""Install optional packages: for development, clouds, backups, telemetry, models of vendors, office files or AG-UI.
 
 Their lock, such as requirements/aws.lock, is written into the project. Commit it: images and hosts install it.
 """
@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 
 def command(
     name: Annotated[
-        Literal["dev", "aws", "azure", "gcp", "backup", "telemetry", "llm-vendors"],
+        Literal["dev", "aws", "azure", "gcp", "backup", "telemetry", "llm-vendors", "office", "ag-ui"],
         typer.Argument(
             help="dev (fastapi, pytest, ruff, mypy), a cloud of SECRETS_FROM, or what needs the packages.",
             show_default=False,
