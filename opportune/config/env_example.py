@@ -34,6 +34,7 @@ AREAS = {
     "google_client_id": "Sign-in with other providers",
     "database_url": "Database",
     "llm_base_url": "Language models",
+    "image_model": "Pictures, speech and ranking",
     "mail_url": "E-mail",
     "storage_url": "Uploaded files",
     "backup_url": "Backups",

@@ -14,6 +14,9 @@ from opportune.contrib.llm.documents.attachment import (
 )
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.llm.media.fake import FakeMedia
+from opportune.contrib.llm.media.models import MediaModel
+from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
 from opportune.contrib.llm.providers.errors import error_for_status
 from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
 from opportune.contrib.llm.providers.fake import FakeProvider
@@ -43,15 +46,21 @@ __all__ = [
     "Embedder",
     "EmbeddingModel",
     "ErrorCode",
+    "FakeMedia",
     "FakeProvider",
     "LanguageModel",
     "Llm",
     "LlmError",
     "LlmModel",
+    "Made",
+    "MediaModel",
+    "MediaProvider",
     "Message",
     "Picture",
     "Provider",
+    "Ranked",
     "Reasoning",
+    "Speech",
     "SpendingRefused",
     "Timeouts",
     "ToolCall",

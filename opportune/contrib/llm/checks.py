@@ -4,21 +4,22 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
+from opportune.contrib.llm.providers.factory import make_provider, media_models_of, missing_library, models_of
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.feature import Finding
 
 
 def require_providers(settings: Settings) -> None:
-    """Import the provider classes in LLM_MODELS.
+    """Import the provider classes in LLM_MODELS, and check the models for pictures and audio.
 
     Raises:
-        OperatorError: One cannot be imported.
+        OperatorError: A class cannot be imported, or a model has no endpoint.
     """
     for model in models_of(settings):
         if model.provider:
             make_provider(settings, model)
+    media_models_of(settings)
 
 
 def check_llm(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from opportune.contrib.llm.embeddings.jobs import (
 )
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.status import endpoint_lights
+from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.toolbox import retrieval_of, toolbox_of
 from opportune.feature import Admin, Feature, Jobs, Monitoring, Process, Site
 from opportune.services import Service, Services
@@ -39,6 +40,7 @@ async def _setup_page(app: FastAPI) -> str:
 llm = Feature(
     "llm",
     "Language models and embeddings.",
+    settings=MediaSettings,
     process=Process(
         services=(
             Service("llm", LanguageModel, _open_model, close=LanguageModel.close, before_job=LanguageModel.refresh),

@@ -1,13 +1,10 @@
 """Language models of the site, with a queue, retries and fallbacks."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from copy import copy
-from dataclasses import replace
 from functools import cached_property, partial
-from itertools import repeat
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -16,33 +13,30 @@ from sqlalchemy.exc import SQLAlchemyError
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import (
-    SITE,
     CallGuard,
-    GuardedCall,
     Payer,
     SpendingRefused,
 )
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.completion.observed import observed_answer
 from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of, whole_text
 from opportune.contrib.llm.completion.structured import parse
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
+from opportune.contrib.llm.media.calls import Media, MediaCalls
+from opportune.contrib.llm.media.endpoints import MediaEndpoints
 from opportune.contrib.llm.prompts import Prompt, in_visitor_language, messages_of
-from opportune.contrib.llm.providers.factory import make_provider, models_of
+from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
 from opportune.contrib.llm.providers.provider import (
     Chunk,
-    Done,
-    ErrorCode,
     LlmError,
     Message,
     Provider,
+    Timeouts,
 )
 from opportune.errors import OperatorError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.services.observers import observers
 
 T = TypeVar("T")
 
@@ -50,20 +44,16 @@ NO_MODEL = _l("No language model is set up yet.")
 SET_UP_ADVICE = "Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or select a model in the admin."
 NOT_CONFIGURED = f"{NO_MODEL} {SET_UP_ADVICE}"
 """Message for the command line."""
-QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
 
-MAX_RETRY_WAIT_SECONDS = 10.0
-"""Longest wait before a retry. Longer waits are reported to the user instead."""
 SELECTION_CHECK_SECONDS = 5.0
 """Seconds between queries for the model selected in the admin."""
 MODEL_TOPIC = "llm.model"
 """Topic of messages that another model was selected in the admin."""
-RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
 
 logger = logging.getLogger(__name__)
 
 
-class LanguageModel:
+class LanguageModel(MediaCalls):
     """A language model of the site, shared by all requests and jobs of a process.
 
     A limited number of answers run in parallel; further calls wait in a queue. A call that fails before its first chunk
@@ -77,7 +67,7 @@ class LanguageModel:
     Attributes:
         model: Settings of the model; None for the local one.
         models: All models of the site.
-        guard: Counts and limits calls.
+        media: Models for pictures, speech, transcription and reranking.
         embeddings: The embedding model, if EMBEDDING_MODEL is set.
         answers_in_visitor_language: Ask for answers in the language of the request.
         follows_choice: True if the settings name no model, so that the one selected in the admin is used.
@@ -91,23 +81,19 @@ class LanguageModel:
         queue_timeout: float = 60,
         retries: int = 0,
     ) -> None:
+        super().__init__(max_parallel=max_parallel, queue_timeout=queue_timeout, retries=retries)
         self._make_provider = make_provider
-        self._parallel_slots = asyncio.Semaphore(max_parallel)
-        self._queue_timeout = queue_timeout
-        self._retries = retries
         self._models_by_name: dict[str, LanguageModel] = {}
         self.model: LlmModel | None = None
         self.models: Sequence[LlmModel] = ()
-        self.guard: CallGuard | None = None
         self.embeddings: Embeddings | None = None
+        self.media = Media()
         self.follows_choice = False
         self.answers_in_visitor_language = True
         self._settings: Settings | None = None
         self._checked_at = -SELECTION_CHECK_SECONDS
         self._replaced_providers: list[Provider] = []
         self._origin: LanguageModel | None = None
-        self._payer = SITE
-        self._usage: TokenUsage | None = None
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self:
@@ -123,6 +109,8 @@ class LanguageModel:
         site.answers_in_visitor_language = settings.llm_answers_in_visitor_language
         site.follows_choice = not models and guard is not None and settings.environment != "test"
         site.embeddings = Embeddings.of(settings, guard)
+        if media_models := media_models_of(settings):
+            site.media.provider = MediaEndpoints(media_models, Timeouts.of(settings))
         site.models = models
         for model in models:
             language_model = site if model is models[0] else copy(site)  # shares the queue and the names
@@ -330,51 +318,15 @@ class LanguageModel:
             model = fallback.model
         return [*candidates.values()]
 
-    async def _guarded(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer, limited by the guard, and count its usage."""
+    def _guarded(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
         meter = CallMeter(self.name, self.model, request.messages, request.tools)
-        answer = self._with_retries(request, meter)
-        if self.guard:
-            answer = self.guard.watch(GuardedCall(meter, self._payer, answer))
-        try:
-            async with aclosing(answer) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            if self._usage:
-                self._usage.add(meter.usage())
+        return self._run_call(meter, partial(self._answer, request, meter))
 
-    def _with_retries(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
-        async def tries_again(number: int, error: LlmError) -> bool:
-            wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**number
-            is_temporary = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
-            if number == self._retries or not is_temporary:
-                return False
-            await asyncio.sleep(wait_seconds)
-            return True
-
-        return first_answer(repeat(partial(self._queued, request, meter)), tries_again)
-
-    async def _queued(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer, after waiting for one of the parallel slots."""
+    def _answer(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
         provider = self.provider
         if provider is None:
             raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        try:
-            async with asyncio.timeout(self._queue_timeout):
-                await self._parallel_slots.acquire()
-        except TimeoutError:
-            raise LlmError("busy", QUEUE_FULL) from None
-        try:
-            sent = request.send(provider, sees_images=self.sees_images)
-            answer = checked_answer(meter, request.tools, sent)
-            if observers:
-                answer = observed_answer(meter, answer)
-            async with aclosing(answer) as chunks:
-                async for chunk in chunks:
-                    yield replace(chunk, model=chunk.model or self.name) if isinstance(chunk, Done) else chunk
-        finally:
-            self._parallel_slots.release()
+        return checked_answer(meter, request.tools, request.send(provider, sees_images=self.sees_images))
 
     async def setup(self) -> None:
         """Prepare for the first question. Errors are ignored here and reported with the question."""
@@ -389,5 +341,7 @@ class LanguageModel:
             await provider.close()
         if self.embeddings:
             await self.embeddings.close()
+        if self.media.provider:
+            await self.media.provider.close()
         if self.guard:
             await self.guard.close()

@@ -1,16 +1,16 @@
 """Embedders: endpoints with OpenAI's /embeddings API, such as Ollama, or a class of the project."""
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
+from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint, json_in
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 
-if TYPE_CHECKING:
-    from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient
+MAX_RESPONSE_BYTES = 64_000_000
+"""A batch of 64 vectors with 3,072 numbers has about 5 MB."""
 
 
 class Embedded(NamedTuple):
@@ -45,15 +45,14 @@ class OpenAIEmbedder(Embedder):
 
     def __init__(self, model: EmbeddingModel, timeouts: Timeouts) -> None:
         self._model = model
-        self._timeouts = timeouts
-        self._client: EmbeddingsClient | None = None
-        self._open_lock = asyncio.Lock()
+        self._endpoint = ModelEndpoint("EMBEDDING_MODEL", model, timeouts, timeouts.first)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
         if self._model.dimensions:
             body["dimensions"] = self._model.dimensions
-        response = await (await self._open()).post(body | self._model.extra_body)
+        _, content = await self._endpoint.post_json("/embeddings", body | self._model.extra_body, MAX_RESPONSE_BYTES)
+        response = json_in(content)
         try:
             data = sorted(response["data"], key=lambda item: item["index"])
             vectors = [[float(number) for number in item["embedding"]] for item in data]
@@ -64,18 +63,4 @@ class OpenAIEmbedder(Embedder):
         return Embedded(vectors, tokens if isinstance(tokens, int) else None)
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.close()
-            self._client = None
-
-    async def _open(self) -> "EmbeddingsClient":
-        async with self._open_lock:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._make_client)
-            return self._client
-
-    def _make_client(self) -> "EmbeddingsClient":
-        from opportune.contrib.llm.providers.embeddings_client import EmbeddingsClient  # httpx2 takes 0.2 s
-
-        api_key = self._model.api_key.get_secret_value().strip()
-        return EmbeddingsClient(self._model.base_url, api_key, self._timeouts, self._model.headers)
+        await self._endpoint.close()

@@ -12,6 +12,7 @@ from opportune.web.remote_responses import retry_after_seconds
 
 CHECK_URL = "Check LLM_BASE_URL."
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
+NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
 MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
 """Levels of an error object, and characters of each text, that are read."""
 

@@ -1,17 +1,21 @@
 """Creation of the providers and embedders in the settings."""
 
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, EmbeddingModel, LlmModel
 from opportune.config.settings import Settings, has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
+from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers import libraries, local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
+from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError
 
@@ -104,6 +108,27 @@ def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS
 
 def embedding_model_of(settings: Settings) -> EmbeddingModel | None:
     return _add_url_and_key(settings.embedding_model, settings) if settings.embedding_model else None
+
+
+def media_models_of(settings: Settings) -> dict[MediaTask, MediaModel]:
+    """Return the models for pictures, speech, transcription and reranking that are set.
+
+    Raises:
+        OperatorError: A model lacks its URL or its key.
+    """
+    named = ((task, getattr(settings.of(MediaSettings), f"{task}_model")) for task in get_args(MediaTask))
+    return {task: _with_endpoint(settings, task, model) for task, model in named if model}
+
+
+def _with_endpoint(settings: Settings, task: MediaTask, model: MediaModel) -> MediaModel:
+    setting, key = f"{task.upper()}_MODEL", model.api_key_setting
+    if key and not isinstance(getattr(settings, key, None), SecretStr):
+        raise OperatorError(f"{setting}: there is no setting {key} with the key of {model.name}.")
+    is_compatible = settings.llm_dialect == "openai" or bool(model.base_url)
+    model = _add_url_and_key(model, settings)
+    if not (is_compatible and model.base_url and model.dialect == "openai" and not model.provider):
+        raise OperatorError(f"{setting}: {model.name} needs the base_url of an endpoint with OpenAI's API.")
+    return model
 
 
 def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:

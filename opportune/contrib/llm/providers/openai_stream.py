@@ -80,7 +80,7 @@ class ChatCompletionReader:
             reasoning, text = reasoning + added_reasoning, text + added_text
             usage = usage or choice.get("usage")
         if usage:
-            self._read_usage(usage)
+            self._usage |= counts_in(usage)
         if name == "done" or value.get("done") is True:
             self.is_over = True
         tagged, text = self._think_tags.feed(text) if text else ("", "")
@@ -216,14 +216,15 @@ class ChatCompletionReader:
             text, self._half = text[:-1], text[-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
-    def _read_usage(self, usage: object) -> None:
-        """Read the token counts, also in objects for details. Later counts replace earlier ones."""
-        if isinstance(usage, dict):
-            details = (item for item in usage.values() if isinstance(item, dict))
-            counts = {name: value for item in (*details, usage) for name, value in item.items()}
-            for name, fields in COUNT_FIELDS.items():
-                found = [_to_count(counts[field]) for field in fields if field in counts]
-                self._usage[name] = next((count for count in found if count is not None), self._usage.get(name))
+
+def counts_in(usage: object) -> dict[str, Any]:
+    """Return the token counts in the usage of an answer, also in objects for details."""
+    if not isinstance(usage, dict):
+        return {}
+    details = (item for item in usage.values() if isinstance(item, dict))
+    counts = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
+    found = ((name, counts.get(field)) for name, fields in COUNT_FIELDS.items() for field in reversed(fields))
+    return {name: count for name, count in found if count is not None}
 
 
 def _has_content(delta: Mapping[str, Any]) -> bool:

@@ -37,7 +37,8 @@ class FakeEndpoint:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.headers.append(head)
-            self.bodies.append(json.loads(await reader.readexactly(_length(head))))
+            content = await reader.readexactly(_length(head))
+            self.bodies.append({"upload": content} if b"multipart/form-data" in head else json.loads(content))
             self.requested.set()
             refusal = self.refuse(self.bodies[-1])
             if self.refused_parameter in self.bodies[-1]:

@@ -1,0 +1,79 @@
+"""Calls of a model: queued, retried, counted and limited."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from itertools import repeat
+
+from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
+from opportune.contrib.llm.completion.first_answer import first_answer
+from opportune.contrib.llm.completion.observed import observed_answer
+from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
+from opportune.contrib.llm.providers.provider import Chunk, Done, ErrorCode, LlmError
+from opportune.i18n import gettext_lazy as _l
+from opportune.services.observers import observers
+
+QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
+MAX_RETRY_WAIT_SECONDS = 10.0
+"""Longest wait before a retry. Longer waits are reported to the user instead."""
+RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
+
+StartCall = Callable[[], AsyncGenerator[Chunk, None]]
+"""Starts one attempt at a call. The first iteration sends the request."""
+
+
+class ModelCalls:
+    """Queue, retries, payer and guard of calls.
+
+    Attributes:
+        guard: Counts and limits calls.
+    """
+
+    def __init__(self, *, max_parallel: int, queue_timeout: float, retries: int) -> None:
+        self.guard: CallGuard | None = None
+        self._parallel_slots = asyncio.Semaphore(max_parallel)
+        self._queue_timeout = queue_timeout
+        self._retries = retries
+        self._payer = SITE
+        self._usage: TokenUsage | None = None
+
+    async def _run_call(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer of a call, limited by the guard, and count its usage."""
+        answer = self._with_retries(meter, start)
+        if self.guard:
+            answer = self.guard.watch(GuardedCall(meter, self._payer, answer))
+        try:
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            if self._usage:
+                self._usage.add(meter.usage())
+
+    def _with_retries(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+        async def tries_again(number: int, error: LlmError) -> bool:
+            wait_seconds = error.retry_after if error.retry_after is not None else 0.5 * 2**number
+            is_temporary = error.code in RETRIED_CODES and wait_seconds <= MAX_RETRY_WAIT_SECONDS
+            if number == self._retries or not is_temporary:
+                return False
+            await asyncio.sleep(wait_seconds)
+            return True
+
+        return first_answer(repeat(partial(self._queued, meter, start)), tries_again)
+
+    async def _queued(self, meter: CallMeter, start: StartCall) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer, after waiting for one of the parallel slots."""
+        try:
+            async with asyncio.timeout(self._queue_timeout):
+                await self._parallel_slots.acquire()
+        except TimeoutError:
+            raise LlmError("busy", QUEUE_FULL) from None
+        try:
+            answer = observed_answer(meter, start()) if observers else start()
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    yield replace(chunk, model=chunk.model or meter.name) if isinstance(chunk, Done) else chunk
+        finally:
+            self._parallel_slots.release()

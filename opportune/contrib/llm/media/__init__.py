@@ -1,0 +1,1 @@
+"""Models for pictures, speech, transcription and reranking."""

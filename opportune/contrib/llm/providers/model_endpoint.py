@@ -1,0 +1,54 @@
+"""Endpoint of a model that answers as a whole, such as one for embeddings. It is connected with the first request."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.provider import Timeouts
+
+if TYPE_CHECKING:
+    from opportune.contrib.llm.providers.model_client import ModelClient
+
+
+class ModelEndpoint:
+    """Endpoint of one model."""
+
+    def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
+        """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
+        self._arguments = setting, model, timeouts, read_seconds
+        self._client: ModelClient | None = None
+        self._open_lock = asyncio.Lock()
+
+    async def open(self) -> "ModelClient":
+        async with self._open_lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
+
+    def _make_client(self) -> "ModelClient":
+        from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
+
+        return ModelClient(*self._arguments)
+
+    async def post_json(self, path: str, body: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
+        """Send a JSON object, and return the media type and the body of the response.
+
+        Raises:
+            LlmError: The request failed.
+        """
+        return await (await self.open()).post_json(path, body, max_bytes)
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+            self._client = None
+
+
+def json_in(content: bytes) -> Any:
+    """Return the value of a JSON text; None for other content, also if it is nested too deeply."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None

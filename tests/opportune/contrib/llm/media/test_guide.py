@@ -1,0 +1,59 @@
+"""Examples of docs/media.md."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.application import create_app
+from opportune.config.settings import Settings
+from opportune.contrib.llm import FakeMedia
+from opportune.contrib.llm.media.fake import PIXEL
+from opportune.contrib.llm.settings import MediaSettings
+from opportune.feature import Feature
+from opportune.features import llm
+from opportune.project.layout import PROJECT
+
+GUIDE = (PROJECT / "docs" / "media.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def names() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
+        exec(code, names)  # noqa: S102 - examples of the guide
+    return names
+
+
+@pytest.fixture
+async def app(settings: Settings, names: dict[str, Any]) -> FastAPI:
+    return create_app(settings, [llm, Feature("media", "Media.", pages=[names["router"]])])
+
+
+async def test_guide_test_passes(app: FastAPI, client: AsyncClient, names: dict[str, Any]) -> None:
+    await names["test_a_recording_is_written_down"](app, client)
+
+
+async def test_guide_makes_pictures_and_speech(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.media.provider = FakeMedia(speech=b"sound")
+    assert (await client.get("/media/picture?about=a cat")).content == PIXEL
+    assert (await client.get("/media/speech?text=Hello")).content == b"sound"
+
+
+async def test_guide_orders_results(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.media.provider = FakeMedia(scores=[0.1, 0.9, 0])
+    assert (await client.get("/media/best?query=bakery")).json() == "Bread needs flour."
+
+
+async def test_site_without_a_model_responds_with_503(client: AsyncClient) -> None:
+    response = await client.get("/media/speech?text=Hello")
+    assert response.status_code == 503
+    assert "No model that reads texts aloud is set up." in response.text
+
+
+def test_guide_names_all_settings() -> None:
+    assert set(re.findall(r"^\| `(\w+_MODEL)`", GUIDE, re.MULTILINE)) == {
+        name.upper() for name in MediaSettings.model_fields if name.endswith("_model")
+    }

@@ -1,0 +1,347 @@
+"""Pictures, speech, transcription and reranking, at an endpoint on this machine."""
+
+import json
+from base64 import b64encode
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr, ValidationError
+
+from opportune.config.settings import Settings
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.llm import FakeMedia, LanguageModel, LlmError
+from opportune.contrib.llm.call_guard import GuardedCall, Payer, SpendingRefused
+from opportune.contrib.llm.checks import check_llm
+from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.media.fake import PIXEL
+from opportune.contrib.llm.media.models import MediaModel
+from opportune.contrib.llm.providers.provider import Chunk
+from opportune.contrib.llm.settings import MediaSettings
+from opportune.db import Database
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
+
+PICTURE = {"data": [{"b64_json": b64encode(PIXEL).decode()}]}
+RESULTS = [{"index": 0, "relevance_score": 0.2}, {"index": 2, "relevance_score": 0.9}]
+
+
+def json_response(value: object, status: str = "200 OK") -> bytes:
+    return response(status, json.dumps(value).encode(), "Content-Type: application/json")
+
+
+def audio_response(content: bytes, content_type: str = "audio/mpeg") -> bytes:
+    return response("200 OK", content, f"Content-Type: {content_type}")
+
+
+class MeteringGuard:
+    """Records payer and usage of calls, or refuses them."""
+
+    def __init__(self) -> None:
+        self.usages: list[tuple[Payer, TokenUsage]] = []
+        self.is_off = False
+
+    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
+        if self.is_off:
+            raise SpendingRefused("switched_off", "Off.")
+        try:
+            async for chunk in call.chunks:
+                yield chunk
+        finally:
+            self.usages.append((call.payer, call.meter.usage()))
+
+    @property
+    def costs(self) -> list[int]:
+        return [usage.cost_micro for _, usage in self.usages]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def settings_with(values: dict[str, Any], **changes: Any) -> Settings:
+    settings = settings_for("sqlite://").model_copy(update={"llm_api_key": SecretStr("the-key"), **changes})
+    return settings.having(MediaSettings(**values))
+
+
+@asynccontextmanager
+async def serve_media(
+    *steps: bytes, guard: Any = None, **models: Any
+) -> AsyncIterator[tuple[LanguageModel, FakeEndpoint]]:
+    """Serve one endpoint and yield a site whose models of `models` are there."""
+    async with serve_endpoint(*steps) as endpoint:
+        llm = LanguageModel.of(settings_with(models, llm_base_url=endpoint.address, llm_model="big"), guard)
+        yield llm, endpoint
+        await llm.close()
+
+
+async def test_image_is_made() -> None:
+    async with serve_media(json_response(PICTURE), image_model="painter") as (llm, endpoint):
+        picture = await llm.image("A cat", size="256x256")
+    assert (picture.content, picture.content_type) == (PIXEL, "image/png")
+    assert endpoint.bodies == [
+        {"model": "painter", "prompt": "A cat", "n": 1, "size": "256x256", "response_format": "b64_json"}
+    ]
+    assert b"POST /v1/images/generations" in endpoint.headers[0]
+    assert b"Bearer the-key" in endpoint.headers[0]
+
+
+async def test_refused_response_format_is_left_out() -> None:
+    async with serve_media(json_response(PICTURE), image_model="painter") as (llm, endpoint):
+        endpoint.refuse = lambda body: (
+            json_response({"error": {"message": "Unknown parameter: 'response_format'."}}, "400 Bad Request")
+            if "response_format" in body
+            else None
+        )
+        await llm.image("A cat")
+        await llm.image("A dog")
+    assert ["response_format" in body for body in endpoint.bodies] == [True, False, False]
+
+
+async def test_speech_is_read_aloud() -> None:
+    model = {"name": "reader", "extra_body": {"voice": "nova", "speed": 1.5}}
+    async with serve_media(audio_response(b"ID3sound"), speech_model=model) as (llm, endpoint):
+        speech = await llm.speech("Good morning")
+        await llm.speech("Good evening", voice="echo")
+    assert (speech.content, speech.content_type) == (b"ID3sound", "audio/mpeg")
+    assert [body["voice"] for body in endpoint.bodies] == ["nova", "echo"]
+    assert endpoint.bodies[0]["speed"] == 1.5
+
+
+async def test_recording_is_transcribed() -> None:
+    async with serve_media(json_response({"text": " Hello. "}), transcription_model="ear") as (llm, endpoint):
+        assert await llm.transcribe(b"sound", "../My voice.WEBM", language="en") == "Hello."
+    upload = endpoint.bodies[0]["upload"]
+    assert b'filename="audio.webm"' in upload
+    assert all(part in upload for part in (b"sound", b"ear", b'name="language"'))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"results": RESULTS}, {"data": RESULTS}, [{"index": i["index"], "score": i["relevance_score"]} for i in RESULTS]],
+)
+async def test_documents_are_ordered(answer: object) -> None:
+    async with serve_media(json_response(answer), rerank_model="judge") as (llm, endpoint):
+        ranking = await llm.rerank("bread", ["cat", "dog", "loaf" * 2_000], limit=1)
+    assert [(ranked.index, ranked.score) for ranked in ranking] == [(2, 0.9)]
+    assert endpoint.bodies[0]["query"] == "bread"
+    assert len(endpoint.bodies[0]["documents"][2]) == 4_000
+
+
+async def test_rerank_sends_texts_to_tei() -> None:
+    async with serve_media(json_response([{"index": 0, "score": 1}]), rerank_model="judge") as (llm, endpoint):
+        missing = response("422 Unprocessable Entity", b"Failed to deserialize: missing field `texts` at line 1")
+        endpoint.refuse = lambda body: None if "texts" in body else missing
+        assert len(await llm.rerank("bread", ["loaf"])) == 1
+        assert len(await llm.rerank("cheese", ["brie"])) == 1
+    assert ["texts" in body for body in endpoint.bodies] == [False, True, True]
+
+
+async def test_rerank_without_documents_calls_nothing() -> None:
+    async with serve_media(rerank_model="judge") as (llm, endpoint):
+        assert await llm.rerank("bread", []) == []
+    assert endpoint.bodies == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>",
+        b"[" * 1_000_000,
+        b'{"data": []}',
+        b'{"data": [{"url": "http://127.0.0.1/secret"}]}',
+        b'{"data": [{"b64_json": "%%%"}]}',
+        b'{"data": [{"b64_json": "PGh0bWw+"}]}',
+    ],
+)
+async def test_answer_without_a_picture_is_malformed(answer: bytes) -> None:
+    async with serve_media(response("200 OK", answer), image_model="painter") as (llm, endpoint):
+        with pytest.raises(LlmError, match="The model made no picture") as caught:
+            await llm.image("A cat")
+    assert caught.value.code == "malformed"
+    assert len(endpoint.bodies) == 1
+
+
+@pytest.mark.parametrize("answer", [audio_response(b""), audio_response(b"<html>", "text/html"), json_response({})])
+async def test_answer_without_audio_is_malformed(answer: bytes) -> None:
+    async with serve_media(answer, speech_model="reader") as (llm, _):
+        with pytest.raises(LlmError, match="could not read this text aloud"):
+            await llm.speech("Good morning")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"null",
+        b'{"results": []}',
+        b'{"results": [{"index": 7, "score": 1}]}',
+        b'{"results": [{"index": 0, "score": 1%s}]}' % (b"0" * 400),
+        b'{"results": [{"index": 0, "score": NaN}]}',
+    ],
+)
+async def test_answer_without_a_ranking_is_malformed(answer: bytes) -> None:
+    async with serve_media(response("200 OK", answer), rerank_model="judge") as (llm, _):
+        with pytest.raises(LlmError, match="did not order the results"):
+            await llm.rerank("bread", ["loaf"])
+
+
+async def test_silence_is_an_empty_answer() -> None:
+    async with serve_media(json_response({"text": " "}), transcription_model="ear") as (llm, _):
+        with pytest.raises(LlmError, match="heard no words") as caught:
+            await llm.transcribe(b"silence", "a.wav")
+    assert caught.value.code == "empty"
+
+
+async def test_redirect_is_not_followed() -> None:
+    async with serve_endpoint(json_response(PICTURE)) as other:
+        redirect = response("307 Elsewhere", b"", f"Location: {other.address}/images/generations")
+        async with serve_media(redirect, image_model="painter") as (llm, _):
+            llm._retries = 0
+            with pytest.raises(LlmError):
+                await llm.image("A cat")
+    assert other.bodies == []
+
+
+async def test_large_response_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.llm.media.endpoints.MAX_SPEECH_BYTES", 1_000)
+    async with serve_media(audio_response(b"x" * 1_001), speech_model="reader") as (llm, _):
+        with pytest.raises(LlmError, match="SPEECH_MODEL: the response of the endpoint is too long"):
+            await llm.speech("Good morning")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(" ", "There is no text"), ("x" * 4_097, "Send at most 4,096 characters")]
+)
+async def test_invalid_text_is_not_sent(text: str, message: str) -> None:
+    async with serve_media(speech_model="reader", image_model="painter") as (llm, endpoint):
+        for call in (llm.speech, llm.image):
+            with pytest.raises(LlmError, match=message):
+                await call(text)
+    assert endpoint.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("audio", "filename", "message"),
+    [
+        (b"", "a.mp3", "not a recording"),
+        (b"MZ", "a.exe", "not a recording"),
+        (b"x" * 25_000_001, "a.mp3", "larger than 25 MB"),
+    ],
+)
+async def test_invalid_recording_is_not_sent(audio: bytes, filename: str, message: str) -> None:
+    async with serve_media(transcription_model="ear") as (llm, endpoint):
+        with pytest.raises(LlmError, match=message):
+            await llm.transcribe(audio, filename)
+    assert endpoint.bodies == []
+
+
+async def test_unavailable_endpoint_is_retried_and_free() -> None:
+    guard = MeteringGuard()
+    model = MediaModel(name="painter", price=Decimal(1))
+    async with serve_media(response("503 Busy", b"", "Retry-After: 0"), guard=guard, image_model=model) as (
+        llm,
+        endpoint,
+    ):
+        with pytest.raises(LlmError, match="not working at the moment") as caught:
+            await llm.image("A cat")
+    assert caught.value.advice == "Check IMAGE_MODEL."
+    assert len(endpoint.bodies) == 3
+    assert guard.costs == [0]
+
+
+async def test_calls_are_charged_to_the_user() -> None:
+    guard, usage = MeteringGuard(), TokenUsage()
+    painter = MediaModel(name="painter", price=Decimal("0.04"), price_per_million_answer_tokens=Decimal(10))
+    answer = {**PICTURE, "usage": {"input_tokens": 12, "output_tokens": 1_000}}
+    async with serve_media(json_response(answer), guard=guard, image_model=painter) as (llm, _):
+        await llm.charged_to(Payer.of_user(7), usage).image("A cat")
+    ((payer, spent),) = guard.usages
+    assert (str(payer), spent.prompt_tokens, spent.completion_tokens) == ("user:7", 12, 1_000)
+    assert spent.cost_micro == usage.cost_micro == 40_000 + 10_000
+
+
+@pytest.mark.parametrize(("usage", "cost"), [({"seconds": 30}, 3_000), ({"seconds": 10**9}, 6_000), ({}, 6_000)])
+async def test_transcription_costs_its_minutes(usage: dict[str, int], cost: int) -> None:
+    guard, model = MeteringGuard(), MediaModel(name="ear", price=Decimal("0.006"))
+    answer = json_response({"text": "Hello", "usage": usage})
+    async with serve_media(answer, guard=guard, transcription_model=model) as (llm, _):
+        await llm.transcribe(b"x" * 240_000, "a.webm")
+    assert guard.costs == [cost]
+
+
+async def test_cost_limit_refuses_a_picture(settings: Settings, database: Database) -> None:
+    guard = SpendingGuard(settings.having(AnswersSettings(llm_max_cost_per_day=Decimal("0.05"))), database)
+    painter = MediaModel(name="painter", price=Decimal("0.04"))
+    async with serve_media(json_response(PICTURE), guard=guard, image_model=painter) as (llm, endpoint):
+        await llm.image("A cat")
+        await guard.flush()
+        with pytest.raises(SpendingRefused, match="reached its limit"):
+            await llm.image("A dog")
+    assert len(endpoint.bodies) == 1
+
+
+async def test_refused_call_is_not_sent() -> None:
+    guard = MeteringGuard()
+    guard.is_off = True
+    async with serve_media(guard=guard, speech_model="reader") as (llm, endpoint):
+        with pytest.raises(SpendingRefused):
+            await llm.speech("Good morning")
+    assert endpoint.bodies == []
+
+
+async def test_site_without_models_says_so() -> None:
+    llm = LanguageModel.of(settings_with({}))
+    assert not llm.offers("image")
+    with pytest.raises(LlmError, match="No model for pictures is set up") as caught:
+        await llm.image("A cat")
+    assert caught.value.advice == "Set IMAGE_MODEL."
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "message"),
+    [
+        ("ear", {}, "TRANSCRIPTION_MODEL: ear needs the base_url"),
+        ("ear", {"llm_dialect": "anthropic", "llm_base_url": "https://a.example"}, "ear needs the base_url"),
+        ({"name": "ear", "base_url": "https://a.example", "dialect": "google"}, {}, "ear needs the base_url"),
+        ({"name": "ear", "base_url": "https://a.example", "api_key_setting": "site_name"}, {}, "no setting site_name"),
+    ],
+)
+def test_model_without_endpoint_is_refused(model: object, changes: dict[str, Any], message: str) -> None:
+    settings = settings_with({"transcription_model": model}, **changes)
+    with pytest.raises(OperatorError, match=message):
+        LanguageModel.of(settings)
+    assert any(message in finding.text for finding in check_llm(settings))
+
+
+def test_key_of_the_chat_stays_at_its_endpoint() -> None:
+    settings = settings_with({"image_model": {"name": "p", "base_url": "https://b.example"}})
+    provider = LanguageModel.of(settings).media.provider
+    assert provider is not None
+    assert provider.models["image"].api_key.get_secret_value() == ""
+
+
+def test_invalid_setting_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be a name, or JSON"):
+        MediaSettings(image_model="{")
+    assert MediaSettings(image_model="").image_model is None
+
+
+async def test_fake_media_does_every_task(app: FastAPI) -> None:
+    llm: LanguageModel = app.state.llm
+    llm.media.provider = fake = FakeMedia(transcript="Hello", scores=[0.1, 0.7])
+    assert (await llm.image("A cat")).content == PIXEL
+    assert (await llm.speech("Good morning")).content_type == "audio/mpeg"
+    assert await llm.transcribe(b"sound", "a.ogg") == "Hello"
+    assert [ranked.index for ranked in await llm.rerank("b", ["cat", "bread"])] == [1, 0]
+    assert fake.received == ["A cat", "Good morning", b"sound", "b"]
+
+
+async def test_fake_media_fails_as_told() -> None:
+    llm = LanguageModel.of(settings_with({}))
+    llm.media.provider = FakeMedia(error=LlmError("timeout", "Too slow."))
+    with pytest.raises(LlmError, match="Too slow"):
+        await llm.speech("Good morning")
