@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Query, Response
 
 from app.chat import service
+from app.chat.comparison import find_beside
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -54,7 +55,7 @@ async def create_conversation(
 ) -> MessageCreated:
     """Start a new conversation with a question. `Location` is its URL."""
     question, answer = await service.ask(answers, user.id, None, data, files=data.attachments, settings=data)
-    created = _to_message_created(question, answer)
+    created = await _to_message_created(answers, question, answer)
     response.headers["Location"] = f"/api/v1/conversations/{created.conversation}"
     return created
 
@@ -96,7 +97,10 @@ async def get_conversation(view: CurrentConversationView) -> ConversationWithMes
     messages = [MessageRead.of(message, view.branches[message.id]) for message in view.messages]
     read = ConversationRead.model_validate(view.conversation)
     files = [AttachmentRead.model_validate(file) for _, file in sorted(view.files.items())]
-    return ConversationWithMessages(**read.model_dump(), messages=messages, attachments=files, earlier=view.earlier)
+    beside = MessageRead.of(view.beside, view.branches[view.beside.id]) if view.beside else None
+    return ConversationWithMessages(
+        **read.model_dump(), messages=messages, beside=beside, attachments=files, earlier=view.earlier
+    )
 
 
 @router.patch("/{conversation_id}", response_model=ConversationRead)
@@ -133,15 +137,20 @@ async def ask_question(
 ) -> MessageCreated:
     """Ask a question. Read the growing answer from `stream_url`."""
     question, answer = await service.ask(answers, user.id, conversation.id, data, files=data.attachments)
-    return _to_message_created(question, answer)
+    return await _to_message_created(answers, question, answer)
 
 
-def _to_message_created(question: Message, answer: Message) -> MessageCreated:
+async def _to_message_created(answers: Answers, question: Message, answer: Message) -> MessageCreated:
+    async with answers.database.reader(fresh=True) as session:
+        beside = await find_beside(session, answer)
+    stream_url = f"/api/v1/conversations/{question.conversation_id}/stream"
     return MessageCreated(
         conversation=question.conversation_id,
         message=MessageRead.of(question),
         answer=MessageRead.of(answer),
-        stream_url=f"/api/v1/conversations/{question.conversation_id}/stream",
+        stream_url=stream_url,
+        beside=MessageRead.of(beside) if beside else None,
+        beside_stream_url=f"{stream_url}?after={beside.id}:0" if beside else None,
     )
 
 
@@ -179,14 +188,14 @@ async def edit_question(
     new_question, answer = await service.ask(
         answers, user.id, question.conversation_id, data, replaced_question=question, files=data.attachments
     )
-    return _to_message_created(new_question, answer)
+    return await _to_message_created(answers, new_question, answer)
 
 
 @messages.post("/retry", status_code=202)
 async def retry_answer(user: CurrentUser, answer: CurrentAnswer, answers: Answers) -> MessageCreated:
     """Answer the same question again in a new branch, which becomes the current one."""
     question, new_answer = await service.retry(answers, user.id, answer)
-    return _to_message_created(question, new_answer)
+    return await _to_message_created(answers, question, new_answer)
 
 
 @messages.post("/continue", status_code=202)

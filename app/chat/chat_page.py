@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.chat.comparison import find_model, find_second_model, max_question_length
 from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.models import Conversation, Message
 from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
-from app.chat.service import Conversations, find_model, max_question_length
+from app.chat.service import Conversations
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer
 from opportune.i18n import gettext as _
@@ -49,11 +50,7 @@ class ChatPage:
                 filters = filters.model_copy(update={"page": page_number})
             context["conversations"] = page = await conversations.list_page(filters)
         context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
-        context |= {
-            **await _messages_context(view),
-            "fault": self.answers.llm.fault,
-            "silence": ShownAnswer.silence_timeout,
-        }
+        context |= {**await _messages_context(view), "fault": self.answers.llm.fault}
         return templates.render(self.request, TEMPLATE, context, settings.status if settings else form.status)
 
     async def show_earlier_messages(self, view: ConversationView) -> HTMLResponse:
@@ -95,15 +92,22 @@ class ChatPage:
         """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
-        form.offer({"model": {"": _("%(name)s, the default", name=llm.name), **llm.choices}})
+        form.offer(
+            {
+                "model": {"": _("%(name)s, the default", name=llm.name), **llm.choices},
+                "compare_with": {"": _("No second model"), **llm.choices},
+            }
+        )
         model, notice = find_model(llm, conversation)
+        second, missing = find_second_model(llm, conversation)
         return {
             "options": form,
             "model": model.name,
+            "second_model": second.name if second else "",
             "is_toy": model.is_toy,
             "examples": EXAMPLE_QUESTIONS,
             "max_question_length": max_question_length(model),
-            "model_notice": notice,
+            "model_notice": f"{notice} {missing}".strip(),
         }
 
     async def _composer_context(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:
@@ -118,13 +122,13 @@ class ChatPage:
 
 async def _messages_context(view: ConversationView | None) -> dict[str, Any]:
     """Return the context of the messages above the form."""
-    messages = view.messages if view else []
     return {
         "conversation": view.conversation if view else None,
         "messages": await view.render_messages() if view else (),
         "earlier": view.earlier if view else None,
         "is_end": view is None or view.is_end,
-        "answer": next((message for message in messages if message.is_running), None),
+        "running": view.running if view else (),
+        "silence": ShownAnswer.silence_timeout,
     }
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.comparison import find_beside
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import Conversations, find_files
 from app.chat.tree import (
@@ -34,6 +35,15 @@ class ShownMessage:
     answer: ShownAnswer | None
     branches: Sequence[int]
     files: Sequence[AnswerAttachment] = ()
+    is_column: bool = False
+    """True for one of two answers that are shown side by side."""
+    is_current: bool = True
+    """False for the column with which the conversation does not continue."""
+
+    @property
+    def topic(self) -> str:
+        """Topic of the answer, by which columns are sorted."""
+        return self.answer.answer.topic if self.answer else ""
 
     @property
     def branch_index(self) -> int:
@@ -53,22 +63,35 @@ class ConversationView:
     """Files of the questions by id."""
     is_end: bool = True
     """True if the view contains the last message of its branch."""
+    beside: Message | None = None
+    """Answer of another model to the last question, shown beside the last message."""
 
     @property
     def earlier(self) -> int | None:
         """Id of the first message if the branch has older ones, else None."""
         return self.messages[0].id if self.messages and self.messages[0].parent_id else None
 
+    @property
+    def running(self) -> list[Message]:
+        shown = [*self.messages, self.beside] if self.beside else self.messages
+        return [message for message in shown if message.is_running]
+
     async def render_messages(self) -> list[ShownMessage]:
-        return [
-            ShownMessage(
-                message,
-                await ShownAnswer.of(message.answer) if message.answer else None,
-                self.branches[message.id],
-                [self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
-            )
-            for message in self.messages
-        ]
+        shown = [await self._render(message) for message in self.messages]
+        if self.beside:
+            columns = [await self._render(self.messages[-1], is_column=True), await self._render(self.beside)]
+            shown[-1:] = sorted(columns, key=lambda column: column.topic)
+        return shown
+
+    async def _render(self, message: Message, *, is_column: bool = False) -> ShownMessage:
+        return ShownMessage(
+            message,
+            await ShownAnswer.of(message.answer) if message.answer else None,
+            self.branches[message.id],
+            [self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
+            is_column or message is self.beside,
+            message is not self.beside,
+        )
 
 
 async def view_conversation(
@@ -93,8 +116,14 @@ async def view_conversation(
         messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after + 1 if after else 0)
         siblings = await find_siblings(session, messages)
         files = await find_files(session, owner_id, messages)
-    await answers.refresh(message.answer for message in messages if message.answer)
-    return ConversationView(conversation, messages, siblings, files, is_end=end_id == leaf)
+        beside = None
+        if messages and end_id == leaf and len(siblings[messages[-1].id]) > 1:
+            beside = await find_beside(session, messages[-1])
+    if beside:
+        siblings[beside.id] = siblings[messages[-1].id]
+    shown = [*messages, beside] if beside else messages
+    await answers.refresh(message.answer for message in shown if message.answer)
+    return ConversationView(conversation, messages, siblings, files, end_id == leaf, beside)
 
 
 async def _find_end_id(

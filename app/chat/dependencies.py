@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.chat.comparison import find_beside
 from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.service import Conversations, find_newest_answer
@@ -89,6 +90,8 @@ class MessageStream(AnswerStream):
     """Ids of the messages with the same parent, including this one, oldest first."""
     awaits_title: bool
     """True if the model will write a title after this answer."""
+    is_column: bool = False
+    is_current: bool = True
 
 
 async def get_stream(
@@ -109,11 +112,20 @@ async def get_stream(
             return None
         awaits_title = conversation.titled_by == TitledBy.QUESTION and await _is_first_answer(session, message)
         branches = (await find_siblings(session, [message]))[message.id]
+        is_column = await find_beside(session, message) is not None
+        awaits_title &= message.answer.topic == conversation.topic
     offset = position[1] if position and position[0] == message.id else 0
     # The answer's prompt is the whole conversation, so a stream of each viewer must not hold its own answer.
     message_without_answer = Message(**message.model_dump())
     return MessageStream(
-        answers.view(message.answer), offset, message.id, message_without_answer, branches, awaits_title
+        answers.view(message.answer),
+        offset,
+        message.id,
+        message_without_answer,
+        branches,
+        awaits_title,
+        is_column=is_column,
+        is_current=message.id == conversation.leaf_id,
     )
 
 

@@ -14,7 +14,8 @@ from opportune.jobs import defer
 
 @after_delete(Conversation)
 async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
-    await session.execute(delete(Answer).where(col(Answer.topic) == conversation.topic))
+    topics = (conversation.topic, conversation.beside_topic)
+    await session.execute(delete(Answer).where(col(Answer.topic).in_(topics)))
     await delete_attachments(session, col(AnswerAttachment.topic) == conversation.topic)
 
 

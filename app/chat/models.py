@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import OwnerId
@@ -43,6 +43,10 @@ class Conversation(Model, SoftDelete, table=True):
     """Last message of the current branch. If it was deleted, the newest message is used."""
     model: str = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
     """A name of LLM_MODELS. Empty for the first."""
+    compare_with: str = Field(
+        default="", max_length=MAX_MODEL_NAME_LENGTH, sa_column_kwargs={"server_default": text("''")}
+    )
+    """A name of LLM_MODELS that answers each question beside the model. Empty for one answer."""
     system_prompt: Text = ""
     """Empty for the default in `prompt.py`."""
     temperature: float | None = None
@@ -57,6 +61,11 @@ class Conversation(Model, SoftDelete, table=True):
     def topic(self) -> str:
         """Topic of its answers. Only one answer per topic runs at a time."""
         return topic_of(self.id)
+
+    @property
+    def beside_topic(self) -> str:
+        """Topic of the answers of the second model, so that two may answer the same question."""
+        return f"{self.topic}:beside"
 
 
 class Message(Model, table=True):

@@ -123,7 +123,13 @@ async def stream_answer(request: Request, answer_stream: CurrentStream) -> Event
         return EventStream(answer_gone())
 
     async def render_message(answer: Answer) -> str:
-        message = ShownMessage(answer_stream.message, await ShownAnswer.of(answer), answer_stream.branches)
+        message = ShownMessage(
+            answer_stream.message,
+            await ShownAnswer.of(answer),
+            answer_stream.branches,
+            is_column=answer_stream.is_column,
+            is_current=answer_stream.is_current,
+        )
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
         if not (answer_stream.awaits_title and can_be_titled(answer)):
             return html

@@ -39,6 +39,8 @@ class ConversationSettings(Schema):
 
     model: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Model")] = ""
     """A name of LLM_MODELS. Empty for the first."""
+    compare_with: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Compare with")] = ""
+    """A name of LLM_MODELS that answers each question beside the model. Empty for one answer."""
     system_prompt: Annotated[Text, Field(max_length=MAX_QUESTION_LENGTH, title="System prompt")] = ""
     """Empty for the default system prompt."""
     temperature: Annotated[float | None, Field(ge=0, le=2, title="Temperature")] = None
@@ -123,6 +125,8 @@ class ConversationWithMessages(ConversationRead):
     messages: list[MessageRead]
     attachments: list[AttachmentRead]
     """Files of these messages. The owner can read them at `/answers/attachments/{id}`."""
+    beside: MessageRead | None
+    """Answer of the second model to the last question. `show` selects the answer with which the branch continues."""
     earlier: int | None
     """Value of `before` for older messages. Null on the first page."""
 
@@ -135,6 +139,9 @@ class MessageCreated(Schema):
     answer: MessageRead
     stream_url: str
     """Path of the event stream of the answer."""
+    beside: MessageRead | None = None
+    """Answer of the second model, if the conversation compares two."""
+    beside_stream_url: str | None = None
 
 
 class ConversationFilter(Paging):

@@ -12,9 +12,16 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.comparison import (
+    check_model,
+    columns_of,
+    find_running_answers,
+    max_question_length,
+    require_one_question,
+)
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.prompt import build_prompt
-from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationFilter, ConversationSettings, MessageCreate
+from app.chat.schemas import ConversationFilter, ConversationSettings, MessageCreate
 from app.chat.tree import (
     conversation_id_column,
     find_leaf,
@@ -33,10 +40,9 @@ from opportune.contrib.answers import (
     find_attachments,
     stored_attachments,
 )
-from opportune.contrib.llm import LanguageModel, LlmError, estimate_tokens, require_sight
+from opportune.contrib.llm import LanguageModel, estimate_tokens, require_sight
 from opportune.db import contains, restore, utc_now, with_deleted
-from opportune.errors import FieldErrors, NotFound
-from opportune.i18n import gettext
+from opportune.errors import NotFound
 from opportune.pagination import Page, order, paginate
 
 MAX_TITLE_WORDS_LENGTH = 60
@@ -63,6 +69,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
     `replaced_question` it starts a branch beside that question and keeps its files. A repeated `client_key` returns
     the stored question and answer.
 
+    The returned answer is the one of the first model if the conversation compares two.
+
     Raises:
         AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
     """
@@ -84,7 +92,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
             conversation = await conversations.create_conversation(question.content, values)
         if conversation is None:  # deleted during the request
             raise NotFound
-        _check_question(find_model(answers.llm, conversation)[0], question.content, attachments)
+        for column in columns_of(answers.llm, conversation):
+            _check_question(column.model, question.content, attachments)
         parent_id = (
             replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, last_seen_id)
         )
@@ -93,11 +102,11 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         )
         if replaced_question:
             stored.attachment_ids = replaced_question.attachment_ids + stored.attachment_ids
-        return stored, await _start_answer(answers, conversations, conversation, stored)
+        return stored, await _start_answers(answers, conversations, conversation, stored)
 
 
 async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
-    """Answer the same question again in a new branch.
+    """Answer the same question again in a new branch. The column of an answer keeps its model.
 
     Raises:
         AnswerRunning, TooManyAnswers: nothing was stored.
@@ -105,53 +114,38 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
     async with answers.database.writer() as session:
         question = await session.get_one(Message, answer.parent_id)
         conversation = await session.get_one(Conversation, question.conversation_id)
-        return question, await _start_answer(answers, Conversations(session, owner_id), conversation, question)
+        conversations = Conversations(session, owner_id)
+        return question, await _start_answers(answers, conversations, conversation, question, answer.answer)
 
 
-async def _start_answer(
-    answers: AnswerManager, conversations: "Conversations", conversation: Conversation, question: Message
+async def _start_answers(
+    answers: AnswerManager,
+    conversations: "Conversations",
+    conversation: Conversation,
+    question: Message,
+    repeated: Answer | None = None,
 ) -> Message:
-    model, notice = find_model(answers.llm, conversation)
+    """Start the answers to a question, and return the last one."""
     earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
-    prompt, omitted = build_prompt(
-        earlier, question, model.context_budget, system=conversation.system_prompt, files=files, origin=model.origin
-    )
-    answer = await answers.ask(
-        conversations.session,
-        prompt,
-        owner_id=conversations.owner_id,
-        topic=conversation.topic,
-        model="" if notice else conversation.model,
-        temperature=conversation.temperature,
-        omitted=f"{notice} {omitted}".strip(),
-        tools=True,
-    )
-    return await conversations.add_answer(answer, question)
-
-
-def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
-    """Return the model of a conversation, and a notice for the user if the selected model is not available."""
-    name = conversation.model if conversation else ""
-    try:
-        return llm.using(name), ""
-    except LlmError:
-        if not llm.name:
-            return llm, gettext("%(model)s is no longer available.", model=name)
-        return llm, gettext("%(model)s is no longer available. %(other)s answers instead.", model=name, other=llm.name)
-
-
-def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:
-    """Raise FieldErrors if the selected model does not exist."""
-    try:
-        answers.llm.using(settings.model if settings else "")
-    except LlmError as error:
-        raise FieldErrors({"model": str(error)}) from None
-
-
-def max_question_length(model: LanguageModel) -> int:
-    """Return the maximum length of an English question to this model, in characters."""
-    return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
+    message = question
+    for model, topic, notice in columns_of(answers.llm, conversation, repeated):
+        prompt, omitted = build_prompt(
+            earlier, question, model.context_budget, system=conversation.system_prompt, files=files, origin=model.origin
+        )
+        answer = await answers.ask(
+            conversations.session,
+            prompt,
+            owner_id=conversations.owner_id,
+            topic=topic,
+            model=model.model.name if model.model else "",
+            temperature=conversation.temperature,
+            omitted=f"{notice} {omitted}".strip(),
+            tools=True,
+        )
+        message = await conversations.add_answer(answer, question)
+    await require_one_question(conversations.session, question)
+    return message
 
 
 def _check_question(model: LanguageModel, content: str, files: Sequence[AnswerAttachment]) -> None:
@@ -177,6 +171,7 @@ async def resume(answers: AnswerManager, message: Message) -> Message:
     assert message.answer
     async with answers.database.writer() as session:
         message.answer = await answers.resume(session, message.answer)
+        await require_one_question(session, await session.get_one(Message, message.parent_id))
     return message
 
 
@@ -204,11 +199,11 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
 
 
 async def delete(answers: AnswerManager, conversation: Conversation) -> None:
-    """Stop the running answer and move the conversation to the trash."""
+    """Stop the running answers and move the conversation to the trash."""
     async with answers.database.reader() as session:
-        newest = await find_newest_answer(session, conversation.id)
-    if newest:  # only the newest answer can be running
-        await stop(answers, newest)
+        running = await find_running_answers(session, conversation.id)
+    for message in running:
+        await stop(answers, message)
     async with answers.database.writer() as session:
         await session.delete(conversation)
 

@@ -88,8 +88,8 @@
     stream.dispatchEvent(new CustomEvent("answer:end", { bubbles: true }));
   });
 
-  // Escape and buttons with data-stops-answer press the Stop button of the running answer.
-  const stop = () => [...document.querySelectorAll("[data-stop-answer]")].pop()?.click();
+  // Escape and buttons with data-stops-answer press the Stop button of each running answer.
+  const stop = () => document.querySelectorAll("[data-stop-answer]").forEach((button) => button.click());
   document.addEventListener("click", ({ target }) => { if (target.closest("[data-stops-answer]")) stop(); });
   document.addEventListener("keydown", ({ key, isComposing, defaultPrevented }) => {
     const isHandled = isComposing || defaultPrevented || document.querySelector("dialog[open], .dropdown-menu.show");

@@ -7,11 +7,24 @@ from app.chat.conversation_view import view_conversation
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
 from app.chat.service import Conversations
+from opportune.config.settings import Settings
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
+from opportune.contrib.llm import LanguageModel, LlmModel, Provider
 from opportune.db import Database
 
 TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
+
+
+def make_two_models(settings: Settings, fast: Provider, sharp: Provider) -> LanguageModel:
+    """Return a model with the names Fast and Sharp. Only Sharp sees pictures and calls tools."""
+    models = [
+        LlmModel(name="Fast", base_url="http://127.0.0.1:9"),
+        LlmModel(name="Sharp", base_url="http://127.0.0.1:9", sees_images=True, price_per_million_answer_tokens=2),
+    ]
+    llm = LanguageModel.of(settings.model_copy(update={"llm_models": models}))
+    llm.using("Fast").provider, llm.using("Sharp").provider = fast, sharp
+    return llm
 
 
 async def read_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:

@@ -14,25 +14,18 @@ from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers import AnswerManager
-from opportune.contrib.llm import FakeProvider, LanguageModel, LlmModel
+from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database
 from opportune.errors import FieldErrors
 from opportune.storage import open_storage
 from opportune.testing import signed_in_client
-from tests.chat.conversations import wait_until_ended
+from tests.chat.conversations import make_two_models, wait_until_ended
 
 
 @pytest.fixture
 def llm(settings: Settings, model: FakeProvider) -> LanguageModel:
     """Two models with the same script; only the second sees pictures and calls tools."""
-    models = [
-        LlmModel(name="Fast", base_url="http://127.0.0.1:9"),
-        LlmModel(name="Sharp", base_url="http://127.0.0.1:9", sees_images=True, price_per_million_answer_tokens=2),
-    ]
-    llm = LanguageModel.of(settings.model_copy(update={"llm_models": models}))
-    for llm_model in models:
-        llm.using(llm_model.name).provider = model
-    return llm
+    return make_two_models(settings, model, model)
 
 
 @pytest.fixture

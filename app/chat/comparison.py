@@ -1,0 +1,107 @@
+"""Models that answer a question: one, or two side by side.
+
+Each column has a topic, because only one answer per topic runs at a time. Both answers have the question as their
+parent, so they are branches.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message
+from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationSettings
+from app.chat.tree import conversation_id_column, message_id_column, parent_id_column
+from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, AnswerStatus
+from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+
+
+class Column(NamedTuple):
+    """An answer to start."""
+
+    model: LanguageModel
+    topic: str
+    notice: str = ""
+    """Notice for the user about a model that is not available."""
+
+
+def columns_of(llm: LanguageModel, conversation: Conversation, repeated: Answer | None = None) -> list[Column]:
+    """Return the answers to start for a question, or the one that replaces the answer `repeated`.
+
+    The first model is last, because the newest message becomes the end of the current branch.
+    """
+    if repeated and repeated.topic == conversation.beside_topic:
+        model, notice = _find(llm, repeated.model)
+        return [Column(model, repeated.topic, notice)]
+    model, notice = find_model(llm, conversation)
+    second, missing = find_second_model(llm, conversation)
+    first = Column(model, conversation.topic, f"{notice} {missing}".strip())
+    return [Column(second, conversation.beside_topic), first] if second and not repeated else [first]
+
+
+def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
+    """Return the model of a conversation, and a notice for the user if the selected model is not available."""
+    return _find(llm, conversation.model if conversation else "")
+
+
+def _find(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
+    try:
+        return llm.using(name), ""
+    except LlmError:
+        if not llm.name:
+            return llm, gettext("%(model)s is no longer available.", model=name)
+        return llm, gettext("%(model)s is no longer available. %(other)s answers instead.", model=name, other=llm.name)
+
+
+def find_second_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel | None, str]:
+    """Return the model that answers beside the first, and a notice for the user if it is not available."""
+    name = conversation.compare_with if conversation else ""
+    if not name:
+        return None, ""
+    try:
+        return llm.using(name), ""
+    except LlmError:
+        return None, gettext("%(model)s is no longer available. There is one answer.", model=name)
+
+
+def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:
+    """Raise FieldErrors if a selected model does not exist."""
+    for field in ("model", "compare_with"):
+        try:
+            answers.llm.using(getattr(settings, field, ""))
+        except LlmError as error:
+            raise FieldErrors({field: str(error)}) from None
+
+
+def max_question_length(model: LanguageModel) -> int:
+    """Return the maximum length of an English question to this model, in characters."""
+    return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
+
+
+async def find_running_answers(session: AsyncSession, conversation_id: int) -> Sequence[Message]:
+    query = select(Message).join(Answer, col(Answer.id) == col(Message.answer_id))
+    is_running = col(Answer.status).in_([AnswerStatus.STREAMING, AnswerStatus.WAITING])
+    return (await session.scalars(query.where(conversation_id_column == conversation_id, is_running))).all()
+
+
+async def require_one_question(session: AsyncSession, question: Message) -> None:
+    """Raise AnswerRunning if an answer to another question of the conversation is running."""
+    running = await find_running_answers(session, question.conversation_id)
+    if any(message.parent_id != question.id for message in running):
+        raise AnswerRunning
+
+
+async def find_beside(session: AsyncSession, message: Message) -> Message | None:
+    """Return the newest answer of the other model to the same question, if two models were compared."""
+    if message.answer is None:
+        return None
+    query = (
+        select(Message)
+        .join(Answer, col(Answer.id) == col(Message.answer_id))
+        .where(parent_id_column == message.parent_id, col(Answer.topic) != message.answer.topic)
+    )
+    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
