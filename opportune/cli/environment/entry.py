@@ -16,6 +16,7 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Never
 
+from opportune.cli.environment.arguments import COMMON_OPTIONS, refuse_wrong_arguments
 from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.process import exec_process
@@ -45,7 +46,6 @@ MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWOR
         *("dev", "framework", "build"),
     )
 )
-COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 DEVELOPMENT_COMMANDS = (
     ["lock"],
     ["upgrade"],
@@ -98,6 +98,8 @@ def enter(arguments: list[str]) -> None:
     if is_overview_request(arguments) or is_help_request(arguments):
         show_help(arguments, is_in_venv=is_in_venv)
         return
+    if not are_installed([BASE]):
+        refuse_wrong_arguments(arguments)
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
     try:

@@ -17,11 +17,11 @@ from opportune.cli.output import say
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.shared_files import VENDOR, with_wheel
 from opportune.cli.project.upgrade import require_project
+from opportune.cli.scaffold.feature_names import name_problem
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.packages.listing import satisfies, with_dependency, without_pin
 from opportune.cli.scaffold.packages.source import FeaturePackage, find_wheel, read_installed, read_wheel
-from opportune.cli.scaffold.startapp import name_problem
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_folder
 from opportune.project.feature_packages import feature_packages

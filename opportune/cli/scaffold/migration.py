@@ -16,7 +16,7 @@ from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import FRAMEWORK, PACKAGE
+from opportune.project.layout import FRAMEWORK, PACKAGE, feature_of_table
 
 
 def feature_names(installed: str) -> list[str]:
@@ -28,13 +28,13 @@ def feature_names(installed: str) -> list[str]:
 
 
 def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:
-    """Draft the migration that `makemigrations` would write for these tables of a `models.py`.
+    """Draft the migration that `makemigrations` would write for new tables of a `models.py`.
 
     Args:
         feature: Name of the feature.
         code: Text of its `models.py`, which may not be written yet.
         file: Path of that file.
-        tables: Tables to create, the model's first.
+        tables: Tables of the model, its own first. Other tables of the feature without a migration are also created.
         graph: Existing migrations.
 
     Raises:
@@ -42,10 +42,14 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
     """
     _run_models(feature, code, file)
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    migrated = _words_of_migrations(graph)
+    unmigrated = [name for name in Model.metadata.tables if feature_of_table(name, graph.features) == feature]
+    tables = [*tables, *(name for name in unmigrated if name not in {*migrated, *tables})]
     copies = [Model.metadata.tables[name].to_metadata(metadata) for name in tables]
     keys = [key for table in copies for key in table.foreign_keys]
     referenced = sorted({key.target_fullname.partition(".")[0] for key in keys} - {*tables})
-    _require_migrations(referenced, graph)
+    if missing := next((name for name in referenced if name not in migrated), None):
+        raise OperatorError(f"The table {missing} has no migration yet. Run `python3 oppman.py makemigrations` first.")
     for name in referenced:
         Table(name, metadata, Column("id", BigId, primary_key=True))
     with in_memory_connection() as connection:
@@ -68,11 +72,6 @@ def _run_models(feature: str, code: str, file: Path) -> None:
         raise OperatorError(message) from error
 
 
-def _require_migrations(tables: Sequence[str], graph: MigrationGraph) -> None:
+def _words_of_migrations(graph: MigrationGraph) -> set[str]:
     texts = [migration.path.read_text(encoding="utf-8") for migration in graph.by_revision.values()]
-    for table in tables:
-        # Alembic writes single quotes; ruff, if it is installed, changes them to double quotes.
-        if not any(f'"{table}"' in text or f"'{table}'" in text for text in texts):
-            raise OperatorError(
-                f"The table {table} has no migration yet. Run `python3 oppman.py makemigrations` first."
-            )
+    return {word for text in texts for word in re.findall(r"\w+", text)}

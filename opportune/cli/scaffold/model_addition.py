@@ -11,6 +11,7 @@ from pathlib import Path
 
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
+from opportune.cli.scaffold.feature_names import missing_feature
 from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
@@ -65,11 +66,8 @@ def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]
         OperatorError: the request is invalid. No file was changed.
     """
     folder = project / PACKAGE / request.feature
-    if not re.fullmatch(r"\w+", request.feature) or not (folder / "feature.py").is_file():
-        raise OperatorError(
-            f"There is no feature {PACKAGE}/{request.feature}. Create it with its first model: "
-            f"python3 oppman.py startapp {request.feature} MODEL FIELD…"
-        )
+    if message := missing_feature(project, request.feature):
+        raise OperatorError(message)
     if (folder / "models").is_dir():
         raise OperatorError(
             f"{PACKAGE}/{request.feature}/models is a folder, but addmodel needs a models.py. Add the model by hand."

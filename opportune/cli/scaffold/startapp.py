@@ -3,10 +3,7 @@
 It has a table, pages, an API, an admin view and tests, which you can change.
 """
 
-import builtins
 import importlib.util
-import keyword
-import re
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -28,20 +25,16 @@ from opportune.cli.scaffold.addmodel import (
     selected_mixins,
 )
 from opportune.cli.scaffold.addmodel import Path as Address
+from opportune.cli.scaffold.feature_names import folders, name_problem
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render_skeleton
 from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
-from opportune.cli.scaffold.page_paths import FRAMEWORK_PATHS
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.errors import OperatorError
-from opportune.features import FRAMEWORK_NAMES
 from opportune.project.feature_packages import feature_packages
-from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
+from opportune.project.layout import PACKAGE, PROJECT
 
-MAX_NAME_LENGTH = 24
-MODULES = {"admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"}
-"""Module names of projects and features, which would be ambiguous as a feature name."""
 DEFAULT_FIELDS = ("owner", "title:str", "text:text:2000:optional", "created_at")
 """Fields of the first model if the user names none."""
 
@@ -115,28 +108,3 @@ def name_error(name: str) -> str:
     if importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name):
         return f"There is a Python module named {name!r}. Choose another name."
     return ""
-
-
-def name_problem(name: str) -> str:
-    """Return a sentence if the name is invalid, reserved, or the name of a feature in the project; else empty."""
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or not 2 <= len(name) <= MAX_NAME_LENGTH:
-        return (
-            f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
-            "such as book_reviews."
-        )
-    framework_names = {path.stem for folder in (FRAMEWORK, FRAMEWORK / "contrib") for path in folder.iterdir()}
-    if keyword.iskeyword(name) or name in {
-        *FRAMEWORK_PATHS,
-        *MODULES,
-        *dir(builtins),
-        *framework_names,
-        *FRAMEWORK_NAMES,
-    }:
-        return f"{name!r} is reserved by Python or by the framework."
-    if existing := next((folder for folder in folders(name) if folder.exists()), None):
-        return f"{existing.relative_to(PROJECT)} already exists."
-    return ""
-
-
-def folders(name: str) -> list[Path]:
-    return [PROJECT / parent / name for parent in (PACKAGE, "tests")]

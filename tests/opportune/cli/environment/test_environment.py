@@ -323,5 +323,36 @@ def test_mistyped_command_installs_nothing(machine: Machine, arguments: list[str
     assert not machine.venv.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["startapp"], "oppman.py startapp: Missing argument 'name'."),
+        (["startapp", "1st"], "'1st' is not a feature name."),
+        (["-q", "startapp", "class"], "'class' is reserved by Python"),
+        (["addmodel", "books", "Book", "title:str"], "There is no feature app/books."),
+        (["quickstart", "--prt", "1"], "oppman.py quickstart: No such option: --prt. Did you mean --port?"),
+    ],
+)
+def test_wrong_arguments_install_nothing(machine: Machine, arguments: list[str], message: str) -> None:
+    code, _, errors = machine.run(*arguments)
+    assert (code > 0, len(errors)) == (True, 1)
+    assert errors[0].startswith(message)
+    assert not machine.calls.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["startapp", "--path", "/x", "notes", "Note", "title:str", "--no-navigation"],
+        ["makemigrations", "-m", "x", "--no-concurrently", "--yes"],
+        ["addmodel", "--path=/x", "books", "Book", "title:str"],
+        ["test", "--maxfail=2"],
+        ["shell", "--", "--x"],
+    ],
+)
+def test_right_arguments_install_packages(machine: Machine, arguments: list[str]) -> None:
+    assert machine.run(*arguments)[:2] == (0, f"ran {' '.join(arguments)}\n")
+
+
 def test_command_of_a_feature_installs_packages(machine: Machine) -> None:
     assert machine.run("books")[:2] == (0, "ran books\n")

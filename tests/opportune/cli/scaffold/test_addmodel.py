@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import main
-from opportune.cli.scaffold import addmodel, models, startapp
+from opportune.cli.scaffold import addmodel, feature_names, models, startapp
 from opportune.cli.scaffold.model import NewModel
 from opportune.cli.scaffold.model_addition import navigation_link
 from opportune.cli.scaffold.models import ExistingModel
@@ -50,6 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(addmodel, "PROJECT", tmp_path)
     monkeypatch.setattr(startapp, "PROJECT", tmp_path)
+    monkeypatch.setattr(feature_names, "PROJECT", tmp_path)
     monkeypatch.setattr(
         models, "_models_in", lambda file: (framework_models if file.is_relative_to(FRAMEWORK) else models_in)(file)
     )

@@ -19,6 +19,8 @@ from tests.opportune.test_imports import find_unlisted_imports
 
 COMMANDS = (
     ("startapp", "notes", "&&", "makemigrations", "notes"),
+    ("startapp", "logs"),
+    ("addmodel", "logs", "Entry", "log:Log", "text:text"),
     ("startapp", "blog", "Category", "name:str:50:unique", "--read", "anyone", "--no-navigation"),
     ("addmodel", "blog", "Tag", "name:str:50:unique", *SIGNED_IN),
     ("addmodel", "blog", "Post", *EVERY_TYPE, "--group", "Editors"),
@@ -95,6 +97,12 @@ def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
 def test_migrations_are_named_after_models(generated: GeneratedProject) -> None:
     names = [path.name for path in sorted((generated.folder / "migrations/versions/blog").glob("*.py"))]
     assert names == ["0001_initial.py", "0002_tag.py", "0003_post.py", "0004_comment.py"]
+
+
+def test_first_migration_creates_all_models(generated: GeneratedProject) -> None:
+    """`startapp logs` leaves its migration to the user, who adds another model first."""
+    (migration,) = (generated.folder / "migrations/versions/logs").glob("*.py")
+    assert re.findall(r'create_table\(\s*"(\w+)"', migration.read_text()) == ["logs_log", "logs_entry"]
 
 
 def test_target_migration_may_be_unformatted(generated: GeneratedProject) -> None:

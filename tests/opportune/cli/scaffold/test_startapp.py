@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import main
-from opportune.cli.scaffold import startapp
+from opportune.cli.scaffold import feature_names, startapp
 from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.errors import OperatorError
 from opportune.features import FRAMEWORK_NAMES
@@ -36,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "app").mkdir()
     (tmp_path / "app/installed.py").write_text(INSTALLED)
     monkeypatch.setattr(startapp, "PROJECT", tmp_path)
+    monkeypatch.setattr(feature_names, "PROJECT", tmp_path)
     return tmp_path
 
 
