@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -16,19 +17,24 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import list_url
 from opportune.admin.models import ImportFile
+from opportune.admin.status.status import HINTS, SLOW_HINT
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
 from opportune.contrib.import_export.jobs import BUSY_STATES, process_file
-from opportune.contrib.import_export.mapping import empty_form, find_targets, guess_targets
+from opportune.contrib.import_export.mapping import are_certain, empty_form, find_targets, guess_targets, missing_labels
 from opportune.contrib.import_export.table import Table, read_table
+from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import format_number
 from opportune.jobs import defer
+from opportune.jobs.management import find_oldest_due
 from opportune.web.forms.uploads import allow_files, display_name
 from opportune.web.rendering.flash import flash
 
+LATE_AFTER = timedelta(seconds=10)
+"""Time after which a job that no worker has started is reported."""
 LARGE_FILE_ROWS = 300
 """Rows from which a job checks and imports the file."""
 MAX_REMEMBERED_FILES = 20
@@ -47,10 +53,12 @@ async def upload_page(request: Request, view: AdminView) -> Response:
     error = ""
     if request.method == "POST":
         try:
-            file = await _store_upload(request, view)
+            file, is_certain = await _store_upload(request, view)
         except FieldErrors as refusal:
             error = str(refusal)
         else:
+            if is_certain:
+                return await _start(request, view, file, "checking")
             return RedirectResponse(_file_url(request, view, file), 303)
     targets = find_targets(view, await empty_form(request, view))
     return await render_step(
@@ -58,8 +66,8 @@ async def upload_page(request: Request, view: AdminView) -> Response:
     )
 
 
-async def _store_upload(request: Request, view: AdminView) -> ImportFile:
-    """Read the file, guess its columns and store both.
+async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, bool]:
+    """Read the file, guess its columns and store both. Also return whether the user need not check the columns.
 
     Raises:
         ValidationRefused: The file cannot be read.
@@ -80,6 +88,12 @@ async def _store_upload(request: Request, view: AdminView) -> ImportFile:
     remembered = await _remembered_targets(request, view)
     names = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
     formats = await asyncio.to_thread(choose_formats, table, names, targets, [""] * len(names))
+    is_certain = (
+        are_certain(view, table, targets, names, remembered)
+        and not missing_labels(names, targets)
+        and not any(is_ambiguous for _, is_ambiguous in formats)
+        and not (table.encoding or table.sheet)
+    )
     choices = {
         "columns": names,
         "formats": [format_ for format_, _ in formats],
@@ -97,7 +111,7 @@ async def _store_upload(request: Request, view: AdminView) -> ImportFile:
     )
     async with view.site.database.writer() as session:
         session.add(file)
-    return file
+    return file, is_certain
 
 
 async def _remembered_targets(request: Request, view: AdminView) -> Mapping[str, str]:
@@ -139,7 +153,7 @@ async def file_page(request: Request, view: AdminView) -> Response:
         async with request.form(max_fields=5_000) as form:
             return await _submit(request, view, file, form)
     if file.state in BUSY_STATES:
-        return await render_step(request, view, "progress", file)
+        return await render_step(request, view, "progress", file, hint=await _waiting_hint(request, view))
     if file.state == "imported":
         return await render_step(request, view, "result", file, undo=undo_url(request, view, file.result["entries"]))
     if not file.content:
@@ -189,6 +203,8 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
         return RedirectResponse(url, 303)
     file.state, file.choices = state, choices
     await import_run.process(request, view, file)
+    if state == "checking":
+        return RedirectResponse(url, 303)
     file = await load_file(request, view)
     if file.state != "imported" or file.result["faults"]:
         return RedirectResponse(url, 303)
@@ -199,6 +215,16 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
 def _has_workers(request: Request, view: AdminView) -> bool:
     """Return whether the site has a queue of jobs, and runs them."""
     return "jobs" in view.site.database.info and request.app.state.settings.jobs != "off"
+
+
+async def _waiting_hint(request: Request, view: AdminView) -> str:
+    """Return advice if jobs of imports wait for a worker."""
+    if not _has_workers(request, view):
+        return ""
+    async with view.site.database.reader(fresh=True) as session:
+        due = await find_oldest_due(session, [process_file.name])
+    is_late = due is not None and utc_now() - due > LATE_AFTER
+    return HINTS.get(request.app.state.settings.jobs, SLOW_HINT) if is_late else ""
 
 
 def _file_url(request: Request, view: AdminView, file: ImportFile) -> str:

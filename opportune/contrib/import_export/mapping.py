@@ -95,6 +95,18 @@ def guess_targets(
     return guessed
 
 
+def are_certain(
+    view: AdminView, table: Table, targets: Mapping[str, Target], names: Sequence[str], remembered: Mapping[str, str]
+) -> bool:
+    """Return whether no heading was guessed by similarity, and only columns of exports are left out."""
+    labels = _names_by_label(view, targets)
+    exported = {*view.export_names} - targets.keys()
+    return all(
+        heading in remembered or _plain(heading) in labels if name else heading in exported
+        for heading, name in zip(table.header, names, strict=True)
+    )
+
+
 def _most_similar(text: str, labels: Iterable[str]) -> str:
     return next(iter(get_close_matches(text, [*labels], 1, MIN_SIMILARITY)), "")
 

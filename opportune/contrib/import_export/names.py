@@ -28,6 +28,11 @@ from opportune.i18n import gettext_lazy as _l
 SEPARATOR = "|"
 MAX_TITLED_ROWS = 2_000
 """Rows of a model without a natural key that are searched for a title."""
+AMBIGUOUS = _l("Several rows are named “%(name)s”. Use the column %(column)s with an id instead.")
+CANNOT_BE_CREATED = _l("“%(name)s” does not exist and cannot be created: %(errors)s")
+NEEDS_FIELDS = _l("“%(name)s” does not exist, and a new %(model)s needs more than a name: %(fields)s.")
+NAME = "\0"
+"""Stands for the name in messages about all new rows of a model."""
 NAME_IN_LIST = re.compile(r"(?:\\.|[^|\\]|\\$)*", re.DOTALL)
 
 
@@ -61,10 +66,10 @@ class NamedColumn:
             return []
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in values):
-            raise ValueError("Enter a name." if not self.is_many else "Enter a list of names.")
+            raise ValueError(gettext("Enter a list of names.") if self.is_many else gettext("Enter a name."))
         if not self.is_many:
             if len(values) > 1:
-                raise ValueError("Enter one name.")
+                raise ValueError(gettext("Enter one name."))
             return [name for item in values if (name := str(item).strip())]
         if isinstance(value, str):
             return list(dict.fromkeys(split_names(value)))
@@ -162,14 +167,14 @@ class NameResolver:
         if fault := self._faults.get((model, name)):
             raise ValueError(fault)
         if len(ids) > 1:
-            raise ValueError(f"{len(ids)} rows are named “{name}”. Use the column {column.column} with an id instead.")
+            raise ValueError(gettext(AMBIGUOUS, name=name, column=column.column))
         return ids[0] if ids else self.new_rows[model].placeholders[name]
 
     async def _plan_new(self, column: NamedColumn, names: Sequence[str]) -> None:
         model, view = column.lookup.model, column.lookup.view
-        reason = await self._creation_problem(view, column.key)
-        if reason or not isinstance(view, AdminView):
-            self._faults |= {(model, name): f"“{name}” does not exist, and {reason}." for name in names}
+        problem = await self._creation_problem(view, column.key)
+        if problem or not isinstance(view, AdminView):
+            self._faults |= {(model, name): problem.replace(NAME, name) for name in names}
             return
         unwritable = view.unwritable_columns(self.request, None)
         form_class = without_fields(await view.form_class(self.request, creating=True), unwritable)
@@ -183,23 +188,23 @@ class NameResolver:
                 new_rows.values[name] = view.clean(form, None)
             except FieldErrors:
                 errors = " ".join(str(error) for field in form for error in field.errors)
-                self._faults[model, name] = f"“{name}” does not exist and cannot be created: {errors}"
+                self._faults[model, name] = gettext(CANNOT_BE_CREATED, name=name, errors=errors)
             else:
                 new_rows.placeholders[name] = self._next_placeholder
                 self._next_placeholder -= 1
 
     async def _creation_problem(self, view: BaseAdminView | None, key: str) -> str:
-        """Return why a row cannot be created from its name, or an empty text."""
+        """Return why a row cannot be created from its name, with `NAME` for the name; empty if it can."""
         request = self.request
         if not (isinstance(view, AdminView) and view.is_accessible(request) and await view.check_can_create(request)):
-            return "you may not add one"
+            return gettext("“%(name)s” does not exist, and you may not add one.", name=NAME)
         unwritable = view.unwritable_columns(self.request, None)
         form = without_fields(await view.form_class(self.request, creating=True), unwritable)()
         if key not in form:
-            return "a name is not enough to create one"
+            return gettext("“%(name)s” does not exist, and a name is not enough to create one.", name=NAME)
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
-        required = [field.label.text for field in unset]
-        return f"a new {view.name} needs more than a name: {', '.join(required)}" if required else ""
+        required = ", ".join(str(field.label.text) for field in unset)
+        return gettext(NEEDS_FIELDS, name=NAME, model=gettext(view.name), fields=required) if required else ""
 
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:

@@ -16,7 +16,7 @@ async def upload_file(
     response = await admin.post(path, files={"file": (name, content)})
     if response.status_code != 303:
         return response
-    page = await admin.get(response.headers["location"])
+    page = await admin.get(response.headers["location"], params={"columns": "1"})
     return await choose_columns(admin, page, **choices)
 
 

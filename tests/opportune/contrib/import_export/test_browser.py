@@ -34,7 +34,7 @@ async def test_steps_of_an_import(
     path = tmp_path / "a.csv"
     path.write_text("name;maker;made_on\nfirst;Acme;03/04/2026\n")
     await page.get_by_label("File").set_input_files(path)
-    await page.get_by_role("button", name="Choose the columns").click()
+    await page.get_by_role("button", name="Continue").click()
     rows = page.get_by_role("region", name="Rows")
     await expect(rows).to_contain_text("4 Mar 2026")
     await page.get_by_label("Format of made_on").select_option("dMy")

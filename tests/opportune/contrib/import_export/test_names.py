@@ -179,7 +179,7 @@ async def test_invalid_updates_are_reported_with_their_line(
     assert [row[0] for row in await read_books(app)] == ["Kristin"]
 
 
-AMBIGUOUS_NAME = "Line 2: Country: 2 rows are named “Congo”. Use the column"
+AMBIGUOUS_NAME = "Line 2: Country: Several rows are named “Congo”. Use the column"
 MISSING_BOOK = "Line 2: Book: “9” does not exist, and a new Book needs more than a name: Title"
 FAULTS = [
     ("author", "name,country\nAnn,Congo\n", AMBIGUOUS_NAME),

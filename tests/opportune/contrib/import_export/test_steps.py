@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -48,6 +49,22 @@ async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastA
     assert [(row.name, row.maker_id, row.size) for row in await read_gadgets(app)] == [("first", 2, 7)]
     page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
     assert read_choices(page)["column"] == ["name", "maker", "size", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "step"),
+    [
+        ("name,maker_id\nfirst,1\n", "Change columns"),
+        ("Name,Maker,id\nfirst,Acme,9\n", "Change columns"),
+        ("Names,Maker\nfirst,Acme\n", "Check all rows"),
+        ("Name,Maker,Other\nfirst,Acme,x\n", "Check all rows"),
+        ("Name\nfirst\n", "Check all rows"),
+        ("Name,Maker,Made on\nfirst,Acme,03/04/2026\n", "Check all rows"),
+    ],
+)
+async def test_matching_headings_skip_the_columns(app: FastAPI, admin: AsyncClient, content: str, step: str) -> None:
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    assert [text for text in ("Change columns", "Check all rows") if text in page.text] == [step]
 
 
 @pytest.mark.parametrize("maker", ["Acme", "1"])
@@ -123,6 +140,17 @@ async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient,
     (undo,) = [part.partition('"')[0] for part in result.text.split('action="') if "/undo" in part.partition('"')[0]]
     await admin.post(undo.replace("&amp;", "&"))
     assert await read_names(app) == []
+
+
+async def test_import_without_worker_shows_a_hint(
+    app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_view, "LARGE_FILE_ROWS", 3)
+    app.state.settings = app.state.settings.model_copy(update={"jobs": "worker"})
+    page = await upload(admin, ROWS)
+    assert "waits to be started" not in page.text
+    monkeypatch.setattr(import_view, "LATE_AFTER", timedelta(0))
+    assert "Check that oppman.py worker is running" in (await admin.get(page.url.path)).text
 
 
 async def test_error_of_a_job_is_shown(
