@@ -236,6 +236,8 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
         ),
         "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),
         "tool": map(_named_tool, feature.llm.tools),
+        "resource": feature.llm.resources.items(),
+        "prompt": map(_named_tool, feature.llm.prompts),
         "error handler of": (
             (_qualified_name(type_), handler) for type_, handler in feature.site.error_handlers.items()
         ),

@@ -123,6 +123,7 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     methods = {method for api in router_list(feature.api) for route in api.routes for method in _methods(route)}
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
+    verbs += [READ] if feature.llm.functions else []
     return dict.fromkeys([*verbs, READ, WRITE] if feature.llm.tools else verbs)
 
 
@@ -141,7 +142,7 @@ def _scopes_of_routes(site: FastAPI) -> Iterator[str]:
 
 
 def _scopes_of_tools(features: Sequence[Feature]) -> Iterator[str]:
-    for tool in chain.from_iterable(feature.llm.tools for feature in features):
+    for tool in chain.from_iterable(feature.llm.functions for feature in features):
         for parameter in signature(getattr(tool, "function", tool), eval_str=True).parameters.values():
             options = (*get_args(parameter.annotation), parameter.default)
             yield from chain.from_iterable(option.scopes or () for option in options if isinstance(option, Security))

@@ -192,7 +192,9 @@ def _feature_labels(feature: Feature) -> Iterator[Label]:
     texts += [link.summary for link in feature.site.navigation]
     if module:
         yield from ((module, text) for text in (*texts, *feature.admin.operations, *feature.monitoring.status))
-    yield from ((tool.function.__module__, tool.status) for tool in tools_of(feature.llm.tools).values())
+    declared = (feature.llm.tools, [*feature.llm.resources.values()], feature.llm.prompts)
+    for functions in declared:
+        yield from ((tool.function.__module__, tool.status) for tool in tools_of(functions).values())
 
 
 def _form_schemas() -> Iterator[type[BaseModel]]:

@@ -1,16 +1,27 @@
+from fastapi import FastAPI
+
 from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import models, routes
 from opportune.contrib.mcp.oauth import pages as oauth_pages
 from opportune.contrib.mcp.oauth.events import EVENTS
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
 from opportune.contrib.mcp.oauth.programs import profile_panel
+from opportune.contrib.mcp.server.cancellation import cancellations
+from opportune.contrib.mcp.server.offers import offers_of
 from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.settings import McpSettings
-from opportune.feature import Accounts, Admin, Feature, Jobs, PersonalData, Process
+from opportune.feature import Accounts, Admin, Feature, Jobs, PersonalData, Process, Site
+
+
+def _init_app(app: FastAPI) -> None:
+    """Report mistakes in resources and prompts at the start, in development."""
+    if app.state.settings.environment == "development":
+        offers_of(app).require_valid()
+
 
 mcp = Feature(
     "mcp",
-    "Tools of the site and of other servers, by the Model Context Protocol.",
+    "Tools, resources and prompts of the site, and tools of other servers, by the Model Context Protocol.",
     settings=McpSettings,
     models=(McpClient, McpGrant),
     pages=(pages.router, routes.router, oauth_pages.router),
@@ -22,5 +33,6 @@ mcp = Feature(
     ),
     jobs=Jobs(cleanups=models.CLEANUPS),
     hooks=(delete_tokens_of_program,),
-    process=Process(lifespan=listed_servers),
+    site=Site(init_app=_init_app),
+    process=Process(context=cancellations, lifespan=listed_servers),
 )

@@ -1,4 +1,4 @@
-"""`/mcp`: list and call the site's tools with a user's token."""
+"""`/mcp`: use the site's tools, resources and prompts with a user's token."""
 
 from fastapi import HTTPException, Request, Response
 
@@ -8,10 +8,14 @@ from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
+from opportune.contrib.mcp.server.caller import create_caller
+from opportune.contrib.mcp.server.cancellation import TOPIC, call_key, cancel_call
+from opportune.contrib.mcp.server.message import read_message, session_id_of
 from opportune.web.rate_limit import RateLimit
 from opportune.web.routing.api_router import APIRouter
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
+CANCELLED = "notifications/cancelled"
 NO_TOKEN = "Send a token: Authorization: Bearer …"
 
 OTHER_ORIGIN = "Requests from pages of other sites are not allowed."
@@ -21,7 +25,7 @@ router = APIRouter()
 
 @router.post(MCP_PATH)
 async def handle_message(request: Request) -> Response:
-    """Handle a message of the protocol. The server is stateless and responds with JSON."""
+    """Handle a message of the protocol. The server is stateless."""
     if _has_other_origin(request):
         raise HTTPException(403, OTHER_ORIGIN)
     sign_in = await _read_token(request)
@@ -29,10 +33,14 @@ async def handle_message(request: Request) -> Response:
         raise HTTPException(401, NO_TOKEN, {"WWW-Authenticate": _challenge(request)})
     token, user, _ = sign_in
     await request.app.state.rate_limiter.hit(CALLS.by(user.id))
-    await load("opportune.contrib.mcp.server")
-    from opportune.contrib.mcp.server import McpResponse, create_caller  # the MCP library is slow
+    message = await read_message(request)
+    session_id = session_id_of(request, message)
+    if message.method == CANCELLED and session_id:
+        _cancel_call(request, call_key(user.id, session_id, message.params.get("requestId")))
+    await load("opportune.contrib.mcp.server.response")
+    from opportune.contrib.mcp.server.response import McpResponse  # the MCP library is slow
 
-    return McpResponse(create_caller(request, user, token), request.app.state.settings.site_name)
+    return McpResponse(create_caller(request, user, token, session_id), request.app.state.settings.site_name, message)
 
 
 @router.get(MCP_PATH)
@@ -40,6 +48,11 @@ async def handle_message(request: Request) -> Response:
 async def refuse() -> Response:
     """Refuse requests for sessions and event streams, which this server does not have."""
     raise HTTPException(405, headers={"Allow": "POST"})
+
+
+def _cancel_call(request: Request, key: str) -> None:
+    cancel_call(key)
+    request.app.state.database.bus.publish(TOPIC, key)
 
 
 def _has_other_origin(request: Request) -> bool:

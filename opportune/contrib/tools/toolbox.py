@@ -58,12 +58,16 @@ class ToolResult:
         is_error: True if the call failed or was refused.
         sources: Sources that the answer may cite.
         data: Returned value as JSON data.
+        body: Returned value as bytes.
+        media_type: Content type of the body.
     """
 
     text: str
     is_error: bool = False
     sources: tuple[Source, ...] = ()
     data: Any = field(default=None, compare=False)
+    body: bytes = field(default=b"", compare=False)
+    media_type: str = field(default="", compare=False)
 
 
 class Toolbox:
@@ -175,7 +179,9 @@ class Toolbox:
             arguments = self.tools[call.name].parse(call.arguments)
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 current_user, permissions = await self._read_user(user)
-                status, body = await self._post(call.name, arguments, current_user, permissions, token, headers)
+                status, body, media_type = await self._post(
+                    call.name, arguments, current_user, permissions, token, headers
+                )
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
@@ -183,7 +189,7 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
-        result = _read_result(status, body)
+        result = replace(_read_result(status, body), body=body, media_type=media_type)
         if result.is_error or not self.tools[call.name].returns_sources:
             return result
         return replace(result, sources=_read_sources(body))
@@ -215,7 +221,7 @@ class Toolbox:
         permissions: PermissionSet,
         token: ApiToken | None,
         headers: Headers,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, str]:
         """Send a request to the internal application, which logs exceptions and responds with 500."""
         messages: list[Message] = []
         request = self.tools[name].request(arguments)
@@ -252,9 +258,10 @@ class Toolbox:
                 await self._tool_app[0](scope, receive, send)
         except Exception:
             logger.exception("tool %s", name)
-            return 500, b""
+            return 500, b"", ""
         body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
-        return messages[0]["status"], body
+        media_type = dict(messages[0]["headers"]).get(b"content-type", b"").decode("latin-1")
+        return messages[0]["status"], body, media_type
 
 
 def toolbox_of(site: FastAPI) -> Toolbox:

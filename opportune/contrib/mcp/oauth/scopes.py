@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from opportune.accounts.tokens.scopes import READ, WRITE, has_scope, scope_rows
+from opportune.contrib.mcp.server.offers import offers_of
 from opportune.contrib.tools.toolbox import toolbox_of
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -23,11 +24,12 @@ class ScopeDescription(NamedTuple):
 
 
 def tool_scopes(site: FastAPI) -> dict[str, list[str]]:
-    """Return the scopes of the site's tools, with the labels of these tools."""
-    toolbox, labels = toolbox_of(site), dict[str, list[str]]()
-    for name, tool in toolbox.tools.items():
-        for scope in toolbox.needed_scopes(name):
-            labels.setdefault(scope, []).append(tool.status)
+    """Return the scopes of the site's tools, resources and prompts, with the labels of these."""
+    offers, labels = offers_of(site), dict[str, list[str]]()
+    for toolbox in (toolbox_of(site), offers.resources, offers.prompts):
+        for name, tool in toolbox.tools.items():
+            for scope in toolbox.needed_scopes(name):
+                labels.setdefault(scope, []).append(tool.status)
     return dict(sorted(labels.items()))
 
 

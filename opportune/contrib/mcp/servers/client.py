@@ -66,7 +66,7 @@ async def call_tool(server: McpServer, name: str, arguments: dict[str, Any]) -> 
     """
     async with _open_client(server) as client:
         result = await client.call_tool(name, arguments)
-    text = "\n\n".join(filter(None, map(_block_text, result.content)))[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
+    text = _result_text(result)[: MAX_RESULT_LENGTH - MARKUP_LENGTH]
     data = f"{DATA_RULE}\n\n{as_data(f'{server.name}: {name}', text)}"
     if result.is_error:
         raise ServerFailed(f"The tool failed.\n\n{data}")
@@ -104,6 +104,12 @@ def _is_valid_schema(schema: dict[str, Any]) -> bool:
 
 def _printable_title(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text[:MAX_TITLE_LENGTH]).strip()
+
+
+def _result_text(result: types.CallToolResult) -> str:
+    """Return the text of a result, or its structured content if the server sends no text."""
+    text = "\n\n".join(filter(None, map(_block_text, result.content)))
+    return text or (json.dumps(result.structured_content, ensure_ascii=False) if result.structured_content else "")
 
 
 def _block_text(block: types.ContentBlock) -> str:

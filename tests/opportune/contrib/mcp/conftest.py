@@ -6,9 +6,10 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts import User
 from opportune.db import Database
-from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site
+from opportune.testing import make_token, make_user, signed_in_client
+from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, LIBRARY, SITE, create_site
 from tests.opportune.contrib.mcp.oauth import register
+from tests.opportune.contrib.mcp.reading_room import ROOM
 
 
 @pytest.fixture
@@ -31,6 +32,22 @@ async def browser(site: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
 async def program(site: FastAPI) -> AsyncIterator[AsyncClient]:
     """HTTP client without cookies."""
     async with AsyncClient(transport=ASGITransport(site), base_url=SITE) as program:
+        yield program
+
+
+@pytest.fixture
+async def room(app: FastAPI) -> FastAPI:
+    """Site with resources, prompts and slow tools."""
+    return create_site(app, ROOM)
+
+
+@pytest.fixture
+async def old_program(room: FastAPI, database: Database, ada: User) -> AsyncIterator[AsyncClient]:
+    """Client of the protocol before 2026, without the SDK, in a session."""
+    headers = ACCEPT | {"Authorization": f"Bearer {await make_token(database, ada)}"}
+    async with AsyncClient(transport=ASGITransport(room), base_url=SITE, headers=headers) as program:
+        session_id = (await program.post("/mcp", json=INITIALIZE)).headers["Mcp-Session-Id"]
+        program.headers["Mcp-Session-Id"] = session_id
         yield program
 
 

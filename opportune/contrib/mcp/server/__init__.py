@@ -1,0 +1,1 @@
+"""Server of the protocol: tools, resources and prompts of the site."""

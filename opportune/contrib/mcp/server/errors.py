@@ -1,0 +1,14 @@
+"""Errors of resources, prompts and completions, which have no result with an error as tools do."""
+
+from mcp import MCPError
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
+
+from opportune.contrib.tools.toolbox import TOOL_FAILED, ToolResult
+
+
+def require_success(result: ToolResult) -> None:
+    """Raise MCPError with the message of a failed call."""
+    if result.text == TOOL_FAILED and result.is_error:
+        raise MCPError(INTERNAL_ERROR, "The request failed on the server.")
+    if result.is_error:
+        raise MCPError(INVALID_PARAMS, result.text)

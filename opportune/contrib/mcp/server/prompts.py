@@ -1,0 +1,52 @@
+"""Prompts of the site for clients of the protocol, which their users select."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mcp import MCPError, types
+from mcp.server.context import ServerRequestContext as Context
+from mcp.types import INVALID_PARAMS
+
+from opportune.contrib.mcp.server.caller import Caller
+from opportune.contrib.mcp.server.errors import require_success
+from opportune.contrib.mcp.server.paging import select_page
+from opportune.contrib.tools.declaration import Tool
+
+
+def prompt_handlers(caller: Caller) -> dict[str, Any]:
+    toolbox = caller.offers.prompts
+    if not toolbox:
+        return {}
+
+    async def list_prompts(
+        _context: Context[Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        prompts, cursor = select_page([*caller.allowed(toolbox).values()], params)
+        return types.ListPromptsResult(prompts=[*map(_describe, prompts)], next_cursor=cursor)
+
+    async def get_prompt(_context: Context[Any], params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        if params.name not in toolbox.tools:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {params.name}.")
+        result = await caller.call(toolbox, params.name, params.arguments or {})
+        require_success(result)
+        return types.GetPromptResult(
+            description=toolbox.tools[params.name].description, messages=[*_read_messages(result.data)]
+        )
+
+    return {"on_list_prompts": list_prompts, "on_get_prompt": get_prompt}
+
+
+def _describe(prompt: Tool) -> types.Prompt:
+    arguments = [
+        types.PromptArgument(name=name, description=field.description, required=field.is_required())
+        for name, field in prompt.arguments.model_fields.items()
+    ]
+    return types.Prompt(name=prompt.name, title=prompt.status, description=prompt.description, arguments=arguments)
+
+
+def _read_messages(data: Any) -> Iterator[types.PromptMessage]:
+    """Yield the messages of a prompt: one text, or a list of texts and `Message`s."""
+    for message in data if isinstance(data, list) else [data]:
+        role, text = (message["role"], message["content"]) if isinstance(message, dict) else ("user", message)
+        content = types.TextContent(type="text", text=str(text))
+        yield types.PromptMessage(role="assistant" if role == "assistant" else "user", content=content)

@@ -1,0 +1,150 @@
+"""Resources, prompts and slow tools, and clients of them over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import httpx2
+from fastapi import FastAPI, HTTPException, Response
+from pydantic import BaseModel, Field
+
+from opportune.accounts import CurrentUser, User
+from opportune.contrib.llm import Message
+from opportune.db import Database, ReadSession, WriteSession
+from opportune.feature import Feature, Llm
+from opportune.progress import work
+from opportune.testing import make_token
+from opportune.testing.services.browser import serve
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+MODERN, LEGACY = "auto", "legacy"
+COVER = b"\x89PNG\xff"
+
+
+class Book(BaseModel):
+    title: str
+    pages: int
+
+
+class Tone(StrEnum):
+    FRIENDLY = "friendly"
+    FORMAL = "formal"
+
+
+async def read_rules() -> str:
+    """Rules of the reading room."""
+    return "Be quiet."
+
+
+async def read_book(user: CurrentUser, book_id: int) -> Book:
+    """A book."""
+    if book_id != 7:
+        raise HTTPException(404)
+    return Book(title=f"Dune of {user.email}", pages=412)
+
+
+async def read_cover(book_id: int) -> Response:
+    """Cover of a book."""
+    return Response(COVER, media_type="image/png")
+
+
+async def read_burnt_page() -> str:
+    """A page that cannot be read."""
+    raise RuntimeError("the password is sesame")
+
+
+async def review_book(
+    user: CurrentUser,
+    title: Annotated[str, Field(description="Title of the book.")],
+    tone: Tone = Tone.FRIENDLY,
+    length: Literal["short", "long"] = "short",
+) -> str:
+    """Write a review of a book."""
+    return f"Write a {length}, {tone} review of {title} for {user.email}."
+
+
+async def discuss_book(title: str) -> list[Message]:
+    """Discuss a book."""
+    return [Message("user", f"Let us discuss {title}."), Message("assistant", "Which chapter?")]
+
+
+async def suggest_titles(session: ReadSession, value: str, tone: str = "") -> list[str]:
+    """Titles that begin with the value."""
+    return [f"{value}{tone}{number}" for number in range(120)]
+
+
+async def scan_shelves(count: int) -> Book:
+    """Count the books of all shelves."""
+    with work("Scanning", count, "shelves") as progress:
+        for _ in range(count):
+            progress.advance()
+    return Book(title="shelves", pages=count)
+
+
+class Loan:
+    """State of the tool `lend_book`, which waits until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+
+LOANS: list[Loan] = []
+"""The loan of the current test."""
+
+
+async def lend_book(session: WriteSession, user: CurrentUser) -> str:
+    """Change the user, and wait."""
+    row = await session.get_one(User, user.id)
+    row.email = "lent@example.com"
+    await session.flush()
+    LOANS[-1].started.set()
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        LOANS[-1].cancelled.set()
+        raise
+    return ""
+
+
+RESOURCES = {
+    "room://rules": read_rules,
+    "room://burnt": read_burnt_page,
+    "books://{book_id}": read_book,
+    "books://{book_id}/cover": read_cover,
+}
+for function in (*RESOURCES.values(), review_book, discuss_book, suggest_titles, scan_shelves, lend_book):
+    function.__module__ = "app.room.tools"
+
+ROOM = Feature(
+    "room",
+    llm=Llm(
+        tools=[scan_shelves, lend_book],
+        resources=RESOURCES,
+        prompts=[review_book, discuss_book],
+        completions={"title": suggest_titles},
+    ),
+)
+
+
+@asynccontextmanager
+async def connect(
+    site: FastAPI, database: Database, user: User, *, scopes: str = "read write", mode: Any = MODERN
+) -> AsyncIterator["Client"]:
+    """Connect the SDK's client to the site, which runs on a port."""
+    from mcp import Client  # the SDK is slow to import, which would delay the collection of tests
+    from mcp.client.streamable_http import streamable_http_client  # as above
+
+    headers = {"Authorization": f"Bearer {await make_token(database, user, scopes)}", "Host": "testserver"}
+    async with (
+        serve(site) as address,
+        httpx2.AsyncClient(headers=headers) as http,
+        Client(
+            streamable_http_client(f"{address}/mcp", http_client=http), mode=mode, read_timeout_seconds=60
+        ) as client,
+    ):
+        yield client

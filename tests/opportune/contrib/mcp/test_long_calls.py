@@ -1,0 +1,88 @@
+import asyncio
+from contextlib import suppress
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from opportune.accounts import User
+from opportune.contrib.mcp.server.cancellation import TOPIC, call_key
+from opportune.db import Database
+from tests.opportune.contrib.mcp.reading_room import LEGACY, LOANS, MODERN, Loan, connect
+
+CALL = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "lend_book", "arguments": {}}}
+CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
+TIMEOUT_SECONDS = 60
+
+
+@pytest.fixture
+async def loan() -> Loan:
+    LOANS.append(Loan())
+    return LOANS[-1]
+
+
+async def read_email(database: Database, user: User) -> str:
+    async with database.reader() as session:
+        return (await session.get_one(User, user.id)).email
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_progress_of_a_tool_is_sent(room: FastAPI, database: Database, ada: User, mode: str) -> None:
+    reports: list[tuple[float, float | None, str | None]] = []
+
+    async def record(progress: float, total: float | None, message: str | None) -> None:
+        reports.append((progress, total, message))
+
+    async with connect(room, database, ada, mode=mode) as client:
+        result = await client.call_tool("scan_shelves", {"count": 3}, progress_callback=record)
+    assert result.structured_content == {"title": "shelves", "pages": 3}
+    assert reports[-1] == (3, 3, "Scanning")
+
+
+async def test_abandoned_call_is_rolled_back(room: FastAPI, database: Database, ada: User, loan: Loan) -> None:
+    async with connect(room, database, ada) as client, asyncio.timeout(TIMEOUT_SECONDS):
+        call = asyncio.create_task(client.call_tool("lend_book"))
+        await loan.started.wait()
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await call
+        await loan.cancelled.wait()
+    assert await read_email(database, ada) == "ada@example.com"
+
+
+async def test_notification_cancels_a_call(old_program: AsyncClient, database: Database, ada: User, loan: Loan) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        call = asyncio.create_task(old_program.post("/mcp", json=CALL))
+        await loan.started.wait()
+        assert (await old_program.post("/mcp", json=CANCEL)).status_code == 202
+        response = (await call).json()
+    assert response["error"] == {"code": -32800, "message": "The client has cancelled this call."}
+    assert loan.cancelled.is_set()
+    assert await read_email(database, ada) == "ada@example.com"
+
+
+async def test_cancellation_reaches_other_processes(
+    room: FastAPI, old_program: AsyncClient, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[tuple[str, str]] = []
+    monkeypatch.setattr(room.state.database.bus, "publish", lambda *message: published.append(message))
+    await old_program.post("/mcp", json=CANCEL)
+    assert published == [(TOPIC, call_key(ada.id, old_program.headers["Mcp-Session-Id"], 5))]
+
+
+async def test_other_sessions_cannot_cancel_a_call(old_program: AsyncClient, loan: Loan) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        call = asyncio.create_task(old_program.post("/mcp", json=CALL))
+        await loan.started.wait()
+        await old_program.post("/mcp", json=CANCEL, headers={"Mcp-Session-Id": "other"})
+        await old_program.post("/mcp", json=CANCEL | {"params": {"requestId": 6}})
+        await old_program.post("/mcp", json=CANCEL | {"params": ["wrong"]})
+        assert not loan.cancelled.is_set()
+        await old_program.post("/mcp", json=CANCEL)
+        await call
+
+
+async def test_small_calls_are_answered_with_json(old_program: AsyncClient) -> None:
+    call = {"id": 6, "params": {"name": "scan_shelves", "arguments": {"count": 1}}}
+    response = await old_program.post("/mcp", json=CALL | call)
+    assert response.headers["content-type"] == "application/json"

@@ -1,0 +1,134 @@
+"""Rules of the specification, checked with the SDK's client over HTTP and with messages that it never sends."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import BaseModel
+
+from opportune.accounts import User
+from opportune.contrib.tools import tool
+from opportune.db import Database
+from opportune.feature import Feature, Llm
+from tests.opportune.contrib.mcp.library import create_site
+from tests.opportune.contrib.mcp.reading_room import LEGACY, MODERN, Book, connect
+
+INVALID_PARAMS, METHOD_NOT_FOUND = -32602, -32601
+
+
+class Found(BaseModel):
+    result: str
+
+
+async def find_book() -> Book:
+    """Find a book."""
+    return Book(title="Dune", pages=412)
+
+
+async def find_books() -> list[Book]:
+    """Find books."""
+    return [await find_book()]
+
+
+async def count_books() -> dict[str, int]:
+    """Count books."""
+    return {"Dune": 2}
+
+
+async def find_perhaps() -> Book | None:
+    """Find perhaps a book."""
+    return None
+
+
+async def find_result() -> Found:
+    """Find a result."""
+    return Found(result="Dune")
+
+
+async def find_anything() -> Any:
+    """Find anything."""
+    return "Dune"
+
+
+DUNE = {"title": "Dune", "pages": 412}
+RESULTS = {
+    find_book: DUNE,
+    find_books: {"result": [DUNE]},
+    count_books: {"Dune": 2},
+    find_perhaps: {"result": None},
+    find_result: {"result": "Dune"},
+    find_anything: {"result": "Dune"},
+}
+for function in RESULTS:
+    function.__module__ = "app.library.tools"
+
+
+async def read_shelf() -> str:
+    """A shelf."""
+    return ""
+
+
+read_shelf.__module__ = "app.library.tools"
+
+MANY = Feature(
+    "library",
+    llm=Llm(
+        tools=[tool(read_shelf, name=f"shelf_{number}") for number in range(250)],
+        resources={f"shelf://{number}": tool(read_shelf, name=f"shelf_{number}") for number in range(250)},
+    ),
+)
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_results_are_structured(app: FastAPI, database: Database, ada: User, mode: str) -> None:
+    site = create_site(app, Feature("library", llm=Llm(tools=[*RESULTS])))
+    async with connect(site, database, ada, mode=mode) as client:
+        await client.list_tools()  # the client then checks results by their schema
+        for function, content in RESULTS.items():
+            assert (await client.call_tool(function.__name__)).structured_content == content
+
+
+async def test_server_describes_itself(room: FastAPI, database: Database, ada: User) -> None:
+    async with connect(room, database, ada, mode=LEGACY) as client:
+        capabilities = client.server_capabilities
+        assert client.server_info
+        assert client.server_info.name == room.state.settings.site_name
+    assert all((capabilities.tools, capabilities.resources, capabilities.prompts, capabilities.completions))
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_long_lists_have_pages(app: FastAPI, database: Database, ada: User, mode: str) -> None:
+    async with connect(create_site(app, MANY), database, ada, mode=mode) as client:
+        names, cursor = list[str](), None
+        for _ in range(3):
+            page = await client.list_tools(cursor=cursor)
+            names, cursor = [*names, *(row.name for row in page.tools)], page.next_cursor
+        resources = await client.list_resources(cursor="200")
+    assert cursor is None
+    assert names == [f"shelf_{number}" for number in range(250)]
+    assert (len(resources.resources), resources.next_cursor) == (50, None)
+
+
+@pytest.mark.parametrize("cursor", ["", "7", "-100", "100000", "x"])
+async def test_unknown_cursor_is_an_error(app: FastAPI, database: Database, ada: User, cursor: str) -> None:
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    async with connect(create_site(app, MANY), database, ada) as client:
+        with pytest.raises(MCPError, match="This cursor is not valid") as caught:
+            await client.list_tools(cursor=cursor)
+    assert caught.value.code == INVALID_PARAMS
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"method": "shelves/list"}, METHOD_NOT_FOUND),
+        ({"method": "resources/read", "params": {}}, INVALID_PARAMS),
+        ({"method": "prompts/get", "params": {"name": 7}}, INVALID_PARAMS),
+        ({"method": "completion/complete", "params": {"ref": {"type": "ref/shelf"}}}, INVALID_PARAMS),
+    ],
+)
+async def test_wrong_request_is_an_error(old_program: AsyncClient, message: dict[str, Any], code: int) -> None:
+    response = await old_program.post("/mcp", json={"jsonrpc": "2.0", "id": 1, **message})
+    assert response.json()["error"]["code"] == code

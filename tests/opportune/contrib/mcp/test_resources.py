@@ -1,0 +1,147 @@
+import base64
+import json
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import User
+from opportune.contrib.mcp.server.offers import offers_of
+from opportune.db import Database, WriteSession
+from opportune.errors import OperatorError
+from opportune.feature import Feature, Llm
+from tests.opportune.contrib.mcp.library import LIBRARY, create_site
+from tests.opportune.contrib.mcp.reading_room import COVER, LEGACY, MODERN, ROOM, connect, read_book
+
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_resources_and_templates_are_listed(room: FastAPI, database: Database, ada: User, mode: str) -> None:
+    async with connect(room, database, ada, mode=mode) as client:
+        resources = (await client.list_resources()).resources
+        templates = (await client.list_resource_templates()).resource_templates
+    assert [(row.uri, row.name, row.title) for row in resources] == [
+        ("room://rules", "read_rules", "Rules of the reading room"),
+        ("room://burnt", "read_burnt_page", "A page that cannot be read"),
+    ]
+    assert [row.uri_template for row in templates] == ["books://{book_id}", "books://{book_id}/cover"]
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+async def test_resource_is_read_as_the_user(room: FastAPI, database: Database, ada: User, mode: str) -> None:
+    from mcp.types import TextResourceContents  # as in `open_mcp_client`
+
+    async with connect(room, database, ada, mode=mode) as client:
+        (book,) = (await client.read_resource("books://7")).contents
+    assert isinstance(book, TextResourceContents)
+    assert book.mime_type == "application/json"
+    assert json.loads(book.text) == {"title": "Dune of ada@example.com", "pages": 412}
+
+
+async def test_resource_keeps_its_media_type(room: FastAPI, database: Database, ada: User) -> None:
+    from mcp.types import BlobResourceContents, TextResourceContents  # as in `open_mcp_client`
+
+    async with connect(room, database, ada) as client:
+        (cover,) = (await client.read_resource("books://7/cover")).contents
+        (rules,) = (await client.read_resource("room://rules")).contents
+    assert isinstance(cover, BlobResourceContents)
+    assert (cover.mime_type, base64.b64decode(cover.blob)) == ("image/png", COVER)
+    assert isinstance(rules, TextResourceContents)
+    assert (rules.mime_type, rules.text) == ("text/plain", "Be quiet.")
+
+
+@pytest.mark.parametrize("mode", [MODERN, LEGACY])
+@pytest.mark.parametrize(
+    ("uri", "code", "message"),
+    [
+        ("room://nothing", INVALID_PARAMS, "There is no resource room://nothing."),
+        ("books://8", INVALID_PARAMS, "Nothing was found that the user may see."),
+        ("books://seven", INVALID_PARAMS, "book_id: Input should be a valid integer"),
+        ("room://burnt", INTERNAL_ERROR, "The request failed on the server."),
+    ],
+)
+async def test_unreadable_resource_is_an_error(
+    room: FastAPI, database: Database, ada: User, mode: str, uri: str, code: int, message: str
+) -> None:
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    async with connect(room, database, ada, mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource(uri)
+    assert (caught.value.code, caught.value.message[: len(message)]) == (code, message)
+
+
+async def test_large_resource_is_refused(
+    room: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    async with connect(room, database, ada) as client:
+        await client.read_resource("room://rules")
+        monkeypatch.setattr("opportune.contrib.mcp.server.resources.MAX_RESOURCE_BYTES", 5)
+        with pytest.raises(MCPError, match="The resource is larger than 5 bytes"):
+            await client.read_resource("books://7")
+
+
+async def test_scopes_limit_resources_and_prompts(app: FastAPI, database: Database, ada: User) -> None:
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    site = create_site(app, LIBRARY, ROOM)
+    async with connect(site, database, ada, scopes="library:read") as client:
+        assert (await client.list_resources()).resources == []
+        assert (await client.list_resource_templates()).resource_templates == []
+        assert (await client.list_prompts()).prompts == []
+        with pytest.raises(MCPError, match="This token lacks the scope room:read"):
+            await client.read_resource("books://7")
+        with pytest.raises(MCPError, match="This token lacks the scope room:read"):
+            await client.get_prompt("discuss_book", {"title": "Dune"})
+
+
+async def test_programs_can_request_scopes_of_resources(app: FastAPI) -> None:
+    from opportune.contrib.mcp.oauth.scopes import tool_scopes  # as in `open_mcp_client`
+
+    site = create_site(app, Feature("room", llm=Llm(resources={"books://{book_id}": read_book})))
+    assert tool_scopes(site) == {"room:read": ["A book"]}
+
+
+async def test_site_without_resources_has_only_tools(site: FastAPI, database: Database, ada: User) -> None:
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    async with connect(site, database, ada) as client:
+        assert client.server_capabilities.tools
+        assert not client.server_capabilities.resources
+        assert not client.server_capabilities.prompts
+        with pytest.raises(MCPError) as caught:
+            await client.list_resources()
+    assert caught.value.code == -32601
+
+
+async def rename_book(session: WriteSession, book_id: int) -> str:
+    """Rename a book."""
+    return ""
+
+
+async def suggest_nothing(text: str) -> list[str]:
+    """Suggest nothing."""
+    return []
+
+
+@pytest.mark.parametrize(
+    ("llm", "message"),
+    [
+        (Llm(resources={"books://{book_id}": rename_book}), "rename_book changes data, so it must be a tool"),
+        (Llm(prompts=[rename_book]), "rename_book changes data, so it must be a tool"),
+        (Llm(resources={"books://{isbn}": read_book}), "arguments of read_book differ: book_id, isbn"),
+        (Llm(resources={"books://all": read_book}), "arguments of read_book differ: book_id"),
+        (Llm(completions={"title": suggest_nothing}), "completion suggest_nothing needs the argument value"),
+    ],
+)
+async def test_wrong_declaration_is_refused(app: FastAPI, llm: Llm, message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        offers_of(create_site(app, Feature("room", llm=llm))).require_valid()
+
+
+async def test_two_features_cannot_declare_a_uri(app: FastAPI) -> None:
+    other = Feature("other", llm=Llm(resources={"books://{book_id}": read_book}))
+    with pytest.raises(OperatorError, match=r"books://\{book_id\}"):
+        create_site(app, ROOM, other)
