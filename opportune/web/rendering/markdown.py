@@ -9,6 +9,7 @@ from typing import TypeVar
 from markupsafe import Markup
 
 from opportune.web.rendering.code_colours import highlight_code
+from opportune.web.rendering.footnotes import link_footnotes
 from opportune.web.rendering.markdown_blocks import MarkdownPiece, Splitter
 from opportune.web.rendering.markdown_parser import to_html
 
@@ -27,20 +28,20 @@ _SEAM = re.compile(
 )
 
 
-class HtmlCache(dict[str, Markup]):
+class HtmlCache(dict[str, str]):
     """LRU cache of HTML by text."""
 
     total_length = 0
     """Characters of all texts."""
 
-    def put(self, text: str, html: Markup) -> None:
+    def put(self, text: str, html: str) -> None:
         self.take(text)  # another request may have rendered it at the same time
         self[text] = html
         self.total_length += len(text)
         while len(self) > 1 and self.total_length > MAX_CACHED_LENGTH:
             self.take(next(iter(self)))
 
-    def take(self, text: str) -> Markup | None:
+    def take(self, text: str) -> str | None:
         self.total_length -= len(text) if text in self else 0
         return self.pop(text, None)
 
@@ -50,19 +51,29 @@ _cache = HtmlCache()
 
 def render(text: str) -> Markup:
     """Render Markdown. Unsupported markup is shown as text."""
+    return _linked(render_unlinked(text))
+
+
+def render_unlinked(text: str) -> str:
+    """Render Markdown without links of footnotes."""
     splitter = Splitter()
     splitter.feed(text)
     splitter.finish()
-    return join(render_piece(piece) for piece in splitter.pieces)
+    return _join(render_piece(piece) for piece in splitter.pieces)
 
 
-async def rendered(text: str) -> Markup:
-    """Render a text in a thread, because it may take long, and cache the HTML."""
+async def rendered(text: str, key: str = "") -> Markup:
+    """Render a text in a thread, because it may take long, and cache the HTML.
+
+    Args:
+        text: Markdown.
+        key: Part of the ids of footnotes, for pages that show the same text several times.
+    """
     html = _cache.take(text)
     if html is None:
-        html = await in_thread(lambda: render(text))
+        html = await in_thread(lambda: render_unlinked(text))
     _cache.put(text, html)
-    return html
+    return _linked(html, key)
 
 
 def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
@@ -72,7 +83,8 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
 
 def render_cached(text: str) -> Markup:
     """Return the HTML that `rendered` has cached, or render the text. This is the template filter `markdown`."""
-    return Markup('<div class="markdown">{}</div>').format(_cache.get(text) or render(text))
+    html = _linked(_cache.get(text) or render_unlinked(text))
+    return Markup('<div class="markdown">{}</div>').format(html)
 
 
 def render_plain(text: str) -> Markup:
@@ -89,5 +101,13 @@ def render_piece(piece: MarkdownPiece) -> Markup:
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
-    """Join rendered pieces, including code blocks, tables and lists that were split."""
-    return Markup(highlight_code(_SEAM.sub("", "".join(pieces))))  # noqa: S704 - only removes tags
+    """Join rendered pieces, including code blocks, tables and lists that were split, and link their footnotes."""
+    return _linked(_join(pieces))
+
+
+def _join(pieces: Iterable[Markup]) -> str:
+    return highlight_code(_SEAM.sub("", "".join(pieces)))
+
+
+def _linked(html: str, key: str = "") -> Markup:
+    return Markup(link_footnotes(html, key))  # noqa: S704 - adds links and numbers to joined pieces

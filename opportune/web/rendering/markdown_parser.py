@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from opportune.web.rendering import footnotes, formulas
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
@@ -21,14 +23,18 @@ _TAGS = (
     | {"a", "br", "code", "em", "s", "strong"}
     | {"li", "ol", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
+    | {"input", "label", "section", "span", "sup"}
+    | formulas.ATTRIBUTES.keys()
 )
+_EXTENSIONS = re.compile(r"\$|\\[(\[]|\\begin|\[[\^ xX]")
+"""Texts without these characters have no formulas, footnotes and tasks, and are parsed without their rules."""
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}", re.ASCII)
 _ALIGNED = {"text-align:right": "text-end", "text-align:center": "text-center"}
 
 
 def to_html(source: str) -> str | None:
     """Return safe HTML, or None if the nesting is too deep for the parser."""
-    parser = _parser()
+    parser = _parser_of(source)
     tokens = parser.parse(source)
     if any(token.level >= MAX_NESTING_LEVELS - 1 for token in tokens):
         return None
@@ -38,12 +44,29 @@ def to_html(source: str) -> str | None:
 def last_block(source: str) -> "tuple[Token, int, int]":
     """Return the opening token of the last block, its first line, and the line after it."""
     tokens: list[Token] = []
-    _parser().block.parse(source, _parser(), {}, tokens)
+    parser = _parser_of(source)
+    parser.block.parse(source, parser, {}, tokens)
     return next((token, token.map[0], token.map[1]) for token in reversed(tokens) if token.level == 0 and token.map)
+
+
+def _parser_of(source: str) -> "MarkdownIt":
+    return _extended_parser() if _EXTENSIONS.search(source) else _parser()
+
+
+@cache
+def _extended_parser() -> "MarkdownIt":
+    parser = _new_parser()
+    formulas.add_formulas(parser)
+    footnotes.add_footnotes_and_tasks(parser)
+    return parser
 
 
 @cache
 def _parser() -> "MarkdownIt":
+    return _new_parser()
+
+
+def _new_parser() -> "MarkdownIt":
     """Return a CommonMark parser with tables and strikethrough, without raw HTML and link reference definitions."""
     from markdown_it import MarkdownIt  # a first page rarely has Markdown
     from markdown_it.rules_block import fence  # as above
@@ -114,6 +137,8 @@ RENDER_RULES: dict[str, Callable[..., str]] = {
 def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     if (tag, attribute) == ("code", "class"):
         return value if _LANGUAGE.fullmatch(value) else None
+    if tag in formulas.ATTRIBUTES:
+        return value if formulas.VALUE.fullmatch(value) else None
     return value
 
 
@@ -123,15 +148,26 @@ def _cleaner() -> "Cleaner":
 
     return Cleaner(
         tags=_TAGS,
-        attributes={"a": {"href", "title"}, "code": {"class"}, "ol": {"start"}},
+        attributes={
+            "a": {"href", "title"},
+            "code": {"class"},
+            "input": {"checked", "disabled", "type"},
+            "ol": {"start"},
+            "span": {"tabindex"},
+            **formulas.ATTRIBUTES,
+        },
         allowed_classes={
-            "div": {"table-responsive"},
+            "div": {"table-responsive", "formula"},
+            "li": {"task"},
+            "section": {"footnote"},
+            "span": {"formula", "formula-line"},
+            "sup": {"footnote-ref"},
             "table": {"table"},
             "td": {"text-center", "text-end"},
             "th": {"text-center", "text-end"},
         },
         attribute_filter=_filter_attribute,
-        set_tag_attribute_values={"div": {"tabindex": "0"}},  # wide tables scroll with the keyboard
+        set_tag_attribute_values={"div": {"tabindex": "0"}},  # wide tables and formulas scroll with the keyboard
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from opportune.web.rendering import code_colours, markdown
+from opportune.web.rendering import code_colours, formulas, markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
-from opportune.web.rendering.markdown import render, rendered
+from opportune.web.rendering.markdown import render, render_unlinked, rendered
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
 
@@ -53,20 +53,43 @@ HOSTILE_TEXTS = [
     "- <form action=//evil.example>",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "&#60;script&#62;",
+    "$\\text{<script>alert(1)</script>}$",
+    "$\\text{</math><img src=x onerror=alert(1)>}$",
+    '$\\href{javascript:alert(1)}{x}$ $\\style{color:red}{x}$ $\\class{a"onclick=b}{x}$ $\\color{red}{x}$',
+    "$\\unicode{x3c}script\\unicode{x3e}$ $\\verb|<b>|$ $&#60;b&#62;$",
+    "$\\hspace{-99em}\\raise{9em}{x}\\Huge\\rule{99999em}{1em}$",
+    "$<script>$ \\(<img src=x onerror=alert(1)>\\)",
+    "- [x] <input onfocus=alert(1)> <label for=x>",
+    "[^x]<sup>\n\n[^x]: <section id=x></section> </section>",
+    '[^"onclick=x]: a',
 ]
 TAG = re.compile(r"<(/?)([a-z0-9]+)((?: [a-z-]+(?:=\"[^\"<]*\")?)*)>")
 ATTRIBUTE = re.compile(r' ([a-z-]+)(?:="([^"]*)")?')
-TAGS = "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul"
+TAGS = (
+    "a blockquote br code div em h1 h2 h3 h4 h5 h6 hr input label li ol p pre s section span strong sup table tbody td"
+)
+TAGS += " th thead tr ul"
+INPUT = {("input", "type"), ("input", "disabled"), ("input", "checked")}
 SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-CLASS = re.compile(r"language-[\w+#.-]+|table|table-responsive|text-end|text-center|k|s|m|c|n[fb]|g[di]")
+CLASS = re.compile(
+    r"language-[\w+#.-]+|table|table-responsive|text-end|text-center|k|s|m|c|n[fb]|g[di]"
+    r"|formula|formula-line|footnote|footnotes|footnote-ref|task"
+)
+FOOTNOTE = re.compile(r"(?:note|ref)-[0-9a-f]+-\d+")
 
 
 def assert_harmless(html: str) -> None:
     """Assert that the HTML has only harmless tags and attributes."""
     assert "<" not in TAG.sub("", html)
     for _, tag, attributes in TAG.findall(html):
-        assert tag in TAGS.split()
+        assert tag in TAGS.split() or tag in formulas.ATTRIBUTES
         for name, value in ATTRIBUTE.findall(attributes):
+            if (
+                name in formulas.ATTRIBUTES.get(tag, ())
+                or (tag, name) in INPUT
+                or (name == "id" and FOOTNOTE.fullmatch(value))
+            ):
+                continue
             assert name in {"href", "title", "rel", "class", "start", "tabindex", "data-continued"}
             assert name != "href" or not SCHEME.match(value) or value.startswith(("http:", "https:", "mailto:"))
             assert name != "class" or CLASS.fullmatch(value)
@@ -194,6 +217,16 @@ HOSTILE_INLINES = [
     "&a;",
     "<a:b>",
     "\\",
+    "$",
+    "$a",
+    "$a ",
+    "$a$ ",
+    "\\(",
+    "\\(a\\)",
+    "\\[",
+    "[^",
+    "[^1]",
+    "[ ] ",
 ]
 HOSTILE_BLOCKS = [
     "> ",
@@ -208,6 +241,12 @@ HOSTILE_BLOCKS = [
     "a|\n",
     "-\n",
     "  - a\n",
+    "$$\n",
+    "$$a\n",
+    "\\[\n",
+    "\\begin{align}\n",
+    "[^1]: a\n",
+    "- [ ] a\n",
 ]
 
 
@@ -240,15 +279,15 @@ def test_table_may_omit_cells() -> None:
 async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
 
-    def render_and_record(text: str) -> Markup:
+    def render_and_record(text: str) -> str:
         threads.append(threading.current_thread())
-        return render(text)
+        return render_unlinked(text)
 
-    monkeypatch.setattr(markdown, "render", render_and_record)
+    monkeypatch.setattr(markdown, "render_unlinked", render_and_record)
     monkeypatch.setattr(markdown, "MAX_CACHED_LENGTH", 100)
     texts = ["*a*", "*b*", "*c*"]
     for text in [*texts, *texts]:
-        assert await rendered(text) == render(text)
+        assert await rendered(text) == f"<p><em>{text[1]}</em></p>\n"
     assert len(threads) == len(texts)
     assert threading.current_thread() not in threads
     await rendered("long " * 100)

@@ -1,0 +1,126 @@
+"""Footnotes and task lists in Markdown.
+
+The pieces of a streamed text are rendered alone, so a piece has notes and their numbers without links and ids.
+`link_footnotes` adds them to the joined HTML, where all references and notes are known.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+_LABEL = re.compile(r"\[\^(\w[\w-]{0,31})\]")
+_NOTE = re.compile(r'<section class="footnote"><sup>([^<]*)</sup>(.*?)</section>\n', re.DOTALL)
+_REFERENCE = re.compile(r'<sup class="footnote-ref">([^<]*)</sup>')
+_TASK = re.compile(r"\[([ xX])\](?=[ \t])")
+
+
+def link_footnotes(html: str, key: str = "") -> str:
+    """Move the notes of a complete text to its end, and link them with their references.
+
+    The ids contain `key`, by default a hash of the text. References without a note become text again.
+    """
+    if 'class="footnote' not in html:
+        return html
+    notes: dict[str, str] = {}
+    for label, note in _NOTE.findall(html):
+        notes[label] = notes.get(label, "") + note.strip()
+    body = _NOTE.sub("", html)
+    order = dict.fromkeys([label for label in _REFERENCE.findall(body) if label in notes] + [*notes])
+    key = key or f"{zlib.crc32(html.encode()):x}"
+    names = {label: f"{key}-{number}" for number, label in enumerate(order, 1)}
+    linked = set[str]()
+
+    def link(reference: re.Match[str]) -> str:
+        label = reference[1]
+        if label not in names:
+            return f"[^{label}]"
+        id_ = "" if label in linked else f' id="ref-{names[label]}"'  # the note links back to its first reference
+        linked.add(label)
+        number = names[label].rpartition("-")[2]
+        return f'<a class="footnote-ref"{id_} href="#note-{names[label]}"><sup>{number}</sup></a>'
+
+    body = _REFERENCE.sub(link, body)
+    items = [(names[label], _REFERENCE.sub(link, notes[label]), label in linked) for label in order]
+    if items:
+        body += f'<section class="footnotes">\n<ol>\n{"".join(_item(*item) for item in items)}</ol>\n</section>\n'
+    return body
+
+
+def _item(name: str, note: str, is_linked: bool) -> str:
+    back = f' <a href="#ref-{name}">↩\ufe0e</a>' if is_linked else ""
+    return f'<li id="note-{name}">{note.removesuffix("</p>")}{back}{"</p>" if note.endswith("</p>") else ""}</li>\n'
+
+
+def read_reference(state: "StateInline", silent: bool) -> bool:
+    """Read `[^1]`, also without its note, which may not have arrived yet."""
+    match = _LABEL.match(state.src, state.pos, state.posMax)
+    if match is None or state.linkLevel:
+        return False
+    if not silent:
+        state.push("footnote", "", 0).content = match[1]
+    state.pos = match.end()
+    return True
+
+
+def read_note(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
+    """Read `[^1]: text` outside of lists and quotations."""
+    from mdit_py_plugins.footnote.index import footnote_def  # only for texts with footnotes
+
+    first = state.bMarks[start] + state.tShift[start]
+    return bool(
+        (silent or state.level == 0)  # silent: it ends any paragraph
+        and (match := _LABEL.match(state.src, first, state.eMarks[start]))
+        and state.src.startswith(":", match.end())
+        and footnote_def(state, start, end, silent)
+    )
+
+
+def read_tasks(state: "StateCore") -> None:
+    """Turn `[ ]` and `[x]` at the beginning of list items into disabled check boxes, labelled by the item's text."""
+    from markdown_it.token import Token  # as above
+
+    for item, paragraph, inline in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if item.type != "list_item_open" or paragraph.type != "paragraph_open" or not inline.children:
+            continue
+        if task := _TASK.match(inline.content):
+            item.attrSet("class", "task")
+            inline.children[0].content = inline.children[0].content[3:]
+            inline.children.insert(0, Token("task_open", "", 1, info="checked" if task[1] in "xX" else ""))
+            inline.children.append(Token("task_close", "", -1))
+
+
+def add_footnotes_and_tasks(parser: "MarkdownIt") -> None:
+    parser.inline.ruler.before("link", "footnote", read_reference)
+    parser.block.ruler.before("reference", "footnote_note", read_note, {"alt": ["paragraph"]})
+    parser.core.ruler.after("inline", "tasks", read_tasks)
+    for type_, rule in _RENDER_RULES.items():
+        parser.add_render_rule(type_, rule)
+
+
+def _render_reference(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
+    return f'<sup class="footnote-ref">{tokens[idx].content}</sup>'
+
+
+def _open_note(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
+    return f'<section class="footnote"><sup>{tokens[idx].meta["label"]}</sup>'
+
+
+def _open_task(_: object, tokens: "Sequence[Token]", idx: int, *__: object) -> str:
+    return f'<label><input type="checkbox" disabled {tokens[idx].info}>'
+
+
+_RENDER_RULES = {
+    "footnote": _render_reference,
+    "footnote_reference_open": _open_note,
+    "footnote_reference_close": lambda *_: "</section>\n",
+    "task_open": _open_task,
+    "task_close": lambda *_: "</label>",
+}

@@ -1,0 +1,82 @@
+"""Footnotes and task lists in Markdown."""
+
+import re
+
+import pytest
+
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import render, rendered
+
+NOTES = "One[^b], two[^a] and one[^b].\n\n[^a]: About *two*.\n[^b]: About one.\n\n    More.\n"
+
+
+def ids_and_targets(html: str) -> tuple[list[str], list[str]]:
+    return re.findall(r' id="([^"]+)"', html), re.findall(r' href="#([^"]+)"', html)
+
+
+def test_footnotes_are_numbered_by_first_reference() -> None:
+    html = render(NOTES)
+    assert re.findall(r"<sup>(\d+)</sup>", html) == ["1", "2", "1"]
+    items = re.findall(r"<li id=[^>]+>(.*?)</li>", html, re.DOTALL)
+    assert [re.sub("<[^>]+>|↩.", "", item).split() for item in items] == [["About", "one.", "More."], ["About", "two."]]
+
+
+def test_footnotes_and_references_link_to_each_other() -> None:
+    ids, targets = ids_and_targets(render(NOTES))
+    assert len(ids) == len(set(ids)) == 4
+    assert set(targets) == set(ids)
+
+
+async def test_key_makes_ids_of_equal_texts_differ() -> None:
+    first, second = ids_and_targets(await rendered(NOTES, "1"))[0], ids_and_targets(await rendered(NOTES, "2"))[0]
+    assert not set(first) & set(second)
+
+
+def test_reference_without_a_note_is_text() -> None:
+    assert render("Not [^a-z] nor [^1].") == "<p>Not [^a-z] nor [^1].</p>\n"
+
+
+def test_note_without_a_reference_is_shown() -> None:
+    html = render("Text.\n\n[^1]: Unused <b>.")
+    assert "<li" in html
+    assert "<p>Unused &lt;b&gt;.</p>" in html
+
+
+@pytest.mark.parametrize("text", ["`[^1]`", "[a[^1]](http://b)", "> [^1]: a", "- [^1]: a"])
+def test_notes_are_only_read_in_the_text_itself(text: str) -> None:
+    assert "footnotes" not in render(text)
+
+
+def test_streamed_pieces_have_no_ids() -> None:
+    blocks = MarkdownBlocks()
+    for letter in NOTES:
+        blocks.feed(letter)
+        assert ids_and_targets("".join([*blocks.frozen, blocks.open])) == ([], [])
+    assert '<section class="footnote"><sup>a</sup><p>About <em>two</em>.</p>\n</section>' in blocks.open
+    blocks.finish()
+    assert blocks.html == render(NOTES)
+
+
+def test_task_is_a_labelled_disabled_check_box() -> None:
+    html = render("- [x] Read *this*\n- [ ] Write\n- Rest")
+    assert (
+        html.count('<li class="task"><label><input type="checkbox" disabled="" checked=""> Read <em>this</em></label>')
+        == 1
+    )
+    assert html.count('<li class="task"><label><input type="checkbox" disabled=""> Write</label></li>') == 1
+    assert "<li>Rest</li>" in html
+
+
+def test_loose_and_nested_items_may_be_tasks() -> None:
+    assert render("1. [ ] a\n\n   - [X] b\n\n2. c").count("<input") == 2
+
+
+@pytest.mark.parametrize("text", ["[ ] a", "- [y] a", "- [x]a", "- [ ]", "- [x](http://a) b", "- `[ ]` a", "- \\[ ] a"])
+def test_other_brackets_are_no_tasks(text: str) -> None:
+    assert "<input" not in render(text)
+
+
+def test_long_task_list_is_one_list() -> None:
+    html = render("- [ ] item\n" * 1_000)
+    assert html.count("<ul") == 1
+    assert html.count('<li class="task">') == 1_000

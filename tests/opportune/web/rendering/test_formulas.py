@@ -1,0 +1,167 @@
+"""Formulas in Markdown."""
+
+import re
+
+import pytest
+
+from opportune.web.rendering import formulas
+from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import render
+from opportune.web.rendering.markdown_parser import to_html
+
+SUM = r"\sum_{i=1}^n i"
+
+
+@pytest.mark.parametrize("text", ["$x^2$", r"\(x^2\)", "a ($x^2$).", "- $x^2$", "# $x^2$", "|$x^2$|\n|-|"])
+def test_formula_in_a_line_becomes_mathml(text: str) -> None:
+    assert "<math><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>" in render(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"$${SUM}$$",
+        f"$$\n{SUM}\n$$",
+        f"\\[\n{SUM}\n\\]",
+        f"\\[{SUM}\\]",
+        f"a\n$$\n{SUM}\n$$\nb",
+        f"a $${SUM}$$ b",
+        f"- a\n\n  $$\n  {SUM}\n  $$",
+        f"\\begin{{equation*}}\n{SUM}\n\\end{{equation*}}",
+    ],
+)
+def test_formula_in_lines_of_its_own_is_a_block(text: str) -> None:
+    html = render(text)
+    assert re.search(r'<(div|span) class="formula" tabindex="0"><math display="block">', html)
+    assert "<munderover><mo>∑</mo>" in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$5 and $10",
+        "between $5 and US$ 6",
+        "$5-$10, A$6 and US$7",
+        "$20 per month, not A$",
+        r"\$5 and \$6",
+        "$HOME/bin:$PATH",
+        "`$x$`",
+        "```\n$$\nx\n$$\n```",
+        "$ x $",
+        "$$",
+        "$",
+        "$x",
+        "$x\n\ny$",
+        "$$\nx\n\ny\n$$",
+        "$$\nx",
+        r"\(x",
+        r"\[",
+        r"\begin{align}",
+        r"\begin{itemize}\end{itemize}",
+    ],
+)
+def test_other_text_with_dollars_stays_text(text: str) -> None:
+    assert "<math" not in render(text)
+
+
+@pytest.mark.parametrize("environment", ["align", "align*", "aligned", "gather", "eqnarray", "split"])
+def test_equations_are_aligned_in_a_table(environment: str) -> None:
+    html = render(f"$$\n\\begin{{{environment}}}\na &= b \\\\\nc &= d\n\\end{{{environment}}}\n$$")
+    assert html.count("<mtr>") == 2
+    assert html.count("<mtd") == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "mathml"),
+    [
+        ("a<b", "<mo>&lt;</mo>"),
+        (r"\text{<b> & c}", "<mtext>&lt;b&gt;&nbsp;&amp;&nbsp;c</mtext>"),
+        (r"\mathrm{kg}", "<mtext>kg</mtext>"),
+        (r"\mathbb{R}", "<mi>\N{DOUBLE-STRUCK CAPITAL R}</mi>"),
+        (r"\mathop{a}b", "<mi>a</mi>"),
+        (r"\boxed{x}", '<menclose notation="box">'),
+        (r"\overline{AB}", '<mo stretchy="true">¯</mo>'),
+    ],
+)
+def test_formula_has_element(source: str, mathml: str) -> None:
+    assert mathml in render(f"${source}$")
+
+
+def test_limit_is_below_its_function_in_a_block() -> None:
+    assert "<munder><mo>lim</mo>" in render(r"$$\lim_{x \to 0} x$$")
+    assert "<msub><mo>lim</mo>" in render(r"$\lim_{x \to 0} x$")
+
+
+def test_long_formula_in_a_line_scrolls() -> None:
+    assert '<span class="formula-line" tabindex="0"><math>' in render("$a = b" + " + x" * 20 + "$")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        r"\foo{x}",
+        "{",
+        "x}",
+        r"\left( x",
+        "x_1_2",
+        "a & b",
+        r"\begin{tikzpicture}x\end{tikzpicture}",
+        r"\newcommand{\a}{xx}\a",
+        r"\def\a{xx}\a",
+        "x" * (formulas.MAX_FORMULA_LENGTH + 1),
+        "{" * 100 + "x" + "}" * 100,
+        r"\sqrt" * 100 + "x",
+        "{" * 900 + "}" * 900,
+    ],
+)
+def test_unreadable_formula_is_its_source(source: str) -> None:
+    html = render(f"$$\n{source}\n$$")
+    assert "<math" not in html
+    assert f"<code>{source}</code>".replace("&", "&amp;") in html
+
+
+def test_size_of_a_formula_is_limited() -> None:
+    html = render(r"$\hspace{9999em} \hspace{-9em} \hspace{2em} \rule{999em}{1em} \raise{9em}{x} \Huge x$")
+    assert re.findall(r"<mspace[^>]*>", html) == [
+        "<mspace>",
+        "<mspace>",
+        '<mspace width="2em">',
+        '<mspace height="1em">',
+    ]
+    assert "voffset" not in html
+    assert "mathsize" not in html
+
+
+def test_attributes_of_all_readable_commands_are_admitted() -> None:
+    sources = [
+        r"\binom{n}{k}",
+        r"\bigl( x \bigr)",
+        r"\pmod n",
+        r"\dfrac12",
+        r"\displaystyle x",
+        r"\left. x \right|",
+        r"a\!b",
+    ]
+    for source in sources:
+        mathml = formulas.to_mathml(source, "inline")
+        assert mathml is not None
+        cleaned = to_html(f"${source}$")
+        assert cleaned is not None
+        assert set(re.findall(r" ([a-z]+)=", mathml)) == set(re.findall(r" ([a-z]+)=", cleaned))
+
+
+def test_formula_appears_when_it_is_complete() -> None:
+    blocks = MarkdownBlocks.of("The area $a = b")
+    assert blocks.open == "<p>The area $a = b</p>\n"
+    blocks.feed("^2$ is")
+    assert "<math>" in blocks.open
+    blocks.feed(" large.\n\n$$\nx\n$$\n\nEnd")
+    assert [block.count("<math") for block in blocks.frozen] == [1, 1]
+    blocks.finish()
+    assert blocks.html == render("The area $a = b^2$ is large.\n\n$$\nx\n$$\n\nEnd")
+
+
+def test_repeated_formula_is_converted_once() -> None:
+    formulas.to_mathml.cache_clear()
+    render("$x^{17}$ " * 10)
+    assert formulas.to_mathml.cache_info().misses == 1
