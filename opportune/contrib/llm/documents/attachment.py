@@ -2,39 +2,37 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 
-from opportune.contrib.llm.documents.pdf_text import MAX_LENGTH
+from opportune.contrib.extraction.formats import is_packed
+from opportune.contrib.extraction.pages import Limits, Unreadable
+from opportune.contrib.extraction.reader import DocumentReader, describe_problem
 from opportune.contrib.llm.providers.provider import PICTURE_TOKENS, Message, Picture, estimate_tokens
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
-from opportune.schemas.text import make_storable, storable
+from opportune.schemas.text import storable
 from opportune.storage import ImageRefusedError, images, shrink
 
 MAX_ATTACHMENTS = 8
 """Maximum number of files per question."""
 MAX_SIDE_PIXELS = 1_568
 """Longer side of a picture. Models scale larger pictures down."""
-PDF_TIMEOUT_SECONDS = 20.0
+LIMITS = Limits(max_pages=200, max_length=200_000, max_seconds=20)
 MAX_OMITTED_LENGTH = 500
 """Maximum characters of the note about omitted content."""
-PDF_PROGRAM = Path(__file__).with_name("pdf_text.py")
 JPEG = "image/jpeg"
 
-UNKNOWN_TYPE = _l("%(name)s cannot be read. Attach a picture (JPEG, PNG, WebP, GIF), a PDF, or a text file in UTF-8.")
-LOCKED = _l("%(name)s is protected by a password. Save it without a password and attach it again.")
-DAMAGED = _l("%(name)s is damaged or takes too long to read. Save it again as a PDF, or attach its text.")
+UNKNOWN_TYPE = _l(
+    "%(name)s cannot be read. Attach a picture (JPEG, PNG, WebP, GIF), a PDF, a Word, Excel or PowerPoint file, or a "
+    "text in UTF-8."
+)
 NO_TEXT = _l("%(name)s contains no text; it may be a scan. Attach pictures of its pages.")
 NOT_SEEN = _l("%(model)s cannot see pictures. Choose a model that can, or remove %(name)s.")
 DATA_RULE = (
@@ -68,9 +66,9 @@ class Attachment:
 
 
 async def read_attachment(filename: str, content: bytes) -> Attachment:
-    """Read a picture, PDF or text file. The type is detected from the content.
+    """Read a picture, a PDF, an office file or a text. The type is detected from the content.
 
-    Pictures are shrunk and re-encoded as JPEG; PDFs are read in a separate process.
+    Pictures are shrunk and re-encoded as JPEG; PDFs and office files are read in a separate process.
 
     Args:
         filename: Name for messages.
@@ -85,9 +83,9 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
     except ImageRefusedError as refusal:
         if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
-    if b"%PDF-" in content[:1024]:
+    if is_packed(content):
         read = copy_context().run  # has the language
-        return await asyncio.get_running_loop().run_in_executor(_executor(), read, _read_pdf, filename, content)
+        return await asyncio.get_running_loop().run_in_executor(_executor(), read, _read_document, filename, content)
     return _to_attachment(filename, _decode(filename, content))
 
 
@@ -103,9 +101,15 @@ def _decode(filename: str, content: bytes) -> str:
 
 
 def _to_attachment(filename: str, text: str) -> Attachment:
-    length = format_number(MAX_LENGTH)
-    omitted = _("Only the first %(number)s characters of %(name)s were read.", number=length, name=filename)
-    return Attachment(filename, text[:MAX_LENGTH], omitted=omitted if len(text) > MAX_LENGTH else "")
+    return Attachment(filename, text[: LIMITS.max_length], omitted=_omission(filename, text))
+
+
+def _omission(filename: str, text: str) -> str:
+    """Return the note about characters above the limit."""
+    if len(text) <= LIMITS.max_length:
+        return ""
+    number = format_number(LIMITS.max_length)
+    return _("Only the first %(number)s characters of %(name)s were read.", number=number, name=filename)
 
 
 @cache
@@ -114,38 +118,28 @@ def _executor() -> "ThreadPoolExecutor":
     return ThreadPoolExecutor(1, "documents")
 
 
-def _read_pdf(filename: str, content: bytes) -> Attachment:
-    command = [sys.executable, "-I", str(PDF_PROGRAM)]
-    environment = {name: os.environ[name] for name in ("SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+def _read_document(filename: str, content: bytes) -> Attachment:
+    reader = DocumentReader(filename, content, LIMITS)
     try:
-        output = subprocess.run(
-            command, input=content, capture_output=True, timeout=PDF_TIMEOUT_SECONDS, env=environment, check=False
-        ).stdout
-    except subprocess.TimeoutExpired as timeout:
-        output = timeout.stdout or b""
-    page_count, texts = _parse_pages(filename, output)
-    text = "\n\n".join(map(make_storable, texts)).strip()
-    if not text:
-        raise AttachmentRefused(_(NO_TEXT if len(texts) == page_count else DAMAGED, name=filename))
+        pages = list(reader.pages())
+    except Unreadable as problem:
+        message = {"no_text": NO_TEXT, "unknown": UNKNOWN_TYPE}.get(str(problem))
+        refusal = _(message, name=filename) if message else describe_problem(str(problem), filename)
+        raise AttachmentRefused(refusal) from None
+    texts = (page.text if page.number else f"{page.heading}\n{page.text}" for page in pages)
+    text = "\n\n".join(map(str.strip, texts)).strip()
     attachment = _to_attachment(filename, text)
-    if len(texts) == page_count:
+    if not reader.is_cut:
         return attachment
-    omitted = _(
-        "Only the first %(number)s of %(total)s pages of %(name)s were read.",
-        number=len(texts),
-        total=page_count,
-        name=filename,
-    )
+    omitted = _("Only a part of %(name)s was read, because it is too long.", name=filename)
+    if reader.total > len(pages):
+        omitted = _(
+            "Only the first %(number)s of %(total)s pages of %(name)s were read.",
+            number=len(pages),
+            total=reader.total,
+            name=filename,
+        )
     return replace(attachment, omitted=omitted)
-
-
-def _parse_pages(filename: str, output: bytes) -> tuple[int, list[str]]:
-    """Return the number of pages and the texts of those that were read before the timeout."""
-    lines = [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")]
-    if not lines or not isinstance(lines[0], int):
-        is_locked = lines[:1] == ["locked"]
-        raise AttachmentRefused(_(LOCKED if is_locked else DAMAGED, name=filename))
-    return lines[0], lines[1:]
 
 
 def as_data(name: str, text: str) -> str:

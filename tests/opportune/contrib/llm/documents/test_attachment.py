@@ -1,15 +1,13 @@
 """Attachments for models: reading, fitting and marking as data."""
 
-import subprocess
-import sys
-
 import pytest
 
+from opportune.contrib.extraction.pages import Limits
 from opportune.contrib.llm import Message, Picture, estimate_tokens
+from opportune.contrib.llm.documents import attachment as attachment_module
 from opportune.contrib.llm.documents.attachment import (
     DATA_RULE,
     MAX_SIDE_PIXELS,
-    PDF_PROGRAM,
     Attachment,
     AttachmentRefused,
     as_data,
@@ -19,35 +17,10 @@ from opportune.contrib.llm.documents.attachment import (
 )
 from opportune.contrib.llm.providers.provider import PICTURE_TOKENS
 from opportune.i18n import use_language
+from tests.opportune.contrib.extraction.files import make_docx, make_pdf, make_pptx, make_xlsx, make_zip
 from tests.opportune.storage.pictures import decode_image, draw_image, encode_image
 
 QUESTION = Message("user", "What is it?")
-
-
-def make_pdf(*texts: str) -> bytes:
-    """Return a PDF with one page per text."""
-    first_page = 4
-    kids = " ".join(f"{first_page + 2 * number} 0 R" for number in range(len(texts)))
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Count {len(texts)} /Kids [{kids}] >>".encode(),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    for number, text in enumerate(texts):
-        content = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
-        page = f"<< /Type /Page /Parent 2 0 R /Contents {first_page + 2 * number + 1} 0 R /MediaBox [0 0 612 792]"
-        objects.append(f"{page} /Resources << /Font << /F1 3 0 R >> >> >>".encode())
-        objects.append(f"<< /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream")
-    body, offsets = b"%PDF-1.4\n", []
-    for number, object_ in enumerate(objects, 1):
-        offsets.append(len(body))
-        body += f"{number} 0 obj\n".encode() + object_ + b"\nendobj\n"
-    table = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    trailer = (
-        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}"
-    )
-    return body + trailer.encode() + b"\n%%EOF"
 
 
 async def test_file_type_is_detected_from_content() -> None:
@@ -66,6 +39,7 @@ async def test_file_type_is_detected_from_content() -> None:
     [
         (b"MZ\0\x90", "cannot be read. Attach"),
         (b"", "cannot be read. Attach"),
+        (make_zip({"readme.txt": b"text"}), "cannot be read. Attach"),
         (encode_image(draw_image(), "PNG")[:60], "damaged"),
         (b"%PDF-1.4 and no more", "damaged"),
         (make_pdf(""), "it.pdf contains no text"),
@@ -77,35 +51,28 @@ async def test_unreadable_file_is_refused(content: bytes, message: str) -> None:
     assert list(refusal.value.errors) == ["attachments"]
 
 
-def time_out_with(output: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(command: list[str], *, timeout: float, **_: object) -> None:
-        raise subprocess.TimeoutExpired(command, timeout, output)
-
-    monkeypatch.setattr(subprocess, "run", run)
-
-
-async def test_slow_pdf_is_read_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    time_out_with(b'3\n"One"\n"Two\\u0000"\n"Thr', monkeypatch)
-    attachment = await read_attachment("it.pdf", b"%PDF-")
-    omitted = "Only the first 2 of 3 pages of it.pdf were read."
-    assert (attachment.text, attachment.omitted) == ("One\n\nTwo", omitted)
+async def test_office_files_are_read() -> None:
+    assert (await read_attachment("loans.docx", make_docx())).text.endswith(
+        "Loans\nA loan lasts four weeks.\nFine | 10 cents"
+    )
+    assert (await read_attachment("slides.pptx", make_pptx())).text.startswith("Welcome\nLibrary card")
+    sheet = await read_attachment("prices.xlsx", make_xlsx({"Prices": [["Book", "Price"], ["Emma", 9.5]]}))
+    assert sheet.text == "Prices\nBook | Price\nBook: Emma | Price: 9.5"
 
 
 @pytest.mark.parametrize(
-    ("output", "message"),
-    [(b"", "takes too long"), (b"3\n", "takes too long"), (b'"locked"\n', "protected by a password")],
+    ("limits", "content", "omitted"),
+    [
+        (Limits(2, 100, 30), make_pdf("One", "Two", "Three"), "Only the first 2 of 3 pages of it were read."),
+        (Limits(9, 4, 30), make_pdf("Number one"), "Only a part of it was read, because it is too long."),
+        (Limits(9, 4, 30), b"Number one", "Only the first 4 characters of it were read."),
+    ],
 )
-async def test_slow_pdf_without_text_is_refused(output: bytes, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    time_out_with(output, monkeypatch)
-    with pytest.raises(AttachmentRefused, match=message):
-        await read_attachment("it.pdf", b"%PDF-")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such bounds")
-def test_pdf_reader_has_a_memory_limit() -> None:
-    code = f"import runpy; runpy.run_path({str(PDF_PROGRAM)!r})['limit_resources'](); bytearray(300_000_000)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=False)
-    assert b"MemoryError" in done.stderr
+async def test_long_document_is_cut(
+    limits: Limits, content: bytes, omitted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment_module, "LIMITS", limits)
+    assert (await read_attachment("it", content)).omitted == omitted
 
 
 def test_documents_cannot_forge_the_data_mark() -> None:

@@ -1,0 +1,77 @@
+"""Sections of Word files, slides of PowerPoint files and sheets of Excel files."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+from opportune.contrib.extraction.pages import Page
+
+MAX_ROW_CELLS = 200
+
+
+def read_docx(file: BytesIO) -> Iterator[Page]:
+    """Yield the sections of a Word file, by its headings."""
+    from docx import Document
+    from docx.table import Table
+
+    heading, lines = "", list[str]()
+    for block in Document(file).iter_inner_content():
+        if isinstance(block, Table):
+            lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
+        elif (block.style.name if block.style else "").startswith(("Heading", "Title")):
+            if any(lines):
+                yield Page(0, heading, "\n".join(lines))
+            heading, lines = block.text.strip(), []
+        else:
+            lines.append(block.text)
+    yield Page(0, heading, "\n".join(lines))
+
+
+def read_pptx(file: BytesIO) -> Iterator[Page]:
+    """Yield the slides of a PowerPoint file, with their notes."""
+    from pptx import Presentation
+
+    for number, slide in enumerate(Presentation(file).slides, 1):
+        title = slide.shapes.title
+        texts = list(_shape_texts(slide.shapes))
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame:
+            texts.append(slide.notes_slide.notes_text_frame.text)
+        yield Page(number, title.text.strip() if title is not None else "", "\n".join(filter(None, texts)))
+
+
+def _shape_texts(shapes: Any) -> Iterator[str]:
+    for shape in shapes:
+        if hasattr(shape, "shapes"):
+            yield from _shape_texts(shape.shapes)
+        elif getattr(shape, "has_table", False):
+            yield from (_join_cells([cell.text for cell in row.cells]) for row in shape.table.rows)
+        elif shape.has_text_frame:
+            yield shape.text_frame.text
+
+
+def read_xlsx(file: BytesIO) -> Iterator[Page]:
+    """Yield the sheets of an Excel file. Each row is a line, with the headings of its columns."""
+    from openpyxl import load_workbook
+
+    workbook = load_workbook(file, read_only=True, data_only=True)
+    for sheet in workbook.worksheets:
+        sheet.reset_dimensions()  # the file may state wrong ones
+        yield Page(0, sheet.title, "\n".join(_sheet_lines(sheet)))
+
+
+def _sheet_lines(sheet: Any) -> Iterator[str]:
+    headings: list[str] = []
+    for values in sheet.iter_rows(max_col=MAX_ROW_CELLS, values_only=True):
+        cells = ["" if value is None else str(value).strip() for value in values]
+        if not any(cells):
+            continue
+        if headings:
+            pairs = zip(cells, [*headings, *[""] * len(cells)], strict=False)
+            yield _join_cells([f"{heading}: {cell}" if heading and cell else cell for cell, heading in pairs])
+        else:
+            headings = cells
+            yield _join_cells(cells)
+
+
+def _join_cells(cells: list[str]) -> str:
+    return " | ".join(cell.strip() for cell in cells if cell.strip())

@@ -1,0 +1,152 @@
+"""Text of documents, extracted in a separate process."""
+
+import subprocess
+import sys
+from io import BytesIO
+
+import pytest
+from pypdf import PdfWriter
+
+from opportune.contrib.extraction import reader
+from opportune.contrib.extraction.pages import Limits, Page, Unreadable
+from opportune.contrib.extraction.reader import ROOT, DocumentReader, describe_problem
+from tests.opportune.contrib.extraction.files import make_docx, make_pdf, make_pptx, make_xlsx, make_zip
+
+LIMITS = Limits(max_pages=10, max_length=1_000, max_seconds=30)
+HTML = """<!doctype html><title>Guide</title><nav>Home</nav><p>All about <b>loans</b>.</p>
+<script>document.write('stolen')</script><h2>Fines &amp; fees</h2><ul><li>One day<li>Ten cents</ul>"""
+MARKDOWN = "# Loans\nFour *weeks*.\n```\n# no heading\n```\n## Fines\nTen cents."
+
+
+def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
+    return list(DocumentReader(filename, content, limits).pages())
+
+
+@pytest.mark.parametrize(
+    ("filename", "content", "pages"),
+    [
+        ("a.pdf", make_pdf("One", "Two"), [Page(1, "", "One"), Page(2, "", "Two")]),
+        (
+            "a.docx",
+            make_docx(),
+            [Page(0, "", "Before the first heading."), Page(0, "Loans", "A loan lasts four weeks.\nFine | 10 cents")],
+        ),
+        (
+            "a.pptx",
+            make_pptx(),
+            [
+                Page(1, "Welcome", "Welcome\nLibrary card"),
+                Page(2, "Opening hours", "Opening hours\nClosed on Mondays\nMention the holidays."),
+            ],
+        ),
+        (
+            "a.xlsx",
+            make_xlsx({"Prices": [["Book", "Price"], ["Emma", 9.5], ["Dune", None]], "Empty": []}),
+            [Page(0, "Prices", "Book | Price\nBook: Emma | Price: 9.5\nBook: Dune"), Page(0, "Empty", "")],
+        ),
+        (
+            "a.html",
+            HTML.encode(),
+            [Page(0, "Guide", "All about loans."), Page(0, "Fines & fees", "One day\nTen cents")],
+        ),
+        (
+            "a.md",
+            MARKDOWN.encode(),
+            [Page(0, "Loans", "Four *weeks*.\n```\n# no heading\n```"), Page(0, "Fines", "Ten cents.")],
+        ),
+        ("a.txt", "Käse\n".encode("utf-16"), [Page(0, "", "Käse")]),
+        ("a.html", b'<meta charset="latin1"><p>K\xe4se</p>', [Page(0, "", "Käse")]),
+    ],
+)
+def test_format_is_read(filename: str, content: bytes, pages: list[Page]) -> None:
+    assert read(filename, content) == pages
+
+
+def test_format_is_detected_from_content() -> None:
+    assert read("report.pdf", make_docx())[1].heading == "Loans"
+    assert read("page.docx", HTML.encode())[0].heading == "Guide"
+
+
+def locked_pdf() -> bytes:
+    writer, file = PdfWriter(BytesIO(make_pdf("Secret"))), BytesIO()
+    writer.encrypt("password", algorithm="RC4-128")
+    writer.write(file)
+    return file.getvalue()
+
+
+WORD = {"word/document.xml": b"<document/>"}
+ENTITIES = b'<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;">]><a>&c;</a>'
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "it.pdf is empty"),
+        (b"MZ\0\x90", "it.pdf cannot be read"),
+        (b"%PDF-1.4 and no more", "it.pdf is damaged"),
+        (make_pdf("", ""), "it.pdf contains no text; it may be a scan"),
+        (locked_pdf(), "it.pdf is protected by a password"),
+        (reader_ole := b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "it.pdf is in an old format"),
+        (reader_ole + "EncryptedPackage".encode("utf-16-le"), "it.pdf is protected by a password"),
+        (make_docx()[:3_000], "it.pdf is damaged"),
+        (make_zip(WORD), "it.pdf is damaged"),
+        (make_zip({"readme.txt": b"text"}), "it.pdf cannot be read"),
+        (make_zip(WORD | {"word/media/a.bin": b"\0" * 210_000_000}), "it.pdf is refused"),
+        (make_zip({"xl/workbook.xml": ENTITIES}), "it.pdf is refused"),
+    ],
+)
+def test_unreadable_file_has_a_sentence(content: bytes, sentence: str) -> None:
+    with pytest.raises(Unreadable) as problem:
+        read("it.pdf", content)
+    assert describe_problem(str(problem.value), "it.pdf").startswith(sentence)
+
+
+def test_pages_above_the_limit_are_cut() -> None:
+    document = DocumentReader("a.pdf", make_pdf("One", "Two", "Three"), Limits(2, 1_000, 30))
+    assert ([page.text for page in document.pages()], document.total, document.is_cut) == (["One", "Two"], 3, True)
+
+
+def test_characters_above_the_limit_are_cut() -> None:
+    document = DocumentReader("a.txt", b"0123456789", Limits(5, 4, 30))
+    assert ([page.text for page in document.pages()], document.is_cut) == (["0123"], True)
+
+
+def printing(monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
+    """Replace the program by one that prints lines and then hangs."""
+    code = f"import threading; print({lines!r}, end='', flush=True); threading.Event().wait()"
+    monkeypatch.setattr(reader, "START", code)
+
+
+def test_slow_document_is_read_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    printing(monkeypatch, '{"total": 3}\n[1, "", "One"]\n[2, "", "Two\\u0000"]\n[3')
+    document = DocumentReader("a.pdf", b"%PDF-", Limits(5, 100, 2))
+    assert ([page.text for page in document.pages()], document.total, document.is_cut) == (["One", "Two"], 3, True)
+
+
+def test_slow_document_without_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    printing(monkeypatch, '{"total": 3}\n')
+    with pytest.raises(Unreadable, match="damaged"):
+        read("a.pdf", b"%PDF-", Limits(5, 100, 2))
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "START", f"import sys; sys.modules['docx'] = None; {reader.START}")
+    with pytest.raises(Unreadable) as problem:
+        read("a.docx", make_docx())
+    assert "python3 oppman.py install office" in describe_problem(str(problem.value), "a.docx")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limits")
+def test_program_has_a_memory_limit() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from opportune.contrib.extraction import program"
+    code += "; program.limit_resources(30); bytearray(300_000_000)"
+    done = subprocess.run([sys.executable, "-I", "-c", code, str(ROOT)], capture_output=True, check=False)
+    assert b"MemoryError" in done.stderr
+
+
+def test_program_does_not_import_the_site() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from opportune.contrib.extraction import program"
+    code += "; print(*(name for name in sys.modules if name.startswith(('opportune', 'app'))))"
+    done = subprocess.run([sys.executable, "-I", "-c", code, str(ROOT)], capture_output=True, check=True, text=True)
+    parts = {name.split(".")[2] for name in done.stdout.split() if name.count(".") > 1}
+    assert parts == {"extraction"}
