@@ -50,6 +50,7 @@ dumps: Feature
 import_export: Feature
 inspectdb: Feature
 jobs: Feature
+knowledge: Feature
 llm: Feature
 mcp: Feature
 palette: Feature

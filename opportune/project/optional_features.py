@@ -40,6 +40,7 @@ OPTIONAL_FEATURES = {
     "inspectdb": OptionalFeature("contrib.inspectdb"),
     "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
     "documents": OptionalFeature("contrib.documents"),
+    "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge",)),
     "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
     "palette": OptionalFeature("contrib.palette", ("/search",)),
     "teams": OptionalFeature("contrib.teams", ("/teams", "/api/v1/teams")),

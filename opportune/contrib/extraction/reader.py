@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -39,7 +39,7 @@ PROBLEMS = {
 
 
 def describe_problem(problem: str, name: str) -> str:
-    return _(PROBLEMS[problem], name=name)
+    return _(PROBLEMS.get(problem, PROBLEMS["damaged"]), name=name)
 
 
 @dataclass
@@ -60,7 +60,7 @@ class DocumentReader:
     total: int = 0
     is_cut: bool = False
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Generator[Page, None, None]:
         """Yield the pages that can be read within the limits.
 
         Raises:

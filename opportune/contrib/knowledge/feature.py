@@ -1,0 +1,25 @@
+from opportune.contrib.knowledge import pages
+from opportune.contrib.knowledge.hooks import delete_files_of_collection, delete_files_of_team, delete_files_of_user
+from opportune.contrib.knowledge.jobs import index_document
+from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
+from opportune.contrib.knowledge.personal import personal_data
+from opportune.contrib.knowledge.tools import search_tool
+from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Llm, Site
+
+knowledge = Feature(
+    "knowledge",
+    "Documents of users, teams and the site, which language models search and cite.",
+    requires=("answers", "teams"),
+    models=(KnowledgeCollection, KnowledgeDocument, KnowledgePassage),
+    pages=pages.router,
+    site=Site(
+        navigation=(
+            Link("Documents", "/knowledge", "books", signed_in=True, summary="Documents that the chat can cite."),
+        )
+    ),
+    admin=Admin("opportune.contrib.knowledge.admin"),
+    jobs=Jobs((index_document,)),
+    llm=Llm(tools=(search_tool,), retrieval=(search_tool,)),
+    accounts=Accounts(personal_data=personal_data),
+    hooks=(delete_files_of_collection, delete_files_of_team, delete_files_of_user),
+)

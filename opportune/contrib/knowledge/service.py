@@ -1,0 +1,104 @@
+"""Collections, and the search in their passages."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.knowledge.models import (
+    KnowledgeCollection,
+    KnowledgeDocument,
+    KnowledgePassage,
+    passage_search,
+)
+from opportune.contrib.teams.models import TeamMember
+from opportune.crud.crud import Crud
+from opportune.search.embeddings import EMBEDDINGS
+from opportune.search.questions import queries_for
+from opportune.search.vectors import SMOOTHING_RANKS
+
+MAX_FUSED = 20
+"""Number of passages of each search that are merged."""
+collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scope", default=None)
+
+
+class Collections(Crud[KnowledgeCollection]):
+    """Collections of the user, of all teams of the user, and of the site."""
+
+    owner_column = "owner_id"
+    team_column = "team_id"
+    search = ("name", "description")
+    sort = ("name", "created_at")
+    order = ("name",)
+
+    def readable(self) -> ColumnElement[bool]:
+        return self._owned() | col(KnowledgeCollection.is_site)
+
+    def writable(self) -> ColumnElement[bool]:
+        is_site = col(KnowledgeCollection.is_site)
+        return self._owned() | is_site if self.may("share") else self._owned() & ~is_site
+
+    def hidden_fields(self) -> set[str]:
+        return set() if self.may("share") else {"is_site"}
+
+    async def assign(self, row: KnowledgeCollection, values: Any) -> None:
+        """Let the site own the collection if it is for everyone, otherwise the user or the current team."""
+        await super().assign(row, values)
+        if row.is_site:
+            row.owner_id = row.team_id = None
+        elif row.owner_id is None and row.team_id is None and self.user:
+            row.owner_id = self.user.id
+
+    def _owned(self) -> ColumnElement[bool]:
+        if self.user is None:
+            return false()
+        teams = select(col(TeamMember.team_id)).where(col(TeamMember.user_id) == self.user.id)
+        return or_(col(KnowledgeCollection.owner_id) == self.user.id, col(KnowledgeCollection.team_id).in_(teams))
+
+
+@contextmanager
+def only_collections(ids: Sequence[int] | None) -> Iterator[None]:
+    """Limit searches for language models in this block to these collections, if the user may read them.
+
+    None searches all collections that the user may read.
+    """
+    token = collection_scope.set(ids)
+    try:
+        yield
+    finally:
+        collection_scope.reset(token)
+
+
+def readable_passages(collections: Collections, ids: Sequence[int] | None = None) -> Select[KnowledgePassage]:
+    """Select the passages that the user may read, optionally of some collections."""
+    documents = select(col(KnowledgeDocument.id)).join(KnowledgeCollection).where(collections.readable())
+    if ids is not None:
+        documents = documents.where(col(KnowledgeCollection.id).in_(ids))
+    return select(KnowledgePassage).where(col(KnowledgePassage.document_id).in_(documents))
+
+
+async def find_passages(
+    session: AsyncSession, question: str, within: Select[KnowledgePassage], limit: int = 5
+) -> list[KnowledgePassage]:
+    """Return the passages about a question, the best first: by words, and by meaning if EMBEDDING_MODEL is set."""
+    matches: dict[int, KnowledgePassage] = {}
+    for query in queries_for(question):
+        if len(matches) >= limit:
+            break
+        rows = (await session.scalars(passage_search.search(session, query, within).limit(MAX_FUSED))).all()
+        matches |= {row.id: row for row in rows if row.id not in matches}
+    rankings = [[*matches]]
+    if session.info.get(EMBEDDINGS):
+        hybrid = (await passage_search.search_hybrid(session, question, within)).limit(MAX_FUSED)
+        rows = (await session.scalars(hybrid)).all()
+        matches |= {row.id: row for row in rows}
+        rankings.append([row.id for row in rows])
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, row_id in enumerate(ranking, 1):
+            scores[row_id] = scores.get(row_id, 0) + 1 / (SMOOTHING_RANKS + rank)
+    return [matches[row_id] for row_id in sorted(scores, key=lambda row_id: -scores[row_id])[:limit]]

@@ -1,0 +1,30 @@
+"""Collections and documents for tests."""
+
+from httpx2 import AsyncClient, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
+from opportune.db import Database
+
+GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
+
+
+async def make_collection(database: Database, name: str = "Handbook", **fields: object) -> KnowledgeCollection:
+    async with database.writer() as session:
+        session.add(collection := KnowledgeCollection(name=name, **fields))
+    return collection
+
+
+async def add_file(client: AsyncClient, collection_id: int, name: str = "guide.md", content: bytes = GUIDE) -> Response:
+    return await client.post(f"/knowledge/{collection_id}/documents", files={"files": (name, content)})
+
+
+async def read_documents(database: Database) -> list[KnowledgeDocument]:
+    async with database.reader(fresh=True) as session:
+        return [*await session.scalars(select(KnowledgeDocument).order_by(col(KnowledgeDocument.id)))]
+
+
+async def read_passages(database: Database) -> list[KnowledgePassage]:
+    async with database.reader(fresh=True) as session:
+        return [*await session.scalars(select(KnowledgePassage).order_by(col(KnowledgePassage.id)))]
