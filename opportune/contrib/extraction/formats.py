@@ -20,7 +20,7 @@ OFFICE_PARTS: dict[str, Callable[[BytesIO], Iterator[Page]]] = {
 HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b")
 CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
 DECLARATIONS = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
-DECLARATIONS_WITHIN = 4096
+DECLARATION_BYTES = 4096
 """Bytes at the start of an XML part. Office programs write no document type, which XML bombs need."""
 
 
@@ -70,7 +70,7 @@ def _check_parts(archive: ZipFile) -> list[str]:
             raise Unreadable("locked")
         if part.filename.endswith((".xml", ".rels")):
             with archive.open(part) as file:
-                if DECLARATIONS.search(file.read(DECLARATIONS_WITHIN)):
+                if DECLARATIONS.search(file.read(DECLARATION_BYTES)):
                     raise Unreadable("bomb")
     return archive.namelist()
 

@@ -20,14 +20,14 @@ from opportune.search.embeddings import EMBED_LATER
 LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
 BATCH_PAGES = 20
 """Pages that are stored in one transaction."""
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 
 
 class DocumentGone(Exception):
     """The document was deleted while it was read."""
 
 
-@job("knowledge.index_document", attempts=ATTEMPTS, wait=30, queue="knowledge")
+@job("knowledge.index_document", attempts=MAX_ATTEMPTS, wait=30, queue="knowledge")
 async def index_document(run: JobContext, document_id: int) -> None:
     """Read a document and store its passages. Documents are read one after the other, because each needs memory."""
     with suppress(DocumentGone):
@@ -39,7 +39,7 @@ async def index_document(run: JobContext, document_id: int) -> None:
         except DocumentGone:
             raise
         except Exception:
-            if run.attempt == ATTEMPTS:
+            if run.attempt == MAX_ATTEMPTS:
                 await _update(run, document_id, {"state": DocumentState.FAILED, "problem": "unavailable"})
             raise
 

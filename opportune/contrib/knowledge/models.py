@@ -81,6 +81,11 @@ class KnowledgeDocument(Model, table=True):
         return self.title
 
     @property
+    def link(self) -> str:
+        """URL of a web page for links; empty for a file."""
+        return self.url if self.url.startswith(("http://", "https://")) else ""
+
+    @property
     def fault(self) -> str:
         """Sentence about a failed document; empty otherwise."""
         if self.problem in PAGE_PROBLEMS:

@@ -83,7 +83,7 @@ async def test_forged_host_headers_do_not_change_links(site: FastAPI) -> None:
 
 
 def test_only_configured_services_are_requested() -> None:
-    """Visitors cannot choose a URL that the server requests. Commands belong to the operator."""
+    """Visitors cannot choose a URL that the server requests, except web pages of the knowledge base."""
     client_import = re.compile(
         r"^\s*(?:import|from) (httpx2?|requests|aiohttp|urllib3|urllib\.request|http\.client)", re.MULTILINE
     )
@@ -96,6 +96,7 @@ def test_only_configured_services_are_requested() -> None:
     assert {str(path.relative_to(PROJECT)) for path in requesting_files} == {
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
+        "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
         "opportune/contrib/llm/nearby.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
