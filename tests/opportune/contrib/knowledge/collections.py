@@ -1,5 +1,7 @@
 """Collections and documents for tests."""
 
+from typing import Any
+
 from httpx2 import AsyncClient, Response
 from sqlalchemy import select
 from sqlmodel import col
@@ -10,7 +12,7 @@ from opportune.db import Database
 GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
 
 
-async def make_collection(database: Database, name: str = "Handbook", **fields: object) -> KnowledgeCollection:
+async def make_collection(database: Database, name: str = "Handbook", **fields: Any) -> KnowledgeCollection:
     async with database.writer() as session:
         session.add(collection := KnowledgeCollection(name=name, **fields))
     return collection
