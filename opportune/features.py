@@ -38,6 +38,7 @@ accounts: Feature
 admin: Feature
 agents: Feature
 answers: Feature
+assistants: Feature
 backup: Feature
 copydb: Feature
 dashboard: Feature

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.chat.assistants import assistant_choices, list_assistants, read_setup
 from app.chat.comparison import find_model, find_second_model, max_question_length
 from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.models import Conversation, Message
@@ -41,7 +42,7 @@ class ChatPage:
         messages = view.messages if view else []
         form = form or Form(MessageForm if view else ConversationForm)
         context = await self._composer_context(form, 0, messages)
-        context |= self._settings_context(view.conversation if view else None, settings or form)
+        context |= await self._settings_context(view.conversation if view else None, settings or form)
         filters = filters or ConversationFilter()
         async with self.answers.database.reader() as session:
             conversations = Conversations(session, self.user_id)
@@ -88,26 +89,35 @@ class ChatPage:
             view = await view_conversation(self.answers, self.user_id, conversation_id)
         return await self.show(view, form)
 
-    def _settings_context(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
+    async def _settings_context(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
         """Return the context of the settings form, which a new conversation sends with its first question."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
+        if conversation is None:
+            id_ = int(form.value("assistant_id") or 0) or None
+            conversation = Conversation(owner_id=self.user_id, title="", assistant_id=id_)
+        async with self.answers.database.reader() as session:
+            setup = await read_setup(session, llm, conversation)
+            assistants = await list_assistants(session, self.user_id)
         form.offer(
             {
+                "assistant_id": assistant_choices(assistants, conversation),
                 "model": {"": _("%(name)s, the default", name=llm.name), **llm.choices},
                 "compare_with": {"": _("No second model"), **llm.choices},
             }
         )
-        model, notice = find_model(llm, conversation)
+        model, notice = find_model(llm, conversation, setup.model)
         second, missing = find_second_model(llm, conversation)
         return {
             "options": form,
             "model": model.name,
             "second_model": second.name if second else "",
             "is_toy": model.is_toy,
-            "examples": EXAMPLE_QUESTIONS,
+            "assistant": setup.assistant,
+            "assistants": assistants,
+            "examples": (setup.assistant and setup.assistant.starters) or EXAMPLE_QUESTIONS,
             "max_question_length": max_question_length(model),
-            "model_notice": f"{notice} {missing}".strip(),
+            "model_notice": " ".join(filter(None, (setup.notice, notice, missing))),
         }
 
     async def _composer_context(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:

@@ -29,23 +29,26 @@ class Column(NamedTuple):
     """Notice for the user about a model that is not available."""
 
 
-def columns_of(llm: LanguageModel, conversation: Conversation, repeated: Answer | None = None) -> list[Column]:
+def columns_of(
+    llm: LanguageModel, conversation: Conversation, repeated: Answer | None = None, default_model: str = ""
+) -> list[Column]:
     """Return the answers to start for a question, or the one that replaces the answer `repeated`.
 
-    The first model is last, because the newest message becomes the end of the current branch.
+    The first model is last, because the newest message becomes the end of the current branch. The `default_model` is
+    used if the conversation selects none.
     """
     if repeated and repeated.topic == conversation.beside_topic:
         model, notice = _find(llm, repeated.model)
         return [Column(model, repeated.topic, notice)]
-    model, notice = find_model(llm, conversation)
+    model, notice = find_model(llm, conversation, default_model)
     second, missing = find_second_model(llm, conversation)
     first = Column(model, conversation.topic, f"{notice} {missing}".strip())
     return [Column(second, conversation.beside_topic), first] if second and not repeated else [first]
 
 
-def find_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel, str]:
+def find_model(llm: LanguageModel, conversation: Conversation | None, default: str = "") -> tuple[LanguageModel, str]:
     """Return the model of a conversation, and a notice for the user if the selected model is not available."""
-    return _find(llm, conversation.model if conversation else "")
+    return _find(llm, (conversation.model if conversation else "") or default)
 
 
 def _find(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:

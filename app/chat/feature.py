@@ -12,7 +12,7 @@ from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, 
 chat = Feature(
     "chat",
     "Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
-    requires=("answers",),
+    requires=("answers", "assistants"),
     models=(Conversation, Message, Share),
     pages=(share_pages.router, conversation_pages.router, pages.router),
     api=(api.router, api.messages),
@@ -26,6 +26,7 @@ chat = Feature(
     ),
     site=Site(
         home_card=home_card,
+        template_globals={"assistant_chat": "/chat?assistant_id="},
         navigation=(
             Link(
                 "Chat", "/chat", "message-circle", signed_in=True, summary="Ask a question and watch the answer grow."

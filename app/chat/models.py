@@ -50,6 +50,11 @@ class Conversation(Model, SoftDelete, table=True):
     system_prompt: Text = ""
     """Empty for the default in `prompt.py`."""
     temperature: float | None = None
+    assistant_id: int | None = Field(default=None, sa_type=BigId)
+    """Not a foreign key, so that the conversation can tell that its assistant was deleted."""
+    assistant_name: str = Field(
+        default="", max_length=MAX_TITLE_LENGTH, sa_column_kwargs={"server_default": text("''")}
+    )
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime = Field(default_factory=utc_now)
     """Time of the last question."""

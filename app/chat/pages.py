@@ -19,12 +19,13 @@ from app.chat.dependencies import (
     OptionalConversation,
 )
 from app.chat.jobs import can_be_titled
+from app.chat.models import Conversation
 from app.chat.schemas import (
-    ConversationFilter,
     ConversationForm,
     ConversationPageFilter,
     ConversationSettings,
     MessageForm,
+    NewConversationFilter,
 )
 from app.chat.service import Conversations
 from opportune.accounts import CurrentUser
@@ -55,9 +56,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 @router.get("")
 async def show_new_conversation(
-    user: CurrentUser, page: CurrentPage, filters: Annotated[ConversationFilter, Query()]
+    user: CurrentUser, page: CurrentPage, filters: Annotated[NewConversationFilter, Query()]
 ) -> HTMLResponse:
-    return await page.show(None, filters=filters)
+    return await page.show(None, Form(ConversationForm, filters), filters)
 
 
 @router.post("")
@@ -109,7 +110,12 @@ async def update_settings(
     request: Request, user: CurrentUser, answers: Answers, page: CurrentPage, conversation: CurrentConversation
 ) -> Response:
     form = await read_form(request, ConversationSettings)
-    if await form.save(lambda settings: service.configure(answers, conversation, settings)):
+
+    async def configure(settings: ConversationSettings) -> Conversation:
+        # An empty field means the default, and not that the value stays the same.
+        return await service.configure(answers, conversation, ConversationSettings(**settings.model_dump()))
+
+    if await form.save(configure):
         flash(request, "Saved. The changes apply from the next answer on.")
         return redirect(request, f"/chat/{conversation.id}")
     view = await view_conversation(answers, user.id, conversation.id)

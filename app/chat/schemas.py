@@ -37,6 +37,8 @@ class ConversationSettings(Schema):
 
     model_config = ConfigDict(from_attributes=True)
 
+    assistant_id: Annotated[int | None, Field(ge=1, le=MAX_ID, title="Assistant")] = None
+    """Id of an assistant, from `GET /api/v1/assistants`. Its instructions, model and tools apply."""
     model: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Model")] = ""
     """A name of LLM_MODELS. Empty for the first."""
     compare_with: Annotated[Line, Field(max_length=MAX_MODEL_NAME_LENGTH, title="Compare with")] = ""
@@ -89,6 +91,7 @@ class MessageRead(AnswerFields):
 class ConversationRead(ConversationSettings):
     id: int
     title: str
+    assistant_name: str
     created_at: datetime
     used_at: datetime
     """Time of the last question."""
@@ -148,6 +151,12 @@ class ConversationFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
     size: int = Field(50, ge=1, le=100)
     sort: Annotated[str, SortBy("title", "created_at", "used_at")] = ""
+
+
+class NewConversationFilter(ConversationFilter):
+    """Query of the page for a new conversation."""
+
+    assistant_id: int | None = Field(None, ge=1, le=MAX_ID)
 
 
 class ConversationPageFilter(ConversationFilter):

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.assistants import read_setup, with_assistant_name
 from app.chat.comparison import (
     check_model,
     columns_of,
@@ -89,10 +90,12 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
             conversation = await conversations.get(conversation_id)
         else:
             values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
+            values = await with_assistant_name(session, owner_id, values)
             conversation = await conversations.create_conversation(question.content, values)
         if conversation is None:  # deleted during the request
             raise NotFound
-        for column in columns_of(answers.llm, conversation):
+        setup = await read_setup(session, answers.llm, conversation)
+        for column in columns_of(answers.llm, conversation, default_model=setup.model):
             _check_question(column.model, question.content, attachments)
         parent_id = (
             replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, last_seen_id)
@@ -126,12 +129,13 @@ async def _start_answers(
     repeated: Answer | None = None,
 ) -> Message:
     """Start the answers to a question, and return the last one."""
+    setup = await read_setup(conversations.session, answers.llm, conversation)
     earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
     message = question
-    for model, topic, notice in columns_of(answers.llm, conversation, repeated):
+    for model, topic, notice in columns_of(answers.llm, conversation, repeated, setup.model):
         prompt, omitted = build_prompt(
-            earlier, question, model.context_budget, system=conversation.system_prompt, files=files, origin=model.origin
+            earlier, question, model.context_budget, system=setup.system, files=files, origin=model.origin
         )
         answer = await answers.ask(
             conversations.session,
@@ -139,9 +143,9 @@ async def _start_answers(
             owner_id=conversations.owner_id,
             topic=topic,
             model=model.model.name if model.model else "",
-            temperature=conversation.temperature,
-            omitted=f"{notice} {omitted}".strip(),
-            tools=True,
+            temperature=setup.temperature,
+            omitted=" ".join(filter(None, (setup.notice, notice, omitted))),
+            tools=setup.tools,
         )
         message = await conversations.add_answer(answer, question)
     await require_one_question(conversations.session, question)
@@ -185,7 +189,7 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
     """Change the title or the settings of later answers. Fields that were not sent stay the same.
 
     Raises:
-        FieldErrors: the model does not exist.
+        FieldErrors: the model or the assistant does not exist.
     """
     changes = settings.model_dump(exclude_unset=True)
     if title := changes.pop("title", None):
@@ -193,6 +197,8 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
     if "model" in changes:
         check_model(answers, settings)
     async with answers.database.writer() as session:
+        if changes.get("assistant_id", conversation.assistant_id) != conversation.assistant_id:
+            changes = await with_assistant_name(session, conversation.owner_id, changes)
         conversation.sqlmodel_update(changes)
         session.add(conversation)
         return conversation

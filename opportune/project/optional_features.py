@@ -29,6 +29,7 @@ OPTIONAL_FEATURES = {
     "jobs": OptionalFeature("jobs"),
     "llm": OptionalFeature("contrib.llm"),
     "answers": OptionalFeature("contrib.answers", ("/answers", "/api/v1/answers")),
+    "assistants": OptionalFeature("contrib.assistants", ("/assistants", "/api/v1/assistants")),
     "telemetry": OptionalFeature("contrib.telemetry", ("/metrics",)),
     "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),
     "backup": OptionalFeature("contrib.backup"),

@@ -11,7 +11,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.hooks import after_answer
-from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
+from opportune.contrib.answers.models import ALL_TOOLS, Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.screens.dependencies import Answers, StreamPosition, stream_json
 from opportune.contrib.answers.screens.events import AnswerStream, answer_gone, parse_event_id
 from opportune.contrib.answers.screens.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
@@ -19,6 +19,7 @@ from opportune.contrib.answers.screens.schemas import AnswerFields, StreamEvent
 from opportune.contrib.answers.screens.shown import show_answer
 
 __all__ = [
+    "ALL_TOOLS",
     "Answer",
     "AnswerAttachment",
     "AnswerFields",

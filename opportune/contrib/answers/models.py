@@ -23,6 +23,8 @@ from opportune.storage.images import CONTENT_TYPES
 # During a deploy, processes of the previous version insert rows without these columns.
 EMPTY_BY_DEFAULT = {"server_default": text("''")}
 ZERO_BY_DEFAULT = {"server_default": text("0")}
+ALL_TOOLS = "*"
+ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
 MAX_RATING_NOTE_LENGTH = 500
 
 
@@ -57,6 +59,7 @@ class Answer(Model, table=True):
         question: Question shown above the answer.
         prompt: Messages sent to the model; empty when the answer is complete.
         tool_scopes: Scopes (separated by spaces) for the tools that the model may call; empty for no tools.
+        tool_names: Names of the tools that the model may call; `*` for all.
         temperature: 0 for the most likely answer, up to 2; None for the model's default.
         omitted: Note for the user about content that was not sent to the model.
         tool_runs: Tool calls, described in `opportune.contrib.answers.engine.tool_runs`.
@@ -92,6 +95,7 @@ class Answer(Model, table=True):
     question: Text = ""
     prompt: list[dict[str, Any]] = Field(default_factory=list)
     tool_scopes: Text = ""
+    tool_names: list[str] = Field(default_factory=lambda: [ALL_TOOLS], sa_column_kwargs=ALL_TOOLS_BY_DEFAULT)
     temperature: float | None = None
     omitted: str = Field(default="", max_length=MAX_OMITTED_LENGTH)
     tool_runs: list[dict[str, Any]] = Field(default_factory=list)

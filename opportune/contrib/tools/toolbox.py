@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,6 +121,10 @@ class Toolbox:
     def allowed(self, scopes: str) -> "Toolbox":
         """Return the toolbox of the tools that a token with these scopes (separated by spaces) may call."""
         return self._select(name for name in self.tools if not self.missing_scopes(name, scopes))
+
+    def named(self, names: Collection[str]) -> "Toolbox":
+        """Return the toolbox of these tools. `*` stands for all of them."""
+        return self if "*" in names else self._select(name for name in self.tools if name in names)
 
     def _select(self, names: Iterable[str]) -> "Toolbox":
         tools = {name: self.tools[name] for name in names}  # creates the routes

@@ -7,7 +7,7 @@ they have read.
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
 from typing import Self
@@ -36,7 +36,7 @@ from opportune.contrib.answers.engine.tool_runs import (
     set_approval,
     text_after_last_call,
 )
-from opportune.contrib.answers.models import Answer, as_prompt
+from opportune.contrib.answers.models import ALL_TOOLS, Answer, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.language_model import LanguageModel
@@ -57,7 +57,17 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
-RETRIED_FIELDS = {"owner_id", "topic", "question", "prompt", "model", "tool_scopes", "temperature", "omitted"}
+RETRIED_FIELDS = {
+    "owner_id",
+    "topic",
+    "question",
+    "prompt",
+    "model",
+    "tool_scopes",
+    "tool_names",
+    "temperature",
+    "omitted",
+}
 """Fields copied to the new answer of a retry."""
 
 
@@ -131,7 +141,7 @@ class AnswerManager:
         topic: str = "",
         question: str = "",
         model: str = "",
-        tools: bool = False,
+        tools: bool | Collection[str] = False,
         temperature: float | None = None,
         attachments: Sequence[Attachment] = (),
         omitted: str = "",
@@ -146,8 +156,9 @@ class AnswerManager:
             topic: Name by which the feature finds the answer, such as `books:12`. Only one may run per user and topic.
             question: Text shown above the answer. By default the prompt, if it is a text.
             model: Name of a model in LLM_MODELS. By default the first one.
-            tools: Allow tools of the site, with the permissions of the owner and the scopes of an API token. The owner
-                approves changing calls; without an owner, tools that need an approval are not available.
+            tools: Allow tools of the site, all or these names, with the permissions of the owner and the scopes of an
+                API token. The owner approves changing calls; without an owner, tools that need an approval are not
+                available.
             temperature: 0 for the most likely answer, up to 2.
             attachments: Files added to the last message, as far as they fit into the model's context.
             omitted: Note for the user about other content that the prompt lacks.
@@ -175,6 +186,7 @@ class AnswerManager:
             prompt=as_prompt(messages),
             model=language_model.name,
             tool_scopes=self._scopes if tools else "",
+            tool_names=[ALL_TOOLS] if isinstance(tools, bool) else [*tools],
             temperature=temperature,
             omitted=omitted[:MAX_OMITTED_LENGTH],
         )

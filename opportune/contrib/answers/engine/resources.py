@@ -49,5 +49,5 @@ class AnswerResources:
 def _allowed_tools(make_toolbox: MakeToolbox | None, answer: Answer) -> Toolbox | None:
     if not (make_toolbox and answer.tool_scopes):
         return None
-    allowed = make_toolbox().allowed(answer.tool_scopes)
+    allowed = make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)
     return allowed.without_approval if answer.owner_id is None else allowed

@@ -1,9 +1,9 @@
 """Forms of questions. A refused question is shown again with the reason."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, Field
 
@@ -62,16 +62,19 @@ class FileQuestionForm(QuestionForm):
 F = TypeVar("F", bound=QuestionForm)
 
 
-async def ask_by_form(
-    answers: AnswerManager,
-    form: Form[F],
-    *,
-    system: str = "",
-    owner_id: int | None = None,
-    topic: str = "",
-    model: str = "",
-    tools: bool = False,
-) -> Answer | None:
+class QuestionOptions(TypedDict, total=False):
+    """Options of `AnswerManager.ask`."""
+
+    system: str
+    owner_id: int | None
+    topic: str
+    model: str
+    tools: bool | Collection[str]
+    temperature: float | None
+    omitted: str
+
+
+async def ask_by_form(answers: AnswerManager, form: Form[F], **options: Unpack[QuestionOptions]) -> Answer | None:
     """Ask the question of a form in a new session. None if it is invalid or refused; the form shows the reason.
 
     The options are the ones of `AnswerManager.ask`.
@@ -82,16 +85,7 @@ async def ask_by_form(
     with refusals_in(form, "question"):
         files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
         async with answers.database.writer() as session:
-            answer = await answers.ask(
-                session,
-                form.data.question,
-                system=system,
-                owner_id=owner_id,
-                topic=topic,
-                model=model,
-                tools=tools,
-                attachments=files,
-            )
+            answer = await answers.ask(session, form.data.question, attachments=files, **options)
     return None if form.errors else answer
 
 

@@ -1,0 +1,100 @@
+"""Tables of assistants."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from sqlmodel import Field, SQLModel
+
+from opportune.accounts.models import OwnerId
+from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH
+from opportune.contrib.answers import ALL_TOOLS
+from opportune.db import BigId, Model, utc_now
+from opportune.fields import TextList
+from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.annotations import FieldOptions
+from opportune.schemas.text import Line, Text
+
+MAX_NAME_LENGTH = 100
+MAX_INSTRUCTIONS_LENGTH = 20_000
+MAX_STARTERS = 6
+MAX_TOOLS = 100
+
+ICONS = {
+    "ti-robot": _l("Robot"),
+    "ti-book": _l("Book"),
+    "ti-briefcase": _l("Briefcase"),
+    "ti-bulb": _l("Idea"),
+    "ti-chart-bar": _l("Chart"),
+    "ti-code": _l("Code"),
+    "ti-language": _l("Languages"),
+    "ti-lifebuoy": _l("Help"),
+    "ti-pencil": _l("Pencil"),
+    "ti-school": _l("School"),
+}
+
+
+class Audience(StrEnum):
+    """Users who may use a row. Those of a team may also change it, and the site's rows need a permission."""
+
+    ME = "me"
+    TEAM = "team"
+    SITE = "site"
+
+
+AUDIENCES = {
+    Audience.ME: _l("Only me"),
+    Audience.TEAM: _l("My team"),
+    Audience.SITE: _l("Everyone on this site"),
+}
+
+
+class SharedRow(SQLModel):
+    """Mixin for rows that belong to a user, a team or the site.
+
+    Attributes:
+        shared_with: Users who may use it.
+        team_id: The team. Not a foreign key, because teams are an optional feature.
+        shared_at: Time when it got its owner. A row that is older than its team belonged to a deleted one.
+    """
+
+    shared_with: Annotated[Audience, FieldOptions(AUDIENCES)] = Field(default=Audience.ME, title="Available to")
+    team_id: int | None = Field(default=None, sa_type=BigId, index=True)
+    shared_at: datetime = Field(default_factory=utc_now)
+
+
+class Assistant(Model, SharedRow, table=True):
+    """A language model with a name, instructions and tools.
+
+    Attributes:
+        instructions: System prompt. Only users who may change the assistant see it.
+        model: A name of LLM_MODELS. Empty for the first.
+        tools: Names of tools that it may call, or `*` for all.
+        knowledge: Ids of collections of documents. None for none.
+        starters: Questions offered in an empty conversation.
+    """
+
+    __tablename__ = "assistants_assistant"
+
+    owner_id: OwnerId | None = None
+    name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
+    description: Line = Field(default="", max_length=300)
+    icon: Annotated[Line, FieldOptions(ICONS)] = Field(default="ti-robot", max_length=40)
+    instructions: Text = Field(
+        default="",
+        max_length=MAX_INSTRUCTIONS_LENGTH,
+        description="Users who may only use the assistant cannot read it.",
+    )
+    model: Line = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
+    temperature: float | None = Field(default=None, ge=0, le=2, description="0 to 2. Empty: the default of the model.")
+    tools: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
+        default_factory=lambda: [ALL_TOOLS], max_length=MAX_TOOLS
+    )
+    knowledge: list[int] | None = None
+    starters: TextList = Field(
+        default_factory=list, max_length=MAX_STARTERS, title="Starter questions", description="One on each line."
+    )
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,89 @@
+"""Assistants, and the options of an answer that one of them gives."""
+
+from collections.abc import Collection
+from typing import TypedDict
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.contrib.answers import AnswerManager
+from opportune.contrib.assistants.models import Assistant, Audience
+from opportune.contrib.assistants.sharing import SharedRows
+from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.i18n import gettext
+
+
+class Assistants(SharedRows[Assistant]):
+    search = ("name", "description")
+    sort = ("name", "created_at")
+    order = ("name",)
+    exclude = ("team_id", "shared_at", "knowledge")
+    read_fields = ("id", "name", "description", "icon", "model", "shared_with", "starters", "created_at")
+
+
+class AnswerOptions(TypedDict):
+    """Arguments of `AnswerManager.ask` and `ask_by_form`."""
+
+    system: str
+    model: str
+    temperature: float | None
+    tools: Collection[str]
+    omitted: str
+
+
+async def find_assistant(session: AsyncSession, user: User | None, key: int | str) -> Assistant | None:
+    """Return an assistant that the user may use, by its id, or one of the site by its name."""
+    assistants = await Assistants.for_user(session, user)
+    query = select(Assistant).where(assistants.readable())
+    if isinstance(key, str):
+        query = query.where(col(Assistant.name) == key, col(Assistant.shared_with) == Audience.SITE)
+    else:
+        query = query.where(col(Assistant.id) == key)
+    return (await session.scalars(query.order_by(col(Assistant.id)).limit(1))).one_or_none()
+
+
+async def assistant_options(answers: AnswerManager, user: User | None, key: int | str) -> AnswerOptions:
+    """Return the options of an answer by an assistant. Without it, the site's default answers and the user is told.
+
+    Example:
+        options = await assistant_options(answers, user, "Librarian")
+        answer = await ask_by_form(answers, form, owner_id=user.id, topic="desk", **options)
+
+    Args:
+        answers: The manager of the answers.
+        user: The user, or None for a visitor.
+        key: Id of the assistant, or the name of one that everyone on the site may use.
+    """
+    async with answers.database.reader() as session:
+        assistant = await find_assistant(session, user, key)
+    return options_of(assistant, answers.llm, str(key))
+
+
+def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") -> AnswerOptions:
+    """Return the options of an answer, with a notice if the assistant or its model does not exist any more."""
+    if assistant is None:
+        omitted = gettext("The assistant %(name)s is no longer available. The default answers instead.", name=name)
+        return AnswerOptions(system="", model="", temperature=None, tools=(), omitted=omitted)
+    model, notice = assistant.model, ""
+    try:
+        llm.using(model)
+    except LlmError:
+        model, notice = "", missing_model_notice(assistant, llm)
+    return AnswerOptions(
+        system=assistant.instructions,
+        model=model,
+        temperature=assistant.temperature,
+        tools=assistant.tools,
+        omitted=notice,
+    )
+
+
+def missing_model_notice(assistant: Assistant, llm: LanguageModel) -> str:
+    return gettext(
+        "The model %(model)s of the assistant %(name)s is no longer available. %(other)s answers instead.",
+        model=assistant.model,
+        name=assistant.name,
+        other=llm.name,
+    )

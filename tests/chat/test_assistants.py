@@ -1,0 +1,119 @@
+"""Assistants of conversations."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.chat import service
+from app.chat.schemas import ConversationSettings, MessageCreate
+from opportune.accounts import User
+from opportune.contrib.answers import AnswerManager
+from opportune.contrib.assistants import Assistant
+from opportune.contrib.llm import FakeProvider
+from opportune.db import Database
+from opportune.testing import make_user, signed_in_client
+from opportune.testing.rows import Make
+from tests.chat.conversations import wait_until_ended
+
+
+@pytest.fixture
+async def assistant(make: Make, user: User) -> Assistant:
+    return await make(
+        Assistant,
+        name="Librarian",
+        icon="ti-book",
+        owner_id=user.id,
+        instructions="Be a librarian.",
+        temperature=0.3,
+        starters=["What is new?"],
+    )
+
+
+@pytest.fixture
+async def browser(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+    app.state.llm.provider = FakeProvider("An answer.")
+    async with signed_in_client(app, user) as client:
+        yield client
+
+
+async def start(browser: AsyncClient, assistant_id: int) -> str:
+    response = await browser.post("/chat", data={"content": "Why?", "assistant_id": str(assistant_id)})
+    assert response.status_code == 303, response.text
+    return response.headers["location"]
+
+
+async def ask(manager: AnswerManager, owner_id: int, **settings: object) -> str:
+    chosen = ConversationSettings.model_validate(settings)
+    _, answer = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"), settings=chosen)
+    return (await wait_until_ended(manager, answer)).omitted
+
+
+async def test_assistant_answers(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
+) -> None:
+    await ask(manager, owner_id, assistant_id=assistant.id, system_prompt="Rhyme.")
+    assert model.received[0][0].content.startswith("Be a librarian.\n\nRhyme.")
+    assert model.temperatures == [0.3]
+
+
+async def test_settings_of_the_conversation_have_precedence(
+    manager: AnswerManager, owner_id: int, model: FakeProvider, assistant: Assistant
+) -> None:
+    await ask(manager, owner_id, assistant_id=assistant.id, temperature=1)
+    assert model.temperatures == [1]
+
+
+async def test_conversation_shows_its_assistant(browser: AsyncClient, assistant: Assistant) -> None:
+    page = await browser.get(await start(browser, assistant.id))
+    assert '<i class="ti ti-book me-1" aria-hidden="true"></i><span class="text-truncate">Librarian</span>' in page.text
+    assert "Be a librarian." not in page.text
+
+
+async def test_new_conversation_offers_starters(browser: AsyncClient, assistant: Assistant) -> None:
+    page = await browser.get(f"/chat?assistant_id={assistant.id}")
+    assert "What is new?" in page.text
+    assert f'<option value="{assistant.id}" selected>Librarian</option>' in page.text
+
+
+async def test_deleted_assistant_is_reported(browser: AsyncClient, assistant: Assistant) -> None:
+    path = await start(browser, assistant.id)
+    await browser.post(f"/assistants/{assistant.id}/delete")
+    page = await browser.get(path)
+    assert "The assistant Librarian is no longer available. The default answers instead." in page.text
+    assert (await browser.post(f"{path}/messages", data={"content": "And?"})).status_code == 303
+
+
+async def test_settings_keep_a_deleted_assistant(browser: AsyncClient, assistant: Assistant) -> None:
+    path = await start(browser, assistant.id)
+    await browser.post(f"/assistants/{assistant.id}/delete")
+    settings = {"assistant_id": str(assistant.id), "temperature": "1"}
+    assert (await browser.post(f"{path}/settings", data=settings)).status_code == 303
+    assert (await browser.post(f"{path}/settings", data={"assistant_id": ""})).status_code == 303
+    assert "no longer available" not in (await browser.get(path)).text
+
+
+async def test_removed_model_of_an_assistant_is_reported(
+    manager: AnswerManager, owner_id: int, make: Make, model: FakeProvider
+) -> None:
+    row = await make(Assistant, name="Librarian", owner_id=owner_id, model="Gone")
+    omitted = await ask(manager, owner_id, assistant_id=row.id)
+    assert omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
+
+
+async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Database, assistant: Assistant) -> None:
+    async with signed_in_client(app, await make_user(database)) as stranger:
+        message = {"content": "Why?", "assistant_id": assistant.id}
+        response = await stranger.post("/api/v1/conversations", json=message)
+        assert response.status_code == 422
+        assert "This assistant is not available." in response.text
+        assert (await stranger.get("/api/v1/conversations")).json()["total"] == 0
+
+
+async def test_api_chooses_an_assistant(browser: AsyncClient, assistant: Assistant) -> None:
+    created = await browser.post("/api/v1/conversations", json={"content": "Why?", "assistant_id": assistant.id})
+    path = f"/api/v1/conversations/{created.json()['conversation']}"
+    conversation = (await browser.get(path)).json()
+    assert (conversation["assistant_id"], conversation["assistant_name"]) == (assistant.id, "Librarian")
+    assert (await browser.patch(path, json={"assistant_id": None})).json()["assistant_name"] == ""

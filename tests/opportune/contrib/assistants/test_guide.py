@@ -1,0 +1,66 @@
+"""The page of docs/assistants.md."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import MetaData
+
+from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.contrib.assistants import Assistant, Audience
+from opportune.contrib.llm import FakeProvider
+from opportune.db.database import Database
+from opportune.feature import Feature
+from opportune.project.layout import PROJECT
+from opportune.testing.factories import signed_in_client
+from opportune.testing.rows import Make
+from tests.opportune.page_templates import add_templates
+from tests.opportune.site_with import site_with
+
+GUIDE = (PROJECT / "docs/assistants.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.fixture
+async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    names: dict[str, Any] = {}
+    exec(block("python"), names)  # noqa: S102 - code of the guide
+    add_templates(monkeypatch, {"desk/desk.html": block("jinja")})
+    async with site_with(Feature("desk", pages=names["pages"]), MetaData(), settings) as app:
+        yield app
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database
+
+
+async def test_page_answers_with_the_assistant(app: FastAPI, user: User, make: Make) -> None:
+    provider = app.state.llm.provider = FakeProvider("On shelf 3.")
+    await make(Assistant, name="Librarian", shared_with=Audience.SITE, instructions="Be a librarian.")
+    async with signed_in_client(app, user) as client:
+        assert "Ask the librarian" in (await client.get("/desk")).text
+        response = await client.post("/desk", data={"question": "Where is Dune?"})
+        assert response.headers["location"] == "/desk"
+        newest = await app.state.answers.newest("desk", user.id)
+        async with asyncio.timeout(30):
+            await client.get(f"/api/v1/answers/{newest.answer.id}/stream")  # until the answer ends
+        assert "On shelf 3." in (await client.get("/desk")).text
+    assert provider.received[0][0].content.startswith("Be a librarian.")
+
+
+async def test_page_shows_a_refused_question(app: FastAPI, user: User) -> None:
+    async with signed_in_client(app, user) as client:
+        response = await client.post("/desk", data={"question": ""})
+    assert response.status_code == 422
+    assert "Ask the librarian" in response.text
