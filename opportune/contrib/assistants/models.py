@@ -86,7 +86,9 @@ class Assistant(Model, SharedRow, table=True):
         description="Users who may only use the assistant cannot read it.",
     )
     model: Line = Field(default="", max_length=MAX_MODEL_NAME_LENGTH)
-    temperature: float | None = Field(default=None, ge=0, le=2, description="0 to 2. Empty: the default of the model.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="From 0 to 2. Empty for the default of the model."
+    )
     tools: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
         default_factory=lambda: [ALL_TOOLS], max_length=MAX_TOOLS
     )
