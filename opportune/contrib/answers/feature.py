@@ -5,21 +5,30 @@ from opportune.contrib.answers.admin.status import spending_lights
 from opportune.contrib.answers.checks import check_web_search
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
+from opportune.contrib.answers.engine.jobs import run_tool
+from opportune.contrib.answers.engine.tool_jobs import ToolJobs
 from opportune.contrib.answers.gauges import answer_gauges
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.contrib.answers.personal import personal_data
-from opportune.contrib.answers.screens import api, pages
+from opportune.contrib.answers.screens import api, pages, replies
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
+from opportune.contrib.tools import full_toolbox_of
+from opportune.contrib.tools.job_site import site_for_tools
 from opportune.feature import Accounts, Admin, Feature, Jobs, Llm, Metric, Monitoring, Process, SetupStep
+from opportune.services import Service, Services
 
 
 async def _has_model(app: FastAPI) -> bool:
     return not await app.state.llm.waits_for_choice()
+
+
+def _open_tool_jobs(services: Services) -> ToolJobs:
+    return ToolJobs(services.database, lambda: full_toolbox_of(site_for_tools(services)))
 
 
 answers = Feature(
@@ -34,7 +43,7 @@ answers = Feature(
         actions=OPERATIONS,
         panels=PANELS,
     ),
-    pages=pages.router,
+    pages=(pages.router, replies.router),
     api=api.router,
     monitoring=Monitoring(
         status={"Language models": spending_lights}, gauges=answer_gauges, checks=(check_spending, check_web_search)
@@ -42,7 +51,7 @@ answers = Feature(
     accounts=Accounts(personal_data=personal_data),
     settings=AnswersSettings,
     llm=Llm(guard=SpendingGuard),
-    jobs=Jobs(cleanups=CLEANUPS),
-    process=Process(lifespan=running_answers),
+    jobs=Jobs((run_tool,), cleanups=CLEANUPS),
+    process=Process(services=(Service("tool_jobs", ToolJobs, _open_tool_jobs),), lifespan=running_answers),
     hooks=(delete_attachments_of_user,),
 )

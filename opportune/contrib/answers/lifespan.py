@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.tool_jobs import TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.language_model import LanguageModel
@@ -17,7 +18,7 @@ from opportune.contrib.tools.toolbox import offer, retrieval_of
 from opportune.contrib.tools.web_search import parse_web_search_url, web_search_tool
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves
-from opportune.services.tasks import cancel_and_wait
+from opportune.services.tasks import cancel_and_wait, run_in_background
 
 
 @asynccontextmanager
@@ -27,6 +28,7 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
     )
     manager.open(watch=not getattr(app.state, "is_test_app", False))
+    _connect_jobs(app, manager)
     settings = app.state.settings.of(AnswersSettings)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
@@ -40,6 +42,17 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         shutting_down(app).set()
         await cancel_and_wait(setup)
         await asyncio.wait([closing])
+
+
+def _connect_jobs(app: FastAPI, manager: AnswerManager) -> None:
+    """Continue answers when the jobs they wait for have ended, in this process or in a worker."""
+
+    def continue_answers() -> None:
+        run_in_background(manager.continue_released())
+
+    tool_jobs: ToolJobs = app.state.tool_jobs
+    tool_jobs.make_toolbox, tool_jobs.on_result = (lambda: full_toolbox_of(app)), continue_answers
+    app.state.database.bus.subscribe(TOPIC, lambda _: continue_answers())
 
 
 def grace_seconds(settings: Settings) -> float:

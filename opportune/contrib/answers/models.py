@@ -26,12 +26,14 @@ ZERO_BY_DEFAULT = {"server_default": text("0")}
 ALL_TOOLS = "*"
 ALL_TOOLS_BY_DEFAULT = {"server_default": text("""'["*"]'""")}
 MAX_RATING_NOTE_LENGTH = 500
+WAITS_FOR_JOB = "job"
+"""Worker of answers that wait for the result of a job."""
 
 
 class AnswerStatus(StrEnum):
     """State of an answer.
 
-    STREAMING and WAITING (for the approval of a tool call) may alternate; the other states are final.
+    STREAMING and WAITING (for the user or a job) may alternate; the other states are final.
     """
 
     STREAMING = "streaming"

@@ -3,6 +3,7 @@
 from opportune.contrib.tools.conversation import ToolRun, converse
 from opportune.contrib.tools.declaration import Tool, tool
 from opportune.contrib.tools.openapi import api_tools
+from opportune.contrib.tools.questions import ask_user
 from opportune.contrib.tools.source import Source
 from opportune.contrib.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
 
@@ -13,6 +14,7 @@ __all__ = [
     "ToolRun",
     "Toolbox",
     "api_tools",
+    "ask_user",
     "converse",
     "full_toolbox_of",
     "tool",

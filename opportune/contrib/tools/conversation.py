@@ -1,9 +1,10 @@
 """Conversations with tools: the model requests calls and receives their results until it has answered."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import chain, count, takewhile
+from typing import Any, Literal
 
 from opportune.accounts.models import User
 from opportune.contrib.llm.language_model import LanguageModel
@@ -11,8 +12,6 @@ from opportune.contrib.llm.providers.provider import Chunk, Done, Message, Reaso
 from opportune.contrib.tools.source import CITE_SOURCES, Cited, number_sources
 from opportune.contrib.tools.toolbox import Toolbox, ToolResult
 
-MAX_ROUNDS = 8
-"""Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
 MAX_CALLS_PER_ROUND = 16
 MAX_RESULTS_LENGTH = 200_000
 """Characters of all results of one answer, because the model reads them again in each round."""
@@ -34,6 +33,8 @@ class ToolRun:
         round: Number of the model's request, which may contain several calls.
         has_begun: False while any call of the same round waits for an approval.
         waits: True while this call waits for an approval.
+        result_from: Origin of a result that the answer waits for: a job, or a form that the user fills in.
+        form: JSON Schema of the form.
     """
 
     call: ToolCall
@@ -42,6 +43,8 @@ class ToolRun:
     round: int = 0
     has_begun: bool = True
     waits: bool = False
+    result_from: Literal["", "job", "user"] = ""
+    form: dict[str, Any] | None = None
 
 
 async def refuse_all(_call: ToolCall) -> bool:
@@ -65,7 +68,8 @@ async def converse(
     Args:
         llm: The language model.
         messages: The conversation.
-        toolbox: Tools that the model may call.
+        toolbox: Tools that the model may call. Those of `for_answer` may be jobs and forms for the user: the
+            conversation then ends with a `Done` with their calls, and continues with messages that have their results.
         user: User whose permissions the tools have, or None.
         approve: Awaited for each changing call of a round before any of them runs. If it returns None for one, the
             conversation ends with a `Done` with the calls. To continue, call `converse` again with all messages,
@@ -76,15 +80,14 @@ async def converse(
     Raises:
         LlmError: As `LanguageModel.chunks`.
     """
+    toolbox = toolbox if toolbox.can_wait else toolbox.immediate
     turns, cited = [*messages], [] if sources is None else sources
     rounds, calls = _unfinished_calls(turns)
-    results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
     tokens = Done(0, 0)
     while True:
         if not calls:
             text, done = "", Done()
-            offered_tools = toolbox.schemas if rounds < MAX_ROUNDS else ()
-            async with aclosing(llm.chunks(turns, offered_tools, temperature=temperature)) as chunks:
+            async with aclosing(llm.chunks(turns, toolbox.offered(rounds), temperature=temperature)) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
                         done = chunk
@@ -92,27 +95,24 @@ async def converse(
                         text += "" if isinstance(chunk, Reasoning) else chunk
                         yield chunk
             tokens = _add_tokens(done, tokens)
-            if not done.tool_calls or rounds == MAX_ROUNDS:
+            if not done.tool_calls or rounds >= toolbox.max_steps:
                 yield replace(tokens, tool_calls=())
                 return
             calls, rounds = _with_unique_ids(done.tool_calls), rounds + 1
             turns.append(Message("assistant", text, tool_calls=calls))
-        runs = [ToolRun(call, _describe_call(toolbox, call), round=rounds - 1) for call in calls]
+        runs = [_create_run(toolbox, call, rounds - 1) for call in calls]
         allowed = await _ask_approvals(toolbox, calls, approve)
         if None in allowed.values():
             for run in runs:
                 yield replace(run, has_begun=False, waits=allowed[run.call.id] is None)
             yield replace(tokens, tool_calls=tuple(run.call for run in runs))
             return
-        for number, run in enumerate(runs):
-            yield run
-            has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
-            result = await _run_call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MANY_CALLS
-            if result.sources:
-                result = replace(result, text=f"{CITE_SOURCES}\n\n{number_sources(result.sources, cited)}")
-            results_length += len(result.text)
-            turns.append(Message("tool", result.text, tool_call_id=run.call.id))
-            yield replace(run, result=result)
+        async with aclosing(_run_calls(toolbox, runs, user, allowed, turns)) as updates:
+            async for run in updates:
+                yield replace(run, result=_add_result(turns, run, cited))
+        if jobs := _unfinished_calls(turns)[1]:
+            yield replace(tokens, tool_calls=jobs)
+            return
         calls = ()
 
 
@@ -153,9 +153,22 @@ def _add_tokens(done: Done, previous: Done) -> Done:
     )
 
 
-def _describe_call(toolbox: Toolbox, call: ToolCall) -> str:
+def _create_run(toolbox: Toolbox, call: ToolCall, round_: int) -> ToolRun:
     tool = toolbox.tools.get(call.name)
-    return tool.status if tool else call.name
+    if tool is None:
+        return ToolRun(call, call.name, round=round_)
+    if toolbox.starts_job(call):
+        return ToolRun(call, tool.status, round=round_, result_from="job")
+    if tool.form:
+        return ToolRun(call, tool.status, round=round_, result_from="user", form=tool.form.model_json_schema())
+    return ToolRun(call, tool.status, round=round_)
+
+
+def number_result(result: ToolResult, cited: list[Cited]) -> ToolResult:
+    """Return a result whose sources have numbers. New ones are appended to `cited`."""
+    if not result.sources:
+        return result
+    return replace(result, text=f"{CITE_SOURCES}\n\n{number_sources(result.sources, cited)}")
 
 
 async def _ask_approvals(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
@@ -168,6 +181,34 @@ async def _ask_approvals(toolbox: Toolbox, calls: Sequence[ToolCall], approve: A
         or await approve(call)
         for number, call in enumerate(calls)
     }
+
+
+async def _run_calls(
+    toolbox: Toolbox,
+    runs: Sequence[ToolRun],
+    user: User | None,
+    allowed: Mapping[str, bool | None],
+    turns: Sequence[Message],
+) -> AsyncGenerator[ToolRun, None]:
+    """Run calls one after the other, and yield each when it starts and ends. Jobs are only announced."""
+    for number, run in enumerate(runs):
+        results_length = sum(len(turn.content) for turn in _turns_since_question(turns) if turn.role == "tool")
+        has_room = number < MAX_CALLS_PER_ROUND and results_length < MAX_RESULTS_LENGTH
+        if has_room and allowed[run.call.id] and run.result_from == "job":
+            yield replace(run, has_begun=False)
+            continue
+        yield run
+        result = await _run_call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MANY_CALLS
+        yield replace(run, result=result)
+
+
+def _add_result(turns: list[Message], run: ToolRun, cited: list[Cited]) -> ToolResult | None:
+    """Append the result of an ended call to the turns, and return it with numbered sources."""
+    if run.result is None:
+        return None
+    result = number_result(run.result, cited)
+    turns.append(Message("tool", result.text, tool_call_id=run.call.id))
+    return result
 
 
 async def _run_call(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:

@@ -16,9 +16,14 @@ from starlette.requests import HTTPConnection, Request
 from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.source import Source
 from opportune.errors import OperatorError
+from opportune.jobs import JobContext
 
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 """Names that all endpoints accept."""
+CALL_SECONDS = 30.0
+"""Maximum duration of a call, unless the tool sets `max_seconds`."""
+JOB_SECONDS = 3_600.0
+"""Maximum duration of a job, unless the tool sets `max_seconds`."""
 
 Function = Callable[..., Awaitable[Any]]
 
@@ -38,13 +43,17 @@ class Tool:
         function: Async function.
         name: Name for the model.
         status: Description for users while it runs.
-        asks: True if the user must approve each call. None: if it has a `WriteSession` or `DatabaseDependency`.
+        asks: True if the user must approve each call. None: if it can write to the database.
+        max_seconds: Maximum duration of a call.
+        form: Form that the user fills in as the result, instead of a call of the function. See `ask_user`.
     """
 
     function: Function
     name: str
     status: str
     asks: bool | None = None
+    max_seconds: float | None = None
+    form: type[BaseModel] | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -71,6 +80,21 @@ class Tool:
     def dependencies(self) -> list[inspect.Parameter]:
         """Parameters that FastAPI resolves, as in a route."""
         return [parameter for parameter in self.signature.parameters.values() if _is_dependency(parameter)]
+
+    @cached_property
+    def is_job(self) -> bool:
+        """True if it runs as a job, because it has a `JobContext`."""
+        return any(parameter.annotation is JobContext for parameter in self.dependencies)
+
+    @property
+    def is_deferred(self) -> bool:
+        """True if an answer waits for the result of a call: a job, or a form for the user."""
+        return self.is_job or self.form is not None
+
+    @property
+    def seconds(self) -> float:
+        """Maximum duration of a call."""
+        return self.max_seconds or (JOB_SECONDS if self.is_job else CALL_SECONDS)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -139,7 +163,14 @@ class Tool:
         return ToolRequest("POST", f"/{self.name}", b"", b"")
 
 
-def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: bool | None = None) -> Tool:
+def tool(
+    function: Function | Tool,
+    *,
+    name: str = "",
+    status: str = "",
+    asks: bool | None = None,
+    max_seconds: float | None = None,
+) -> Tool:
     """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
 
     Example:
@@ -149,8 +180,9 @@ def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: b
         function: Async function with types and a docstring.
         name: Name for the model. By default that of the function.
         status: Description for users while it runs. By default the first line of the docstring.
-        asks: True if the user must approve each call. By default, if it has a `WriteSession` or `DatabaseDependency`;
-            set it to False if it only reads from the database.
+        asks: True if the user must approve each call. By default, if it has a `WriteSession`, `DatabaseDependency` or
+            `JobContext`; set it to False if it only reads from the database.
+        max_seconds: Maximum duration of a call. By default 30 seconds, or an hour for a job.
 
     Raises:
         OperatorError: It is not an async function with a docstring.
@@ -158,7 +190,7 @@ def tool(function: Function | Tool, *, name: str = "", status: str = "", asks: b
     if isinstance(function, Tool):
         return function
     summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
-    return Tool(function, name or getattr(function, "__name__", ""), status or summary, asks)
+    return Tool(function, name or getattr(function, "__name__", ""), status or summary, asks, max_seconds)
 
 
 def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
@@ -185,7 +217,7 @@ def _endpoint(tool: Tool) -> Any:
     body = inspect.Parameter(
         "tool_arguments", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Depends(_parsed_arguments)]
     )
-    dependencies = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in tool.dependencies]
+    dependencies = [_as_keyword(parameter) for parameter in tool.dependencies]
     returned = tool.signature.return_annotation
     call.__module__ = tool.function.__module__  # determines the feature
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -194,12 +226,23 @@ def _endpoint(tool: Tool) -> Any:
     return call
 
 
+def _as_keyword(parameter: inspect.Parameter) -> inspect.Parameter:
+    is_context = parameter.annotation is JobContext
+    type_ = Annotated[Any, Depends(job_context)] if is_context else parameter.annotation
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=type_)
+
+
 async def _parsed_arguments(request: Request) -> Any:
     return request.state.tool_arguments
 
 
+async def job_context(request: Request) -> Any:
+    """Return the `JobContext` of a call that runs as a job."""
+    return request.state.job_context
+
+
 def _is_dependency(parameter: inspect.Parameter) -> bool:
-    if isinstance(parameter.default, params.Depends):
+    if isinstance(parameter.default, params.Depends) or parameter.annotation is JobContext:
         return True
     type_ = parameter.annotation
     if get_origin(type_) is Annotated:

@@ -25,20 +25,24 @@ from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
-from opportune.contrib.tools.declaration import Function, Tool, tools_of
+from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
 from opportune.contrib.tools.source import Source
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
 from opportune.errors import OperatorError
+from opportune.jobs import JobContext, RetryLater
 from opportune.schemas import describe_errors
 from opportune.web.errors.handlers import add_error_handlers
 
 Headers = Sequence[tuple[bytes, bytes]]
-TIMEOUT_SECONDS = 30.0
 MAX_RESULT_LENGTH = 20_000
 """Maximum number of characters of a result for the model."""
+MAX_STEPS = 8
+"""Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
 TOOL_FAILED = "The tool failed."
+WAITS_FOR_RESULT = "This tool works only in the answers of the site, which can wait for its result."
+WRITES_ONCE = "takes a JobContext, so it runs again after a crash. Write with `run.write` instead of a WriteSession."
 REFUSALS = {
     401: "The user has to sign in first.",
     403: "The user is not allowed to do this.",
@@ -77,6 +81,10 @@ class Toolbox:
     `may(...)` and dependencies of features. No HTTP request can reach it.
     """
 
+    max_steps = MAX_STEPS
+    can_wait = False
+    """True if results may come later: from jobs, and from forms that the user fills in."""
+
     def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
         self._site = site
         self.tools = tools_of(declared)
@@ -93,6 +101,8 @@ class Toolbox:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:
                 raise OperatorError(f"The tool {name}: {str(error).splitlines()[0]}") from error
+            if tool.is_job and write_session in _dependency_calls(self._routes[name].dependant):
+                raise OperatorError(f"The tool {name} {WRITES_ONCE}")
 
     def require_search_functions(self) -> None:
         """Check that all tools can be used for `Feature(retrieval=...)`.
@@ -113,10 +123,25 @@ class Toolbox:
         """Descriptions of the tools for the model."""
         return [tool.schema for tool in self.tools.values()]
 
+    def offered(self, steps: int) -> list[ToolSchema]:
+        """Return descriptions for the model after this number of steps; none after the last step."""
+        return self.schemas if steps < self.max_steps else []
+
     @property
     def without_approval(self) -> "Toolbox":
         """Toolbox of the tools that need no approval."""
         return self._select(name for name in self.tools if not self.asks(name))
+
+    @property
+    def immediate(self) -> "Toolbox":
+        """Toolbox of the tools that return their result within the call."""
+        return self._select(name for name, tool in self.tools.items() if not tool.is_deferred)
+
+    def for_answer(self, max_steps: int = MAX_STEPS) -> "Toolbox":
+        """Return the toolbox for an answer that can wait for results."""
+        toolbox = copy(self)
+        toolbox.max_steps, toolbox.can_wait = max_steps, True
+        return toolbox
 
     def allowed(self, scopes: str) -> "Toolbox":
         """Return the toolbox of the tools that a token with these scopes (separated by spaces) may call."""
@@ -138,13 +163,15 @@ class Toolbox:
         return tool.asks if tool.asks is not None else self.writes(name)
 
     def writes(self, name: str) -> bool:
-        """Return True if any dependency of the tool can write: a session, or a database unless `asks=False`."""
+        """Return True if any dependency of the tool can write: a session, or a database or job unless `asks=False`."""
         calls = {*_dependency_calls(self._routes[name].dependant)}
-        return write_session in calls or (get_database in calls and self.tools[name].asks is not False)
+        return write_session in calls or (
+            bool(calls & {get_database, job_context}) and self.tools[name].asks is not False
+        )
 
     def changes(self, name: str) -> bool:
-        """Return True if the tool can write or needs an approval."""
-        return self.asks(name) or self.writes(name)
+        """Return True if the tool can write, needs an approval, or runs as a job."""
+        return self.asks(name) or self.writes(name) or self.tools[name].is_job
 
     def needed_scopes(self, name: str) -> list[str]:
         """Return the scopes that a token needs, as for a route of the feature's API."""
@@ -166,8 +193,18 @@ class Toolbox:
             return describe_errors(error)
         return ""
 
+    def starts_job(self, call: ToolCall) -> bool:
+        """Return True for a valid call of a tool that runs as a job."""
+        return call.name in self.tools and self.tools[call.name].is_job and not self.refusal(call)
+
     async def call(
-        self, call: ToolCall, user: User | None, *, token: ApiToken | None = None, headers: Headers = ()
+        self,
+        call: ToolCall,
+        user: User | None,
+        *,
+        token: ApiToken | None = None,
+        headers: Headers = (),
+        run: JobContext | None = None,
     ) -> ToolResult:
         """Call a tool as a user with the current permissions. Errors are returned as results.
 
@@ -176,25 +213,29 @@ class Toolbox:
             user: The user, or None for a visitor.
             token: API token that limits the permissions.
             headers: Headers of the original request to pass on.
+            run: Context of the job, for tools that run as one.
+
+        Raises:
+            RetryLater: The tool runs as a job and wants to be repeated.
         """
-        if call.name not in self.tools:
-            return ToolResult(self.refusal(call), is_error=True)
+        tool = self.tools.get(call.name)
+        if tool is None or (tool.is_deferred and run is None):
+            return ToolResult(WAITS_FOR_RESULT if tool else self.refusal(call), is_error=True)
         try:
-            arguments = self.tools[call.name].parse(call.arguments)
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            arguments = tool.parse(call.arguments)
+            async with asyncio.timeout(tool.seconds):
                 current_user, permissions = await self._read_user(user)
-                status, body, media_type = await self._post(
-                    call.name, arguments, current_user, permissions, token, headers
-                )
+                state = {"user": current_user, "permissions": permissions, "token": token, "job_context": run}
+                status, body, media_type = await self._post(call.name, arguments, state, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
         except TimeoutError:
-            return ToolResult(f"The tool took longer than {TIMEOUT_SECONDS:.0f} seconds.", is_error=True)
+            return ToolResult(f"The tool took longer than {tool.seconds:.0f} seconds.", is_error=True)
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
         result = replace(_read_result(status, body), body=body, media_type=media_type)
-        if result.is_error or not self.tools[call.name].returns_sources:
+        if result.is_error or not tool.returns_sources:
             return result
         return replace(result, sources=_read_sources(body))
 
@@ -218,13 +259,7 @@ class Toolbox:
         return self._tool_app[1]
 
     async def _post(
-        self,
-        name: str,
-        arguments: BaseModel,
-        user: User | None,
-        permissions: PermissionSet,
-        token: ApiToken | None,
-        headers: Headers,
+        self, name: str, arguments: BaseModel, state: dict[str, Any], headers: Headers
     ) -> tuple[int, bytes, str]:
         """Send a request to the internal application, which logs exceptions and responds with 500."""
         messages: list[Message] = []
@@ -248,18 +283,13 @@ class Toolbox:
             "headers": [(b"content-type", b"application/json"), (b"accept", b"application/json"), *headers],
             "client": None,
             "server": None,
-            "state": {
-                "user": user,
-                "permissions": permissions,
-                "session": None,
-                "token": token,
-                "impersonator": None,
-                "tool_arguments": arguments,
-            },
+            "state": {**state, "session": None, "impersonator": None, "tool_arguments": arguments},
         }
         try:
             with changes_come_from(ChangeOrigin(f"tool {name}", scope)):
                 await self._tool_app[0](scope, receive, send)
+        except RetryLater:
+            raise
         except Exception:
             logger.exception("tool %s", name)
             return 500, b"", ""

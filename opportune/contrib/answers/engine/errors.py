@@ -43,6 +43,15 @@ class UnknownCall(Refused):
         super().__init__(_("This answer has no such call."))
 
 
+class QuestionGone(Refused):
+    """The form of a question was removed from the site."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(_("This question no longer exists. Refuse it, and the answer goes on without it."))
+
+
 class ToolNotAllowed(Refused):
     """The approving client lacks a scope of the tool: a token, or a superuser who impersonates the user."""
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
-from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerStatus
 from opportune.db import Database
 from opportune.db.queries.batches import batches_of
 from opportune.services.tasks import cancel_and_wait
@@ -81,8 +81,13 @@ class AnswerFollower:
             self._forget(answer_id)
 
     async def watch(self, worker: str) -> None:
-        """Take over the answers of dead processes, until no process other than this worker writes one."""
+        """Take over the answers of dead processes, until no process other than this worker writes one.
+
+        If other processes cannot notify this one, also wait for the jobs of answers.
+        """
         is_elsewhere = (col(Answer.worker) != worker) & (col(Answer.status) == AnswerStatus.STREAMING)
+        if not self.database.bus.is_shared:
+            is_elsewhere |= col(Answer.worker) == WAITS_FOR_JOB
         reported = ""
         while True:
             try:

@@ -12,15 +12,16 @@ from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
 from typing import Self
 
-from sqlalchemy import select
+from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.models import User
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowed, TooManyAnswers, UnknownCall
+from opportune.contrib.answers.engine.capacity import require_capacity
+from opportune.contrib.answers.engine.decisions import decide
+from opportune.contrib.answers.engine.errors import AnswerRunning
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.live import LiveAnswer
@@ -28,15 +29,15 @@ from opportune.contrib.answers.engine.resources import AnswerResources, MakeTool
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.store import HANDED_OVER, STOPPED, TRANSIENT_ERRORS, AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
+from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import (
     ALLOWED,
     ALWAYS,
     REFUSED,
     is_waiting,
-    set_approval,
     text_after_last_call,
 )
-from opportune.contrib.answers.models import ALL_TOOLS, Answer, as_prompt
+from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.language_model import LanguageModel
@@ -49,8 +50,6 @@ from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait
 from opportune.storage import Storage
 
-MAX_RUNNING_ANSWERS = 3
-"""Maximum number of running answers per user."""
 SHUTDOWN_TIMEOUT_SECONDS = 1.5
 """Time to store running answers when the process stops. Other processes continue the rest after their leases expire."""
 VIEWERS_TIMEOUT_SECONDS = 2.0
@@ -100,6 +99,7 @@ class AnswerManager:
         self._followers = AnswerFollower(database, self.take_over)
         self._lock = WorkerLock(str(database.url.sync_url), self.worker)
         self._watch_task: asyncio.Task[None] | None = None
+        self._watches = False
         self._closing = asyncio.Event()
 
     @property
@@ -128,7 +128,11 @@ class AnswerManager:
     def open(self, *, watch: bool = True) -> None:
         """Register this process as alive. With `watch`, take over answers of dead processes."""
         self._lock.acquire()
-        if watch:
+        self._watches = watch
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._watches and (self._watch_task is None or self._watch_task.done()):
             self._watch_task = asyncio.create_task(self._followers.watch(self.worker), name="watch answers")
 
     async def ask(  # noqa: PLR0913 - keyword arguments
@@ -239,28 +243,29 @@ class AnswerManager:
         """Refuse a waiting tool call by its index in `tool_runs`. The model continues without its result.
 
         Raises:
-            UnknownCall: There is no such call (404).
-            TooManyAnswers: The user has too many running answers (429).
+            UnknownCall, TooManyAnswers: As `approve`.
         """
         return await self._decide(session, answer, call, REFUSED)
 
-    async def _decide(self, session: AsyncSession, answer: Answer, call: int, approval: str) -> Answer:
+    async def reply(self, session: AsyncSession, answer: Answer, call: int, reply: BaseModel) -> Answer:
+        """Answer a question of the model with a filled-in form. The first reply counts.
+
+        Raises:
+            UnknownCall, ToolNotAllowed, TooManyAnswers: As `approve`.
+        """
+        return await self._decide(session, answer, call, ALLOWED, reply.model_dump_json())
+
+    async def _decide(
+        self, session: AsyncSession, answer: Answer, call: int, approval: str, reply: str | None = None
+    ) -> Answer:
         progress = await store.read_progress_for_update(session, answer.id)
         if progress is None:
             return answer
-        row, runs = progress.answer, progress.answer.tool_runs
-        if call >= len(runs):
-            raise UnknownCall
-        if not (row.is_waiting and is_waiting(runs[call])):
+        row = progress.answer
+        if not decide(row, call, approval, reply, scopes=self._scopes, resources=self.resources):
             return row
-        if row.lease_until is None or row.lease_until < utc_now():
-            approval = REFUSED
-        scopes = get_common_scopes(row.tool_scopes, self._scopes)
-        if approval != REFUSED and (missing := self.resources.missing_scopes(runs[call]["name"], scopes)):
-            raise ToolNotAllowed(missing)
-        row.tool_scopes, row.tool_runs = scopes, set_approval(runs, call, approval)
         if not any(map(is_waiting, row.tool_runs)):
-            await self._check_may_run(session, row)
+            await require_capacity(session, row, self.worker, self.is_dead)
             store.assign_worker(row, self.worker)
             self._start_after_commit(session, progress)
         await session.flush()
@@ -319,18 +324,30 @@ class AnswerManager:
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue the answers of dead processes. End an answer as interrupted if its model cannot continue it."""
-        dead = [] if self._closing.is_set() else [answer for answer in answers if self.is_dead(answer)]
+        if self._closing.is_set():
+            return
+        answers = [*answers]
+        if await end_lost_jobs(self.database, answers):
+            await self.continue_released()
+        dead = [answer for answer in answers if self.is_dead(answer)]
         for batch in batches_of(dead, store.MAX_ANSWERS_PER_QUERY):
             async with self.database.writer() as session:
                 continued = await store.take_over_answers(session, self.worker, batch, self._can_continue)
             for progress in continued:
                 self._start_task(progress)
 
+    async def continue_released(self) -> None:
+        """Continue answers that have the results of their jobs."""
+        with suppress(*TRANSIENT_ERRORS):
+            async with self.database.reader(fresh=True) as session:
+                released = await store.read_running_answers(session, col(Answer.worker) == "")
+            await self.take_over(released)
+
     def is_dead(self, answer: Answer) -> bool:
         """Return True if the process that wrote this answer is dead. This process is alive even without a lease."""
         if not answer.is_running or answer.id in self._tasks:
             return False
-        is_dead = self._lock.is_dead(answer.worker) if answer.worker not in ("", self.worker) else None
+        is_dead = self._lock.is_dead(answer.worker) if answer.worker not in ("", WAITS_FOR_JOB, self.worker) else None
         return is_dead if is_dead is not None else answer.lease_until is not None and answer.lease_until < utc_now()
 
     async def close(self, grace_seconds: float = 0) -> None:
@@ -363,7 +380,7 @@ class AnswerManager:
         return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
 
     async def _start_answer(self, session: AsyncSession, answer: Answer) -> Answer:
-        await self._check_may_run(session, answer)
+        await require_capacity(session, answer, self.worker, self.is_dead)
         answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
         answer.charged_to = self._visitor
         model = self.resources.model_of(answer)
@@ -384,22 +401,6 @@ class AnswerManager:
 
         after_commit(session, start)
 
-    async def _check_may_run(self, session: AsyncSession, answer: Answer) -> None:
-        """Raise AnswerRunning or TooManyAnswers. An answer that waits for an approval blocks only its topic."""
-        if answer.owner_id is None:
-            return
-        # The row lock serializes questions of the user. On SQLite, writers are serialized anyway.
-        await session.execute(select(col(User.id)).where(col(User.id) == answer.owner_id).with_for_update())
-        running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
-        running = [row for row in running if row is not answer]
-        if dead := [row for row in running if self.is_dead(row)]:
-            await store.take_over_answers(session, self.worker, dead, lambda _: False)
-        alive = [row for row in running if row not in dead]
-        if answer.topic and any(row.topic == answer.topic for row in alive):
-            raise AnswerRunning
-        if sum(not row.is_waiting for row in alive) >= MAX_RUNNING_ANSWERS:
-            raise TooManyAnswers
-
     def _start_task(self, progress: AnswerProgress) -> None:
         answer_task = self._tasks[progress.answer.id] = self.resources.create_task(self._flusher, progress)
         answer_task.start()
@@ -408,3 +409,5 @@ class AnswerManager:
     def _forget(self, answer_task: AnswerTask) -> None:
         if self._tasks.get(answer_task.live.id) is answer_task:  # another task may continue the answer
             del self._tasks[answer_task.live.id]
+        if answer_task.live.answer.worker == WAITS_FOR_JOB and not self._closing.is_set():
+            self._watch()

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.store import AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
@@ -39,6 +41,11 @@ class AnswerResources:
         tools = _allowed_tools(make_tools, progress.answer)
         toolbox, retrieval = (tools, None) if model.calls_tools else (None, tools)
         return AnswerTask(flusher, model, progress, toolbox, self.storage, retrieval)
+
+    def form_of(self, tool: str) -> type[BaseModel] | None:
+        """Return the form that the user fills in as the result of a tool."""
+        toolbox = self.make_toolbox() if self.make_toolbox else None
+        return toolbox.tools[tool].form if toolbox and tool in toolbox.tools else None
 
     def missing_scopes(self, tool: str, scopes: str) -> Sequence[str]:
         """Return the scopes that a tool needs beyond these (separated by spaces)."""

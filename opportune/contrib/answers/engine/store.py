@@ -18,7 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
+from opportune.contrib.answers.engine.jobs import cancel_jobs, queue_job
+from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
+from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, utc_now
 from opportune.db.hooks.registry import has_hooks
@@ -184,32 +186,42 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
 
 
 def _stop_if_waiting(result: AnswerResult) -> AnswerResult:
-    """Replace the outcome of an answer that would wait for an approval, because the user has stopped it."""
-    return replace(result, outcome=STOPPED) if result.outcome.status == AnswerStatus.WAITING else result
+    """Replace the outcome of an answer that would wait, because the user has stopped it."""
+    if result.outcome.status != AnswerStatus.WAITING:
+        return result
+    return replace(result, outcome=STOPPED, tool_runs=stop_jobs(result.tool_runs or ()))
 
 
 async def _hand_over(session: AsyncSession, results: Sequence[AnswerResult]) -> None:
-    """Release answers so that another worker can continue them, or any worker after an approval."""
+    """Release answers so that another worker can continue them, or any worker after an approval or a job."""
     if rows := [vars(delta) for result in results for delta in result.unsaved if not delta.is_empty]:
         await _insert_chunks(session, rows)
     waiting = [result for result in results if result.outcome.status == AnswerStatus.WAITING]
     if rows := [_waiting_values(result) for result in waiting]:
         await session.execute(update(Answer), rows)
+    for result in waiting:
+        for index in job_indexes(result.tool_runs or ()):
+            queue_job(session, result.answer_id, index)
     if ids := [result.answer_id for result in results if result not in waiting]:
         statement = update(Answer).where(col(Answer.id).in_(ids))
         await session.execute(statement.values(worker="", lease_until=utc_now()))
 
 
 def _waiting_values(result: AnswerResult) -> dict[str, Any]:
-    values = _result_values(result) | {"worker": "", "lease_until": utc_now() + APPROVAL_DURATION}
+    worker = WAITS_FOR_JOB if job_indexes(result.tool_runs or ()) else ""
+    values = _result_values(result) | {"worker": worker, "lease_until": utc_now() + APPROVAL_DURATION}
     return {name: value for name, value in values.items() if name not in ("text", "reasoning", "finished_at")}
 
 
 async def stop_answer(session: AsyncSession, answer_id: int) -> None:
-    """Request the worker of an answer to stop. An answer that waits for an approval ends immediately."""
+    """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
     progress = await read_progress_for_update(session, answer_id)
     if progress and progress.answer.is_waiting:
-        await _end_answers(session, [AnswerResult(answer_id, progress.text, STOPPED, reasoning=progress.reasoning)])
+        answer = progress.answer
+        await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
+        runs, sources = stop_jobs(answer.tool_runs), answer.sources
+        result = AnswerResult(answer_id, progress.text, STOPPED, (), runs, sources, reasoning=progress.reasoning)
+        await _end_answers(session, [result])
     elif progress and progress.answer.is_running:
         progress.answer.stop_requested = True
 

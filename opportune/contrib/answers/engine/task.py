@@ -27,6 +27,7 @@ from opportune.contrib.answers.engine.tool_runs import (
     end_runs,
     fail_interrupted_calls,
     find_approval,
+    is_job,
     retrieved_passages,
     text_after_last_call,
     update_run,
@@ -37,6 +38,7 @@ from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
 from opportune.contrib.tools import Toolbox, ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
 from opportune.db import is_outage
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable
 from opportune.storage import MissingFileError, Storage, StorageError
 
@@ -177,12 +179,17 @@ class AnswerTask:
                 if isinstance(chunk, llm.Done):
                     self._runs = end_runs(self._runs, chunk.returned)
                     return Outcome(
-                        AnswerStatus.WAITING if self._unapproved_runs else _final_status(chunk),
+                        AnswerStatus.WAITING if self._waits else _final_status(chunk),
                         reasoning_tokens=chunk.reasoning_tokens or 0,
                         model=chunk.model,
                     )
                 self._add_text(chunk)
         raise llm.LlmError("interrupted", "The model ended its answer in the middle. Try again.")
+
+    @property
+    def _waits(self) -> bool:
+        """True if a call waits for the user or a job."""
+        return bool(self._unapproved_runs) or any(map(is_job, self._runs))
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
@@ -195,7 +202,8 @@ class AnswerTask:
 
     async def _record_tool_run(self, run: ToolRun) -> None:
         text_length = len(self.unsaved.text)
-        if not run.has_begun:  # shown after it is stored, because the user cannot approve it earlier
+        is_next_job = run.result_from == "job" and not (run.waits or self._unapproved_runs)
+        if not (run.has_begun or is_next_job):  # shown after it is stored, because the user cannot approve it earlier
             self._unapproved_runs = update_run(self._unapproved_runs or self._runs, run, text_length)
             return
         self._runs, sources = update_run(self._runs, run, text_length), [*self._sources]
@@ -218,7 +226,7 @@ class AnswerTask:
             return converse(
                 self.model,
                 self.prompt,
-                self.toolbox,
+                self.toolbox.for_answer(),
                 await self._load_owner(),
                 approve=self._find_approval,
                 sources=self._sources,
@@ -231,8 +239,14 @@ class AnswerTask:
         return self.model.chunks(self.prompt, temperature=answer.temperature)
 
     async def _load_owner(self) -> User | None:
-        async with self.flusher.database.reader() as session:
-            return await session.get(User, self.live.answer.owner_id) if self.live.answer.owner_id else None
+        """Return the owner of the answer, whose account may have been deactivated while it waited."""
+        if self.live.answer.owner_id is None:
+            return None
+        async with self.flusher.database.reader(fresh=True) as session:
+            owner = await session.get(User, self.live.answer.owner_id)
+        if owner is None or not owner.is_active:
+            raise llm.LlmError("inactive", _l("This account was deactivated, so the answer has ended here."))
+        return owner
 
     async def _retrieve_passages(self, retrieval: Toolbox, owner: User | None) -> None:
         """Search for passages about the question, for a model that cannot call tools."""

@@ -8,6 +8,9 @@ Each run is a mapping with these keys:
 - `round`: number of the model's turn, which may contain several calls
 - `at`: length of the answer's text before the call
 - `has_begun`: False while the call waits for an approval
+- `result_from`: `job` or `user` for results that come later; missing for others
+- `form`: JSON Schema of the reply of the user
+- `progress` of a job: `done`, `total` and `note`
 - `approval` and `details`: decision of the user, and readable arguments, for calls that need an approval
 - `returned` and `returned_after`: fields that the endpoint needs back with the call, and with the text after it
 """
@@ -30,6 +33,7 @@ Run = dict[str, Any]
 WAITING, ALLOWED, ALWAYS, REFUSED = "waiting", "allowed", "always", "refused"
 """Approvals. ALWAYS also allows later calls of the same tool in this answer."""
 
+STOPPED_BY_USER = "The user has stopped this call."
 RESULT_UNKNOWN = "The server stopped during this call, so its result is unknown. Check it before you repeat the call."
 
 
@@ -47,6 +51,7 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "is_error": bool(run.result and run.result.is_error),
         "has_begun": run.has_begun,
         **({"returned": run.call.returned} if run.call.returned else {}),
+        **({"result_from": run.result_from, "form": run.form} if run.result_from else {}),
     }
     if run.waits:
         updated |= {"approval": WAITING, "details": [*_readable_arguments(from_json(run.call.arguments or "{}"))]}
@@ -72,8 +77,36 @@ def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:
     return [{**run, "approval": approval} if applies(number, run) else run for number, run in enumerate(runs)]
 
 
+def set_result(runs: Sequence[Run], index: int, result: str, *, is_error: bool = False) -> list[Run]:
+    """Return the runs with a result that the answer has waited for."""
+    ended = {**runs[index], "result": make_storable(result), "is_error": is_error, "has_begun": True}
+    if ended["approval"] == WAITING:
+        ended["approval"] = ALLOWED
+    return [*runs[:index], ended, *runs[index + 1 :]]
+
+
+def stop_jobs(runs: Sequence[Run]) -> list[Run]:
+    """Mark jobs without a result as stopped by the user."""
+    return [{**run, "result": STOPPED_BY_USER, "is_error": True} if is_job(run) else run for run in runs]
+
+
 def is_waiting(run: Run) -> bool:
+    """Return True if a call waits for an approval or a reply of the user."""
     return run.get("approval") == WAITING and run["result"] is None
+
+
+def is_job(run: Run) -> bool:
+    """Return True if a call waits for the result of a job."""
+    return run.get("result_from") == "job" and run["result"] is None and not is_waiting(run)
+
+
+def is_pending(run: Run) -> bool:
+    return is_waiting(run) or is_job(run)
+
+
+def job_indexes(runs: Sequence[Run]) -> list[int]:
+    """Return the indexes of calls that wait for a job. Jobs start when no call waits for the user any more."""
+    return [] if any(map(is_waiting, runs)) else [index for index, run in enumerate(runs) if is_job(run)]
 
 
 def fail_interrupted_calls(runs: Sequence[Run], changing_tools: Collection[str]) -> list[Run]:

@@ -1,13 +1,18 @@
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.answers.engine import rating as ratings
+from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream, stream_json
 from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
 from opportune.db.sessions.dependencies import WriteSession
+from opportune.errors import FieldErrors
 from opportune.schemas import Schema
 from opportune.web import EventStream
+from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers", tags=["answers"])
@@ -44,6 +49,11 @@ class Refusal(Schema):
     """Index of a call in `tool_runs`, from 0."""
 
 
+class Reply(Refusal):
+    values: dict[str, Any]
+    """The fields of the form."""
+
+
 class Approval(Refusal):
     rest: bool = False
     """Whether to allow later calls of the same tool in this answer."""
@@ -59,6 +69,18 @@ async def approve(answer: CurrentAnswer, session: WriteSession, answers: Answers
 async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers, refusal: Refusal) -> Answer:
     """Refuse a waiting tool call. The model continues without it when no call waits."""
     return await answers.refuse(session, answer, refusal.call)
+
+
+@router.post("/{answer_id}/reply", response_model=AnswerRead)
+async def reply(answer: CurrentAnswer, session: WriteSession, answers: Answers, reply: Reply) -> Answer:
+    """Fill in the form of a question that waits for the user. The first reply counts."""
+    form = find_question(answer, reply.call, answers.resources)
+    if form is None:
+        return answer
+    try:
+        return await answers.reply(session, answer, reply.call, form.model_validate(reply.values))
+    except ValidationError as error:
+        raise FieldErrors(messages_by_field(error)) from None
 
 
 @router.post("/{answer_id}/retry", status_code=202, response_model=AnswerRead)

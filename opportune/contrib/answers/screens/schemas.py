@@ -1,12 +1,18 @@
 """Answers as JSON."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, RootModel
 
 from opportune.contrib.answers.models import AnswerStatus, Rating
 from opportune.schemas import Schema
+
+
+class JobProgress(Schema):
+    done: int
+    total: int
+    note: str
 
 
 class ToolRunRead(Schema):
@@ -20,6 +26,12 @@ class ToolRunRead(Schema):
     is_error: bool
     approval: Literal["", "waiting", "allowed", "always", "refused"] = ""
     """Decision of the user, for calls that need an approval."""
+    result_from: Literal["", "job", "user"] = ""
+    """Origin of a result that the answer waits for."""
+    progress: JobProgress | None = None
+    """Progress of a job."""
+    form: dict[str, Any] | None = None
+    """JSON Schema of the reply to a question."""
 
 
 class SourceRead(Schema):

@@ -30,6 +30,7 @@ ErrorCode = Literal[
     "not_configured",
     "limit_reached",
     "switched_off",
+    "inactive",
 ]
 
 # A retry fails again until the settings or the question change.

@@ -43,4 +43,4 @@ class Caller:
 def create_caller(request: Request, user: User, token: ApiToken, session_id: str) -> Caller:
     names = {name.lower().encode() for feature in request.app.state.features for name in feature.llm.tool_headers}
     headers = [(name, value) for name, value in request.headers.raw if name in names]
-    return Caller(toolbox_of(request.app), offers_of(request.app), user, token, session_id, headers)
+    return Caller(toolbox_of(request.app).immediate, offers_of(request.app), user, token, session_id, headers)

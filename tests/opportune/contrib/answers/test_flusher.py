@@ -15,9 +15,10 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import flusher, follower, store
+from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.store import AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel

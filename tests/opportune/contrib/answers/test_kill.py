@@ -1,5 +1,6 @@
 """A killed server loses no text that a client has received."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,14 +10,18 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.cli.development import server
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.spending.models import LlmState
 from opportune.db import Database
 from opportune.testing import make_token
 from tests.opportune.cli.development.processes import serve_site
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
+from tests.opportune.contrib.answers.shelf_site import BOOKS
 from tests.opportune.contrib.answers.story_site import STORY
 from tests.opportune.forked import PROCESSES
 
@@ -44,12 +49,14 @@ class Reader:
 
 
 @asynccontextmanager
-async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
+async def run_server(
+    database_url: str, site: str = "story_site", jobs: str = "off"
+) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
     """A client of a server, and the server's process id."""
-    environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url}
+    environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url, "JOBS": jobs}
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        app = "tests.opportune.contrib.answers.story_site:create_site"
+        app = f"tests.opportune.contrib.answers.{site}:create_site"
         process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
         process.start()
         address = server.listener_url(listener)
@@ -84,3 +91,35 @@ async def test_displayed_text_survives_sigkill(database_url: str, database: Data
         await reader.read(client, path, len(STORY) + 1)
         complete = (await client.get(path, headers=reader.headers)).json()
     assert (reader.text, complete["text"], complete["status"]) == (STORY, STORY, "done")
+
+
+async def wait_for_progress(client: httpx2.AsyncClient, path: str, headers: dict[str, str], done: int) -> None:
+    """Wait until the job of the first call has done this much."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            runs = (await client.get(path, headers=headers)).json()["tool_runs"]
+            if runs and (runs[0]["progress"] or {"done": 0})["done"] >= done:
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+async def test_job_of_an_answer_survives_sigkill(database_url: str, database: Database, user: User) -> None:
+    headers = {"Authorization": f"Bearer {await make_token(database, user)}"}
+    async with run_server(database_url, "shelf_site", "inline") as (client, pid):
+        answer_id = (await client.post("/api/v1/shelves", headers=headers)).json()
+        path = f"/api/v1/answers/{answer_id}"
+        await wait_for_progress(client, path, headers, 5)
+        os.kill(pid, signal.SIGKILL)
+    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id]
+    assert (stored.answer.status, stored.text) == ("waiting", "One moment. ")
+    async with run_server(database_url, "shelf_site", "inline") as (client, _):
+        async with asyncio.timeout(START_SECONDS):
+            while (ended := (await client.get(path, headers=headers)).json())["status"] in ("waiting", "streaming"):
+                await asyncio.sleep(0.1)
+    assert (ended["status"], ended["text"]) == ("done", "One moment. All 30 books are read.")
+    assert (ended["prompt_tokens"], ended["completion_tokens"]) == (20, 10)
+    async with database.reader(fresh=True) as session:
+        books = col(LlmState.key).startswith("book ")
+        assert await session.scalar(select(func.count()).where(books)) == BOOKS

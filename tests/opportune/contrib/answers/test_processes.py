@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.manager import MAX_RUNNING_ANSWERS, AnswerManager
+from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.contrib.llm import FakeProvider, LanguageModel

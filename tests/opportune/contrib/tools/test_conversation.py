@@ -6,7 +6,8 @@ from fastapi import FastAPI
 from opportune.contrib.llm import Done, FakeProvider, LlmError, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ToolResult, ToolRun, converse
 from opportune.contrib.tools import conversation as conversation_module
-from opportune.contrib.tools.conversation import MAX_ROUNDS, TOO_MANY_CALLS
+from opportune.contrib.tools.conversation import TOO_MANY_CALLS
+from opportune.contrib.tools.toolbox import MAX_STEPS
 from opportune.db import WriteSession
 
 QUESTION = [Message("user", "What is the weather?")]
@@ -82,11 +83,11 @@ async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
 
 
 async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
-    model = FakeProvider.in_turn(*[[request_calls(RAIN)]] * MAX_ROUNDS, ["It rains.", Done(10, 5)])
+    model = FakeProvider.in_turn(*[[request_calls(RAIN)]] * MAX_STEPS, ["It rains.", Done(10, 5)])
     chunks = await run_conversation(app, model)
-    assert len(model.received) == MAX_ROUNDS + 1
-    assert len(model.offered) == MAX_ROUNDS
-    assert chunks[-1] == Done(10 * (MAX_ROUNDS + 1), 5 * (MAX_ROUNDS + 1), model="Scripted")
+    assert len(model.received) == MAX_STEPS + 1
+    assert len(model.offered) == MAX_STEPS
+    assert chunks[-1] == Done(10 * (MAX_STEPS + 1), 5 * (MAX_STEPS + 1), model="Scripted")
 
 
 async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:

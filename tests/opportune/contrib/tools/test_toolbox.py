@@ -14,7 +14,6 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import Toolbox, tool
-from opportune.contrib.tools import toolbox as toolbox_module
 from opportune.contrib.tools.toolbox import ToolResult, toolbox_of
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import Busy, NotFound, OperatorError
@@ -199,7 +198,7 @@ async def test_errors_of_a_tool_hide_details(
     )
     assert await toolbox.call(call("be_unavailable"), ada) == ToolResult("There is no index yet.", is_error=True)
     assert (await toolbox.call(call("return_long_text"), ada)).text == "x" * 20_000 + "… (cut)"
-    monkeypatch.setattr(toolbox_module, "TIMEOUT_SECONDS", 0.05)
+    toolbox.tools["never_end"] = tool(never_end, max_seconds=0.05)
     assert "took longer" in (await toolbox.call(call("never_end"), ada)).text
 
 

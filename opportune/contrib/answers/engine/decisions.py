@@ -1,0 +1,67 @@
+"""Decisions of the user about calls of a waiting answer: approvals, refusals and replies to questions."""
+
+from pydantic import BaseModel
+
+from opportune.accounts.tokens.scopes import get_common_scopes
+from opportune.contrib.answers.engine.errors import QuestionGone, ToolNotAllowed, UnknownCall
+from opportune.contrib.answers.engine.resources import AnswerResources
+from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
+from opportune.contrib.answers.models import Answer
+from opportune.db import utc_now
+
+
+def find_question(answer: Answer, call: int, resources: AnswerResources) -> type[BaseModel] | None:
+    """Return the form of a question that waits for the user. None if the call waits for nothing or an approval.
+
+    Raises:
+        UnknownCall: There is no such call (404).
+        QuestionGone: The form was removed from the site (410).
+    """
+    run = _get_run(answer, call)
+    if not (answer.is_waiting and is_waiting(run) and _is_question(run)):
+        return None
+    if form := resources.form_of(run["name"]):
+        return form
+    raise QuestionGone
+
+
+def decide(
+    answer: Answer, call: int, approval: str, reply: str | None, *, scopes: str, resources: AnswerResources
+) -> bool:
+    """Store a decision in a locked answer. Return False if the call does not wait for it.
+
+    Args:
+        answer: The answer.
+        call: Index in `tool_runs`.
+        approval: The decision. After the deadline it is REFUSED.
+        reply: JSON of the filled-in form, for questions.
+        scopes: Scopes of the client (separated by spaces).
+        resources: Tools of the site.
+
+    Raises:
+        UnknownCall: There is no such call (404).
+        ToolNotAllowed: The client lacks a scope (403).
+    """
+    run = _get_run(answer, call)
+    if not (answer.is_waiting and is_waiting(run)):
+        return False
+    if answer.lease_until is None or answer.lease_until < utc_now():
+        approval, reply = REFUSED, None
+    if approval != REFUSED and (reply is not None) != _is_question(run):
+        return False
+    scopes = get_common_scopes(answer.tool_scopes, scopes)
+    if approval != REFUSED and (missing := resources.missing_scopes(run["name"], scopes)):
+        raise ToolNotAllowed(missing)
+    answer.tool_scopes, runs = scopes, answer.tool_runs
+    answer.tool_runs = set_approval(runs, call, approval) if reply is None else set_result(runs, call, reply)
+    return True
+
+
+def _get_run(answer: Answer, call: int) -> Run:
+    if call >= len(answer.tool_runs):
+        raise UnknownCall
+    return answer.tool_runs[call]
+
+
+def _is_question(run: Run) -> bool:
+    return run.get("result_from") == "user"

@@ -1,0 +1,156 @@
+"""Tool calls that run as jobs while their answer waits, in any process that runs jobs."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.jobs import has_lost_job
+from opportune.contrib.answers.engine.tool_runs import Run, is_pending, job_indexes, set_result
+from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer
+from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.contrib.tools import Toolbox, ToolResult
+from opportune.contrib.tools.conversation import number_result
+from opportune.db import Database, utc_now
+from opportune.jobs import JobContext
+from opportune.jobs.models import Job
+from opportune.jobs.store import JobCancelled
+from opportune.schemas.text import make_storable
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "answers"
+"""Topic of messages that an answer has the results it waited for."""
+MAX_ATTEMPTS = 3
+"""Attempts of a job whose worker dies."""
+PROGRESS_INTERVAL_SECONDS = 0.5
+"""Minimum seconds between two updates of the progress in the answer."""
+MAX_NOTE_LENGTH = 200
+WORKER_DIED = f"The server stopped during each of {MAX_ATTEMPTS} attempts of this call."
+CANCELLED = "The operator has cancelled this call."
+INACTIVE = "The account of the user is not active."
+LOST = "The job of this call has ended without a result."
+
+
+class AnswerJobContext:
+    """Context of a job that also shows its progress in the answer."""
+
+    def __init__(self, run: JobContext, database: Database, answer_id: int, index: int) -> None:
+        self._run = run
+        self._database = database
+        self._answer_id = answer_id
+        self._index = index
+        self._shown_at = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        await self._run.progress(done, total, note)
+        if done < total and monotonic() - self._shown_at < PROGRESS_INTERVAL_SECONDS:
+            return
+        self._shown_at = monotonic()
+        progress = {"done": done, "total": total, "note": make_storable(note)[:MAX_NOTE_LENGTH]}
+        async with self._database.writer() as session:
+            answer = await _find_waiting(session, self._answer_id, self._index)
+            if answer is None:
+                raise JobCancelled  # the answer was stopped or deleted
+            answer.tool_runs = _with(answer, self._index, {"progress": progress})
+
+
+class ToolJobs:
+    """Service that runs the tool calls of waiting answers."""
+
+    def __init__(self, database: Database, make_toolbox: Callable[[], Toolbox]) -> None:
+        self.database = database
+        self.make_toolbox = make_toolbox
+        self.on_result: Callable[[], None] = lambda: None
+        """Called when an answer in this process can continue."""
+
+    async def run(self, run: JobContext, answer_id: int, index: int) -> None:
+        """Run a call and store its result. A repeated job of a call with a result does nothing."""
+        async with self.database.writer() as session:
+            answer = await _find_waiting(session, answer_id, index)
+            if answer is None:
+                return
+            answer.tool_runs = _with(answer, index, {"has_begun": True})
+            owner = await session.get(User, answer.owner_id) if answer.owner_id else None
+        call = answer.tool_runs[index]
+        try:
+            result = await self._call(AnswerJobContext(run, self.database, answer_id, index), answer, call, owner)
+        except asyncio.CancelledError:
+            if await self._is_cancelled(run):
+                await self._store(answer_id, index, ToolResult(CANCELLED, is_error=True))
+            raise
+        await self._store(answer_id, index, result)
+
+    async def _call(self, run: Any, answer: Answer, call: Run, owner: User | None) -> ToolResult:
+        if answer.owner_id and not (owner and owner.is_active):
+            return ToolResult(INACTIVE, is_error=True)
+        if run.attempt > MAX_ATTEMPTS:
+            return ToolResult(WORKER_DIED, is_error=True)
+        toolbox = self.make_toolbox().allowed(answer.tool_scopes)
+        return await toolbox.call(ToolCall(call["id"], call["name"], call["arguments"]), owner, run=run)
+
+    async def _is_cancelled(self, run: JobContext) -> bool:
+        """Return True if an operator has cancelled the job. Otherwise the process stops, and another one repeats it."""
+        async with self.database.reader(fresh=True) as session:
+            return bool(await session.scalar(select(col(Job.cancel_asked)).where(col(Job.id) == int(run.id))))
+
+    async def _store(self, answer_id: int, index: int, result: ToolResult) -> None:
+        async with self.database.writer() as session:
+            answer = await _find_waiting(session, answer_id, index)
+            if answer is None:
+                return
+            sources = [*answer.sources]
+            result = number_result(result, sources)
+            answer.sources = sources
+            can_continue = _end_call(answer, index, result)
+        if can_continue:
+            self.database.bus.publish(TOPIC)
+            self.on_result()
+
+
+async def end_lost_jobs(database: Database, answers: Iterable[Answer]) -> bool:
+    """End calls whose jobs were cancelled or deleted before they ran. Return True if an answer can continue."""
+    can_continue = False
+    for answer in answers:
+        if not (answer.is_waiting and answer.worker == WAITS_FOR_JOB):
+            continue
+        async with database.reader(fresh=True) as session:
+            indexes = job_indexes(answer.tool_runs)
+            lost = [index for index in indexes if await has_lost_job(session, answer.id, index)]
+        if lost:
+            async with database.writer() as session:
+                for index in lost:
+                    if row := await _find_waiting(session, answer.id, index):
+                        can_continue |= _end_call(row, index, ToolResult(LOST, is_error=True))
+    return can_continue
+
+
+async def _find_waiting(session: AsyncSession, answer_id: int, index: int) -> Answer | None:
+    """Lock an answer that waits for the job of a call. None if it was deleted or stopped, or has the result."""
+    progress = await store.read_progress_for_update(session, answer_id)
+    answer = progress.answer if progress else None
+    return answer if answer and answer.is_waiting and index in job_indexes(answer.tool_runs) else None
+
+
+def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
+    """Store the result of a call in a locked answer. Return True if it was the last one, so any worker may continue."""
+    answer.tool_runs = set_result(answer.tool_runs, index, result.text, is_error=result.is_error)
+    if any(map(is_pending, answer.tool_runs)):
+        return False
+    store.assign_worker(answer, "")
+    answer.lease_until = utc_now() - store.LEASE_DURATION
+    return True
+
+
+def _with(answer: Answer, index: int, values: Run) -> list[Run]:
+    return [run | values if number == index else run for number, run in enumerate(answer.tool_runs)]

@@ -1,0 +1,164 @@
+"""Questions of a model to the user, answered with a form, also days later and after restarts."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Literal
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import BaseModel, Field
+
+from opportune.accounts import User
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
+from opportune.contrib.tools import Toolbox, ask_user
+from opportune.db import utc_now
+from opportune.errors import OperatorError
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values, wait_until_ended
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+ASK = ToolCall("call_0", "ask_audience", '{"question": "For <whom>?"}')
+
+
+class Audience(BaseModel):
+    """Ask for whom the page is."""
+
+    readers: Literal["beginners", "experts"]
+    max_words: int = Field(default=500, ge=100)
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+def writer() -> FakeProvider:
+    return FakeProvider.in_turn(["Gladly. ", Done(10, 5, tool_calls=(ASK,))], ["Here it is.", Done(20, 7)])
+
+
+def create_manager(app: FastAPI, writer: FakeProvider) -> AnswerManager:
+    toolbox = Toolbox(app, [ask_user(Audience)])
+    app.state.answers = AnswerManager(app.state.database, LanguageModel(lambda: writer), lambda: toolbox)
+    return app.state.answers  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerManager]:
+    manager = create_manager(app, writer)
+    yield manager
+    await manager.close()
+
+
+@pytest.fixture
+async def client(app: FastAPI, owner: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, owner) as client:
+        yield client
+
+
+@pytest.fixture
+async def answer(manager: AnswerManager, owner: User) -> Answer:
+    """An answer that waits for the user."""
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "Write a page.", owner_id=owner.id, tools=True)
+    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    return await find(manager, answer)
+
+
+async def find(manager: AnswerManager, answer: Answer) -> Answer:
+    async with manager.database.reader(fresh=True) as session:
+        return await session.get_one(Answer, answer.id)
+
+
+async def end(manager: AnswerManager, answer: Answer) -> Answer:
+    return await wait_until_ended(manager, await find(manager, answer))
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_reply_on_the_page_continues_the_answer(
+    app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
+) -> None:
+    await manager.close()  # a restart
+    restarted = create_manager(app, writer)
+    path = f"/answers/{answer.id}/reply/0"
+    assert "For &lt;whom&gt;?" in (await client.get(f"/answers/{answer.id}")).text
+    assert 'name="max_words"' in (await client.get(path)).text
+    invalid = await client.post(path, data={"readers": "experts", "max_words": "5"})
+    assert (invalid.status_code, 'value="5"' in invalid.text) == (422, True)
+    replied = await client.post(path, data={"readers": "experts", "max_words": "200"})
+    assert (replied.status_code, replied.headers["location"]) == (303, f"/answers/{answer.id}")
+    ended = await end(restarted, answer)
+    assert (ended.status, ended.text) == ("done", "Gladly. Here it is.")
+    reply = Message("tool", '{"readers":"experts","max_words":200}', tool_call_id="call_0")
+    assert writer.received[1][-1] == reply
+    assert (await client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
+    await restarted.close()
+
+
+async def test_htmx_gets_only_the_form(client: AsyncClient, answer: Answer) -> None:
+    form = await client.get(f"/answers/{answer.id}/reply/0", headers=HTMX)
+    assert form.text.strip().startswith("<form")
+    posted = await client.post(f"/answers/{answer.id}/reply/0", data={"readers": "experts"}, headers=HTMX)
+    assert posted.status_code == 204
+
+
+async def test_first_reply_of_the_api_counts(client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
+    path = f"/api/v1/answers/{answer.id}/reply"
+    run = (await client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"][0]
+    assert (run["result_from"], [*run["form"]["properties"]]) == ("user", ["readers", "max_words"])
+    invalid = await client.post(path, json={"call": 0, "values": {"readers": "all"}})
+    assert (invalid.status_code, invalid.json()["errors"][0]["field"]) == (422, ["readers"])
+    for readers in ("beginners", "experts"):
+        assert (await client.post(path, json={"call": 0, "values": {"readers": readers}})).status_code == 200
+    result = (await end(manager, answer)).tool_runs[0]["result"]
+    assert json.loads(result)["readers"] == "beginners"
+
+
+async def test_question_needs_a_reply_instead_of_approval(
+    client: AsyncClient, manager: AnswerManager, answer: Answer
+) -> None:
+    assert (await client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0})).status_code == 200
+    assert (await find(manager, answer)).is_waiting
+
+
+async def test_refused_question_continues_without_reply(
+    client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
+) -> None:
+    await client.post(f"/answers/{answer.id}/refuse", data={"call": 0})
+    assert (await end(manager, answer)).text == "Gladly. Here it is."
+    assert writer.received[1][-1].content == "The user has not allowed this call."
+
+
+async def test_late_reply_counts_as_refused(client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
+    await set_values(manager.database, answer, lease_until=utc_now() - timedelta(seconds=1))
+    await client.post(f"/api/v1/answers/{answer.id}/reply", json={"call": 0, "values": {"readers": "experts"}})
+    assert (await end(manager, answer)).tool_runs[0]["approval"] == "refused"
+
+
+async def test_removed_question_is_gone(
+    app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer
+) -> None:
+    manager.resources.make_toolbox = lambda: Toolbox(app, [])
+    gone = await client.get(f"/answers/{answer.id}/reply/0")
+    assert (gone.status_code, "This question no longer exists." in gone.text) == (410, True)
+
+
+async def test_other_users_and_calls_are_not_found(app: FastAPI, client: AsyncClient, answer: Answer) -> None:
+    path = f"/answers/{answer.id}/reply"
+    assert [(await client.get(f"{path}/{call}")).status_code for call in (-1, 1)] == [404, 404]
+    async with signed_in_client(app, await make_user(app.state.database, "eve@example.com")) as eve:
+        assert (await eve.get(f"{path}/0")).status_code == 404
+        assert (await eve.post(f"{path}/0", data={"readers": "experts"})).status_code == 404
+
+
+async def test_question_needs_a_docstring() -> None:
+    class Undocumented(BaseModel):
+        name: str
+
+    with pytest.raises(OperatorError, match="needs a docstring"):
+        ask_user(Undocumented)

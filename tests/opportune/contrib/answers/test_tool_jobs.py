@@ -1,0 +1,341 @@
+"""Tools that run as jobs while their answer waits, also after restarts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts import CurrentUser, User
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_DIED, ToolJobs
+from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
+from opportune.contrib.tools import Source, Tool, Toolbox, converse, tool
+from opportune.contrib.tools.job_site import site_for_tools
+from opportune.contrib.tools.toolbox import TOOL_FAILED, WAITS_FOR_RESULT
+from opportune.db import WriteSession
+from opportune.errors import OperatorError
+from opportune.jobs import JobContext
+from opportune.jobs.models import Job, JobState
+from opportune.testing import RecordedJobs, make_user, signed_in_client
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values, wait_until_ended
+
+READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
+FIND = ToolCall("call_1", "find_book", "{}")
+
+written: list[str] = []
+begun, may_end = asyncio.Event(), asyncio.Event()
+fault: list[Exception] = []
+
+
+async def read_shelf(run: JobContext, user: CurrentUser, shelf: str) -> Source:
+    """Read a shelf."""
+    await run.write(write, f"{shelf} begun")
+    await run.progress(1, 3, "Dune")
+    begun.set()
+    await may_end.wait()
+    for error in fault:
+        raise error
+    await run.write(write, f"{shelf} read")
+    return Source(title=f"Shelf {shelf}", url="/shelves/1", text=f"Three books, {user.email}.")
+
+
+async def write(_session: AsyncSession, text: str) -> None:
+    written.append(text)
+
+
+async def find_book() -> str:
+    """Find a book."""
+    return "Third shelf."
+
+
+@pytest.fixture
+async def owner(app: FastAPI) -> User:
+    return await make_user(app.state.database)
+
+
+@pytest.fixture
+def librarian() -> FakeProvider:
+    return FakeProvider.in_turn(
+        ["One moment. ", Done(10, 5, tool_calls=(READ, FIND))], ["It has three [1].", Done(20, 7)]
+    )
+
+
+@pytest.fixture(autouse=True)
+def tools(app: FastAPI) -> Toolbox:
+    global begun, may_end
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    may_end.set()
+    written.clear()
+    fault.clear()
+    toolbox = Toolbox(app, [tool(read_shelf, asks=False), find_book])
+    app.state.tool_jobs.make_toolbox = lambda: toolbox
+    return toolbox
+
+
+def create_manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AnswerManager:
+    manager = AnswerManager(app.state.database, LanguageModel(lambda: librarian), lambda: tools)
+    app.state.answers = manager
+    return manager
+
+
+@pytest.fixture
+async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AsyncIterator[AnswerManager]:
+    manager = create_manager(app, librarian, tools)
+    yield manager
+    await manager.close()
+
+
+async def ask_until_waiting(manager: AnswerManager, owner: User) -> Answer:
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "What is there?", owner_id=owner.id, tools=True)
+    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    return await find(manager, answer)
+
+
+async def find(manager: AnswerManager, answer: Answer) -> Answer:
+    async with manager.database.reader(fresh=True) as session:
+        return await session.get_one(Answer, answer.id)
+
+
+async def end(manager: AnswerManager, answer: Answer) -> Answer:
+    """Continue a released answer, and return it when it has ended."""
+    await manager.continue_released()
+    return await wait_until_ended(manager, await find(manager, answer))
+
+
+async def change_jobs(manager: AnswerManager, **values: object) -> None:
+    async with manager.database.writer() as session:
+        await session.execute(update(Job).values(values))
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_result_of_a_job_goes_back_to_the_model(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    app.state.tool_jobs.on_result = lambda: None
+    may_end.clear()
+    answer = await ask_until_waiting(manager, owner)
+    assert (answer.status, answer.worker) == ("waiting", "job")
+    working = asyncio.create_task(app.state.jobs.worker.drain())
+    async with asyncio.timeout(TIMEOUT_SECONDS), signed_in_client(app, owner) as client:
+        await begun.wait()
+        page = (await client.get(f"/answers/{answer.id}")).text
+        runs = (await client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"]
+        may_end.set()
+        await working
+    assert "1 of 3: Dune" in page
+    assert '<progress class="progress w-100" max="3" value="1"' in page
+    assert (runs[0]["result_from"], runs[0]["progress"]["done"], runs[0]["result"]) == ("job", 1, None)
+    assert runs[1]["result"] == "Third shelf.", "other calls of the round do not wait"
+    ended = await end(manager, answer)
+    assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
+    assert ended.sources == [{"title": "Shelf A", "url": "/shelves/1"}]
+    results = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
+    assert f"Three books, {owner.email}." in results[0]
+    assert (results[1], written) == ("Third shelf.", ["A begun", "A read"])
+    assert (ended.prompt_tokens, ended.completion_tokens) == (30, 12)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_answer_goes_on_after_site_and_worker_restart(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider, tools: Toolbox
+) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    await manager.close()
+    worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
+    app.state.services._objects["tool_jobs"] = worker
+    await app.state.jobs.worker.drain()
+    restarted = [create_manager(app, librarian, tools) for _ in range(3)]
+    await asyncio.gather(*(process.continue_released() for process in restarted))
+    ended = await wait_until_ended(restarted[0], await find(restarted[0], answer))
+    assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
+    assert len(librarian.received) == 2, "one of several processes continues the answer"
+    for process in restarted:
+        await process.close()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_repeated_job_takes_effect_once(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    may_end.clear()
+    answer = await ask_until_waiting(manager, owner)
+    working = asyncio.create_task(app.state.jobs.worker.drain())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await begun.wait()
+    working.cancel()
+    await asyncio.wait([working])
+    may_end.set()
+    await app.state.jobs.worker.drain()
+    assert written == ["A begun", "A read"]
+    await change_jobs(manager, state=JobState.WAITING)
+    await app.state.jobs.worker.drain()
+    assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
+    assert (await end(manager, answer)).status == "done"
+
+
+async def test_stop_ends_the_job_and_keeps_the_text(
+    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    await manager.stop(answer)
+    stopped = await find(manager, answer)
+    assert (stopped.status, stopped.text, stopped.tool_runs[0]["result"]) == (
+        "stopped",
+        "One moment. ",
+        STOPPED_BY_USER,
+    )
+    await app.state.jobs.worker.drain()
+    assert not written
+    async with manager.database.writer() as session:
+        await manager.resume(session, stopped)
+    assert (await wait_until_ended(manager, await find(manager, answer))).status == "done"
+    assert librarian.received[1][-2] == Message("tool", STOPPED_BY_USER, tool_call_id="call_0")
+
+
+async def test_running_job_of_a_stopped_answer_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    may_end.clear()
+    answer = await ask_until_waiting(manager, owner)
+    working = asyncio.create_task(app.state.jobs.worker.drain())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await begun.wait()
+        await manager.stop(answer)
+        may_end.set()
+        await working
+    assert written == ["A begun"]
+    assert (await find(manager, answer)).status == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "result"),
+    [
+        (ValueError("secret"), None, TOOL_FAILED),
+        (None, 0.05, "The tool took longer than 0 seconds."),
+    ],
+)
+async def test_failed_job_is_told_to_the_model(
+    manager: AnswerManager,
+    owner: User,
+    recorded_jobs: RecordedJobs,
+    tools: Toolbox,
+    error: Exception | None,
+    seconds: float | None,
+    result: str,
+) -> None:
+    fault.extend([error] if error else [])
+    tools.tools["read_shelf"] = tool(read_shelf, asks=False, max_seconds=seconds)
+    if seconds:
+        may_end.clear()
+    answer = await ask_until_waiting(manager, owner)
+    await recorded_jobs.work()
+    ended = await end(manager, answer)
+    assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
+
+
+async def test_removed_tool_is_told_to_the_model(
+    app: FastAPI, manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs
+) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    app.state.tool_jobs.make_toolbox = lambda: Toolbox(app, [find_book])
+    await recorded_jobs.work()
+    run = (await end(manager, answer)).tool_runs[0]
+    assert (run["result"], run["is_error"]) == ("There is no tool read_shelf. Available: find_book.", True)
+
+
+async def test_job_that_kills_its_workers_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    await change_jobs(manager, attempt=3)
+    await app.state.jobs.worker.drain()
+    assert (await end(manager, answer)).tool_runs[0]["result"] == WORKER_DIED
+    assert not written
+
+
+async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    may_end.clear()
+    answer = await ask_until_waiting(manager, owner)
+    working = asyncio.create_task(app.state.jobs.worker.drain())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await begun.wait()
+        async with manager.database.writer() as session:
+            await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))
+        may_end.set()
+        await working
+    assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
+
+
+async def test_job_that_was_deleted_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    async with manager.database.writer() as session:
+        await session.execute(delete(Job))
+    await manager.refresh([answer])
+    assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
+
+
+async def test_deleted_answer_ends_its_job(manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    async with manager.database.writer() as session:
+        await session.execute(delete(Answer).where(col(Answer.id) == answer.id))
+    await recorded_jobs.work()
+    assert not written
+
+
+async def test_deactivated_user_ends_job_and_answer(
+    manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
+) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    async with manager.database.writer() as session:
+        await session.execute(update(User).values(is_active=False))
+    await recorded_jobs.work()
+    ended = await end(manager, answer)
+    assert (ended.status, ended.error_code, ended.text) == ("failed", "inactive", "One moment. ")
+    assert ended.error == "This account was deactivated, so the answer has ended here."
+    assert (written, len(librarian.received)) == ([], 1)
+    assert (ended.prompt_tokens, ended.completion_tokens) == (10, 5)
+
+
+async def test_job_waits_for_the_approval_first(
+    manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs, tools: Toolbox
+) -> None:
+    tools.tools["read_shelf"] = tool(read_shelf)
+    answer = await ask_until_waiting(manager, owner)
+    assert (answer.tool_runs[0]["approval"], recorded_jobs.names) == ("waiting", [])
+    async with manager.database.writer() as session:
+        await manager.approve(session, answer, 0)
+    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    assert ((await find(manager, answer)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
+    await recorded_jobs.work()
+    assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
+
+
+async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, owner: User) -> None:
+    answer = await ask_until_waiting(manager, owner)
+    runs = [{**answer.tool_runs[0], "has_begun": True}, answer.tool_runs[1]]
+    await set_values(manager.database, answer, lease_until=answer.created_at, tool_runs=runs)
+    await manager.take_over([await find(manager, answer)])
+    ended = await wait_until_ended(manager, await find(manager, answer))
+    assert "its result is unknown" in ended.tool_runs[0]["result"]
+
+
+async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
+    async def save_shelf(run: JobContext, session: WriteSession) -> str:
+        """Save a shelf."""
+        return run.id
+
+    with pytest.raises(
+        OperatorError, match=r"The tool save_shelf takes a JobContext, so it runs again after a crash\."
+    ):
+        Toolbox(app, [save_shelf]).require_valid_tools()
+
+
+async def test_other_conversations_do_not_offer_jobs(app: FastAPI, tools: Toolbox, librarian: FakeProvider) -> None:
+    chunks = [piece async for piece in converse(LanguageModel(lambda: librarian), [Message("user", "?")], tools, None)]
+    assert librarian.offered[0] == ["find_book"]
+    assert isinstance(chunks[-1], Done)
+    assert (await tools.call(READ, None)).text == WAITS_FOR_RESULT
+    assert isinstance(tools.tools["read_shelf"], Tool)
