@@ -1,7 +1,8 @@
 """The page of the chat and its htmx fragments."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from app.chat.assistants import assistant_choices, list_assistants, read_setup
 from app.chat.comparison import find_model, find_second_model, max_question_length
 from app.chat.conversation_view import ConversationView, view_conversation
+from app.chat.documents import Documents
 from app.chat.models import Conversation, Message
 from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
@@ -37,8 +39,10 @@ class ChatPage:
         form: Form[Any] | None = None,
         filters: ConversationFilter | None = None,
         settings: Form[Any] | None = None,
+        panel: Mapping[str, Any] = MappingProxyType({}),
+        status: int = 200,
     ) -> HTMLResponse:
-        """Render the whole page, with a conversation or for a new one."""
+        """Render the whole page, with a conversation or for a new one, and with the panel of a document."""
         messages = view.messages if view else []
         form = form or Form(MessageForm if view else ConversationForm)
         context = await self._composer_context(form, 0, messages)
@@ -46,13 +50,21 @@ class ChatPage:
         filters = filters or ConversationFilter()
         async with self.answers.database.reader() as session:
             conversations = Conversations(session, self.user_id)
-            if view and filters.model_fields_set <= {"size", "before", "at"}:  # open the list at the conversation
+            if view and filters.model_fields_set <= {
+                "size",
+                "before",
+                "at",
+                "document",
+                "version",
+            }:  # open the list at the conversation
                 page_number = await conversations.find_page_number(view.conversation, filters.size)
                 filters = filters.model_copy(update={"page": page_number})
+            context["documents"] = await Documents(session, self.user_id).list(view.conversation.id) if view else ()
             context["conversations"] = page = await conversations.list_page(filters)
         context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
-        context |= {**await _messages_context(view), "fault": self.answers.llm.fault}
-        return templates.render(self.request, TEMPLATE, context, settings.status if settings else form.status)
+        context |= {**await _messages_context(view), "fault": self.answers.llm.fault, "panel": None, **panel}
+        status = max(status, settings.status if settings else form.status)
+        return templates.render(self.request, TEMPLATE, context, status)
 
     async def show_earlier_messages(self, view: ConversationView) -> HTMLResponse:
         """Render the messages before the first one on the page."""

@@ -7,7 +7,7 @@ parent, so they are branches.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,6 +18,8 @@ from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, Answ
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+
+IS_RUNNING = col(Answer.status).in_([AnswerStatus.STREAMING, AnswerStatus.WAITING])
 
 
 class Column(NamedTuple):
@@ -85,10 +87,16 @@ def max_question_length(model: LanguageModel) -> int:
     return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
 
 
+def is_answer_of(conversation: Conversation) -> ColumnElement[bool]:
+    """Condition for all answers of a conversation: of both models, and of its documents."""
+    is_below = col(Answer.topic).startswith(f"{conversation.topic}:", autoescape=True)
+    is_topic = (col(Answer.topic) == conversation.topic) | is_below
+    return is_topic & (col(Answer.owner_id) == conversation.owner_id)
+
+
 async def find_running_answers(session: AsyncSession, conversation_id: int) -> Sequence[Message]:
     query = select(Message).join(Answer, col(Answer.id) == col(Message.answer_id))
-    is_running = col(Answer.status).in_([AnswerStatus.STREAMING, AnswerStatus.WAITING])
-    return (await session.scalars(query.where(conversation_id_column == conversation_id, is_running))).all()
+    return (await session.scalars(query.where(conversation_id_column == conversation_id, IS_RUNNING))).all()
 
 
 async def require_one_question(session: AsyncSession, question: Message) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.comparison import find_beside
+from app.chat.documents import code_blocks
 from app.chat.models import Conversation, Message, Role
 from app.chat.service import Conversations, find_files
 from app.chat.tree import (
@@ -44,6 +45,10 @@ class ShownMessage:
     def topic(self) -> str:
         """Topic of the answer, by which columns are sorted."""
         return self.answer.answer.topic if self.answer else ""
+
+    @property
+    def code_block_count(self) -> int:
+        return len(code_blocks(self.answer.answer.text)) if self.answer else 0
 
     @property
     def branch_index(self) -> int:

@@ -1,10 +1,10 @@
 from sqlalchemy import func
 
-from app.chat import api, conversation_pages, demo, pages, share_pages
+from app.chat import api, conversation_pages, demo, document_pages, pages, share_pages
 from app.chat.cards import home_card
-from app.chat.hooks import delete_answers, queue_title
+from app.chat.hooks import delete_answers, queue_title, store_document
 from app.chat.jobs import write_title
-from app.chat.models import Conversation, Message, Share
+from app.chat.models import Conversation, Document, DocumentVersion, Message, Share
 from app.chat.personal import personal_data
 from app.chat.search import search_titles
 from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Metric, Site, SiteSearch, UserColumn
@@ -13,8 +13,8 @@ chat = Feature(
     "chat",
     "Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
     requires=("answers", "assistants"),
-    models=(Conversation, Message, Share),
-    pages=(share_pages.router, conversation_pages.router, pages.router),
+    models=(Conversation, Message, Document, DocumentVersion, Share),
+    pages=(share_pages.router, document_pages.router, conversation_pages.router, pages.router),
     api=(api.router, api.messages),
     admin=Admin(
         "app.chat.admin",
@@ -36,6 +36,6 @@ chat = Feature(
     ),
     data=Data(demo=Demo(demo.load, demo.clear)),
     accounts=Accounts(personal_data=personal_data),
-    hooks=(delete_answers, queue_title),
+    hooks=(delete_answers, store_document, queue_title),
     jobs=Jobs((write_title,)),
 )

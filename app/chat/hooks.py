@@ -5,6 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from app.chat.comparison import is_answer_of
+from app.chat.documents import store_version
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
 from opportune.contrib.answers import Answer, AnswerAttachment, after_answer, delete_attachments
@@ -14,9 +16,13 @@ from opportune.jobs import defer
 
 @after_delete(Conversation)
 async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
-    topics = (conversation.topic, conversation.beside_topic)
-    await session.execute(delete(Answer).where(col(Answer.topic).in_(topics)))
+    await session.execute(delete(Answer).where(is_answer_of(conversation)))
     await delete_attachments(session, col(AnswerAttachment.topic) == conversation.topic)
+
+
+@after_answer("chat")
+async def store_document(session: AsyncSession, answer: Answer) -> None:
+    await store_version(session, answer)
 
 
 @after_answer("chat")

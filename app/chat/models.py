@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import OwnerId
@@ -99,6 +99,40 @@ class Message(Model, table=True):
     @property
     def is_running(self) -> bool:
         return self.answer is not None and self.answer.is_running
+
+
+class Document(Model, table=True):
+    """A text that the user and the model edit beside the conversation."""
+
+    __tablename__ = "chat_document"
+
+    conversation_id: int = Field(foreign_key="chat_conversation.id", ondelete="CASCADE", index=True)
+    title: str = Field(max_length=MAX_TITLE_LENGTH)
+    version: int = 1
+    """Number of the current version."""
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class DocumentVersion(Model, table=True):
+    """A text of a document, by the user or the model. It is never changed."""
+
+    __tablename__ = "chat_document_version"
+    __table_args__ = (UniqueConstraint("document_id", "number"),)
+
+    document_id: int = Field(foreign_key="chat_document.id", ondelete="CASCADE")
+    number: int
+    base: int = 0
+    """Number of the version from which it was written."""
+    text: Text = ""
+    """Empty while the model writes it."""
+    answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="SET NULL", index=True)
+    """Answer of the model that wrote it."""
+    model: str = Field(default="", max_length=200)
+    """Model that wrote it. Empty for the user."""
+    created_at: datetime = Field(default_factory=utc_now)
 
 
 class Share(Model, table=True):

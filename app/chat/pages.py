@@ -18,6 +18,7 @@ from app.chat.dependencies import (
     CurrentStream,
     OptionalConversation,
 )
+from app.chat.document_view import read_panel
 from app.chat.jobs import can_be_titled
 from app.chat.models import Conversation
 from app.chat.schemas import (
@@ -79,10 +80,14 @@ async def show_conversation(
     request: Request,
     user: CurrentUser,
     page: CurrentPage,
+    answers: Answers,
     view: CurrentConversationView,
     filters: Annotated[ConversationPageFilter, Query()],
 ) -> HTMLResponse:
-    return await (page.show_earlier_messages(view) if is_htmx(request) else page.show(view, filters=filters))
+    if is_htmx(request):
+        return await page.show_earlier_messages(view)
+    panel = await read_panel(answers, user.id, filters.document, filters.version)
+    return await page.show(view, filters=filters, panel=panel)
 
 
 @router.post("/{conversation_id}/messages")

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.models import Conversation, Message, Share
+from app.chat.models import Conversation, Document, DocumentVersion, Message, Share
 from app.chat.schemas import MessageRead, ShareRead
 from opportune.feature import Person, PersonalData
 
@@ -24,12 +24,23 @@ async def read(session: AsyncSession, user: Person) -> Mapping[str, Sequence[Map
         data = MessageRead.of(message).model_dump(include=EXPORTED_FIELDS)
         exported[message.conversation_id]["messages"].append(data)
     shares = await session.scalars(select(Share).join(Conversation).where(is_owner).order_by(col(Share.id)))
+    documents = (
+        select(DocumentVersion, col(Document.title))
+        .join(Document, col(Document.id) == col(DocumentVersion.document_id))
+        .join(Conversation, col(Conversation.id) == col(Document.conversation_id))
+        .where(is_owner)
+        .order_by(col(DocumentVersion.id))
+    )
     return {
+        "documents": [
+            {"title": title, **version.model_dump(exclude={"answer_id"})}
+            for version, title in await session.execute(documents)
+        ],
         "conversations": list(exported.values()),
         "shared_conversations": [ShareRead.model_validate(share).model_dump() for share in shares],
     }
 
 
 personal_data = PersonalData(
-    summary="Your conversations with all their messages, and the links by which you share them", read=read
+    summary="Your conversations with all their messages and documents, and the links by which you share them", read=read
 )

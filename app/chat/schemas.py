@@ -8,11 +8,12 @@ from app.chat.models import MAX_TITLE_LENGTH, Message, Role
 from opportune.contrib.answers import Answer, AnswerFields, AnswerStatus
 from opportune.contrib.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH
 from opportune.db import MAX_ID
-from opportune.fields import Line, Text
+from opportune.fields import Line, Markdown, Text
 from opportune.pagination import Paging, SortBy
 from opportune.web import FieldOptions, Schema, Upload
 
 MAX_QUESTION_LENGTH = 8_000
+MAX_DOCUMENT_LENGTH = 50_000
 
 Question = Annotated[Text, Field(min_length=1, max_length=MAX_QUESTION_LENGTH)]
 
@@ -56,6 +57,20 @@ class MessageForm(MessageCreate):
     attachments: list[Upload] = []
     last: int = Field(default=0, ge=0, le=MAX_ID)
     """Last message on the page. The response includes newer ones, for example from another tab."""
+
+
+class DocumentCreate(Schema):
+    block: int = Field(default=0, ge=0, le=MAX_ID)
+    """Number of a code block of the answer. 0 for the whole answer."""
+
+
+class DocumentForm(Schema):
+    text: Annotated[Markdown, Field(max_length=MAX_DOCUMENT_LENGTH, title="Text")]
+    instruction: Annotated[Line, Field(max_length=500, title="Ask the model to change it")] = ""
+    version: int = Field(default=0, ge=0, le=MAX_ID)
+    """Version from which the text was written."""
+    is_question: bool = False
+    """True to send the instruction to the model. The text is also saved."""
 
 
 class ConversationForm(MessageForm, ConversationSettings): ...
@@ -165,3 +180,7 @@ class ConversationPageFilter(ConversationFilter):
     before: int | None = None
     """Used by `get_conversation_view`, like `at`."""
     at: int | None = None
+    document: int = Field(0, ge=0, le=MAX_ID)
+    """Document that is open beside the messages."""
+    version: int = Field(0, ge=0, le=MAX_ID)
+    """Version of the document. 0 for the current one."""

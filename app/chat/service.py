@@ -14,9 +14,10 @@ from sqlmodel import col
 
 from app.chat.assistants import read_setup, with_assistant_name
 from app.chat.comparison import (
+    IS_RUNNING,
     check_model,
     columns_of,
-    find_running_answers,
+    is_answer_of,
     max_question_length,
     require_one_question,
 )
@@ -207,9 +208,9 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
 async def delete(answers: AnswerManager, conversation: Conversation) -> None:
     """Stop the running answers and move the conversation to the trash."""
     async with answers.database.reader() as session:
-        running = await find_running_answers(session, conversation.id)
-    for message in running:
-        await stop(answers, message)
+        running = (await session.scalars(select(Answer).where(is_answer_of(conversation), IS_RUNNING))).all()
+    for answer in running:
+        await answers.stop(answer)
     async with answers.database.writer() as session:
         await session.delete(conversation)
 

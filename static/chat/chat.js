@@ -96,10 +96,11 @@
 
   // Close the menu after a click or focus outside, or on one of its links.
   for (const type of ["click", "focusin"]) document.addEventListener(type, ({ target }) => {
-    const menu = document.querySelector(".chat-menu[open]");
     const isLink = type === "click" && target.closest(".chat-menu a");
-    if (menu && (isLink || !menu.contains(target))) menu.open = false;
-    if (isLink) menu.firstElementChild.focus();
+    for (const menu of document.querySelectorAll(":is(.chat-menu, .chat-popup)[open]")) {
+      if (isLink || !menu.contains(target)) menu.open = false;
+      if (isLink) menu.firstElementChild.focus();
+    }
   });
 
   document.addEventListener("htmx:after:request", (event) => {
