@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from copy import copy
 from functools import cached_property, partial
 from time import monotonic
@@ -20,7 +20,7 @@ from opportune.contrib.llm.call_guard import (
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of, whole_text
-from opportune.contrib.llm.completion.structured import parse
+from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.contrib.llm.media.calls import Media, MediaCalls
@@ -254,11 +254,35 @@ class LanguageModel(MediaCalls):
         Raises:
             LlmError: As `complete`; with the code "malformed" if all answers were invalid.
         """
+        async with aclosing(self._parsed(prompt, into, system, attempts)) as values:
+            return await anext(values)
 
-        async def complete(messages: Sequence[Message], schema: Mapping[str, Any]) -> str:
-            return await whole_text(self._chunks(ModelRequest(messages, (), None, schema)))
+    def stream_parse(
+        self, prompt: Prompt, into: type[T], *, system: str = "", attempts: int = 3
+    ) -> AsyncGenerator[T, None]:
+        """Return an iterator over incomplete objects while the answer arrives, and finally the valid one.
 
-        return await parse(complete, messages_of(prompt, system), into, attempts)
+        Fields of a Pydantic model that are missing or not yet valid have their default, or None. `stream_form` shows
+        the objects in a form. The arguments are those of `parse`. Use it with `contextlib.aclosing`.
+
+        Raises:
+            LlmError: As `parse`, during iteration.
+        """
+        return self._parsed(prompt, into, system, attempts, with_partials=True)
+
+    def _parsed(
+        self, prompt: Prompt, into: type[T], system: str, attempts: int, *, with_partials: bool = False
+    ) -> AsyncGenerator[T, None]:
+        messages = messages_of(prompt, system)
+        if not self.sees_images and any(message.pictures for message in messages):
+            raise LlmError(
+                "rejected", gettext("%(model)s cannot see pictures. Choose a model that can.", model=self.name)
+            )
+
+        def ask(messages: Sequence[Message], schema: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
+            return self._chunks(ModelRequest(messages, (), None, schema))
+
+        return parsed_values(ask, messages, into, attempts, with_partials=with_partials)
 
     def stream(
         self, prompt: Prompt, *, system: str = "", temperature: float | None = None

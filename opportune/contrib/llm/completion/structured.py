@@ -1,58 +1,114 @@
 """Structured answers: instances of a Pydantic model, or of another type such as a list of them."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json
 
-from opportune.contrib.llm.providers.provider import LlmError, Message
+from opportune.contrib.llm.completion.partial import PartialReader
+from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
+from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
 
 T = TypeVar("T")
 
 SCHEMA_RULE = "Answer with one JSON object that follows this JSON Schema, and with nothing else:\n{}"
 CORRECTION = "That does not follow the schema. {} Answer with the whole corrected JSON object, and with nothing else."
+MAX_CORRECTED_CHARS = 20_000
+"""Characters of an invalid answer that are sent back."""
+UPDATES_PER_LENGTH = 50
+"""An answer is read again when it has grown by this part of its length, because each time it is read as a whole."""
+MALFORMED = _l("The model's answer did not have the requested form. Try again.")
+CUT_OFF = _l("The model's answer is too long and was cut off. Ask for less.")
+CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
+
+Ask = Callable[[Sequence[Message], Mapping[str, Any]], AsyncGenerator[Chunk, None]]
+"""Returns the answer to messages and a JSON Schema."""
 
 
-async def parse(
-    complete: Callable[[Sequence[Message], Mapping[str, Any]], Awaitable[str]],
-    messages: Sequence[Message],
-    into: type[T],
-    attempts: int,
-) -> T:
-    """Ask until the answer is valid. Each further attempt contains the validation errors of the last answer.
+class AnswerType(Generic[T]):
+    """Type of an answer, with its JSON Schema."""
+
+    def __init__(self, into: type[T]) -> None:
+        adapter: TypeAdapter[Any] = TypeAdapter(into)
+        self._is_object = adapter.json_schema().get("type") == "object"
+        # Endpoints require an object.
+        model = into if self._is_object else create_model("Answer", result=(into, ...))
+        self._model = model if isinstance(model, type) and issubclass(model, BaseModel) else None
+        self._adapter = adapter if self._is_object else TypeAdapter(model)
+        self.schema = self._adapter.json_schema()
+        self._partial_reader = PartialReader()
+
+    def read(self, text: str) -> T:
+        """Return the value of a complete answer.
+
+        Raises:
+            ValidationError: It does not follow the schema.
+        """
+        value: T = self._result(self._adapter.validate_json(self._json_in(text)))
+        return value
+
+    def read_partial(self, text: str) -> T | None:
+        """Return the value of the beginning of an answer; None if it has none yet."""
+        try:
+            data = from_json(self._json_in(text, is_partial=True), allow_partial="trailing-strings")
+        except ValueError:  # no JSON, or nested too deeply
+            return None
+        if self._model is None or not isinstance(data, dict) or not data:
+            return None
+        value: T | None = self._result(self._partial_reader.read(self._model, data))
+        return value
+
+    def _result(self, value: Any) -> Any:
+        return value if self._is_object else value.result
+
+    def _json_in(self, text: str, *, is_partial: bool = False) -> str:
+        """Return the JSON object without text and code fences around it. Some models omit the object around a list."""
+        list_start, start = text.find("["), text.find("{")
+        if not self._is_object and list_start > -1 and (list_start < start or start == -1):
+            end = None if is_partial else text.rfind("]") + 1
+            return f'{{"result": {text[list_start:end]}' + ("" if is_partial else "}")
+        return text[max(start, 0) : None if is_partial else text.rfind("}") + 1]
+
+
+async def parsed_values(
+    ask: Ask, messages: Sequence[Message], into: type[T], attempts: int, *, with_partials: bool = False
+) -> AsyncGenerator[T, None]:
+    """Ask until the answer is valid, and yield its value. Further attempts contain the errors of the last answer.
 
     Args:
-        complete: Returns the answer to messages and a JSON Schema.
+        ask: Returns the answer to messages and a JSON Schema.
         messages: The conversation.
         into: Type of the result.
         attempts: Maximum number of calls.
+        with_partials: Yield incomplete values while the answer arrives.
 
     Raises:
-        LlmError: All answers were invalid ("malformed"), or a call failed.
+        LlmError: All answers were invalid ("malformed"), one was cut off ("out_of_tokens"), or a call failed.
     """
-    adapter: TypeAdapter[Any] = TypeAdapter(into)
-    is_object = adapter.json_schema().get("type") == "object"
-    if not is_object:  # endpoints require an object
-        adapter = TypeAdapter(create_model("Answer", result=(into, ...)))
-    schema = adapter.json_schema()
-    conversation = [Message("system", SCHEMA_RULE.format(json.dumps(schema))), *messages]
+    type_ = AnswerType(into)
+    conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
     for _ in range(attempts):
-        answer = await complete(conversation, schema)
+        text, read_length, is_truncated = "", 0, False
+        async with aclosing(ask(conversation, type_.schema)) as chunks:
+            async for chunk in chunks:
+                is_truncated = is_truncated or (isinstance(chunk, Done) and chunk.truncated)
+                text += chunk if isinstance(chunk, str) else ""
+                if with_partials and len(text) - read_length > len(text) // UPDATES_PER_LENGTH:
+                    read_length = len(text)
+                    if (partial := type_.read_partial(text)) is not None:
+                        yield partial
         try:
-            value = adapter.validate_json(_extract_json(answer, is_object=is_object))
+            value = type_.read(text)
         except ValidationError as error:
-            correction = CORRECTION.format(describe_errors(error))
+            if is_truncated:  # a further answer would have the same limit
+                raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
+            answer, correction = text[:MAX_CORRECTED_CHARS], CORRECTION.format(describe_errors(error))
             conversation += [Message("assistant", answer), Message("user", correction)]
         else:
-            result: T = value if is_object else value.result
-            return result
-    raise LlmError("malformed", "The model's answer did not have the requested form. Try again.")
-
-
-def _extract_json(text: str, *, is_object: bool) -> str:
-    """Return the JSON object without text and code fences around it. Some models omit the object around a list."""
-    if not is_object and -1 < text.find("[") < (text.find("{") if "{" in text else len(text)):
-        return f'{{"result": {text[text.find("[") : text.rfind("]") + 1]}}}'
-    return text[text.find("{") : text.rfind("}") + 1]
+            yield value
+            return
+    raise LlmError("malformed", MALFORMED)

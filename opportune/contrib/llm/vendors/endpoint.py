@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import (
@@ -18,6 +18,7 @@ from pydantic_ai.exceptions import (
 )
 from pydantic_ai.messages import ModelResponse
 from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
 
 from opportune.config.llm_models import LlmModel
@@ -57,15 +58,27 @@ class Endpoint:
     async def close(self) -> None:
         await self._client.aclose()
 
+    def takes_schema(self) -> bool:
+        """Return whether the library can bind this model to a JSON Schema."""
+        return bool(self._model.profile.get("supports_json_schema_output"))
+
     async def stream(
-        self, messages: Sequence[Message], tools: Sequence[ToolSchema], temperature: float | None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSchema],
+        temperature: float | None,
+        schema: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         settings = self._settings if temperature is None else {**self._settings, "temperature": temperature}
         request = model_request_stream(
             self._model,
             messages_for(self._origin, messages),
             model_settings=settings,
-            model_request_parameters=ModelRequestParameters(function_tools=tool_definitions(tools)),
+            model_request_parameters=ModelRequestParameters(
+                function_tools=tool_definitions(tools),
+                output_mode="native" if schema else "text",
+                output_object=OutputObjectDefinition(dict(schema), name="answer") if schema else None,
+            ),
             instrument=False,
         )
         deadline, length = Deadline(self._timeouts), 0

@@ -1,11 +1,16 @@
 """Structured answers."""
 
-from typing import Literal
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from opportune.contrib.llm import FakeProvider, LanguageModel, LlmError
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Message, Picture, Reasoning
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, text
 from tests.opportune.contrib.llm.providers.model_answers import serve_provider
 
@@ -76,3 +81,125 @@ async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
     schema = endpoint.bodies[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["result"]["type"] == "array"
     assert ["response_format" in body for body in endpoint.bodies] == [True, True, False, False]
+
+
+class Item(BaseModel):
+    label: str = Field(alias="name")
+    price: Decimal | None = None
+
+
+class Invoice(BaseModel):
+    number: str
+    due: date
+    state: Literal["open", "paid"] = "open"
+    items: list[Item]
+    seller: Item | None = None
+
+
+INVOICE = (
+    '{"number": "A-17", "due": "2026-11-30", "state": "paid", "items": [{"name": "Bread", "price": 2.5}, '
+    '{"name": "Salt"}], "seller": {"name": "Mill"}}'
+)
+
+
+async def partials(
+    llm: LanguageModel, into: type[Any] = Invoice, prompt: Any = "Read it.", attempts: int = 3
+) -> list[Any]:
+    async with aclosing(llm.stream_parse(prompt, into, attempts=attempts)) as values:
+        return [value async for value in values]
+
+
+def fake_model(*scripts: Sequence[Any]) -> tuple[LanguageModel, FakeProvider]:
+    provider = FakeProvider.in_turn(*scripts)
+    return LanguageModel(lambda: provider), provider
+
+
+async def test_partial_objects_grow_until_the_valid_one() -> None:
+    llm, _ = fake_model([Reasoning("Hm."), "Here:\n```json\n", *INVOICE, "\n```"])
+    values = await partials(llm)
+    assert values[-1] == Invoice.model_validate_json(INVOICE)
+    assert all(isinstance(value, Invoice) for value in values)
+    assert values[0].number in ("", "A")
+    assert (values[0].due, values[0].state, values[0].items) == (None, "open", None)
+    assert {value.due for value in values} == {None, date(2026, 11, 30)}
+    assert {value.state for value in values} == {None, "open", "paid"}
+    labels = [[item.label for item in value.items or []] for value in values]
+    assert any(label[:1] == ["Bread"] and label[1:] in (["S"], ["Sa"], ["Sal"]) for label in labels)
+    assert {type(value.seller) for value in values} == {type(None), Item}
+
+
+async def test_partial_lists_are_streamed() -> None:
+    llm, _ = fake_model(['[{"name": "Br', 'ead"}, {"na', 'me": "Salt"}]'])
+    values = await partials(llm, list[Item])
+    assert [[item.label for item in value] for value in values[:2]] == [["Br"], ["Bread", None]]
+    assert values[-1] == [Item(name="Bread"), Item(name="Salt")]
+
+
+async def test_type_without_a_model_has_no_partials() -> None:
+    llm, _ = fake_model(['{"count": 1', "2}"])
+    assert await partials(llm, dict[str, int]) == [{"count": 12}]
+
+
+async def test_invalid_end_is_corrected() -> None:
+    llm, provider = fake_model(['{"mood": "great"}'], ['{"mood": "good"}'])
+    assert [value.mood for value in await partials(llm, Mood)] == [None, "good", "good"]
+    assert "Input should be 'good' or 'bad'" in provider.received[1][-1].content
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "What?",
+        "<html>{{{</html>",
+        "[" * 1_000_000,
+        '{"mood":' * 100_000,
+        '{"mood": "great"}',
+        '{"mood": "good"',
+        "\ud800{",
+    ],
+    ids=["words", "html", "brackets", "objects", "unsatisfiable", "incomplete", "surrogate"],
+)
+async def test_answer_that_stays_invalid_is_an_error(reply: str) -> None:
+    llm, provider = fake_model([reply])
+    with pytest.raises(LlmError, match="requested form") as raised:
+        await partials(llm, Mood)
+    assert raised.value.code == "malformed"
+    assert len(provider.received) == 3
+    assert max(len(message.content) for message in provider.received[-1]) < 25_000
+
+
+async def test_answer_that_was_cut_off_is_not_repeated() -> None:
+    llm, provider = fake_model(['{"mood": "go', Done(5, 5, truncated=True)])
+    with pytest.raises(LlmError, match="was cut off") as raised:
+        await llm.parse("How is it?", Mood)
+    assert raised.value.code == "out_of_tokens"
+    assert len(provider.received) == 1
+
+
+async def test_interrupted_answer_is_not_repeated() -> None:
+    llm, provider = fake_model(['{"mood": ', LlmError("interrupted", "Cut.")])
+    with pytest.raises(LlmError, match="Cut"):
+        await partials(llm, Mood)
+    assert len(provider.received) == 1
+
+
+async def test_closing_the_iterator_stops_the_model() -> None:
+    llm, provider = fake_model(['{"mood": "good"', asyncio.Event()])
+    async with aclosing(llm.stream_parse("How is it?", Mood)) as moods:
+        assert (await anext(moods)).mood == "good"
+    assert provider.stopped.is_set()
+
+
+async def test_picture_needs_a_model_that_sees() -> None:
+    llm, provider = fake_model(['{"mood": "good"}'])
+    question = [Message("user", "How is she?", pictures=(Picture(b"photo"),))]
+    with pytest.raises(LlmError, match=r"^Scripted cannot see pictures\. Choose a model that can\.$"):
+        await llm.parse(question, Mood)
+    assert provider.received == []
+    provider.sees_images = True
+    assert (await llm.parse(question, Mood)).mood == "good"
+
+
+async def test_long_answer_is_read_a_limited_number_of_times() -> None:
+    llm, _ = fake_model(['{"mood": "good", "reasons": ["', *["word "] * 20_000, '"]}'])
+    assert len(await partials(llm, Mood)) < 500

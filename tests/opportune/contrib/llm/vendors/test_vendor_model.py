@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -229,6 +230,41 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "python3 oppman.py install llm-vendors" in provider.fault
     with pytest.raises(LlmError, match="are not installed"):
         await ask(provider)
+
+
+async def test_missing_library_of_the_vendor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai.models.google", None)
+    provider = VendorModel(model_of("google", "http://127.0.0.1:9"), TIMEOUTS)
+    with pytest.raises(LlmError, match="are not installed") as raised:
+        await ask(provider)
+    assert "python3 oppman.py install llm-vendors" in raised.value.advice
+
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_vendor_is_bound_to_the_schema(dialect: str, certificate: tuple[Path, Path]) -> None:
+    async with serve(dialect, certificate) as (endpoint, provider):
+        async for _ in provider.stream(QUESTION, schema=SCHEMA):
+            pass
+    names = {
+        "anthropic": "output_config",
+        "bedrock": "outputConfig",
+        "google": "generationConfig",
+        "openai-responses": "text",
+    }
+    assert "city" in json.dumps(endpoint.bodies[0][names[dialect]])
+
+
+@pytest.mark.parametrize("dialect", HTTP_DIALECTS)
+async def test_refused_schema_is_left_out(dialect: str, certificate: tuple[Path, Path]) -> None:
+    refusal = response("400 Bad Request", b'{"error": {"message": "Invalid schema"}}', "Content-Type: application/json")
+    async with serve(dialect, certificate) as (endpoint, provider):
+        endpoint.refuse = lambda body: refusal if '"city"' in json.dumps(body) else None
+        chunks = [chunk async for chunk in provider.stream(QUESTION, schema=SCHEMA)]
+    assert isinstance(chunks[-1], Done)
+    assert len(endpoint.bodies) == 2
 
 
 async def test_no_other_key_replaces_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
