@@ -21,6 +21,7 @@ from opportune.web.settings import settings_of
 from opportune.web.static import icons
 from opportune.web.static.files import assets
 from opportune.web.streaming import EventStream, hx_partial, stream_markdown
+from opportune.web.streaming_forms import stream_form
 from opportune.web.time_zone import current_zone, format_date, format_datetime, site_zone
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "render_panels",
     "settings_of",
     "site_zone",
+    "stream_form",
     "stream_markdown",
     "templates",
     "url",

@@ -6,9 +6,9 @@ The stream belongs to the request. If the visitor leaves or presses Stop, it is 
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,6 +22,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.rendering import markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def stream_markdown(
     before, _, after = templates.render_to_string(request, page, {**(context or {}), "answer": placeholder}).partition(
         placeholder
     )
-    return _ClosingResponse(_page(before, _updates(request, pieces), after), headers=HEADERS, media_type="text/html")
+    return ClosingResponse(_page(before, _updates(request, pieces), after), headers=HEADERS, media_type="text/html")
 
 
 def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
@@ -78,7 +80,7 @@ def hx_partial(target: str, html: Markup, swap: str = "innerHTML") -> Markup:
     return Markup('<hx-partial hx-target="#{}" hx-swap="{}">{}</hx-partial>').format(target, swap, html)
 
 
-class _ClosingResponse(StreamingResponse):
+class ClosingResponse(StreamingResponse):
     """Streaming response that always closes its generator.
 
     A second task waits for the disconnect. Starlette uses a task group, which takes 4 kB more per stream.
@@ -123,7 +125,7 @@ class _ClosingResponse(StreamingResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-class EventStream(_ClosingResponse):
+class EventStream(ClosingResponse):
     """Response of server-sent events, as bytes from `fastapi.sse.format_sse_event`.
 
     FastAPI's `EventSourceResponse` takes two tasks and three times the CPU per event.
@@ -166,23 +168,29 @@ async def _page(
 
 async def _updates(request: Request, pieces: AsyncGenerator[str, None]) -> AsyncGenerator[MarkdownBlocks, None]:
     """Yield the blocks after each update or heartbeat, and at the end."""
-    blocks, error = MarkdownBlocks(), ""
-    try:
-        async with aclosing(_pace(pieces, request.app.state.shutting_down)) as texts:
-            async for text in texts:
-                blocks.feed(text)
+    blocks, errors = MarkdownBlocks(), list[str]()
+    with collected_errors(errors):
+        async with aclosing(paced_items(request, pieces)) as batches:
+            async for batch in batches:
+                blocks.feed("".join(batch))
                 await _render(blocks)
                 yield blocks
-    except ServiceError as failure:
-        error = gettext(str(failure))
-    except Exception:
-        logger.exception("stream of Markdown failed")  # the headers are sent, so an error page is impossible
-        error = CRASHED
     blocks.finish()
     await _render(blocks)
-    if error:
-        blocks.frozen.append(ERROR.format(error))
+    blocks.frozen.extend(map(ERROR.format, errors))
     yield blocks
+
+
+@contextmanager
+def collected_errors(errors: list[str]) -> Iterator[None]:
+    """Add a message for the visitor instead of raising. The headers are sent, so an error page is impossible."""
+    try:
+        yield
+    except ServiceError as failure:
+        errors.append(gettext(str(failure)))
+    except Exception:
+        logger.exception("stream into a page failed")
+        errors.append(gettext(CRASHED))
 
 
 async def _render(blocks: MarkdownBlocks) -> None:
@@ -190,17 +198,21 @@ async def _render(blocks: MarkdownBlocks) -> None:
         await markdown.in_thread(blocks.render)
 
 
-async def _pace(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event) -> AsyncGenerator[str, None]:
-    """Yield the new text at a limited rate, and an empty text as heartbeat."""
-    parts, has_news = list[str](), asyncio.Event()
+async def paced_items(request: Request, items: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
+    """Yield the new items at a limited rate, and an empty list as heartbeat.
+
+    Raises:
+        ServiceError: The process stops, or the generator raised it.
+    """
+    new_items, has_news = list[T](), asyncio.Event()
 
     async def read() -> None:
-        async with aclosing(pieces):
-            async for piece in pieces:
-                parts.append(piece)
+        async with aclosing(items):
+            async for item in items:
+                new_items.append(item)
                 has_news.set()
 
-    reader, end = asyncio.create_task(read()), asyncio.create_task(shutting_down.wait())
+    reader, end = asyncio.create_task(read()), asyncio.create_task(request.app.state.shutting_down.wait())
     for task in (reader, end):
         task.add_done_callback(lambda _: has_news.set())
     reader.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
@@ -210,11 +222,12 @@ async def _pace(pieces: AsyncGenerator[str, None], shutting_down: asyncio.Event)
                 async with asyncio.timeout(HEARTBEAT_INTERVAL_SECONDS):
                     await has_news.wait()
             has_news.clear()
-            yield "".join(parts)
-            parts.clear()
+            batch = new_items.copy()
+            new_items.clear()  # before the yield, during which more items may arrive
+            yield batch
             if not reader.done():
                 await asyncio.sleep(UPDATE_INTERVAL_SECONDS)
-        yield "".join(parts)
+        yield new_items
         if not reader.done():
             raise ServiceError(SHUTTING_DOWN)
         await reader

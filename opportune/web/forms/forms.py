@@ -143,6 +143,12 @@ class Form(Generic[M]):
             if name in self._translated_names:
                 self.values[current_input(name)] = texts[-1]
 
+    def fill_from(self, row: object) -> None:
+        """Show the values of a row (or mapping)."""
+        filled = Form(self.model, row, prefix=self.prefix)
+        self.values |= {name: value for name, value in filled.values.items() if name in self.values}
+        self.zones |= filled.zones
+
     @property
     def _translated_names(self) -> Sequence[str]:
         """Fields with an input for each language."""

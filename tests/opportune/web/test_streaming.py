@@ -124,7 +124,7 @@ async def test_crash_during_stream_is_logged(
     app.state.llm.provider = model = FakeProvider()
     monkeypatch.setattr(model, "script", None)
     assert streaming.CRASHED in (await ask(client))[1]
-    assert "stream of Markdown failed" in caplog.text
+    assert "stream into a page failed" in caplog.text
 
 
 async def test_missing_model_is_503_without_setting_names(client: AsyncClient, app: FastAPI) -> None:
