@@ -204,6 +204,21 @@ async def test_silent_stream_sends_heartbeat(
         assert "So far" in (await ask(client))[1]
 
 
+async def test_text_that_arrives_during_an_update_is_kept(
+    client: AsyncClient, script: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_continue = asyncio.Event()
+    script.script = ["So far", may_continue, ", so good"]
+
+    async def render_slowly(_blocks: object) -> None:
+        may_continue.set()
+        for _ in range(50):  # the model writes on
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(streaming, "_render", render_slowly)
+    assert "So far, so good" in (await ask(client))[1]
+
+
 async def ask_in_browser(page: Page, question: str = "Is it?") -> None:
     await page.get_by_label("Ask about this book").fill(question)
     await page.get_by_role("button", name="Ask").click()
