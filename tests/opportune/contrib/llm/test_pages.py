@@ -48,13 +48,13 @@ def load_page(monkeypatch: pytest.MonkeyPatch, section: str) -> dict[str, Any]:
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     names = load_page(monkeypatch, "A form that fills")
-    app = create_test_app(settings, [llm, Feature("contacts", "Contacts.", pages=names["contacts"])])
+    app = create_test_app(settings, [llm, Feature("cards", "Cards.", pages=names["cards"])])
     async with app.router.lifespan_context(app):
         yield app
 
 
 async def read_card(client: AsyncClient, files: Any = None, **headers: str) -> tuple[int, str]:
-    response = await client.post("/contacts/read", files=files or CARD, headers=headers)
+    response = await client.post("/cards/read", files=files or CARD, headers=headers)
     return response.status_code, response.text
 
 
@@ -109,7 +109,7 @@ async def test_unreadable_file_is_refused(client: AsyncClient, fake_llm: FakePro
 async def test_browser_shows_the_form_filling(page: Page, fake_llm: FakeProvider) -> None:
     may_continue = asyncio.Event()
     fake_llm.script = [ANSWER[0], may_continue, *ANSWER[1:]]
-    await page.goto("/contacts/new")
+    await page.goto("/cards/new")
     await page.get_by_label("Card").set_input_files(FilePayload(name="card.txt", mimeType="text/plain", buffer=b"Ada"))
     await page.get_by_role("button", name="Read the card").click()
     await expect(page.get_by_label("Name")).to_have_value("Ada")
