@@ -48,6 +48,7 @@ doctor: Feature
 documentation: Feature
 documents: Feature
 dumps: Feature
+evaluation: Feature
 import_export: Feature
 inspectdb: Feature
 jobs: Feature

@@ -30,6 +30,7 @@ OPTIONAL_FEATURES = {
     "llm": OptionalFeature("contrib.llm"),
     "answers": OptionalFeature("contrib.answers", ("/answers", "/api/v1/answers")),
     "assistants": OptionalFeature("contrib.assistants", ("/assistants", "/api/v1/assistants")),
+    "evaluation": OptionalFeature("contrib.evaluation"),
     "telemetry": OptionalFeature("contrib.telemetry", ("/metrics",)),
     "request_panel": OptionalFeature("contrib.request_panel", ("/_debug",)),
     "backup": OptionalFeature("contrib.backup"),

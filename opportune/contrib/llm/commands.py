@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -15,18 +16,20 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin.models import AuditEntry
-from opportune.cli.options import AsJson
+from opportune.cli.options import AsJson, NoInput
 from opportune.cli.output import is_quiet, print_json, print_table, progress, say
 from opportune.cli.transaction import with_jobs
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import get_settings
 from opportune.contrib.answers.spending import guard
+from opportune.contrib.evaluation.commands import JudgeOptions, evaluate_with_judge
 from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, open_llm
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED
 from opportune.contrib.llm.prompts import messages_of
+from opportune.contrib.llm.providers.factory import models_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features
 from opportune.project.optional_features import require_feature
@@ -149,9 +152,32 @@ def evaluate(
     ] = None,
     models: Models = None,
     use_all: AllModels = False,
+    judge: Annotated[
+        str, typer.Option(help="Model that grades rated answers or those of a model, or compares two models.")
+    ] = "",
+    question_file: Annotated[
+        Path | None,
+        typer.Option("--questions", help="JSONL file of questions for the judge, instead of rated answers."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of rated answers. [default: 50]")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only answers since this day.", metavar="YYYY-MM-DD")
+    ] = None,
+    no_input: NoInput = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the answers to a set of questions. The exit code is 1 if an answer is not as expected."""
+    """Check the answers to a set of questions, or let a model judge answers.
+
+    The exit code is 1 if an answer is not as expected, or if the judge could not finish.
+    """
+    if judge:
+        if files:
+            raise OperatorError("Files with expectations need no judge. Use --questions FILE.jsonl.")
+        names = [model.name for model in models_of(get_settings())] if use_all else models or []
+        options = JudgeOptions(judge, names, question_file, limit, since, as_json, no_input)
+        raise typer.Exit(evaluate_with_judge(options))
+    if question_file or limit or since:
+        raise OperatorError("--questions, --limit and --since need a judge: --judge NAME.")
     paths = files or sorted(EVALS.glob("*.toml")) or [EXAMPLES]
     questions = [question for path in paths for question in read_questions(path)]
 

@@ -1,0 +1,1 @@
+"""Evaluations: a language model judges stored answers, or the answers of two models."""

@@ -1,0 +1,82 @@
+"""Admin pages of evaluations: their charts, and the list to delete them."""
+
+from collections.abc import Iterator
+from typing import cast
+
+from sqladmin import expose
+from sqlalchemy import select
+from sqlmodel import col
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin import AdminView
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.charts import Chart, Point
+from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.summary import Summary, summarize
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
+
+MAX_RUNS = 20
+
+
+class EvaluationRunAdmin(SuperuserOnly, AdminView, model=EvaluationRun):
+    name, plural = "Evaluation", "Evaluations"
+    columns = ("id", "created_at", "judge", "first", "second", "source", "questions", "finished_at")
+    order = ("-id",)
+    can_create = can_edit = False
+    icon, category = "ti ti-scale", "Language models"
+
+
+class EvaluationVerdictAdmin(SuperuserOnly, AdminView, model=EvaluationVerdict):
+    name, plural = "Verdict", "Verdicts"
+    columns = ("id", "run_id", "position", "outcome", "score", "rating", "question")
+    fields = (*columns, "reason")
+    filters = ("run_id", "outcome", "score", "rating")
+    order = ("-id",)
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-gavel", "Language models"
+
+
+class EvaluationCharts(SuperuserOnly):
+    name = "Results of evaluations"
+    icon, category = "ti ti-chart-bar", "Language models"
+
+    @expose("/evaluations", identity="evaluations")
+    async def show(self, request: Request) -> Response:
+        query = select(EvaluationRun).order_by(col(EvaluationRun.id).desc()).limit(MAX_RUNS)
+        async with request.app.state.database.reader(fresh=True) as session:
+            summaries = await summarize(session, [*await session.scalars(query)])
+        context = {
+            "model_view": self,
+            "title": self.name,
+            "results": [(summary, _chart([*_points(summary)])) for summary in summaries],
+            "means": _chart([*_means(summaries)]),
+        }
+        page = self.templates.TemplateResponse(request, "admin/evaluations.html", context)
+        return cast("Response", await page)
+
+
+def _chart(points: list[Point]) -> Chart:
+    return Chart("", points, 0, 0, shape="choices")
+
+
+def _points(summary: Summary) -> Iterator[Point]:
+    """Yield the wins of two candidates, or the answers of one by their score."""
+    run, count = summary.run, summary.outcomes
+    url = f"/admin/evaluation-verdict/list?run_id={run.id}"
+    if run.second:
+        labels = {Outcome.FIRST: run.first, Outcome.SECOND: run.second, Outcome.TIE: gettext("Tie")}
+        yield from (Point(label, count[outcome], f"{url}&outcome={outcome}") for outcome, label in labels.items())
+    else:
+        for score in range(5, 0, -1):
+            yield Point(gettext("Score %(score)s", score=score), summary.scores[score], f"{url}&score={score}")
+    undecided = f"{url}&outcome={Outcome.UNDECIDED}"
+    yield Point(gettext("Undecided"), count[Outcome.UNDECIDED], undecided)
+
+
+def _means(summaries: list[Summary]) -> Iterator[Point]:
+    for summary in summaries:
+        if summary.mean_score:
+            text = format_number(round(summary.mean_score, 2))
+            yield Point(f"{summary.run.first} ({summary.run.id})", summary.mean_score, number_text=text)

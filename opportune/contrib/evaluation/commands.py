@@ -1,0 +1,172 @@
+"""`llm evaluate --judge`: prepare a run, show its cost, and print its numbers."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import typer
+
+from opportune.cli.output import print_json, say, warn
+from opportune.cli.transaction import migrated_settings
+from opportune.config.llm_models import MICRO_PER_UNIT
+from opportune.config.settings import Settings
+from opportune.contrib.evaluation.models import EvaluationRun, Outcome
+from opportune.contrib.evaluation.questions import (
+    EvaluatedQuestion,
+    find_rated_ids,
+    load_rated,
+    read_question_file,
+)
+from opportune.contrib.evaluation.run import Evaluation, candidate_name, find_unfinished, judged_positions
+from opportune.contrib.evaluation.summary import Summary, summarize
+from opportune.contrib.llm import LanguageModel, LlmError, open_llm
+from opportune.db import Database, open_database
+from opportune.errors import OperatorError
+from opportune.project.layout import installed_features
+from opportune.project.optional_features import require_feature
+from opportune.web.time_zone import site_zone
+
+DEFAULT_LIMIT = 50
+MAX_CANDIDATES = 2
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    judge: str
+    models: Sequence[str]
+    file: Path | None
+    limit: int | None
+    since: datetime | None
+    as_json: bool
+    yes: bool
+
+
+def evaluate_with_judge(options: JudgeOptions) -> int:
+    """Judge answers, and return the exit code."""
+    require_feature("evaluation", installed_features())
+    settings = migrated_settings()
+
+    async def run() -> int:
+        database = open_database(settings)
+        try:
+            async with open_llm(settings) as llm:
+                return await _evaluate(settings, database, llm, options)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(run())
+
+
+async def _evaluate(settings: Settings, database: Database, llm: LanguageModel, options: JudgeOptions) -> int:
+    evaluation = await _prepare(settings, database, llm, options)
+    if not options.as_json:
+        _announce(evaluation)
+    if not options.yes and evaluation.questions:
+        _confirm()
+    failure = ""
+    try:
+        await evaluation.evaluate_all(database)
+    except LlmError as error:
+        failure = error.with_advice
+    async with database.reader(fresh=True) as session:
+        (summary,) = await summarize(session, [await session.get_one(EvaluationRun, evaluation.run.id)])
+    if options.as_json:
+        print_json(_as_json(summary))
+    else:
+        say(_describe(summary))
+    if failure:
+        warn(f"{failure} The verdicts are stored. Run the command again to continue.")
+    return int(bool(failure))
+
+
+async def _prepare(settings: Settings, database: Database, llm: LanguageModel, options: JudgeOptions) -> Evaluation:
+    judge = llm.using(options.judge)
+    candidates = _select_candidates(llm, options)
+    names = [candidate_name(candidate) for candidate in candidates]
+    if judge.name in names:
+        warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
+    limit = options.limit or DEFAULT_LIMIT
+    since = options.since and options.since.replace(tzinfo=site_zone(settings))
+    source = f"rated answers{(since and f' since {since:%Y-%m-%d}') or ''}, at most {limit}"
+    questions: list[EvaluatedQuestion] = []
+    if options.file:
+        source, questions = read_question_file(options.file)
+    run = EvaluationRun(judge=judge.name, first=names[0], second="".join(names[1:]), source=source, questions=0)
+    async with database.reader(fresh=True) as session:
+        run = await find_unfinished(session, run) or run
+        if not options.file:
+            run.answer_ids = run.answer_ids or await find_rated_ids(session, since, limit)
+            questions = await load_rated(session, run.answer_ids)
+        judged = await judged_positions(session, run) if run.id else set()
+    if not questions:
+        raise OperatorError("There are no answers with a rating. Rate some in the chat, or use --questions FILE.jsonl.")
+    run.questions = len(questions)
+    return Evaluation(run, judge, candidates, [row for row in questions if row.position not in judged])
+
+
+def _select_candidates(llm: LanguageModel, options: JudgeOptions) -> list[LanguageModel | None]:
+    """Return the models to judge. A single model is compared with the rated answers, if there is no file."""
+    models = [llm.using(name) for name in options.models]
+    if len({model.name for model in models}) < len(models) or len(models) > MAX_CANDIDATES:
+        raise OperatorError("A judge compares two different models. Repeat --model at most once.")
+    if options.file:
+        return [*models] or [llm]
+    return [*models] if len(models) == MAX_CANDIDATES else [None, *models]
+
+
+def _announce(evaluation: Evaluation) -> None:
+    run = evaluation.run
+    total, remaining = run.questions, len(evaluation.questions)
+    if remaining < total:
+        say(f"Continuing evaluation {run.id}: {total - remaining} of {total} questions are judged.")
+    answers, verdicts = evaluation.calls
+    cost = evaluation.estimate_cost_micro()
+    cost_note = f"about {_money(cost)}" if cost else "of unknown cost, because LLM_MODELS has no prices"
+    models = dict.fromkeys(model.name for model in (*evaluation.candidates, evaluation.judge) if model)
+    say(f"{remaining} questions: {answers} answers and {verdicts} verdicts, {cost_note}.")
+    say(f"Sends questions and answers to {' and '.join(models)}.")
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("The evaluation needs a confirmation. Add --yes.")
+    typer.confirm("Continue?", abort=True)
+
+
+def _money(micro: int) -> str:
+    return f"{Decimal(micro) / MICRO_PER_UNIT:f}"
+
+
+def _describe(summary: Summary) -> str:
+    run, count = summary.run, summary.outcomes
+    judged = f"{summary.judged} of {run.questions} questions judged by {run.judge}, cost {_money(run.cost_micro)}"
+    if run.second:
+        wins = f"{run.first} {count[Outcome.FIRST]}, {run.second} {count[Outcome.SECOND]}, tie {count[Outcome.TIE]}"
+        return f"{wins}, undecided {count[Outcome.UNDECIDED]}. {judged}."
+    mean = f"{summary.mean_score:.2f}" if summary.mean_score else "none"
+    agreement = f"Agrees with {summary.agreeing} of {summary.rated} ratings. " if summary.rated else ""
+    return f"{run.first}: mean score {mean}, undecided {count[Outcome.UNDECIDED]}. {agreement}{judged}."
+
+
+def _as_json(summary: Summary) -> dict[str, object]:
+    run = summary.run
+    return {
+        "id": run.id,
+        "judge": run.judge,
+        "first": run.first,
+        "second": run.second,
+        "source": run.source,
+        "questions": run.questions,
+        "judged": summary.judged,
+        "is_finished": run.finished_at is not None,
+        "outcomes": {outcome.value: summary.outcomes[outcome] for outcome in Outcome},
+        "scores": {str(score): summary.scores[score] for score in range(1, 6)},
+        "mean_score": summary.mean_score,
+        "ratings": summary.rated,
+        "agreeing_ratings": summary.agreeing,
+        "cost": _money(run.cost_micro),
+    }

@@ -1,0 +1,92 @@
+"""Questions of an evaluation: from rated answers, or from a file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
+from opportune.errors import OperatorError
+
+
+class FileQuestion(BaseModel):
+    """A line of a file of questions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(min_length=1)
+    expected: str = ""
+    """Expected answer, for the judge."""
+
+
+@dataclass(frozen=True)
+class EvaluatedQuestion:
+    position: int
+    text: str
+    expected: str = ""
+    answer: Answer | None = None
+    """The rated answer to it."""
+
+    @property
+    def rating(self) -> Rating | None:
+        return self.answer.rating if self.answer else None
+
+
+def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
+    """Read a JSONL file. Return its name with a hash of its content, and the questions.
+
+    Raises:
+        OperatorError: The file is missing, invalid or empty.
+    """
+    try:
+        content = path.read_bytes()
+        lines = content.decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    questions: list[EvaluatedQuestion] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            row = _parse_line(path, number, line)
+            questions.append(EvaluatedQuestion(len(questions), row.question, row.expected))
+    if not questions:
+        raise OperatorError(f'{path} has no questions. Write one per line: {{"question": "…", "expected": "…"}}.')
+    return f"{path.name[:200]} {sha256(content).hexdigest()[:12]}", questions
+
+
+def _parse_line(path: Path, number: int, line: str) -> FileQuestion:
+    try:
+        return FileQuestion.model_validate(json.loads(line))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise OperatorError(f"{path}, line {number}: {field and f'{field}: '}{fault['msg']}.") from None
+    except ValueError as error:
+        raise OperatorError(f"{path}, line {number}: not JSON ({error}).") from None
+
+
+async def find_rated_ids(session: AsyncSession, since: datetime | None, limit: int) -> list[int]:
+    """Return the newest rated answers that are complete."""
+    query = select(col(Answer.id)).where(
+        col(Answer.rating).is_not(None), col(Answer.status) == AnswerStatus.DONE, col(Answer.question) != ""
+    )
+    if since:
+        query = query.where(col(Answer.created_at) >= since)
+    return [*(await session.scalars(query.order_by(col(Answer.id).desc()).limit(limit)))]
+
+
+async def load_rated(session: AsyncSession, ids: Sequence[int]) -> list[EvaluatedQuestion]:
+    """Return the questions of rated answers, without deleted ones."""
+    query = select(Answer).where(col(Answer.id).in_(ids))
+    answers = {answer.id: answer for answer in await session.scalars(query)}
+    return [
+        EvaluatedQuestion(position, answers[id_].question, answer=answers[id_])
+        for position, id_ in enumerate(ids)
+        if id_ in answers
+    ]

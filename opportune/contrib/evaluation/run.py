@@ -1,0 +1,145 @@
+"""Runs of evaluations, which continue after an interruption."""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.evaluation import judge
+from opportune.contrib.evaluation.judge import Verdict
+from opportune.contrib.evaluation.models import STORED, EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.questions import EvaluatedQuestion
+from opportune.contrib.llm import Done, LanguageModel, LlmError
+from opportune.contrib.llm.call_guard import SITE
+from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.prompts import messages_of
+from opportune.contrib.llm.providers.provider import ErrorCode, estimate_tokens
+from opportune.db import Database, utc_now
+from opportune.progress import work
+
+ANSWER_TOKENS = 500
+VERDICT_TOKENS = 100
+QUESTION_CODES: frozenset[ErrorCode] = frozenset(
+    {"malformed", "empty", "out_of_tokens", "context_too_long", "filtered", "rejected"}
+)
+"""Errors of one question. With others, the following questions would also fail."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run with its models and its questions."""
+
+    run: EvaluationRun
+    judge: LanguageModel
+    candidates: Sequence[LanguageModel | None]
+    """Models that answer; None for the stored answers."""
+    questions: Sequence[EvaluatedQuestion]
+    """Questions without a verdict."""
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """Number of answers and of verdicts to request."""
+        models = sum(candidate is not None for candidate in self.candidates)
+        return models * len(self.questions), len(self.candidates) * len(self.questions)
+
+    def estimate_cost_micro(self) -> int:
+        """Return the estimated cost; 0 for models without prices."""
+        cost = 0
+        for question in self.questions:
+            prompt = estimate_tokens(question.text)
+            for model in self.candidates:
+                cost += _cost(model, prompt, ANSWER_TOKENS)
+                read_tokens = estimate_tokens(judge.RUBRIC + question.expected) + prompt
+                cost += _cost(self.judge, read_tokens + len(self.candidates) * ANSWER_TOKENS, VERDICT_TOKENS)
+        return cost
+
+    async def evaluate_all(self, database: Database) -> None:
+        """Store a verdict for each question.
+
+        Raises:
+            LlmError: A model is not available, or a limit is reached. Earlier verdicts are stored.
+        """
+        async with database.writer() as session:
+            session.add(self.run)
+        with work("Judging", len(self.questions), "questions") as progress:
+            for question in self.questions:
+                usage = TokenUsage()
+                try:
+                    verdict = await self._evaluate(question, usage)
+                except LlmError:
+                    await self._save(database, usage)
+                    raise
+                await self._save(database, usage, self._row(question, verdict))
+                progress.advance()
+        async with database.writer() as session:
+            (await session.get_one(EvaluationRun, self.run.id)).finished_at = utc_now()
+
+    async def _evaluate(self, question: EvaluatedQuestion, usage: TokenUsage) -> Verdict:
+        judging = self.judge.charged_to(SITE, usage)
+        try:
+            answers = await judge.gather_all(*(_answer(candidate, question, usage) for candidate in self.candidates))
+        except LlmError as error:
+            if error.code not in QUESTION_CODES:
+                raise
+            return Verdict(outcome=Outcome.UNDECIDED, reason=str(error))
+        if len(answers) == 1:
+            return await judge.grade(judging, question.text, question.expected, answers[0])
+        return await judge.compare(judging, question.text, question.expected, *answers)
+
+    def _row(self, question: EvaluatedQuestion, verdict: Verdict) -> EvaluationVerdict:
+        row = EvaluationVerdict(
+            run_id=self.run.id,
+            position=question.position,
+            outcome=verdict.outcome,
+            score=verdict.score,
+            rating=question.rating,
+        )
+        if question.answer:
+            row.answer_id = question.answer.id
+        else:
+            row.question, row.reason = question.text, verdict.reason
+        return row
+
+    async def _save(self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None) -> None:
+        async with database.writer() as session:
+            run = await session.get_one(EvaluationRun, self.run.id)
+            run.cost_micro += usage.cost_micro
+            session.add_all([row] if row else [])
+
+
+async def find_unfinished(session: AsyncSession, run: EvaluationRun) -> EvaluationRun | None:
+    """Return the unfinished run with the same models and questions."""
+    query = select(EvaluationRun).filter_by(
+        judge=run.judge, first=run.first, second=run.second, source=run.source, finished_at=None
+    )
+    return await session.scalar(query.order_by(col(EvaluationRun.id).desc()).limit(1))
+
+
+async def judged_positions(session: AsyncSession, run: EvaluationRun) -> set[int]:
+    """Return the positions of the questions that have a verdict."""
+    query = select(col(EvaluationVerdict.position)).where(col(EvaluationVerdict.run_id) == run.id)
+    return {*(await session.scalars(query))}
+
+
+async def _answer(model: LanguageModel | None, question: EvaluatedQuestion, usage: TokenUsage) -> str:
+    if model is None:
+        assert question.answer
+        return question.answer.text
+    text = ""
+    async with aclosing(model.charged_to(SITE, usage).chunks(messages_of(question.text))) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Done) and chunk.model != model.name:
+                raise LlmError("unavailable", f"{model.name} is not available: its fallback {chunk.model} answered.")
+            text += chunk if isinstance(chunk, str) else ""
+    return text
+
+
+def _cost(model: LanguageModel | None, prompt_tokens: int, answer_tokens: int) -> int:
+    return model.model.cost_micro(prompt_tokens, answer_tokens) if model and model.model else 0
+
+
+def candidate_name(model: LanguageModel | None) -> str:
+    return model.name if model else STORED

@@ -1,0 +1,50 @@
+"""Numbers of an evaluation, for the command and the admin."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.contrib.answers.models import Rating
+from opportune.contrib.evaluation.judge import GOOD_SCORE
+from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
+
+
+@dataclass
+class Summary:
+    run: EvaluationRun
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    scores: Counter[int] = field(default_factory=Counter)
+    rated: int = 0
+    """Graded answers with a rating of the user."""
+    agreeing: int = 0
+    """Those whose score and rating agree."""
+
+    @property
+    def judged(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def mean_score(self) -> float | None:
+        total = self.scores.total()
+        return sum(score * count for score, count in self.scores.items()) / total if total else None
+
+    def add(self, outcome: Outcome, score: int | None, rating: Rating | None) -> None:
+        self.outcomes[outcome] += 1
+        if score is not None:
+            self.scores[score] += 1
+            self.rated += rating is not None
+            self.agreeing += rating is not None and (score >= GOOD_SCORE) == (rating == Rating.UP)
+
+
+async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:
+    """Return the numbers of runs in their order."""
+    summaries = {run.id: Summary(run) for run in runs}
+    columns = (EvaluationVerdict.run_id, EvaluationVerdict.outcome, EvaluationVerdict.score, EvaluationVerdict.rating)
+    query = select(*map(col, columns)).where(col(EvaluationVerdict.run_id).in_(summaries))
+    for row in await session.execute(query):
+        summaries[row.run_id].add(row.outcome, row.score, row.rating)
+    return [*summaries.values()]

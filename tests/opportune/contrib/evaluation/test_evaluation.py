@@ -1,0 +1,248 @@
+"""`llm evaluate --judge`: scores, comparisons, costs, interruptions, and the page in the admin."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from httpx2 import AsyncClient
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.cli import transaction
+from opportune.cli.main import main
+from opportune.config import LlmModel, Settings
+from opportune.contrib.answers.models import Answer, AnswerStatus, Rating
+from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict
+from opportune.contrib.llm import Chunk, Done, LlmError, Message, Provider
+from opportune.db import Database
+from opportune.testing import make_user
+
+Evaluate = Callable[..., Awaitable[tuple[int, str, str]]]
+
+FAULTS: list[int] = []
+"""Number of answers until the model Broken fails."""
+
+
+class BirdProvider(Provider):
+    """Candidates say their name. Judges prefer an owl, or the first answer, or write nonsense."""
+
+    def __init__(self, _settings: Settings, model: LlmModel) -> None:
+        self.name, self.context_budget = model.name, 10_000
+
+    async def stream(
+        self, messages: Sequence[Message], *, temperature: float | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        text = messages[-1].content
+        if self.name == "Broken" and not FAULTS:
+            raise LlmError("unavailable", "The model is unavailable.")
+        if self.name == "Broken":
+            FAULTS.pop()
+        if self.name == "Nonsense":
+            yield "Birds!"
+        elif self.name not in ("Judge", "First"):
+            yield "I am a parrot." if self.name == "Parrot" else "I am an owl."
+        elif "then a score" in f"{messages}":
+            yield json.dumps({"reason": "", "score": 5 if "I am an owl" in text else 2})
+        else:
+            is_first = self.name == "First" or 0 <= text.find("I am an owl") < text.find("I am a parrot")
+            yield json.dumps({"reason": "", "better": "A" if is_first else "B"})
+        yield Done(100, 10)
+
+
+NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Broken")
+MODELS = [
+    LlmModel(
+        name=name,
+        model=name,
+        provider=f"{__name__}:BirdProvider",
+        price_per_million_prompt_tokens=1,
+        price_per_million_answer_tokens=2,
+    )
+    for name in NAMES
+]
+
+
+@pytest.fixture
+async def user(database: Database) -> User:
+    return await make_user(database, "ada@example.com")
+
+
+@pytest.fixture
+async def evaluate(
+    settings: Settings, user: User, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Evaluate:
+    sites = [settings.model_copy(update={"llm_models": MODELS, "llm_retries": 0})]
+
+    async def run(*arguments: str, **limits: int) -> tuple[int, str, str]:
+        site = sites[0].having(AnswersSettings(**limits)) if limits else sites[0]  # type: ignore[arg-type]
+        for module in (transaction, "opportune.contrib.llm.commands"):
+            monkeypatch.setattr(f"{module if isinstance(module, str) else module.__name__}.get_settings", lambda: site)
+        code = await asyncio.to_thread(main, ["llm", "evaluate", *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+async def ratings(database: Database, user: User) -> list[Answer]:
+    """Three rated answers, and two that are not used."""
+    texts = [("I am an owl.", Rating.UP), ("I am an owl.", Rating.DOWN), ("I am a parrot.", Rating.DOWN)]
+    answers = [
+        Answer(owner_id=user.id, question="Which bird?", text=text, rating=rating, status=AnswerStatus.DONE)
+        for text, rating in texts
+    ]
+    unrated = Answer(owner_id=user.id, question="Which bird?", text="?", status=AnswerStatus.DONE)
+    stopped = Answer(owner_id=user.id, question="Which?", rating=Rating.UP, status=AnswerStatus.STOPPED)
+    async with database.writer() as session:
+        session.add_all([*answers, unrated, stopped])
+    return answers
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> str:
+    path = tmp_path / "birds.jsonl"
+    path.write_text('{"question": "Which bird?", "expected": "an owl"}\n\n{"question": "Who?"}\n', encoding="utf-8")
+    return str(path)
+
+
+async def test_judge_grades_rated_answers(evaluate: Evaluate, ratings: list[Answer]) -> None:
+    code, out, err = await evaluate("--judge", "Judge", "--yes")
+    first, models, result = out.splitlines()
+    assert (code, err) == (0, "")
+    assert first.startswith("3 questions: 0 answers and 3 verdicts, about 0.00")
+    assert models == "Sends questions and answers to Judge."
+    assert result == (
+        "stored answers: mean score 4.00, undecided 0. Agrees with 2 of 3 ratings. "
+        "3 of 3 questions judged by Judge, cost 0.00036."
+    )
+
+
+async def test_model_is_compared_with_rated_answers(evaluate: Evaluate, ratings: list[Answer]) -> None:
+    out = (await evaluate("--judge", "Judge", "--model", "Parrot", "--limit", "2", "--json", "--yes"))[1]
+    result = json.loads(out)
+    assert (result["first"], result["second"], result["questions"]) == ("stored answers", "Parrot", 2)
+    assert (result["outcomes"]["first"], result["outcomes"]["tie"]) == (1, 1), "the newest answer is a parrot's also"
+
+
+async def test_two_models_are_compared(evaluate: Evaluate, questions: str) -> None:
+    arguments = ("--judge", "Judge", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
+    code, out, _ = await evaluate(*arguments)
+    assert (code, out.splitlines()[-1].partition(". ")[0]) == (0, "Parrot 0, Owl 2, tie 0, undecided 0")
+
+
+async def test_judge_that_prefers_a_position_gives_a_tie(evaluate: Evaluate, questions: str) -> None:
+    arguments = ("--judge", "First", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
+    assert "Parrot 0, Owl 0, tie 2, undecided 0" in (await evaluate(*arguments))[1]
+
+
+async def test_nonsense_of_the_judge_is_undecided(evaluate: Evaluate, questions: str, database: Database) -> None:
+    code, out, _ = await evaluate("--judge", "Nonsense", "--questions", questions, "--model", "Owl", "--yes")
+    assert (code, "Owl: mean score none, undecided 2." in out) == (0, True)
+
+
+async def test_interrupted_run_continues(evaluate: Evaluate, questions: str, database: Database) -> None:
+    arguments = ("--judge", "Judge", "--questions", questions, "--model", "Broken", "--yes")
+    FAULTS.append(1)
+    code, out, err = await evaluate(*arguments)
+    assert (code, "1 of 2 questions judged" in out) == (1, True)
+    assert err == "The model is unavailable. The verdicts are stored. Run the command again to continue.\n"
+    FAULTS.append(1)
+    code, out, err = await evaluate(*arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("Continuing evaluation 1: 1 of 2 questions are judged.\n1 questions: 1 answers")
+    assert "2 of 2 questions judged" in out
+
+
+async def test_limit_of_costs_keeps_verdicts(evaluate: Evaluate, questions: str, database: Database) -> None:
+    arguments = ("--judge", "Judge", "--questions", questions, "--model", "Owl", "--yes")
+    code, _, err = await evaluate(*arguments, llm_max_tokens_per_day=1)
+    assert code == 1
+    assert err.endswith("The verdicts are stored. Run the command again to continue.\n")
+    async with database.reader() as session:
+        run = (await session.scalars(select(EvaluationRun))).one()
+    assert run.finished_at is None
+
+
+async def test_judge_of_itself_is_warned_about(evaluate: Evaluate, ratings: list[Answer]) -> None:
+    err = (await evaluate("--judge", "Judge", "--model", "Judge", "--yes"))[2]
+    assert err.startswith("Judge judges its own answers, which it may prefer. Use another model as judge.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--judge", "Judge"], "There are no answers with a rating. Rate some in the chat, or use --questions"),
+        (["--judge", "Eagle"], "There is no model Eagle. Available: Owl, Parrot"),
+        (["--judge", "Judge", "--model", "Eagle"], "There is no model Eagle."),
+        (["--judge", "Judge", "--model", "Owl", "--model", "Owl"], "A judge compares two different models."),
+        (["--judge", "Judge", "--all"], "A judge compares two different models."),
+        (["--judge", "Judge", "x.toml"], "Files with expectations need no judge. Use --questions"),
+        (["--since", "2026-11-01"], "--questions, --limit and --since need a judge"),
+        (["--judge", "Judge", "--questions", "none.jsonl"], "none.jsonl cannot be read: No such file"),
+    ],
+)
+async def test_wrong_options_are_one_line(evaluate: Evaluate, arguments: list[str], message: str) -> None:
+    code, out, err = await evaluate(*arguments, "--yes")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", 'has no questions. Write one per line: {"question"'),
+        ("Which bird?", "line 1: not JSON"),
+        ('{"question": "Who?"}\n{"question": ""}', "line 2: question: String should have at least 1 character"),
+        ('{"ask": "Who?"}', "line 1: question: Field required"),
+        ("[1]", "line 1: Input should be"),
+        ("\xff", "cannot be read: "),
+    ],
+)
+async def test_wrong_question_file_is_one_line(evaluate: Evaluate, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.jsonl"
+    path.write_text(text, encoding="latin-1")
+    code, out, err = await evaluate("--judge", "Judge", "--questions", str(path), "--yes")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+
+
+async def test_evaluation_needs_a_confirmation(evaluate: Evaluate, ratings: list[Answer], database: Database) -> None:
+    code, _, err = await evaluate("--judge", "Judge")
+    assert (code, "Add --yes." in err) == (2, True)
+    async with database.reader() as session:
+        assert not (await session.scalars(select(EvaluationRun))).all()
+
+
+async def test_verdicts_of_users_leave_with_their_answers(
+    evaluate: Evaluate, ratings: list[Answer], user: User, database: Database
+) -> None:
+    await evaluate("--judge", "Judge", "--yes")
+    async with database.writer() as session:
+        verdicts = (await session.scalars(select(EvaluationVerdict))).all()
+        assert {(row.question, row.reason) for row in verdicts} == {("", "")}
+        await session.execute(delete(User).where(col(User.id) == user.id))
+    async with database.reader() as session:
+        assert not (await session.scalars(select(EvaluationVerdict))).all()
+
+
+async def test_admin_shows_charts(
+    evaluate: Evaluate, ratings: list[Answer], questions: str, superuser_client: AsyncClient
+) -> None:
+    assert "No evaluations yet" in (await superuser_client.get("/admin/evaluations")).text
+    await evaluate("--judge", "Judge", "--yes")
+    await evaluate("--judge", "Judge", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
+    page = (await superuser_client.get("/admin/evaluations")).text
+    assert "Mean scores" in page
+    assert "Agrees with 2 of 3 ratings of users." in page
+    assert "Parrot / Owl" in page
+    verdicts = (await superuser_client.get("/admin/evaluation-verdict/list?run_id=2&outcome=second")).text
+    assert "Who?" in verdicts
+
+
+async def test_only_superusers_see_evaluations(staff_client: AsyncClient) -> None:
+    for page in ("evaluations", "evaluation-run/list", "evaluation-verdict/list"):
+        assert (await staff_client.get(f"/admin/{page}")).status_code == 403
