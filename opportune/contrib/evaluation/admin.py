@@ -12,7 +12,7 @@ from starlette.responses import Response
 from opportune.admin import AdminView
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.charts import Chart, Point
-from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
+from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -23,6 +23,8 @@ MAX_RUNS = 20
 class EvaluationRunAdmin(SuperuserOnly, AdminView, model=EvaluationRun):
     name, plural = "Evaluation", "Evaluations"
     columns = ("id", "created_at", "judge", "first", "second", "source", "questions", "finished_at")
+    fields = (*columns, "cost_micro")
+    column_labels = {"first": "First candidate", "second": "Second candidate", "cost_micro": "Cost in millionths"}
     order = ("-id",)
     can_create = can_edit = False
     icon, category = "ti ti-scale", "Language models"
@@ -50,15 +52,17 @@ class EvaluationCharts(SuperuserOnly):
         context = {
             "model_view": self,
             "title": self.name,
-            "results": [(summary, _chart([*_points(summary)])) for summary in summaries],
-            "means": _chart([*_means(summaries)]),
+            "results": [(summary, Chart("", [*_points(summary)], 0, 0, shape="choices")) for summary in summaries],
+            "means": [*_means(summaries)],
+            "percent_of_mean": lambda point: round(100 * point.number / MAX_SCORE),
+            "label": _label,
         }
         page = self.templates.TemplateResponse(request, "admin/evaluations.html", context)
         return cast("Response", await page)
 
 
-def _chart(points: list[Point]) -> Chart:
-    return Chart("", points, 0, 0, shape="choices")
+def _label(candidate: str) -> str:
+    return gettext("Stored answers") if candidate == STORED else candidate
 
 
 def _points(summary: Summary) -> Iterator[Point]:
@@ -66,10 +70,10 @@ def _points(summary: Summary) -> Iterator[Point]:
     run, count = summary.run, summary.outcomes
     url = f"/admin/evaluation-verdict/list?run_id={run.id}"
     if run.second:
-        labels = {Outcome.FIRST: run.first, Outcome.SECOND: run.second, Outcome.TIE: gettext("Tie")}
+        labels = {Outcome.FIRST: _label(run.first), Outcome.SECOND: _label(run.second), Outcome.TIE: gettext("Tie")}
         yield from (Point(label, count[outcome], f"{url}&outcome={outcome}") for outcome, label in labels.items())
     else:
-        for score in range(5, 0, -1):
+        for score in range(MAX_SCORE, 0, -1):
             yield Point(gettext("Score %(score)s", score=score), summary.scores[score], f"{url}&score={score}")
     undecided = f"{url}&outcome={Outcome.UNDECIDED}"
     yield Point(gettext("Undecided"), count[Outcome.UNDECIDED], undecided)
@@ -79,4 +83,4 @@ def _means(summaries: list[Summary]) -> Iterator[Point]:
     for summary in summaries:
         if summary.mean_score:
             text = format_number(round(summary.mean_score, 2))
-            yield Point(f"{summary.run.first} ({summary.run.id})", summary.mean_score, number_text=text)
+            yield Point(f"{_label(summary.run.first)} ({summary.run.id})", summary.mean_score, number_text=text)

@@ -14,7 +14,7 @@ from opportune.cli.output import print_json, say, warn
 from opportune.cli.transaction import migrated_settings
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import Settings
-from opportune.contrib.evaluation.models import EvaluationRun, Outcome
+from opportune.contrib.evaluation.models import MAX_SCORE, EvaluationRun, Outcome
 from opportune.contrib.evaluation.questions import (
     EvaluatedQuestion,
     find_rated_ids,
@@ -30,7 +30,7 @@ from opportune.project.layout import installed_features
 from opportune.project.optional_features import require_feature
 from opportune.web.time_zone import site_zone
 
-DEFAULT_LIMIT = 50
+MAX_ANSWERS = 50
 MAX_CANDIDATES = 2
 
 
@@ -89,7 +89,7 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
     names = [candidate_name(candidate) for candidate in candidates]
     if judge.name in names:
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
-    limit = options.limit or DEFAULT_LIMIT
+    limit = options.limit or MAX_ANSWERS
     since = options.since and options.since.replace(tzinfo=site_zone(settings))
     source = f"rated answers{(since and f' since {since:%Y-%m-%d}') or ''}, at most {limit}"
     questions: list[EvaluatedQuestion] = []
@@ -164,7 +164,7 @@ def _as_json(summary: Summary) -> dict[str, object]:
         "judged": summary.judged,
         "is_finished": run.finished_at is not None,
         "outcomes": {outcome.value: summary.outcomes[outcome] for outcome in Outcome},
-        "scores": {str(score): summary.scores[score] for score in range(1, 6)},
+        "scores": {str(score): summary.scores[score] for score in range(1, MAX_SCORE + 1)},
         "mean_score": summary.mean_score,
         "ratings": summary.rated,
         "agreeing_ratings": summary.agreeing,

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from opportune.contrib.evaluation.models import Outcome
+from opportune.contrib.evaluation.models import MAX_SCORE, Outcome
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.llm.documents.attachment import DATA_RULE, as_data
 
@@ -17,7 +17,7 @@ RUBRIC = f"""You judge answers of assistants. Consider in this order:
 Length, style and politeness alone do not make an answer better. {DATA_RULE}"""
 GRADE = "Give a reason in one sentence, then a score: 5 faultless, 4 good, 3 acceptable, 2 poor, 1 wrong or useless."
 COMPARE = "Give a reason in one sentence, then the better answer: A, B, or tie if you see no clear difference."
-GOOD_SCORE = 4
+MIN_GOOD_SCORE = 4
 """Lowest score that agrees with the rating `up`."""
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 class Grade(BaseModel):
     reason: str
-    score: int = Field(ge=1, le=5)
+    score: int = Field(ge=1, le=MAX_SCORE)
 
 
 class Preference(BaseModel):

@@ -10,6 +10,7 @@ from opportune.contrib.answers.models import Rating
 from opportune.db import Model, utc_now
 from opportune.fields import Text
 
+MAX_SCORE = 5
 STORED = "stored answers"
 """Name of the candidate whose answers are in the database."""
 

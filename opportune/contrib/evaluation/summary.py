@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.models import Rating
-from opportune.contrib.evaluation.judge import GOOD_SCORE
+from opportune.contrib.evaluation.judge import MIN_GOOD_SCORE
 from opportune.contrib.evaluation.models import EvaluationRun, EvaluationVerdict, Outcome
 
 
@@ -37,7 +37,7 @@ class Summary:
         if score is not None:
             self.scores[score] += 1
             self.rated += rating is not None
-            self.agreeing += rating is not None and (score >= GOOD_SCORE) == (rating == Rating.UP)
+            self.agreeing += rating is not None and (score >= MIN_GOOD_SCORE) == (rating == Rating.UP)
 
 
 async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:
