@@ -26,6 +26,7 @@ from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.contrib.llm import LanguageModel, LlmError, open_llm
 from opportune.db import Database, open_database
 from opportune.errors import OperatorError
+from opportune.plurals import pluralize
 from opportune.project.layout import installed_features
 from opportune.project.optional_features import require_feature
 from opportune.web.time_zone import site_zone
@@ -127,7 +128,8 @@ def _announce(evaluation: Evaluation) -> None:
     cost = evaluation.estimate_cost_micro()
     cost_note = f"about {_money(cost)}" if cost else "of unknown cost, because LLM_MODELS has no prices"
     models = dict.fromkeys(model.name for model in (*evaluation.candidates, evaluation.judge) if model)
-    say(f"{remaining} questions: {answers} answers and {verdicts} verdicts, {cost_note}.")
+    calls = f"{pluralize(answers, 'answer')} and {pluralize(verdicts, 'verdict')}"
+    say(f"{pluralize(remaining, 'question')}: {calls}, {cost_note}.")
     say(f"Sends questions and answers to {' and '.join(models)}.")
 
 

@@ -16,7 +16,8 @@ FOR_OPERATORS = (
         f"opportune/contrib/{name}"
         for name in (
             *("agents", "backup", "copydb", "deploy", "doctor", "documentation/commands.py", "dumps"),
-            *("inspectdb", "llm/commands.py", "llm/quickstart.py", "telemetry"),
+            *("evaluation/commands.py", "evaluation/run.py", "inspectdb", "llm/commands.py"),
+            *("llm/quickstart.py", "telemetry"),
         )
     ),
     *("opportune/contrib/documents/", "opportune/storage/location.py", "opportune/templates/accounts/mail/outage.txt"),
@@ -40,7 +41,7 @@ FOR_MODELS = tuple(
         *("answers/engine/tool_jobs.py", "answers/engine/tool_runs.py", "answers/testing.py"),
         *("llm/completion/structured.py", "llm/language_model.py", "llm/prompts.py"),
         *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "local", "provider")),
-        "tools/",
+        *("evaluation/judge.py", "tools/"),
     )
 )
 EXCEPTIONS = (*FOR_OPERATORS, *FOR_DEVELOPERS, *FOR_MODELS)

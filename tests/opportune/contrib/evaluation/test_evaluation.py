@@ -153,7 +153,7 @@ async def test_interrupted_run_continues(evaluate: Evaluate, questions: str, dat
     FAULTS.append(1)
     code, out, err = await evaluate(*arguments)
     assert (code, err) == (0, "")
-    assert out.startswith("Continuing evaluation 1: 1 of 2 questions are judged.\n1 questions: 1 answers")
+    assert out.startswith("Continuing evaluation 1: 1 of 2 questions are judged.\n1 question: 1 answer and 1 verdict")
     assert "2 of 2 questions judged" in out
 
 
