@@ -53,11 +53,14 @@ class ChatCompletionsClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def events(self, body: Body) -> AsyncGenerator[Event, None]:
+    def parameters(self, body: Body) -> RefusedParameters:
+        return RefusedParameters(self._url, body, self._owner_parameters)
+
+    async def events(self, parameters: RefusedParameters) -> AsyncGenerator[Event, None]:
         """Yield the events of the answer."""
         deadline = Deadline(self._timeouts)
         with translate_errors():
-            async with self._response(body, deadline) as response:
+            async with self._response(parameters, deadline) as response:
                 chunks, reader = response.aiter_bytes(), EventReader()
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
@@ -67,8 +70,8 @@ class ChatCompletionsClient:
                     yield event
 
     @asynccontextmanager
-    async def _response(self, body: Body, deadline: "Deadline") -> AsyncIterator[httpx2.Response]:
-        response = await self._request(body, deadline)
+    async def _response(self, parameters: RefusedParameters, deadline: "Deadline") -> AsyncIterator[httpx2.Response]:
+        response = await self._request(parameters, deadline)
         try:
             if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
                 raise not_a_model()
@@ -76,13 +79,11 @@ class ChatCompletionsClient:
         finally:
             await response.aclose()
 
-    async def _request(self, body: Body, deadline: "Deadline") -> httpx2.Response:
+    async def _request(self, parameters: RefusedParameters, deadline: "Deadline") -> httpx2.Response:
         """Send a request; repeat it without parameters that the endpoint refuses."""
-        parameters = RefusedParameters(self._url, body, self._owner_parameters)
         for _ in range(MAX_REQUESTS):
             response = await self._send(parameters.accepted(), deadline)
             if response.is_success:
-                parameters.remember()
                 return response
             refusal = await self._read_refusal(response, deadline)
             error = error_for_status(response.status_code, _retry_after(response.headers), refusal)

@@ -96,21 +96,30 @@ class OpenAICompatible(Provider):
                 yield chunk
 
     async def _answer(self, client: "ChatCompletionsClient", body: "Body") -> AsyncGenerator[Chunk, None]:
-        answer = ChatCompletionReader(self.origin)
-        try:
-            async with aclosing(client.events(body)) as events:
-                async for event in events:
-                    for chunk in answer.read(event):
-                        yield chunk
-                    if answer.is_over:
-                        break
-        except LlmError:
-            # After the finish_reason, only the token counts can be missing.
-            if not answer.is_finished:
-                raise
+        """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
+        parameters, has_started, is_refused = client.parameters(body), False, True
+        while is_refused:
+            answer, event, is_refused = ChatCompletionReader(self.origin), None, False
+            try:
+                async with aclosing(client.events(parameters)) as events:
+                    async for event in events:
+                        for chunk in answer.read(event):
+                            if not has_started:
+                                has_started = True
+                                parameters.remember()
+                            yield chunk
+                        if answer.is_over:
+                            break
+            except LlmError as error:
+                is_refused = event is not None and not has_started and parameters.change_by_event(error, event.value)
+                # After the finish_reason, only the token counts can be missing.
+                if not (is_refused or answer.is_finished):
+                    raise
         for chunk in answer.read_pending():
             yield chunk
-        yield answer.finish()
+        done = answer.finish()
+        parameters.remember()
+        yield done
 
     async def _open(self) -> "ChatCompletionsClient":
         async with self._open_lock:

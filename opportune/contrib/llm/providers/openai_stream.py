@@ -7,7 +7,7 @@ from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS, ReturnedFields
-from opportune.contrib.llm.providers.think_tags import ThinkTagSplitter
+from opportune.contrib.llm.providers.think_tags import CLOSING_LINE, UNOPENED, ThinkTagSplitter
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in
 from opportune.i18n import gettext_lazy as _l
 
@@ -46,7 +46,8 @@ class ChatCompletionReader:
         self._reasoning_length = 0
         self._half = ""
         """First half of a surrogate pair whose second half is in the next piece."""
-        self._think_tags = ThinkTagSplitter()
+        self._origin = origin
+        self._think_tags = ThinkTagSplitter(origin)
         self._finish_reason = ""
         self._choice_index: object = None
         """Index of the first choice. Only one answer is requested, so others are ignored."""
@@ -88,6 +89,8 @@ class ChatCompletionReader:
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a tag."""
+        if self._origin and _lacks_opening_tag("".join(self._pieces), CLOSING_LINE):
+            UNOPENED.add(self._origin)
         tagged, text = self._think_tags.feed("\ufffd") if self._half else ("", "")
         pending = self._think_tags.finish()
         for number, (name, arguments) in enumerate(self._think_tags.calls):
@@ -205,7 +208,7 @@ class ChatCompletionReader:
         content, sent = _texts_in(fields.get("content"))[1], "".join(self._pieces)
         if sent:  # some endpoints repeat the whole message at the end
             fields["content"] = content.removeprefix(sent)
-        elif "</think>\n" in content and "<think>" not in content:  # the prompt had the opening tag
+        elif _lacks_opening_tag(content, "</think>\n"):  # the prompt had the opening tag
             fields["content"] = f"<think>{content}"
         return fields
 
@@ -225,6 +228,10 @@ def counts_in(usage: object) -> dict[str, Any]:
     counts = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
     found = ((name, counts.get(field)) for name, fields in COUNT_FIELDS.items() for field in reversed(fields))
     return {name: count for name, count in found if count is not None}
+
+
+def _lacks_opening_tag(content: str, closing_tag: str) -> bool:
+    return closing_tag in content and "<think>" not in content
 
 
 def _has_content(delta: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Parameters that endpoints refuse: left out or exchanged, and remembered per endpoint and model."""
 
+import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -82,6 +83,11 @@ class RefusedParameters:
             is_first = name in LIMITS and name not in self._changes and not is_too_long
             self._changes[name] = LIMITS[name] if is_first else ""
         return bool(names)
+
+    def change_by_event(self, error: LlmError, event: Mapping[str, Any]) -> bool:
+        """Change the parameters that an event of an answer with status 200 names, as `change`."""
+        is_refusal = error.code in ("rejected", "context_too_long")
+        return is_refusal and self.change(400, error, json.dumps(event, ensure_ascii=False))
 
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield the names in the body of the sent parameters that the endpoint names."""

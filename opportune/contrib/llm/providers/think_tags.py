@@ -25,6 +25,11 @@ RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening tag."""
 MAX_HEADER_LENGTH = 500
+CLOSING_TAG = "</think>"
+CLOSING_LINE = f"\n{CLOSING_TAG}\n"
+"""End of reasoning whose opening tag was in the prompt, as the templates of DeepSeek and Qwen have it."""
+UNOPENED: set[str] = set()
+"""Origins whose last answers had only the closing tag. Their next answer is read as reasoning until the tag."""
 
 
 class _Position(Enum):
@@ -42,7 +47,10 @@ class ThinkTagSplitter:
         calls: Name and arguments of tool calls in Harmony messages.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, origin: str = "") -> None:
+        self._origin = origin
+        self._presumed: str | None = None
+        """Text without an opening tag, as long as it may be reasoning."""
         self.calls: list[tuple[str, str]] = []
         self._position = _Position.START
         self._pending = ""
@@ -74,6 +82,9 @@ class ThinkTagSplitter:
         pending, self._pending = self._pending, ""
         if self._position is _Position.HEADER:
             return "", ""
+        if self._presumed is not None:  # the whole answer is text
+            UNOPENED.discard(self._origin)
+            return "", self._presumed + pending
         return (pending, "") if self._position is _Position.REASONING else ("", pending)
 
     def _read_start(self) -> None:
@@ -86,7 +97,12 @@ class ThinkTagSplitter:
             self._start(_Position.START, stripped.removeprefix(tag))
         elif stripped.startswith(HEADERS):
             self._start(_Position.HEADER, stripped)
-        elif len(self._pending) > MAX_LEADING_SPACE or not _may_become(stripped, _ALL_TAGS):
+        elif len(self._pending) <= MAX_LEADING_SPACE and _may_become(stripped, _ALL_TAGS):
+            return
+        elif self._is_first and self._origin in UNOPENED:
+            self._start(_Position.REASONING, self._pending, [CLOSING_TAG])
+            self._presumed = ""
+        else:
             self._start(_Position.TEXT, self._pending)
             self._is_blank = False
 
@@ -119,6 +135,8 @@ class ThinkTagSplitter:
             part, rest = self._pending[:index], self._pending[index:]
         part = part.lstrip() if self._is_blank else part
         self._is_blank = self._is_blank and not part
+        if self._presumed is not None:
+            self._presumed = None if found else self._presumed + part
         if self._position is _Position.CALL:
             name, arguments = self.calls[-1]
             self.calls[-1] = name, arguments + part

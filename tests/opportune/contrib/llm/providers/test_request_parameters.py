@@ -67,6 +67,26 @@ async def test_refused_usage_option_is_remembered_per_endpoint() -> None:
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False, False]
 
 
+REFUSAL_IN_STREAM = event({"error": {"message": "Unsupported parameter: 'stream_options'", "code": 400}})
+ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+
+
+@pytest.mark.parametrize("beginning", [b"", ROLE])
+async def test_refusal_inside_a_stream_is_retried(beginning: bytes) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse = lambda body: EVENTS + beginning + REFUSAL_IN_STREAM if "stream_options" in body else None
+        answers = [await read_answer(provider) for _ in range(2)]
+    assert [answer for answer, _ in answers] == ["Because."] * 2
+    assert ["stream_options" in body for body in endpoint.bodies] == [True, False, False]
+
+
+async def test_refusal_after_the_first_text_ends_the_answer() -> None:
+    async with serve_provider(EVENTS, text("Be"), REFUSAL_IN_STREAM) as (provider, endpoint):
+        answer, outcome = await read_answer(provider)
+    assert (answer, len(endpoint.bodies)) == ("Be", 1)
+    assert isinstance(outcome, LlmError)
+
+
 async def test_vague_first_refusal_is_retried_without_usage_option() -> None:
     async with serve_provider(response("400 Bad Request", b"{}")) as (provider, endpoint):
         _, outcome = await read_answer(provider)

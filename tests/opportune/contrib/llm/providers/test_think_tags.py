@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.llm import LanguageModel
-from opportune.contrib.llm.providers.provider import Chunk
+from opportune.contrib.llm.providers.provider import Chunk, Reasoning
 from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
 from tests.opportune.contrib.llm.providers.model_answers import QUESTION, read_error_of, serve_provider
@@ -87,3 +87,31 @@ async def test_unclosed_tag_explains_that_thinking_used_all_tokens() -> None:
 async def test_only_tagged_reasoning_is_an_error() -> None:
     error = await read_error_of(EVENTS, text("<think>Hm.</think>\n"), event(STOP), DONE)
     assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")
+
+
+UNOPENED_REASONING = [*map(text, ["Hm", ".\n</th", "ink>\n\nYes", " it is."]), event(STOP), DONE]
+
+
+async def test_later_answers_without_an_opening_tag_are_split() -> None:
+    async with serve_provider(EVENTS, *UNOPENED_REASONING) as (provider, _):
+        first, second = [[chunk async for chunk in provider.stream(QUESTION)] for _ in range(2)]
+    assert "".join(chunk for chunk in first if isinstance(chunk, str)) == "Hm.\n</think>\n\nYes it is."
+    assert "".join(chunk.text for chunk in second if isinstance(chunk, Reasoning)) == "Hm.\n"
+    assert "".join(chunk for chunk in second if isinstance(chunk, str)) == "Yes it is."
+
+
+async def test_answer_without_any_tag_is_text_again() -> None:
+    async with serve_provider(EVENTS, *UNOPENED_REASONING) as (provider, endpoint):
+        [chunk async for chunk in provider.stream(QUESTION)]
+        endpoint.steps = (EVENTS, text("Ye"), text("s"), event(STOP), DONE)
+        second, third = [[chunk async for chunk in provider.stream(QUESTION)] for _ in range(2)]
+    assert "".join(chunk for chunk in second if isinstance(chunk, str)) == "Yes"
+    assert [chunk for chunk in third if isinstance(chunk, Reasoning)] == []
+
+
+async def test_answer_with_both_tags_is_split_as_before() -> None:
+    async with serve_provider(EVENTS, *UNOPENED_REASONING) as (provider, endpoint):
+        [chunk async for chunk in provider.stream(QUESTION)]
+        endpoint.steps = (EVENTS, text("<think>Hm."), text("</think>Yes"), event(STOP), DONE)
+        second = [chunk async for chunk in provider.stream(QUESTION)]
+    assert second[:-1] == [Reasoning("Hm."), "Yes"]
