@@ -12,6 +12,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm.call_guard import SpendingRefused
 from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, read_attachment
+from opportune.contrib.llm.providers.provider import Message
 from opportune.errors import FieldErrors
 from opportune.schemas.text import Line
 from opportune.storage import StorageError
@@ -74,10 +75,12 @@ class QuestionOptions(TypedDict, total=False):
     omitted: str
 
 
-async def ask_by_form(answers: AnswerManager, form: Form[F], **options: Unpack[QuestionOptions]) -> Answer | None:
+async def ask_by_form(
+    answers: AnswerManager, form: Form[F], earlier: Sequence[Message] = (), **options: Unpack[QuestionOptions]
+) -> Answer | None:
     """Ask the question of a form in a new session. None if it is invalid or refused; the form shows the reason.
 
-    The options are the ones of `AnswerManager.ask`.
+    `earlier` are the turns before the question. The options are the ones of `AnswerManager.ask`.
     """
     if form.data is None:
         return None
@@ -85,7 +88,9 @@ async def ask_by_form(answers: AnswerManager, form: Form[F], **options: Unpack[Q
     with refusals_in(form, "question"):
         files = await _read_files(form.data.attachments if isinstance(form.data, FileQuestionForm) else ())
         async with answers.database.writer() as session:
-            answer = await answers.ask(session, form.data.question, attachments=files, **options)
+            question = form.data.question
+            prompt = [*earlier, Message("user", question)]
+            answer = await answers.ask(session, prompt, question=question, attachments=files, **options)
     return None if form.errors else answer
 
 

@@ -2,52 +2,200 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from typing import Any
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import FilePayload, Page, expect
+from sqlalchemy import MetaData
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import FakeProvider, LlmError
+from opportune.contrib.knowledge import KnowledgeDocument, KnowledgePassage
+from opportune.contrib.llm import Done, FakeProvider, LlmError, ToolCall
 from opportune.contrib.llm.media.fake import PIXEL
+from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm
 from opportune.project.layout import PROJECT
+from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
+from tests.opportune.contrib.knowledge.collections import make_collection
 from tests.opportune.page_templates import add_templates
+from tests.opportune.site_with import site_with
 
 GUIDE = (PROJECT / "docs" / "llm-pages.md").read_text(encoding="utf-8")
+SECTIONS = re.findall(r"^### (.+)$", GUIDE.partition("## Six pages")[2].partition("\n## ")[0], re.MULTILINE)
+TIMEOUT_SECONDS = 30
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 CARD = {"file": ("card.txt", b"Ada Lovelace, 030 1815")}
 ANSWER = ['{"name": "Ada', ' Lovelace", "pho', 'ne": "030 1815"}']
 
 
+@dataclass
+class Book:
+    id: int
+    description: str = "Waves without a shore."
+
+
+async def get_book(book_id: RowId) -> Book:
+    return Book(book_id)
+
+
 def blocks(section: str) -> tuple[str, str]:
     """Return code and template of a section."""
-    text = GUIDE.partition(f"## {section}\n")[2].partition("\n## ")[0]
-    code, template = (
-        re.search(rf"^```{name}\n(.*?)^```", text, re.DOTALL | re.MULTILINE) for name in ("python", "jinja")
-    )
-    assert code
-    return code[1], template[1] if template else ""
+    text = re.split(r"\n##+ ", GUIDE.partition(f"### {section}\n")[2])[0]
+    code, template = re.findall(r"^```(?:python|jinja)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return code, template
 
 
-def load_page(monkeypatch: pytest.MonkeyPatch, section: str) -> dict[str, Any]:
+def load_page(section: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Run the code of a section, and add its template."""
     names: dict[str, Any] = {}
     code, template = blocks(section)
     exec(code, names)  # noqa: S102 - code of the guide
-    if name := re.match(r"\{# templates/(.+?) #\}", template):
-        add_templates(monkeypatch, {name[1]: template})
+    name = re.match(r"\{# templates/(.+?) #\}", template)
+    assert name
+    add_templates(monkeypatch, {name[1]: template})
     return names
+
+
+@asynccontextmanager
+async def open_page(
+    section: str, feature: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, *script: Sequence[Any]
+) -> AsyncIterator[tuple[FastAPI, AsyncClient, FakeProvider]]:
+    """Start a site with a page of the guide, for a signed-in user."""
+    page = load_page(section, monkeypatch)[feature]
+    feature_of_page = page if isinstance(page, Feature) else Feature("page", "A page.", pages=page)
+    async with site_with(feature_of_page, MetaData(), settings) as app:
+        app.state.llm.provider = model = FakeProvider.in_turn(*script)
+        async with signed_in_client(app) as client:
+            yield app, client, model
+
+
+async def ask(app: FastAPI, client: AsyncClient, path: str, question: str) -> str:
+    """Ask a question, wait until its answer ends, and return the page."""
+    response = await client.post(path, data={"question": question})
+    assert (response.status_code, response.headers["location"]) == (303, path)
+    await wait_for_answers(app)
+    return (await client.get(path)).text
+
+
+async def wait_for_answers(app: FastAPI) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        for task in [*app.state.answers._tasks.values()]:
+            await task.task
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_page_has_at_most_30_lines(section: str) -> None:
+    assert sum(bool(line.strip()) for block in blocks(section) for line in block.splitlines()) <= 30
+
+
+async def test_upload_is_summarised(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = ["Five points."]
+    async with open_page("Summarise an upload", "summaries", settings, monkeypatch, script) as (app, client, model):
+        assert 'type="file"' in (await client.get("/summary")).text
+        response = await client.post("/summary", files={"file": ("letter.txt", b"word " * 2_000)})
+        await wait_for_answers(app)
+        page = (await client.get(response.headers["location"])).text
+        refused = await client.post("/summary", files={"file": ("letter.bin", b"\0")})
+    assert "Five points." in page
+    assert "Only the first" in page
+    assert "word word" in model.received[0][-1].content
+    assert refused.status_code == 422
+
+
+async def test_chat_about_a_row_knows_earlier_answers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    dependencies = ModuleType("app.books.dependencies")
+    vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
+    monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
+    scripts = ["It has waves."], ["Blue ones."]
+    async with open_page("Chat about a row", "chats", settings, monkeypatch, *scripts) as (app, client, model):
+        await ask(app, client, "/books/1/chat", "What is in it?")
+        page = await ask(app, client, "/books/1/chat", "Which ones?")
+        assert (await client.get("/books/2/chat")).text.count("<article") == 0
+        refused = await client.post("/books/1/chat", data={"question": ""})
+    assert [message.content for message in model.received[1]] == [
+        "Answer from this book alone: Waves without a shore.",
+        "What is in it?",
+        "It has waves.",
+        "Which ones?",
+    ]
+    assert page.index("Blue ones.") < page.index("It has waves.")
+    assert refused.status_code == 422
+
+
+async def test_search_cites_documents(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = ToolCall("call_0", "search_knowledge", '{"words": "loan"}')
+    scripts = [Done(tool_calls=(call,))], ["Four weeks [1]."]
+    async with open_page("Search with citations", "help_pages", settings, monkeypatch, *scripts) as (
+        app,
+        client,
+        model,
+    ):
+        collection = await make_collection(app.state.database, is_site=True)
+        async with app.state.database.writer() as session:
+            session.add(document := KnowledgeDocument(collection_id=collection.id, title="Guide"))
+            await session.flush()
+            session.add(KnowledgePassage(document_id=document.id, number=1, text="A loan lasts four weeks."))
+        page = await ask(app, client, "/help", "How long is a loan?")
+    assert "A loan lasts four weeks." in model.received[1][-1].content
+    assert model.offered[0] == ["search_knowledge"]
+    assert re.search(rf'<a [^>]*href="/knowledge/documents/{document.id}\?passage=1#passage"', page)
+
+
+class Pause(asyncio.Event):
+    """A step of a script that tells when it is reached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.reached.set()
+        return await super().wait()
+
+
+async def test_long_job_shows_its_progress(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    pause, call = Pause(), ToolCall("call_0", "read_chapters", "{}")
+    scripts = [Done(tool_calls=(call,))], ["Calm."], [pause, "Storm."], ["Home."], ["A sea story."]
+    section = "A long job with progress"
+    async with open_page(section, "digests", settings, monkeypatch, *scripts) as (app, client, model):
+        await ask(app, client, "/digest", "What is it about?")
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            working = asyncio.create_task(app.state.jobs.worker.drain())
+            await pause.reached.wait()
+            assert " of 3: chapter " in (await client.get("/digest")).text
+            pause.set()
+            await working
+        await app.state.answers.continue_released()
+        await wait_for_answers(app)
+        assert "A sea story." in (await client.get("/digest")).text
+    assert "Calm. Storm. Home." in model.received[-1][-1].content
+
+
+async def test_assistant_runs_an_allowed_tool(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = ToolCall("call_0", "borrow_book", '{"title": "Dune"}')
+    scripts = [Done(tool_calls=(call,))], ["Enjoy it."]
+    async with open_page("An assistant with tools", "desks", settings, monkeypatch, *scripts) as (app, client, model):
+        page = await ask(app, client, "/desk", "Lend me Dune.")
+        assert "Allow" in page
+        newest = await app.state.answers.newest("desk", 1)
+        await client.post(f"/answers/{newest.answer.id}/approve", data={"call": "0"})
+        await wait_for_answers(app)
+        assert "Enjoy it." in (await client.get("/desk")).text
+    assert "Dune is yours until 24 December." in model.received[1][-1].content
 
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    names = load_page(monkeypatch, "A form that fills")
+    names = load_page("Fill a form", monkeypatch)
     app = create_test_app(settings, [llm, Feature("cards", "Cards.", pages=names["cards"])])
     async with app.router.lifespan_context(app):
         yield app

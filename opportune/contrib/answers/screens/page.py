@@ -1,0 +1,71 @@
+"""A page with a question form and its answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
+
+from fastapi import Request, Response
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.engine.tool_runs import answer_turns
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.answers.screens.question import QuestionForm, QuestionOptions, ask_by_form
+from opportune.contrib.answers.screens.shown import show_answer
+from opportune.contrib.llm.language_model import LanguageModel
+from opportune.contrib.llm.providers.provider import Message, estimate_tokens
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.rendering.templates import templates
+
+MAX_EARLIER_ANSWERS = 20
+
+
+async def answer_page(
+    request: Request,
+    answers: AnswerManager,
+    page: str,
+    context: Mapping[str, Any] | None = None,
+    *,
+    follow_ups: bool = False,
+    **options: Unpack[QuestionOptions],
+) -> Response:
+    """Show a page with the newest answer on a topic, or ask the question that its form sends.
+
+    The template gets `form`, `answer` and, newest first, `answers`, for the macro `question_form`.
+
+    Args:
+        request: The current request, GET or POST.
+        answers: The answers of the site.
+        page: Template of the page.
+        context: Context of the template.
+        follow_ups: Send the earlier questions and answers on the topic with a question.
+        options: Options of `AnswerManager.ask`, with a `topic` and an `owner_id`.
+    """
+    form = await read_form(request, QuestionForm) if request.method == "POST" else Form(QuestionForm)
+    earlier = await _answers_on(answers, options["topic"], options["owner_id"])
+    turns = _turns_of(earlier, answers.llm.using(options.get("model", ""))) if follow_ups else []
+    if answer := await ask_by_form(answers, form, turns, **options):
+        return await show_answer(request, answer, request.url.path)
+    values = {"form": form, "answer": next(iter(earlier), None), "answers": earlier}
+    return templates.render(request, page, {**(context or {}), **values}, form.status)
+
+
+async def _answers_on(answers: AnswerManager, topic: str, owner_id: int | None) -> list[ShownAnswer]:
+    query = select(Answer).where(col(Answer.topic) == topic, col(Answer.owner_id) == owner_id)
+    async with answers.database.reader(fresh=True) as session:
+        rows = (await session.scalars(query.order_by(col(Answer.id).desc()).limit(MAX_EARLIER_ANSWERS))).all()
+    await answers.refresh(rows)
+    return [await ShownAnswer.of(row) for row in rows]
+
+
+def _turns_of(earlier: Sequence[ShownAnswer], llm: LanguageModel) -> list[Message]:
+    """Return the turns of the newest answers that fit into half of the model's context."""
+    turns, remaining = list[Message](), llm.context_budget // 2
+    for row in (shown.answer for shown in earlier if shown.answer.text):
+        added = [Message("user", row.question), *answer_turns(row, llm.origin)]
+        remaining -= sum(map(estimate_tokens, added))
+        if remaining < 0:
+            break
+        turns = added + turns
+    return turns
