@@ -51,7 +51,8 @@ class OpenAIEmbedder(Embedder):
         body: dict[str, object] = {"model": self._model.model or self._model.name, "input": [*texts]}
         if self._model.dimensions:
             body["dimensions"] = self._model.dimensions
-        _, content = await self._endpoint.post_json("/embeddings", body | self._model.extra_body, MAX_RESPONSE_BYTES)
+        body |= self._model.extra_body
+        _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
         response = json_in(content)
         try:
             data = sorted(response["data"], key=lambda item: item["index"])

@@ -38,7 +38,7 @@ class MediaEndpoints(MediaProvider):
     async def image(self, prompt: str, size: str) -> Made[Picture]:
         body = {"prompt": prompt, "n": 1, "response_format": "b64_json"} | self._body("image")
         body |= {"size": size} if size else {}
-        content = await self._post("image", "/images/generations", body, MAX_PICTURE_BYTES)
+        content = await self._post("image", "/images/generations", MAX_PICTURE_BYTES, json=body)
         data = [*objects_in(_object(content).get("data"))]
         encoded = data[0].get("b64_json") if data else None
         if not isinstance(encoded, str):  # a link would be a request to another host
@@ -52,8 +52,7 @@ class MediaEndpoints(MediaProvider):
     async def speech(self, text: str, voice: str) -> Made[Speech]:
         body = {"input": text, "voice": DEFAULT_VOICE, "response_format": "mp3"} | self._body("speech")
         body |= {"voice": voice} if voice else {}
-        endpoint = self._endpoints["speech"]
-        content_type, content = await endpoint.post_json("/audio/speech", body, MAX_SPEECH_BYTES)
+        content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
         if not (content and content_type.startswith(("audio/", "application/octet-stream"))):
             raise self._malformed("speech", NO_SPEECH)
@@ -63,11 +62,9 @@ class MediaEndpoints(MediaProvider):
         fields = (
             {"response_format": "json"} | self._body("transcription") | ({"language": language} if language else {})
         )
-        client = await self._endpoints["transcription"].open()
-        files = {"file": (f"audio{PurePath(filename).suffix.lower()}", audio)}
-        path = "/audio/transcriptions"
-        _, response = await client.post(path, MAX_TEXT_BYTES, data=fields, files=files)
-        content = _object(json_in(response))
+        file = f"audio{PurePath(filename).suffix.lower()}", audio
+        path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
+        content = _object(await self._post("transcription", path, MAX_TEXT_BYTES, **form))
         text = content.get("text")
         if not (isinstance(text, str) and text.strip()):
             raise self._malformed("transcription", NO_TRANSCRIPT) if text is None else LlmError("empty", NO_TRANSCRIPT)
@@ -76,7 +73,7 @@ class MediaEndpoints(MediaProvider):
 
     async def rerank(self, query: str, documents: Sequence[str]) -> Made[list[Ranked]]:
         body = {"query": query, "documents": [*documents]} | self._body("rerank")
-        content = await self._post("rerank", "/rerank", body, MAX_TEXT_BYTES)
+        content = await self._post("rerank", "/rerank", MAX_TEXT_BYTES, json=body)
         results = (
             content if isinstance(content, list) else _object(content).get("results", _object(content).get("data"))
         )
@@ -97,8 +94,8 @@ class MediaEndpoints(MediaProvider):
         model = self.models[task]
         return {"model": model.model or model.name, **model.extra_body}
 
-    async def _post(self, task: MediaTask, path: str, body: dict[str, Any], max_bytes: int) -> Any:
-        return json_in((await self._endpoints[task].post_json(path, body, max_bytes))[1])
+    async def _post(self, task: MediaTask, path: str, max_bytes: int, **content: Any) -> Any:
+        return json_in((await self._endpoints[task].post(path, max_bytes, **content))[1])
 
 
 def _ranked(result: dict[str, Any]) -> Ranked:

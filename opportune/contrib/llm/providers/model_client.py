@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -43,61 +42,48 @@ class ModelClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def post_json(self, path: str, body: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
-        """Send a JSON object, as `post`; again without a parameter that the endpoint refuses."""
-        replaced = dict(self._replaced)
-        while True:
-            renamed = {replaced.get(name, name): value for name, value in body.items()}
-            renamed.pop("", None)
-            status, response = await self._send(path, max_bytes, json=renamed)
-            if status == httpx2.codes.OK:
-                self._replaced = replaced
-                return response
-            refusal = response[1].decode(errors="replace")
-            names = [name for name in REPLACED if name in renamed and status in REFUSAL_STATUSES]
-            refused = next((name for name in names if _is_named(name, refusal)), "")
-            if not refused:
-                raise self._refused(status, *response)
-            replaced[refused] = REPLACED[refused]
-
-    async def post(self, path: str, max_bytes: int, **content: Any) -> tuple[str, bytes]:
-        """Return the media type and the body of the response.
+    async def post(
+        self, path: str, max_bytes: int, *, json: Mapping[str, Any] | None = None, **content: Any
+    ) -> tuple[str, bytes]:
+        """Return the media type and the body of the response. Send JSON again without a refused parameter.
 
         Raises:
             LlmError: The request failed.
         """
-        status, response = await self._send(path, max_bytes, **content)
-        if status != httpx2.codes.OK:
-            raise self._refused(status, *response)
-        return response
+        replaced = dict(self._replaced)
+        while True:
+            body = {replaced.get(name, name): value for name, value in (json or {}).items()}
+            body.pop("", None)
+            status, header, response = await self._send(path, max_bytes, json=body or None, **content)
+            if status == httpx2.codes.OK:
+                self._replaced = replaced
+                return header, response
+            refusal = response.decode(errors="replace") if status in REFUSAL_STATUSES else ""
+            refused = next((name for name in REPLACED if name in body and _is_named(name, refusal)), "")
+            if not refused:
+                logger.warning("the endpoint of %s responded with %s", self._setting, status)
+                raise self._advise(error_for_status(status, header, response))
+            replaced[refused] = REPLACED[refused]
 
-    async def _send(self, path: str, max_bytes: int, **content: Any) -> tuple[int, tuple[str, bytes]]:
-        """Return status and body. The first text is the media type, or Retry-After of a refusal."""
+    async def _send(self, path: str, max_bytes: int, **content: Any) -> tuple[int, str, bytes]:
+        """Return status and body, and between them the media type, or Retry-After of a refusal."""
         stream = self._client.stream("POST", f"{self._url}{path}", **content)
-        with self._advice(), translate_errors():
-            async with asyncio.timeout(self._timeouts.whole), stream as response:
-                is_ok = response.status_code == httpx2.codes.OK
-                body = await read_body(response.aiter_raw(), max_bytes if is_ok else MAX_REFUSAL_BYTES)
-                header = response.headers.get("Content-Type" if is_ok else "Retry-After", "")
+        try:
+            with translate_errors():
+                async with asyncio.timeout(self._timeouts.whole), stream as response:
+                    is_ok = response.status_code == httpx2.codes.OK
+                    body = await read_body(response.aiter_raw(), max_bytes if is_ok else MAX_REFUSAL_BYTES)
+                    header = response.headers.get("Content-Type" if is_ok else "Retry-After", "")
+        except LlmError as error:
+            raise self._advise(error) from None
         if body is None and is_ok:
             raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
-        return response.status_code, (header, body or b"")
-
-    def _refused(self, status: int, retry_after: str, body: bytes) -> LlmError:
-        logger.warning("the endpoint of %s responded with %s", self._setting, status)
-        return self._advise(error_for_status(status, retry_after, body))
+        return response.status_code, header, body or b""
 
     def _advise(self, error: LlmError) -> LlmError:
         """Name the setting in the advice, instead of the settings of the chat endpoint."""
         sentence = NOT_ACCEPTED if error.code == "rejected" else error.args[0]
         return LlmError(error.code, sentence, error.retry_after, advice=f"Check {self._setting}.")
-
-    @contextmanager
-    def _advice(self) -> Iterator[None]:
-        try:
-            yield
-        except LlmError as error:
-            raise self._advise(error) from None
 
 
 def _is_named(name: str, refusal: str) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
@@ -21,24 +20,21 @@ class ModelEndpoint:
         self._client: ModelClient | None = None
         self._open_lock = asyncio.Lock()
 
-    async def open(self) -> "ModelClient":
+    async def post(self, path: str, max_bytes: int, **content: Any) -> tuple[str, bytes]:
+        """Send JSON or a form, and return the media type and the body of the response.
+
+        Raises:
+            LlmError: The request failed.
+        """
         async with self._open_lock:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._make_client)
-            return self._client
+        return await self._client.post(path, max_bytes, **content)
 
     def _make_client(self) -> "ModelClient":
         from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
 
         return ModelClient(*self._arguments)
-
-    async def post_json(self, path: str, body: Mapping[str, Any], max_bytes: int) -> tuple[str, bytes]:
-        """Send a JSON object, and return the media type and the body of the response.
-
-        Raises:
-            LlmError: The request failed.
-        """
-        return await (await self.open()).post_json(path, body, max_bytes)
 
     async def close(self) -> None:
         if self._client:

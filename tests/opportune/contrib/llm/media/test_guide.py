@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.contrib.llm import FakeMedia
+from opportune.contrib.llm import FakeMedia, LlmError
 from opportune.contrib.llm.media.fake import PIXEL
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.feature import Feature
@@ -45,6 +45,11 @@ async def test_guide_makes_pictures_and_speech(app: FastAPI, client: AsyncClient
 async def test_guide_orders_results(app: FastAPI, client: AsyncClient) -> None:
     app.state.llm.media.provider = FakeMedia(scores=[0.1, 0.9, 0])
     assert (await client.get("/media/best?query=bakery")).json() == "Bread needs flour."
+
+
+async def test_fake_media_fails_as_told(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.media.provider = FakeMedia(error=LlmError("timeout", "Too slow."))
+    assert "Too slow." in (await client.get("/media/speech?text=Hello")).text
 
 
 async def test_site_without_a_model_responds_with_503(client: AsyncClient) -> None:
