@@ -1,13 +1,15 @@
 """The assistant of a conversation, and the options of its answers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chat.models import Conversation
+from app.chat.prompt import SYSTEM_PROMPT
 from opportune.accounts import User
-from opportune.contrib.assistants import Assistant, Assistants, find_assistant, options_of
+from opportune.contrib.answers import ALL_TOOLS
+from opportune.contrib.assistants import AnswerOptions, Assistant, Assistants, add_memory, find_assistant, options_of
 from opportune.contrib.llm import LanguageModel
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -19,31 +21,27 @@ MAX_ASSISTANTS = 100
 class AnswerSetup(NamedTuple):
     """The options of a conversation's next answer, from its settings and its assistant."""
 
-    model: str
-    """Model of the assistant, for conversations that select none."""
-    notice: str
-    """Tells the user that the assistant or its model is no longer available."""
-    system: str
-    temperature: float | None
-    tools: bool | Collection[str]
+    options: AnswerOptions
     assistant: Assistant | None
 
 
 async def read_setup(session: AsyncSession, llm: LanguageModel, conversation: Conversation) -> AnswerSetup:
     """Read the assistant of a conversation. The settings of the conversation have precedence over the assistant's."""
-    system, temperature = conversation.system_prompt, conversation.temperature
-    if not conversation.assistant_id:
-        return AnswerSetup("", "", system, temperature, tools=True, assistant=None)
-    assistant = await _find(session, conversation.owner_id, conversation.assistant_id)
-    options = options_of(assistant, llm, conversation.assistant_name)
-    return AnswerSetup(
-        options["model"],
-        "" if assistant and conversation.model else options["omitted"],
-        f"{options['system']}\n\n{system}".strip(),
-        options["temperature"] if temperature is None else temperature,
-        options["tools"] if assistant else True,
-        assistant,
-    )
+    assistant = None
+    options = AnswerOptions(system="", model="", temperature=None, tools=[ALL_TOOLS], omitted="")
+    if conversation.assistant_id:
+        assistant = await _find(session, conversation.owner_id, conversation.assistant_id)
+        options |= options_of(assistant, llm, conversation.assistant_name)
+    if assistant is None:
+        options["tools"] = [ALL_TOOLS]
+    elif conversation.model:
+        options["omitted"] = ""  # the model of the assistant is not used
+    if conversation.temperature is not None:
+        options["temperature"] = conversation.temperature
+    options["system"] = f"{options['system']}\n\n{conversation.system_prompt}".strip() or SYSTEM_PROMPT
+    if not getattr(conversation, "is_temporary", False):  # temporary conversations use no memory
+        options = await add_memory(session, conversation.owner_id, options)
+    return AnswerSetup(options, assistant)
 
 
 async def with_assistant_name(session: AsyncSession, owner_id: int, settings: dict[str, Any]) -> dict[str, Any]:

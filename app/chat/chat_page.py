@@ -118,7 +118,7 @@ class ChatPage:
                 "compare_with": {"": _("No second model"), **llm.choices},
             }
         )
-        model, notice = find_model(llm, conversation, setup.model)
+        model, notice = find_model(llm, conversation, setup.options["model"])
         second, missing = find_second_model(llm, conversation)
         return {
             "options": form,
@@ -129,7 +129,7 @@ class ChatPage:
             "assistants": assistants,
             "examples": (setup.assistant and setup.assistant.starters) or EXAMPLE_QUESTIONS,
             "max_question_length": max_question_length(model),
-            "model_notice": " ".join(filter(None, (setup.notice, notice, missing))),
+            "model_notice": " ".join(filter(None, (setup.options["omitted"], notice, missing))),
         }
 
     async def _composer_context(self, form: Form[Any], last_id: int, messages: Sequence[Message]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 from sqlalchemy import func
 
-from app.chat import api, conversation_pages, demo, document_pages, pages, share_pages
+from app.chat import api, conversation_pages, demo, document_pages, pages, prompt_pages, share_pages
 from app.chat.cards import home_card
 from app.chat.hooks import delete_answers, queue_title, store_document
 from app.chat.jobs import write_title
@@ -14,7 +14,7 @@ chat = Feature(
     "Ask a language model and watch it answer; answers survive reloads, lost connections and restarts.",
     requires=("answers", "assistants"),
     models=(Conversation, Message, Document, DocumentVersion, Share),
-    pages=(share_pages.router, document_pages.router, conversation_pages.router, pages.router),
+    pages=(share_pages.router, document_pages.router, conversation_pages.router, prompt_pages.router, pages.router),
     api=(api.router, api.messages),
     admin=Admin(
         "app.chat.admin",

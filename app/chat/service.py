@@ -96,7 +96,7 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         if conversation is None:  # deleted during the request
             raise NotFound
         setup = await read_setup(session, answers.llm, conversation)
-        for column in columns_of(answers.llm, conversation, default_model=setup.model):
+        for column in columns_of(answers.llm, conversation, default_model=setup.options["model"]):
             _check_question(column.model, question.content, attachments)
         parent_id = (
             replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, last_seen_id)
@@ -130,13 +130,13 @@ async def _start_answers(
     repeated: Answer | None = None,
 ) -> Message:
     """Start the answers to a question, and return the last one."""
-    setup = await read_setup(conversations.session, answers.llm, conversation)
+    options = (await read_setup(conversations.session, answers.llm, conversation)).options
     earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
     message = question
-    for model, topic, notice in columns_of(answers.llm, conversation, repeated, setup.model):
+    for model, topic, notice in columns_of(answers.llm, conversation, repeated, options["model"]):
         prompt, omitted = build_prompt(
-            earlier, question, model.context_budget, system=setup.system, files=files, origin=model.origin
+            earlier, question, model.context_budget, system=options["system"], files=files, origin=model.origin
         )
         answer = await answers.ask(
             conversations.session,
@@ -144,9 +144,9 @@ async def _start_answers(
             owner_id=conversations.owner_id,
             topic=topic,
             model=model.model.name if model.model else "",
-            temperature=setup.temperature,
-            omitted=" ".join(filter(None, (setup.notice, notice, omitted))),
-            tools=setup.tools,
+            temperature=options["temperature"],
+            omitted=" ".join(filter(None, (options["omitted"], notice, omitted))),
+            tools=options["tools"],
         )
         message = await conversations.add_answer(answer, question)
     await require_one_question(conversations.session, question)

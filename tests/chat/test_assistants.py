@@ -1,4 +1,4 @@
-"""Assistants of conversations."""
+"""Assistants and memory in conversations."""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,15 +8,18 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat import service
+from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import ConversationSettings, MessageCreate
 from opportune.accounts import User
 from opportune.contrib.answers import AnswerManager
-from opportune.contrib.assistants import Assistant
+from opportune.contrib.assistants import Assistant, Memory
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.rows import Make
 from tests.chat.conversations import wait_until_ended
+
+FACT = "Likes tea."
 
 
 @pytest.fixture
@@ -123,3 +126,36 @@ async def test_api_chooses_an_assistant(browser: AsyncClient, assistant: Assista
     conversation = (await browser.get(path)).json()
     assert (conversation["assistant_id"], conversation["assistant_name"]) == (assistant.id, "Librarian")
     assert (await browser.patch(path, json={"assistant_id": None})).json()["assistant_name"] == ""
+
+
+async def ask_with_memory(app: FastAPI, user: User, manager: AnswerManager, *, is_on: bool) -> int:
+    async with signed_in_client(app, user) as browser:
+        await browser.post("/assistants/memory/switch", data={"is_on": is_on})
+    question, answer = await service.ask(manager, user.id, None, MessageCreate(content="Why?"))
+    await wait_until_ended(manager, answer)
+    return question.conversation_id
+
+
+async def test_model_gets_facts_after_the_user_agreed(
+    app: FastAPI, manager: AnswerManager, model: FakeProvider, user: User, make: Make
+) -> None:
+    await make(Memory, owner_id=user.id, text=FACT)
+    await ask_with_memory(app, user, manager, is_on=False)
+    await ask_with_memory(app, user, manager, is_on=True)
+    before, after = (messages[0].content for messages in model.received)
+    assert FACT not in before
+    assert FACT in after
+    assert after.startswith(SYSTEM_PROMPT)
+
+
+async def test_shared_link_shows_no_facts(app: FastAPI, manager: AnswerManager, user: User, make: Make) -> None:
+    await make(Memory, owner_id=user.id, text=FACT)
+    number = await ask_with_memory(app, user, manager, is_on=True)
+    async with signed_in_client(app, user) as browser:
+        share = (await browser.post(f"/api/v1/conversations/{number}/shares")).json()
+        assert FACT not in (await browser.get(f"/api/v1/conversations/{number}/export")).text
+        assert FACT not in (await browser.get(f"/chat/{number}")).text
+    async with signed_in_client(app) as stranger:
+        page = await stranger.get(share["path"])
+    assert page.status_code == 200
+    assert FACT not in page.text

@@ -1,16 +1,28 @@
-from opportune.contrib.assistants import api, pages
-from opportune.contrib.assistants.models import Assistant
+from opportune.contrib.assistants import api, memory_pages, pages, prompt_pages
+from opportune.contrib.assistants.models import Assistant, Memory, MemoryConsent, Prompt
 from opportune.contrib.assistants.sharing import of_deleted_team
-from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs, PersonalData
+from opportune.contrib.assistants.tools import memory_tools
+from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs, PersonalData, Process
 
 assistants = Feature(
     "assistants",
     "Language models with a name, instructions and tools, which users, teams and the site own.",
     requires=("answers",),
-    models=(Assistant,),
-    pages=pages.router,
+    models=(Assistant, Prompt, Memory, MemoryConsent),
+    pages=(prompt_pages.router, memory_pages.router, pages.router),
     api=api.router,
     admin=Admin("opportune.contrib.assistants.admin"),
-    accounts=Accounts(personal_data=PersonalData(summary="Your assistants", owners=[Assistant.owner_id])),
-    jobs=Jobs(cleanups=(Cleanup(Assistant, lambda _: of_deleted_team(Assistant)),)),
+    accounts=Accounts(
+        personal_data=PersonalData(
+            summary="Your assistants and prompts, and what models remember about you",
+            owners=[Assistant.owner_id, Prompt.owner_id, Memory.owner_id, MemoryConsent.owner_id],
+        )
+    ),
+    jobs=Jobs(
+        cleanups=(
+            Cleanup(Assistant, lambda _: of_deleted_team(Assistant)),
+            Cleanup(Prompt, lambda _: of_deleted_team(Prompt)),
+        )
+    ),
+    process=Process(lifespan=memory_tools),
 )

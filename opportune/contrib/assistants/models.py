@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import OwnerId
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH
 from opportune.contrib.answers import ALL_TOOLS
+from opportune.contrib.assistants.variables import PromptText
 from opportune.db import BigId, Model, utc_now
 from opportune.fields import TextList
 from opportune.i18n import gettext_lazy as _l
@@ -32,6 +33,9 @@ ICONS = {
     "ti-pencil": _l("Pencil"),
     "ti-school": _l("School"),
 }
+
+
+MAX_FACT_LENGTH = 200
 
 
 class Audience(StrEnum):
@@ -70,7 +74,7 @@ class Assistant(Model, SharedRow, table=True):
         instructions: System prompt. Only users who may change the assistant see it.
         model: A name of LLM_MODELS. Empty for the first.
         tools: Names of tools that it may call, or `*` for all.
-        knowledge: Ids of collections of documents. None for none.
+        knowledge: Parts of tools to which the assistant is limited, such as collections: `search_knowledge:3`.
         starters: Questions offered in an empty conversation.
     """
 
@@ -79,7 +83,7 @@ class Assistant(Model, SharedRow, table=True):
     owner_id: OwnerId | None = None
     name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     description: Line = Field(default="", max_length=300)
-    icon: Annotated[Line, FieldOptions(ICONS)] = Field(default="ti-robot", max_length=40)
+    icon: Line = Field(default="ti-robot", max_length=40)
     instructions: Text = Field(
         default="",
         max_length=MAX_INSTRUCTIONS_LENGTH,
@@ -92,7 +96,9 @@ class Assistant(Model, SharedRow, table=True):
     tools: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
         default_factory=lambda: [ALL_TOOLS], max_length=MAX_TOOLS
     )
-    knowledge: list[int] | None = None
+    knowledge: Annotated[list[str], FieldOptions(type="checkboxes")] = Field(
+        default_factory=list, max_length=MAX_TOOLS, nullable=True, description="None ticked: all documents of the user."
+    )
     starters: TextList = Field(
         default_factory=list, max_length=MAX_STARTERS, title="Starter questions", description="One on each line."
     )
@@ -100,3 +106,42 @@ class Assistant(Model, SharedRow, table=True):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Prompt(Model, SharedRow, table=True):
+    """A text for the question field, with variables."""
+
+    __tablename__ = "assistants_prompt"
+
+    owner_id: OwnerId | None = None
+    name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
+    description: Line = Field(default="", max_length=300)
+    text: PromptText = Field(
+        description="Variables: {{topic}} asks for a text, {{tone:friendly|formal}} offers a choice.",
+    )
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Memory(Model, table=True):
+    """A fact about a user."""
+
+    __tablename__ = "assistants_memory"
+
+    owner_id: OwnerId
+    text: Line = Field(min_length=1, max_length=MAX_FACT_LENGTH, title="Fact")
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class MemoryConsent(Model, table=True):
+    """Exists while a user has turned memory on."""
+
+    __tablename__ = "assistants_memory_consent"
+
+    owner_id: OwnerId = Field(unique=True)
+    created_at: datetime = Field(default_factory=utc_now)

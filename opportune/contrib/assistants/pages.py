@@ -5,39 +5,34 @@ from typing import Any
 from fastapi import Request
 
 from opportune.contrib.answers import ALL_TOOLS, AnswerManager
-from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant
+from opportune.contrib.assistants.models import ICONS, Assistant
 from opportune.contrib.assistants.service import Assistants
+from opportune.contrib.assistants.shared_pages import SharedPages
 from opportune.contrib.tools import full_toolbox_of
-from opportune.crud import CrudPages
-from opportune.crud.page_options import M
 from opportune.i18n import gettext as _
+from opportune.i18n import gettext_lazy as _l
 from opportune.web import Form
 from opportune.web.static import icons
 
 icons.add(*ICONS)
 
 
-class SharedPages(CrudPages[M]):
-    """Pages of rows that belong to a user, a team or the site."""
-
-    async def _form(self, request: Request, crud: Any, row: Any = None) -> Form[Any]:
-        form = await super()._form(request, crud, row)
-        offered = {*crud.audiences, *([row.shared_with] if row else [])}
-        audiences = {audience: label for audience, label in AUDIENCES.items() if audience in offered}
-        if len(audiences) == 1:
-            form.leave_out(["shared_with"])
-        else:
-            form.offer({"shared_with": audiences})
-        return form
-
-
 class AssistantPages(SharedPages[Assistant]):
     columns = ("name", "description", "shared_with")
+    sections = (
+        ("", ("name", "description", "icon", "shared_with")),
+        (_l("Answers"), ("instructions", "model", "temperature", "tools", "knowledge", "starters")),
+    )
     fields = ("description", "model", "shared_with", "starters")
 
     async def _form(self, request: Request, crud: Any, row: Assistant | None = None) -> Form[Any]:
         form = await super()._form(request, crud, row)
-        form.offer({"model": _models(request, row), "tools": _tools(request, row)})
+        knowledge = await _knowledge(request, crud, row)
+        if knowledge:
+            form.offer({"knowledge": knowledge})
+        else:
+            form.leave_out({"knowledge", *form.left_out})
+        form.offer({"icon": ICONS, "model": _models(request, row), "tools": _tools(request, row)})
         return form
 
 
@@ -52,8 +47,18 @@ def _models(request: Request, row: Assistant | None) -> dict[str, str]:
 def _tools(request: Request, row: Assistant | None) -> dict[str, str]:
     tools = full_toolbox_of(request.app).tools
     missing = {name: _("%(name)s (no longer available)", name=name) for name in row.tools} if row else {}
-    labels = {name: f"{tool.status} ({name})" for name, tool in tools.items()}
+    labels = {name: f"{tool.status} ({name})" for name, tool in tools.items() if not tool.on_request}
     return missing | {ALL_TOOLS: _("All tools of this site")} | labels
+
+
+async def _knowledge(request: Request, crud: Any, row: Assistant | None) -> dict[str, str]:
+    """Return the parts of tools, such as collections of documents, that the user may select."""
+    parts = {name: _("%(name)s (no longer available)", name=name) for name in (row.knowledge or ())} if row else {}
+    for name, tool in full_toolbox_of(request.app).tools.items():
+        if tool.parts:
+            found = await tool.parts(crud.session, crud.user)
+            parts |= {f"{name}:{part}": label for part, label in found.items()}
+    return parts
 
 
 router = AssistantPages(Assistants, "/assistants").router

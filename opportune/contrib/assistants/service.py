@@ -19,7 +19,7 @@ class Assistants(SharedRows[Assistant]):
     search = ("name", "description")
     sort = ("name", "created_at")
     order = ("name",)
-    exclude = ("team_id", "shared_at", "knowledge")
+    exclude = ("team_id", "shared_at")
     read_fields = ("id", "name", "description", "icon", "model", "shared_with", "starters", "created_at")
 
 
@@ -75,7 +75,7 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
         system=assistant.instructions,
         model=model,
         temperature=assistant.temperature,
-        tools=assistant.tools,
+        tools=[*assistant.tools, *(assistant.knowledge or ())],
         omitted=notice,
     )
 

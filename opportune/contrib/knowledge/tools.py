@@ -1,20 +1,40 @@
 """Tool with which a language model searches the documents of the user."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.models import User
+from opportune.contrib.knowledge.models import KnowledgeCollection
 from opportune.contrib.knowledge.service import Collections, collection_scope, find_passages, readable_passages
 from opportune.contrib.tools.declaration import tool
+from opportune.contrib.tools.parts import ToolParts
 from opportune.contrib.tools.source import Source
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l
 
+MAX_COLLECTIONS = 100
 
-async def search_knowledge(user: CurrentUser, session: ReadSession, words: str) -> Sequence[Source]:
+
+async def search_knowledge(
+    user: CurrentUser, session: ReadSession, words: str, parts: ToolParts = None
+) -> Sequence[Source]:
     """Search the documents of the user, their teams and this site for words or a question. Returns passages."""
-    within = readable_passages(Collections(session, user), collection_scope.get())
+    ids = collection_scope.get() if parts is None else [int(part) for part in parts if part.isdecimal()]
+    within = readable_passages(Collections(session, user), ids)
     passages = await find_passages(session, words, within)
     return [Source(title=passage.place, url=passage.url, text=passage.text) for passage in passages]
 
 
-search_tool = tool(search_knowledge, status=_l("Searching the documents"))
+async def find_collections(session: AsyncSession, user: User | None) -> dict[str, str]:
+    """Return the names of the collections to which an assistant can be limited."""
+    query = select(KnowledgeCollection).where(Collections(session, user).readable())
+    collections = await session.scalars(query.order_by(col(KnowledgeCollection.name)).limit(MAX_COLLECTIONS))
+    return {str(collection.id): collection.name for collection in collections}
+
+
+search_tool = replace(tool(search_knowledge, status=_l("Searching the documents")), parts=find_collections)

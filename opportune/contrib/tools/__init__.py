@@ -3,6 +3,7 @@
 from opportune.contrib.tools.conversation import ToolRun, converse
 from opportune.contrib.tools.declaration import Tool, tool
 from opportune.contrib.tools.openapi import api_tools
+from opportune.contrib.tools.parts import ToolParts
 from opportune.contrib.tools.questions import ask_user
 from opportune.contrib.tools.source import Source
 from opportune.contrib.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
@@ -10,6 +11,7 @@ from opportune.contrib.tools.toolbox import Toolbox, ToolResult, full_toolbox_of
 __all__ = [
     "Source",
     "Tool",
+    "ToolParts",
     "ToolResult",
     "ToolRun",
     "Toolbox",

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from starlette.requests import HTTPConnection, Request
 
 from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.tools.parts import FindParts
 from opportune.contrib.tools.source import Source
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
@@ -46,6 +47,8 @@ class Tool:
         asks: True if the user must approve each call. None: if it can write to the database.
         max_seconds: Maximum duration of a call.
         form: Form that the user fills in as the result, instead of a call of the function. See `ask_user`.
+        on_request: True if only answers that name it offer it.
+        parts: Finds the parts to which an answer can limit it.
     """
 
     function: Function
@@ -54,6 +57,8 @@ class Tool:
     asks: bool | None = None
     max_seconds: float | None = None
     form: type[BaseModel] | None = None
+    on_request: bool = False
+    parts: FindParts | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -170,6 +175,7 @@ def tool(
     status: str = "",
     asks: bool | None = None,
     max_seconds: float | None = None,
+    on_request: bool = False,
 ) -> Tool:
     """Create a tool with options, for `Feature(tools=[...])`, which also accepts plain functions.
 
@@ -183,6 +189,7 @@ def tool(
         asks: True if the user must approve each call. By default, if it has a `WriteSession`, `DatabaseDependency` or
             `JobContext`; set it to False if it only reads from the database.
         max_seconds: Maximum duration of a call. By default 30 seconds, or an hour for a job.
+        on_request: True if only answers that name it offer it: `answers.ask(…, tools=["*", "create_todo"])`.
 
     Raises:
         OperatorError: It is not an async function with a docstring.
@@ -190,7 +197,9 @@ def tool(
     if isinstance(function, Tool):
         return function
     summary = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
-    return Tool(function, name or getattr(function, "__name__", ""), status or summary, asks, max_seconds)
+    return Tool(
+        function, name or getattr(function, "__name__", ""), status or summary, asks, max_seconds, on_request=on_request
+    )
 
 
 def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:

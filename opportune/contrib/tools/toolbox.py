@@ -26,6 +26,7 @@ from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
 from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
+from opportune.contrib.tools.parts import parts_of
 from opportune.contrib.tools.source import Source
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
@@ -88,6 +89,7 @@ class Toolbox:
     def __init__(self, site: FastAPI, declared: Sequence[Function | Tool]) -> None:
         self._site = site
         self.tools = tools_of(declared)
+        self._selected: Collection[str] = ()
 
     def require_valid_tools(self) -> None:
         """Check all tools now instead of at the first call.
@@ -148,8 +150,13 @@ class Toolbox:
         return self._select(name for name in self.tools if not self.missing_scopes(name, scopes))
 
     def named(self, names: Collection[str]) -> "Toolbox":
-        """Return the toolbox of these tools. `*` stands for all of them."""
-        return self if "*" in names else self._select(name for name in self.tools if name in names)
+        """Return the toolbox of these tools. `*` stands for all that are not `on_request`."""
+        bases = {name.partition(":")[0] for name in names}
+        toolbox = self._select(
+            name for name, tool in self.tools.items() if name in bases or ("*" in bases and not tool.on_request)
+        )
+        toolbox._selected = names
+        return toolbox
 
     def _select(self, names: Iterable[str]) -> "Toolbox":
         tools = {name: self.tools[name] for name in names}  # creates the routes
@@ -225,7 +232,8 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             async with asyncio.timeout(tool.seconds):
                 current_user, permissions = await self._read_user(user)
-                state = {"user": current_user, "permissions": permissions, "token": token, "job_context": run}
+                who = {"user": current_user, "permissions": permissions, "token": token, "job_context": run}
+                state: dict[str, Any] = {**who, "tool_parts": parts_of(call.name, self._selected)}
                 status, body, media_type = await self._post(call.name, arguments, state, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)

@@ -57,10 +57,3 @@ async def test_page_answers_with_the_assistant(app: FastAPI, user: User, make: M
             await client.get(f"/api/v1/answers/{newest.answer.id}/stream")  # until the answer ends
         assert "On shelf 3." in (await client.get("/desk")).text
     assert provider.received[0][0].content.startswith("Be a librarian.")
-
-
-async def test_page_shows_a_refused_question(app: FastAPI, user: User) -> None:
-    async with signed_in_client(app, user) as client:
-        response = await client.post("/desk", data={"question": ""})
-    assert response.status_code == 422
-    assert "Ask the librarian" in response.text

@@ -32,6 +32,10 @@ async def ask(answers: AnswerManager, user: User, key: int | str) -> Answer:
     options = await assistant_options(answers, user, key)
     async with answers.database.writer() as session:
         answer = await answers.ask(session, "What is in it?", owner_id=user.id, **options)
+    return await wait_until_ended(answers, answer)
+
+
+async def wait_until_ended(answers: AnswerManager, answer: Answer) -> Answer:
     async with asyncio.timeout(30), answers.view(answer) as live:
         async for _ in live.follow_text(0):
             pass
@@ -74,11 +78,3 @@ async def test_removed_tool_is_left_out(answers: AnswerManager, user: User, make
     row = await make(Assistant, name="Librarian", owner_id=user.id, tools=["gone", "list_todos"])
     await ask(answers, user, row.id)
     assert provider.offered == [["list_todos"]]
-
-
-async def test_assistant_without_tools_offers_none(
-    answers: AnswerManager, user: User, make: Make, provider: FakeProvider
-) -> None:
-    row = await make(Assistant, name="Librarian", owner_id=user.id, tools=[])
-    await ask(answers, user, row.id)
-    assert not any(provider.offered)

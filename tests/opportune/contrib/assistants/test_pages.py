@@ -1,55 +1,50 @@
 """Pages of assistants: who may list, use and change them."""
 
-from fastapi import FastAPI
+import pytest
 from httpx2 import AsyncClient
 
+from opportune.accounts.deletion.personal_data import read_rows
 from opportune.accounts.models import User
-from opportune.contrib.assistants import Assistant, Audience
+from opportune.contrib.assistants import Assistant, Audience, Memory, Prompt
+from opportune.contrib.assistants.feature import assistants
 from opportune.db.database import Database
-from opportune.testing.factories import signed_in_client
+from opportune.feature import Person
+from opportune.testing.factories import make_user
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 
 API = "/api/v1/assistants"
+pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
 async def names(client: AsyncClient) -> list[str]:
     return [row["name"] for row in (await client.get(API)).json()["items"]]
 
 
-async def create(client: AsyncClient, name: str, shared_with: str = "me") -> str:
-    """Create an assistant with the form, and return its path."""
-    data = {"name": name, "instructions": "The password is swordfish.", "icon": "ti-book", "tools": "*"}
-    response = await client.post("/assistants/new", data={**data, "shared_with": shared_with})
+async def create(client: AsyncClient, name: str, shared_with: str = "me", page: str = "/assistants") -> str:
+    """Create a row with the form, and return its path."""
+    data = {"name": name, "instructions": "The password is swordfish.", "icon": "ti-book", "tools": "*", "text": "Hi."}
+    response = await client.post(f"{page}/new", data={**data, "shared_with": shared_with})
     assert response.status_code == 303, response.text
     return response.headers["location"]
 
 
-async def test_visitors_must_sign_in(client: AsyncClient) -> None:
-    assert (await client.get(API)).status_code == 401
-    assert (await client.get("/assistants")).headers["location"].startswith("/accounts/login")
+@pytest.mark.parametrize("page", ["/assistants", "/assistants/prompts"])
+async def test_rows_belong_to_user_team_or_site(clients: Clients, staff_client: AsyncClient, page: str) -> None:
+    mine = await create(clients["member"], "Mine", "me", page)
+    ours = await create(clients["member"], "Ours", "team", page)
+    public = await create(staff_client, "Public", "site", page)
+    for name, found, writable in (("owner", [ours, public], [ours]), ("stranger", [public], [])):
+        for path in (mine, ours, public):
+            assert (await clients[name].get(path)).status_code == (200 if path in found else 404), (name, path)
+            for form in ("edit", "delete"):
+                status = (await clients[name].get(f"{path}/{form}")).status_code
+                assert status == (200 if path in writable else 404), (name, path, form)
 
 
-async def test_other_users_do_not_find_an_assistant(clients: Clients) -> None:
-    path = await create(clients["member"], "Mine")
-    assert await names(clients["member"]) == ["Mine"]
-    assert await names(clients["stranger"]) == []
-    for page in (path, f"{path}/edit", f"{path}/delete"):
-        assert (await clients["stranger"].get(page)).status_code == 404, page
-
-
-async def test_members_share_assistants_of_their_team(clients: Clients) -> None:
-    path = await create(clients["member"], "Ours", "team")
-    assert await names(clients["owner"]) == ["Ours"]
-    assert await names(clients["stranger"]) == []
-    assert "swordfish" in (await clients["owner"].get(f"{path}/edit")).text
-
-
-async def test_only_staff_share_with_the_site(clients: Clients, staff_client: AsyncClient) -> None:
+async def test_only_staff_share_with_the_site(clients: Clients) -> None:
     data = {"name": "Theirs", "shared_with": "site", "icon": "ti-book"}
     assert (await clients["member"].post("/assistants/new", data=data)).status_code == 422
-    await create(staff_client, "Librarian", "site")
-    assert await names(clients["stranger"]) == ["Librarian"]
 
 
 async def test_users_cannot_read_instructions(staff_client: AsyncClient, clients: Clients) -> None:
@@ -86,9 +81,30 @@ async def test_assistants_of_a_deleted_team_stay_hidden(clients: Clients, crew: 
     assert await names(clients["owner"]) == []
 
 
-async def test_export_has_own_assistants(app: FastAPI, user: User, database: Database, make: Make) -> None:
-    await make(Assistant, name="Mine", owner_id=user.id, instructions="Be brief.")
-    async with signed_in_client(app, user) as client:
-        page = await client.get("/accounts/data")
-    assert page.status_code == 200
-    assert "Your assistants" in page.text
+async def test_export_has_own_rows(user: User, database: Database, make: Make) -> None:
+    other = await make_user(database)
+    for owner, name in ((user, "Mine"), (other, "Theirs")):
+        await make(Assistant, name=name, owner_id=owner.id, instructions="Be brief.")
+        await make(Prompt, name=name, owner_id=owner.id, text="Hello.")
+        await make(Memory, owner_id=owner.id, text=name)
+    assert assistants.accounts.personal_data
+    async with database.reader() as session:
+        rows = await read_rows(session, assistants.accounts.personal_data, Person(user.id, ""))
+    assert [row["instructions"] for row in rows["assistant"]] == ["Be brief."]
+    assert [row["name"] for row in rows["prompt"]] == ["Mine"]
+    assert [row["text"] for row in rows["memory"]] == ["Mine"]
+
+
+async def test_form_refuses_other_icons_and_tools(clients: Clients) -> None:
+    for field, value in (("icon", 'x" onclick="'), ("tools", "drop_tables"), ("model", "Gone")):
+        response = await clients["member"].post("/assistants/new", data={"name": "x", "icon": "ti-book", field: value})
+        assert response.status_code == 422, field
+        assert f'id="{field}-error"' in response.text
+
+
+async def test_form_keeps_a_removed_model(clients: Clients, make: Make, crew: Crew) -> None:
+    row = await make(Assistant, name="Old", owner_id=crew.users["member"].id, model="Gone", tools=["gone"])
+    page = await clients["member"].get(f"/assistants/{row.id}/edit")
+    assert page.text.count("(no longer available)") == 2
+    data = {"name": "New", "icon": "ti-book", "model": "Gone", "tools": "gone"}
+    assert (await clients["member"].post(f"/assistants/{row.id}/edit", data=data)).status_code == 303
