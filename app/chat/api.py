@@ -49,6 +49,11 @@ async def list_conversations(
     return await Conversations(session, user.id).list_page(filters)
 
 
+@router.get("/folders")
+async def list_folders(user: CurrentUser, session: ReadSession) -> list[str]:
+    return await Conversations(session, user.id).list_folders()
+
+
 @router.post("", status_code=202)
 async def create_conversation(
     data: ConversationCreate, user: CurrentUser, answers: Answers, response: Response
@@ -107,7 +112,7 @@ async def get_conversation(view: CurrentConversationView) -> ConversationWithMes
 async def update_conversation(
     changes: ConversationUpdate, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Conversation:
-    """Change the title, or the model and settings of later answers."""
+    """Change the title, the folder, the pin, or the model and settings of later answers."""
     return await service.configure(answers, conversation, changes)
 
 

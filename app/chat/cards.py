@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from app.chat.models import Conversation, Message
 from app.chat.schemas import ConversationFilter
-from app.chat.service import Conversations
+from app.chat.service import Conversations, is_listed
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.feature import Panel
@@ -28,7 +28,7 @@ async def read_conversations(session: AsyncSession, user: User | None) -> Mappin
         select(Conversation, Answer)
         .join(Message, col(Message.id) == col(Conversation.leaf_id))
         .join(Answer, col(Answer.id) == col(Message.answer_id))
-        .where(col(Conversation.owner_id) == user.id, col(Answer.status).in_(UNFINISHED))
+        .where(col(Conversation.owner_id) == user.id, is_listed, col(Answer.status).in_(UNFINISHED))
         .order_by(col(Conversation.used_at).desc())
         .limit(MAX_SHOWN_CONVERSATIONS)
     )

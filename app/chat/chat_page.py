@@ -61,6 +61,9 @@ class ChatPage:
                 filters = filters.model_copy(update={"page": page_number})
             context["documents"] = await Documents(session, self.user_id).list(view.conversation.id) if view else ()
             context["conversations"] = page = await conversations.list_page(filters)
+            context["folders"] = await conversations.list_folders()
+        context["folder"] = filters.folder or form.value("folder")
+        context["is_temporary"] = _is_temporary(view, form, filters)
         context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
         context |= {**await _messages_context(view), "fault": self.answers.llm.fault, "panel": None, **panel}
         status = max(status, settings.status if settings else form.status)
@@ -142,6 +145,12 @@ class ChatPage:
         }
 
 
+def _is_temporary(view: ConversationView | None, form: Form[Any], filters: ConversationFilter) -> bool:
+    if view:
+        return view.conversation.is_temporary
+    return form.value("is_temporary") == "true" or getattr(filters, "temporary", False)
+
+
 async def _messages_context(view: ConversationView | None) -> dict[str, Any]:
     """Return the context of the messages above the form."""
     return {
@@ -150,6 +159,7 @@ async def _messages_context(view: ConversationView | None) -> dict[str, Any]:
         "earlier": view.earlier if view else None,
         "is_end": view is None or view.is_end,
         "running": view.running if view else (),
+        "follow_ups": view.follow_ups if view else (),
         "silence": ShownAnswer.silence_timeout,
     }
 

@@ -6,10 +6,10 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
-from app.chat.dependencies import CurrentConversation
+from app.chat.dependencies import MAX_POLLS, CurrentConversation, Tries
 from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
-from app.chat.schemas import ConversationTitle, ConversationUpdate
+from app.chat.schemas import ConversationTitle, ConversationUpdate, FolderForm
 from app.chat.search import search_messages
 from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
@@ -22,8 +22,13 @@ from opportune.web import APIRouter, flash, is_htmx, read_form, redirect, templa
 
 router = APIRouter(prefix="/chat")
 
-MAX_TITLE_POLLS = 4
-"""Polls for the title of the model with doubled delays: half a minute in total."""
+
+PLACES = {
+    "pin": ConversationUpdate(is_pinned=True),
+    "unpin": ConversationUpdate(is_pinned=False),
+    "keep": ConversationUpdate(is_temporary=False),
+}
+"""Changes of the buttons in the menu of a conversation."""
 
 
 @router.get("/search")
@@ -51,15 +56,37 @@ async def rename_conversation(
     return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": renamed})
 
 
-@router.get("/{conversation_id}/title")
-async def show_title(
-    request: Request, conversation: CurrentConversation, tries: Annotated[int, Query(ge=0, le=MAX_TITLE_POLLS)]
+@router.post("/{conversation_id}/move")
+async def move_conversation(
+    request: Request, user: CurrentUser, answers: Answers, conversation: CurrentConversation
 ) -> Response:
+    form = await read_form(request, FolderForm)
+    if form.data:
+        await service.configure(answers, conversation, ConversationUpdate(folder=form.data.folder))
+    else:
+        flash(request, form.errors.get("folder") or _("Please try again."), "warning")
+    return redirect(request, f"/chat/{conversation.id}")
+
+
+@router.post("/{conversation_id}/place/{change}")
+async def place_conversation(
+    request: Request,
+    user: CurrentUser,
+    answers: Answers,
+    conversation: CurrentConversation,
+    change: Literal["pin", "unpin", "keep"],
+) -> Response:
+    await service.configure(answers, conversation, PLACES[change])
+    return redirect(request, f"/chat/{conversation.id}")
+
+
+@router.get("/{conversation_id}/title")
+async def show_title(request: Request, conversation: CurrentConversation, tries: Tries) -> Response:
     """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
         return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": conversation})
-    context = {"conversation_id": conversation.id, "tries": tries}
-    is_last = tries == MAX_TITLE_POLLS
+    context = {"path": f"/chat/{conversation.id}/title", "tries": tries}
+    is_last = tries == MAX_POLLS
     return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "poll", context)
 
 

@@ -77,6 +77,11 @@ class ConversationView:
         return self.messages[0].id if self.messages and self.messages[0].parent_id else None
 
     @property
+    def follow_ups(self) -> Sequence[str]:
+        """Suggested questions after the newest answer."""
+        return self.messages[-1].follow_ups if self.is_end and self.messages and not self.running else ()
+
+    @property
     def running(self) -> list[Message]:
         shown = [*self.messages, self.beside] if self.beside else self.messages
         return [message for message in shown if message.is_running]

@@ -35,6 +35,9 @@ CurrentConversation = Annotated[Conversation, Depends(get_conversation)]
 """A conversation of the current user. Conversations of other users are not found."""
 
 
+MAX_POLLS = 4
+"""Polls of a page for the title or suggestions of the model with doubled delays: half a minute in total."""
+Tries = Annotated[int, Query(ge=0, le=MAX_POLLS)]
 MessageId = Annotated[int | None, Query(ge=1, le=MAX_ID)]
 
 
@@ -110,7 +113,8 @@ async def get_stream(
             message = await find_newest_answer(session, conversation_id)
         if message is None or message.answer is None:
             return None
-        awaits_title = conversation.titled_by == TitledBy.QUESTION and await _is_first_answer(session, message)
+        is_untitled = conversation.titled_by == TitledBy.QUESTION and not conversation.is_temporary
+        awaits_title = is_untitled and await _is_first_answer(session, message)
         branches = (await find_siblings(session, [message]))[message.id]
         is_column = await find_beside(session, message) is not None
         awaits_title &= message.answer.topic == conversation.topic

@@ -9,6 +9,7 @@ from app.chat.comparison import is_answer_of
 from app.chat.documents import store_version
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
+from app.chat.service import is_listed
 from opportune.contrib.answers import Answer, AnswerAttachment, after_answer, delete_attachments
 from opportune.db import after_delete
 from opportune.jobs import defer
@@ -35,7 +36,7 @@ async def queue_title(session: AsyncSession, answer: Answer) -> None:
         .join(Message, col(Message.conversation_id) == col(Conversation.id))
         .join(question, col(question.id) == col(Message.parent_id))
         .where(col(Message.answer_id) == answer.id, col(question.parent_id).is_(None))
-        .where(col(Conversation.titled_by) == TitledBy.QUESTION)
+        .where(col(Conversation.titled_by) == TitledBy.QUESTION, is_listed)
     )
     if conversation_id := await session.scalar(untitled_conversation):
         defer(session, write_title(conversation_id), key=f"title of conversation {conversation_id}")

@@ -38,15 +38,19 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
         messages = [*await session.scalars(first_messages)]
     excerpt = "\n\n".join(message.text[:MAX_EXCERPT_LENGTH] for message in messages)
     answer = next((message.answer for message in messages if message.answer), None)
-    # The title is charged like the answer: to the visitor, if the account is shared by visitors.
-    site_model = run.service(LanguageModel)
-    charged_model = site_model.charged_to(answer.payer) if answer else site_model.for_user(conversation.owner_id)
-    llm, _ = find_model(charged_model, conversation)
+    llm = choose_model(run, conversation, answer)
     with suppress(LlmError, TimeoutError):
         async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
             reply = await _read_reply(llm, excerpt)
         if title := parse_title(reply):
             await run.write(store_title, conversation_id, title)
+
+
+def choose_model(run: JobContext, conversation: Conversation, answer: Answer | None) -> LanguageModel:
+    """Return the model of a conversation, charged like its answer: to the visitor, if visitors share the account."""
+    site_model = run.service(LanguageModel)
+    charged_model = site_model.charged_to(answer.payer) if answer else site_model.for_user(conversation.owner_id)
+    return find_model(charged_model, conversation)[0]
 
 
 async def _read_reply(llm: LanguageModel, excerpt: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, false, text
 from sqlmodel import Field, Relationship
 
 from opportune.accounts import OwnerId
@@ -15,6 +15,7 @@ from opportune.db import BigId, Model, SoftDelete, utc_now
 from opportune.fields import Text
 
 MAX_TITLE_LENGTH = 100
+MAX_FOLDER_LENGTH = 50
 
 
 class Role(StrEnum):
@@ -55,6 +56,12 @@ class Conversation(Model, SoftDelete, table=True):
     assistant_name: str = Field(
         default="", max_length=MAX_TITLE_LENGTH, sa_column_kwargs={"server_default": text("''")}
     )
+    folder: str = Field(default="", max_length=MAX_FOLDER_LENGTH, sa_column_kwargs={"server_default": text("''")})
+    """Name of a folder of the owner. Empty for none."""
+    is_pinned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Pinned conversations are listed first."""
+    is_temporary: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Not listed, searched or titled, and deleted when it was not used for a day."""
     created_at: datetime = Field(default_factory=utc_now)
     used_at: datetime = Field(default_factory=utc_now)
     """Time of the last question."""
@@ -87,6 +94,8 @@ class Message(Model, table=True):
     question: Text = ""
     attachment_ids: list[int] = Field(default_factory=list)
     """Files of a question."""
+    follow_ups: list[str] = Field(default_factory=list, sa_column_kwargs={"server_default": text("'[]'")})
+    """Questions that the model suggests after an answer."""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)

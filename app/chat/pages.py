@@ -1,7 +1,8 @@
 """Pages of conversations."""
 
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -10,17 +11,21 @@ from app.chat import service
 from app.chat.chat_page import CurrentPage
 from app.chat.conversation_view import ShownMessage, view_conversation
 from app.chat.dependencies import (
+    MAX_POLLS,
     CurrentAnswer,
     CurrentConversation,
     CurrentConversationView,
     CurrentMessage,
     CurrentQuestion,
     CurrentStream,
+    MessageStream,
     OptionalConversation,
+    Tries,
 )
 from app.chat.document_view import read_panel
 from app.chat.jobs import can_be_titled
 from app.chat.models import Conversation
+from app.chat.prompt import MAX_FOLLOW_UPS
 from app.chat.schemas import (
     ConversationForm,
     ConversationPageFilter,
@@ -34,6 +39,7 @@ from opportune.contrib.answers import (
     Answer,
     AnswerRunning,
     Answers,
+    AnswerStatus,
     ShownAnswer,
     TooManyAnswers,
     answer_gone,
@@ -142,12 +148,35 @@ async def stream_answer(request: Request, answer_stream: CurrentStream) -> Event
             is_current=answer_stream.is_current,
         )
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
-        if not (answer_stream.awaits_title and can_be_titled(answer)):
-            return html
-        context = {"conversation_id": answer_stream.message.conversation_id, "tries": 0}
-        return html + templates.render_block_to_string(request, "chat/title.html", "poll", context)
+        for path in paths_to_poll(answer_stream, answer):
+            html += templates.render_block_to_string(request, "chat/title.html", "poll", {"path": path, "tries": 0})
+        return html
 
     return EventStream(answer_stream.html(render_message, MESSAGE_ID_PREFIX))
+
+
+def paths_to_poll(stream: MessageStream, answer: Answer) -> Iterator[str]:
+    """Yield the paths of what jobs write after an answer: a title, and suggested questions."""
+    if stream.awaits_title and can_be_titled(answer):
+        yield f"/chat/{stream.message.conversation_id}/title"
+    if MAX_FOLLOW_UPS and answer.status == AnswerStatus.DONE:
+        yield f"/chat/messages/{stream.message.id}/follow-ups"
+
+
+@router.get("/messages/{message_id}/follow-ups")
+async def show_follow_ups(
+    request: Request, user: CurrentUser, answers: Answers, message: CurrentMessage, tries: Tries
+) -> Response:
+    """Return the suggested questions after the newest answer, or poll again."""
+    async with answers.database.reader() as session:
+        conversation = await Conversations(session, user.id).get(message.conversation_id)
+    if conversation is None or conversation.leaf_id != message.id or (tries == MAX_POLLS and not message.follow_ups):
+        return templates.partial("")
+    if not message.follow_ups:
+        context: dict[str, Any] = {"path": f"/chat/messages/{message.id}/follow-ups", "tries": tries}
+        return templates.render_block(request, "chat/title.html", "poll", context)
+    context = {"conversation": conversation, "follow_ups": message.follow_ups, "last": message.id}
+    return templates.render_block(request, "chat/chat.html", "new_follow_ups", context)
 
 
 @router.post("/messages/{message_id}/stop")

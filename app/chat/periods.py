@@ -12,11 +12,13 @@ from opportune.web import current_zone
 
 
 def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
-    """Group conversations that are sorted by last use."""
+    """Group conversations that are sorted by pin and last use."""
     today = _local_date(utc_now())
-    for period, group in groupby(
-        conversations, lambda conversation: name_period(_local_date(conversation.used_at), today)
-    ):
+
+    def name_group(conversation: Conversation) -> str:
+        return _("Pinned") if conversation.is_pinned else name_period(_local_date(conversation.used_at), today)
+
+    for period, group in groupby(conversations, name_group):
         yield period, list(group)
 
 

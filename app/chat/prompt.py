@@ -10,6 +10,13 @@ from opportune.i18n import ngettext
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answer in the language of the question, in Markdown, and keep it short."
 
+MAX_FOLLOW_UPS = 3
+"""Questions suggested after the newest answer. Each answer needs another call of the model then. 0: none."""
+FOLLOW_UP_PROMPT = (
+    f"Suggest {MAX_FOLLOW_UPS} short questions that the user may ask next about this question and its answer. "
+    "Write them from the user's point of view, in the language of the question."
+)
+
 EXAMPLE_QUESTIONS = (
     _l("What is the capital of France?"),
     _l("Write two sentences about the sea."),

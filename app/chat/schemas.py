@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Base64Bytes, ConfigDict, Field
 
-from app.chat.models import MAX_TITLE_LENGTH, Message, Role
+from app.chat.models import MAX_FOLDER_LENGTH, MAX_TITLE_LENGTH, Message, Role
 from opportune.contrib.answers import Answer, AnswerFields, AnswerStatus
 from opportune.contrib.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH
 from opportune.db import MAX_ID
@@ -50,7 +50,19 @@ class ConversationSettings(Schema):
     """From 0 (most likely words) to 2. Null for the default of the model."""
 
 
-class ConversationCreate(QuestionCreate, ConversationSettings): ...
+class ConversationPlace(Schema):
+    """Place of a conversation in the list of its owner."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    folder: Annotated[Line, Field(max_length=MAX_FOLDER_LENGTH, title="Folder")] = ""
+    """Empty for none."""
+    is_pinned: bool = False
+    is_temporary: bool = False
+    """Not listed, searched or titled, and deleted when it was not used for a day."""
+
+
+class ConversationCreate(QuestionCreate, ConversationSettings, ConversationPlace): ...
 
 
 class MessageForm(MessageCreate):
@@ -73,7 +85,11 @@ class DocumentForm(Schema):
     """True to send the instruction to the model. The text is also saved."""
 
 
-class ConversationForm(MessageForm, ConversationSettings): ...
+class ConversationForm(MessageForm, ConversationSettings, ConversationPlace): ...
+
+
+class FolderForm(Schema):
+    folder: Annotated[Line, Field(max_length=MAX_FOLDER_LENGTH, title="Folder")] = ""
 
 
 class AttachmentRead(Schema):
@@ -95,15 +111,17 @@ class MessageRead(AnswerFields):
     role: Role
     attachment_ids: Sequence[int] = ()
     """Files of a question."""
+    follow_ups: Sequence[str] = ()
+    """Questions that the model suggests after an answer."""
 
     @classmethod
     def of(cls, message: Message, branches: Sequence[int] = ()) -> Self:
         state = message.answer or Answer(text=message.question, status=AnswerStatus.DONE)
-        columns = message.model_dump(include={"id", "parent_id", "role", "attachment_ids", "created_at"})
+        columns = message.model_dump(include={"id", "parent_id", "role", "attachment_ids", "follow_ups", "created_at"})
         return cls(**{**state.model_dump(include=set(AnswerFields.model_fields)), **columns, "branches": branches})
 
 
-class ConversationRead(ConversationSettings):
+class ConversationRead(ConversationSettings, ConversationPlace):
     id: int
     title: str
     assistant_name: str
@@ -116,7 +134,7 @@ class ConversationTitle(Schema):
     title: Line = Field(min_length=1, max_length=MAX_TITLE_LENGTH)
 
 
-class ConversationUpdate(ConversationSettings):
+class ConversationUpdate(ConversationSettings, ConversationPlace):
     title: Line | None = Field(default=None, min_length=1, max_length=MAX_TITLE_LENGTH)
 
 
@@ -164,6 +182,7 @@ class MessageCreated(Schema):
 
 class ConversationFilter(Paging):
     q: Annotated[Line, FieldOptions(type="search")] = Field("", max_length=200, title="Search")
+    folder: Line = Field("", max_length=MAX_FOLDER_LENGTH)
     size: int = Field(50, ge=1, le=100)
     sort: Annotated[str, SortBy("title", "created_at", "used_at")] = ""
 
@@ -172,6 +191,8 @@ class NewConversationFilter(ConversationFilter):
     """Query of the page for a new conversation."""
 
     assistant_id: int | None = Field(None, ge=1, le=MAX_ID)
+    temporary: bool = False
+    """Offer a temporary conversation."""
 
 
 class ConversationPageFilter(ConversationFilter):

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.models import Conversation, Message
+from app.chat.service import is_listed
 from opportune.accounts import User
 from opportune.contrib.answers import Answer
 from opportune.feature import Link
@@ -60,7 +61,7 @@ async def search_messages(session: AsyncSession, owner_id: int, request: SearchQ
 async def search_titles(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:
     if user is None:
         return []
-    within = select(Conversation).where(col(Conversation.owner_id) == user.id)
+    within = select(Conversation).where(col(Conversation.owner_id) == user.id, is_listed)
     conversations = await session.scalars(title_search.search(session, query, within).limit(limit))
     return [Link(conversation.title, f"/chat/{conversation.id}", "message-circle") for conversation in conversations]
 
@@ -68,7 +69,7 @@ async def search_titles(session: AsyncSession, user: User | None, query: str, li
 def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
     """Select the ids of conversation and message of all matches. For a title the message id is 0."""
     ids = col(Message.conversation_id), col(Message.id)
-    is_owner = col(Conversation.owner_id) == owner_id
+    is_owner = (col(Conversation.owner_id) == owner_id) & is_listed
     questions = select(Message).join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)
     answers = select(Answer).join(Message, col(Message.answer_id) == col(Answer.id))
     answers = answers.join(Conversation, col(Conversation.id) == col(Message.conversation_id)).where(is_owner)

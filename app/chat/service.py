@@ -23,7 +23,7 @@ from app.chat.comparison import (
 )
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.prompt import build_prompt
-from app.chat.schemas import ConversationFilter, ConversationSettings, MessageCreate
+from app.chat.schemas import ConversationFilter, ConversationPlace, ConversationSettings, MessageCreate
 from app.chat.tree import (
     conversation_id_column,
     find_leaf,
@@ -90,7 +90,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         if conversation_id:
             conversation = await conversations.get(conversation_id)
         else:
-            values = settings.model_dump(include={*ConversationSettings.model_fields}) if settings else {}
+            fields = {*ConversationSettings.model_fields, *ConversationPlace.model_fields}
+            values = settings.model_dump(include=fields) if settings else {}
             values = await with_assistant_name(session, owner_id, values)
             conversation = await conversations.create_conversation(question.content, values)
         if conversation is None:  # deleted during the request
@@ -220,6 +221,9 @@ async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Mes
     return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
 
 
+is_listed = col(Conversation.is_temporary).is_(False)
+
+
 class Conversations:
     """The conversations of one owner. Rows of other owners are not found."""
 
@@ -232,21 +236,30 @@ class Conversations:
         )
 
     async def list_page(self, filters: ConversationFilter) -> Page[Conversation]:
-        """List conversations, by default the last used first."""
+        """List conversations, by default pinned ones, then the last used first."""
         title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
-        query = select(Conversation).where(self._is_owner)
+        query = select(Conversation).where(self._is_owner, is_listed)
+        if filters.folder:
+            query = query.where(col(Conversation.folder) == filters.folder)
         if filters.q:
             query = query.where(contains(title, filters.q))
         columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
-        default = used_at.desc(), col(Conversation.id).desc()
+        default = col(Conversation.is_pinned).desc(), used_at.desc(), col(Conversation.id).desc()
         return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)
 
     async def find_page_number(self, conversation: Conversation, size: int) -> int:
         """Return the number of the page of the unfiltered list that contains this conversation."""
         used_at, id_ = col(Conversation.used_at), col(Conversation.id)
         newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
-        query = select(func.count()).select_from(Conversation).where(self._is_owner, newer)
+        is_pinned = col(Conversation.is_pinned)
+        before = is_pinned & newer if conversation.is_pinned else is_pinned | newer
+        query = select(func.count()).select_from(Conversation).where(self._is_owner, is_listed, before)
         return (await self.session.scalar(query) or 0) // size + 1
+
+    async def list_folders(self) -> list[str]:
+        folder = col(Conversation.folder)
+        query = select(folder).where(self._is_owner, is_listed, folder != "").distinct().order_by(folder)
+        return [*await self.session.scalars(query)]
 
     async def get(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)

@@ -15,10 +15,14 @@ from opportune.pagination import Page, Paging, paginate
 
 
 class NothingToShareError(Exception):
-    """The current branch does not end with a finished answer."""
+    """The current branch does not end with a finished answer, or the conversation is temporary."""
 
-    def __init__(self) -> None:
-        super().__init__(_("There is nothing to share yet. Wait until the answer is complete."))
+    def __init__(self, *, is_temporary: bool = False) -> None:
+        super().__init__(
+            _("A temporary conversation cannot be shared. Keep it first.")
+            if is_temporary
+            else _("There is nothing to share yet. Wait until the answer is complete.")
+        )
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,10 @@ class Shares:
         """Return a link to the current branch, the existing one if it is the same.
 
         Raises:
-            NothingToShareError: the last answer is not finished.
+            NothingToShareError: the last answer is not finished, or the conversation is temporary.
         """
+        if conversation.is_temporary:
+            raise NothingToShareError(is_temporary=True)
         leaf_id = await find_leaf(self.session, conversation)
         leaf = await self.session.get(Message, leaf_id) if leaf_id else None
         if leaf is None or leaf.is_running:

@@ -115,7 +115,7 @@
 
   // The next question continues one of two answers: only that one stays.
   document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-    if (ctx.sourceElement !== composer || !ctx.response?.raw.ok) return;
+    if (!ctx.sourceElement.matches("#composer, .chat-follow-ups") || !ctx.response?.raw.ok) return;
     document.querySelectorAll(".chat-unchosen").forEach((article) => article.remove());
     document.querySelector(".chat-column .chat-choice")?.remove();
     document.querySelector(".chat-column")?.classList.remove("chat-column");

@@ -58,7 +58,8 @@
     }
     if (!isEnd) return;
     showMessages(page.getElementById("messages"));
-    document.getElementById("marks").replaceChildren(...page.getElementById("marks").children);
+    for (const id of ["marks", "follow-ups"]) document.getElementById(id).replaceChildren(...page.getElementById(id).children);
+    htmx.process(document.getElementById("follow-ups"));
     const stream = document.getElementById("stream"), text = page.getElementById("stream").innerHTML;
     // Replace the element, so that htmx forgets the old connection.
     htmx.swap({ sourceElement: stream, target: stream, swap: "innerHTML", text });

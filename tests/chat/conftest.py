@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.chat import hooks
+from app.chat import follow_ups, hooks, pages
 from opportune.contrib.answers.testing import manager, model, owner_id, short_intervals
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
@@ -12,3 +12,10 @@ __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 def _no_titles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not generate titles. Tests of titles override this fixture."""
     monkeypatch.setattr(hooks, "defer", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_follow_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not suggest questions. Tests of suggestions override this fixture."""
+    for module in (follow_ups, pages):
+        monkeypatch.setattr(module, "MAX_FOLLOW_UPS", 0)

@@ -76,7 +76,7 @@ async def test_settings_of_the_conversation_have_precedence(
 
 async def test_conversation_shows_its_assistant(browser: AsyncClient, assistant: Assistant) -> None:
     page = await browser.get(await start(browser, assistant.id))
-    assert '<i class="ti ti-book me-1" aria-hidden="true"></i><span class="text-truncate">Librarian</span>' in page.text
+    assert '<i class="ti ti-book" aria-hidden="true"></i><span class="chat-model text-truncate">Librarian<' in page.text
     assert "Be a librarian." not in page.text
 
 

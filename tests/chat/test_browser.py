@@ -54,6 +54,7 @@ async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, use
         await expect(tab.locator("#send")).to_be_visible()
     await expect(page.locator(".chat-question")).to_have_text(["Question 0?", "Two?"])
     assert await page.evaluate("window.same"), "the page was not reloaded"
+    await other_tab.locator(".chat-menu summary").click()
     await other_tab.locator("[action$='/delete'] button").click()
     for tab in (page, other_tab):
         await expect(tab).to_have_url(re.compile("/chat$"))
@@ -157,9 +158,9 @@ async def test_copy_and_keyboard_navigation_between_branches(page: Page, script:
     await expect(page.get_by_text("Why: Short.")).to_be_focused()
     await more.press("Enter")
     await more.press("Tab")
-    await expect(page.locator("[action$='/share'] button")).to_be_focused()
-    await page.locator("[action$='/delete'] button").focus()
-    await expect(page.locator("[action$='/share'] button")).to_be_hidden()
+    await expect(page.locator("[action$='/pin'] button")).to_be_focused()
+    await page.locator("#question").focus()
+    await expect(page.locator("[action$='/pin'] button")).to_be_hidden()
 
 
 async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:

@@ -103,6 +103,7 @@ async def test_phone_deletes_and_undoes(page: Page, app: FastAPI, site: str, use
     await page.set_viewport_size({"width": 390, "height": 700})
     await sign_in_browser(page, app, user, site)
     await page.goto(f"/chat/{number}")
+    await page.locator(".chat-menu summary").click()
     await page.locator("[action$='/delete'] button").click()
     await expect(page.get_by_role("status").filter(has_text="A long conversation")).to_be_in_viewport()
     await page.get_by_role("button", name="Undo").click()

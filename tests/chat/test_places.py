@@ -1,0 +1,125 @@
+"""Folders, pins and temporary conversations."""
+
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import func, select, update
+from sqlmodel import col
+
+from app.chat.jobs import write_title
+from app.chat.models import Conversation, Message
+from app.chat.temporary import TEMPORARY_HOURS, delete_temporary
+from opportune.accounts import User
+from opportune.contrib.answers import Answer
+from opportune.contrib.llm import FakeProvider
+from opportune.db import utc_now, with_deleted
+from opportune.testing import RecordedJobs, signed_in_client
+from tests.chat.conversations import make_conversation
+
+API = "/api/v1/conversations"
+
+
+@pytest.fixture
+def _no_titles() -> None:
+    """Generate titles, which the fixture of conftest.py turns off."""
+
+
+@pytest.fixture
+async def numbers(app: FastAPI, user: User) -> list[int]:
+    """Ids of two conversations, oldest first."""
+    return [await make_conversation(app.state.database, user.id, 1) for _ in range(2)]
+
+
+async def listed(client: AsyncClient, query: str = "") -> list[int]:
+    return [row["id"] for row in (await client.get(f"{API}{query}")).json()["items"]]
+
+
+async def test_pinned_conversation_is_first(user_client: AsyncClient, numbers: list[int]) -> None:
+    assert await listed(user_client) == numbers[::-1]
+    await user_client.post(f"/chat/{numbers[0]}/place/pin")
+    assert await listed(user_client) == numbers
+    assert ">Pinned<" in (await user_client.get("/chat")).text
+    await user_client.post(f"/chat/{numbers[0]}/place/unpin")
+    assert await listed(user_client) == numbers[::-1]
+
+
+async def test_list_opens_at_a_conversation_below_pins(user_client: AsyncClient, numbers: list[int]) -> None:
+    await user_client.patch(f"{API}/{numbers[0]}", json={"is_pinned": True})
+    for number, page in ((numbers[0], 1), (numbers[1], 2)):
+        html = (await user_client.get(f"/chat/{number}?size=1")).text
+        assert f'id="c{number}"' in html, page
+
+
+async def test_folder_filters_the_list(user_client: AsyncClient, numbers: list[int]) -> None:
+    await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": "Trips & co"})
+    assert (await user_client.get(f"{API}/folders")).json() == ["Trips & co"]
+    assert await listed(user_client, "?folder=Trips%20%26%20co") == [numbers[0]]
+    html = (await user_client.get("/chat?folder=Trips%20%26%20co")).text
+    assert f'id="c{numbers[0]}"' in html
+    assert f'id="c{numbers[1]}"' not in html
+    assert '<input type="hidden" name="folder" value="Trips &amp; co">' in html, "a new conversation is in the folder"
+    await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": ""})
+    assert (await user_client.get(f"{API}/folders")).json() == []
+
+
+async def test_too_long_folder_is_refused(user_client: AsyncClient, numbers: list[int]) -> None:
+    response = await user_client.post(f"/chat/{numbers[0]}/move", data={"folder": "x" * 51}, follow_redirects=True)
+    assert "50" in response.text
+    assert (await user_client.patch(f"{API}/{numbers[0]}", json={"folder": "x" * 51})).status_code == 422
+    assert (await user_client.get(f"{API}/folders")).json() == []
+
+
+async def test_settings_keep_the_place(user_client: AsyncClient, numbers: list[int]) -> None:
+    await user_client.patch(f"{API}/{numbers[0]}", json={"is_pinned": True, "folder": "Work"})
+    await user_client.post(f"/chat/{numbers[0]}/settings", data={"system_prompt": "Be brief."})
+    row = (await user_client.get(f"{API}/{numbers[0]}")).json()
+    assert (row["is_pinned"], row["folder"], row["system_prompt"]) == (True, "Work", "Be brief.")
+
+
+@pytest.mark.parametrize("action", ["place/pin", "place/keep", "move"])
+async def test_place_of_other_users_is_not_found(app: FastAPI, numbers: list[int], action: str) -> None:
+    async with signed_in_client(app) as other:
+        assert (await other.post(f"/chat/{numbers[0]}/{action}", data={"folder": "Mine"})).status_code == 404
+        assert (await other.get(f"{API}/folders")).json() == []
+
+
+async def test_temporary_conversation_is_not_listed_or_found(
+    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    assert 'name="is_temporary" value="true"' in (await user_client.get("/chat?temporary=true")).text
+    page = (await user_client.post("/chat", data={"content": "Whales?", "is_temporary": "true"})).headers["location"]
+    await user_client.get(f"{page}/stream")
+    assert write_title.name not in recorded_jobs.names
+    html = (await user_client.get(page)).text
+    assert "Temporary: this conversation" in html
+    assert f'id="c{page.rpartition("/")[2]}"' not in html
+    assert await listed(user_client) == []
+    assert (await user_client.get(f"{API}/search?q=whales")).json()["total"] == 0
+    assert "Whales" not in (await user_client.get("/")).text
+    assert (await user_client.post(f"/api/v1/conversations/{page.rpartition('/')[2]}/shares")).status_code == 409
+
+
+async def test_kept_conversation_is_listed(user_client: AsyncClient, fake_llm: FakeProvider) -> None:
+    created = (await user_client.post(API, json={"content": "Whales?", "is_temporary": True})).json()
+    assert await listed(user_client) == []
+    await user_client.post(f"/chat/{created['conversation']}/place/keep")
+    assert await listed(user_client) == [created["conversation"]]
+
+
+async def test_temporary_conversations_are_deleted_after_a_day(
+    app: FastAPI, user: User, numbers: list[int], recorded_jobs: RecordedJobs
+) -> None:
+    database, old = app.state.database, utc_now() - timedelta(hours=TEMPORARY_HOURS + 1)
+    newer = await make_conversation(database, user.id, 1)
+    async with database.writer() as session:
+        await session.execute(update(Conversation).values(is_temporary=True, used_at=old))
+        await session.execute(update(Conversation).where(col(Conversation.id) == newer).values(used_at=utc_now()))
+        await session.execute(update(Conversation).where(col(Conversation.id) == numbers[0]).values(is_temporary=False))
+    await recorded_jobs.run(delete_temporary())
+    async with database.reader() as session:
+        ids = [*await session.scalars(with_deleted(select(col(Conversation.id)).order_by(col(Conversation.id))))]
+        counts = [await session.scalar(select(func.count()).select_from(model)) for model in (Message, Answer)]
+    assert ids == [numbers[0], newer]
+    assert counts == [4, 2]
