@@ -160,6 +160,7 @@ async def _messages_context(view: ConversationView | None) -> dict[str, Any]:
         "is_end": view is None or view.is_end,
         "running": view.running if view else (),
         "follow_ups": view.follow_ups if view else (),
+        "read_from": view.read_from if view else None,
         "silence": ShownAnswer.silence_timeout,
     }
 

@@ -77,6 +77,11 @@ class ConversationView:
         return self.messages[0].id if self.messages and self.messages[0].parent_id else None
 
     @property
+    def read_from(self) -> int | None:
+        """Id of the first question that the model read for the newest answer, if earlier ones were left out."""
+        return self.messages[-1].read_from_id if self.is_end and self.messages else None
+
+    @property
     def follow_ups(self) -> Sequence[str]:
         """Suggested questions after the newest answer."""
         return self.messages[-1].follow_ups if self.is_end and self.messages and not self.running else ()

@@ -96,6 +96,8 @@ class Message(Model, table=True):
     """Files of a question."""
     follow_ups: list[str] = Field(default_factory=list, sa_column_kwargs={"server_default": text("'[]'")})
     """Questions that the model suggests after an answer."""
+    read_from_id: int | None = Field(default=None, sa_type=BigId)
+    """First question that the model read for an answer, if earlier messages did not fit. Not a foreign key."""
     answer_id: int | None = Field(default=None, foreign_key="answers_answer.id", ondelete="CASCADE", unique=True)
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)

@@ -69,6 +69,13 @@ def build_prompt(
     return [system_turn, *turns], omitted
 
 
+def find_first_read(prompt: Sequence[llm.Message], earlier: Sequence[Message], question: Message) -> int | None:
+    """Return the id of the first question in a prompt, or None if the prompt has all earlier questions."""
+    questions = [message.id for message in [*earlier, question] if message.role == Role.USER]
+    count = sum(turn.role == "user" for turn in prompt)
+    return questions[-count] if count < len(questions) else None
+
+
 def _to_turn(message: Message, files: Mapping[int, AnswerAttachment], budget: int) -> tuple[llm.Message, str]:
     turn = llm.Message("user" if message.role == Role.USER else "assistant", message.text)
     attachments = [files[id_].shown for id_ in message.attachment_ids if id_ in files]

@@ -22,7 +22,7 @@ from app.chat.comparison import (
     require_one_question,
 )
 from app.chat.models import Conversation, Message, Role, TitledBy
-from app.chat.prompt import build_prompt
+from app.chat.prompt import build_prompt, find_first_read
 from app.chat.schemas import ConversationFilter, ConversationPlace, ConversationSettings, MessageCreate
 from app.chat.tree import (
     conversation_id_column,
@@ -150,6 +150,7 @@ async def _start_answers(
             tools=options["tools"],
         )
         message = await conversations.add_answer(answer, question)
+        message.read_from_id = find_first_read(prompt, earlier, question)
     await require_one_question(conversations.session, question)
     return message
 
