@@ -314,3 +314,9 @@ async def test_rendering_threads_are_limited() -> None:
 
     await asyncio.gather(*(markdown.in_thread(work) for _ in range(8)))
     assert most_running == 2
+
+
+def test_mermaid_is_labelled_source() -> None:
+    assert render("```mermaid\ngraph TD; A-->B\n```") == (
+        '<pre><code class="language-mermaid">graph TD; A--&gt;B\n</code></pre>\n'
+    )
