@@ -7,6 +7,7 @@ from opportune.contrib.answers.engine.attachments import (
     stored_attachments,
 )
 from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
+from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
@@ -24,6 +25,7 @@ __all__ = [
     "Answer",
     "AnswerAttachment",
     "AnswerFields",
+    "AnswerLimits",
     "AnswerManager",
     "AnswerRunning",
     "AnswerStatus",

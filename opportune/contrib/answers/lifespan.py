@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
+from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_jobs import TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
@@ -24,12 +25,17 @@ from opportune.services.tasks import cancel_and_wait, run_in_background
 @asynccontextmanager
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
+    settings = app.state.settings.of(AnswersSettings)
     manager = app.state.answers = _manager_class(app)(
-        app.state.database, llm, lambda: full_toolbox_of(app), app.state.storage, lambda: retrieval_of(app)
+        app.state.database,
+        llm,
+        lambda: full_toolbox_of(app),
+        app.state.storage,
+        lambda: retrieval_of(app),
+        site_limits(settings),
     )
     manager.open(watch=not getattr(app.state, "is_test_app", False))
     _connect_jobs(app, manager)
-    settings = app.state.settings.of(AnswersSettings)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
     grace = grace_seconds(app.state.settings)
@@ -42,6 +48,15 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
         shutting_down(app).set()
         await cancel_and_wait(setup)
         await asyncio.wait([closing])
+
+
+def site_limits(settings: AnswersSettings) -> AnswerLimits:
+    """Return the limits of each answer in the settings."""
+    return AnswerLimits(
+        steps=settings.llm_max_steps_per_answer,
+        seconds=settings.llm_max_seconds_per_answer,
+        cost=settings.llm_max_cost_per_answer,
+    )
 
 
 def _connect_jobs(app: FastAPI, manager: AnswerManager) -> None:

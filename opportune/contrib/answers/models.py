@@ -63,6 +63,7 @@ class Answer(Model, table=True):
         tool_scopes: Scopes (separated by spaces) for the tools that the model may call; empty for no tools.
         tool_names: Names of the tools that the model may call; `*` for all.
         temperature: 0 for the most likely answer, up to 2; None for the model's default.
+        limits: Limits of steps, seconds and cost that differ from the settings.
         omitted: Note for the user about content that was not sent to the model.
         tool_runs: Tool calls, described in `opportune.contrib.answers.engine.tool_runs`.
         sources: Sources with `title` and `url`. The first is cited as [1].
@@ -71,6 +72,7 @@ class Answer(Model, table=True):
         error: One sentence for the user.
         reasoning_tokens: Part of `completion_tokens` used for reasoning.
         cost_micro: Millionths of the currency, by the prices of LLM_MODELS at that time.
+        seconds: Seconds of work, without the time in which it waits.
         charged_to: Payer other than the owner: the hashed address of a visitor.
         rating_note: Reason for the rating, for the staff.
         worker: Process that writes the answer; empty if any process may continue it.
@@ -99,6 +101,7 @@ class Answer(Model, table=True):
     tool_scopes: Text = ""
     tool_names: list[str] = Field(default_factory=lambda: [ALL_TOOLS], sa_column_kwargs=ALL_TOOLS_BY_DEFAULT)
     temperature: float | None = None
+    limits: dict[str, Any] = Field(default_factory=dict, sa_column_kwargs={"server_default": text("'{}'")})
     omitted: str = Field(default="", max_length=MAX_OMITTED_LENGTH)
     tool_runs: list[dict[str, Any]] = Field(default_factory=list)
     sources: list[dict[str, Any]] = Field(default_factory=list)
@@ -113,6 +116,7 @@ class Answer(Model, table=True):
     reasoning_tokens: int = Field(default=0, sa_column_kwargs=ZERO_BY_DEFAULT)
     usage_estimated: bool = True
     cost_micro: int = Field(default=0, sa_type=BigInteger)
+    seconds: float = Field(default=0, sa_column_kwargs=ZERO_BY_DEFAULT)
     charged_to: str = Field(default="", max_length=80)
     created_at: datetime = Field(default_factory=utc_now)
     finished_at: datetime | None = None

@@ -28,6 +28,12 @@ class AnswersSettings(BaseSettings):
     """Cost per day of the whole site. Superusers get an e-mail at 80 % and 100 % of each limit of the site."""
     llm_max_cost_per_month: CostLimit = Decimal(0)
     """Cost per month of the whole site."""
+    llm_max_steps_per_answer: int = Field(default=8, ge=1, le=1_000)
+    """Rounds of tool calls per answer, after which the model must answer without tools."""
+    llm_max_seconds_per_answer: int = Field(default=0, ge=0)
+    """Seconds in which an answer is written, without waiting for the user or a job. 0 or empty: no limit."""
+    llm_max_cost_per_answer: CostLimit = Decimal(0)
+    """Cost of one answer with all its steps."""
     llm_max_tokens_per_visitor_per_day: TokenLimit = 50_000
     """Tokens per day and IP address of visitors who are not signed in, or use one of LLM_DEMO_ACCOUNTS."""
     llm_currency: str = Field(default="USD", max_length=10)

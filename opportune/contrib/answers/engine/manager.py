@@ -24,6 +24,7 @@ from opportune.contrib.answers.engine.decisions import decide
 from opportune.contrib.answers.engine.errors import AnswerRunning
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
+from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox
 from opportune.contrib.answers.engine.shown import ShownAnswer
@@ -57,15 +58,8 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
 RETRIED_FIELDS = {
-    "owner_id",
-    "topic",
-    "question",
-    "prompt",
-    "model",
-    "tool_scopes",
-    "tool_names",
-    "temperature",
-    "omitted",
+    *("owner_id", "topic", "question", "prompt", "model", "tool_scopes", "tool_names", "temperature", "omitted"),
+    "limits",
 }
 """Fields copied to the new answer of a retry."""
 
@@ -87,10 +81,11 @@ class AnswerManager:
         make_toolbox: MakeToolbox | None = None,
         storage: Storage | None = None,
         make_retrieval: MakeToolbox | None = None,
+        limits: AnswerLimits | None = None,
     ) -> None:
         """The arguments after the database are those of `AnswerResources`."""
         self.database = database
-        self.resources = AnswerResources(llm, make_toolbox, storage, make_retrieval)
+        self.resources = AnswerResources(llm, make_toolbox, storage, make_retrieval, limits or AnswerLimits())
         self._scopes = ALL_SCOPES
         self._visitor = ""
         self.worker = secrets.token_hex(16)
@@ -149,6 +144,7 @@ class AnswerManager:
         temperature: float | None = None,
         attachments: Sequence[Attachment] = (),
         omitted: str = "",
+        limits: AnswerLimits | None = None,
     ) -> Answer:
         """Store a new answer, which is generated after the commit of the session.
 
@@ -166,6 +162,7 @@ class AnswerManager:
             temperature: 0 for the most likely answer, up to 2.
             attachments: Files added to the last message, as far as they fit into the model's context.
             omitted: Note for the user about other content that the prompt lacks.
+            limits: Limits of steps, seconds and cost that differ from the settings.
 
         Returns:
             The stored, empty answer.
@@ -193,14 +190,14 @@ class AnswerManager:
             tool_names=[ALL_TOOLS] if isinstance(tools, bool) else [*tools],
             temperature=temperature,
             omitted=omitted[:MAX_OMITTED_LENGTH],
+            limits=limits.stored() if limits else {},
         )
         return await self._start_answer(session, answer)
 
     async def retry(self, session: AsyncSession, answer: Answer) -> Answer:
         """Ask the question of an incomplete answer again. The old answer is kept.
 
-        Raises:
-            AnswerRunning, TooManyAnswers, SpendingRefused: As `ask`.
+        It raises what `ask` raises.
         """
         if not answer.can_continue:
             return answer
@@ -209,10 +206,10 @@ class AnswerManager:
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
         """Continue an incomplete answer after the commit of the session.
 
-        Raises:
-            AnswerRunning, TooManyAnswers, SpendingRefused: As `ask`.
+        It raises what `ask` raises.
         """
         row = await session.get_one(Answer, answer.id, with_for_update=True)
+        row.seconds = 0  # the user grants the time again
         return await self._start_answer(session, row) if row.can_continue else row
 
     async def stop(self, answer: Answer) -> None:
@@ -240,19 +237,11 @@ class AnswerManager:
         return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
 
     async def refuse(self, session: AsyncSession, answer: Answer, call: int) -> Answer:
-        """Refuse a waiting tool call by its index in `tool_runs`. The model continues without its result.
-
-        Raises:
-            UnknownCall, TooManyAnswers: As `approve`.
-        """
+        """Refuse a waiting tool call by its index in `tool_runs`. The model continues without its result."""
         return await self._decide(session, answer, call, REFUSED)
 
     async def reply(self, session: AsyncSession, answer: Answer, call: int, reply: BaseModel) -> Answer:
-        """Answer a question of the model with a filled-in form. The first reply counts.
-
-        Raises:
-            UnknownCall, ToolNotAllowed, TooManyAnswers: As `approve`.
-        """
+        """Answer a question of the model with a filled-in form. The first reply counts."""
         return await self._decide(session, answer, call, ALLOWED, reply.model_dump_json())
 
     async def _decide(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
+from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.store import AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
@@ -27,6 +28,8 @@ class AnswerResources:
     """Storage of attached pictures."""
     make_retrieval: MakeToolbox | None
     """Creates the tools to call before a model that cannot call tools."""
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+    """Limits of each answer, unless it has its own."""
 
     def model_of(self, answer: Answer) -> LanguageModel:
         """Return the answer's model, or the default if it was removed from the settings."""
@@ -40,7 +43,8 @@ class AnswerResources:
         make_tools = self.make_toolbox if model.calls_tools else self.make_retrieval
         tools = _allowed_tools(make_tools, progress.answer)
         toolbox, retrieval = (tools, None) if model.calls_tools else (None, tools)
-        return AnswerTask(flusher, model, progress, toolbox, self.storage, retrieval)
+        limits = self.limits.having(progress.answer.limits)
+        return AnswerTask(flusher, model, progress, toolbox, self.storage, retrieval, limits)
 
     def form_of(self, tool: str) -> type[BaseModel] | None:
         """Return the form that the user fills in as the result of a tool."""

@@ -34,6 +34,7 @@ LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
 """Time to approve a tool call. Afterwards the call counts as refused."""
 RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
+USAGE = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "usage_estimated", "cost_micro", "seconds")
 TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
 """Errors of an outage or a timeout. Callers may repeat the operation."""
 MAX_ANSWERS_PER_QUERY = 200
@@ -65,6 +66,7 @@ class Outcome:
     reasoning_tokens: int = 0
     usage_estimated: bool = True
     cost_micro: int = 0
+    seconds: float = 0
     model: str = ""
     """Model that answered, if known. It may be a fallback."""
 
@@ -220,7 +222,8 @@ async def stop_answer(session: AsyncSession, answer_id: int) -> None:
         answer = progress.answer
         await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
         runs, sources = stop_jobs(answer.tool_runs), answer.sources
-        result = AnswerResult(answer_id, progress.text, STOPPED, (), runs, sources, reasoning=progress.reasoning)
+        outcome = replace(STOPPED, **{name: getattr(answer, name) for name in USAGE})
+        result = AnswerResult(answer_id, progress.text, outcome, (), runs, sources, reasoning=progress.reasoning)
         await _end_answers(session, [result])
     elif progress and progress.answer.is_running:
         progress.answer.stop_requested = True

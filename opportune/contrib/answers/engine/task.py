@@ -10,6 +10,7 @@ from time import monotonic
 from opportune.accounts.models import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.contrib.answers.engine.limits import SECONDS_USED, AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import (
     HANDED_OVER,
@@ -63,6 +64,7 @@ class AnswerTask:
         toolbox: Toolbox | None = None,
         storage: Storage | None = None,
         retrieval: Toolbox | None = None,
+        limits: AnswerLimits | None = None,
     ) -> None:
         """Args:
         flusher: Saves the text.
@@ -71,7 +73,10 @@ class AnswerTask:
         toolbox: Tools that the model may call.
         storage: Storage of the pictures in the prompt.
         retrieval: Tools to call before a model that cannot call tools.
+        limits: Limits of steps, seconds and cost.
         """
+        self.limits = limits or AnswerLimits()
+        self._started_at = monotonic()
         self.flusher = flusher
         self.usage = TokenUsage()
         self.model = model = model.charged_to(progress.answer.payer, self.usage)
@@ -84,6 +89,8 @@ class AnswerTask:
         self.unsaved = UnsavedAnswer(self.live, self.cut)
         self.prompt = build_prompt(progress, model, self._runs)
         self._sources = [*progress.answer.sources]
+        self._streamed_bytes = 0
+        """Length of the text of the running call of the model."""
         self._starts_paragraph = True
         """True if the next reasoning begins a new paragraph."""
         self._unapproved_runs: list[Run] | None = None
@@ -151,15 +158,29 @@ class AnswerTask:
             reasoning_tokens=outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
             usage_estimated=is_estimated,
             cost_micro=cost,
+            seconds=stored.seconds + monotonic() - self._started_at,
         )
 
     async def _generate(self) -> Outcome:
         try:
-            return await self._consume(await self._open_stream())
+            self._require_cost()
+            async with asyncio.timeout(self.limits.remaining_seconds(self.live.answer.seconds)) as timeout:
+                return await self._consume(await self._open_stream())
+        except TimeoutError:
+            if timeout.expired():
+                raise llm.LlmError("time_limit", SECONDS_USED) from None
+            raise
         except llm.LlmError as error:
             if error.code == "empty" and self._has_nothing_to_add():
                 return Outcome(AnswerStatus.DONE)
             raise
+
+    def _require_cost(self) -> None:
+        """Check the cost of ended calls, and of the text of the running one."""
+        if self.limits.cost:
+            model = self.model.model
+            running = model.cost_micro(0, max(0, self._streamed_bytes // 4)) if model else 0
+            self.limits.require_cost(self.live.progress.answer.cost_micro + self.usage.cost_micro + running)
 
     def _has_nothing_to_add(self) -> bool:
         """Return True if the stored text was already complete and only the final chunk was missing."""
@@ -170,16 +191,20 @@ class AnswerTask:
         async with aclosing(chunks):
             async for chunk in chunks:
                 if isinstance(chunk, ToolRun):
-                    self._starts_paragraph = True
-                    await self._record_tool_run(chunk)
+                    self._starts_paragraph, self._streamed_bytes = True, 0
+                    await self._add_tool_run(chunk)
                     continue
                 if isinstance(chunk, llm.Reasoning):
                     self._add_reasoning(chunk.text)
                     continue
                 if isinstance(chunk, llm.Done):
                     self._runs = end_runs(self._runs, chunk.returned)
+                    status = AnswerStatus.WAITING if self._waits else _final_status(chunk)
+                    status, code, error = self.limits.status_of(status, self._runs)
                     return Outcome(
-                        AnswerStatus.WAITING if self._waits else _final_status(chunk),
+                        status,
+                        code,
+                        error,
                         reasoning_tokens=chunk.reasoning_tokens or 0,
                         model=chunk.model,
                     )
@@ -199,6 +224,17 @@ class AnswerTask:
     def _add_text(self, text: str, reasoning: str = "") -> None:
         self.unsaved.add(make_storable(text), make_storable(reasoning))
         self.flusher.plan_save()
+        self._streamed_bytes += len(text) + len(reasoning)
+        self._require_cost()
+
+    async def _add_tool_run(self, run: ToolRun) -> None:
+        """Record a call. If the cost limit is reached, it does not begin, and neither does the next request."""
+        if run.result is None:
+            self._require_cost()
+            await self._record_tool_run(run)
+        else:
+            await self._record_tool_run(run)
+            self._require_cost()
 
     async def _record_tool_run(self, run: ToolRun) -> None:
         text_length = len(self.unsaved.text)
@@ -226,7 +262,7 @@ class AnswerTask:
             return converse(
                 self.model,
                 self.prompt,
-                self.toolbox.for_answer(),
+                self.toolbox.for_answer(self.limits.max_steps),
                 await self._load_owner(),
                 approve=self._find_approval,
                 sources=self._sources,

@@ -104,6 +104,11 @@ def is_pending(run: Run) -> bool:
     return is_waiting(run) or is_job(run)
 
 
+def count_steps(runs: Sequence[Run]) -> int:
+    """Return the number of rounds of tool calls."""
+    return len({run["round"] for run in filter(_is_model_call, runs)})
+
+
 def job_indexes(runs: Sequence[Run]) -> list[int]:
     """Return the indexes of calls that wait for a job. Jobs start when no call waits for the user any more."""
     return [] if any(map(is_waiting, runs)) else [index for index, run in enumerate(runs) if is_job(run)]

@@ -31,6 +31,8 @@ ErrorCode = Literal[
     "limit_reached",
     "switched_off",
     "inactive",
+    "time_limit",
+    "cost_limit",
 ]
 
 # A retry fails again until the settings or the question change.
