@@ -11,6 +11,7 @@ from opportune.feature import Feature
 from opportune.features import (
     accounts,
     admin,
+    ag_ui,
     agents,
     answers,
     assistants,
@@ -66,6 +67,7 @@ INSTALLED: tuple[Feature, ...] = (
     documentation,
     documents,
     mcp,
+    ag_ui,
     palette,
     teams,
     knowledge,

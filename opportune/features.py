@@ -36,6 +36,7 @@ from opportune.web.routing.router import router_list
 
 accounts: Feature
 admin: Feature
+ag_ui: Feature
 agents: Feature
 answers: Feature
 assistants: Feature

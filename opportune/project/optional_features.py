@@ -44,6 +44,7 @@ OPTIONAL_FEATURES = {
     "documents": OptionalFeature("contrib.documents"),
     "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge",)),
     "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
+    "ag_ui": OptionalFeature("contrib.ag_ui", ("/api/v1/ag-ui",)),
     "palette": OptionalFeature("contrib.palette", ("/search",)),
     "teams": OptionalFeature("contrib.teams", ("/teams", "/api/v1/teams")),
     "agents": OptionalFeature("contrib.agents"),

@@ -1,0 +1,156 @@
+"""Events of AG-UI for a growing answer."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from opportune.contrib.ag_ui.protocol import core
+from opportune.contrib.answers.engine.tool_runs import Run, is_waiting
+from opportune.contrib.answers.models import Answer, AnswerStatus
+from opportune.i18n import gettext
+
+JOB_PROGRESS = "JOB_PROGRESS"
+"""Type of the activity with `done`, `total` and `note` of a job."""
+
+
+class RunEvents:
+    """Yields the events of one run: each message, call and result once, in the order of the answer.
+
+    A resumed run begins at the interrupted call. A repeated request begins at the start of its run.
+    """
+
+    def __init__(self, run: Any, answer_id: int, runs: Sequence[Run] = (), first_call: int = 0) -> None:
+        """Args:
+        run: The `RunAgentInput`.
+        answer_id: Id of the answer.
+        runs: Tool calls that an earlier run has sent.
+        first_call: Index of the first call whose result belongs to this run.
+        """
+        self._run = run
+        self._answer_id = answer_id
+        self._offset: int = runs[first_call]["at"] if runs else 0
+        self._calls = len(runs)
+        self._sent_results = set(range(first_call))
+        self._progress: dict[int, Any] = {}
+        self._reasoning_length = 0
+        self._message_id = ""
+        self._reasoning_id = ""
+
+    def start(self) -> Iterator[Any]:
+        models = core()
+        yield models.RunStartedEvent(thread_id=self._run.thread_id, run_id=self._run.run_id)
+        yield models.CustomEvent(name="answer", value={"id": self._answer_id})
+
+    def update(self, text: str, reasoning: str, runs: Sequence[Run]) -> Iterator[Any]:
+        """Yield events for new reasoning, text, calls and results."""
+        yield from self._reasoning(reasoning)
+        for index in range(self._calls, len(runs)):
+            if runs[index]["at"] > len(text):
+                return  # the text before the call is not committed yet
+            yield from self._text(text[: runs[index]["at"]])
+            yield from self._call(index, runs[index])
+        for index, run in enumerate(runs):
+            yield from self._result(index, run)
+        yield from self._text(text)
+
+    def finish(self, answer: Answer | None) -> Iterator[Any]:
+        """Yield the last events of an answer that has ended, waits for the user, or was deleted (None)."""
+        models = core()
+        if answer and not answer.is_running:
+            yield from self.update(answer.text, answer.reasoning, answer.tool_runs)
+        yield from self._end_messages()
+        if answer is None:
+            yield models.RunErrorEvent(message=gettext("This answer was deleted."), code="deleted")
+        elif answer.status in (AnswerStatus.FAILED, AnswerStatus.INTERRUPTED):
+            yield models.RunErrorEvent(message=gettext(answer.error), code=answer.error_code, usage=_usage(answer))
+        else:
+            if answer.sources:
+                yield models.CustomEvent(name="sources", value=answer.sources)
+            ids = {"thread_id": self._run.thread_id, "run_id": self._run.run_id}
+            yield models.RunFinishedEvent(**ids, outcome=self._outcome(answer), usage=_usage(answer))
+
+    def _outcome(self, answer: Answer) -> Any:
+        models = core()
+        if answer.status == AnswerStatus.STOPPED:
+            return models.RunFinishedCancelledOutcome()
+        waiting = [index for index, run in enumerate(answer.tool_runs) if is_waiting(run)]
+        if not (answer.is_waiting and waiting):
+            return models.RunFinishedSuccessOutcome()
+        return models.RunFinishedInterruptOutcome(interrupts=[self._interrupt(answer, index) for index in waiting])
+
+    def _interrupt(self, answer: Answer, index: int) -> Any:
+        run = answer.tool_runs[index]
+        is_question = run.get("result_from") == "user"
+        return core().Interrupt(
+            id=f"{answer.id}-{index}",
+            reason="input_required" if is_question else "approval_required",
+            message=run["details"][0][1] if is_question and run.get("details") else gettext(run["status"]),
+            tool_call_id=self._call_id(index),
+            response_schema=run.get("form") if is_question else None,
+            expires_at=answer.lease_until.isoformat() if answer.lease_until else None,
+        )
+
+    def _call_id(self, index: int) -> str:
+        return f"{self._answer_id}-{index}"
+
+    def _call(self, index: int, run: Run) -> Iterator[Any]:
+        models, call_id = core(), self._call_id(index)
+        yield from self._end_messages()
+        yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=run["name"])
+        if run["arguments"]:
+            yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=run["arguments"])
+        yield models.ToolCallEndEvent(tool_call_id=call_id)
+        self._calls = index + 1
+
+    def _result(self, index: int, run: Run) -> Iterator[Any]:
+        models, progress = core(), run.get("progress")
+        if progress and run["result"] is None and self._progress.get(index) != progress:
+            self._progress[index] = progress
+            activity_id = f"{self._call_id(index)}-progress"
+            yield models.ActivitySnapshotEvent(message_id=activity_id, activity_type=JOB_PROGRESS, content=progress)
+        if run["result"] is not None and index not in self._sent_results:
+            self._sent_results.add(index)
+            result = {"message_id": f"{self._call_id(index)}-result", "content": run["result"]}
+            yield models.ToolCallResultEvent(tool_call_id=self._call_id(index), **result)
+
+    def _text(self, text: str) -> Iterator[Any]:
+        if len(text) <= self._offset:
+            return
+        models = core()
+        yield from self._end_reasoning()
+        if not self._message_id:
+            self._message_id = f"{self._answer_id}-{self._offset}"
+            yield models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
+        yield models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._offset :])
+        self._offset = len(text)
+
+    def _reasoning(self, reasoning: str) -> Iterator[Any]:
+        if len(reasoning) <= self._reasoning_length:
+            return
+        models = core()
+        yield from self._end_text()
+        if not self._reasoning_id:
+            self._reasoning_id = f"{self._answer_id}-reasoning-{self._reasoning_length}"
+            yield models.ReasoningStartEvent(message_id=self._reasoning_id)
+            yield models.ReasoningMessageStartEvent(message_id=self._reasoning_id, role="reasoning")
+        delta, self._reasoning_length = reasoning[self._reasoning_length :], len(reasoning)
+        yield models.ReasoningMessageContentEvent(message_id=self._reasoning_id, delta=delta)
+
+    def _end_messages(self) -> Iterator[Any]:
+        yield from self._end_reasoning()
+        yield from self._end_text()
+
+    def _end_text(self) -> Iterator[Any]:
+        if self._message_id:
+            yield core().TextMessageEndEvent(message_id=self._message_id)
+            self._message_id = ""
+
+    def _end_reasoning(self) -> Iterator[Any]:
+        if self._reasoning_id:
+            yield core().ReasoningMessageEndEvent(message_id=self._reasoning_id)
+            yield core().ReasoningEndEvent(message_id=self._reasoning_id)
+            self._reasoning_id = ""
+
+
+def _usage(answer: Answer) -> list[Any]:
+    tokens = {"input_tokens": answer.prompt_tokens, "output_tokens": answer.completion_tokens}
+    return [core().TokenUsage(model=answer.model or None, reasoning_tokens=answer.reasoning_tokens, **tokens)]

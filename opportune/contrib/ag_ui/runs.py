@@ -1,0 +1,172 @@
+"""Runs of AG-UI: a run asks a question, or decides about the calls that interrupted the previous run."""
+
+import re
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import Body, HTTPException, Request
+from fastapi.sse import KEEPALIVE_COMMENT
+from pydantic import ValidationError
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.contrib.ag_ui.events import RunEvents
+from opportune.contrib.ag_ui.protocol import encode, parse_input, text_of
+from opportune.contrib.answers import Answer, AnswerManager
+from opportune.contrib.answers.engine import store
+from opportune.contrib.answers.engine.decisions import find_question
+from opportune.contrib.answers.engine.tool_runs import is_waiting
+from opportune.contrib.llm import Message, estimate_tokens
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext as _
+from opportune.server import shutting_down
+from opportune.web import EventStream
+from opportune.web.forms.error_messages import messages_by_field
+
+MAX_ID_LENGTH = 200
+INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")
+
+AgUiInput = Annotated[dict[str, Any], Body()]
+"""Parameter of a route: the `RunAgentInput` of the protocol as JSON."""
+
+
+async def run_agent(
+    request: Request,
+    answers: AnswerManager,
+    user: User,
+    data: AgUiInput,
+    *,
+    topic: str,
+    system: str = "",
+    model: str = "",
+) -> EventStream:
+    """Return the events of a run. The answer continues if the client disconnects.
+
+    A repeated request with the same `runId` asks nothing again, and streams the same answer.
+
+    Args:
+        request: The request.
+        answers: Answers of the site.
+        user: Owner of the answer.
+        data: The body of the request.
+        topic: Beginning of the topic of the answers, such as `books:12`.
+        system: System message. Those of the client are ignored.
+        model: Name of a model in LLM_MODELS.
+
+    Raises:
+        FieldErrors: The input is invalid (422).
+    """
+    run = await parse_input(data)
+    if max(len(run.thread_id), len(run.run_id)) > MAX_ID_LENGTH:
+        raise FieldErrors(
+            {"thread_id": _("threadId and runId have at most %(number)s characters.", number=MAX_ID_LENGTH)}
+        )
+    thread = f"{topic}:{run.thread_id}:"
+    if run.resume:
+        answer, events = await _resume(answers, user, run, thread)
+    else:
+        answer = await _ask(answers, user, run, thread, system, model)
+        events = RunEvents(run, answer.id)
+    return EventStream(_stream(request, answers, answer, events))
+
+
+async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system: str, model: str) -> Answer:
+    topic = f"{thread}{run.run_id}"
+    is_same_run = (col(Answer.topic) == topic) & (col(Answer.owner_id) == user.id)
+    if answer := await store.find_newest_answer(answers.database, is_same_run):
+        return answer
+    budget = answers.llm.using(model).context_budget - estimate_tokens(Message("system", system))
+    messages = _fitting(run, budget)
+    async with answers.database.writer() as session:
+        return await answers.ask(
+            session,
+            messages,
+            system=system,
+            owner_id=user.id,
+            topic=topic,
+            question=messages[-1].content,
+            model=model,
+            tools=True,
+        )
+
+
+def _fitting(run: Any, budget: int) -> list[Message]:
+    """Return the question after the newest earlier texts that fit, without calls and results of earlier answers."""
+    turns = [
+        Message(message.role, text_of(message)) for message in run.messages if message.role in ("user", "assistant")
+    ]
+    messages = [turns.pop()]
+    budget -= estimate_tokens(messages[0])
+    for turn in reversed([turn for turn in turns if turn.content]):
+        budget -= estimate_tokens(turn)
+        if budget < 0:
+            break
+        messages.insert(0, turn)
+    return messages
+
+
+async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
+    """Decide about interrupted calls. Each is decided once, also by a repeated request."""
+    entries = [(entry, *_parse_interrupt(entry.interrupt_id)) for entry in run.resume]
+    answer = await answers.find(entries[0][1], user.id)
+    if (
+        answer is None
+        or not answer.topic.startswith(thread)
+        or len({answer_id for _entry, answer_id, _call in entries}) > 1
+    ):
+        raise HTTPException(404)
+    for entry, _answer_id, call in entries:
+        await _decide(answers, answer, call, entry)
+    events = RunEvents(run, answer.id, answer.tool_runs, min(call for _entry, _answer_id, call in entries))
+    return await answers.find(answer.id, user.id) or answer, events
+
+
+async def _decide(answers: AnswerManager, answer: Answer, call: int, entry: Any) -> None:
+    form = find_question(answer, call, answers.resources)
+    payload = entry.payload if isinstance(entry.payload, dict) else {}
+    async with answers.database.writer() as session:
+        if entry.status == "cancelled" or payload.get("approved") is False:
+            await answers.refuse(session, answer, call)
+        elif form is None:
+            await answers.approve(session, answer, call)
+        else:
+            try:
+                reply = form.model_validate(payload)
+            except ValidationError as error:
+                raise FieldErrors(messages_by_field(error)) from None
+            await answers.reply(session, answer, call, reply)
+
+
+def _parse_interrupt(interrupt_id: str) -> tuple[int, int]:
+    match = INTERRUPT_ID.fullmatch(interrupt_id)
+    if not match:
+        raise HTTPException(404)
+    return int(match[1]), int(match[2])
+
+
+async def _stream(
+    request: Request, answers: AnswerManager, answer: Answer, events: RunEvents
+) -> AsyncGenerator[bytes, None]:
+    for event in events.start():
+        yield encode(event)
+    current: Answer | None = answer
+    while current:
+        async with answers.view(current) as live:
+            async for text in live.follow_text(0):
+                chunks = [*map(encode, events.update(text, live.reasoning, live.tool_runs))]
+                for chunk in chunks or [KEEPALIVE_COMMENT]:
+                    yield chunk
+                if _waits_for_user(live.answer):
+                    break
+            current = live.answer
+        if not current.is_running or _waits_for_user(current):
+            break
+        if shutting_down(request.app).is_set():
+            return  # the client repeats the run, and another process streams it
+        current = await answers.find(answer.id, answer.owner_id or 0)  # a job has begun, or the answer was deleted
+    for event in events.finish(current):
+        yield encode(event)
+
+
+def _waits_for_user(answer: Answer) -> bool:
+    return answer.is_waiting and any(map(is_waiting, answer.tool_runs))
