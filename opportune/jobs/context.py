@@ -64,6 +64,17 @@ class DatabaseJobContext(ServicesContext):
                 session.add(step)
         return step.result
 
+    async def step(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        self._step_number += 1
+        async with self.database.reader(fresh=True) as session:
+            step = await session.get(JobStep, (self._job.id, self._step_number))
+        if step is None:
+            step = JobStep(job_id=self._job.id, position=self._step_number, result=await work(*args))
+            async with self.database.writer() as session:
+                await renew_lease(session, self._job)
+                session.add(step)
+        return step.result
+
     async def progress(self, done: int, total: int, note: str = "") -> None:
         self._job.note = note[:200]
         await self._store.report(self._job, done, total, self._job.note)

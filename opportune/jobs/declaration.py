@@ -75,6 +75,16 @@ class JobContext(Protocol):
             The result. A later attempt gets the recorded result without running the step.
         """
 
+    async def step(self, work: Callable[P, Awaitable[R]], *args: P.args) -> R:  # type: ignore[valid-type]
+        """Run a step outside of a transaction, such as a call of a language model, and record its result.
+
+        A later attempt gets the recorded result. After a crash during the step, it runs again.
+
+        Args:
+            work: A function of `args`. Its result must be a JSON value.
+            args: Arguments of the function.
+        """
+
     async def progress(self, done: int, total: int, note: str = "") -> None:
         """Store the progress for the list of jobs.
 

@@ -83,5 +83,8 @@ class DirectJobContext(ServicesContext):
         async with self.database.writer() as session:
             return await work(session, *args)
 
+    async def step(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        return await work(*args)
+
     async def progress(self, done: int, total: int, note: str = "") -> None:
         pass

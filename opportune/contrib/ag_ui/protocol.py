@@ -8,22 +8,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opportune.errors import FieldErrors, OperatorError
+from opportune.errors import FieldErrors, ServiceError
 from opportune.i18n import gettext as _
 from opportune.web.forms.error_messages import messages_by_field
 
-NOT_INSTALLED = "The feature ag_ui needs more packages. Install them: python3 oppman.py install ag-ui"
 
+class PackageMissing(ServiceError):
+    """The optional packages are not installed."""
 
-def require_package() -> None:
-    """Raises OperatorError if the package is missing."""
-    if not find_spec("ag_ui"):
-        raise OperatorError(NOT_INSTALLED)
+    service = "AG-UI"
+    retryable = False
+    advice = "Install its packages: python3 oppman.py install ag-ui"
+
+    def __init__(self) -> None:
+        super().__init__(_("AG-UI is not installed on this site."))
 
 
 @cache
 def core() -> ModuleType:
-    """Return the models of the protocol."""
+    """Return the models of the protocol.
+
+    Raises:
+        PackageMissing: They are not installed.
+    """
+    if not find_spec("ag_ui"):
+        raise PackageMissing
     from ag_ui import core
 
     return core
@@ -45,7 +54,8 @@ async def parse_input(data: dict[str, Any]) -> Any:
     """Return the `RunAgentInput` of a request.
 
     Raises:
-        FieldErrors: It is invalid, or its messages contain more than text.
+        FieldErrors: It is invalid, or does not end with a question.
+        PackageMissing: The optional packages are not installed.
     """
     models = await asyncio.to_thread(core)
     try:

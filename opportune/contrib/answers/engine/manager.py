@@ -229,10 +229,7 @@ class AnswerManager:
             call: Index in `tool_runs`.
             rest: Also allow later calls of the same tool in this answer.
 
-        Raises:
-            UnknownCall: There is no such call (404).
-            ToolNotAllowed: The client lacks a scope (403).
-            TooManyAnswers: The user has too many running answers (429).
+        It raises UnknownCall (404), ToolNotAllowed (403) or TooManyAnswers (429).
         """
         return await self._decide(session, answer, call, ALWAYS if rest else ALLOWED)
 

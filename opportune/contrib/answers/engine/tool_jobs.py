@@ -119,7 +119,7 @@ class ToolJobs:
 
 
 async def end_lost_jobs(database: Database, answers: Iterable[Answer]) -> bool:
-    """End calls whose jobs were cancelled or deleted before they ran. Return True if an answer can continue."""
+    """End calls whose jobs were cancelled before they ran. Return True if an answer can continue."""
     can_continue = False
     for answer in answers:
         if not (answer.is_waiting and answer.worker == WAITS_FOR_JOB):

@@ -13,18 +13,14 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import delete
 
 from opportune.accounts import User
-from opportune.config.settings import Settings
 from opportune.contrib.ag_ui import protocol
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Message, Reasoning, ToolCall
 from opportune.contrib.tools import Source, Toolbox, ask_user, tool
 from opportune.db import WriteSession
-from opportune.errors import OperatorError
-from opportune.features import accounts, ag_ui, answers, jobs, llm
 from opportune.jobs import JobContext
 from opportune.testing import RecordedJobs, make_token, make_user, signed_in_client
-from opportune.testing.app import create_test_app
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
 
 URL = "/api/v1/ag-ui"
@@ -206,9 +202,7 @@ async def test_progress_of_a_job_is_an_activity(
             await asyncio.sleep(0.01)
         may_end.clear()
         working = asyncio.create_task(recorded_jobs.work())
-        for _ in range(300):
-            if working.done(): print(working)
-            if any(run.get("progress") for run in _viewed_runs(manager)): break
+        while not any(run.get("progress") for run in _viewed_runs(manager)):
             await asyncio.sleep(0.01)
         may_end.set()
         await working
@@ -288,10 +282,14 @@ async def test_token_needs_the_scope(app: FastAPI, owner: User, client: AsyncCli
         assert response.status_code == status
 
 
-def test_missing_package_is_one_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_package_is_one_line(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(protocol, "find_spec", lambda _name: None)
-    with pytest.raises(OperatorError, match=r"^The feature ag_ui needs more packages. Install them: python3 oppman.py"):
-        create_test_app(settings, [accounts, jobs, llm, answers, ag_ui])
+    protocol.core.cache_clear()
+    response = await client.post(URL, json=run_input())
+    assert (response.status_code, response.json()["detail"]) == (503, "AG-UI is not installed on this site.")
+    assert "python3 oppman.py install ag-ui" in caplog.text
 
 
 def test_events_are_valid_json() -> None:

@@ -29,12 +29,14 @@ READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
 FIND = ToolCall("call_1", "find_book", "{}")
 
 written: list[str] = []
+paid: list[str] = []
 begun, may_end = asyncio.Event(), asyncio.Event()
 fault: list[Exception] = []
 
 
 async def read_shelf(run: JobContext, user: CurrentUser, shelf: str) -> Source:
     """Read a shelf."""
+    assert await run.step(pay, shelf) == "Three books"
     await run.write(write, f"{shelf} begun")
     await run.progress(1, 3, "Dune")
     begun.set()
@@ -43,6 +45,12 @@ async def read_shelf(run: JobContext, user: CurrentUser, shelf: str) -> Source:
         raise error
     await run.write(write, f"{shelf} read")
     return Source(title=f"Shelf {shelf}", url="/shelves/1", text=f"Three books, {user.email}.")
+
+
+async def pay(shelf: str) -> str:
+    """Return the answer of a model."""
+    paid.append(shelf)
+    return "Three books"
 
 
 async def write(_session: AsyncSession, text: str) -> None:
@@ -72,6 +80,7 @@ def tools(app: FastAPI) -> Toolbox:
     begun, may_end = asyncio.Event(), asyncio.Event()
     may_end.set()
     written.clear()
+    paid.clear()
     fault.clear()
     toolbox = Toolbox(app, [tool(read_shelf, asks=False), find_book])
     app.state.tool_jobs.make_toolbox = lambda: toolbox
@@ -173,7 +182,7 @@ async def test_repeated_job_takes_effect_once(
     await asyncio.wait([working])
     may_end.set()
     await app.state.jobs.worker.drain()
-    assert written == ["A begun", "A read"]
+    assert (written, paid) == (["A begun", "A read"], ["A"])
     await change_jobs(manager, state=JobState.WAITING)
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
@@ -269,10 +278,10 @@ async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerM
     assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
-async def test_job_that_was_deleted_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
     answer = await ask_until_waiting(manager, owner)
     async with manager.database.writer() as session:
-        await session.execute(delete(Job))
+        await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))
     await manager.refresh([answer])
     assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
 

@@ -1,0 +1,116 @@
+"""The examples of docs/agents-and-steps.md, with a restart in the middle."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import MetaData, select
+from sqlmodel import Field, SQLModel
+
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, ToolCall
+from opportune.contrib.tools import Toolbox
+from opportune.project.layout import PROJECT
+from opportune.testing import make_user, signed_in_client
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+
+GUIDE = (PROJECT / "docs/agents-and-steps.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+class Table(SQLModel):
+    # Separate from the project's tables, which migrations create.
+    metadata = MetaData()
+
+    id: int = Field(default=None, primary_key=True)
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    names: dict[str, Any] = {"Table": Table, "__name__": __name__}
+    code = next(block for block in BLOCKS if "class Page" in block).replace("OwnerId\n    title", "int\n    title")
+    exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - code of the guide
+    return names
+
+
+def call(name: str, arguments: str) -> Done:
+    return Done(10, 5, tool_calls=(ToolCall(name, name, arguments),))
+
+
+@pytest.fixture
+def writer(app: FastAPI) -> FakeProvider:
+    """A model that follows the plan. The model of the site writes the sections in the job."""
+    app.state.llm.provider = FakeProvider.in_turn(["They dance."], ["They make wax."])
+    return FakeProvider.in_turn(
+        ["I search, ask and write. ", call("search_documents", '{"words": "bees"}')],
+        [call("ask_audience", '{"question": "For whom is the page?"}')],
+        [call("write_page", '{"title": "Bees", "headings": ["Dance", "Wax"], "notes": "Bees dance [1]."}')],
+        [call("publish_page", '{"page": 1}')],
+        ["The page is public [1]."],
+    )
+
+
+@pytest.fixture
+async def client(app: FastAPI, names: dict[str, Any]) -> AsyncIterator[AsyncClient]:
+    async with app.state.database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.create_all)
+    app.include_router(names["router"])
+    async with signed_in_client(app, await make_user(app.state.database)) as client:
+        yield client
+    async with app.state.database.engine.begin() as connection:
+        await connection.run_sync(Table.metadata.drop_all)
+
+
+def restart(app: FastAPI, writer: FakeProvider, names: dict[str, Any]) -> AnswerManager:
+    toolbox = Toolbox(app, names["tools"])
+    manager = AnswerManager(app.state.database, LanguageModel(lambda: writer), lambda: toolbox)
+    app.state.answers, app.state.tool_jobs.make_toolbox = manager, lambda: toolbox
+    app.state.tool_jobs.on_result = lambda: None
+    return manager
+
+
+async def wait_for_task(manager: AnswerManager) -> None:
+    if tasks := [answer_task.task for answer_task in manager._tasks.values()]:
+        await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_page_is_researched_written_and_published(
+    app: FastAPI, client: AsyncClient, writer: FakeProvider, names: dict[str, Any]
+) -> None:
+    manager = restart(app, writer, names)
+    path = (await client.post("/research", data={"topic": "Write about bees."})).headers["location"]
+    await wait_for_task(manager)
+    assert "For whom is the page?" in (await client.get(path)).text
+    await manager.close()
+
+    manager = restart(app, writer, names)  # while the answer waits for the user
+    assert (await client.post(f"{path}/reply/0")).status_code == 303
+    assert (await client.post(f"{path}/reply/1", data={"readers": "experts"})).status_code == 303
+    await wait_for_task(manager)
+    await manager.close()
+
+    await app.state.jobs.worker.drain()  # the job writes the page while no site runs
+    manager = restart(app, writer, names)
+    await manager.continue_released()
+    await wait_for_task(manager)
+    assert "Allow this action? Publish a page" in (await client.get(path)).text
+    assert (await client.post(f"{path}/approve", data={"call": 3})).status_code == 303
+    answer = await manager.find(int(path.rpartition("/")[2]), 1)
+    assert answer
+    ended = await wait_until_ended(manager, answer)
+    assert (ended.status, ended.text) == ("done", "I search, ask and write. The page is public [1].")
+    async with app.state.database.reader(fresh=True) as session:
+        page = (await session.scalars(select(names["Page"]))).one()
+    assert (page.text, page.is_published) == ("## Dance\n\nThey dance.\n\n## Wax\n\nThey make wax.", True)
+    assert len(app.state.llm.provider.received) == 2
+    await manager.close()
+
+
+def test_example_is_short() -> None:
+    code = next(block for block in BLOCKS if "class Page" in block)
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith("from ")]) <= 60
