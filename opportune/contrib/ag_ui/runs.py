@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib.ag_ui.events import RunEvents
 from opportune.contrib.ag_ui.protocol import encode, parse_input, text_of
-from opportune.contrib.answers import Answer, AnswerManager
+from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.engine.tool_runs import is_waiting
@@ -96,6 +96,8 @@ def _fitting(run: Any, budget: int) -> list[Message]:
         Message(message.role, text_of(message)) for message in run.messages if message.role in ("user", "assistant")
     ]
     messages = [turns.pop()]
+    if estimate_tokens(messages[0]) > budget:
+        raise QuestionTooLong(4 * budget)
     budget -= estimate_tokens(messages[0])
     for turn in reversed([turn for turn in turns if turn.content]):
         budget -= estimate_tokens(turn)

@@ -225,9 +225,9 @@ class Toolbox:
         Raises:
             RetryLater: The tool runs as a job and wants to be repeated.
         """
-        tool = self.tools.get(call.name)
-        if tool is None or (tool.is_deferred and run is None):
-            return ToolResult(WAITS_FOR_RESULT if tool else self.refusal(call), is_error=True)
+        if call.name not in self.tools:
+            return ToolResult(self.refusal(call), is_error=True)
+        tool = self.tools[call.name]
         try:
             arguments = tool.parse(call.arguments)
             async with asyncio.timeout(tool.seconds):
@@ -270,6 +270,8 @@ class Toolbox:
         self, name: str, arguments: BaseModel, state: dict[str, Any], headers: Headers
     ) -> tuple[int, bytes, str]:
         """Send a request to the internal application, which logs exceptions and responds with 500."""
+        if self.tools[name].is_deferred and not state["job_context"]:
+            return 400, json.dumps(WAITS_FOR_RESULT).encode(), ""
         messages: list[Message] = []
         request = self.tools[name].request(arguments)
 

@@ -38,7 +38,7 @@ from opportune.contrib.answers.engine.tool_runs import (
     is_waiting,
     text_after_last_call,
 )
-from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, as_prompt
+from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, AnswerStatus, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.language_model import LanguageModel
@@ -326,7 +326,8 @@ class AnswerManager:
         """Continue answers that have the results of their jobs."""
         with suppress(*TRANSIENT_ERRORS):
             async with self.database.reader(fresh=True) as session:
-                released = await store.read_running_answers(session, col(Answer.worker) == "")
+                is_released = (col(Answer.worker) == "") & (col(Answer.status) == AnswerStatus.STREAMING)
+                released = await store.read_running_answers(session, is_released)
             await self.take_over(released)
 
     def is_dead(self, answer: Answer) -> bool:

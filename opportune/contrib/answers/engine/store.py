@@ -215,16 +215,19 @@ def _waiting_values(result: AnswerResult) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("text", "reasoning", "finished_at")}
 
 
+def _with_usage(outcome: Outcome, answer: Answer) -> Outcome:
+    """Return the outcome of an answer that ends without a process, with the usage that is stored."""
+    return replace(outcome, **{name: getattr(answer, name) for name in USAGE})
+
+
 async def stop_answer(session: AsyncSession, answer_id: int) -> None:
     """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
     progress = await read_progress_for_update(session, answer_id)
     if progress and progress.answer.is_waiting:
-        answer = progress.answer
+        answer, text = progress.answer, progress.text
         await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
-        runs, sources = stop_jobs(answer.tool_runs), answer.sources
-        outcome = replace(STOPPED, **{name: getattr(answer, name) for name in USAGE})
-        result = AnswerResult(answer_id, progress.text, outcome, (), runs, sources, reasoning=progress.reasoning)
-        await _end_answers(session, [result])
+        values = (_with_usage(STOPPED, answer), (), stop_jobs(answer.tool_runs), answer.sources)
+        await _end_answers(session, [AnswerResult(answer_id, text, *values, reasoning=progress.reasoning)])
     elif progress and progress.answer.is_running:
         progress.answer.stop_requested = True
 
@@ -284,7 +287,7 @@ async def take_over_answers(
             answer.takeovers += 1
             continued.append(progress)
         else:
-            final = STOPPED if answer.stop_requested else outcome
+            final = _with_usage(STOPPED if answer.stop_requested else outcome, answer)
             ended.append(AnswerResult(answer.id, progress.text, final, reasoning=progress.reasoning))
     await session.flush()
     await _end_answers(session, ended)

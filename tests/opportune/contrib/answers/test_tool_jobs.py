@@ -15,7 +15,7 @@ from opportune.contrib.answers.engine.tool_jobs import CANCELLED, LOST, WORKER_D
 from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
-from opportune.contrib.tools import Source, Tool, Toolbox, converse, tool
+from opportune.contrib.tools import Source, Tool, Toolbox, ToolResult, converse, tool
 from opportune.contrib.tools.job_site import site_for_tools
 from opportune.contrib.tools.toolbox import TOOL_FAILED, WAITS_FOR_RESULT
 from opportune.db import WriteSession
@@ -331,6 +331,14 @@ async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, ow
     assert "its result is unknown" in ended.tool_runs[0]["result"]
 
 
+async def test_malformed_call_is_refused_at_once(
+    manager: AnswerManager, owner: User, librarian: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    librarian.script = [Done(10, 5, tool_calls=(ToolCall("call_0", "read_shelf", "{}"),))]
+    answer = await ask_until_waiting(manager, owner)
+    assert (answer.status, recorded_jobs.names, "shelf" in answer.tool_runs[0]["result"]) == ("done", [], True)
+
+
 async def test_job_writes_only_with_its_context(app: FastAPI) -> None:
     async def save_shelf(run: JobContext, session: WriteSession) -> str:
         """Save a shelf."""
@@ -346,5 +354,5 @@ async def test_other_conversations_do_not_offer_jobs(app: FastAPI, tools: Toolbo
     chunks = [piece async for piece in converse(LanguageModel(lambda: librarian), [Message("user", "?")], tools, None)]
     assert librarian.offered[0] == ["find_book"]
     assert isinstance(chunks[-1], Done)
-    assert (await tools.call(READ, None)).text == WAITS_FOR_RESULT
+    assert await tools.call(READ, None) == ToolResult(WAITS_FOR_RESULT, is_error=True)
     assert isinstance(tools.tools["read_shelf"], Tool)
