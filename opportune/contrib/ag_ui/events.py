@@ -33,7 +33,6 @@ class RunEvents:
         self._progress: dict[int, Any] = {}
         self._reasoning_length = 0
         self._message_id = ""
-        self._reasoning_id = ""
 
     def start(self) -> Iterator[Any]:
         models = core()
@@ -57,7 +56,7 @@ class RunEvents:
         models = core()
         if answer and not answer.is_running:
             yield from self.update(answer.text, answer.reasoning, answer.tool_runs)
-        yield from self._end_messages()
+        yield from self._end_text()
         if answer is None:
             yield models.RunErrorEvent(message=gettext("This answer was deleted."), code="deleted")
         elif answer.status in (AnswerStatus.FAILED, AnswerStatus.INTERRUPTED):
@@ -94,10 +93,9 @@ class RunEvents:
 
     def _call(self, index: int, run: Run) -> Iterator[Any]:
         models, call_id = core(), self._call_id(index)
-        yield from self._end_messages()
+        yield from self._end_text()
         yield models.ToolCallStartEvent(tool_call_id=call_id, tool_call_name=run["name"])
-        if run["arguments"]:
-            yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=run["arguments"])
+        yield models.ToolCallArgsEvent(tool_call_id=call_id, delta=run["arguments"] or "{}")
         yield models.ToolCallEndEvent(tool_call_id=call_id)
         self._calls = index + 1
 
@@ -116,7 +114,6 @@ class RunEvents:
         if len(text) <= self._offset:
             return
         models = core()
-        yield from self._end_reasoning()
         if not self._message_id:
             self._message_id = f"{self._answer_id}-{self._offset}"
             yield models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
@@ -124,31 +121,14 @@ class RunEvents:
         self._offset = len(text)
 
     def _reasoning(self, reasoning: str) -> Iterator[Any]:
-        if len(reasoning) <= self._reasoning_length:
-            return
-        models = core()
-        yield from self._end_text()
-        if not self._reasoning_id:
-            self._reasoning_id = f"{self._answer_id}-reasoning-{self._reasoning_length}"
-            yield models.ReasoningStartEvent(message_id=self._reasoning_id)
-            yield models.ReasoningMessageStartEvent(message_id=self._reasoning_id, role="reasoning")
-        delta, self._reasoning_length = reasoning[self._reasoning_length :], len(reasoning)
-        yield models.ReasoningMessageContentEvent(message_id=self._reasoning_id, delta=delta)
-
-    def _end_messages(self) -> Iterator[Any]:
-        yield from self._end_reasoning()
-        yield from self._end_text()
+        if delta := reasoning[self._reasoning_length :]:
+            self._reasoning_length = len(reasoning)
+            yield core().ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)
 
     def _end_text(self) -> Iterator[Any]:
         if self._message_id:
             yield core().TextMessageEndEvent(message_id=self._message_id)
             self._message_id = ""
-
-    def _end_reasoning(self) -> Iterator[Any]:
-        if self._reasoning_id:
-            yield core().ReasoningMessageEndEvent(message_id=self._reasoning_id)
-            yield core().ReasoningEndEvent(message_id=self._reasoning_id)
-            self._reasoning_id = ""
 
 
 def _usage(answer: Answer) -> list[Any]:

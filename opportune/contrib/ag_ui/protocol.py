@@ -6,11 +6,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from opportune.errors import FieldErrors, ServiceError
 from opportune.i18n import gettext as _
 from opportune.web.forms.error_messages import messages_by_field
+
+MAX_ID_LENGTH = 200
 
 
 class PackageMissing(ServiceError):
@@ -38,16 +40,23 @@ def core() -> ModuleType:
     return core
 
 
-@cache
-def _encoder() -> Any:
+def encode(event: Any) -> bytes:
+    """Return an event by the encoder of the package."""
     from ag_ui.encoder import EventEncoder
 
-    return EventEncoder()
+    return EventEncoder().encode(event).encode()
 
 
-def encode(event: Any) -> bytes:
-    encoded: str = _encoder().encode(event)
-    return encoded.encode()
+def parse(model: type[BaseModel], data: dict[str, Any]) -> Any:
+    """Return a valid instance of a model.
+
+    Raises:
+        FieldErrors: The data is invalid.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise FieldErrors(messages_by_field(error)) from None
 
 
 async def parse_input(data: dict[str, Any]) -> Any:
@@ -58,12 +67,11 @@ async def parse_input(data: dict[str, Any]) -> Any:
         PackageMissing: The optional packages are not installed.
     """
     models = await asyncio.to_thread(core)
-    try:
-        run = models.RunAgentInput.model_validate(data)
-    except ValidationError as error:
-        raise FieldErrors(messages_by_field(error)) from None
+    run = parse(models.RunAgentInput, data)
     if not (run.resume or (run.messages and run.messages[-1].role == "user")):
         raise FieldErrors({"messages": _("The last message must be a question of the user.")})
+    if max(len(run.thread_id), len(run.run_id)) > MAX_ID_LENGTH:
+        raise FieldErrors({"": _("threadId and runId have at most %(number)s characters.", number=MAX_ID_LENGTH)})
     return run
 
 

@@ -6,24 +6,19 @@ from typing import Annotated, Any
 
 from fastapi import Body, HTTPException, Request
 from fastapi.sse import KEEPALIVE_COMMENT
-from pydantic import ValidationError
 from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.contrib.ag_ui.events import RunEvents
-from opportune.contrib.ag_ui.protocol import encode, parse_input, text_of
+from opportune.contrib.ag_ui.protocol import encode, parse, parse_input, text_of
 from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.engine.tool_runs import is_waiting
 from opportune.contrib.llm import Message, estimate_tokens
-from opportune.errors import FieldErrors
-from opportune.i18n import gettext as _
 from opportune.server import shutting_down
 from opportune.web import EventStream
-from opportune.web.forms.error_messages import messages_by_field
 
-MAX_ID_LENGTH = 200
 INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")
 
 AgUiInput = Annotated[dict[str, Any], Body()]
@@ -57,10 +52,6 @@ async def run_agent(
         FieldErrors: The input is invalid (422).
     """
     run = await parse_input(data)
-    if max(len(run.thread_id), len(run.run_id)) > MAX_ID_LENGTH:
-        raise FieldErrors(
-            {"thread_id": _("threadId and runId have at most %(number)s characters.", number=MAX_ID_LENGTH)}
-        )
     thread = f"{topic}:{run.thread_id}:"
     if run.resume:
         answer, events = await _resume(answers, user, run, thread)
@@ -77,17 +68,15 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
         return answer
     budget = answers.llm.using(model).context_budget - estimate_tokens(Message("system", system))
     messages = _fitting(run, budget)
+    options: dict[str, Any] = {
+        "system": system,
+        "owner_id": user.id,
+        "topic": topic,
+        "question": messages[-1].content,
+        "model": model,
+    }
     async with answers.database.writer() as session:
-        return await answers.ask(
-            session,
-            messages,
-            system=system,
-            owner_id=user.id,
-            topic=topic,
-            question=messages[-1].content,
-            model=model,
-            tools=True,
-        )
+        return await answers.ask(session, messages, tools=True, **options)
 
 
 def _fitting(run: Any, budget: int) -> list[Message]:
@@ -95,10 +84,9 @@ def _fitting(run: Any, budget: int) -> list[Message]:
     turns = [
         Message(message.role, text_of(message)) for message in run.messages if message.role in ("user", "assistant")
     ]
-    messages = [turns.pop()]
-    if estimate_tokens(messages[0]) > budget:
+    messages, question = list[Message](), turns[-1]
+    if estimate_tokens(question) > budget:
         raise QuestionTooLong(4 * budget)
-    budget -= estimate_tokens(messages[0])
     for turn in reversed([turn for turn in turns if turn.content]):
         budget -= estimate_tokens(turn)
         if budget < 0:
@@ -109,17 +97,15 @@ def _fitting(run: Any, budget: int) -> list[Message]:
 
 async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
     """Decide about interrupted calls. Each is decided once, also by a repeated request."""
-    entries = [(entry, *_parse_interrupt(entry.interrupt_id)) for entry in run.resume]
-    answer = await answers.find(entries[0][1], user.id)
-    if (
-        answer is None
-        or not answer.topic.startswith(thread)
-        or len({answer_id for _entry, answer_id, _call in entries}) > 1
-    ):
+    matches = [INTERRUPT_ID.fullmatch(entry.interrupt_id) for entry in run.resume]
+    ids = {int(match[1]) if match else 0 for match in matches}
+    answer = await answers.find(ids.pop(), user.id) if len(ids) == 1 else None
+    if answer is None or not answer.topic.startswith(thread):
         raise HTTPException(404)
-    for entry, _answer_id, call in entries:
+    calls = [int(match[2]) for match in matches if match]
+    for call, entry in zip(calls, run.resume, strict=True):
         await _decide(answers, answer, call, entry)
-    events = RunEvents(run, answer.id, answer.tool_runs, min(call for _entry, _answer_id, call in entries))
+    events = RunEvents(run, answer.id, answer.tool_runs, min(calls))
     return await answers.find(answer.id, user.id) or answer, events
 
 
@@ -129,21 +115,10 @@ async def _decide(answers: AnswerManager, answer: Answer, call: int, entry: Any)
     async with answers.database.writer() as session:
         if entry.status == "cancelled" or payload.get("approved") is False:
             await answers.refuse(session, answer, call)
-        elif form is None:
-            await answers.approve(session, answer, call)
+        elif form:
+            await answers.reply(session, answer, call, parse(form, payload))
         else:
-            try:
-                reply = form.model_validate(payload)
-            except ValidationError as error:
-                raise FieldErrors(messages_by_field(error)) from None
-            await answers.reply(session, answer, call, reply)
-
-
-def _parse_interrupt(interrupt_id: str) -> tuple[int, int]:
-    match = INTERRUPT_ID.fullmatch(interrupt_id)
-    if not match:
-        raise HTTPException(404)
-    return int(match[1]), int(match[2])
+            await answers.approve(session, answer, call)
 
 
 async def _stream(

@@ -58,7 +58,7 @@ def decide(
 
 
 def _get_run(answer: Answer, call: int) -> Run:
-    if call >= len(answer.tool_runs):
+    if not 0 <= call < len(answer.tool_runs):
         raise UnknownCall
     return answer.tool_runs[call]
 

@@ -122,8 +122,7 @@ async def test_run_streams_text_calls_and_end(client: AsyncClient, model: FakePr
     types = [type_ for type_ in types_of(events) if type_ != "TEXT_MESSAGE_CONTENT"]
     assert types == [
         *("RUN_STARTED", "CUSTOM"),
-        *("REASONING_START", "REASONING_MESSAGE_START", "REASONING_MESSAGE_CONTENT"),
-        *("REASONING_MESSAGE_END", "REASONING_END", "TEXT_MESSAGE_START", "TEXT_MESSAGE_END"),
+        *("REASONING_MESSAGE_CHUNK", "TEXT_MESSAGE_START", "TEXT_MESSAGE_END"),
         *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT"),
         *("TEXT_MESSAGE_START", "TEXT_MESSAGE_END", "CUSTOM", "RUN_FINISHED"),
     ]
