@@ -1,7 +1,6 @@
 """Answers as events of AG-UI, validated by the protocol's package."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -16,12 +15,13 @@ from opportune.accounts import User
 from opportune.contrib.ag_ui import protocol
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Message, Reasoning, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, LlmError, Message, Reasoning, ToolCall
 from opportune.contrib.tools import Source, Toolbox, ask_user, tool
 from opportune.db import WriteSession
 from opportune.jobs import JobContext
 from opportune.testing import RecordedJobs, make_token, make_user, signed_in_client
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
+from tests.opportune.contrib.answers.waiting_answers import start_manager
 
 URL = "/api/v1/ag-ui"
 EVENT = TypeAdapter[Any](Event)
@@ -59,11 +59,6 @@ def call(name: str, arguments: str = "{}") -> Done:
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 def model() -> FakeProvider:
     return FakeProvider("It has ", "waves.", Done(20, 7))
 
@@ -75,16 +70,14 @@ async def manager(app: FastAPI, model: FakeProvider) -> AsyncIterator[AnswerMana
     may_end.set()
     lent.clear()
     toolbox = Toolbox(app, [find_book, lend_book, tool(read_shelf, asks=False), ask_user(Audience)])
-    manager = AnswerManager(app.state.database, LanguageModel(lambda: model), lambda: toolbox)
-    app.state.answers, app.state.tool_jobs.make_toolbox = manager, lambda: toolbox
-    app.state.tool_jobs.on_result = lambda: None
+    manager = start_manager(app, model, toolbox)
     yield manager
     await manager.close()
 
 
 @pytest.fixture
-async def client(app: FastAPI, owner: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, owner) as client:
+async def client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, user) as client:
         yield client
 
 
@@ -258,7 +251,7 @@ async def test_invalid_input_is_422(client: AsyncClient, model: FakeProvider, da
     assert (response.status_code, model.received) == (422, [])
 
 
-async def test_runs_belong_to_their_user(app: FastAPI, client: AsyncClient, model: FakeProvider, owner: User) -> None:
+async def test_runs_belong_to_their_user(app: FastAPI, client: AsyncClient, model: FakeProvider, user: User) -> None:
     model.script = [call("lend_book", '{"title": "Dune"}')]
     asked = await run(client, run_input())
     for data in (
@@ -273,11 +266,11 @@ async def test_runs_belong_to_their_user(app: FastAPI, client: AsyncClient, mode
     assert lent == []
 
 
-async def test_token_needs_the_scope(app: FastAPI, owner: User, client: AsyncClient) -> None:
+async def test_token_needs_the_scope(app: FastAPI, user: User, client: AsyncClient) -> None:
     client.cookies.clear()
     assert (await client.post(URL, json=run_input())).status_code == 401
     for scopes, status in (("ag_ui:read", 403), ("ag_ui:write", 200)):
-        token = await make_token(app.state.database, owner, scopes)
+        token = await make_token(app.state.database, user, scopes)
         response = await client.post(URL, json=run_input(), headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == status
 
@@ -290,8 +283,3 @@ async def test_missing_package_is_one_line(
     response = await client.post(URL, json=run_input())
     assert (response.status_code, response.json()["detail"]) == (503, "AG-UI is not installed on this site.")
     assert "python3 oppman.py install ag-ui" in caplog.text
-
-
-def test_events_are_valid_json() -> None:
-    event = protocol.core().TextMessageContentEvent(message_id="1", delta="é\n🌊")
-    assert json.loads(protocol.encode(event).removeprefix(b"data: "))["delta"] == "é\n🌊"

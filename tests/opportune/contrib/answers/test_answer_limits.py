@@ -13,10 +13,11 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.lifespan import site_limits
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmModel, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, LlmModel, ToolCall
 from opportune.contrib.tools import Toolbox
-from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.answers.questions import retry, set_values, wait_until_ended
+from opportune.testing import signed_in_client
+from tests.opportune.contrib.answers.questions import retry, wait_until_ended
+from tests.opportune.contrib.answers.waiting_answers import start_manager
 
 PRICED = LlmModel(
     name="Fast",
@@ -37,11 +38,6 @@ async def find_book() -> str:
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 def librarian() -> FakeProvider:
     return FakeProvider("Step. ", FIND)
 
@@ -49,41 +45,37 @@ def librarian() -> FakeProvider:
 @pytest.fixture
 async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[AnswerManager]:
     searches.clear()
-    llm = LanguageModel(lambda: librarian)
-    llm.model, llm.models = PRICED, [PRICED]
-    manager = AnswerManager(
-        app.state.database, llm, lambda: Toolbox(app, [find_book]), limits=site_limits(AnswersSettings())
-    )
-    app.state.answers = manager
+    manager = start_manager(app, librarian, Toolbox(app, [find_book]), limits=site_limits(AnswersSettings()))
+    manager.llm.model, manager.llm.models = PRICED, [PRICED]
     yield manager
     await manager.close()
 
 
-async def ask(manager: AnswerManager, owner: User, limits: AnswerLimits) -> Answer:
+async def ask(manager: AnswerManager, user: User, limits: AnswerLimits) -> Answer:
     """Ask a question, and return its answer when it has ended."""
     async with manager.database.writer() as session:
-        answer = await manager.ask(session, "Where?", owner_id=owner.id, tools=True, limits=limits)
+        answer = await manager.ask(session, "Where?", owner_id=user.id, tools=True, limits=limits)
     return await wait_until_ended(manager, answer)
 
 
 async def test_last_step_has_no_tools_and_says_so(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     librarian.next_scripts = [["Step. ", FIND], ["It is there."]]
-    answer = await ask(manager, owner, AnswerLimits(steps=2))
+    answer = await ask(manager, user, AnswerLimits(steps=2))
     assert (answer.status, answer.error_code, answer.text) == ("truncated", "step_limit", "Step. Step. It is there.")
     assert (len(librarian.offered), len(librarian.received), len(searches)) == (2, 3, 2)
-    async with signed_in_client(app, owner) as client:
+    async with signed_in_client(app, user) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
     assert "This answer has used all of its steps, so it may be incomplete." in page
     assert "Cut at the maximum length" not in page
 
 
 async def test_time_limit_keeps_the_text_until_continued(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
+    manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     librarian.script, librarian.next_scripts = ["So ", asyncio.Event()], [["far."]]
-    answer = await ask(manager, owner, AnswerLimits(seconds=0.3))
+    answer = await ask(manager, user, AnswerLimits(seconds=0.3))
     assert (answer.status, answer.error_code, answer.text) == ("failed", "time_limit", "So ")
     assert answer.error == "This answer has reached its time limit."
     async with manager.database.writer() as session:
@@ -91,31 +83,14 @@ async def test_time_limit_keeps_the_text_until_continued(
     assert (await wait_until_ended(manager, continued)).text == "So far."
 
 
-async def test_used_up_time_ends_before_the_next_call(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
-) -> None:
-    librarian.script, librarian.continues = ["So ", asyncio.Event()], True
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "Where?", owner_id=owner.id, limits=AnswerLimits(seconds=60))
-    await manager.close()
-    other = AnswerManager(manager.database, manager.llm)
-    await set_values(manager.database, answer, seconds=61)
-    stored = await other.find(answer.id, owner.id)
-    assert stored
-    await other.take_over([stored])
-    assert (await wait_until_ended(other, stored)).error_code == "time_limit"
-    assert len(librarian.received) <= 1
-    await other.close()
-
-
 async def test_cost_limit_ends_before_the_next_step(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask(manager, owner, AnswerLimits(cost=0.003))  # a call costs 0.0017
+    answer = await ask(manager, user, AnswerLimits(cost=0.003))  # a call costs 0.0017
     assert (answer.status, answer.error_code, answer.text) == ("failed", "cost_limit", "Step. Step. ")
     assert answer.error == "This answer has reached its cost limit."
     assert (answer.cost_micro, len(librarian.received), len(searches)) == (3_400, 2, 1)
-    async with signed_in_client(app, owner) as client:
+    async with signed_in_client(app, user) as client:
         page = (await client.get(f"/answers/{answer.id}")).text
     assert (">Try again<" in page, ">Continue<" in page) == (True, False)
     async with manager.database.writer() as session:
@@ -124,15 +99,15 @@ async def test_cost_limit_ends_before_the_next_step(
     assert (ended.error_code, ended.cost_micro, len(librarian.received)) == ("cost_limit", 3_400, 2)
 
 
-async def test_cost_limit_ends_a_long_text(manager: AnswerManager, owner: User, librarian: FakeProvider) -> None:
+async def test_cost_limit_ends_a_long_text(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     librarian.script = ["word " * 400] * 9
-    answer = await ask(manager, owner, AnswerLimits(cost=0.005))  # 500 tokens cost 0.002
+    answer = await ask(manager, user, AnswerLimits(cost=0.005))  # 500 tokens cost 0.002
     assert (answer.error_code, answer.text) == ("cost_limit", "word " * 1200)
 
 
-async def test_limits_come_from_settings_and_survive_retry(manager: AnswerManager, owner: User) -> None:
+async def test_limits_come_from_settings_and_survive_retry(manager: AnswerManager, user: User) -> None:
     settings = AnswersSettings(llm_max_steps_per_answer=3, llm_max_seconds_per_answer=9)
     limits = site_limits(settings).having({"steps": 5.0})
     assert (limits.max_steps, limits.seconds, limits.cost) == (5, 9, 0)
-    answer = await ask(manager, owner, AnswerLimits(seconds=9, cost=0.001))
+    answer = await ask(manager, user, AnswerLimits(seconds=9, cost=0.001))
     assert (await wait_until_ended(manager, await retry(manager, answer))).limits == {"seconds": 9, "cost": 0.001}

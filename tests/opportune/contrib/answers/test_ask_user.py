@@ -1,9 +1,7 @@
 """Questions of a model to the user, answered with a form, also days later and after restarts."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Literal
 
 import pytest
@@ -14,14 +12,11 @@ from pydantic import BaseModel, Field
 from opportune.accounts import User
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ask_user
-from opportune.db import utc_now
-from opportune.errors import OperatorError
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values, wait_until_ended
+from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, end, find, start_manager
 
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 ASK = ToolCall("call_0", "ask_audience", '{"question": "For <whom>?"}')
 
 
@@ -33,50 +28,27 @@ class Audience(BaseModel):
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 def writer() -> FakeProvider:
     return FakeProvider.in_turn(["Gladly. ", Done(10, 5, tool_calls=(ASK,))], ["Here it is.", Done(20, 7)])
 
 
-def create_manager(app: FastAPI, writer: FakeProvider) -> AnswerManager:
-    toolbox = Toolbox(app, [ask_user(Audience)])
-    app.state.answers = AnswerManager(app.state.database, LanguageModel(lambda: writer), lambda: toolbox)
-    return app.state.answers  # type: ignore[no-any-return]
-
-
 @pytest.fixture
 async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerManager]:
-    manager = create_manager(app, writer)
+    manager = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
     yield manager
     await manager.close()
 
 
 @pytest.fixture
-async def client(app: FastAPI, owner: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, owner) as client:
+async def client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, user) as client:
         yield client
 
 
 @pytest.fixture
-async def answer(manager: AnswerManager, owner: User) -> Answer:
+async def answer(manager: AnswerManager, user: User) -> Answer:
     """An answer that waits for the user."""
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "Write a page.", owner_id=owner.id, tools=True)
-    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
-    return await find(manager, answer)
-
-
-async def find(manager: AnswerManager, answer: Answer) -> Answer:
-    async with manager.database.reader(fresh=True) as session:
-        return await session.get_one(Answer, answer.id)
-
-
-async def end(manager: AnswerManager, answer: Answer) -> Answer:
-    return await wait_until_ended(manager, await find(manager, answer))
+    return await ask_until_waiting(manager, user)
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -84,7 +56,7 @@ async def test_reply_on_the_page_continues_the_answer(
     app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
 ) -> None:
     await manager.close()  # a restart
-    restarted = create_manager(app, writer)
+    restarted = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
     path = f"/answers/{answer.id}/reply/0"
     assert "For &lt;whom&gt;?" in (await client.get(f"/answers/{answer.id}")).text
     assert 'name="max_words"' in (await client.get(path)).text
@@ -98,13 +70,6 @@ async def test_reply_on_the_page_continues_the_answer(
     assert writer.received[1][-1] == reply
     assert (await client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
     await restarted.close()
-
-
-async def test_htmx_gets_only_the_form(client: AsyncClient, answer: Answer) -> None:
-    form = await client.get(f"/answers/{answer.id}/reply/0", headers=HTMX)
-    assert form.text.strip().startswith("<form")
-    posted = await client.post(f"/answers/{answer.id}/reply/0", data={"readers": "experts"}, headers=HTMX)
-    assert posted.status_code == 204
 
 
 async def test_first_reply_of_the_api_counts(client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
@@ -134,12 +99,6 @@ async def test_refused_question_continues_without_reply(
     assert writer.received[1][-1].content == "The user has not allowed this call."
 
 
-async def test_late_reply_counts_as_refused(client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
-    await set_values(manager.database, answer, lease_until=utc_now() - timedelta(seconds=1))
-    await client.post(f"/api/v1/answers/{answer.id}/reply", json={"call": 0, "values": {"readers": "experts"}})
-    assert (await end(manager, answer)).tool_runs[0]["approval"] == "refused"
-
-
 async def test_removed_question_is_gone(
     app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
@@ -154,11 +113,3 @@ async def test_other_users_and_calls_are_not_found(app: FastAPI, client: AsyncCl
     async with signed_in_client(app, await make_user(app.state.database, "eve@example.com")) as eve:
         assert (await eve.get(f"{path}/0")).status_code == 404
         assert (await eve.post(f"{path}/0", data={"readers": "experts"})).status_code == 404
-
-
-async def test_question_needs_a_docstring() -> None:
-    class Undocumented(BaseModel):
-        name: str
-
-    with pytest.raises(OperatorError, match="needs a docstring"):
-        ask_user(Undocumented)

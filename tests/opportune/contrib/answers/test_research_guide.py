@@ -1,6 +1,5 @@
 """The examples of docs/agents-and-steps.md, with a restart in the middle."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,12 +10,12 @@ from httpx2 import AsyncClient
 from sqlalchemy import MetaData, select
 from sqlmodel import Field, SQLModel
 
-from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, ToolCall
+from opportune.accounts import User
+from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.project.layout import PROJECT
-from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+from opportune.testing import signed_in_client
+from tests.opportune.contrib.answers.waiting_answers import start_manager, wait_for_tasks
 
 GUIDE = (PROJECT / "docs/agents-and-steps.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -55,55 +54,40 @@ def writer(app: FastAPI) -> FakeProvider:
 
 
 @pytest.fixture
-async def client(app: FastAPI, names: dict[str, Any]) -> AsyncIterator[AsyncClient]:
+async def client(app: FastAPI, user: User, names: dict[str, Any]) -> AsyncIterator[AsyncClient]:
     async with app.state.database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.create_all)
     app.include_router(names["router"])
-    async with signed_in_client(app, await make_user(app.state.database)) as client:
+    async with signed_in_client(app, user) as client:
         yield client
     async with app.state.database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.drop_all)
-
-
-def restart(app: FastAPI, writer: FakeProvider, names: dict[str, Any]) -> AnswerManager:
-    toolbox = Toolbox(app, names["tools"])
-    manager = AnswerManager(app.state.database, LanguageModel(lambda: writer), lambda: toolbox)
-    app.state.answers, app.state.tool_jobs.make_toolbox = manager, lambda: toolbox
-    app.state.tool_jobs.on_result = lambda: None
-    return manager
-
-
-async def wait_for_task(manager: AnswerManager) -> None:
-    if tasks := [answer_task.task for answer_task in manager._tasks.values()]:
-        await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_page_is_researched_written_and_published(
     app: FastAPI, client: AsyncClient, writer: FakeProvider, names: dict[str, Any]
 ) -> None:
-    manager = restart(app, writer, names)
+    manager = start_manager(app, writer, Toolbox(app, names["tools"]))
     path = (await client.post("/research", data={"topic": "Write about bees."})).headers["location"]
-    await wait_for_task(manager)
+    await wait_for_tasks(manager)
     assert "For whom is the page?" in (await client.get(path)).text
     await manager.close()
 
-    manager = restart(app, writer, names)  # while the answer waits for the user
+    manager = start_manager(app, writer, Toolbox(app, names["tools"]))  # while the answer waits for the user
     assert (await client.post(f"{path}/reply/0")).status_code == 303
     assert (await client.post(f"{path}/reply/1", data={"readers": "experts"})).status_code == 303
-    await wait_for_task(manager)
+    await wait_for_tasks(manager)
     await manager.close()
 
     await app.state.jobs.worker.drain()  # the job writes the page while no site runs
-    manager = restart(app, writer, names)
+    manager = start_manager(app, writer, Toolbox(app, names["tools"]))
     await manager.continue_released()
-    await wait_for_task(manager)
+    await wait_for_tasks(manager)
     assert "Allow this action? Publish a page" in (await client.get(path)).text
     assert (await client.post(f"{path}/approve", data={"call": 3})).status_code == 303
-    answer = await manager.find(int(path.rpartition("/")[2]), 1)
-    assert answer
-    ended = await wait_until_ended(manager, answer)
-    assert (ended.status, ended.text) == ("done", "I search, ask and write. The page is public [1].")
+    await wait_for_tasks(manager)
+    assert "The page is public" in (await client.get(path)).text
     async with app.state.database.reader(fresh=True) as session:
         page = (await session.scalars(select(names["Page"]))).one()
     assert (page.text, page.is_published) == ("## Dance\n\nThey dance.\n\n## Wax\n\nThey make wax.", True)

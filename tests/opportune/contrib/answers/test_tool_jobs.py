@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -22,8 +22,16 @@ from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
-from opportune.testing import RecordedJobs, make_user, signed_in_client
+from opportune.testing import RecordedJobs, signed_in_client
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values, wait_until_ended
+from tests.opportune.contrib.answers.waiting_answers import (
+    ask_until_waiting,
+    cancel_job,
+    end,
+    find,
+    start_manager,
+    wait_for_tasks,
+)
 
 READ = ToolCall("call_0", "read_shelf", '{"shelf": "A"}')
 FIND = ToolCall("call_1", "find_book", "{}")
@@ -63,11 +71,6 @@ async def find_book() -> str:
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 def librarian() -> FakeProvider:
     return FakeProvider.in_turn(
         ["One moment. ", Done(10, 5, tool_calls=(READ, FIND))], ["It has three [1].", Done(20, 7)]
@@ -82,57 +85,25 @@ def tools(app: FastAPI) -> Toolbox:
     written.clear()
     paid.clear()
     fault.clear()
-    toolbox = Toolbox(app, [tool(read_shelf, asks=False), find_book])
-    app.state.tool_jobs.make_toolbox = lambda: toolbox
-    return toolbox
-
-
-def create_manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AnswerManager:
-    manager = AnswerManager(app.state.database, LanguageModel(lambda: librarian), lambda: tools)
-    app.state.answers = manager
-    return manager
+    return Toolbox(app, [tool(read_shelf, asks=False), find_book])
 
 
 @pytest.fixture
 async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> AsyncIterator[AnswerManager]:
-    manager = create_manager(app, librarian, tools)
+    manager = start_manager(app, librarian, tools)
     yield manager
     await manager.close()
 
 
-async def ask_until_waiting(manager: AnswerManager, owner: User) -> Answer:
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "What is there?", owner_id=owner.id, tools=True)
-    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
-    return await find(manager, answer)
-
-
-async def find(manager: AnswerManager, answer: Answer) -> Answer:
-    async with manager.database.reader(fresh=True) as session:
-        return await session.get_one(Answer, answer.id)
-
-
-async def end(manager: AnswerManager, answer: Answer) -> Answer:
-    """Continue a released answer, and return it when it has ended."""
-    await manager.continue_released()
-    return await wait_until_ended(manager, await find(manager, answer))
-
-
-async def change_jobs(manager: AnswerManager, **values: object) -> None:
-    async with manager.database.writer() as session:
-        await session.execute(update(Job).values(values))
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_result_of_a_job_goes_back_to_the_model(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    app.state.tool_jobs.on_result = lambda: None
     may_end.clear()
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     assert (answer.status, answer.worker) == ("waiting", "job")
     working = asyncio.create_task(app.state.jobs.worker.drain())
-    async with asyncio.timeout(TIMEOUT_SECONDS), signed_in_client(app, owner) as client:
+    async with asyncio.timeout(TIMEOUT_SECONDS), signed_in_client(app, user) as client:
         await begun.wait()
         page = (await client.get(f"/answers/{answer.id}")).text
         runs = (await client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"]
@@ -146,21 +117,21 @@ async def test_result_of_a_job_goes_back_to_the_model(
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
     assert ended.sources == [{"title": "Shelf A", "url": "/shelves/1"}]
     results = [turn.content for turn in librarian.received[1] if turn.role == "tool"]
-    assert f"Three books, {owner.email}." in results[0]
+    assert f"Three books, {user.email}." in results[0]
     assert (results[1], written) == ("Third shelf.", ["A begun", "A read"])
     assert (ended.prompt_tokens, ended.completion_tokens) == (30, 12)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_answer_goes_on_after_site_and_worker_restart(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider, tools: Toolbox
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider, tools: Toolbox
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await manager.close()
     worker = ToolJobs(app.state.database, lambda: Toolbox(site_for_tools(app.state.services), [*tools.tools.values()]))
     app.state.services._objects["tool_jobs"] = worker
     await app.state.jobs.worker.drain()
-    restarted = [create_manager(app, librarian, tools) for _ in range(3)]
+    restarted = [start_manager(app, librarian, tools) for _ in range(3)]
     await asyncio.gather(*(process.continue_released() for process in restarted))
     ended = await wait_until_ended(restarted[0], await find(restarted[0], answer))
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
@@ -171,10 +142,10 @@ async def test_answer_goes_on_after_site_and_worker_restart(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_repeated_job_takes_effect_once(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     working = asyncio.create_task(app.state.jobs.worker.drain())
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await begun.wait()
@@ -183,16 +154,17 @@ async def test_repeated_job_takes_effect_once(
     may_end.set()
     await app.state.jobs.worker.drain()
     assert (written, paid) == (["A begun", "A read"], ["A"])
-    await change_jobs(manager, state=JobState.WAITING)
+    async with manager.database.writer() as session:
+        await session.execute(update(Job).values(state=JobState.WAITING))
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
     assert (await end(manager, answer)).status == "done"
 
 
 async def test_stop_ends_the_job_and_keeps_the_text(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
     stopped = await find(manager, answer)
     assert (stopped.status, stopped.text, stopped.tool_runs[0]["result"]) == (
@@ -208,19 +180,6 @@ async def test_stop_ends_the_job_and_keeps_the_text(
     assert librarian.received[1][-2] == Message("tool", STOPPED_BY_USER, tool_call_id="call_0")
 
 
-async def test_running_job_of_a_stopped_answer_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
-    may_end.clear()
-    answer = await ask_until_waiting(manager, owner)
-    working = asyncio.create_task(app.state.jobs.worker.drain())
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await begun.wait()
-        await manager.stop(answer)
-        may_end.set()
-        await working
-    assert written == ["A begun"]
-    assert (await find(manager, answer)).status == "stopped"
-
-
 @pytest.mark.parametrize(
     ("error", "seconds", "result"),
     [
@@ -230,7 +189,7 @@ async def test_running_job_of_a_stopped_answer_ends(app: FastAPI, manager: Answe
 )
 async def test_failed_job_is_told_to_the_model(
     manager: AnswerManager,
-    owner: User,
+    user: User,
     recorded_jobs: RecordedJobs,
     tools: Toolbox,
     error: Exception | None,
@@ -241,53 +200,52 @@ async def test_failed_job_is_told_to_the_model(
     tools.tools["read_shelf"] = tool(read_shelf, asks=False, max_seconds=seconds)
     if seconds:
         may_end.clear()
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await recorded_jobs.work()
     ended = await end(manager, answer)
     assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
 
 
 async def test_removed_tool_is_told_to_the_model(
-    app: FastAPI, manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs
+    app: FastAPI, manager: AnswerManager, user: User, recorded_jobs: RecordedJobs
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     app.state.tool_jobs.make_toolbox = lambda: Toolbox(app, [find_book])
     await recorded_jobs.work()
     run = (await end(manager, answer)).tool_runs[0]
     assert (run["result"], run["is_error"]) == ("There is no tool read_shelf. Available: find_book.", True)
 
 
-async def test_job_that_kills_its_workers_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
-    answer = await ask_until_waiting(manager, owner)
-    await change_jobs(manager, attempt=3)
+async def test_job_that_kills_its_workers_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
+    async with manager.database.writer() as session:
+        await session.execute(update(Job).values(attempt=3))
     await app.state.jobs.worker.drain()
     assert (await end(manager, answer)).tool_runs[0]["result"] == WORKER_DIED
     assert not written
 
 
-async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
+async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
     may_end.clear()
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     working = asyncio.create_task(app.state.jobs.worker.drain())
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await begun.wait()
-        async with manager.database.writer() as session:
-            await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))
+        await cancel_job(app)
         may_end.set()
         await working
     assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
-async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, owner: User) -> None:
-    answer = await ask_until_waiting(manager, owner)
-    async with manager.database.writer() as session:
-        await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))
+async def test_job_cancelled_before_it_ran_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
+    await cancel_job(app)
     await manager.refresh([answer])
     assert (await end(manager, answer)).tool_runs[0]["result"] == LOST
 
 
-async def test_deleted_answer_ends_its_job(manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs) -> None:
-    answer = await ask_until_waiting(manager, owner)
+async def test_deleted_answer_ends_its_job(manager: AnswerManager, user: User, recorded_jobs: RecordedJobs) -> None:
+    answer = await ask_until_waiting(manager, user)
     async with manager.database.writer() as session:
         await session.execute(delete(Answer).where(col(Answer.id) == answer.id))
     await recorded_jobs.work()
@@ -295,9 +253,9 @@ async def test_deleted_answer_ends_its_job(manager: AnswerManager, owner: User, 
 
 
 async def test_deactivated_user_ends_job_and_answer(
-    manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
+    manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     async with manager.database.writer() as session:
         await session.execute(update(User).values(is_active=False))
     await recorded_jobs.work()
@@ -309,21 +267,21 @@ async def test_deactivated_user_ends_job_and_answer(
 
 
 async def test_job_waits_for_the_approval_first(
-    manager: AnswerManager, owner: User, recorded_jobs: RecordedJobs, tools: Toolbox
+    manager: AnswerManager, user: User, recorded_jobs: RecordedJobs, tools: Toolbox
 ) -> None:
     tools.tools["read_shelf"] = tool(read_shelf)
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     assert (answer.tool_runs[0]["approval"], recorded_jobs.names) == ("waiting", [])
     async with manager.database.writer() as session:
         await manager.approve(session, answer, 0)
-    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    await wait_for_tasks(manager)
     assert ((await find(manager, answer)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
     await recorded_jobs.work()
     assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
 
-async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, owner: User) -> None:
-    answer = await ask_until_waiting(manager, owner)
+async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
     runs = [{**answer.tool_runs[0], "has_begun": True}, answer.tool_runs[1]]
     await set_values(manager.database, answer, lease_until=answer.created_at, tool_runs=runs)
     await manager.take_over([await find(manager, answer)])
@@ -332,10 +290,10 @@ async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, ow
 
 
 async def test_malformed_call_is_refused_at_once(
-    manager: AnswerManager, owner: User, librarian: FakeProvider, recorded_jobs: RecordedJobs
+    manager: AnswerManager, user: User, librarian: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     librarian.script = [Done(10, 5, tool_calls=(ToolCall("call_0", "read_shelf", "{}"),))]
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     assert (answer.status, recorded_jobs.names, "shelf" in answer.tool_runs[0]["result"]) == ("done", [], True)
 
 

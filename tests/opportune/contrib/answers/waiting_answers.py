@@ -1,0 +1,55 @@
+"""Answers that wait for the user or a job."""
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import Answer
+from opportune.contrib.llm import FakeProvider, LanguageModel
+from opportune.contrib.tools import Toolbox
+from opportune.jobs.models import Job
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+
+
+def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: Any) -> AnswerManager:
+    """Return a manager for the site and its jobs, as after a restart. It continues no answer by itself."""
+    app.state.answers = manager = AnswerManager(
+        app.state.database, LanguageModel(lambda: model), lambda: tools, **options
+    )
+    app.state.tool_jobs.make_toolbox, app.state.tool_jobs.on_result = lambda: tools, lambda: None
+    return manager
+
+
+async def find(manager: AnswerManager, answer: Answer) -> Answer:
+    async with manager.database.reader(fresh=True) as session:
+        return await session.get_one(Answer, answer.id)
+
+
+async def wait_for_tasks(manager: AnswerManager) -> None:
+    """Wait until no answer is written, because all wait or have ended."""
+    if tasks := [answer_task.task for answer_task in manager._tasks.values()]:
+        await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
+
+
+async def ask_until_waiting(manager: AnswerManager, owner: User) -> Answer:
+    async with manager.database.writer() as session:
+        answer = await manager.ask(session, "What is there?", owner_id=owner.id, tools=True)
+    await wait_for_tasks(manager)
+    return await find(manager, answer)
+
+
+async def end(manager: AnswerManager, answer: Answer) -> Answer:
+    """Continue a released answer, and return it when it has ended."""
+    await manager.continue_released()
+    return await wait_until_ended(manager, await find(manager, answer))
+
+
+async def cancel_job(app: FastAPI) -> None:
+    """Cancel the only job, as an operator does."""
+    async with app.state.database.writer() as session:
+        await app.state.jobs.cancel(session, await session.scalar(select(col(Job.id))))
