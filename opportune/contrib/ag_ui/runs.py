@@ -14,7 +14,6 @@ from opportune.contrib.ag_ui.protocol import encode, parse, parse_input, text_of
 from opportune.contrib.answers import Answer, AnswerManager, QuestionTooLong
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import find_question
-from opportune.contrib.answers.engine.tool_runs import is_waiting
 from opportune.contrib.llm import Message, estimate_tokens
 from opportune.server import shutting_down
 from opportune.web import EventStream
@@ -133,17 +132,13 @@ async def _stream(
                 chunks = [*map(encode, events.update(text, live.reasoning, live.tool_runs))]
                 for chunk in chunks or [KEEPALIVE_COMMENT]:
                     yield chunk
-                if _waits_for_user(live.answer):
+                if live.answer.waits_for_user:
                     break
             current = live.answer
-        if not current.is_running or _waits_for_user(current):
+        if not current.is_running or current.waits_for_user:
             break
         if shutting_down(request.app).is_set():
             return  # the client repeats the run, and another process streams it
         current = await answers.find(answer.id, answer.owner_id or 0)  # a job has begun, or the answer was deleted
     for event in events.finish(current):
         yield encode(event)
-
-
-def _waits_for_user(answer: Answer) -> bool:
-    return answer.is_waiting and any(map(is_waiting, answer.tool_runs))

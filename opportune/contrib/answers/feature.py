@@ -1,3 +1,5 @@
+from functools import cache
+
 from fastapi import FastAPI
 
 from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
@@ -28,7 +30,7 @@ async def _has_model(app: FastAPI) -> bool:
 
 
 def _open_tool_jobs(services: Services) -> ToolJobs:
-    return ToolJobs(services.database, lambda: full_toolbox_of(site_for_tools(services)))
+    return ToolJobs(services.database, cache(lambda: full_toolbox_of(site_for_tools(services))))
 
 
 answers = Feature(

@@ -153,8 +153,12 @@ class Answer(Model, table=True):
 
     @property
     def is_waiting(self) -> bool:
-        """True while the answer waits for the approval of a tool call."""
+        """True while the answer waits for the user or a job."""
         return self.status == AnswerStatus.WAITING
+
+    @property
+    def waits_for_user(self) -> bool:
+        return self.is_waiting and self.worker != WAITS_FOR_JOB
 
     @property
     def can_continue(self) -> bool:

@@ -110,6 +110,7 @@ async def test_result_of_a_job_goes_back_to_the_model(
         may_end.set()
         await working
     assert "1 of 3: Dune" in page
+    assert 'http-equiv="refresh"' in page, "without JavaScript, the page shows the progress"
     assert '<progress class="progress w-100" max="3" value="1"' in page
     assert (runs[0]["result_from"], runs[0]["progress"]["done"], runs[0]["result"]) == ("job", 1, None)
     assert runs[1]["result"] == "Third shelf.", "other calls of the round do not wait"
