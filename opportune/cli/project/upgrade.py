@@ -234,8 +234,7 @@ def switch_to(git: Git, branch: str, commit: str) -> None:
 
 def migrations_in(package: Path) -> set[str]:
     """Return the migrations of the framework, such as `jobs/0002_steps.py`."""
-    files = (package / "migrations").glob("*/[0-9]*.py")
-    return {file.relative_to(package / "migrations").as_posix() for file in files}
+    return {f"{file.parent.name}/{file.name}" for file in package.glob("**/migrations/*/[0-9]*.py")}
 
 
 def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str], *, no_test: bool) -> None:

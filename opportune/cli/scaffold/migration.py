@@ -11,12 +11,12 @@ from sqlalchemy import Column, MetaData, Table
 
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, MigrationGraph
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
-from opportune.project.layout import FRAMEWORK, PACKAGE, feature_of_table
+from opportune.project.layout import PACKAGE, feature_of_table
 
 
 def feature_names(installed: str) -> list[str]:
@@ -24,7 +24,8 @@ def feature_names(installed: str) -> list[str]:
     modules = [node.module or "" for node in ast.parse(installed).body if isinstance(node, ast.ImportFrom)]
     pattern = re.compile(rf"(?:{PACKAGE}\.|{PREFIX})(\w+)\.feature")
     project = [match[1] for module in modules if (match := pattern.fullmatch(module))]
-    return [*(folder.name for folder in sorted((FRAMEWORK / "migrations").iterdir()) if folder.is_dir()), *project]
+    folders = (folder for migrations in FRAMEWORK_MIGRATIONS for folder in sorted(migrations.iterdir()))
+    return [*(folder.name for folder in folders if folder.is_dir()), *project]
 
 
 def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], graph: MigrationGraph) -> NewMigration:

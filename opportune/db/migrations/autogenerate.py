@@ -21,7 +21,7 @@ from opportune.db.migrations.comparisons import (
 )
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
-from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph, framework_folder
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
@@ -212,7 +212,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
         )
     if unowned := [name for name in metadata.tables if name not in owners_of_models(metadata, features)]:
         owner = unowned[0].partition("_")[0]
-        if (FRAMEWORK_MIGRATIONS / owner).is_dir():
+        if framework_folder(owner):
             raise OperatorError(
                 f"An installed feature needs {owner}. In {PACKAGE}/installed.py, import it with "
                 f"`from opportune.features import {owner}` and add it to INSTALLED."

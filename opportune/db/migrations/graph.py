@@ -18,7 +18,7 @@ from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path
 
 VERSIONS = PROJECT / "migrations" / "versions"
-FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations"
+FRAMEWORK_MIGRATIONS = FRAMEWORK / "migrations", FRAMEWORK / "contrib" / "migrations"
 HEADER = re.compile(r"^(?:revision|down_revision|depends_on|replaces|safety_assured)\b", re.MULTILINE)
 
 NOT_ATOMIC = ("autocommit_block", "in_batches(")
@@ -74,9 +74,8 @@ class MigrationGraph:
 
     def folder(self, feature: str) -> Path:
         """Return the folder of a feature's migrations, in the framework, in its package or in the project."""
-        path = FRAMEWORK_MIGRATIONS / feature
-        if path.is_dir():
-            return path
+        if folder := framework_folder(feature):
+            return folder
         package = feature_packages().get(feature)
         return Path(package) / "migrations" / feature if package else self.versions / feature
 
@@ -210,6 +209,12 @@ class UnknownRevisions:
     """Revisions of installed features: newer code has migrated the database."""
     removed: tuple[str, ...]
     """Revisions of features that are no longer installed."""
+
+
+def framework_folder(feature: str) -> Path | None:
+    """Return the folder of a feature's migrations in the framework; None if they are not part of it."""
+    folders = (folder / feature for folder in FRAMEWORK_MIGRATIONS)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def read_migration(path: Path) -> Migration:

@@ -50,7 +50,7 @@ def plan_squash(graph: MigrationGraph, feature: str, metadata: MetaData) -> Squa
     """
     migrations = graph.migrations_of(feature)
     newest = graph.newest(feature)
-    if graph.folder(feature).parent == FRAMEWORK_MIGRATIONS:
+    if graph.folder(feature).parent in FRAMEWORK_MIGRATIONS:
         raise OperatorError(f"The migrations of {feature} belong to the framework and cannot be squashed.")
     graph.require_editable(feature)
     if newest is None or len(migrations) < 2:

@@ -32,6 +32,7 @@ def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(identity, "GITHUB_ENDPOINTS", Endpoints(f"{url}/authorize", f"{url}/token", "user:email"))
     monkeypatch.setattr(identity, "GITHUB_USER_URL", f"{url}/user")
     yield shared_provider
+    identity.get_client.cache_clear()  # it keeps documents of the provider
     vars(shared_provider).update(vars(FakeProvider(url=shared_provider.url)))
 
 
