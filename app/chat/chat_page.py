@@ -18,7 +18,7 @@ from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
 from app.chat.service import Conversations
 from opportune.accounts import CurrentUser
-from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer
+from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer, allow_microphone
 from opportune.i18n import gettext as _
 from opportune.web import Form, is_htmx, redirect, templates
 
@@ -67,7 +67,9 @@ class ChatPage:
         context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
         context |= {**await _messages_context(view), "fault": self.answers.llm.fault, "panel": None, **panel}
         status = max(status, settings.status if settings else form.status)
-        return templates.render(self.request, TEMPLATE, context, status)
+        response = templates.render(self.request, TEMPLATE, context, status)
+        allow_microphone(response, self.answers.llm)
+        return response
 
     async def show_earlier_messages(self, view: ConversationView) -> HTMLResponse:
         """Render the messages before the first one on the page."""

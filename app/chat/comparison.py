@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationSettings
 from app.chat.tree import conversation_id_column, message_id_column, parent_id_column
-from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, AnswerStatus
+from opportune.contrib.answers import Answer, AnswerAttachment, AnswerManager, AnswerRunning, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -87,11 +87,11 @@ def max_question_length(model: LanguageModel) -> int:
     return min(MAX_QUESTION_LENGTH, 4 * model.context_budget) if model.provider else MAX_QUESTION_LENGTH
 
 
-def is_answer_of(conversation: Conversation) -> ColumnElement[bool]:
-    """Condition for all answers of a conversation: of both models, and of its documents."""
-    is_below = col(Answer.topic).startswith(f"{conversation.topic}:", autoescape=True)
-    is_topic = (col(Answer.topic) == conversation.topic) | is_below
-    return is_topic & (col(Answer.owner_id) == conversation.owner_id)
+def belongs_to(table: type[Answer | AnswerAttachment], conversation: Conversation) -> ColumnElement[bool]:
+    """Condition for the answers or files of a conversation, also those of the second model and of documents."""
+    is_below = col(table.topic).startswith(f"{conversation.topic}:", autoescape=True)
+    is_topic = (col(table.topic) == conversation.topic) | is_below
+    return is_topic & (col(table.owner_id) == conversation.owner_id)
 
 
 async def find_running_answers(session: AsyncSession, conversation_id: int) -> Sequence[Message]:

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from app.chat.comparison import is_answer_of
+from app.chat.comparison import belongs_to
 from app.chat.documents import store_version
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
@@ -17,8 +17,8 @@ from opportune.jobs import defer
 
 @after_delete(Conversation)
 async def delete_answers(session: AsyncSession, conversation: Conversation) -> None:
-    await session.execute(delete(Answer).where(is_answer_of(conversation)))
-    await delete_attachments(session, col(AnswerAttachment.topic) == conversation.topic)
+    await session.execute(delete(Answer).where(belongs_to(Answer, conversation)))
+    await delete_attachments(session, belongs_to(AnswerAttachment, conversation))
 
 
 @after_answer("chat")

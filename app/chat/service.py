@@ -15,9 +15,9 @@ from sqlmodel import col
 from app.chat.assistants import read_setup, with_assistant_name
 from app.chat.comparison import (
     IS_RUNNING,
+    belongs_to,
     check_model,
     columns_of,
-    is_answer_of,
     max_question_length,
     require_one_question,
 )
@@ -210,7 +210,7 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
 async def delete(answers: AnswerManager, conversation: Conversation) -> None:
     """Stop the running answers and move the conversation to the trash."""
     async with answers.database.reader() as session:
-        running = (await session.scalars(select(Answer).where(is_answer_of(conversation), IS_RUNNING))).all()
+        running = (await session.scalars(select(Answer).where(belongs_to(Answer, conversation), IS_RUNNING))).all()
     for answer in running:
         await answers.stop(answer)
     async with answers.database.writer() as session:

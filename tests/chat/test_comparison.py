@@ -26,195 +26,147 @@ from opportune.testing import signed_in_client
 from tests.chat.conversations import make_two_models, read_messages, wait_until_ended
 
 API = "/api/v1/conversations"
-COMPARED = ConversationSettings(compare_with="Sharp")
+WHY = MessageCreate(content="Why?")
+
+
+class Comparison:
+    """A conversation with the models Fast and Sharp, whose answers the test scripts."""
+
+    def __init__(self, database: Database, settings: Settings, owner_id: int) -> None:
+        self.fast, self.sharp = FakeProvider("A fast answer."), FakeProvider("A sharp answer.")
+        llm = make_two_models(settings, self.fast, self.sharp)
+        self.manager = AnswerManager(database, llm, storage=open_storage(settings))
+        self.owner_id, self.id = owner_id, 0
+
+    async def ask(self, compare_with: str = "Sharp") -> Message:
+        """Ask a question. Return the answer of the first model."""
+        settings = ConversationSettings(compare_with=compare_with)
+        question, answer = await service.ask(self.manager, self.owner_id, self.id or None, WHY, settings=settings)
+        self.id = question.conversation_id
+        return answer
+
+    async def view(self) -> ConversationView:
+        view = await view_conversation(self.manager, self.owner_id, self.id)
+        assert view
+        return view
+
+    async def wait(self) -> tuple[Message, Message]:
+        """Return the current answer and the one beside it after both have ended."""
+        for message in (await self.view()).running:
+            await wait_until_ended(self.manager, message)
+        view = await self.view()
+        assert view.beside
+        return view.messages[-1], view.beside
 
 
 @pytest.fixture
-def fast() -> FakeProvider:
-    return FakeProvider("A fast answer.")
-
-
-@pytest.fixture
-def sharp() -> FakeProvider:
-    return FakeProvider("A sharp answer.")
-
-
-@pytest.fixture
-async def manager(
-    database: Database, fast: FakeProvider, sharp: FakeProvider, settings: Settings
-) -> AsyncIterator[AnswerManager]:
-    llm = make_two_models(settings, fast, sharp)
-    manager = AnswerManager(database, llm, storage=open_storage(settings))
-    yield manager
-    await manager.close()
-
-
-@pytest.fixture
-def compared_app(app: FastAPI, settings: Settings, fast: FakeProvider, sharp: FakeProvider) -> FastAPI:
-    llm = make_two_models(settings, fast, sharp)
-    llm.guard = app.state.llm.guard
-    llm.using("Sharp").guard = app.state.llm.guard
-    app.state.llm = app.state.answers.resources.llm = llm
-    return app
-
-
-async def ask(manager: AnswerManager, owner_id: int, conversation_id: int | None = None) -> tuple[Message, Message]:
-    """Ask a question of both models. Return the question and the first answer."""
-    question = MessageCreate(content="Why?")
-    return await service.ask(manager, owner_id, conversation_id, question, settings=COMPARED)
-
-
-async def read_view(manager: AnswerManager, owner_id: int, conversation_id: int) -> ConversationView:
-    view = await view_conversation(manager, owner_id, conversation_id)
-    assert view
-    return view
-
-
-async def read_answers(manager: AnswerManager, owner_id: int, conversation_id: int) -> tuple[Message, Message]:
-    """Return the answers of the first and the second model after both have ended."""
-    view = await read_view(manager, owner_id, conversation_id)
-    assert view.beside
-    for message in (view.messages[-1], view.beside):
-        await wait_until_ended(manager, message)
-    view = await read_view(manager, owner_id, conversation_id)
-    assert view.beside
-    return view.messages[-1], view.beside
+async def chat(database: Database, settings: Settings, owner_id: int) -> AsyncIterator[Comparison]:
+    comparison = Comparison(database, settings, owner_id)
+    yield comparison
+    await comparison.manager.close()
 
 
 @pytest.mark.database("postgresql")
-async def test_two_models_answer_one_question(manager: AnswerManager, owner_id: int) -> None:
-    question, _ = await ask(manager, owner_id)
-    first, second = await read_answers(manager, owner_id, question.conversation_id)
+async def test_two_models_answer_one_question(chat: Comparison) -> None:
+    await chat.ask()
+    first, second = await chat.wait()
     assert (first.text, second.text) == ("A fast answer.", "A sharp answer.")
-    assert first.parent_id == second.parent_id == question.id
+    assert first.parent_id == second.parent_id
 
 
-async def test_next_question_continues_the_first_answer(
-    manager: AnswerManager, owner_id: int, fast: FakeProvider
-) -> None:
-    question, _ = await ask(manager, owner_id)
-    await read_answers(manager, owner_id, question.conversation_id)
-    await ask(manager, owner_id, question.conversation_id)
-    await read_answers(manager, owner_id, question.conversation_id)
-    assert [turn.content for turn in fast.received[-1]][1:] == ["Why?", "A fast answer.", "Why?"]
+@pytest.mark.parametrize(("is_second", "continued"), [(False, "A fast answer."), (True, "A sharp answer.")])
+async def test_next_question_continues_the_current_answer(chat: Comparison, *, is_second: bool, continued: str) -> None:
+    await chat.ask()
+    answers = await chat.wait()
+    if is_second:
+        async with chat.manager.database.writer() as session:
+            await Conversations(session, chat.owner_id).select_branch(answers[1])
+    await chat.ask()
+    await chat.wait()
+    assert [turn.content for turn in chat.fast.received[-1]][1:] == ["Why?", continued, "Why?"]
 
 
-async def test_next_question_continues_the_chosen_answer(
-    manager: AnswerManager, owner_id: int, fast: FakeProvider
-) -> None:
-    question, _ = await ask(manager, owner_id)
-    _, second = await read_answers(manager, owner_id, question.conversation_id)
-    async with manager.database.writer() as session:
-        await Conversations(session, owner_id).select_branch(second)
-    await ask(manager, owner_id, question.conversation_id)
-    await read_answers(manager, owner_id, question.conversation_id)
-    assert [turn.content for turn in fast.received[-1]][1:] == ["Why?", "A sharp answer.", "Why?"]
-    messages = await read_messages(manager, owner_id, question.conversation_id)
-    assert [message.text for message in messages][:2] == ["Why?", "A sharp answer."]
-
-
-async def test_running_column_refuses_the_next_question(
-    manager: AnswerManager, owner_id: int, sharp: FakeProvider
-) -> None:
-    end = asyncio.Event()
-    sharp.script = ["So far", end]
-    question, first = await ask(manager, owner_id)
-    await wait_until_ended(manager, first)
+async def test_running_column_refuses_the_next_question(chat: Comparison) -> None:
+    chat.sharp.script = ["So far", asyncio.Event()]
+    await wait_until_ended(chat.manager, await chat.ask())
     with pytest.raises(AnswerRunning):
-        await ask(manager, owner_id, question.conversation_id)
-    assert len(await read_messages(manager, owner_id, question.conversation_id)) == 2, "nothing was stored"
-    end.set()
-    await read_answers(manager, owner_id, question.conversation_id)
+        await chat.ask()
+    assert len(await read_messages(chat.manager, chat.owner_id, chat.id)) == 2, "nothing was stored"
 
 
-async def test_column_stops_alone(
-    manager: AnswerManager, owner_id: int, fast: FakeProvider, sharp: FakeProvider
-) -> None:
+async def test_column_stops_alone(chat: Comparison) -> None:
     end = asyncio.Event()
-    fast.script, sharp.script = ["Fast", end], ["Sharp", asyncio.Event()]
-    question, _ = await ask(manager, owner_id)
-    view = await read_view(manager, owner_id, question.conversation_id)
-    assert view.beside
-    await service.stop(manager, view.beside)
-    assert [message.id for message in (await read_view(manager, owner_id, question.conversation_id)).running] == [
-        view.messages[-1].id
-    ]
+    chat.fast.script, chat.sharp.script = ["Fast", end], ["Sharp", asyncio.Event()]
+    first = await chat.ask()
+    beside = (await chat.view()).beside
+    assert beside
+    await service.stop(chat.manager, beside)
+    assert [message.id for message in (await chat.view()).running] == [first.id]
     end.set()
-    first, second = await read_answers(manager, owner_id, question.conversation_id)
-    assert first.answer
-    assert second.answer
-    assert (first.answer.status, second.answer.status) == ("done", "stopped")
+    assert [message.answer and message.answer.status for message in await chat.wait()] == ["done", "stopped"]
 
 
-async def test_retry_keeps_the_column_and_its_model(manager: AnswerManager, owner_id: int, sharp: FakeProvider) -> None:
-    question, _ = await ask(manager, owner_id)
-    first, second = await read_answers(manager, owner_id, question.conversation_id)
-    sharp.script = ["Sharper."]
-    _, again = await service.retry(manager, owner_id, second)
-    await wait_until_ended(manager, again)
-    view = await read_view(manager, owner_id, question.conversation_id)
-    assert (view.messages[-1].text, view.beside and view.beside.id) == ("Sharper.", first.id)
+async def test_retry_keeps_the_column_and_its_model(chat: Comparison) -> None:
+    await chat.ask()
+    first, second = await chat.wait()
+    chat.sharp.script = ["Sharper."]
+    await service.retry(chat.manager, chat.owner_id, second)
+    current, beside = await chat.wait()
+    assert (current.text, beside.id) == ("Sharper.", first.id)
 
 
-async def test_two_answers_count_as_two(manager: AnswerManager, owner_id: int, fast: FakeProvider) -> None:
-    fast.script = [asyncio.Event()]
-    await service.ask(manager, owner_id, None, MessageCreate(content="One?"))
-    await service.ask(manager, owner_id, None, MessageCreate(content="Two?"))
+async def test_two_answers_count_as_two(chat: Comparison) -> None:
+    chat.fast.script = [asyncio.Event()]
+    for _ in range(2):
+        await service.ask(chat.manager, chat.owner_id, None, WHY)
     with pytest.raises(TooManyAnswers):
-        await ask(manager, owner_id)
-    async with manager.database.reader() as session:
+        await chat.ask()
+    async with chat.manager.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(Message)) == 4, "nothing was stored"
 
 
-async def test_missing_second_model_is_named(manager: AnswerManager, owner_id: int) -> None:
-    async with manager.database.writer() as session:
-        conversation = await Conversations(session, owner_id).create_conversation("Why?", {"compare_with": "Gone"})
-    _, answer = await service.ask(manager, owner_id, conversation.id, MessageCreate(content="Why?"))
-    stored = await wait_until_ended(manager, answer)
+async def test_missing_second_model_is_named(chat: Comparison) -> None:
+    async with chat.manager.database.writer() as session:
+        conversation = await Conversations(session, chat.owner_id).create_conversation("Why?", {"compare_with": "Gone"})
+    chat.id = conversation.id
+    stored = await wait_until_ended(chat.manager, await chat.ask(""))
     assert (stored.text, "Gone" in stored.omitted) == ("A fast answer.", True)
-
-
-async def test_unknown_second_model_is_refused(manager: AnswerManager, owner_id: int) -> None:
     with pytest.raises(FieldErrors, match="There is no model Gone"):
-        await service.ask(
-            manager, owner_id, None, MessageCreate(content="Why?"), settings=ConversationSettings(compare_with="Gone")
-        )
+        await chat.ask("Gone")
 
 
-async def test_another_worker_continues_both_columns(
-    manager: AnswerManager, owner_id: int, settings: Settings, fast: FakeProvider, sharp: FakeProvider
-) -> None:
-    fast.script, sharp.script = ["Fast ", asyncio.Event()], ["Sharp ", asyncio.Event()]
-    question, _ = await ask(manager, owner_id)
-    models = [FakeProvider("end."), FakeProvider("end.")]
-    for model in models:
-        model.continues = True
-    sibling = AnswerManager(manager.database, make_two_models(settings, *models), storage=open_storage(settings))
-    await manager.close()
-    first, second = await read_answers(sibling, owner_id, question.conversation_id)
-    assert (first.text[-4:], second.text[-4:]) == ("end.", "end.")
-    await sibling.close()
+async def test_another_worker_continues_both_columns(chat: Comparison, settings: Settings) -> None:
+    chat.fast.script, chat.sharp.script = ["Fast ", asyncio.Event()], ["Sharp ", asyncio.Event()]
+    await chat.ask()
+    await chat.manager.close()
+    sibling = Comparison(chat.manager.database, settings, chat.owner_id)
+    sibling.id = chat.id
+    for model in (sibling.fast, sibling.sharp):
+        model.continues, model.script = True, ["end."]
+    assert [message.text[-4:] for message in await sibling.wait()] == ["end.", "end."]
+    await sibling.manager.close()
 
 
-async def test_deletion_stops_both_answers(
-    manager: AnswerManager, owner_id: int, fast: FakeProvider, sharp: FakeProvider
-) -> None:
-    fast.script, sharp.script = [asyncio.Event()], [asyncio.Event()]
-    question, _ = await ask(manager, owner_id)
-    async with manager.database.reader() as session:
-        conversation = await Conversations(session, owner_id).get(question.conversation_id)
-    assert conversation
-    await service.delete(manager, conversation)
-    async with manager.database.reader(fresh=True) as session:
-        assert [*await session.scalars(select(Answer.status))] == ["stopped", "stopped"]  # type: ignore[call-overload]
+async def test_deletion_stops_both_answers(chat: Comparison) -> None:
+    chat.fast.script = chat.sharp.script = [asyncio.Event()]
+    await chat.ask()
+    await service.delete(chat.manager, (await chat.view()).conversation)
+    async with chat.manager.database.reader(fresh=True) as session:
+        assert [*await session.scalars(select(col(Answer.status)))] == ["stopped", "stopped"]
+
+
+@pytest.fixture
+def compared_app(app: FastAPI, settings: Settings) -> FastAPI:
+    llm = make_two_models(settings, FakeProvider("A fast answer."), FakeProvider("A sharp answer."))
+    llm.guard = llm.using("Sharp").guard = app.state.llm.guard
+    app.state.llm = app.state.answers.resources.llm = llm
+    return app
 
 
 async def test_columns_without_javascript(compared_app: FastAPI, user: User) -> None:
     async with signed_in_client(compared_app, user) as client, signed_in_client(compared_app) as other_client:
         page = (await client.post("/chat", data={"content": "Why?", "compare_with": "Sharp"})).headers["location"]
-        html = (await client.get(page)).text
-        streams = re.findall(r'hx-sse:connect="([^"]+)"', html)
-        assert len(streams) == 2
+        streams = re.findall(r'hx-sse:connect="([^"]+)"', (await client.get(page)).text)
         assert ["fast" in (await client.get(stream)).text for stream in streams] == [True, False]
         html = (await client.get(page)).text
         assert (html.count("chat-column"), html.count("chat-unchosen")) == (2, 1)
@@ -232,18 +184,14 @@ async def test_columns_without_javascript(compared_app: FastAPI, user: User) -> 
 async def test_api_compares_models(compared_app: FastAPI, user: User) -> None:
     async with signed_in_client(compared_app, user) as client:
         created = (await client.post(API, json={"content": "Why?", "compare_with": "Sharp"})).json()
-        first = (await client.get(created["stream_url"])).text
-        second = (await client.get(created["beside_stream_url"])).text
-        assert ("A fast answer." in first, "A sharp answer." in second) == (True, True)
-        url = f"{API}/{created['conversation']}"
+        assert "A fast answer." in (await client.get(created["stream_url"])).text
+        assert "A sharp answer." in (await client.get(created["beside_stream_url"])).text
+        url, beside = f"{API}/{created['conversation']}", created["beside"]["id"]
         shown = (await client.get(url)).json()
-        assert (shown["messages"][-1]["id"], shown["beside"]["id"]) == (
-            created["answer"]["id"],
-            created["beside"]["id"],
-        )
-        await client.post(f"{url}/messages/{created['beside']['id']}/show")
-        assert (await client.get(url)).json()["messages"][-1]["id"] == created["beside"]["id"]
+        assert (shown["messages"][-1]["id"], shown["beside"]["id"]) == (created["answer"]["id"], beside)
+        await client.post(f"{url}/messages/{beside}/show")
+        assert (await client.get(url)).json()["messages"][-1]["id"] == beside
+        await compared_app.state.llm.guard.flush()
         async with compared_app.state.database.reader(fresh=True) as session:
             calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
-            await compared_app.state.llm.guard.flush()
             assert await session.scalar(calls) == 2, "both are counted"

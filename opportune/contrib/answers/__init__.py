@@ -19,6 +19,7 @@ from opportune.contrib.answers.screens.page import answer_page
 from opportune.contrib.answers.screens.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
 from opportune.contrib.answers.screens.schemas import AnswerFields, StreamEvent
 from opportune.contrib.answers.screens.shown import show_answer
+from opportune.contrib.answers.screens.voice import allow_microphone
 
 __all__ = [
     "ALL_TOOLS",
@@ -40,6 +41,7 @@ __all__ = [
     "StreamPosition",
     "TooManyAnswers",
     "after_answer",
+    "allow_microphone",
     "answer_gone",
     "answer_page",
     "answer_turns",

@@ -13,7 +13,7 @@ from opportune.contrib.answers.gauges import answer_gauges
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
 from opportune.contrib.answers.personal import personal_data
-from opportune.contrib.answers.screens import api, pages, replies
+from opportune.contrib.answers.screens import api, pages, replies, voice
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
@@ -45,7 +45,7 @@ answers = Feature(
         actions=OPERATIONS,
         panels=PANELS,
     ),
-    pages=(pages.router, replies.router),
+    pages=(voice.router, pages.router, replies.router),
     api=api.router,
     monitoring=Monitoring(
         status={"Language models": spending_lights}, gauges=answer_gauges, checks=(check_spending, check_web_search)

@@ -10,6 +10,7 @@ from opportune.config.hosts import RESERVED_STOP_SECONDS, shutdown_seconds
 from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.pictures import picture_tool
 from opportune.contrib.answers.engine.tool_jobs import TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
@@ -38,6 +39,7 @@ async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     _connect_jobs(app, manager)
     if url := settings.web_search_url.get_secret_value():
         offer(app, "web", [web_search_tool(parse_web_search_url(url))])
+    offer_pictures(app)
     grace = grace_seconds(app.state.settings)
     # Do not delay the start of the server.
     setup = asyncio.create_task(llm.setup())
@@ -68,6 +70,12 @@ def _connect_jobs(app: FastAPI, manager: AnswerManager) -> None:
     tool_jobs: ToolJobs = app.state.tool_jobs
     tool_jobs.make_toolbox, tool_jobs.on_result = (lambda: full_toolbox_of(app)), continue_answers
     app.state.database.bus.subscribe(TOPIC, lambda _: continue_answers())
+
+
+def offer_pictures(app: FastAPI) -> None:
+    """Let models make pictures, if the site has a model for them."""
+    if app.state.llm.offers("image"):
+        offer(app, "pictures", [picture_tool])
 
 
 def grace_seconds(settings: Settings) -> float:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.contrib.answers.engine.jobs import cancel_jobs, queue_job
+from opportune.contrib.answers.engine.pictures import adopt_pictures
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
@@ -162,7 +163,10 @@ async def save_tool_runs(
     async with database.writer() as session:
         values = {"tool_runs": [*runs], "sources": [*sources]}
         statement = update(Answer).where(_is_owned(worker, [answer_id])).values(values)
-        return (await session.execute(statement.returning(col(Answer.id)))).first() is not None
+        is_stored = (await session.execute(statement.returning(col(Answer.id)))).first() is not None
+        if is_stored:
+            await adopt_pictures(session, answer_id, runs)
+        return is_stored
 
 
 async def finish_answers(database: Database, worker: str, results: Sequence[AnswerResult]) -> dict[int, Answer | None]:

@@ -12,6 +12,7 @@ Each run is a mapping with these keys:
 - `form`: JSON Schema of the reply of the user
 - `progress` of a job: `done`, `total` and `note`
 - `approval` and `details`: decision of the user, and readable arguments, for calls that need an approval
+- `picture`: `id` and `description` of an attachment that the call has made
 - `returned` and `returned_after`: fields that the endpoint needs back with the call, and with the text after it
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from opportune.contrib.answers.engine.pictures import picture_of
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm.providers.provider import Message, ToolCall
 from opportune.contrib.tools import ToolRun
@@ -52,6 +54,7 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "has_begun": run.has_begun,
         **({"returned": run.call.returned} if run.call.returned else {}),
         **({"result_from": run.result_from, "form": run.form} if run.result_from else {}),
+        **picture_of(run.call.name, run.result),
     }
     if run.waits:
         updated |= {"approval": WAITING, "details": [*_readable_arguments(from_json(run.call.arguments or "{}"))]}

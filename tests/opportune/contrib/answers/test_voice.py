@@ -1,0 +1,104 @@
+"""Recordings that become questions, and answers read aloud."""
+
+import asyncio
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from opportune.accounts import User
+from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
+from opportune.contrib.answers.spending.models import LlmUsage
+from opportune.contrib.llm import FakeMedia, LlmError
+from opportune.testing import signed_in_client
+
+TRANSCRIPTIONS = "/answers/transcriptions"
+JSON = {"Accept": "application/json"}
+FAILURE = LlmError("timeout", "The model took too long.")
+
+
+@pytest.fixture
+def media(app: FastAPI) -> FakeMedia:
+    app.state.llm.media.provider = media = FakeMedia(speech=b"ID3 audio", transcript="Why is the sky blue?")
+    return media
+
+
+async def add_answer(app: FastAPI, user: User, text: str = "**Yes** & no.\n\n```\ncode\n```") -> str:
+    """Store an answer of the user. Return the path of its audio."""
+    async with app.state.database.writer() as session:
+        answer = Answer(owner_id=user.id, topic="books:1", text=text, status=AnswerStatus.DONE)
+        session.add(answer)
+        await session.flush()
+    return f"/answers/{answer.id}/speech"
+
+
+async def test_recording_becomes_text(app: FastAPI, user: User, media: FakeMedia) -> None:
+    async with signed_in_client(app, user) as client:
+        response = await client.post(TRANSCRIPTIONS, files={"recording": ("recording.webm", b"sound")})
+    assert (response.json(), media.received) == ({"text": "Why is the sky blue?"}, [b"sound"])
+    await app.state.llm.guard.flush()
+    async with app.state.database.reader(fresh=True) as session:
+        calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
+        assert await session.scalar(calls) == 1, "it counts towards the limits of the user"
+
+
+@pytest.mark.parametrize(
+    ("field", "file", "error", "status"),
+    [
+        ("recording", ("recording.exe", b"sound"), None, 422),
+        ("recording", ("recording.webm", b""), None, 422),
+        ("other", ("recording.webm", b"sound"), None, 422),
+        ("recording", ("recording.webm", b"sound"), FAILURE, 503),
+    ],
+)
+async def test_refused_recording_says_why(
+    app: FastAPI, user: User, media: FakeMedia, field: str, file: tuple[str, bytes], error: LlmError, status: int
+) -> None:
+    media.error = error
+    async with signed_in_client(app, user) as client:
+        response = await client.post(TRANSCRIPTIONS, files={field: file}, headers=JSON)
+    assert (response.status_code, len(response.json()["detail"]) > 10) == (status, True)
+
+
+async def test_audio_is_made_once(app: FastAPI, user: User, media: FakeMedia) -> None:
+    path = await add_answer(app, user)
+    async with signed_in_client(app, user) as client:
+        assert (await client.get(path)).status_code == 404
+        for response in await asyncio.gather(client.post(path), client.post(path)):
+            assert (response.status_code, response.headers["location"]) == (303, path)
+        audio = await client.get(path, headers={"Range": "bytes=0-2"})
+    assert media.received == ["Yes & no."], "without markup and code"
+    assert (audio.status_code, audio.content, audio.headers["content-type"]) == (206, b"ID3", "audio/mpeg")
+    assert audio.headers["cache-control"].startswith("private")
+
+
+async def test_audio_belongs_to_the_owner(app: FastAPI, client: AsyncClient, user: User, media: FakeMedia) -> None:
+    path = await add_answer(app, user)
+    async with signed_in_client(app, user) as owner, signed_in_client(app) as other_client:
+        await owner.post(path)
+        assert [(await other_client.get(path)).status_code, (await other_client.post(path)).status_code] == [404, 404]
+    assert (await client.get(path)).headers["location"].startswith("/accounts/login")
+
+
+async def test_changed_answer_is_read_again(app: FastAPI, user: User, media: FakeMedia) -> None:
+    path = await add_answer(app, user)
+    async with signed_in_client(app, user) as client:
+        await client.post(path)
+        for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
+            async with app.state.database.writer() as session:
+                (await session.scalars(select(Answer))).one().text = text
+            assert (await client.get(path)).status_code == 404
+            assert (await client.post(path)).status_code == status
+    spoken = media.received[-1]
+    assert isinstance(spoken, str)
+    assert (4_000 < len(spoken) <= 4_096, spoken.endswith("sentence.")) == (True, True)
+
+
+async def test_failed_audio_stores_nothing(app: FastAPI, user: User, media: FakeMedia) -> None:
+    path, media.error = await add_answer(app, user), FAILURE
+    async with signed_in_client(app, user) as client:
+        assert (await client.post(path)).status_code == 503
+    async with app.state.database.reader(fresh=True) as session:
+        assert await session.scalar(select(func.count()).select_from(AnswerAttachment)) == 0
