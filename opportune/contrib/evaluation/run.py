@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,6 +19,7 @@ from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.prompts import messages_of
 from opportune.contrib.llm.providers.provider import ErrorCode, estimate_tokens
 from opportune.db import Database, utc_now
+from opportune.errors import OperatorError
 from opportune.progress import work
 
 ANSWER_TOKENS = 500
@@ -104,10 +106,13 @@ class Evaluation:
         return row
 
     async def _save(self, database: Database, usage: TokenUsage, row: EvaluationVerdict | None = None) -> None:
-        async with database.writer() as session:
-            run = await session.get_one(EvaluationRun, self.run.id)
-            run.cost_micro += usage.cost_micro
-            session.add_all([row] if row else [])
+        try:
+            async with database.writer() as session:
+                run = await session.get_one(EvaluationRun, self.run.id, with_for_update=True)
+                run.cost_micro += usage.cost_micro
+                session.add_all([row] if row else [])
+        except IntegrityError:
+            raise OperatorError(f"Another command continues evaluation {self.run.id}. Wait for its end.") from None
 
 
 async def find_unfinished(session: AsyncSession, run: EvaluationRun) -> EvaluationRun | None:

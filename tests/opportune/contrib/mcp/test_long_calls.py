@@ -6,8 +6,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
-from opportune.contrib.mcp.server.cancellation import TOPIC, call_key
+from opportune.config import Settings
+from opportune.contrib.mcp.server.cancellation import TOPIC, call_key, cancellations
 from opportune.db import Database
+from opportune.db.bus.postgresql import PostgreSQLBus
+from opportune.db.url.direct import direct_url
+from opportune.jobs.service import open_services
 from tests.opportune.contrib.mcp.reading_room import LEGACY, LOANS, MODERN, Loan, connect
 
 CALL = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "lend_book", "arguments": {}}}
@@ -61,13 +65,31 @@ async def test_notification_cancels_a_call(old_program: AsyncClient, database: D
     assert await read_email(database, ada) == "ada@example.com"
 
 
-async def test_cancellation_reaches_other_processes(
+async def test_cancellation_is_sent_to_other_processes(
     room: FastAPI, old_program: AsyncClient, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published: list[tuple[str, str]] = []
     monkeypatch.setattr(room.state.database.bus, "publish", lambda *message: published.append(message))
     await old_program.post("/mcp", json=CANCEL)
     assert published == [(TOPIC, call_key(ada.id, old_program.headers["Mcp-Session-Id"], 5))]
+
+
+@pytest.mark.database("postgresql")
+async def test_cancellation_of_another_process_ends_a_call(
+    room: FastAPI, old_program: AsyncClient, settings: Settings, ada: User, loan: Loan
+) -> None:
+    database = room.state.database
+    first, second = (PostgreSQLBus(database.engine, direct_url(settings)) for _ in range(2))
+    database.bus = first
+    services = open_services(settings, database, room.state.storage, ())
+    async with asyncio.timeout(TIMEOUT_SECONDS), cancellations(services), first.listening():
+        while not first.is_connected:
+            await asyncio.sleep(0.01)
+        call = asyncio.create_task(old_program.post("/mcp", json=CALL))
+        await loan.started.wait()
+        key = call_key(ada.id, old_program.headers["Mcp-Session-Id"], 5)
+        second.publish(TOPIC, key)
+        assert "error" in (await call).json()
 
 
 async def test_other_sessions_cannot_cancel_a_call(old_program: AsyncClient, loan: Loan) -> None:
