@@ -96,7 +96,7 @@ class ToolJobs:
             return ToolResult(INACTIVE, is_error=True)
         if run.attempt > MAX_ATTEMPTS:
             return ToolResult(WORKER_DIED, is_error=True)
-        toolbox = self.make_toolbox().allowed(answer.tool_scopes)
+        toolbox = self.make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)
         return await toolbox.call(ToolCall(call["id"], call["name"], call["arguments"]), owner, run=run)
 
     async def _is_cancelled(self, run: JobContext) -> bool:
