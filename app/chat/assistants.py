@@ -39,7 +39,7 @@ async def read_setup(session: AsyncSession, llm: LanguageModel, conversation: Co
     if conversation.temperature is not None:
         options["temperature"] = conversation.temperature
     options["system"] = f"{options['system']}\n\n{conversation.system_prompt}".strip() or SYSTEM_PROMPT
-    if not getattr(conversation, "is_temporary", False):  # temporary conversations use no memory
+    if not conversation.is_temporary:
         options = await add_memory(session, conversation.owner_id, options)
     return AnswerSetup(options, assistant)
 

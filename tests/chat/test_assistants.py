@@ -9,7 +9,7 @@ from httpx2 import AsyncClient
 
 from app.chat import service
 from app.chat.prompt import SYSTEM_PROMPT
-from app.chat.schemas import ConversationSettings, MessageCreate
+from app.chat.schemas import ConversationCreate, ConversationSettings, MessageCreate
 from opportune.accounts import User
 from opportune.contrib.answers import AnswerManager
 from opportune.contrib.assistants import Assistant, Memory
@@ -159,3 +159,14 @@ async def test_shared_link_shows_no_facts(app: FastAPI, manager: AnswerManager, 
         page = await stranger.get(share["path"])
     assert page.status_code == 200
     assert FACT not in page.text
+
+
+async def test_temporary_conversation_uses_no_facts(
+    app: FastAPI, manager: AnswerManager, model: FakeProvider, user: User, make: Make
+) -> None:
+    await make(Memory, owner_id=user.id, text=FACT)
+    await ask_with_memory(app, user, manager, is_on=True)
+    question = ConversationCreate(content="Why?", is_temporary=True)
+    _, answer = await service.ask(manager, user.id, None, question, settings=question)
+    await wait_until_ended(manager, answer)
+    assert [FACT in messages[0].content for messages in model.received] == [True, False]
