@@ -213,8 +213,9 @@ class UnknownRevisions:
 
 def framework_folder(feature: str) -> Path | None:
     """Return the folder of a feature's migrations in the framework; None if they are not part of it."""
-    folders = (folder / feature for folder in FRAMEWORK_MIGRATIONS)
-    return next((folder for folder in folders if folder.is_dir()), None)
+    folders = [folder / feature for folder in FRAMEWORK_MIGRATIONS if (folder / feature).is_dir()]
+    # git leaves a folder that it empties if Python has written its cache there.
+    return next((folder for folder in folders if any(folder.glob("*.py"))), next(iter(folders), None))
 
 
 def read_migration(path: Path) -> Migration:
