@@ -30,3 +30,16 @@ async def read_documents(database: Database) -> list[KnowledgeDocument]:
 async def read_passages(database: Database) -> list[KnowledgePassage]:
     async with database.reader(fresh=True) as session:
         return [*await session.scalars(select(KnowledgePassage).order_by(col(KnowledgePassage.id)))]
+
+
+async def make_document(database: Database, collection_id: int, *texts: str, page: int = 0) -> KnowledgeDocument:
+    """Store a document that has been read, with a passage per text."""
+    async with database.writer() as session:
+        document = KnowledgeDocument(collection_id=collection_id, title="Guide", passage_count=len(texts))
+        session.add(document)
+        await session.flush()
+        session.add_all(
+            KnowledgePassage(document_id=document.id, number=number, page=page, heading="Guide", text=text)
+            for number, text in enumerate(texts, 1)
+        )
+    return document

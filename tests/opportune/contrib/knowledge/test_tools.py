@@ -1,0 +1,81 @@
+"""Search of the documents by language models."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+from fastapi import FastAPI
+
+from opportune.accounts import User
+from opportune.contrib.knowledge import only_collections
+from opportune.contrib.llm import ToolCall
+from opportune.contrib.teams.testing import make_team
+from opportune.contrib.tools import ToolResult, toolbox_of
+from opportune.contrib.tools.toolbox import retrieval_of
+from opportune.db import Database
+from opportune.testing import make_user
+from tests.opportune.contrib.knowledge.collections import make_collection, make_document
+
+
+@pytest.fixture
+async def collections(database: Database, user: User) -> Mapping[str, int]:
+    """Ids of collections by owner. Each contains a document with the name of its owner."""
+    other = await make_user(database)
+    team, other_team = await make_team(database, user), await make_team(database, other)
+    owners = {
+        "user": {"owner_id": user.id},
+        "team": {"team_id": team.id},
+        "site": {"is_site": True},
+        "stranger": {"owner_id": other.id},
+        "other team": {"team_id": other_team.id},
+    }
+    stored = {name: await make_collection(database, name, **fields) for name, fields in owners.items()}
+    for name, collection in stored.items():
+        await make_document(database, collection.id, f"The vault of the {name} opens at nine.")
+    return {name: collection.id for name, collection in stored.items()}
+
+
+async def search(app: FastAPI, user: User | None, words: str = "When does the vault open?") -> ToolResult:
+    return await toolbox_of(app).call(ToolCall("1", "search_knowledge", json.dumps({"words": words})), user)
+
+
+def owners_in(result: ToolResult) -> Sequence[str]:
+    return sorted(source.text.removeprefix("The vault of the ").partition(" opens")[0] for source in result.sources)
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_tool_finds_documents_of_user_teams_and_site(
+    app: FastAPI, user: User, collections: Mapping[str, int]
+) -> None:
+    assert owners_in(await search(app, user)) == ["site", "team", "user"]
+    assert owners_in(await search(app, await make_user(app.state.database))) == ["site"]
+
+
+async def test_tool_needs_a_user(app: FastAPI, collections: Mapping[str, int]) -> None:
+    result = await search(app, None)
+    assert (result.is_error, result.sources) == (True, ())
+
+
+async def test_scope_limits_the_tool(app: FastAPI, user: User, collections: Mapping[str, int]) -> None:
+    with only_collections([collections["team"], collections["stranger"]]):
+        assert owners_in(await search(app, user)) == ["team"]
+    with only_collections([]):
+        assert owners_in(await search(app, user)) == []
+    assert len((await search(app, user)).sources) == 3
+
+
+async def test_source_links_to_the_passage(app: FastAPI, user: User, database: Database) -> None:
+    collection = await make_collection(database, owner_id=user.id)
+    document = await make_document(database, collection.id, "A loan lasts four weeks.", page=3)
+    (source,) = (await search(app, user, "loan")).sources
+    assert (source.title, source.url) == ("Guide, page 3", f"/knowledge/documents/{document.id}?passage=1#passage")
+
+
+async def test_tool_asks_nothing_and_retrieves(app: FastAPI) -> None:
+    assert not toolbox_of(app).asks("search_knowledge")
+    retrieval_of(app).require_search_functions()
+
+
+@pytest.mark.parametrize("words", ["", "   ", "the of and", '"', "ä" * 3_000, "-- OR 1=1", "vault or -nine"])
+async def test_any_text_is_a_query(app: FastAPI, user: User, collections: Mapping[str, int], words: str) -> None:
+    assert not (await search(app, user, words)).is_error
