@@ -142,7 +142,7 @@ class Indexing:
             self.busy.append(self.request())
             site_mb = self.server.memory_kb() / 1024
             self.growth_mb = max(self.growth_mb, site_mb - self.start_kb / 1024)
-            self.extraction_mb = max(self.extraction_mb, self.server.resident_mb() - site_mb)
+            self.extraction_mb = max(self.extraction_mb, self.server.resident_mb("contrib.extraction"))
             if time.monotonic() - started > INDEX_TIMEOUT_SECONDS:
                 raise SystemExit("The PDF was not read in time.")
         self.seconds = time.monotonic() - started

@@ -29,9 +29,9 @@ class Server:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
-    def resident_mb(self) -> float:
-        """Return the resident memory of the process and its children in MiB."""
-        return sum(_resident_kb(pid) for pid in _process_tree(self.pid)) / 1024
+    def resident_mb(self, program: str = "") -> float:
+        """Return the resident memory in MiB of those processes of the server whose command contains a text."""
+        return sum(_resident_kb(pid) for pid in _process_tree(self.pid) if program in _command(pid)) / 1024
 
     def proportional_mb(self) -> float:
         """Return the memory of the process and its children in MB, with a share of the pages that others also use."""
@@ -88,6 +88,13 @@ def _resident_kb(pid: int) -> int:
 
 def _proportional_kb(pid: int) -> int:
     return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return ""
 
 
 def _kilobytes(file: Path, name: str) -> int:

@@ -59,7 +59,7 @@ async def _store_passages(run: JobContext, document: KnowledgeDocument) -> None:
         while batch := await asyncio.to_thread(lambda: list(islice(pages, BATCH_PAGES))):
             if document.url and not values["pages_read"] and batch[0].heading:
                 values["title"] = document.title = batch[0].heading[:MAX_TITLE_LENGTH]
-            rows = list(_rows(document, batch, values["passage_count"]))
+            rows = list(passage_rows(document, batch, values["passage_count"]))
             values["pages_read"] += len(batch)
             values["passage_count"] += len(rows)
             await _update(run, document.id, values | {"page_count": reader.total}, rows)
@@ -70,7 +70,7 @@ async def _store_passages(run: JobContext, document: KnowledgeDocument) -> None:
     await _update(run, document.id, {"state": DocumentState.READY, "is_cut": reader.is_cut})
 
 
-def _rows(document: KnowledgeDocument, pages: Sequence[Page], last_number: int) -> Iterator[dict[str, Any]]:
+def passage_rows(document: KnowledgeDocument, pages: Sequence[Page], last_number: int) -> Iterator[dict[str, Any]]:
     for page in pages:
         heading = " · ".join(dict.fromkeys(filter(None, (document.title, page.heading))))
         for text in split_text(page.text):

@@ -25,6 +25,8 @@ from opportune.search.vectors import SMOOTHING_RANKS
 
 MAX_PAIRED_WORDS = 4
 """Key words of which a passage must contain two. A query has at most twelve words, so six pairs."""
+MAX_SINGLE_WORDS = 5
+"""Key words that are searched alone, if few passages contain two of them."""
 MAX_CANDIDATES = 200
 """Number of matching passages, the newest first, that are ranked on PostgreSQL."""
 MAX_FUSED = 20
@@ -87,13 +89,12 @@ def readable_passages(collections: Collections, ids: Sequence[int] | None = None
     return select(KnowledgePassage).where(col(KnowledgePassage.document_id).in_(documents))
 
 
-def _word_queries(question: str) -> Iterator[str]:
-    """Yield queries, the most specific first: names, all key words, two of the first key words, any key word."""
-    *specific, any_word = [*queries_for(question)] or [""]
-    yield from specific
+def _precise_queries(question: str) -> Iterator[str]:
+    """Yield queries for names, for all key words, and for two of the first key words."""
+    *precise, _any_word = [*queries_for(question)] or [""]
+    yield from precise
     if pairs := [*combinations(key_words(question)[:MAX_PAIRED_WORDS], 2)]:
         yield " or ".join(f'"{word}" "{other_word}"' for word, other_word in pairs)
-    yield any_word
 
 
 async def _find_by_words(
@@ -113,24 +114,31 @@ async def _find_by_words(
     return sorted(await session.scalars(newest), key=count_words, reverse=True)[:MAX_FUSED]
 
 
+async def _find_by_any_word(
+    session: AsyncSession, question: str, within: Select[KnowledgePassage]
+) -> list[KnowledgePassage]:
+    """Return passages with words that begin with a key word. Rare words count more."""
+    weights: dict[KnowledgePassage, float] = {}
+    for word in key_words(question)[:MAX_SINGLE_WORDS]:
+        rows = await _find_by_words(session, word, within)
+        for passage in rows:
+            weights[passage] = weights.get(passage, 0) + 1 / len(rows)
+    return sorted(weights, key=lambda passage: -weights[passage])
+
+
 async def find_passages(
     session: AsyncSession, question: str, within: Select[KnowledgePassage], limit: int = 5
 ) -> list[KnowledgePassage]:
     """Return the passages about a question, the best first: by words, and by meaning if EMBEDDING_MODEL is set."""
-    matches: dict[int, KnowledgePassage] = {}
-    for query in _word_queries(question):
-        if len(matches) >= limit:
-            break
-        rows = await _find_by_words(session, query, within)
-        matches |= {row.id: row for row in rows if row.id not in matches}
-    rankings = [[*matches]]
+    rankings: list[Sequence[KnowledgePassage]]
+    rankings = [await _find_by_words(session, query, within) for query in _precise_queries(question)]
+    if sum(map(len, rankings)) < MAX_FUSED:
+        rankings.append(await _find_by_any_word(session, question, within))
     if session.info.get(EMBEDDINGS):
-        hybrid = (await passage_search.search_hybrid(session, question, within)).limit(MAX_FUSED)
-        rows = (await session.scalars(hybrid)).all()
-        matches |= {row.id: row for row in rows}
-        rankings.append([row.id for row in rows])
-    scores: dict[int, float] = {}
+        by_meaning = await passage_search.search_hybrid(session, question, within)
+        rankings.append((await session.scalars(by_meaning.limit(MAX_FUSED))).all())
+    scores: dict[KnowledgePassage, float] = {}
     for ranking in rankings:
-        for rank, row_id in enumerate(ranking, 1):
-            scores[row_id] = scores.get(row_id, 0) + 1 / (SMOOTHING_RANKS + rank)
-    return [matches[row_id] for row_id in sorted(scores, key=lambda row_id: -scores[row_id])[:limit]]
+        for rank, passage in enumerate(ranking, 1):
+            scores[passage] = scores.get(passage, 0) + 1 / (SMOOTHING_RANKS + rank)
+    return sorted(scores, key=lambda passage: -scores[passage])[:limit]

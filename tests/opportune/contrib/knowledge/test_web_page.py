@@ -23,7 +23,7 @@ PAGE = b"<title>Guide</title><p>K\xe4se</p>"
         ("192.168.1.1", False),
         ("169.254.169.254", False),
         ("100.64.0.1", False),
-        ("0.0.0.0", False),
+        ("0.0.0.1", False),
         ("224.0.0.1", False),
         ("::1", False),
         ("fe80::1", False),
