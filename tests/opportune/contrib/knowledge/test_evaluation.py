@@ -1,53 +1,16 @@
 """Thirty questions about the handbook of a library: how many passages with the answer are among the first five."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
-
 import pytest
 
 from opportune.accounts import User
-from opportune.contrib.extraction.formats import open_document
-from opportune.contrib.knowledge import Collections, find_passages, readable_passages
-from opportune.contrib.knowledge.jobs import passage_rows
-from opportune.contrib.knowledge.models import KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
-from tests.opportune.contrib.knowledge.collections import make_collection
+from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
 
-HANDBOOK = Path(__file__).with_name("handbook")
 MIN_HITS = 27
-
-
-class Question(NamedTuple):
-    heading: str
-    text: str
-
-
-def questions() -> Iterator[Question]:
-    for line in (HANDBOOK / "questions.txt").read_text(encoding="utf-8").splitlines():
-        place, text = line.split(" | ")
-        document, heading = place.split(": ", 1)
-        yield Question(f"{document}.md · {heading}", text)
-
-
-async def store_handbook(database: Database, owner: User) -> None:
-    collection = await make_collection(database, owner_id=owner.id)
-    async with database.writer() as session:
-        for path in sorted(HANDBOOK.glob("*.md")):
-            session.add(document := KnowledgeDocument(collection_id=collection.id, title=path.name))
-            await session.flush()
-            _total, pages = open_document(path.read_bytes(), ".md")
-            session.add_all(KnowledgePassage(**row) for row in passage_rows(document, [*pages], 0))
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_answers_are_among_the_first_five_passages(database: Database, user: User) -> None:
     await store_handbook(database, user)
-    misses = []
-    async with database.reader() as session:
-        within = readable_passages(Collections(session, user))
-        for question in questions():
-            found = [passage.heading for passage in await find_passages(session, question.text, within)]
-            if question.heading not in found:
-                misses.append((question, found))
-    assert 30 - len(misses) >= MIN_HITS, misses
+    misses = await find_misses(database, user)
+    assert QUESTIONS - len(misses) >= MIN_HITS, misses
