@@ -21,6 +21,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging
 from opportune.search import SearchQuery
+from opportune.search.questions import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
 from opportune.web import Form, RateLimit, Upload, flash, is_htmx, read_form, redirect, templates
 
@@ -40,7 +41,7 @@ class TextQuery(Paging):
 
 class CollectionPages(CrudPages[KnowledgeCollection]):
     name, plural = "Collection", "Documents"
-    columns = ("name", "description", "created_at")
+    columns = ("name", "description", "is_site", "created_at")
 
     async def get_context(self, request: Request, crud: Collections, row: KnowledgeCollection) -> dict[str, Any]:
         number = request.query_params.get("page", "")
@@ -58,7 +59,7 @@ router = collection_pages.router
 async def search(request: Request, collections: ReadCollections, query: Annotated[SearchQuery, Query()]) -> Response:
     within = readable_passages(collections)
     passages = await find_passages(collections.session, query.q, within, query.size)
-    context = {"passages": passages, "query": query.q}
+    context = {"passages": passages, "query": query.q, "words": " ".join(key_words(query.q))}
     if is_htmx(request):
         return templates.render_block(request, "knowledge/search.html", "found", context)
     return templates.render(request, "knowledge/search.html", context)

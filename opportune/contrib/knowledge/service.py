@@ -50,7 +50,7 @@ class Collections(Crud[KnowledgeCollection]):
         is_site = col(KnowledgeCollection.is_site)
         return self._owned() | is_site if self.may("share") else self._owned() & ~is_site
 
-    def hidden_fields(self) -> set[str]:
+    def readonly_fields(self) -> set[str]:
         return set() if self.may("share") else {"is_site"}
 
     async def assign(self, row: KnowledgeCollection, values: Any) -> None:

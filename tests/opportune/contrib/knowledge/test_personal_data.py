@@ -1,5 +1,7 @@
 """Export and deletion of the documents of a user or team."""
 
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -34,7 +36,8 @@ async def test_files_are_deleted_with_their_owner(
     app: FastAPI, user: User, database: Database, recorded_jobs: RecordedJobs, owner: str
 ) -> None:
     team = await make_team(database, user)
-    collection = await make_collection(database, **({"owner_id": user.id} if owner == "user" else {"team_id": team.id}))
+    fields: dict[str, Any] = {"owner_id": user.id} if owner == "user" else {"team_id": team.id}
+    collection = await make_collection(database, **fields)
     async with signed_in_client(app, user) as client:
         await add_file(client, collection.id)
     async with database.writer() as session:

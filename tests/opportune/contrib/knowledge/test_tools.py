@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -22,7 +23,7 @@ async def collections(database: Database, user: User) -> Mapping[str, int]:
     """Ids of collections by owner. Each contains a document with the name of its owner."""
     other = await make_user(database)
     team, other_team = await make_team(database, user), await make_team(database, other)
-    owners = {
+    owners: dict[str, dict[str, Any]] = {
         "user": {"owner_id": user.id},
         "team": {"team_id": team.id},
         "site": {"is_site": True},
