@@ -14,7 +14,7 @@ knowledge = Feature(
     pages=pages.router,
     site=Site(
         navigation=(
-            Link("Documents", "/knowledge", "books", signed_in=True, summary="Documents that the chat can cite."),
+            Link("Documents", "/knowledge", "books", signed_in=True, summary="Documents that answers can cite."),
         )
     ),
     admin=Admin("opportune.contrib.knowledge.admin"),
