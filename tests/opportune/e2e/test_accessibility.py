@@ -139,6 +139,7 @@ async def show(page: Page, path: str, html: str, mode: RenderMode, loaded: str) 
     return html
 
 
+@pytest.mark.language("en", "de", "ar")
 async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClient, superuser: User, site: str) -> None:
     """Check one page for each set of parts, and load one page for each layout.
 
