@@ -72,7 +72,7 @@ def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
 class OperationsPage(SuperuserOnly):
     """Base of the pages below Operations. They have no menu entry; the entry Operations is highlighted instead."""
 
-    name = "Operations"
+    name = category = "Operations"
     icon = "ti ti-tool"
 
     def is_visible(self, request: Request) -> bool:
@@ -94,8 +94,6 @@ JOB_STATES = {
 
 
 class OperationsAdmin(OperationsPage):
-    category = "Operations"
-
     def is_visible(self, request: Request) -> bool:
         return True
 
