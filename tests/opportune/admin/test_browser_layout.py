@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
+from opportune.admin.forms.inline import Inline
 from opportune.admin.models import SavedView
 from opportune.testing.factories import sign_in_browser
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 
 LIST = "/admin/gadget/list"
 PHONE, DESKTOP = (390, 800), (1280, 800)
@@ -146,6 +147,31 @@ async def test_phone_offers_more_ways_to_save(phone: Page) -> None:
     await phone.get_by_role("button", name="More ways to save").click()
     await phone.get_by_role("button", name="Save and continue").click()
     await expect(phone.get_by_role("status")).to_contain_text("was saved")
+
+
+@pytest.mark.language("de")
+async def test_permissions_of_a_group_fit_a_tablet(desktop: Page) -> None:
+    await desktop.set_viewport_size({"width": 768, "height": 800})
+    await desktop.goto("/admin/group/create")
+    assert await desktop.evaluate("document.documentElement.scrollWidth") == 768
+
+
+@pytest.mark.parametrize("width", [768, 1280])
+async def test_related_rows_with_many_fields_fit(desktop: Page, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    columns = ("name", "colour", "size", "weight", "made_on", "nickname")
+    monkeypatch.setattr(MakerAdmin, "inlines", (Inline(Gadget, "maker_id", columns),))
+    await desktop.set_viewport_size({"width": width, "height": 800})
+    await desktop.goto("/admin/maker/edit/2")
+    await desktop.get_by_role("button", name="Add Gadget").click()
+    table = desktop.locator(".inline-table")
+    assert await table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    await expect(table.get_by_label("Nickname of new Gadget")).to_be_visible()
+
+
+async def test_buttons_of_rows_stay_visible(desktop: Page) -> None:
+    await desktop.goto(LIST)
+    row = desktop.get_by_role("row").filter(has_text="gadget 259")
+    await expect(row.get_by_role("link", name="Edit")).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.parametrize("columns", ["?columns=name,size", ""])
