@@ -5,6 +5,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.editing.pages import LIST, read_part
 
 
@@ -75,6 +76,7 @@ async def test_keys_save_a_cell_and_open_the_next(app: FastAPI, page: Page, supe
 async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page, superuser: User, site: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto(LIST)
+    assert await find_violations(page) == []
     switch = page.get_by_role("switch", name="Ready of 1")
     await switch.click()
     await expect(switch).to_be_checked()
