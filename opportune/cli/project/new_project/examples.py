@@ -11,7 +11,7 @@ from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
 ALWAYS = {"home": "the landing page", USERS: "the user model"}
 """Features that every project has, with their descriptions."""
-OPTIONAL_FRAMEWORK_FEATURES = ("teams",)
+OPTIONAL_FRAMEWORK_FEATURES = ("teams", "knowledge")
 """Optional features of the framework, which only have a line in installed.py."""
 
 
