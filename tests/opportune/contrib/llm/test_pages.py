@@ -25,6 +25,7 @@ from opportune.features import llm
 from opportune.project.layout import PROJECT
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.contrib.knowledge.collections import make_collection
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
@@ -258,6 +259,7 @@ async def test_browser_shows_the_form_filling(page: Page, fake_llm: FakeProvider
     may_continue = asyncio.Event()
     fake_llm.script = [ANSWER[0], may_continue, *ANSWER[1:]]
     await page.goto("/cards/new")
+    assert await find_violations(page) == []
     await page.get_by_label("Card").set_input_files(FilePayload(name="card.txt", mimeType="text/plain", buffer=b"Ada"))
     await page.get_by_role("button", name="Read the card").click()
     await expect(page.get_by_label("Name")).to_have_value("Ada")
