@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import OwnerId
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH
 from opportune.contrib.answers import ALL_TOOLS
+from opportune.contrib.assistants.icons import DEFAULT_ICON
 from opportune.contrib.assistants.variables import PromptText
 from opportune.db import BigId, Model, utc_now
 from opportune.fields import TextList
@@ -20,21 +21,6 @@ MAX_NAME_LENGTH = 100
 MAX_INSTRUCTIONS_LENGTH = 20_000
 MAX_STARTERS = 6
 MAX_TOOLS = 100
-
-ICONS = {
-    "ti-robot": _l("Robot"),
-    "ti-book": _l("Book"),
-    "ti-briefcase": _l("Briefcase"),
-    "ti-bulb": _l("Idea"),
-    "ti-chart-bar": _l("Chart"),
-    "ti-code": _l("Code"),
-    "ti-language": _l("Languages"),
-    "ti-lifebuoy": _l("Help"),
-    "ti-pencil": _l("Pencil"),
-    "ti-school": _l("School"),
-}
-
-
 MAX_FACT_LENGTH = 200
 
 
@@ -83,7 +69,7 @@ class Assistant(Model, SharedRow, table=True):
     owner_id: OwnerId | None = None
     name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
     description: Line = Field(default="", max_length=300)
-    icon: Line = Field(default="ti-robot", max_length=40)
+    icon: Line = Field(default=DEFAULT_ICON, max_length=40)
     instructions: Text = Field(
         default="",
         max_length=MAX_INSTRUCTIONS_LENGTH,

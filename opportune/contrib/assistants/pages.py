@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import Request
 
 from opportune.contrib.answers import ALL_TOOLS, AnswerManager
-from opportune.contrib.assistants.models import ICONS, Assistant
+from opportune.contrib.assistants.icons import ICONS
+from opportune.contrib.assistants.models import Assistant
 from opportune.contrib.assistants.service import Assistants
 from opportune.contrib.assistants.shared_pages import SharedPages
 from opportune.contrib.tools import full_toolbox_of
