@@ -18,7 +18,7 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 87_000,
+    "code lines of the framework": 84_700,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 31,
@@ -26,7 +26,7 @@ LIMITS = {
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 1,
-    "lines of tests": 112_000,
+    "lines of tests": 110_400,
 }
 
 
