@@ -166,7 +166,7 @@ def evaluate(
     no_input: NoInput = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the answers to a set of questions, or let a model judge answers.
+    """Check answers to questions, or let a model judge them.
 
     The exit code is 1 if an answer is not as expected, or if the judge could not finish.
     """

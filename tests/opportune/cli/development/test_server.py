@@ -108,11 +108,13 @@ def test_each_worker_gets_connections(tmp_path: Path, stay_open: bool) -> None:
     with running_server(tmp_path, options={"workers": 2}) as site, ExitStack() as clients:
         wait_for_workers(site)
         processes = Counter[int]()
-        for _ in range(60):
+        for _ in range(600):  # a busy machine may delay one of the workers
             client = clients.enter_context(closing(open_client(site)))
             processes[request_process(client)] += 1
             if not stay_open:
                 client.close()
+            if len(processes) == 2 and min(processes.values()) > 15:
+                break
     assert len(processes) == 2
     assert min(processes.values()) > 15
 
