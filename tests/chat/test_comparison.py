@@ -156,17 +156,28 @@ async def test_deletion_stops_both_answers(chat: Comparison) -> None:
 
 
 @pytest.fixture
-def compared_app(app: FastAPI, settings: Settings) -> FastAPI:
-    llm = make_two_models(settings, FakeProvider("A fast answer."), FakeProvider("A sharp answer."))
+def models() -> tuple[FakeProvider, FakeProvider]:
+    return FakeProvider("A fast answer."), FakeProvider("A sharp answer.")
+
+
+@pytest.fixture
+def compared_app(app: FastAPI, settings: Settings, models: tuple[FakeProvider, FakeProvider]) -> FastAPI:
+    llm = make_two_models(settings, *models)
     llm.guard = llm.using("Sharp").guard = app.state.llm.guard
     app.state.llm = app.state.answers.resources.llm = llm
     return app
 
 
-async def test_columns_without_javascript(compared_app: FastAPI, user: User) -> None:
+async def test_columns_without_javascript(
+    compared_app: FastAPI, user: User, models: tuple[FakeProvider, FakeProvider]
+) -> None:
+    gate = asyncio.Event()
+    for model in models:
+        model.script = [gate, *model.script]  # still running when the page is read
     async with signed_in_client(compared_app, user) as client, signed_in_client(compared_app) as other_client:
         page = (await client.post("/chat", data={"content": "Why?", "compare_with": "Sharp"})).headers["location"]
         streams = re.findall(r'hx-sse:connect="([^"]+)"', (await client.get(page)).text)
+        gate.set()
         assert ["fast" in (await client.get(stream)).text for stream in streams] == [True, False]
         html = (await client.get(page)).text
         assert (html.count("chat-column"), html.count("chat-unchosen")) == (2, 1)
