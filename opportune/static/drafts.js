@@ -86,7 +86,12 @@ try {
   const failed = !document.referrer || visit?.type !== "navigate" || visit.responseStatus >= 400 || document.querySelector("[data-error], #kept-form, main form :is(.is-invalid, .alert-danger)");
   if (sent && !failed) localStorage.removeItem(sent);
 
-  for (const form of document.forms) restore(form);
+  // The user may have typed before this script was loaded. After Back or Reload, the browser fills the fields itself.
+  const isTyped = (form) => visit?.type === "navigate" && keepsDraft(form) && !localStorage.getItem(keyOf(form)) && fieldsOf(form).some(([, field]) => field.matches(TEXTS) && valueOf(field) !== defaultOf(field));
+  for (const form of document.forms) {
+    restore(form);
+    if (isTyped(form)) save(form);
+  }
   document.addEventListener("htmx:after:swap", () => { for (const form of document.forms) restore(form); });
   document.addEventListener("input", ({ target }) => {
     const { form } = target;

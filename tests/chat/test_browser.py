@@ -207,7 +207,9 @@ async def test_question_survives_an_ended_session(
     path = "/chat" if is_new else f"/chat/{await make_conversation(app.state.database, user.id, 1)}"
     await page.goto(path)
     await page.context.clear_cookies()
-    await ask(page, "Two?")
+    await page.locator("#question").fill("Two?")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await page.locator("#question").press("Enter")
     await page.wait_for_url("**/accounts/login?**")
     assert "Two?" in await page.evaluate("Object.values(localStorage).join()")
     await page.locator("[name=email]").fill(user.email)

@@ -1,10 +1,11 @@
 """Texts that were not saved: drafts of forms, and forms that are sent after the session has ended."""
 
+import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from app.todos.models import Todo
 from opportune.accounts import User
@@ -46,6 +47,24 @@ async def test_draft_survives_reload_and_a_closed_tab(
     await tab.get_by_role("button", name="Discard").click()
     await tab.reload()
     await expect(tab.locator("main form[method=post] :is(textarea, input[name=title])").first).to_have_value("")
+
+
+async def test_text_typed_before_the_script_loads_is_kept(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+    is_typed = asyncio.Event()
+
+    async def load_after_typing(route: Route) -> None:
+        await asyncio.wait_for(is_typed.wait(), 30)
+        await route.continue_()
+
+    await sign_in_browser(page, app, superuser, site)
+    await page.route("**/drafts*.js*", load_after_typing)
+    await page.goto("/todos")
+    title = page.locator("main [name=title]").first
+    await title.fill("Milk")
+    is_typed.set()
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await page.reload()
+    await expect(title).to_have_value("Milk")
 
 
 async def test_draft_ends_when_it_is_saved(page: Page, app: FastAPI, site: str, superuser: User) -> None:
