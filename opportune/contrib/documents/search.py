@@ -147,7 +147,9 @@ class DocumentSearch(Generic[H]):
             await self.engine.close()
 
     async def _page(self, query: Query, limit: int, page: int) -> Rows:
-        offset = (page - 1) * limit
+        return await self._hits(query, limit, (page - 1) * limit)
+
+    async def _hits(self, query: Query, limit: int, offset: int) -> Rows:
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
@@ -200,7 +202,7 @@ class DocumentSearch(Generic[H]):
         words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
         if len(rows) < limit and words_total > len(word_hits):
             offset = start + len(rows) - len(only_similar)
-            rows += await self.engine.search(query, min(limit - len(rows), MAX_RANKED_HITS - offset), offset)
+            rows += await self._hits(query, limit - len(rows), offset)
         total = words_total + len(only_similar)
         return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
 

@@ -141,6 +141,14 @@ async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monke
     assert {f"Page {number}" for number in range(3)} <= {*names}
 
 
+@pytest.mark.database("sqlite", "postgresql")
+async def test_page_after_the_last_hit_is_empty(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.contrib.documents.search.MAX_FUSED", 3)
+    handbook.write_index({f"Page {number}": "About a price." for number in range(7)})
+    await handbook.jobs.run(embed_documents("handbook"))
+    assert await handbook.find_names("price", limit=20, page=50) == []
+
+
 async def test_unused_document_vectors_are_deleted(
     handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
