@@ -180,6 +180,7 @@ async def test_draft_is_kept_until_sending_or_signing_out(page: Page, script: Fa
     question = page.locator("#question")
     await page.goto("/chat")
     await question.fill("Two")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     await question.dispatch_event("keydown", {"key": "Enter", "isComposing": True})  # selects a word of an input method
     await question.press("Shift+Enter")
     await page.keyboard.insert_text("lines")
@@ -189,6 +190,7 @@ async def test_draft_is_kept_until_sending_or_signing_out(page: Page, script: Fa
     await expect(page.locator("article").nth(1)).to_contain_text("An answer.")
     await expect(question).to_have_value("")
     await question.fill("A secret")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     conversation = page.url
     await page.goto("/chat")
     await expect(question).to_have_value("")

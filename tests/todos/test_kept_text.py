@@ -74,6 +74,7 @@ async def test_draft_ends_when_it_is_saved(page: Page, app: FastAPI, site: str, 
     await page.goto(f"/todos/{todo.id}")
     title = page.locator("main [name=title]").first
     await title.fill("Oat milk")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     await page.reload()
     await expect(title).to_have_value("Oat milk")
     await title.press("Enter")
@@ -88,6 +89,7 @@ async def test_draft_does_not_replace_newer_text(page: Page, app: FastAPI, site:
     await page.goto(f"/todos/{todo.id}")
     title = page.locator("main [name=title]").first
     await title.fill("Milk and tea")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     async with app.state.database.writer() as session:
         (await session.get_one(Todo, todo.id)).title = "Oat milk"
     await page.reload()
