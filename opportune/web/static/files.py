@@ -160,6 +160,8 @@ class Assets(StaticFiles):
         for direction in directions:
             path, status = self._file(TABLER_SHEETS[direction])
             styles.prepare(path, status.st_mtime_ns, sources_change=sources_change)
+        for name in BUNDLES:  # the URLs name the whole sheets, and would be valid for a minute
+            self._urls.pop(name, None)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if scope["method"] not in ("GET", "HEAD"):

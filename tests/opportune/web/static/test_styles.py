@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(assets, "_urls", {})  # without those of the whole sheet
+    monkeypatch.setattr(assets, "_urls", {"pages.css": (inf, "/static/pages.css?v=whole")})
     assets.prepare_styles(["ltr"], sources_change=True)
     yield
     styles._framework_words.cache_clear()
@@ -75,6 +76,11 @@ async def test_classes_of_pages_are_in_the_bundles(superuser_client: AsyncClient
     used = set(styles.CLASS.findall(assets.content("admin-pages.css").decode()))
     assert {"btn-primary", "navbar-vertical", "breadcrumb"} <= classes
     assert classes & set(styles.CLASS.findall(assets.content(TABLER).decode())) - used == set()
+
+
+@pytest.mark.usefixtures("prepared")
+def test_url_changes_with_the_selected_rules() -> None:
+    assert assets.url("pages.css") == f"/static/pages.css?v={assets._digest('pages.css')}"
 
 
 @pytest.mark.usefixtures("prepared")
