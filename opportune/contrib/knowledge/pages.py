@@ -1,11 +1,11 @@
 """Pages of collections and their documents, and the text of a document with a marked passage."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.knowledge.documents import Documents
@@ -44,8 +44,9 @@ class CollectionPages(CrudPages[KnowledgeCollection]):
     columns = ("name", "description", "is_site", "created_at")
 
     async def get_context(self, request: Request, crud: Collections, row: KnowledgeCollection) -> dict[str, Any]:
-        number = request.query_params.get("page", "")
-        paging = Paging(page=int(number[:5]) if number.isascii() and number.isdecimal() and number != "0" else 1)
+        paging = Paging()
+        with suppress(ValidationError):
+            paging = Paging.model_validate({"page": request.query_params.get("page", 1)})
         documents = await Documents(crud).list(row.id, paging)
         is_reading = any(not document.state.is_final for document in documents.items)
         return {"documents": documents, "is_reading": is_reading, "form": Form(DocumentsForm)}

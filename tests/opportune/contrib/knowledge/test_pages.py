@@ -14,6 +14,7 @@ from tests.opportune.contrib.extraction.files import make_docx, make_pdf
 from tests.opportune.contrib.knowledge.collections import (
     add_file,
     make_collection,
+    make_document,
     read_documents,
     read_passages,
 )
@@ -44,6 +45,16 @@ async def test_form_needs_a_file_or_an_address(user_client: AsyncClient, user: U
     assert (response.status_code, "Please choose files" in response.text) == (422, True)
     response = await user_client.post(path, data={"url": "file:///etc/passwd"})
     assert (response.status_code, await read_documents(database)) == (422, [])
+
+
+@pytest.mark.parametrize("page", ["0", "00", "-1", "x", "", "9" * 30])
+async def test_invalid_page_number_shows_the_first_page(
+    user_client: AsyncClient, user: User, database: Database, page: str
+) -> None:
+    collection = await make_collection(database, owner_id=user.id)
+    await make_document(database, collection.id, "One")
+    response = await user_client.get(f"/knowledge/{collection.id}", params={"page": page})
+    assert (response.status_code, "Guide" in response.text) == (200, True)
 
 
 async def test_unreadable_file_shows_its_reason(
