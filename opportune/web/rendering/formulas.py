@@ -79,7 +79,7 @@ def to_mathml(source: str, display: str) -> str | None:
     from latex2mathml.converter import Converter  # a first page rarely has a formula
 
     math = None
-    with suppress(Exception):  # the library raises errors of its own, of Python, and of recursion
+    with suppress(Exception):  # the library raises many types, including RecursionError
         math = Converter(display=display).convert_to_element(source)
     if math is None or not _tidy(math, is_block=display == "block"):
         return None
@@ -140,7 +140,7 @@ def formula_inline(state: "StateInline", silent: bool) -> bool:
 
 
 def formula_block(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
-    """Read `$$…$$`, `\\[…\\]` and environments such as `align` in lines of their own, without empty lines."""
+    """Read `$$…$$`, `\\[…\\]` and environments such as `align` that begin and end a line and contain no empty line."""
     opening = _OPENING.match(state.src, state.bMarks[start] + state.tShift[start], state.eMarks[start])
     if opening is None or state.is_code_block(start):
         return False

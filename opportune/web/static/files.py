@@ -117,7 +117,7 @@ class Assets(StaticFiles):
         self.site_name = ""
         """Name in the generated logo."""
         self.check_interval = CHECK_INTERVAL_SECONDS
-        self._urls: dict[str, tuple[float, str]] = {}
+        self._urls: dict[str, tuple[float, int, str]] = {}
         self._digests: dict[str, tuple[int, str]] = {}
         self._compressed: dict[str, tuple[str, bytes]] = {}
 
@@ -127,14 +127,13 @@ class Assets(StaticFiles):
         Raises:
             FileNotFoundError: The file does not exist in any folder.
         """
+        icon_count = icons.added_count()
         cached = self._urls.get(name)
-        if cached is None or cached[0] < monotonic():
+        if cached is None or cached[0] < monotonic() or cached[1] != icon_count:
             # Pages link many files, and searching the folders takes longer than rendering the page.
-            cached = self._urls[name] = (
-                monotonic() + self.check_interval,
-                f"{STATIC_URL}/{name}?v={self._digest(name)}",
-            )
-        return cached[1]
+            url = f"{STATIC_URL}/{name}?v={self._digest(name)}"
+            cached = self._urls[name] = monotonic() + self.check_interval, icon_count, url
+        return cached[2]
 
     def hash_files(self, directions: Iterable[str] = ()) -> None:
         """Hash all style sheets and scripts, which would otherwise block the event loop for up to 5 ms per page.

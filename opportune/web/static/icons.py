@@ -68,6 +68,11 @@ def add(*names: str) -> None:
         _added.update(_names_in(name.encode()) or {name})
 
 
+def added_count() -> int:
+    """Return the number of icons added with `add`. The style sheets change with it."""
+    return len(_added)
+
+
 def style_sheet() -> bytes:
     """Return the style sheet of the used icons, without names that Tabler does not have."""
     return _build_style_sheet(used_names())

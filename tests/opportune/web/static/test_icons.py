@@ -74,6 +74,14 @@ def test_icon_in_a_file_is_in_the_sheet(project: Path) -> None:
     assert read_icon_names() == ["home", "star-filled"]
 
 
+def test_added_icon_changes_the_urls_of_the_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "check_interval", 3600)
+    monkeypatch.setattr(icons, "_added", {*icons._added})
+    before = [assets.url(name) for name in ("icons.css", "pages.css")]
+    icons.add("abacus")
+    assert not {assets.url(name) for name in ("icons.css", "pages.css")} & {*before}
+
+
 def test_added_icon_is_in_the_sheet(project: Path) -> None:
     icons.add("mood-happy")
     assert "mood-happy" in read_icon_names()

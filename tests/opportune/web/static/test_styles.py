@@ -24,7 +24,7 @@ a{background:url("data:image/svg+xml;utf8,<svg>{}</svg>")}
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(assets, "_urls", {"pages.css": (inf, "/static/pages.css?v=whole")})
+    monkeypatch.setattr(assets, "_urls", {"pages.css": (inf, icons.added_count(), "/static/pages.css?v=whole")})
     assets.prepare_styles(["ltr"], sources_change=True)
     yield
     styles._framework_words.cache_clear()
