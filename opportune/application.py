@@ -149,8 +149,7 @@ def add_services(state: State, settings: Settings) -> None:
     state.database = open_database(settings)
     state.storage = open_storage(settings, state.database)
     state.services = open_services(settings, state.database, state.storage, state.features)
-    for name, service in state.services.by_name().items():
-        setattr(state, name, service)
+    state.services.add_to(state)
     state.jobs = open_jobs(state.services, state.features)
     state.shutting_down = asyncio.Event()
 

@@ -23,12 +23,8 @@ async def open_site(run: JobContext) -> AdminSite:
 
 def _make_site(run: JobContext) -> AdminSite:
     app = FastAPI()
-    services: Any = run.services
-    for name, service in services.by_name().items():
-        setattr(app.state, name, service)
-    app.state.settings, app.state.database, app.state.storage = run.settings, run.database, run.storage
-    app.state.features = services.features
-    app.state.cache = run.database.info.get(INFO_KEY) or open_cache(services)
+    run.services.add_to(app.state)
+    app.state.cache = run.database.info.get(INFO_KEY) or open_cache(run.services)
     site = make_site(app, ADMIN_PATH)
     app.router.routes.append(Mount(ADMIN_PATH, site.admin, name="admin"))
     return site

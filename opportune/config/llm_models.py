@@ -7,7 +7,17 @@ from math import ceil
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from opportune.config.pasted_values import key_without_scheme
 
@@ -17,6 +27,22 @@ TOKENS_PER_PRICE = 1_000_000
 MICRO_PER_UNIT = 1_000_000
 """Costs are stored in millionths of the currency."""
 MAX_MODEL_NAME_LENGTH = 100
+
+
+def read_model(value: object, example: str) -> object:
+    """Return the fields of a model in a setting, which is a name or JSON. None if it is empty.
+
+    Raises:
+        ValueError: It is invalid JSON. The message contains the example.
+    """
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("{"):
+        return {"name": value.strip()} if value.strip() else None
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(value)
+    except ValidationError:
+        raise ValueError(f'must be a name, or JSON such as {{"name": "{example}"}}') from None
 
 
 def _check_http_url(value: str) -> str:

@@ -31,7 +31,7 @@ from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.host_names import ascii_host
 from opportune.config.languages import find_language
-from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, find_list_error
+from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, find_list_error, read_model
 from opportune.config.site_settings import SiteSettings
 from opportune.errors import SettingsError
 from opportune.project.layout import PACKAGE, settings_class
@@ -216,14 +216,7 @@ class Settings(SiteSettings):
     @field_validator("embedding_model", mode="before")
     @classmethod
     def _parse_embedding_model(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if not value.lstrip().startswith("{"):
-            return {"name": value.strip()} if value.strip() else None
-        try:
-            return TypeAdapter(dict[str, Any]).validate_json(value)
-        except ValidationError:
-            raise ValueError('must be a name, or JSON such as {"name": "nomic-embed-text"}') from None
+        return read_model(value, example="nomic-embed-text")
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:

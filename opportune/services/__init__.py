@@ -87,6 +87,13 @@ class Services:
         """Return the declared services by name."""
         return {name: self._objects[name] for name in self._declared}
 
+    def add_to(self, state: Any) -> None:
+        """Set the services as attributes of an application's `state`, where routes and tools find them."""
+        for name in ("settings", "database", "storage", "features"):
+            setattr(state, name, getattr(self, name))
+        for name, service in self.by_name().items():
+            setattr(state, name, service)
+
     async def prepare_job(self) -> None:
         for name, service in self._declared.items():
             if service.before_job:

@@ -1,26 +1,16 @@
 """Settings of models for pictures, speech, transcription and reranking."""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
+from opportune.config.llm_models import read_model
 from opportune.contrib.llm.media.models import MediaModel
 
-
-def _parse_model(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value.lstrip().startswith("{"):
-        return {"name": value.strip()} if value.strip() else None
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json(value)
-    except ValidationError:
-        raise ValueError('must be a name, or JSON such as {"name": "whisper-1"}') from None
-
-
-ModelSetting = Annotated[MediaModel | None, NoDecode, BeforeValidator(_parse_model)]
+ModelSetting = Annotated[MediaModel | None, NoDecode, BeforeValidator(partial(read_model, example="whisper-1"))]
 
 
 class MediaSettings(BaseSettings):

@@ -9,10 +9,7 @@ from opportune.services import Services
 def site_for_tools(services: Services) -> FastAPI:
     """Return an application whose `state` has the services of the process, as that of the site."""
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    for name in ("settings", "database", "storage", "features"):
-        setattr(site.state, name, getattr(services, name))
-    for name, service in services.by_name().items():
-        setattr(site.state, name, service)
+    services.add_to(site.state)
     site.state.services = services
     site.state.jobs = services.database.info["jobs"]
     site.state.declared_permissions = DeclaredPermissions(services.features)
