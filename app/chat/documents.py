@@ -116,7 +116,7 @@ async def write_document(answers: AnswerManager, owner_id: int, document_id: int
             return
         text = {version.number: version.text for version in await documents.versions(document)}[document.version]
         model, _ = find_model(answers.llm, await session.get_one(Conversation, document.conversation_id))
-        prompt = f"{form.instruction}\n\n<document>\n{text}\n</document>"
+        prompt = f"{form.instruction}\n\n{llm.as_data(document.title, text)}"
         if model.provider and llm.estimate_tokens(prompt) > model.context_budget:
             raise QuestionTooLong(max_question_length(model))
         answer = await answers.ask(

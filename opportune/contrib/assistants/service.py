@@ -45,7 +45,7 @@ async def find_assistant(session: AsyncSession, user: User | None, key: int | st
 
 
 async def assistant_options(answers: AnswerManager, user: User | None, key: int | str) -> AnswerOptions:
-    """Return the options of an answer by an assistant. Without it, the site's default answers and the user is told.
+    """Return the options of an answer by an assistant. If it is missing, the default model answers with a notice.
 
     Example:
         options = await assistant_options(answers, user, "Librarian")

@@ -21,7 +21,7 @@ class Summary:
     rated: int = 0
     """Graded answers with a rating of the user."""
     agreeing: int = 0
-    """Those whose score and rating agree."""
+    """Number of answers whose score and rating agree."""
 
     @property
     def judged(self) -> int:

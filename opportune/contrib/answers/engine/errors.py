@@ -49,7 +49,7 @@ class QuestionGone(Refused):
     status = 410
 
     def __init__(self) -> None:
-        super().__init__(_("This question no longer exists. Refuse it, and the answer goes on without it."))
+        super().__init__(_("This question no longer exists. Refuse it to continue the answer."))
 
 
 class ToolNotAllowed(Refused):
