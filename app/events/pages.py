@@ -91,7 +91,7 @@ async def show_event(
     request: Request, events: Events, slug: str, form: Form[RegistrationForm], headers: Mapping[str, str] | None = None
 ) -> Response:
     event = await events.get(slug)
-    context = {"event": event, "description": await markdown.rendered(event.description)}
+    context = {"event": event, "description": await markdown.render_in_thread(event.description)}
     response = templates.render_form(request, "events/event.html", form, context)
     response.headers.update(headers or {})
     return response

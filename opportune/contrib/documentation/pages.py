@@ -49,6 +49,6 @@ async def show_page(request: Request, page: str) -> Response:
     if name not in page_names():
         raise NotFound
     sections = await asyncio.to_thread(sections_of, name)
-    parts = [(section.anchor, await markdown.rendered(with_site_links(section))) for section in sections]
+    parts = [(section.anchor, await markdown.render_in_thread(with_site_links(section))) for section in sections]
     context = {"title": sections[0].title, "parts": parts, "sections": sections[1:]}
     return templates.render(request, "documentation/page.html", context)

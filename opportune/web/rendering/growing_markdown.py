@@ -61,7 +61,7 @@ class MarkdownBlocks:
         piece = self._splitter.open
         if piece != self._rendered[0]:
             if len(piece.source) > MAX_OPEN_BLOCK_LENGTH:
-                html = markdown.render_plain(piece.source)
+                html = markdown.preformatted(piece.source)
             else:
                 html = self._append_words(piece) or markdown.render_piece(piece)
             self._rendered = piece, html
@@ -96,7 +96,7 @@ class MarkdownBlocks:
     @property
     def html(self) -> Markup:
         """HTML of the complete text. After `finish`, it equals `markdown.render(text)`."""
-        return markdown.join([*self.frozen, self.open])
+        return markdown.join_pieces([*self.frozen, self.open])
 
 
 def _ends_with_word(source: str) -> bool:

@@ -26,10 +26,11 @@ _SEAM = re.compile(
     rf'|</([ou]l)>\n<\1(?: start="\d+")?{_CONTINUED}>\n',
     re.DOTALL,
 )
+"""End of a piece and start of the next one, where both belong to one code block, table or list."""
 
 
 class HtmlCache(dict[str, str]):
-    """LRU cache of HTML by text."""
+    """LRU cache of HTML by text. The links of footnotes are added after it, because their ids differ by page."""
 
     total_length = 0
     """Characters of all texts."""
@@ -42,7 +43,8 @@ class HtmlCache(dict[str, str]):
             self.take(next(iter(self)))
 
     def take(self, text: str) -> str | None:
-        self.total_length -= len(text) if text in self else 0
+        if text in self:
+            self.total_length -= len(text)
         return self.pop(text, None)
 
 
@@ -51,19 +53,11 @@ _cache = HtmlCache()
 
 def render(text: str) -> Markup:
     """Render Markdown. Unsupported markup is shown as text."""
-    return _linked(render_unlinked(text))
+    return _link_footnotes(render_without_links(text))
 
 
-def render_unlinked(text: str) -> str:
-    """Render Markdown without links of footnotes."""
-    splitter = Splitter()
-    splitter.feed(text)
-    splitter.finish()
-    return _join(render_piece(piece) for piece in splitter.pieces)
-
-
-async def rendered(text: str, key: str = "") -> Markup:
-    """Render a text in a thread, because it may take long, and cache the HTML.
+async def render_in_thread(text: str, key: str = "") -> Markup:
+    """Render a text that may be long, and cache its HTML.
 
     Args:
         text: Markdown.
@@ -71,9 +65,9 @@ async def rendered(text: str, key: str = "") -> Markup:
     """
     html = _cache.take(text)
     if html is None:
-        html = await in_thread(lambda: render_unlinked(text))
+        html = await in_thread(lambda: render_without_links(text))
     _cache.put(text, html)
-    return _linked(html, key)
+    return _link_footnotes(html, key)
 
 
 def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
@@ -81,33 +75,43 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
     return asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
-def render_cached(text: str) -> Markup:
-    """Return the HTML that `rendered` has cached, or render the text. This is the template filter `markdown`."""
-    html = _linked(_cache.get(text) or render_unlinked(text))
+def render_element(text: str) -> Markup:
+    """Return a `<div>` for a template. This is the filter `markdown`, which uses the cache of `render_in_thread`."""
+    html = _link_footnotes(_cache.get(text) or render_without_links(text))
     return Markup('<div class="markdown">{}</div>').format(html)
 
 
-def render_plain(text: str) -> Markup:
-    return Markup("<pre>{}</pre>\n").format(text)
+def render_without_links(text: str) -> str:
+    """Render Markdown with footnotes that are not linked yet."""
+    splitter = Splitter()
+    splitter.feed(text)
+    splitter.finish()
+    return _join(render_piece(piece) for piece in splitter.pieces)
 
 
 def render_piece(piece: MarkdownPiece) -> Markup:
+    """Render a piece of a text, without links of footnotes."""
     html = to_html(piece.source)
     if html is None:
-        return render_plain(piece.source)
+        return preformatted(piece.source)
     if piece.continued:
         html = html.replace(">", f"{_CONTINUED}>", 1)
     return Markup(highlight_code(html) if piece.is_complete else html)  # noqa: S704 - cleaned by to_html
 
 
-def join(pieces: Iterable[Markup]) -> Markup:
+def preformatted(text: str) -> Markup:
+    """Return the source text as HTML."""
+    return Markup("<pre>{}</pre>\n").format(text)
+
+
+def join_pieces(pieces: Iterable[Markup]) -> Markup:
     """Join rendered pieces, including code blocks, tables and lists that were split, and link their footnotes."""
-    return _linked(_join(pieces))
+    return _link_footnotes(_join(pieces))
 
 
 def _join(pieces: Iterable[Markup]) -> str:
     return highlight_code(_SEAM.sub("", "".join(pieces)))
 
 
-def _linked(html: str, key: str = "") -> Markup:
+def _link_footnotes(html: str, key: str = "") -> Markup:
     return Markup(link_footnotes(html, key))  # noqa: S704 - adds links and numbers to joined pieces

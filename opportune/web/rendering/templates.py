@@ -57,7 +57,7 @@ class Templates:
             "date": format_date,
             "datetime": format_datetime,
             "local": local,
-            "markdown": markdown.render_cached,
+            "markdown": markdown.render_element,
             "money": format_money,
             "time": format_time,
             "week_start": week_start,

@@ -66,7 +66,7 @@ def _filename(answer: Answer) -> str:
 
 
 async def _spoken_text(answer: Answer, llm: LanguageModel) -> str:
-    html = CODE.sub("", await markdown.rendered(answer.text))
+    html = CODE.sub("", await markdown.render_in_thread(answer.text))
     text = unescape(TAG.sub("", html)).strip()
     model = llm.media.model("speech")
     limit = model.max_chars if model else len(text)

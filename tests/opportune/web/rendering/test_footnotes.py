@@ -5,7 +5,7 @@ import re
 import pytest
 
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
-from opportune.web.rendering.markdown import render, rendered
+from opportune.web.rendering.markdown import render, render_in_thread
 
 NOTES = "One[^b], two[^a] and one[^b].\n\n[^a]: About *two*.\n[^b]: About one.\n\n    More.\n"
 
@@ -28,7 +28,7 @@ def test_footnotes_and_references_link_to_each_other() -> None:
 
 
 async def test_key_makes_ids_of_equal_texts_differ() -> None:
-    first, second = ids_and_targets(await rendered(NOTES, "1"))[0], ids_and_targets(await rendered(NOTES, "2"))[0]
+    first, second = [ids_and_targets(await render_in_thread(NOTES, key))[0] for key in ("1", "2")]
     assert not set(first) & set(second)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from opportune.web.rendering import code_colours, formulas, markdown
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
-from opportune.web.rendering.markdown import render, render_unlinked, rendered
+from opportune.web.rendering.markdown import render, render_in_thread, render_without_links
 from opportune.web.rendering.markdown_blocks import MAX_BLOCK_CHARS
 from tests.opportune.web.rendering.markdown_samples import documents
 
@@ -281,17 +281,17 @@ async def test_text_is_rendered_once_in_a_thread(monkeypatch: pytest.MonkeyPatch
 
     def render_and_record(text: str) -> str:
         threads.append(threading.current_thread())
-        return render_unlinked(text)
+        return render_without_links(text)
 
-    monkeypatch.setattr(markdown, "render_unlinked", render_and_record)
+    monkeypatch.setattr(markdown, "render_without_links", render_and_record)
     monkeypatch.setattr(markdown, "MAX_CACHED_LENGTH", 100)
     texts = ["*a*", "*b*", "*c*"]
     for text in [*texts, *texts]:
-        assert await rendered(text) == f"<p><em>{text[1]}</em></p>\n"
+        assert await render_in_thread(text) == f"<p><em>{text[1]}</em></p>\n"
     assert len(threads) == len(texts)
     assert threading.current_thread() not in threads
-    await rendered("long " * 100)
-    await rendered(texts[0])
+    await render_in_thread("long " * 100)
+    await render_in_thread(texts[0])
     assert len(threads) == len(texts) + 2, "the oldest texts are no longer cached"
 
 

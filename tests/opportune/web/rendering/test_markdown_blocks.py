@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from opportune.web.rendering import markdown_blocks
-from opportune.web.rendering.markdown import join, render, render_piece
+from opportune.web.rendering.markdown import join_pieces, render, render_piece
 from opportune.web.rendering.markdown_blocks import (
     MAX_BLOCK_CHARS,
     MAX_FENCE_CHARS,
@@ -32,7 +32,7 @@ def split(*chunks: str) -> list[MarkdownPiece]:
 def render_unsplit(text: str) -> str:
     """Render a text as one piece, for comparison."""
     text = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-    html = join([render_piece(MarkdownPiece(text))])
+    html = join_pieces([render_piece(MarkdownPiece(text))])
     assume(html.startswith("<pre><code") or not html.startswith("<pre>"))
     return html
 
