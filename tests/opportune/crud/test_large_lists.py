@@ -141,7 +141,6 @@ async def test_estimate_includes_rows_that_follow(database: Database, reader: Us
         assert page.pages > number
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_page_past_the_end_is_empty(database: Database, reader: User) -> None:
     ids, page = await read_ids(database, reader, size=5, page=50)
     assert (ids, page.next_cursor, page.page) == ([], "", 50)
@@ -154,14 +153,12 @@ async def test_cursor_of_a_small_list_works(database: Database, reader: User) ->
     assert (page.next_cursor, page.previous_cursor) == ("", "before:1")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_wrong_cursor_is_refused(database: Database, reader: User) -> None:
     for cursor in ("x", "after:", "after:x", "after:999", "before:-1", "after:99999999999999999999"):
-        with pytest.raises(FieldErrors, match="There is no such row"):
+        with pytest.raises(FieldErrors, match=r"There is no such row\. Begin with the first page\."):
             pytest.fail(f"{cursor} gives {await read_ids(database, reader, cursor=cursor)}")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_cursor_of_hidden_row_is_refused(database: Database) -> None:
     async with database.reader() as session:
         volumes = Volumes(session)
@@ -174,14 +171,12 @@ class VolumesWithPaging(Crud[Volume]):
     filter_schema = Paging
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_list_without_parameter_has_no_cursor(database: Database) -> None:
     async with database.reader() as session:
         page = await VolumesWithPaging(session).list_values(Paging(size=5))
     assert (page.next_cursor, len(page.items)) == ("", 5)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_small_list_has_no_further_fields(client: AsyncClient) -> None:
     page = (await client.get("/api/v1/volumes?pages__lte=4&size=2")).json()
     assert list(page) == ["items", "total", "page", "pages"]
@@ -243,12 +238,6 @@ async def test_emptied_large_list_has_no_rows(client: AsyncClient, database: Dat
     assert (page["items"], page["total"]) == ([], 0)
 
 
-async def test_api_refuses_wrong_cursor(client: AsyncClient) -> None:
-    response = await client.get("/api/v1/volumes?cursor=after:999")
-    assert response.status_code == 422
-    assert "There is no such row. Begin with the first page." in response.text
-
-
 async def test_openapi_describes_large_lists(app: FastAPI) -> None:
     schemas = app.openapi()["components"]["schemas"]
     page = next(schema for name, schema in schemas.items() if name.startswith("Page_"))
@@ -269,7 +258,6 @@ async def test_page_shows_estimate(client: AsyncClient) -> None:
     assert re.search(r"(about|more than) \d+ all volumes found", page)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_list_is_browsed_by_row_after_last_number(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagination, "MAX_NUMBERED_PAGES", 2)
     page, links = await find_links(client, "/volumes?sort=title&size=5")

@@ -56,6 +56,14 @@ def find_picture(page: str) -> str:
     return match[1]
 
 
+async def add_poster(admin: AsyncClient, *pictures: str, **fields: str) -> str:
+    """Add a poster with these pictures, and return the path of its page."""
+    files = {name: ("a.jpg", photo(), "image/jpeg") for name in pictures}
+    response = await admin.post("/posters/new", data={"title": "Cats", **fields}, files=files)
+    assert response.status_code == 303
+    return response.headers["location"]
+
+
 async def test_required_image_cannot_be_left_out(admin: AsyncClient) -> None:
     assert 'enctype="multipart/form-data"' in (await admin.get("/posters/new")).text
     response = await admin.post("/posters/new", data={"title": "Cats"})
@@ -63,10 +71,7 @@ async def test_required_image_cannot_be_left_out(admin: AsyncClient) -> None:
 
 
 async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: AsyncClient) -> None:
-    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    response = await admin.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
-    assert response.status_code == 303
-    page = (await client.get(response.headers["location"])).text
+    page = (await client.get(await add_poster(admin, "picture", words="**Big**"))).text
     assert '<div class="markdown"><p><strong>Big</strong></p>' in page
     assert find_picture(page)
     url = find_picture((await client.get("/posters")).text)
@@ -74,8 +79,7 @@ async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: As
 
 
 async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:
-    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    url = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    url = await add_poster(admin, "picture")
     address_before = find_picture((await admin.get(url)).text)
     assert "required" not in (await admin.get(f"{url}/edit")).text.partition('name="picture"')[2].partition(">")[0]
     assert (await admin.post(f"{url}/edit", data={"title": "Dogs"})).status_code == 303
@@ -85,8 +89,7 @@ async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:
 
 
 async def test_optional_image_can_be_removed(admin: AsyncClient) -> None:
-    files = {name: ("a.jpg", photo(), "image/jpeg") for name in ("picture", "back")}
-    url = (await admin.post("/posters/new", data={"title": "Cats"}, files=files)).headers["location"]
+    url = await add_poster(admin, "picture", "back")
     form = (await admin.get(f"{url}/edit")).text
     assert re.findall(r'type="checkbox" name="(\w+)" value="clear"', form) == ["back"]
     assert (await admin.get(url)).text.count('loading="lazy"') == 2
@@ -99,9 +102,7 @@ async def test_optional_image_can_be_removed(admin: AsyncClient) -> None:
 
 
 async def test_fields_without_an_input_are_kept(admin: AsyncClient) -> None:
-    files = {"picture": ("a.jpg", photo(), "image/jpeg")}
-    response = await admin.post("/posters/new", data={"title": "Cats", "words": "**Big**"}, files=files)
-    number = response.headers["location"].removeprefix("/posters/")
+    number = (await add_poster(admin, "picture", words="**Big**")).removeprefix("/posters/")
     assert (await admin.post(f"/titles/{number}/edit", data={"title": "Dogs"})).status_code == 303
     page = (await admin.get(f"/posters/{number}")).text
     assert "Dogs" in page

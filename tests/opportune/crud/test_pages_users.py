@@ -91,7 +91,7 @@ async def bob(app: FastAPI) -> User:
     return await make_user(app.state.database, "bob@example.org")
 
 
-async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, letter: Letter) -> None:
+async def test_only_superusers_choose_other_users(app: FastAPI, bob: User, letter: Letter) -> None:
     async with signed_in_client(app, bob) as browser:
         for_bob, for_ann, for_missing = [
             await browser.post(PARCELS, json={"contents": "Honey", "user_id": number})
@@ -100,9 +100,6 @@ async def test_api_lets_users_choose_only_themselves(app: FastAPI, bob: User, le
     assert (for_bob.status_code, for_ann.status_code) == (201, 422)
     errors = for_ann.json()["errors"], for_missing.json()["errors"]
     assert errors[0] == errors[1], "the response reveals which accounts exist"
-
-
-async def test_superusers_choose_any_user(app: FastAPI, letter: Letter) -> None:
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
         body = {"contents": "Honey", "user_id": letter.user_id}
         assert (await superuser.post(PARCELS, json=body)).status_code == 201

@@ -94,7 +94,6 @@ async def test_visitors_find_public_rows(client: AsyncClient) -> None:
     assert "Emma, " not in page, "notes belong to users"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_group_links_to_all_results(client: AsyncClient) -> None:
     page = await read(client, "emma")
     assert page.count('href="/volumes/emma-') == everything.HITS_PER_GROUP
@@ -102,14 +101,12 @@ async def test_group_links_to_all_results(client: AsyncClient) -> None:
     assert 'href="/volumes?q=' not in await read(client, '"emma 7"')
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_editor_finds_drafts(app: FastAPI, user: User) -> None:
     await add_permission(app.state.database, user, "volume", "update")
     async with signed_in_client(app, user) as editor:
         assert "Emma draft" in await read(editor, "draft")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_users_find_their_rows(member: AsyncClient) -> None:
     page = await read(member, "emma")
     assert "Emma, mine" in page

@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from markupsafe import escape
-from sqlalchemy import Engine, event
 
 from opportune.crud import CrudPages
 from opportune.crud.columns import escaped, format_all, format_value
 from opportune.errors import OperatorError
+from opportune.testing.statements import counted_statements
 from tests.opportune.crud.library import BookStatus, Volumes
 from tests.opportune.crud.pages.volumes import HTMX, volume
 from tests.opportune.page_templates import add_templates
@@ -26,12 +26,6 @@ async def test_list_shows_readable_rows(client: AsyncClient) -> None:
     assert "Love, Money" in response.text
     assert "/volumes/draft" not in response.text
     assert "/volumes/new" not in response.text
-
-
-async def test_list_links_to_the_form_for_writers(admin: AsyncClient) -> None:
-    text = (await admin.get("/volumes")).text
-    assert 'href="/volumes/new"' in text
-    assert "/volumes/draft" in text
 
 
 async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
@@ -73,25 +67,14 @@ def test_values_escaped_together_equal_values_escaped_singly(values: list[Any], 
 async def test_list_is_filtered_by_its_address(client: AsyncClient) -> None:
     for query, is_listed in (
         ("q=nothing", False),
-        ("topics=1", True),
         ("topics=3", False),
-        ("price__lte=1", True),
-        ("price__gte=1", False),
-        ("writer=1", True),
-        ("title__icontains=mm", True),
         ("status=published&page=&sort=-price", True),
-        ("utm_source=mail", True),
         ("utm_source=mail&fbclid=x", True),
         ("page=2", False),
     ):
         response = await client.get(f"/volumes?{query}")
         assert response.status_code == 200, query
         assert ("Emma" in response.text) is is_listed, query
-
-
-async def test_list_refuses_invalid_parameters(client: AsyncClient) -> None:
-    for query in ("sort=secret_note", "secret_note=x", "price__nearly=1", "price__gte=x", "slug=emma", "nonsense=1"):
-        assert (await client.get(f"/volumes?{query}")).status_code == 422
 
 
 async def test_empty_list_offers_to_add_a_row(client: AsyncClient, admin: AsyncClient) -> None:
@@ -112,12 +95,13 @@ async def test_filter_form_has_the_values_of_the_address(client: AsyncClient) ->
     assert " open>" in text
 
 
-async def test_detail_shows_related_rows(client: AsyncClient, admin: AsyncClient) -> None:
+async def test_detail_shows_related_rows_and_permitted_actions(client: AsyncClient, admin: AsyncClient) -> None:
     text = (await client.get("/volumes/emma")).text
     assert '<a href="/writers/1">Jane &lt;b&gt;</a>' in text
     assert "Love" in text
     assert "/volumes/emma/edit" not in text
     assert "secret" not in text.lower()
+    assert 'href="/volumes/new"' in (await admin.get("/volumes")).text
     writable = (await admin.get("/volumes/emma")).text
     assert "/volumes/emma/edit" in writable
     assert "/volumes/emma/delete" in writable
@@ -136,27 +120,15 @@ async def test_excluded_route_does_not_exist(admin: AsyncClient) -> None:
 async def test_statement_count_is_independent_of_rows(app: FastAPI, client: AsyncClient) -> None:
     counts = []
     for _ in range(2):
-        counts.append(await count_statements(client, "/volumes?writer=1&price__gte=0"))
+        with counted_statements("library_") as statements:
+            assert (await client.get("/volumes?writer=1&price__gte=0")).status_code == 200
+        counts.append(len(statements))
         async with app.state.database.writer() as session:
             for number in range(15):
                 session.add(
                     volume(title="More", slug=f"{len(counts)}{number}", writer_id=1, status=BookStatus.PUBLISHED)
                 )
     assert counts[0] == counts[1] <= 5
-
-
-async def count_statements(client: AsyncClient, path: str) -> int:
-    executed: list[str] = []
-
-    def collect(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        executed.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", collect)
-    try:
-        assert (await client.get(path)).status_code == 200
-    finally:
-        event.remove(Engine, "before_cursor_execute", collect)
-    return len([statement for statement in executed if "library_" in statement])
 
 
 @pytest.fixture
