@@ -74,6 +74,8 @@ SUSPECT_ATTEMPTS = 2
 """Attempts after which a job whose worker dies is a suspect. It is taken over alone."""
 TAKEOVER_INTERVAL_SECONDS = 5.0
 """Maximum seconds between two searches for jobs of dead workers."""
+HELD_RETRY_SECONDS = 5.0
+"""Seconds until the next check if a due job is held. Another process may have queued it, or may end its group's job."""
 
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 CLAIMED_COLUMNS = [getattr(Job, field.name) for field in fields(ClaimedJob)]
@@ -186,8 +188,6 @@ class JobStore:
         self._taken_over_ids = set[int | None]()
         """Jobs of dead workers that this one has taken over."""
         self._held_jobs = HeldJobs()
-        self._has_free_slots = True
-        """Whether the last claim found fewer jobs than this worker could start."""
 
     def _now(self, offset: timedelta = timedelta()) -> ColumnElement[datetime]:
         return database_time(self._dialect, offset)
@@ -224,11 +224,12 @@ class JobStore:
                 await session.execute(
                     update(Job).where(_is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
                 )
-            if self._has_free_slots or any(job.group_name for job in completed):
-                await self._held_jobs.release(session)
+            if any(job.group_name for job in completed):
+                await self._held_jobs.release(session)  # first, because a backlog without groups would use all slots
             claimed += await self._claim_due(session, limit - len(claimed))
-        self._has_free_slots = len(claimed) < limit
-        if self._has_free_slots:
+            while len(claimed) < limit and await self._held_jobs.release(session):
+                claimed += await self._claim_due(session, limit - len(claimed))
+        if len(claimed) < limit:
             completed_ids = {job.id for job in completed}
             still_running = [job for job in running if job.id not in completed_ids]
             claimed += await self._take_over(limit - len(claimed), [*still_running, *claimed])
@@ -307,10 +308,13 @@ class JobStore:
         lease_until = select(func.min(col(Job.lease_until))).where(IS_RUNNING, self._is_known_job)
         held_until = select(func.min(col(Job.due_at))).where(IS_HELD, col(Job.due_at) > self._now())
         next_times = [query.scalar_subquery() for query in (due_at, held_until, lease_until)]
-        times = select(*next_times, self._now())
+        has_due_held_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= self._now()).exists()
         async with self.database.reader(fresh=True) as session:
-            *found, now = (await session.execute(times)).one()
-        return min(((time - now).total_seconds() for time in found if time), default=None)
+            *times, is_held, now = (await session.execute(select(*next_times, has_due_held_jobs, self._now()))).one()
+        seconds = [(time - now).total_seconds() for time in times if time]
+        if is_held:
+            seconds.append(HELD_RETRY_SECONDS)
+        return min(seconds, default=None)
 
     async def renew(self, jobs: Collection[ClaimedJob]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""

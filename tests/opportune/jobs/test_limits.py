@@ -12,6 +12,7 @@ from opportune.db.database import Database
 from opportune.jobs import JobContext, JobDefinition, job, management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.jobs.store import HELD_RETRY_SECONDS
 from opportune.storage import open_storage
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel
 from tests.opportune.jobs.tasks import register, stumble
@@ -58,7 +59,25 @@ async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) 
     parallel = replace(register, group_limit=2)
     site = make_queue(parallel)
     await enqueue(site, parallel, "a", "a", "a")
-    assert [await claim(site) for _ in range(3)] == [["a0"], ["a1"], []]
+    assert [await claim(site), await claim(site)] == [["a0", "a1"], []]
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_held_job_starts_when_a_full_worker_is_free(make_queue: MakeQueue) -> None:
+    site = make_queue()
+    await site.enqueue(register("first"))
+    completed = await site.worker.store.claim(1)
+    await enqueue(site, register, "a")
+    assert [job.arguments for job in await site.worker.store.claim(1, completed=completed)] == [["a0"]]
+    site.worker.store.lock.release()
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue) -> None:
+    site = make_queue()
+    assert await claim(site) == []
+    await enqueue(site, register, "a")  # in another process, which cannot wake the worker
+    assert await site.worker.store.seconds_to_next() == HELD_RETRY_SECONDS
 
 
 @pytest.mark.database("sqlite", "postgresql")
