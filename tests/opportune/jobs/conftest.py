@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.db.models.model import utc_now
 from opportune.jobs import JobDefinition, management
 from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue
@@ -32,13 +34,17 @@ def _gate() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_queue(settings: Settings, database: Database) -> MakeQueue:
+def make_queue(settings: Settings, database: Database) -> Iterator[MakeQueue]:
     """Make the queue of another process of the site, which runs no jobs yet."""
+    queues: list[DatabaseJobQueue] = []
 
     def make(*tasks: JobDefinition[Any]) -> DatabaseJobQueue:
-        return DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS)
+        queues.append(DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS))
+        return queues[-1]
 
-    return make
+    yield make
+    for queue in queues:
+        queue.worker.store.lock.release()
 
 
 @pytest.fixture
@@ -72,6 +78,11 @@ async def wait_until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+async def expire_leases(database: Database) -> None:
+    async with database.writer() as session:
+        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
 
 
 async def retry(jobs: DatabaseJobQueue, job_id: int | str) -> None:

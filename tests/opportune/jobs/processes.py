@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +14,8 @@ from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
 from tests.opportune.jobs.tasks import TASKS
 
-SHORT_LEASE = timedelta(seconds=4)
+SHORT_LEASE = timedelta(seconds=2.5)
 """Lease that a job soon outlives, with time for several renewals on a busy machine."""
-
-
-def die_at_work(settings: Settings) -> None:
-    """Run queued jobs in a process that kills itself."""
-    assert work_in_process(settings) == -signal.SIGKILL
 
 
 def work_in_process(settings: Settings, max_parallel_jobs: int | None = None) -> int | None:

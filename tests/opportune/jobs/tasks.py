@@ -95,9 +95,9 @@ async def die(run: JobContext) -> None:
 
 
 @job("test.kill", attempts=3)
-async def kill(run: JobContext, number: int) -> None:
-    """Send a signal to the process at each attempt."""
-    os.kill(os.getpid(), number)
+async def kill(run: JobContext) -> None:
+    """Kill the process at each attempt."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job("test.register_twice", attempts=2)

@@ -31,9 +31,7 @@ async def test_job_with_a_lower_priority_number_runs_first(make_queue: MakeQueue
     site = make_queue(register, urgent)
     for definition in (register, urgent, register):
         await site.enqueue(definition("ann@example.com"))
-    claimed = await site.worker.store.claim(2)
-    assert [job.name for job in claimed] == ["test.urgent", "test.register"]
-    site.worker.store.lock.release()
+    assert [job.name for job in await site.worker.store.claim(2)] == ["test.urgent", "test.register"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -43,7 +41,6 @@ async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
     for definition in (register, in_mail_queue):
         await site.enqueue(definition("ann@example.com"))
     assert {job.queue for job in await site.worker.store.claim(9)} == {"default", "mail"}
-    site.worker.store.lock.release()
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -59,48 +56,32 @@ async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_end_without_a_claim_changes_nothing(make_queue: MakeQueue, database: Database) -> None:
-    store = make_queue().worker.store
-    await make_queue().enqueue(wait())
-    claimed = await store.claim(9)
+async def test_end_without_a_claim_changes_nothing(idle_queue: DatabaseJobQueue, database: Database) -> None:
+    await idle_queue.enqueue(wait())
+    claimed = await idle_queue.worker.store.claim(9)
     async with database.writer() as session:
         await session.execute(update(Job).values(claim="of another worker"))
-    await store.claim(0, completed=claimed)
+    await idle_queue.worker.store.claim(0, completed=claimed)
     assert await read_states(database) == [(JobState.RUNNING, 1)]
-    store.lock.release()
 
 
-async def prefetch_two_jobs(site: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the worker hold two jobs behind a running one."""
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("are_held_too_long", [False, True], ids=["at the end", "behind a slow job"])
+async def test_prefetched_jobs_return_to_the_queue(
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch, *, are_held_too_long: bool
+) -> None:
     monkeypatch.setattr(worker, "PREFETCH_SECONDS", 1_000_000)
-    site.worker.concurrency = 1
+    idle_queue.worker.concurrency = 1
     for call in (register("ann@example.com"), wait(), wait(), wait()):
-        await site.enqueue(call)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_prefetched_jobs_return_to_the_queue_at_the_end(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site = make_queue()
-    await prefetch_two_jobs(site, monkeypatch)
-    async with site.running():
-        await wait_until(partial(holds_jobs, site, 2))
+        await idle_queue.enqueue(call)
+    async with idle_queue.running():
+        await wait_until(partial(holds_jobs, idle_queue, 2))
+        if are_held_too_long:
+            monkeypatch.setattr(worker, "MAX_HELD_SECONDS", 0)
+            idle_queue.worker.wake()
+            await wait_until(partial(holds_jobs, idle_queue, 0))
+            assert (await read_states(database))[1:] == [(JobState.RUNNING, 1), *[(JobState.WAITING, 0)] * 2]
     assert await read_states(database) == [(JobState.DONE, 1), *[(JobState.WAITING, 0)] * 3]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_jobs_behind_a_slow_one_return_to_the_queue(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site = make_queue()
-    await prefetch_two_jobs(site, monkeypatch)
-    async with site.running():
-        await wait_until(partial(holds_jobs, site, 2))
-        monkeypatch.setattr(worker, "MAX_HELD_SECONDS", 0)
-        site.worker.wake()
-        await wait_until(partial(holds_jobs, site, 0))
-        assert (await read_states(database))[1:] == [(JobState.RUNNING, 1), *[(JobState.WAITING, 0)] * 2]
 
 
 async def holds_jobs(site: DatabaseJobQueue, number: int) -> bool:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
@@ -17,10 +16,10 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs import lease_keeper, store
 from opportune.jobs.lease_keeper import LoopWatch
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.forked import PROCESSES
-from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, wait_until
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Find, MakeQueue, expire_leases, wait_until
 from tests.opportune.jobs.processes import SHORT_LEASE, work_on_machine
 from tests.opportune.jobs.tasks import block, gate, register, wait
 
@@ -29,7 +28,8 @@ from tests.opportune.jobs.tasks import block, gate, register, wait
 def workers(settings: Settings, *machines: Path) -> Iterator[None]:
     """Run one worker process in each folder."""
     processes = [PROCESSES.Process(target=work_on_machine, args=(settings, machine)) for machine in machines]
-    for process in processes:
+    for machine, process in zip(machines, processes, strict=True):
+        machine.mkdir()
         process.start()
     try:
         yield
@@ -39,104 +39,64 @@ def workers(settings: Settings, *machines: Path) -> Iterator[None]:
             process.join()
 
 
-def count_runs(pipe: Path) -> int:
-    return Path(f"{pipe}.runs").read_text().count("run\n")
-
-
-@pytest.fixture
-async def blocking_job(
-    idle_queue: DatabaseJobQueue, settings: Settings, tmp_path: Path, find: Find
-) -> AsyncIterator[tuple[str, Path]]:
-    """Queue a job that blocks the event loop of one of two workers. Return its id and its named pipe."""
+@pytest.mark.database("postgresql")
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+async def test_blocking_job_runs_once_beside_a_second_worker(
+    idle_queue: DatabaseJobQueue, settings: Settings, find: Find, tmp_path: Path
+) -> None:
     machines = tmp_path / "one", tmp_path / "two"
-    for machine in machines:
-        machine.mkdir()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     job_id = await idle_queue.enqueue(block(str(pipe)))
-    with workers(settings, *machines):
 
-        async def runs() -> bool:
-            return (await find(job_id)).state == JobState.RUNNING
-
-        await wait_until(runs)
-        yield job_id, pipe
-
-
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
-async def test_blocking_job_runs_once_beside_a_second_worker(
-    blocking_job: tuple[str, Path], idle_queue: DatabaseJobQueue, find: Find, tmp_path: Path
-) -> None:
-    job_id, pipe = blocking_job
-    lease_until = (await find(job_id)).lease_until
-    assert lease_until
+    async def runs() -> bool:
+        return (await find(job_id)).state == JobState.RUNNING
 
     async def outlives_its_lease() -> bool:
-        renewed = (await find(job_id)).lease_until
-        return renewed is not None and renewed > lease_until + SHORT_LEASE
-
-    await wait_until(outlives_its_lease)
-    other_job_id = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
-    assert await asyncio.wait_for(idle_queue.wait_until_ended(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
-
-    await asyncio.to_thread(pipe.write_text, "")
-    assert await asyncio.wait_for(idle_queue.wait_until_ended(job_id), TIMEOUT_SECONDS) == JobState.DONE
-    assert (await find(job_id)).attempt == 1
-    assert count_runs(pipe) == 1
+        job = await find(job_id)
+        assert job.started_at
+        assert job.lease_until
+        return job.lease_until > job.started_at + 2 * SHORT_LEASE
 
     async def is_reported() -> bool:
-        logs = "".join((tmp_path / machine / "log").read_text() for machine in ("one", "two"))
+        logs = "".join((machine / "log").read_text() for machine in machines)
         return f"Job test.block {job_id} at " in logs and "blocked the event loop for" in logs and "to_thread" in logs
 
-    await wait_until(is_reported)
-
-
-async def expire_leases(database: Database) -> None:
-    async with database.writer() as session:
-        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
+    with workers(settings, *machines):
+        await wait_until(runs)
+        await wait_until(outlives_its_lease)
+        other_job_id = await idle_queue.enqueue(register("ann@example.com"))  # only the second worker is free
+        assert await asyncio.wait_for(idle_queue.wait_until_ended(other_job_id), TIMEOUT_SECONDS) == JobState.DONE
+        await asyncio.to_thread(pipe.write_text, "")
+        assert await asyncio.wait_for(idle_queue.wait_until_ended(job_id), TIMEOUT_SECONDS) == JobState.DONE
+        assert (await find(job_id)).attempt == 1
+        assert await asyncio.to_thread(Path(f"{pipe}.runs").read_text) == "run\n"
+        await wait_until(is_reported)
 
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_job_of_a_living_process_is_not_claimed(make_queue: MakeQueue, database: Database) -> None:
-    store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
+    owner, other = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    assert await store_of_owner.claim(9)
+    assert await owner.claim(9)
     await expire_leases(database)
-    try:
-        assert await other_store.claim(9) == []
-    finally:
-        store_of_owner.lock.release()
-    assert len(await other_store.claim(9)) == 1
-    other_store.lock.release()
-
-
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
-async def test_due_job_is_claimed_despite_unclaimable_ones(make_queue: MakeQueue, database: Database) -> None:
-    store_of_owner, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
-    await site.enqueue(wait())
-    assert await store_of_owner.claim(9)
-    await expire_leases(database)
-    due_id = await site.enqueue(register("ann@example.com"))
-    assert [str(job.id) for job in await other_store.claim(1)] == [due_id]
-    store_of_owner.lock.release()
-    other_store.lock.release()
+    due_id = await make_queue().enqueue(register("ann@example.com"))
+    assert [str(job.id) for job in await other.claim(1)] == [due_id]
+    owner.lock.release()
+    assert [job.name for job in await other.claim(9)] == [wait.name]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database: Database) -> None:
-    store_of_dead_worker, other_store, site = make_queue().worker.store, make_queue().worker.store, make_queue()
+    dead, other, site = make_queue().worker.store, make_queue().worker.store, make_queue()
     await site.enqueue(wait())
-    assert await store_of_dead_worker.claim(9)
+    assert await dead.claim(9)
     await expire_leases(database)
     for number in range(2):
         await site.enqueue(register(f"{number}@example.com"))
-    assert [job.name for job in await other_store.claim(1)] == ["test.wait"]
-    store_of_dead_worker.lock.release()
-    other_store.lock.release()
+    assert [job.name for job in await other.claim(1)] == [wait.name]
 
 
 @pytest.mark.database("postgresql")
@@ -144,27 +104,23 @@ async def test_backlog_does_not_delay_a_takeover(make_queue: MakeQueue, database
 async def test_worker_with_a_fast_clock_claims_no_running_job(
     make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_of_owner, fast_store = make_queue().worker.store, make_queue().worker.store
+    owner, fast = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    assert len(await store_of_owner.claim(9)) == 1
+    assert len(await owner.claim(9)) == 1
     monkeypatch.setattr(store, "utc_now", lambda: utc_now() + timedelta(seconds=20))
-    assert await fast_store.claim(9) == []
-    seconds = await fast_store.seconds_to_next()
-    assert seconds is not None
-    assert seconds > 0
-    store_of_owner.lock.release()
+    assert await fast.claim(9) == []
+    assert (await fast.seconds_to_next() or 0) > 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_leases_are_renewed_from_a_thread(make_queue: MakeQueue, database: Database) -> None:
-    store_of_owner, other_store = make_queue().worker.store, make_queue().worker.store
+    owner, other = make_queue().worker.store, make_queue().worker.store
     await make_queue().enqueue(wait())
-    claimed = await store_of_owner.claim(9)
+    claimed = await owner.claim(9)
     await expire_leases(database)
-    await asyncio.to_thread(store_of_owner.renew_from_thread, claimed)
-    assert await other_store.claim(9) == []
-    store_of_owner.lock.release()
+    await asyncio.to_thread(owner.renew_from_thread, claimed)
+    assert await other.claim(9) == []
 
 
 async def test_failed_renewal_is_logged(

@@ -17,6 +17,8 @@ from opportune.storage import open_storage
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel
 from tests.opportune.jobs.tasks import register, stumble
 
+both_databases = pytest.mark.database("sqlite", "postgresql")
+
 
 @job("test.sleep", max_seconds=0.01, attempts=1)
 async def sleep(run: JobContext) -> None:
@@ -25,9 +27,7 @@ async def sleep(run: JobContext) -> None:
 
 async def claim(site: DatabaseJobQueue, limit: int = 9) -> list[str]:
     """Claim jobs, and return their arguments."""
-    jobs = await site.worker.store.claim(limit)
-    site.worker.store.lock.release()
-    return [job.arguments[0] for job in jobs]
+    return [job.arguments[0] for job in await site.worker.store.claim(limit)]
 
 
 async def enqueue(site: DatabaseJobQueue, definition: JobDefinition[[str]], *groups: str) -> None:
@@ -36,25 +36,17 @@ async def enqueue(site: DatabaseJobQueue, definition: JobDefinition[[str]], *gro
         await site.enqueue(definition(f"{group}{number}"), group=group)
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@both_databases
 async def test_jobs_of_a_group_run_one_after_the_other(make_queue: MakeQueue) -> None:
-    sites = [make_queue(), make_queue()]
-    await enqueue(sites[0], register, "a", "a", "a")
-    assert await claim(sites[0]) == ["a0"]
-    assert await claim(sites[1]) == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_next_job_of_a_group_runs_after_an_end(make_queue: MakeQueue) -> None:
-    site = make_queue()
-    await enqueue(site, register, "a", "a")
+    site, other_site = make_queue(), make_queue()
+    await enqueue(site, register, "a", "a", "a")
     first = await site.worker.store.claim(9)
-    (second,) = await site.worker.store.claim(9, completed=first)
-    assert second.arguments == ["a1"]
-    site.worker.store.lock.release()
+    assert [job.arguments for job in first] == [["a0"]]
+    assert await claim(other_site) == []
+    assert [job.arguments for job in await site.worker.store.claim(9, completed=first)] == [["a1"]]
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@both_databases
 async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) -> None:
     parallel = replace(register, group_limit=2)
     site = make_queue(parallel)
@@ -62,17 +54,16 @@ async def test_group_limit_allows_several_jobs_at_a_time(make_queue: MakeQueue) 
     assert [await claim(site), await claim(site)] == [["a0", "a1"], []]
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@both_databases
 async def test_held_job_starts_when_a_full_worker_is_free(make_queue: MakeQueue) -> None:
     site = make_queue()
     await site.enqueue(register("first"))
     completed = await site.worker.store.claim(1)
     await enqueue(site, register, "a")
     assert [job.arguments for job in await site.worker.store.claim(1, completed=completed)] == [["a0"]]
-    site.worker.store.lock.release()
 
 
-@pytest.mark.database("sqlite", "postgresql")
+@both_databases
 async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue) -> None:
     site = make_queue()
     assert await claim(site) == []
@@ -80,77 +71,67 @@ async def test_worker_wakes_for_a_job_held_after_its_claim(make_queue: MakeQueue
     assert await site.worker.store.seconds_to_next() == HELD_RETRY_SECONDS
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_groups_take_turns(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
+@both_databases
+async def test_groups_take_turns(make_queue: MakeQueue, emails: Emails) -> None:
     site = make_queue()
     site.worker.concurrency = 1
     await enqueue(site, register, "a", "a", "a", "a", "b", "c")
-    async with asyncio.timeout(30):
-        await site.worker.drain()
+    await asyncio.wait_for(site.worker.drain(), 30)
     assert set((await emails())[:3]) == {"a0", "b4", "c5"}
     assert len(await emails()) == 6
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
+@both_databases
+async def test_failing_job_does_not_block_its_group(make_queue: MakeQueue, database: Database) -> None:
     failing = replace(stumble, wait=3600)
     site = make_queue(failing, register)
     await site.enqueue(failing(9), group="a")
     await site.enqueue(register("ann@example.com"), group="a")
-    async with asyncio.timeout(30):
-        await site.worker.drain()
-    assert "ann@example.com" in await emails()
+    await asyncio.wait_for(site.worker.drain(), 30)
     async with database.reader() as session:
-        assert list(await session.scalars(select(col(Job.state)).order_by(col(Job.id)))) == [
-            JobState.HELD,
-            JobState.DONE,
-        ]
+        states = [*await session.scalars(select(col(Job.state)).order_by(col(Job.id)))]
+    assert states == [JobState.HELD, JobState.DONE]
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_held_job_can_be_cancelled(make_queue: MakeQueue, find: Find) -> None:
-    site = make_queue()
-    await site.enqueue(register("a"), group="a")
-    job_id = await site.enqueue(register("b"), group="a")
-    await cancel(site, job_id)
+async def test_held_job_can_be_cancelled(idle_queue: DatabaseJobQueue, find: Find) -> None:
+    job_id = await idle_queue.enqueue(register("a"), group="a")
+    await cancel(idle_queue, job_id)
     assert (await find(job_id)).state == JobState.CANCELLED
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_queue_runs_at_most_its_limit(settings: Settings, database: Database) -> None:
-    limited = settings.model_copy(update={"jobs_limits": {"default": 2}})
-    site = DatabaseJobQueue(limited, database, open_storage(settings), [register])
-    for number in range(3):
-        await site.enqueue(register(f"{number}"))
-    assert [await claim(site), await claim(site)] == [["0", "1"], []]
+@both_databases
+@pytest.mark.parametrize(
+    ("limits", "running"),
+    [
+        pytest.param({"default": 1}, 2, id="a queue"),
+        pytest.param({"*": 1}, 1, id="all queues"),
+    ],
+)
+async def test_running_jobs_are_limited(
+    settings: Settings, database: Database, limits: dict[str, int], running: int
+) -> None:
+    limited = settings.model_copy(update={"jobs_limits": limits})
+    definitions = register, replace(register, name="test.other", queue="other")
+    site = DatabaseJobQueue(limited, database, open_storage(settings), definitions)
+    for definition in (*definitions, register):
+        await site.enqueue(definition("a"))
+    assert len(await claim(site) + await claim(site)) == running
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_site_limit_counts_all_queues(settings: Settings, database: Database) -> None:
-    other = replace(register, name="test.other", queue="other")
-    limited = settings.model_copy(update={"jobs_limits": {"*": 1}})
-    site = DatabaseJobQueue(limited, database, open_storage(settings), [register, other])
-    await site.enqueue(other("a"))
-    await site.enqueue(register("b"))
-    assert len(await claim(site) + await claim(site)) == 1
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_paused_queue_starts_no_job(make_queue: MakeQueue, database: Database) -> None:
-    site = make_queue()
-    await site.enqueue(register("a"))
+@both_databases
+async def test_paused_queue_starts_no_job(idle_queue: DatabaseJobQueue, database: Database) -> None:
+    await idle_queue.enqueue(register("a"))
     async with database.writer() as session:
         await management.pause(session, "default")
-    assert await claim(site) == []
+    assert await claim(idle_queue) == []
     async with database.writer() as session:
         assert await management.resume(session, "default")
-    assert await claim(site) == ["a"]
+    assert await claim(idle_queue) == ["a"]
 
 
 async def test_attempt_ends_after_its_maximum_duration(make_queue: MakeQueue, find: Find) -> None:
     site = make_queue(sleep)
     job_id = await site.enqueue(sleep())
-    async with asyncio.timeout(30):
-        await site.worker.drain()
+    await asyncio.wait_for(site.worker.drain(), 30)
     ended = await find(job_id)
     assert (ended.state, ended.error) == (JobState.FAILED, "The job took longer than 0.01 s.")

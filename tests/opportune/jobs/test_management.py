@@ -8,7 +8,7 @@ from opportune.jobs import management, worker
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import LEASE_DURATION
-from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, retry
+from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
 from tests.opportune.jobs.tasks import gate, register, wait
 
 
@@ -65,12 +65,11 @@ async def test_impossible_action_is_refused(jobs: DatabaseJobQueue) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_counts_of_a_backlog_are_bounded(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(management, "MAX_COUNTED_JOBS", 2)
-    site = make_queue()
     for number in range(3):
-        await site.enqueue(register(str(number)))
+        await idle_queue.enqueue(register(str(number)))
     async with database.reader(fresh=True) as session:
         counts = await management.count_by_state(session)
     assert counts == dict.fromkeys(JobState, 0) | {JobState.WAITING: 2}

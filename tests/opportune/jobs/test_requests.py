@@ -2,28 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import update
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, job
 from opportune.jobs import worker as worker_module
 from opportune.jobs.checks import check_jobs, check_schedules
-from opportune.jobs.models import Job, JobState
+from opportune.jobs.models import JobState
 from opportune.jobs.requests import RequestWork, run_url
 from opportune.testing.app import create_test_app
 from opportune.testing.statements import counted_statements
-from tests.opportune.jobs.conftest import Emails, Find, MakeQueue
+from tests.opportune.jobs.conftest import TIMEOUT_SECONDS, Emails, Find, MakeQueue, expire_leases, wait_until
 from tests.opportune.jobs.tasks import gate, register, wait
-
-TIMEOUT_SECONDS = 30
 
 
 @pytest.fixture
@@ -46,9 +41,8 @@ async def visitor(site: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def wait_until_idle(work: RequestWork) -> None:
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while work._task and not work._task.done():
-            await asyncio.wait([work._task])
+    if work._task:
+        await asyncio.wait([work._task], timeout=TIMEOUT_SECONDS)
 
 
 async def test_due_job_runs_after_a_response(site: FastAPI, visitor: AsyncClient, emails: Emails) -> None:
@@ -121,14 +115,14 @@ async def test_job_of_a_frozen_process_is_taken_over(
     assert other_queue.request_work
     job_id = await frozen_queue.enqueue(wait())
     frozen_queue.request_work.after_response()
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await gate.started.wait()
-    async with database.writer() as session:  # its lease expired while it was frozen_queue
-        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
+    await asyncio.wait_for(gate.started.wait(), TIMEOUT_SECONDS)
+    await expire_leases(database)
     run = asyncio.create_task(other_queue.request_work.run())
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (await find(job_id)).attempt == 1:
-            await asyncio.sleep(0.01)
+
+    async def is_taken_over() -> bool:
+        return (await find(job_id)).attempt == 2
+
+    await wait_until(is_taken_over)
     gate.opened.set()
     assert await run == "1 job run: test.wait."
     await wait_until_idle(frozen_queue.request_work)

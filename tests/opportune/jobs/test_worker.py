@@ -2,28 +2,29 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.models.model import utc_now
-from opportune.jobs import RetryLater, worker
+from opportune.jobs import JobCall, RetryLater, worker
 from opportune.jobs.failures import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
 from opportune.storage import open_storage
 from opportune.testing.plugin import settings_for
-from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, retry
-from tests.opportune.jobs.processes import die_at_work
+from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, expire_leases, retry
+from tests.opportune.jobs.processes import work_in_process
 from tests.opportune.jobs.tasks import (
     TASKS,
     break_down,
@@ -50,12 +51,35 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
     assert (job.attempt, job.error, job.claim, job.arguments) == (3, "", None, [])
 
 
-async def test_job_fails_after_its_last_attempt(jobs: DatabaseJobQueue, find: Find, emails: Emails) -> None:
-    job_id = await jobs.enqueue(stumble(3))
+@pytest.mark.parametrize(
+    ("call", "attempts", "error"),
+    [
+        pytest.param(stumble(3), 3, "The other side is closed.", id="after the last attempt"),
+        pytest.param(refuse(), 1, "Unknown address.", id="permanently"),
+        pytest.param(break_down(), 1, "ValueError: three", id="by a bug"),
+        pytest.param(quit_work(), 1, "The job cancelled itself.", id="by its own cancellation"),
+    ],
+)
+async def test_job_fails(
+    jobs: DatabaseJobQueue,
+    find: Find,
+    caplog: pytest.LogCaptureFixture,
+    call: JobCall[...],
+    attempts: int,
+    error: str,
+) -> None:
+    job_id = await jobs.enqueue(call)
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     job = await find(job_id)
-    assert (job.attempt, job.error) == (3, "The other side is closed.")
-    assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
+    assert (job.attempt, job.error) == (attempts, error)
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert record.getMessage() == f"Job {call.job.name} {job_id} has failed: {error}"
+    assert bool(record.exc_info) == (call.job is break_down)
+
+
+async def test_retry_skips_completed_steps(jobs: DatabaseJobQueue, emails: Emails) -> None:
+    job_id = await jobs.enqueue(stumble(3))
+    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     await retry(jobs, job_id)
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED
     assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
@@ -66,24 +90,6 @@ def test_retry_delay_doubles_up_to_a_maximum() -> None:
     assert [retry_delay(slow_job, attempt) for attempt in (1, 2, 3, 99)] == [5, 10, 20, 3600]
     errors = [RetryLater("They are busy.", seconds) for seconds in (1, 300, 99_999)]
     assert [retry_delay(slow_job, 1, error) for error in errors] == [5, 300, 3600]
-
-
-async def test_permanent_failure_is_not_retried(jobs: DatabaseJobQueue, find: Find) -> None:
-    job_id = await jobs.enqueue(refuse())
-    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
-    job = await find(job_id)
-    assert (job.attempt, job.error) == (1, "Unknown address.")
-
-
-async def test_bug_is_logged_with_a_traceback(
-    jobs: DatabaseJobQueue, find: Find, caplog: pytest.LogCaptureFixture
-) -> None:
-    job_id = await jobs.enqueue(break_down())
-    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
-    assert (await find(job_id)).error == "ValueError: three"
-    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
-    assert record.getMessage() == f"Job test.break {job_id} has failed: ValueError: three"
-    assert record.exc_info
 
 
 def test_error_summary_is_storable() -> None:
@@ -118,14 +124,6 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_claimed_job_is_not_claimed_again(make_queue: MakeQueue) -> None:
-    store, other_store = make_queue().worker.store, make_queue().worker.store
-    await make_queue().enqueue(wait())
-    assert len(await store.claim(9)) == 1
-    assert await other_store.claim(9) == []
-
-
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("separate_machines")
 async def test_worker_that_lost_its_job_writes_nothing(
     jobs: DatabaseJobQueue,
@@ -141,8 +139,7 @@ async def test_worker_that_lost_its_job_writes_nothing(
     await gate.started.wait()
     monkeypatch.setattr(jobs.worker, "_renew", do_nothing)
     monkeypatch.setattr(jobs.worker, "_start_due", do_nothing)
-    async with database.writer() as session:
-        await session.execute(update(Job).values(lease_until=utc_now() - timedelta(seconds=1)))
+    await expire_leases(database)
     (claimed,) = await make_queue().worker.store.claim(9)
     attempt_ended = jobs.worker.attempt_ended
     gate.opened.set()
@@ -150,22 +147,6 @@ async def test_worker_that_lost_its_job_writes_nothing(
     assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     job = await find(job_id)
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, claimed.claim, 2)
-
-
-async def test_job_that_kills_its_process_each_time_fails(
-    idle_queue: DatabaseJobQueue, database: Database, find: Find
-) -> None:
-    job_id = await idle_queue.enqueue(stumble(0))
-    async with database.writer() as session:
-        await session.execute(update(Job).values(attempt=3))
-    await idle_queue.worker.drain()
-    job = await find(job_id)
-    assert (job.state, job.error) == (JobState.FAILED, "The worker process ended during each attempt of this job.")
-
-
-async def test_worker_sleeps_after_the_last_job(jobs: DatabaseJobQueue) -> None:
-    assert await jobs.wait_until_ended(await jobs.enqueue(register("ann@example.com"))) == JobState.DONE
-    assert await jobs.worker.check_queue() is None
 
 
 async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +264,7 @@ async def test_job_of_a_killed_process_is_completed_once(
     idle_queue: DatabaseJobQueue, settings: Settings, find: Find, emails: Emails
 ) -> None:
     job_id = await idle_queue.enqueue(die())
-    await asyncio.to_thread(die_at_work, settings)
+    assert await asyncio.to_thread(work_in_process, settings) == -signal.SIGKILL
     assert (await find(job_id)).state == JobState.RUNNING
     assert await emails() == EMAILS_OF_BOTH_STEPS[:1]
     await idle_queue.worker.drain()
@@ -301,22 +282,15 @@ async def test_invalid_schedule_is_logged_and_other_jobs_run(
     assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
 
 
-async def test_job_that_cancels_itself_fails(jobs: DatabaseJobQueue, find: Find) -> None:
-    job_id = await jobs.enqueue(quit_work())
-    assert await jobs.wait_until_ended(job_id) == JobState.FAILED
-    assert (await find(job_id)).error == "The job cancelled itself."
-
-
 async def test_locked_job_is_checked_again_after_a_pause(
-    make_queue: MakeQueue, database: Database, monkeypatch: pytest.MonkeyPatch
+    idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.jobs.store.LEASE_DURATION", timedelta(0))
-    site = make_queue()
-    await site.enqueue(wait())
-    await site.worker.store.claim(9)  # its lease has expired
+    await idle_queue.enqueue(wait())
+    await idle_queue.worker.store.claim(9)
+    await expire_leases(database)
 
     async def claim_nothing(limit: int, *_: Collection[Job]) -> list[Job]:
         return []
 
-    monkeypatch.setattr(site.worker.store, "claim", claim_nothing)
-    assert await site.worker.check_queue() == worker.LOCKED_RETRY_SECONDS
+    monkeypatch.setattr(idle_queue.worker.store, "claim", claim_nothing)
+    assert await idle_queue.worker.check_queue() == worker.LOCKED_RETRY_SECONDS

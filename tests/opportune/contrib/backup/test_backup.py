@@ -323,9 +323,7 @@ def test_adopted_tables_are_backed_up_and_restored(oppman: Oppman, adopted: Site
 
 @only_postgresql
 @pytest.mark.usefixtures("programs")
-def test_restore_replaces_tables_of_others_on_request(
-    oppman: Oppman, adopted: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_of_others_need_a_request(oppman: Oppman, adopted: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(adopted.folder / "b.zip")
     with monkeypatch.context() as patch:  # as earlier versions, which took names for owners
         patch.setattr(postgresql, "find_tables_to_dump", lambda *_arguments: ["alembic_version", "users_log"])

@@ -75,7 +75,6 @@ async def test_first_failure_after_a_success_sends_an_email(app: FastAPI, record
     assert len(recorded_jobs.outbox) == 2
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
     settings = app.state.settings.having(BackupSettings(backup_schedule="0 0 1 1 *"))
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("", "")
@@ -83,14 +82,12 @@ async def test_jobs_are_scheduled_only_with_a_backup_url(app: FastAPI) -> None:
     assert (make_backup.schedule_in(settings), rehearse_restore.schedule_in(settings)) == ("0 0 1 1 *", "30 4 * * 0")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_job_does_nothing_without_a_backup_url(app: FastAPI) -> None:
     run = Run(app, app.state.settings)
     await make_backup.function(run)  # type: ignore[arg-type]  # queued before backups were switched off
     assert run.note == ""
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_missed_backup_is_overdue(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = app.state.settings.having(to_folder("away"))
     async with app.state.database.writer() as session:

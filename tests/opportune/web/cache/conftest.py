@@ -77,6 +77,14 @@ async def shop(store: Store) -> AsyncIterator[Shop]:
     await shop.cache.close()
 
 
+@pytest.fixture
+async def other_shop(shop: Shop, open_other: Callable[[], Store]) -> AsyncIterator[Shop]:
+    """Another process with the same shared store."""
+    other = Shop(open_other())
+    yield other
+    await other.cache.close()
+
+
 class Clock:
     offset = 0.0
     """Seconds by which the clock is ahead."""

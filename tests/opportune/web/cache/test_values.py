@@ -131,7 +131,7 @@ async def test_values_expire(cache: Cache) -> None:
             await asyncio.sleep(0.001)
 
 
-@in_every_store
+@in_memory
 async def test_none_is_built_once(cache: Cache) -> None:
     builder = Builder()
     builder.value = None
