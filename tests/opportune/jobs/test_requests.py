@@ -139,6 +139,7 @@ async def test_job_longer_than_the_call_is_released_at_shutdown(
     job_id = await jobs.enqueue(wait())
     async with jobs.running():
         assert (await jobs.request_work.run(0.1)).startswith("A job takes longer than this call")
+        await asyncio.wait_for(gate.started.wait(), TIMEOUT_SECONDS)
         assert (await find(job_id)).state == JobState.RUNNING
     job = await find(job_id)
     assert (job.state, job.attempt) == (JobState.WAITING, 0)
