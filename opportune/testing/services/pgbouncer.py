@@ -37,7 +37,7 @@ NO_PREPARED_STATEMENTS = "max_prepared_statements = 0\n"
 
 
 @contextmanager
-def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
+def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int = 1) -> Iterator[str]:
     """Return the URL of the same database through a pooler with TLS and few connections."""
     if PROGRAM is None:
         skip_for_missing("PgBouncer", "apt install pgbouncer")
@@ -46,7 +46,7 @@ def pgbouncer(database_url: str, connections: int = 2) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
     password = str(url.password).replace("'", "''")
-    certificate, key = make_certificate(folder)
+    certificate, key = make_certificate(folder, certificate_days)
     values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
     configuration = CONFIGURATION.format(
         **values, listen_port=port, connections=connections, certificate=certificate, key=key

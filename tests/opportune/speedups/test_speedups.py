@@ -1,15 +1,15 @@
 """Speed-ups with private names of libraries. A site also runs without them."""
 
-import ast
 import json
 import logging
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,29 +30,11 @@ FETCH = "statements", "fetch"
 SQLADMIN_ADAPTER = FRAMEWORK / "admin/sqladmin_adapter.py"
 """The only other module with private names. The admin needs it."""
 
-NAMED_TUPLE = {"_asdict", "_replace"}
-"""Public methods of named tuples, despite their names."""
-
-NODE_TYPES = (
-    ast.arg,
-    ast.AsyncFunctionDef,
-    ast.Attribute,
-    ast.Call,
-    ast.ClassDef,
-    ast.FunctionDef,
-    ast.ImportFrom,
-    ast.Name,
-)
-"""Syntax nodes that define or use a name."""
-
-PRIVATE = re.compile(r"\b_(?!_)\w+")
-USED = re.compile(rf"\.\s*({PRIVATE.pattern})|^\s*from .*{PRIVATE.pattern}|^\s+_.*,$|attr\(.*\"_", re.MULTILINE)
-"""Possible uses of a private name, found without parsing."""
-PLAIN_DEFINITION = re.compile(
-    rf"^\s*(?:(?:async )?def |class |(?:(?:self|cls)\.)?(?={PRIVATE.pattern}(?:: | = )))({PRIVATE.pattern})",
-    re.MULTILINE,
-)
-"""Definitions at the start of a line. Files with other definitions are parsed."""
+DEFINITION = re.compile(r"(?:\b(?:def|class) |\b(?:self|cls)\.|^\s+)(_[a-z]\w*)", re.MULTILINE)
+PRIVATE_ATTRIBUTE = re.compile(r'attr\([^,]+, "(_[a-z]\w*)"')
+PRIVATE_IMPORT = re.compile(r"^\s*from (?!opportune|app)(?:\S*\._\w+ import|\S+ import .*?\b_[a-z]).*", re.MULTILINE)
+STANDARD_LIBRARY = {"_base_executable", "_current_frames", "_getframe"}
+"""Private names of `sys`."""
 
 RUN_TESTS_AND_PRINT_OPENAPI = """
 import json, sys, pytest
@@ -165,60 +147,23 @@ def test_core_tests_pass_without_the_folder(tmp_path: Path) -> None:
     assert documents[0] == documents[1]
 
 
-def parse_nodes(text: str) -> list[ast.AST]:
-    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, NODE_TYPES)]
-
-
-def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name != "_"
-
-
-def find_defined_names(files: Iterable[list[ast.AST]]) -> set[str]:
-    """Return the private names that these files define."""
-    names = set()
-    for node in chain.from_iterable(files):
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-                names.add(name)
-    return names
-
-
-def find_private_uses(nodes: list[ast.AST], own_names: set[str]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case ast.ImportFrom(module=str(module), names=names) if not module.startswith(("opportune", "app")):
-                parts = [*module.split("."), *(alias.name for alias in names)]
-                yield from (f"{module}: {part}" for part in parts if is_private(part))
-            case ast.Attribute(value=ast.Name(id="os" | "sys" | "zlib")) | ast.Call(args=[ast.Name(id="sys"), *_]):
-                """Documented private names of the standard library."""
-            case (
-                ast.Attribute(attr=name)
-                | ast.Call(
-                    func=ast.Name(id="getattr" | "hasattr") | ast.Attribute(attr="setattr" | "delattr"),
-                    args=[_, ast.Constant(value=str(name)), *_],
-                )
-            ) if is_private(name) and name not in own_names and name not in NAMED_TUPLE:
-                yield name
-
-
 def test_only_speedups_use_private_names_of_libraries() -> None:
-    """Only files that may use or define private names are parsed, because parsing all takes two seconds."""
-    texts = {path: path.read_text() for folder in (FRAMEWORK, PROJECT / "app") for path in folder.rglob("*.py")}
-    plainly_defined = {name for text in texts.values() for name in PLAIN_DEFINITION.findall(text)}
-    possible_uses = {
-        path: {*USED.findall(text)} - plainly_defined
-        for path, text in texts.items()
-        if FOLDER not in path.parents and path != SQLADMIN_ADAPTER
-    }
-    names = set().union(*possible_uses.values())
-    own_names = plainly_defined | find_defined_names(
-        map(parse_nodes, (text for text in texts.values() if names & {*PRIVATE.findall(text)}))
+    folders = FRAMEWORK, PROJECT / "app"
+    texts = {path: path.read_text() for folder in folders for path in folder.rglob("*.py")}
+    own_names = {name for text in texts.values() for name in DEFINITION.findall(text)} | STANDARD_LIBRARY
+    uses = [(Path(row["filename"]), row["message"].split("`")[1]) for row in private_accesses(*folders)]
+    for path, text in texts.items():
+        uses += [(path, name) for name in PRIVATE_ATTRIBUTE.findall(text)]
+        uses += [(path, line) for line in PRIVATE_IMPORT.findall(text)]
+    others = [(path, name) for path, name in uses if FOLDER not in path.parents and path != SQLADMIN_ADAPTER]
+    assert [(path, name) for path, name in others if name not in own_names] == []
+
+
+def private_accesses(*folders: Path) -> list[dict[str, Any]]:
+    """Return ruff's findings of private names that are used outside their class."""
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--isolated", "--exit-zero", "--select=SLF001"]
+    result = subprocess.run(
+        [*command, "--output-format=json", *folders], capture_output=True, check=True, text=True, timeout=60
     )
-    uses_by_file = {
-        path.relative_to(PROJECT).as_posix(): sorted(uses)
-        for path, possible_names in possible_uses.items()
-        if possible_names and (uses := set(find_private_uses(parse_nodes(texts[path]), own_names)))
-    }
-    assert uses_by_file == {}
+    findings: list[dict[str, Any]] = json.loads(result.stdout)
+    return findings

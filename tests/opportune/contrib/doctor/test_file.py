@@ -58,32 +58,28 @@ def without_privileges() -> Iterator[None]:
             os.seteuid(0)
 
 
-def test_read_only_file_is_a_fault(path: Path) -> None:
-    path.chmod(0o444)
-    with without_privileges():
-        findings = examine(path)
-    assert find_finding("permissions", findings).text == "0444: this user may not write to it"
-    path.parent.chmod(0o755)
-
-
-def test_read_only_folder_is_a_fault(path: Path) -> None:
-    path.chmod(0o666)
-    path.parent.chmod(0o555)
-    with without_privileges():
-        findings = examine(path)
-    path.parent.chmod(0o755)
-    assert "may not write to the folder" in find_finding("permissions", findings).text
-
-
-def test_read_only_log_is_a_fault(path: Path) -> None:
-    path.chmod(0o666)
-    path.parent.chmod(0o777)
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "log_mode", "text", "fix"),
+    [
+        pytest.param(0o444, 0o755, None, "0444: this user may not write to it", "chmod", id="file"),
+        pytest.param(0o666, 0o555, None, "this user may not write to the folder", "", id="folder"),
+        pytest.param(0o666, 0o777, 0o444, "this user may not write to {log}", "Run: chmod u+w {log}", id="log"),
+    ],
+)
+def test_read_only_path_is_a_fault(
+    path: Path, file_mode: int, folder_mode: int, log_mode: int | None, text: str, fix: str
+) -> None:
     log = path.with_name(f"{path.name}-shm")
-    log.touch(mode=0o444)
+    if log_mode is not None:
+        log.touch(mode=log_mode)
+    path.chmod(file_mode)
+    path.parent.chmod(folder_mode)
     with without_privileges():
-        findings = examine(path)
-    finding = find_finding("permissions", findings)
-    assert (finding.text, finding.fix) == (f"this user may not write to {log}", f"Run: chmod u+w {log}")
+        finding = find_finding("permissions", examine(path))
+    path.parent.chmod(0o755)
+    assert finding.status == Status.FAULT
+    assert text.format(log=log) in finding.text
+    assert fix.format(log=log) in finding.fix
 
 
 def test_file_readable_by_other_users_is_a_notice(path: Path) -> None:
@@ -92,23 +88,24 @@ def test_file_readable_by_other_users_is_a_notice(path: Path) -> None:
     assert (finding.status, finding.fix) == (Status.NOTICE, f"Run: chmod 600 {path}")
 
 
-def test_write_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("statements", "check", "text"),
+    [
+        (["BEGIN IMMEDIATE"], "writes", "fuser"),
+        (["PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"], "open", "locked by another process"),
+    ],
+)
+def test_lock_is_a_fault(
+    path: Path, monkeypatch: pytest.MonkeyPatch, statements: list[str], check: str, text: str
+) -> None:
     monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            other.execute(statement)
         findings = examine(path)
-    assert faults(findings) == ["writes"]
-    assert "fuser" in find_finding("writes", findings).fix
-
-
-def test_exclusive_lock_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "LOCK_TIMEOUT_SECONDS", 0.02)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA locking_mode = EXCLUSIVE")
-        other.execute("BEGIN EXCLUSIVE")
-        findings = examine(path)
-    assert faults(findings) == ["open"]
-    assert "locked by another process" in find_finding("open", findings).text
+    assert faults(findings) == [check]
+    finding = find_finding(check, findings)
+    assert text in finding.text + finding.fix
 
 
 def test_damage_is_a_fault(path: Path) -> None:
@@ -157,14 +154,15 @@ def test_missing_file_is_a_fault_and_not_created(path: Path, name: str) -> None:
     assert sorted(path.parent.iterdir()) == before
 
 
-def test_full_disk_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "MIN_FREE_BYTES", 10**18)
-    assert faults(examine(path)) == ["disk"]
-
-
-def test_network_file_system_is_a_fault(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "filesystem_type", lambda _: "nfs4")
-    assert faults(examine(path)) == ["filesystem"]
+@pytest.mark.parametrize(
+    ("check", "name", "value"),
+    [("disk", "MIN_FREE_BYTES", 10**18), ("filesystem", "filesystem_type", lambda _: "nfs4")],
+)
+def test_unsuitable_disk_is_a_fault(
+    path: Path, monkeypatch: pytest.MonkeyPatch, check: str, name: str, value: object
+) -> None:
+    monkeypatch.setattr(disk, name, value)
+    assert faults(examine(path)) == [check]
 
 
 def test_deepest_and_newest_mount_is_the_file_system(tmp_path: Path) -> None:

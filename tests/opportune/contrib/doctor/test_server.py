@@ -1,14 +1,14 @@
 """Examination of a PostgreSQL server, directly and behind a pooler."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
+from sqlalchemy import inspect
 
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
@@ -18,6 +18,7 @@ from opportune.contrib.doctor.diagnose import diagnose
 from opportune.contrib.doctor.results import Finding, Status
 from opportune.contrib.doctor.schema import compare_migrations
 from opportune.db.drivers import psycopg_timeouts
+from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
@@ -27,6 +28,7 @@ from opportune.testing.services.postgres import Postgres
 from tests.opportune.contrib.doctor.findings import examine, find_finding, run_check
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 
+PREPARED_STATEMENTS = "SELECT name FROM pg_prepared_statements"
 on_postgresql = pytest.mark.database("postgresql")
 
 
@@ -50,13 +52,8 @@ async def test_healthy_database_has_no_fault(settings: Settings) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 async def test_examination_leaves_no_tables(settings: Settings) -> None:
     await examine(settings)
-    url = DatabaseUrl.parse(settings.database_url.get_secret_value())
-    if url.kind == "sqlite":
-        with closing(sqlite3.connect(url.path)) as connection:
-            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
-    else:
-        with psycopg.connect(settings.database_url.get_secret_value()) as server:
-            tables = [name for (name,) in server.execute("SELECT tablename FROM pg_tables")]
+    with connect(settings) as connection:
+        tables = inspect(connection).get_table_names()
     assert "alembic_version" in tables
     assert not any("doctor" in name for name in tables)
 
@@ -72,18 +69,17 @@ async def test_pending_migrations_are_a_fault(empty_database_url: str) -> None:
     assert finding.fix == "Run: python3 oppman.py migrate"
 
 
-def test_unknown_migrations_are_a_fault() -> None:
-    rows = [*MigrationGraph(installed_names()).by_revision, "accounts_9999_abcd"]
-    finding = compare_migrations(MigrationGraph(installed_names()), rows)
-    assert finding.status == Status.FAULT
-    assert finding.values["newer"] == ["accounts_9999_abcd"]
-
-
-def test_migrations_of_removed_features_are_a_notice() -> None:
-    rows = [*MigrationGraph(installed_names()).by_revision, "gone_0001_abcd"]
-    finding = compare_migrations(MigrationGraph(installed_names()), rows)
-    assert finding.status == Status.NOTICE
-    assert finding.values["removed"] == ["gone_0001_abcd"]
+@pytest.mark.parametrize(
+    ("revision", "status", "key"),
+    [
+        pytest.param("accounts_9999_abcd", Status.FAULT, "newer", id="unknown migration"),
+        pytest.param("gone_0001_abcd", Status.NOTICE, "removed", id="migration of a removed feature"),
+    ],
+)
+def test_migrations_without_a_file_are_reported(revision: str, status: Status, key: str) -> None:
+    graph = MigrationGraph(installed_names())
+    finding = compare_migrations(graph, [*graph.by_revision, revision])
+    assert (finding.status, finding.values[key]) == (status, [revision])
 
 
 @pytest.fixture
@@ -96,19 +92,20 @@ def pooled_url(postgres_server: Postgres, postgres_template: str) -> Iterator[st
         postgres_server.drop_database("doctor_pooled")
 
 
+def connect_to_pooler(url: str) -> psycopg.Connection[Any]:
+    parts = DatabaseUrl.parse(url).url.translate_connect_args(username="user", database="dbname")
+    return psycopg.connect(**parts, prepare_threshold=None)
+
+
 async def test_pooler_loses_prepared_statements(pooled_url: str) -> None:
     settings = settings_for(pooled_url).model_copy(update={"database_pooled": "true"})
     for _ in range(2):  # prepared statements of the first run would break the second
         finding = await check_prepared(settings)
         assert (finding.status, finding.values["survive"]) == (Status.OK, False)
         assert "does not need them" in finding.text
-    parts = DatabaseUrl.parse(pooled_url).url.translate_connect_args(username="user", database="dbname")
-    with (
-        psycopg.connect(**parts, prepare_threshold=None) as first_connection,
-        psycopg.connect(**parts, prepare_threshold=None) as second_connection,
-    ):
+    with connect_to_pooler(pooled_url) as first_connection, connect_to_pooler(pooled_url) as second_connection:
         for connection in (first_connection, second_connection):
-            assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+            assert connection.execute(PREPARED_STATEMENTS).fetchall() == []
 
 
 async def test_pooler_with_database_pooled_false_is_a_fault(pooled_url: str) -> None:
@@ -123,9 +120,8 @@ async def test_no_statement_is_left_on_a_pooler_s_only_connection(
     monkeypatch.setattr(prepared_statements, "RIVAL_TIMEOUT_SECONDS", 0.01)  # the only connection stays occupied
     with pgbouncer(settings.database_url.get_secret_value(), connections=1) as url:
         assert (await check_prepared(settings_for(url))).values["survive"]
-        parts = DatabaseUrl.parse(url).url.translate_connect_args(username="user", database="dbname")
-        with psycopg.connect(**parts, prepare_threshold=None) as connection:
-            assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+        with connect_to_pooler(url) as connection:
+            assert connection.execute(PREPARED_STATEMENTS).fetchall() == []
 
 
 @pytest.fixture
@@ -197,24 +193,22 @@ async def test_clock_drift_is_a_fault(settings: Settings, monkeypatch: pytest.Mo
 
 
 @on_postgresql
-async def test_too_many_processes_are_a_fault(settings: Settings) -> None:
-    connections = find_finding("connections", (await examine(settings, processes=12)).findings)
-    assert connections.status == Status.FAULT
-    assert connections.values["needed"] == 12 * 20
-    assert connections.fix.startswith("Set DATABASE_POOL_SIZE=2 and DATABASE_MAX_OVERFLOW=2, run fewer processes")
-
-
-@on_postgresql
-async def test_process_without_a_connection_needs_a_pooler(settings: Settings) -> None:
-    connections = find_finding("connections", (await examine(settings, processes=50)).findings)
-    assert connections.fix == "Run fewer processes, or use a pooler."
-
-
-@on_postgresql
-async def test_listening_connections_are_counted(settings: Settings) -> None:
-    listening = settings.model_copy(update={"bus": "postgresql"})
-    connections = find_finding("connections", (await examine(listening, processes=2)).findings)
-    assert connections.values["needed"] == 2 * 21
+@pytest.mark.parametrize(
+    ("processes", "bus", "needed", "fix"),
+    [
+        (12, "memory", 240, "Set DATABASE_POOL_SIZE=2 and DATABASE_MAX_OVERFLOW=2, run fewer processes"),
+        (50, "memory", 1000, "Run fewer processes, or use a pooler."),
+        (2, "postgresql", 2 * 21, ""),  # each process also listens
+    ],
+)
+async def test_connections_of_all_processes_are_counted(
+    settings: Settings, processes: int, bus: str, needed: int, fix: str
+) -> None:
+    diagnosis = await examine(settings.model_copy(update={"bus": bus}), processes)
+    finding = find_finding("connections", diagnosis.findings)
+    assert finding.status == (Status.FAULT if fix else Status.OK)
+    assert finding.values["needed"] == needed
+    assert finding.fix.startswith(fix)
 
 
 @on_postgresql
