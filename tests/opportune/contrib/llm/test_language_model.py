@@ -50,7 +50,7 @@ def llm_with(provider: Provider | None, **limits: float) -> LanguageModel:
 
 
 async def test_complete_joins_the_chunks() -> None:
-    provider = FakeProvider("It is", " short.", Done(truncated=True))
+    provider = FakeProvider("It is", " short.", Done(truncated=True), "after the end")
     assert await llm_with(provider).complete("A long text.") == "It is short."
 
 

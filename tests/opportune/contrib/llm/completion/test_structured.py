@@ -74,9 +74,9 @@ async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
     async with serve_provider(EVENTS, text('{"result": [1, 2]}'), DONE) as (provider, endpoint):
         model = LanguageModel(lambda: provider)
         assert await model.parse("Count to two.", list[int]) == [1, 2]
-        endpoint.refused_parameter = "response_format"
+        endpoint.refuse_parameter("response_format")
         assert await model.parse("Count to two.", list[int]) == [1, 2]
-        endpoint.refused_parameter = ""
+        endpoint.refuse = lambda _: None
         assert await model.parse("Count to two.", list[int]) == [1, 2]
     schema = endpoint.bodies[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["result"]["type"] == "array"

@@ -20,12 +20,10 @@ Step = bytes | asyncio.Event | Literal["hang"]
 class FakeEndpoint:
     """Plays its steps in order for every request."""
 
-    def __init__(self, *steps: Step, refused_parameter: str = "") -> None:
-        """`refused_parameter`: requests with it are rejected with 422, like Mistral's API."""
+    def __init__(self, *steps: Step) -> None:
         self.steps = steps
         self.refuse: Callable[[dict[str, Any]], bytes | None] = lambda _: None
         """Returns the response to the body of a request that is refused."""
-        self.refused_parameter = refused_parameter
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
         self.requested = asyncio.Event()
@@ -41,14 +39,16 @@ class FakeEndpoint:
             self.bodies.append({"upload": content} if b"multipart/form-data" in head else json.loads(content))
             self.requested.set()
             refusal = self.refuse(self.bodies[-1])
-            if self.refused_parameter in self.bodies[-1]:
-                refusal = extra_forbidden(self.refused_parameter)
             for step in (refusal,) if refusal else self.steps:
                 await self._play(step, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):  # or the client disconnected before its request
             self.disconnected.set()
         finally:
             writer.close()
+
+    def refuse_parameter(self, name: str, refusal: bytes = b"") -> None:
+        """Refuse requests with this parameter, by default like Mistral's API."""
+        self.refuse = lambda body: (refusal or _extra_forbidden(name)) if name in body else None
 
     async def _play(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if isinstance(step, bytes):
@@ -79,7 +79,7 @@ def response(status: str, body: bytes = b"", *fields: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def extra_forbidden(parameter: str) -> bytes:
+def _extra_forbidden(parameter: str) -> bytes:
     """Return the rejection of a parameter, worded like Mistral's API."""
     detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
     body = {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
@@ -87,8 +87,8 @@ def extra_forbidden(parameter: str) -> bytes:
 
 
 @asynccontextmanager
-async def serve_endpoint(*steps: Step, refused_parameter: str = "") -> AsyncIterator[FakeEndpoint]:
-    endpoint = FakeEndpoint(*steps, refused_parameter=refused_parameter)
+async def serve_endpoint(*steps: Step) -> AsyncIterator[FakeEndpoint]:
+    endpoint = FakeEndpoint(*steps)
     async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         endpoint.address = f"http://127.0.0.1:{port}/v1"

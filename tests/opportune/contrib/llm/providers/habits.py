@@ -35,7 +35,11 @@ def delta(**fields: Any) -> bytes:
 
 
 def choice(**fields: Any) -> bytes:
-    return event({"choices": [{"index": 0, **fields}]})
+    return chunk({"index": 0, **fields})
+
+
+def chunk(*choices: object, **fields: Any) -> bytes:
+    return event({"choices": choices, **fields})
 
 
 def finish(reason: object, **fields: Any) -> bytes:
@@ -50,6 +54,11 @@ def piece(**fields: Any) -> bytes:
 
 def usage(counts: object) -> bytes:
     return event({"choices": [], "usage": counts})
+
+
+def error(*error: object, **fields: object) -> bytes:
+    """Return an event with an error: an object with these fields, or another value."""
+    return event({"error": error[0] if error else fields})
 
 
 def document(value: object) -> bytes:
@@ -87,6 +96,11 @@ def message(content: object = "Yes", **fields: Any) -> dict[str, Any]:
 ARGS = '{"q": 1}'
 TWO = [("find", ARGS), ("open", '{"id": 2}')]
 FIND, OPEN = {"name": "find", "arguments": ARGS}, {"name": "open", "arguments": '{"id": 2}'}
+BEGINNING, REST = {"name": "find", "arguments": '{"q"'}, {"arguments": ": 1}"}
+"""Two parts of the call `FIND`."""
+CALL = {"id": "a", "function": FIND}
+SAYS_YES, SAYS_NO = {"delta": {"content": "Yes"}}, {"delta": {"content": "No"}}
+USAGE = usage({"prompt_tokens": 7, "completion_tokens": 3})
 
 EVENTS = {
     "empty data": says(b"data:\n\ndata: \n\n", YES),
@@ -148,25 +162,16 @@ DOCUMENTS = {
     "whole answer after blank lines": ends(b"\n\n \n", document(message()), tokens=(7, 3)),
     "whole answer as event": ends(event(message()), tokens=(7, 3)),
     "whole answer without reason": ends(document({"choices": [{"message": {"content": "Yes"}}]})),
-    "whole answer with reasoning": ends(
-        document(message(reasoning_content="Hm.")), text="Yes", reasoning="Hm.", tokens=(7, 3)
-    ),
+    "whole answer with reasoning": ends(document(message(reasoning_content="Hm.")), reasoning="Hm.", tokens=(7, 3)),
     "whole answer with tags": ends(document(message("<think>Hm.</think>Yes")), reasoning="Hm.", tokens=(7, 3)),
     "whole answer with calls": ends(
-        document(message(None, tool_calls=[{"id": "a", "function": FIND}])),
-        text="",
-        calls=(("find", ARGS),),
-        tokens=(7, 3),
+        document(message(None, tool_calls=[CALL])), text="", calls=(("find", ARGS),), tokens=(7, 3)
     ),
-    "whole answer with a closing tag": ends(
-        document(message("Hm.\n</think>\n\nYes")), reasoning="Hm.\n", tokens=(7, 3)
-    ),
+    "whole answer with a closing tag": ends(document(message("Hm.\n</think>\nYes")), reasoning="Hm.\n", tokens=(7, 3)),
     "text of old completions": ends(document({"choices": [{"text": "Yes", "finish_reason": "stop"}]})),
     "chunk in an object": says(event({"result": {"choices": [{"delta": {"content": "Yes"}}]}})),
     "error document": fails("rate_limited", document({"error": {"message": "Slow down", "code": 429}})),
-    "error in a list": fails(
-        "rate_limited", document([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "x"}}])
-    ),
+    "error in a list": fails("rate_limited", document([{"error": {"status": "RESOURCE_EXHAUSTED"}}])),
 }
 CHOICES = {
     "no choices": says(event({"choices": None}), event({"choices": []}), YES),
@@ -177,18 +182,14 @@ CHOICES = {
     "index as text": says(event({"choices": [{"index": "0", "delta": {"content": "Yes"}}]})),
     "huge index": says(event({"choices": [{"index": HUGE, "delta": {"content": "Yes"}}]})),
     "second choice": says(
-        event({"choices": [{"index": 0, "delta": {"content": "Yes"}}, {"index": 1, "delta": {"content": "No"}}]}),
-        event({"choices": [{"index": 1, "delta": {"content": "No"}, "finish_reason": "length"}]}),
+        chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}),
+        chunk({"index": 1, **SAYS_NO, "finish_reason": "length"}),
     ),
-    "second choice without index": says(
-        event({"choices": [{"delta": {"content": "Yes"}}, {"delta": {"content": "No"}}]})
-    ),
+    "second choice without index": says(chunk(SAYS_YES, SAYS_NO)),
     "parts of a choice in a list": says(
-        event({"choices": [{"index": 0, "delta": {"content": "Ye"}}, {"index": 0, "delta": {"content": "s"}}]})
+        chunk({"index": 0, "delta": {"content": "Ye"}}, {"index": 0, "delta": {"content": "s"}})
     ),
-    "odd created, model and logprobs": says(
-        event({"id": 5, "created": "now", "model": None, "choices": [{"delta": {"content": "Yes"}, "logprobs": [1]}]})
-    ),
+    "odd created, model and logprobs": says(chunk({**SAYS_YES, "logprobs": [1]}, id=5, created="now", model=None)),
     "null delta": says(choice(delta=None), YES),
     "delta as text": says(choice(delta="Yes")),
     "delta as list": says(choice(delta=["Ye", "s"])),
@@ -208,13 +209,9 @@ CHOICES = {
     "content as truth value": says(delta(content=True), YES),
     "role in each chunk": says(delta(role="assistant", content="Ye"), delta(role=None, content="s")),
     "unknown fields": says(delta(content="Yes", audio={"data": "x"}, annotations=[{}], images=None, padding="xxx")),
-    "error object without error": says(
-        event({"error": {"code": 0, "message": ""}, "choices": [{"delta": {"content": "Yes"}}]})
-    ),
-    "null error": says(event({"error": None, "choices": [{"delta": {"content": "Yes"}}]})),
-    "filter results of Azure": says(
-        event({"choices": [], "prompt_filter_results": [{"content_filter_results": {}}]}), YES
-    ),
+    "error object without error": says(chunk(SAYS_YES, error={"code": 0, "message": ""})),
+    "null error": says(chunk(SAYS_YES, error=None)),
+    "filter results of Azure": says(chunk(prompt_filter_results=[{"content_filter_results": {}}]), YES),
     "deep content": says(delta(content=json.loads("[" * 900 + "]" * 900)), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
@@ -248,35 +245,32 @@ FINISHES = {
     "only reasoning": fails("out_of_tokens", finish("length")),
 }
 ERRORS = {
-    "code as number": fails("rate_limited", YES, event({"error": {"code": 429, "message": "x"}}), text="Yes"),
-    "code as text": fails("rate_limited", event({"error": {"code": "429", "message": "x"}})),
-    "rate_limit_exceeded": fails("rate_limited", event({"error": {"code": "rate_limit_exceeded"}})),
-    "RESOURCE_EXHAUSTED": fails("rate_limited", event({"error": {"status": "RESOURCE_EXHAUSTED"}})),
-    "type of the error": fails("rate_limited", event({"error": {"type": "rate_limit_error", "message": "x"}})),
-    "insufficient_quota": fails("unauthorised", event({"error": {"code": "insufficient_quota", "message": "x"}})),
-    "insufficient balance": fails("unauthorised", event({"error": {"message": "Insufficient Balance", "code": 402}})),
-    "invalid_api_key": fails("unauthorised", event({"error": {"code": "invalid_api_key"}})),
-    "authentication_error": fails("unauthorised", event({"error": {"type": "authentication_error"}})),
-    "model_not_found": fails("not_configured", event({"error": {"code": "model_not_found", "message": "x"}})),
+    "code as number": fails("rate_limited", YES, error(code=429), text="Yes"),
+    "code as text": fails("rate_limited", error(code="429")),
+    "rate_limit_exceeded": fails("rate_limited", error(code="rate_limit_exceeded")),
+    "RESOURCE_EXHAUSTED": fails("rate_limited", error(status="RESOURCE_EXHAUSTED")),
+    "type of the error": fails("rate_limited", error(type="rate_limit_error")),
+    "insufficient_quota": fails("unauthorised", error(code="insufficient_quota")),
+    "insufficient balance": fails("unauthorised", error(message="Insufficient Balance", code=402)),
+    "invalid_api_key": fails("unauthorised", error(code="invalid_api_key")),
+    "authentication_error": fails("unauthorised", error(type="authentication_error")),
+    "model_not_found": fails("not_configured", error(code="model_not_found")),
     "overloaded_error": fails("unavailable", event({"type": "error", "error": {"type": "overloaded_error"}})),
-    "DEADLINE_EXCEEDED": fails("timeout", event({"error": {"code": "DEADLINE_EXCEEDED"}})),
-    "context_length_exceeded": fails("context_too_long", event({"error": {"code": "context_length_exceeded"}})),
-    "context of llama.cpp": fails(
-        "context_too_long",
-        event({"error": {"code": 400, "message": "the request exceeds the available context size. try increasing it"}}),
-    ),
-    "prompt is too long": fails("context_too_long", event({"error": {"message": "prompt is too long: 9 tokens > 8"}})),
-    "content filter as error": fails("filtered", event({"error": {"code": "content_filter", "message": "x"}})),
-    "invalid_request_error": fails("rejected", event({"error": {"type": "invalid_request_error", "message": "x"}})),
-    "own code": fails("unavailable", event({"error": {"code": 50603, "message": "x"}})),
-    "odd codes": fails("unavailable", event({"error": {"code": [True, HUGE, {}, -1, 4.5]}})),
-    "error as text": fails("unavailable", YES, event({"error": "upstream says"}), text="Yes"),
-    "error as sentence": fails("rate_limited", event({"error": "Rate limit reached. Try again later."})),
-    "error as list": fails("unavailable", event({"error": ["a", 5]})),
+    "DEADLINE_EXCEEDED": fails("timeout", error(code="DEADLINE_EXCEEDED")),
+    "context_length_exceeded": fails("context_too_long", error(code="context_length_exceeded")),
+    "context of llama.cpp": fails("context_too_long", error(code=400, message="exceeds the available context size")),
+    "prompt is too long": fails("context_too_long", error(message="prompt is too long: 9 tokens > 8")),
+    "content filter as error": fails("filtered", error(code="content_filter")),
+    "invalid_request_error": fails("rejected", error(type="invalid_request_error")),
+    "own code": fails("unavailable", error(code=50603)),
+    "odd codes": fails("unavailable", error(code=[True, HUGE, {}, -1, 4.5])),
+    "error as text": fails("unavailable", YES, error("upstream says"), text="Yes"),
+    "error as sentence": fails("rate_limited", error("Rate limit reached. Try again later.")),
+    "error as list": fails("unavailable", error(["a", 5])),
     "error as truth value": fails("unavailable", event({"error": True, "message": "Service is busy"})),
     "status beside the error": fails("rate_limited", event({"error": "Slow down", "status": 429})),
     "error of vLLM": fails(
-        "rejected", event({"object": "error", "message": "x", "type": "BadRequestError", "code": 400})
+        "rejected", event({"object": "error", "type": "BadRequestError", "message": "x", "code": 400})
     ),
     "message and code": fails("rate_limited", event({"message": "Slow down", "code": "too_many_requests"})),
     "progress": says(event({"type": "", "message": "You are number 3", "position": 3}), YES),
@@ -284,33 +278,19 @@ ERRORS = {
     "detail": fails("unauthorised", event({"detail": "Unauthorized"})),
     "detail as list": fails("rejected", event({"detail": [{"loc": ["body"], "msg": "x", "type": "missing"}]})),
     "errors of Cloudflare": fails(
-        "rate_limited", event({"success": False, "errors": [{"code": 3040, "message": "Too many requests"}]})
+        "rate_limited", event({"success": False, "errors": [{"message": "Too many requests"}]})
     ),
-    "base_resp of MiniMax": fails(
-        "rate_limited", event({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}})
-    ),
+    "base_resp of MiniMax": fails("rate_limited", event({"base_resp": {"status_code": 1, "status_msg": "rate limit"}})),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error event with text": fails("unavailable", YES, b"event: error\ndata: overloaded\n\n", END, text="Yes"),
     "error event with error": fails("rate_limited", b'event: error\ndata: {"error": {"code": 429}}\n\n'),
-    "error in a choice": fails(
-        "rate_limited",
-        text("Ye"),
-        choice(delta={"content": ""}, finish_reason="error", error={"code": 429, "message": "x"}),
-        DONE,
-        text="Ye",
-    ),
-    "error beside choices": fails(
-        "unavailable",
-        event(
-            {"error": {"code": 502, "message": "x"}, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}
-        ),
-    ),
+    "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
+    "error beside choices": fails("unavailable", chunk({"delta": {}, "finish_reason": "error"}, error={"code": 502})),
     "error of a proxy": fails(
-        "rate_limited",
-        event({"error": {"message": "litellm.RateLimitError: Error code: 429 - {}", "type": None, "code": "429"}}),
+        "rate_limited", error(message="litellm.RateLimitError: Error code: 429 - {}", code="429")
     ),
-    "nested error": fails("rate_limited", event({"error": {"error": {"code": 429}}})),
-    "error after the reason": says(YES, event(STOP), event({"error": {"code": 500}})),
+    "nested error": fails("rate_limited", error(error={"code": 429})),
+    "error after the reason": says(YES, event(STOP), error(code=500)),
 }
 REASONING = {
     "reasoning_content": thinks(delta(content=None, reasoning_content="Hm."), YES),
@@ -324,12 +304,8 @@ REASONING = {
     "reasoning_details": thinks(delta(reasoning_details=[{"type": "reasoning.text", "text": "Hm."}]), YES),
     "summary": thinks(delta(reasoning_details=[{"type": "reasoning.summary", "summary": "Hm."}]), YES),
     "encrypted": thinks(delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]), YES, reasoning=""),
-    "parts of Mistral": thinks(
-        delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]), YES
-    ),
-    "part with reasoning": thinks(
-        delta(content=[{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": "Yes"}])
-    ),
+    "parts of Mistral": thinks(delta(content=[{"type": "thinking", "thinking": [{"text": "Hm."}]}]), YES),
+    "part with reasoning": thinks(delta(content=[{"type": "reasoning", "text": "Hm."}, {"text": "Yes"}])),
     "text and reasoning in a chunk": thinks(delta(reasoning="Hm.", content="Yes")),
     "tags": thinks(text("<think>Hm.</think>\n\nYes")),
     "tags in pieces": thinks(*map(text, ["<th", "ink>", "Hm", ".</", "think>", "\n", "Yes"])),
@@ -345,10 +321,8 @@ REASONING = {
         text("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes<|return|>")
     ),
     "Harmony in pieces": thinks(
-        *map(
-            text, ["<|chan", "nel|>", "analysis", "<|message|>", "Hm.", "<|e", "nd|><|start|>assis", "tant<|channel|>"]
-        ),
-        *map(text, ["final<|mess", "age|>Y", "es"]),
+        *map(text, ["<|chan", "nel|>", "analysis", "<|message|>", "Hm.", "<|e", "nd|><|start|>assis", "tant<|chan"]),
+        *map(text, ["nel|>final<|mess", "age|>Y", "es"]),
     ),
     "Harmony without start": thinks(text("<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Yes")),
     "Harmony preamble": thinks(
@@ -360,51 +334,35 @@ REASONING = {
 CALLS = {
     "one piece": calls(piece(index=0, id="a", type="function", **FIND)),
     "arguments in pieces": calls(
-        piece(index=0, id="a", name="find", arguments=""),
-        piece(index=0, arguments='{"q"'),
-        piece(index=0, arguments=": 1}"),
+        piece(index=0, id="a", name="find", arguments=""), piece(index=0, arguments='{"q"'), piece(index=0, **REST)
     ),
     "two calls": calls(piece(index=0, id="a", **FIND), piece(index=1, id="b", **OPEN), calls=TWO),
     "two calls, interleaved": calls(
-        piece(index=0, id="a", name="find", arguments='{"q"'),
-        piece(index=1, id="b", name="open", arguments='{"id"'),
-        piece(index=0, arguments=": 1}"),
-        piece(index=1, arguments=": 2}"),
+        *(piece(index=0, id="a", **BEGINNING), piece(index=1, id="b", name="open", arguments='{"id"')),
+        *(piece(index=0, **REST), piece(index=1, arguments=": 2}")),
         calls=TWO,
     ),
     "index always 0": calls(piece(index=0, id="a", **FIND), piece(index=0, id="b", **OPEN), calls=TWO),
-    "index always 0, same tool": calls(
-        piece(index=0, id="a", **FIND), piece(index=0, id="b", **FIND), calls=[("find", ARGS), ("find", ARGS)]
-    ),
+    "index always 0, same tool": calls(*(piece(index=0, id=id_, **FIND) for id_ in "ab"), calls=[("find", ARGS)] * 2),
     "index always 0, in pieces": calls(
-        piece(index=0, id="a", name="find", arguments=""),
-        piece(index=0, arguments=ARGS),
-        piece(index=0, id="b", name="open", arguments=""),
-        piece(index=0, arguments='{"id": 2}'),
+        *(piece(index=0, id="a", name="find", arguments=""), piece(index=0, arguments=ARGS)),
+        *(piece(index=0, id="b", name="open", arguments=""), piece(index=0, arguments='{"id": 2}')),
         calls=TWO,
     ),
     "no index": calls(piece(id="a", **FIND), piece(id="b", **OPEN), calls=TWO),
-    "no index, in pieces": calls(
-        piece(id="a", name="find", arguments='{"q"'), piece(arguments=": 1}"), piece(id="b", **OPEN), calls=TWO
-    ),
+    "no index, in pieces": calls(piece(id="a", **BEGINNING), piece(**REST), piece(id="b", **OPEN), calls=TWO),
     "null index": calls(piece(index=None, id="a", name="find"), piece(index=None, arguments=ARGS)),
     "index as text": calls(piece(index="0", id="a", name="find"), piece(index="0", arguments=ARGS)),
     "index from 1": calls(piece(index=1, id="a", name="find"), piece(index=1, arguments=ARGS)),
     "negative and huge index": calls(piece(index=-1, id="a", **FIND), piece(index=HUGE, id="b", **OPEN), calls=TWO),
     "neither index nor id": calls(piece(**FIND), piece(**OPEN), calls=TWO),
-    "neither, in pieces": calls(
-        piece(name="find", arguments='{"q"'), piece(arguments=": 1}"), piece(**OPEN), calls=TWO
-    ),
+    "neither, in pieces": calls(piece(**BEGINNING), piece(**REST), piece(**OPEN), calls=TWO),
     "two calls in a list": calls(delta(tool_calls=[{"function": FIND}, {"function": OPEN}]), calls=TWO),
-    "id in each piece": calls(
-        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="a", arguments=": 1}")
-    ),
+    "id in each piece": calls(piece(index=0, id="a", **BEGINNING), piece(index=0, id="a", **REST)),
     "id and name in each piece": calls(
-        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="a", name="find", arguments=": 1}")
+        piece(index=0, id="a", **BEGINNING), piece(index=0, id="a", name="find", **REST)
     ),
-    "new id in each piece": calls(
-        piece(index=0, id="a", name="find", arguments='{"q"'), piece(index=0, id="b", arguments=": 1}")
-    ),
+    "new id in each piece": calls(piece(index=0, id="a", **BEGINNING), piece(index=0, id="b", **REST)),
     "id later": calls(piece(index=0, name="find"), piece(index=0, id="a", arguments=ARGS)),
     "empty id later": calls(
         piece(index=0, id="a", name="find", arguments=""), piece(index=0, id="", name="", arguments=ARGS)
@@ -416,9 +374,7 @@ CALLS = {
     "id as number": calls(piece(index=0, id=5, name="find"), piece(index=0, id=5, arguments=ARGS)),
     "odd id": calls(piece(index=0, id=[], **FIND)),
     "name in pieces": calls(piece(index=0, id="a", name="fi"), piece(index=0, name="nd", arguments=ARGS)),
-    "name in each piece": calls(
-        piece(index=0, name="find", arguments='{"q"'), piece(index=0, name="find", arguments=": 1}")
-    ),
+    "name in each piece": calls(piece(index=0, **BEGINNING), piece(index=0, name="find", **REST)),
     "name later": calls(piece(index=0, id="a", arguments=""), piece(index=0, name="find", arguments=ARGS)),
     "arguments as object": calls(piece(index=0, id="a", name="find", arguments={"q": 1})),
     "arguments as null": calls(piece(index=0, id="a", name="find", arguments=None), calls=[("find", "")]),
@@ -432,9 +388,7 @@ CALLS = {
     "arguments encoded twice": calls(piece(index=0, id="a", name="find", arguments=json.dumps(ARGS))),
     "arguments repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments=ARGS)),
     "call repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, id="a", **FIND)),
-    "white space at the end": calls(
-        piece(index=0, id="a", **FIND), piece(index=0, arguments="\n"), calls=[("find", ARGS)]
-    ),
+    "white space at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments="\n")),
     "empty piece at the end": calls(piece(index=0, id="a", **FIND), piece(index=0), delta(tool_calls=[None, {}])),
     "invalid arguments": calls(piece(index=0, id="a", name="find", arguments="q=1"), calls=[("find", "q=1")]),
     "parameters": calls(delta(tool_calls=[{"id": "a", "function": {"name": "find", "parameters": {"q": 1}}}])),
@@ -442,35 +396,26 @@ CALLS = {
     "function as text": calls(delta(tool_calls=[{"id": "a", "function": "find", "arguments": ARGS}])),
     "calls as object": calls(delta(tool_calls={"id": "a", "function": FIND})),
     "calls of other types": says(delta(tool_calls="find"), delta(tool_calls=[5, "find"]), YES),
-    "function_call": calls(
-        delta(function_call={"name": "find", "arguments": '{"q"'}), delta(function_call={"arguments": ": 1}"})
-    ),
-    "null function_call": calls(delta(function_call=None, tool_calls=[{"index": 0, "id": "a", "function": FIND}])),
-    "calls in message": calls(choice(message={"tool_calls": [{"id": "a", "function": FIND}]})),
+    "function_call": calls(delta(function_call=BEGINNING), delta(function_call=REST)),
+    "null function_call": calls(delta(function_call=None, tool_calls=[CALL])),
+    "calls in message": calls(choice(message={"tool_calls": [CALL]})),
     "calls repeated in message": calls(
-        piece(index=0, id="a", **FIND), choice(delta={}, message={"tool_calls": [{"id": "a", "function": FIND}]})
+        piece(index=0, id="a", **FIND), choice(delta={}, message={"tool_calls": [CALL]})
     ),
     "calls with reason stop": ends(piece(index=0, id="a", **FIND), END, text="", calls=(("find", ARGS),)),
     "text and a call": ends(YES, piece(index=0, id="a", **FIND), finish("tool_calls"), calls=(("find", ARGS),)),
     "text in pieces, calls in the message": ends(
-        YES,
-        choice(message={"content": "Yes", "tool_calls": [{"id": "a", "function": FIND}]}),
-        END,
-        calls=(("find", ARGS),),
+        YES, choice(message={"content": "Yes", "tool_calls": [CALL]}), END, calls=(("find", ARGS),)
     ),
     "many calls": calls(
         *(piece(index=number, id=f"a{number}", **FIND) for number in range(20)), calls=[("find", ARGS)] * 20
     ),
 }
 COUNTS = {
-    "usage": says(YES, usage({"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
-    "usage after the reason": ends(
-        YES, event(STOP), usage({"prompt_tokens": 7, "completion_tokens": 3}), DONE, tokens=(7, 3)
-    ),
-    "usage in each chunk": says(
-        YES, usage({"prompt_tokens": 7, "completion_tokens": 1}), usage({"completion_tokens": 3}), tokens=(7, 3)
-    ),
-    "null usage": says(YES, usage({"prompt_tokens": 7, "completion_tokens": 3}), usage(None), usage({}), tokens=(7, 3)),
+    "usage": says(YES, USAGE, tokens=(7, 3)),
+    "usage after the reason": ends(YES, event(STOP), USAGE, DONE, tokens=(7, 3)),
+    "usage in each chunk": says(YES, usage({"prompt_tokens": 7}), usage({"completion_tokens": 3}), tokens=(7, 3)),
+    "null usage": says(YES, USAGE, usage(None), usage({}), tokens=(7, 3)),
     "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
     "usage in a choice": says(YES, choice(delta={}, usage={"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
     "other names": says(YES, usage({"input_tokens": 7, "output_tokens": 3}), tokens=(7, 3)),

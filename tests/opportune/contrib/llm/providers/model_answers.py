@@ -6,9 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm import Done, LlmError, Message, Timeouts
+from opportune.contrib.llm import Done, LlmError, Message, Provider, Timeouts
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
-from opportune.contrib.llm.providers.provider import ToolSchema
+from opportune.contrib.llm.providers.provider import Reasoning, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"
@@ -25,9 +25,9 @@ def provider_at(
 
 @asynccontextmanager
 async def serve_provider(
-    *steps: Step, limits: Timeouts = LONG_TIMEOUTS, refused_parameter: str = ""
+    *steps: Step, limits: Timeouts = LONG_TIMEOUTS
 ) -> AsyncIterator[tuple[OpenAICompatible, FakeEndpoint]]:
-    async with serve_endpoint(*steps, refused_parameter=refused_parameter) as endpoint:
+    async with serve_endpoint(*steps) as endpoint:
         provider = provider_at(endpoint.address, limits)
         try:
             yield provider, endpoint
@@ -35,32 +35,55 @@ async def serve_provider(
             await provider.close()
 
 
+async def read_chunks(
+    provider: Provider,
+    tools: Sequence[ToolSchema] = (),
+    messages: Sequence[Message] = QUESTION,
+    temperature: float | None = None,
+) -> tuple[str, str, Done | LlmError]:
+    """Return the reasoning and the text of an answer, and its end."""
+    reasoning = text = ""
+    try:
+        async with (
+            asyncio.timeout(60),
+            aclosing(provider.stream_with_tools(messages, tools, temperature=temperature)) as chunks,
+        ):
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    return reasoning, text, chunk
+                if isinstance(chunk, Reasoning):
+                    reasoning += chunk.text
+                else:
+                    text += chunk
+    except LlmError as error:
+        return reasoning, text, error
+    raise AssertionError("the stream ended without a Done")
+
+
 async def read_answer(
-    provider: OpenAICompatible,
+    provider: Provider,
     tools: Sequence[ToolSchema] = (),
     messages: Sequence[Message] = QUESTION,
     temperature: float | None = None,
 ) -> tuple[str, Done | LlmError]:
-    """Return the text of an answer and its `Done`."""
-    answer, answering = "", provider.stream_with_tools(messages, tools, temperature=temperature)
-    try:
-        async with asyncio.timeout(60), aclosing(answering) as chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, Done):
-                    return answer, chunk
-                if isinstance(chunk, str):
-                    answer += chunk
-    except LlmError as error:
-        return answer, error
-    raise AssertionError("the stream ended without a Done")
+    """Return the text of an answer, and its end."""
+    _, text, end = await read_chunks(provider, tools, messages, temperature)
+    return text, end
 
 
-async def read_answer_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> tuple[str, Done | LlmError]:
-    async with serve_provider(*steps, limits=limits) as (provider, _):
+async def read_answer_of(*steps: Step) -> tuple[str, Done | LlmError]:
+    async with serve_provider(*steps) as (provider, _):
         return await read_answer(provider)
 
 
-async def read_error_of(*steps: Step, limits: Timeouts = LONG_TIMEOUTS) -> LlmError:
-    _, outcome = await read_answer_of(*steps, limits=limits)
-    assert isinstance(outcome, LlmError)
-    return outcome
+async def read_error(provider: Provider, tools: Sequence[ToolSchema] = ()) -> LlmError:
+    """Return the error of an answer, and close the provider."""
+    _, error = await read_answer(provider, tools)
+    await provider.close()
+    assert isinstance(error, LlmError)
+    return error
+
+
+async def read_error_of(*steps: Step) -> LlmError:
+    async with serve_provider(*steps) as (provider, _):
+        return await read_error(provider)

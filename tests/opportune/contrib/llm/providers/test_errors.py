@@ -1,6 +1,7 @@
-"""Errors of endpoints: refusals, invalid chunks, timeouts and lost connections."""
+"""Errors of endpoints: refusals, invalid responses, timeouts and lost connections."""
 
 import asyncio
+import gzip
 import json
 import logging
 import traceback
@@ -16,6 +17,7 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
     EVENTS_TO_BE_CUT,
+    STOP,
     Step,
     event,
     response,
@@ -28,6 +30,7 @@ from tests.opportune.contrib.llm.providers.model_answers import (
     provider_at,
     read_answer,
     read_answer_of,
+    read_error,
     read_error_of,
     serve_provider,
 )
@@ -79,15 +82,18 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
     assert (await read_error_of(response(status, json.dumps(body).encode()))).code == code
 
 
-async def test_body_may_say_when_to_retry() -> None:
-    body = {"error": {"details": [{"retryDelay": "34s"}]}}
-    assert (await read_error_of(response("429 Busy", json.dumps(body).encode()))).retry_after == 34
-
-
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("999999", 3600), ("soon", None), ("-3", None)])
-async def test_retry_after_is_read_and_bounded(header: str, seconds: float | None) -> None:
-    error = await read_error_of(response("429 Too Many Requests", b"", f"Retry-After: {header}"))
-    assert error.retry_after == seconds
+@pytest.mark.parametrize(
+    ("header", "body", "seconds"),
+    [
+        ("Retry-After: 7", b"", 7),
+        ("Retry-After: 999999", b"", 3600),
+        ("Retry-After: soon", b"", None),
+        ("Retry-After: -3", b"", None),
+        ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),
+    ],
+)
+async def test_wait_before_a_retry_is_read_and_bounded(header: str, body: bytes, seconds: float | None) -> None:
+    assert (await read_error_of(response("429 Too Many Requests", body, header))).retry_after == seconds
 
 
 async def test_retry_after_may_be_a_date() -> None:
@@ -104,14 +110,6 @@ async def test_web_page_is_malformed() -> None:
     assert error.advice == "Check LLM_BASE_URL."
 
 
-async def test_closed_port_is_an_error() -> None:
-    async with serve_endpoint() as endpoint:
-        address = endpoint.address
-    _, outcome = await read_answer(provider_at(address))
-    assert isinstance(outcome, LlmError)
-    assert (outcome.code, outcome.retryable) == ("refused", True)
-
-
 async def test_endpoint_without_tls_is_an_error() -> None:
     async def serve_without_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(response("400 Bad Request"))
@@ -119,65 +117,52 @@ async def test_endpoint_without_tls_is_an_error() -> None:
 
     async with await asyncio.start_server(serve_without_tls, "127.0.0.1", 0) as server:
         provider = provider_at(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        _, outcome = await read_answer(provider)
-        await provider.close()
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "refused"
+        assert (await read_error(provider)).code == "refused"
 
 
-@pytest.mark.parametrize("address", ["ftp://127.0.0.1/v1", "127.0.0.1/v1", "http://127.0.0.1:port/v1"])
-async def test_malformed_address_is_not_configured(address: str) -> None:
-    _, outcome = await read_answer(provider_at(address))
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "not_configured"
+@pytest.mark.parametrize(
+    ("address", "code", "retryable"),
+    [
+        pytest.param("http://127.0.0.1:9/v1", "refused", True, id="closed port"),
+        ("ftp://127.0.0.1/v1", "not_configured", False),
+        ("127.0.0.1/v1", "not_configured", False),
+        ("http://127.0.0.1:port/v1", "not_configured", False),
+    ],
+)
+async def test_unusable_address_is_an_error(address: str, code: str, retryable: bool) -> None:
+    error = await read_error(provider_at(address))
+    assert (error.code, error.retryable) == (code, retryable)
 
 
 @pytest.mark.parametrize("key", ["kéy", "two\nlines"])
 async def test_malformed_key_is_not_configured(key: str) -> None:
     async with serve_endpoint(EVENTS, DONE) as endpoint:
-        provider = provider_at(endpoint.address, key=key)
-        _, outcome = await read_answer(provider)
-        await provider.close()
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "not_configured"
-    assert key not in "".join(traceback.format_exception(outcome))
+        error = await read_error(provider_at(endpoint.address, key=key))
+    assert error.code == "not_configured"
+    assert key not in "".join(traceback.format_exception(error))
 
 
 async def test_lost_connection_keeps_the_text() -> None:
-    answer, outcome = await read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
-    assert answer == "Beca"
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "interrupted"
+    answer, error = await read_answer_of(EVENTS_TO_BE_CUT, text("Beca"))
+    assert isinstance(error, LlmError)
+    assert (answer, error.code) == ("Beca", "interrupted")
 
 
-async def test_silence_before_the_first_chunk_times_out() -> None:
-    error = await read_error_of("hang", limits=replace(LONG_TIMEOUTS, first=0.05))
-    assert error.code == "timeout"
-
-
-async def test_comments_do_not_prevent_the_timeout() -> None:
-    error = await read_error_of(EVENTS, b": still thinking\n\n", "hang", limits=replace(LONG_TIMEOUTS, first=0.2))
-    assert error.code == "timeout"
-
-
-async def test_silence_between_chunks_times_out() -> None:
-    answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, idle=0.05))
-    assert answer == "Beca"
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "timeout"
-
-
-async def test_slow_answer_times_out() -> None:
-    answer, outcome = await read_answer_of(EVENTS, text("Beca"), "hang", limits=replace(LONG_TIMEOUTS, whole=0.5))
-    assert answer == "Beca"
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "timeout"
-
-
-async def test_timeout_disconnects() -> None:
-    async with serve_provider("hang", limits=replace(LONG_TIMEOUTS, first=0.5)) as (provider, endpoint):
-        await read_answer(provider)
+@pytest.mark.parametrize(
+    ("limit", "steps", "answer"),
+    [
+        pytest.param({"first": 0.2}, [], "", id="before the first chunk"),
+        pytest.param({"first": 0.2}, [EVENTS, b": still thinking\n\n"], "", id="with comments alone"),
+        pytest.param({"idle": 0.05}, [EVENTS, text("Beca")], "Beca", id="between two chunks"),
+        pytest.param({"whole": 0.5}, [EVENTS, text("Beca")], "Beca", id="of the whole answer"),
+    ],
+)
+async def test_silence_times_out_and_disconnects(limit: dict[str, float], steps: list[Step], answer: str) -> None:
+    async with serve_provider(*steps, "hang", limits=replace(LONG_TIMEOUTS, **limit)) as (provider, endpoint):
+        received, error = await read_answer(provider)
         await asyncio.wait_for(endpoint.disconnected.wait(), 30)
+    assert isinstance(error, LlmError)
+    assert (received, error.code) == (answer, "timeout")
 
 
 async def test_endless_answer_is_truncated() -> None:
@@ -204,3 +189,32 @@ async def test_errors_and_logs_hide_the_key(steps: list[Step], caplog: pytest.Lo
     error = await read_error_of(*steps)
     assert KEY not in "".join(traceback.format_exception(error))
     assert KEY not in caplog.text
+
+
+TRUNCATED_GZIP = gzip.compress(text("Be"))[:-9]
+EVENT_STREAM, GZIP = "Content-Type: text/event-stream", "Content-Encoding: gzip"
+ODD_RESPONSES = {
+    "no content type": response("200 OK", text("Yes")),
+    "capitals": response("200 OK", text("Yes") + event(STOP), "content-TYPE: Text/Event-Stream; Charset=UTF-8"),
+    "truncated gzip": response("200 OK", TRUNCATED_GZIP, EVENT_STREAM, GZIP),
+    "no gzip": response("200 OK", text("Yes"), EVENT_STREAM, GZIP),
+    "unknown encoding": response("200 OK", text("Yes"), EVENT_STREAM, "Content-Encoding: x"),
+    "no content": response("204 No Content"),
+    "redirect": response("307 Temporary Redirect", b"", "Location: http://[/"),
+    "unknown status": response("799 Odd"),
+    "retry after": response("429 Too Many Requests", b"", f"Retry-After: {'9' * 5000}"),
+    "retry after a date": response("503 Busy", b"", "Retry-After: Mon, 99 Foo 99999 99:99:99 GMT"),
+    "refusal in gzip": response("400 Bad Request", TRUNCATED_GZIP, GZIP),
+    "refusal as list": response("400 Bad Request", b"[[]]", "Content-Type: application/json"),
+    "no HTTP": b"Yes\r\n\r\n",
+    "cut head": b"HTTP/1.1 200 OK\r\nContent-",
+    "bad length": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: x\r\n\r\n",
+    "bad chunk": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "latin header": response("200 OK", text("Yes"), "Content-Type: text/event-stream; name=\xe9"),
+}
+
+
+@pytest.mark.parametrize("step", ODD_RESPONSES.values(), ids=ODD_RESPONSES)
+async def test_odd_response_ends_in_answer_or_llm_error(step: bytes) -> None:
+    _, end = await read_answer_of(step)
+    assert isinstance(end, Done) or str(end)

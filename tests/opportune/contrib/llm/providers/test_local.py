@@ -20,6 +20,7 @@ from opportune.contrib.llm.providers import libraries, local_process
 from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
 from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
+from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_error
 
 pytestmark = pytest.mark.model
 
@@ -66,17 +67,6 @@ async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
     await model.close()
 
 
-async def read(model: LocalModel, messages: list[Message]) -> tuple[str, Done]:
-    answer = ""
-    async with aclosing(model.stream(messages)) as chunks:
-        async for chunk in chunks:
-            if isinstance(chunk, Done):
-                return answer, chunk
-            assert isinstance(chunk, str)
-            answer += chunk
-    raise AssertionError("the stream ended without a Done")
-
-
 def program_of(model: LocalModel) -> subprocess.Popen[str]:
     """Return the process of the program."""
     assert model._process
@@ -105,11 +95,10 @@ async def wait_for_token_count(model: LocalModel) -> int:
 async def test_local_model_answers_in_parallel(local_model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
     async with aclosing(local_model.stream(LONG_QUESTION)) as first:
         assert await anext(first)
-        answer, finish = await read(local_model, CAPITAL_QUESTION)
+        answer, done = await read_answer(local_model, messages=CAPITAL_QUESTION)
         assert answer.strip()
-        assert finish.prompt_tokens
-        assert finish.completion_tokens
-        assert not finish.truncated
+        assert isinstance(done, Done)
+        assert (bool(done.prompt_tokens), bool(done.completion_tokens), done.truncated) == (True, True, False)
         assert isinstance(await anext(first), str)
     assert await wait_for_token_count(local_model) < MAX_ANSWER_TOKENS / 2
     # The program prints nothing but its URL, although its library prints.
@@ -147,7 +136,7 @@ async def test_dead_local_model_is_restarted(model: LocalModel) -> None:
     dead = program_of(model)
     dead.kill()
     await asyncio.to_thread(dead.wait)
-    answer, _ = await read(model, CAPITAL_QUESTION)
+    answer, _ = await read_answer(model)
     assert answer
 
 
@@ -188,11 +177,8 @@ async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCap
     broken.write_bytes(b"GGUF")
     model = LocalModel(broken, Timeouts())
     for _ in range(2):
-        with pytest.raises(LlmError) as caught:
-            await read(model, CAPITAL_QUESTION)
-        assert caught.value.code == "unavailable"
+        assert (await read_error(model)).code == "unavailable"
         assert "Failed to init server" in model.fault
-    await model.close()
     assert "Failed to init server" in caplog.text
 
 

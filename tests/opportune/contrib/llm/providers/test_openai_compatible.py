@@ -2,17 +2,20 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from opportune.contrib.llm import Done
+from opportune.contrib.llm import Done, LanguageModel, Message, Picture
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
     EVENTS_TO_BE_CUT,
     STOP,
+    Step,
     event,
     serve_endpoint,
     text,
@@ -87,28 +90,40 @@ async def test_closing_the_stream_disconnects() -> None:
         await endpoint.disconnected.wait()
 
 
-async def test_cancelling_the_reader_disconnects() -> None:
-    async with serve_provider(EVENTS, text("Beca"), "hang") as (provider, endpoint):
-        started = asyncio.Event()
-
-        async def reader() -> None:
-            async with aclosing(provider.stream(QUESTION)) as chunks:
-                async for _ in chunks:
-                    started.set()
-
-        task = asyncio.create_task(reader())
-        await started.wait()
-        task.cancel()
-        await endpoint.disconnected.wait()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-
-async def test_cancel_before_the_first_chunk_disconnects() -> None:
-    async with serve_provider("hang") as (provider, endpoint):
+@pytest.mark.parametrize("steps", [[EVENTS, text("Beca"), "hang"], ["hang"]], ids=["answering", "before the answer"])
+async def test_cancelling_the_reader_disconnects(steps: list[Step]) -> None:
+    async with serve_provider(*steps) as (provider, endpoint):
         task = asyncio.create_task(read_answer(provider))
         await endpoint.requested.wait()
         task.cancel()
         await endpoint.disconnected.wait()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+PICTURES = (Picture(b"drawn"), Picture(b"png", "image/png"))
+PICTURE_URLS = ["data:image/jpeg;base64,ZHJhd24=", "data:image/png;base64,cG5n"]
+
+
+@pytest.mark.parametrize(
+    ("sees_images", "content"),
+    [
+        pytest.param(
+            True,
+            [
+                {"type": "text", "text": "What is it?"},
+                *({"type": "image_url", "image_url": {"url": url}} for url in PICTURE_URLS),
+            ],
+            id="with vision",
+        ),
+        pytest.param(False, f"What is it?\n\n{UNSEEN_PICTURE}\n\n{UNSEEN_PICTURE}", id="without vision"),
+    ],
+)
+async def test_pictures_need_vision(sees_images: bool, content: Any) -> None:
+    question = Message("user", "What is it?", pictures=PICTURES)
+    async with serve_provider(EVENTS, text("A cat."), DONE) as (provider, endpoint):
+        provider.sees_images = sees_images
+        assert await LanguageModel(lambda: provider).complete([question], system="Look.", temperature=0.5) == "A cat."
+    body = endpoint.bodies[0]
+    assert [message["content"] for message in body["messages"]] == ["Look.", content]
+    assert body["temperature"] == 0.5

@@ -3,17 +3,21 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings, load_settings
-from opportune.contrib.llm import Timeouts, estimate_tokens, make_provider, models_of
+from opportune.contrib.llm import Message, Picture, Timeouts, estimate_tokens, make_provider, models_of
 from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm.providers.provider import PICTURE_TOKENS
 from opportune.errors import OperatorError, SettingsError
+
+URL, WEIGHTS = "https://llm.example/v1", Path("model.gguf")
 
 
 def make_settings(**values: object) -> Settings:
@@ -21,13 +25,14 @@ def make_settings(**values: object) -> Settings:
     return site_settings.model_copy(update=values)
 
 
-@pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("日本", 2)])
+@pytest.mark.parametrize(("text", "count"), [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("日本", 2), ("\ud83d", 1)])
 def test_four_bytes_are_about_a_token(text: str, count: int) -> None:
     assert estimate_tokens(text) == count
 
 
-def test_lone_surrogate_is_counted() -> None:
-    assert estimate_tokens("\ud83d") == 1
+def test_pictures_count_as_tokens() -> None:
+    message = Message("user", "fives", pictures=(Picture(b"drawn"), Picture(b"png", "image/png")))
+    assert estimate_tokens(message) == 2 + 2 * PICTURE_TOKENS
 
 
 def test_limits_come_from_the_settings() -> None:
@@ -35,29 +40,21 @@ def test_limits_come_from_the_settings() -> None:
     assert Timeouts.of(site_settings) == Timeouts(connect=1, first=2, idle=3, whole=4)
 
 
-def test_endpoint_precedes_the_local_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
-    provider = make_provider(make_settings(llm_base_url="https://llm.example/v1", llm_model="big"))
-    assert provider
-    assert provider.name == "big"
-
-
-def test_endpoint_without_model_is_named_by_host() -> None:
-    provider = make_provider(make_settings(llm_base_url="https://llm.example/v1"))
-    assert provider
-    assert provider.name == "llm.example"
-
-
-def test_local_model_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: Path("model.gguf"))
-    provider = make_provider(make_settings())
-    assert provider
-    assert provider.name == "SmolLM2-135M on this machine"
-
-
-def test_no_endpoint_and_no_wheels_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "find_weights", lambda: None)
-    assert make_provider(make_settings()) is None
+@pytest.mark.parametrize(
+    ("weights", "values", "name"),
+    [
+        (WEIGHTS, {"llm_base_url": URL, "llm_model": "big"}, "big"),
+        (WEIGHTS, {"llm_base_url": URL}, "llm.example"),
+        (WEIGHTS, {}, "SmolLM2-135M on this machine"),
+        (None, {}, ""),
+    ],
+)
+def test_endpoint_precedes_the_local_model(
+    weights: Path | None, values: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "find_weights", lambda: weights)
+    provider = make_provider(make_settings(**values))
+    assert (provider.name if provider else "") == name
 
 
 def test_test_environment_uses_a_fake_provider() -> None:
@@ -86,30 +83,22 @@ def load_models(*models: dict[str, object], **values: object) -> list[LlmModel]:
     return models_of(load_settings(_env_file=None, environment="test", llm_models=json.dumps(models), **values))
 
 
-def test_models_default_to_endpoint_and_key() -> None:
-    fast, local = load_models(
-        {"name": "Fast", "model": "vendor/fast"},
-        {"name": "Near", "base_url": "http://127.0.0.1:11434/v1"},
-        llm_base_url="https://llm.example/v1",
-        llm_api_key="for llm.example alone",
-    )
-    assert (fast.base_url, fast.api_key.get_secret_value()) == ("https://llm.example/v1", "for llm.example alone")
-    assert (local.base_url, local.api_key.get_secret_value()) == ("http://127.0.0.1:11434/v1", "")
-
-
-def test_key_of_a_model_or_of_a_setting() -> None:
-    endpoint = {"base_url": "https://llm.example/v1"}
-    with_key, provider_path = load_models(
-        {"name": "Own", "api_key": "its own", **endpoint},
-        {"name": "Named", "api_key_setting": "llm_api_key", **endpoint},
-        llm_api_key="of the setting",
-    )
-    assert with_key.api_key.get_secret_value() == "its own"
-    assert provider_path.api_key.get_secret_value() == "of the setting"
+@pytest.mark.parametrize(
+    ("model", "url", "key"),
+    [
+        ({"model": "vendor/fast"}, URL, "site"),
+        pytest.param({"base_url": "http://127.0.0.1:1/v1"}, "http://127.0.0.1:1/v1", "", id="only for LLM_BASE_URL"),
+        ({"base_url": URL, "api_key": "own"}, URL, "own"),
+        ({"base_url": URL, "api_key_setting": "llm_api_key"}, URL, "site"),
+    ],
+)
+def test_models_default_to_endpoint_and_key(model: dict[str, object], url: str, key: str) -> None:
+    (loaded,) = load_models({"name": "Fast", **model}, llm_base_url=URL, llm_api_key="site")
+    assert (loaded.base_url, loaded.api_key.get_secret_value()) == (url, key)
 
 
 def test_prompt_leaves_room_for_the_answer() -> None:
-    (model,) = load_models({"name": "Big", "base_url": "https://llm.example/v1", "context_tokens": 9_000})
+    (model,) = load_models({"name": "Big", "base_url": URL, "context_tokens": 9_000})
     provider = make_provider(make_settings(llm_models=[model]))
     assert isinstance(provider, OpenAICompatible)
     assert provider.context_budget == 9_000 - model.max_answer_tokens
@@ -120,7 +109,7 @@ def test_cost_follows_from_tokens() -> None:
     assert model.cost_micro(2_000, 100) == 7_500
 
 
-ADDRESS = '"base_url": "https://llm.example/v1"'
+ADDRESS = f'"base_url": "{URL}"'
 
 
 @pytest.mark.parametrize(
@@ -133,14 +122,8 @@ ADDRESS = '"base_url": "https://llm.example/v1"'
         ('[{"name": "Fast", "base_url": "llm.example"}]', "LLM_MODELS: entry 1, base_url: must be a URL"),
         ('[{"name": "Fast"}]', "LLM_MODELS: Fast needs a base_url, or set LLM_BASE_URL for all models"),
         (f'[{{"name": "Fast", {ADDRESS}}}, {{"name": "Fast", {ADDRESS}}}]', "LLM_MODELS: Fast is listed twice"),
-        (
-            f'[{{"name": "Fast", "fallback": "Slow", {ADDRESS}}}]',
-            "the fallback of Fast must be another listed model: Fast",
-        ),
-        (
-            f'[{{"name": "Fast", "api_key_setting": "no_key", {ADDRESS}}}]',
-            "there is no setting no_key with the key of Fast",
-        ),
+        (f'[{{"name": "Fast", "fallback": "Slow", {ADDRESS}}}]', "the fallback of Fast must be another listed model"),
+        (f'[{{"name": "Fast", "api_key_setting": "no_key", {ADDRESS}}}]', "there is no setting no_key with the key"),
         (f'[{{"name": "Fast", "context_tokens": 300, {ADDRESS}}}]', "entry 1: max_answer_tokens leaves no room"),
     ],
 )

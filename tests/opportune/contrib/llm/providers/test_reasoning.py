@@ -1,68 +1,125 @@
-"""Reasoning streamed by endpoints in separate fields."""
+"""Reasoning in fields of its own, or between `<think>` tags from endpoints without a reasoning parser."""
 
-from contextlib import aclosing
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from opportune.contrib.llm import LanguageModel, LlmError, Reasoning
+from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.llm.providers.openai_stream import MAX_REASONING_LENGTH
-from opportune.contrib.llm.providers.provider import Chunk
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, Step, event, text
-from tests.opportune.contrib.llm.providers.model_answers import QUESTION, read_error_of, serve_provider
+from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
+from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
+from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
+from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error_of, serve_provider
 
-LENGTH = {"choices": [{"delta": {}, "finish_reason": "length"}]}
-
-
-def reasoning_event(**delta: Any) -> bytes:
-    return event({"choices": [{"index": 0, "delta": {"content": None, **delta}}]})
-
-
-def usage_event(reasoning_tokens: int) -> bytes:
-    details = {"reasoning_tokens": reasoning_tokens}
-    tokens = {"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": details}
-    return event({"choices": [], "usage": tokens})
+THOUGHT = delta(content=None, reasoning="Hm.")
+USAGE = usage(
+    {"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 90}},
+)
+FRAGMENTS = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]
+HARMONY = ["<|channel|>", "<|message|>", "<|end|>", "analysis", "final"]
+SLOW_MACHINES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CONTENTS = st.lists(st.sampled_from([*FRAGMENTS, *HARMONY]), max_size=12).map("".join)
 
 
-async def read_chunks(*steps: Step) -> list[Chunk]:
-    async with serve_provider(*steps) as (provider, _), aclosing(provider.stream(QUESTION)) as chunks:
-        return [chunk async for chunk in chunks]
-
-
-@pytest.mark.parametrize("step", [reasoning_event(reasoning="Hm."), usage_event(90), text("")])
+@pytest.mark.parametrize("step", [THOUGHT, USAGE, text(""), text("<think>Hm.")])
 async def test_error_explains_that_thinking_used_all_tokens(step: bytes) -> None:
-    error = await read_error_of(EVENTS, step, event(LENGTH), DONE)
+    error = await read_error_of(EVENTS, step, finish("length"), DONE)
     assert error.code == "out_of_tokens"
     assert "used up the length of its answer for thinking" in str(error)
 
 
 async def test_error_has_the_reported_tokens() -> None:
-    error = await read_error_of(EVENTS, reasoning_event(reasoning="Hm."), event(LENGTH), usage_event(90), DONE)
-    assert error.done
-    assert (error.done.prompt_tokens, error.done.completion_tokens, error.done.reasoning_tokens) == (7, 90, 90)
+    done = (await read_error_of(EVENTS, THOUGHT, finish("length"), USAGE, DONE)).done
+    assert done
+    assert (done.prompt_tokens, done.completion_tokens, done.reasoning_tokens) == (7, 90, 90)
 
 
-async def test_reasoning_without_an_answer_is_an_error() -> None:
-    error = await read_error_of(EVENTS, reasoning_event(reasoning="Hm."), event(STOP), DONE)
+@pytest.mark.parametrize("step", [THOUGHT, text("<think>Hm.</think>\n")])
+async def test_reasoning_without_an_answer_is_an_error(step: bytes) -> None:
+    error = await read_error_of(EVENTS, step, event(STOP), DONE)
     assert (error.code, str(error)) == ("empty", "The model thought, but gave no answer. Try again.")
 
 
 async def test_endless_reasoning_is_cut() -> None:
-    reasoning_events = [reasoning_event(reasoning="x" * 50_000)] * 5
-    async with serve_provider(EVENTS, *reasoning_events, "hang") as (provider, endpoint):
-        length = 0
-        with pytest.raises(LlmError) as caught:  # noqa: PT012 - the stream is read until it fails
-            async with aclosing(provider.stream(QUESTION)) as chunks:
-                async for chunk in chunks:
-                    assert isinstance(chunk, Reasoning)
-                    length += len(chunk.text)
+    async with serve_provider(EVENTS, *[delta(reasoning="x" * 50_000)] * 5, "hang") as (provider, endpoint):
+        reasoning, answer, error = await read_chunks(provider)
         await endpoint.disconnected.wait()
-    assert (length, caught.value.code) == (MAX_REASONING_LENGTH, "out_of_tokens")
+    assert isinstance(error, LlmError)
+    assert (len(reasoning), answer, error.code) == (MAX_REASONING_LENGTH, "", "out_of_tokens")
 
 
-async def test_complete_returns_the_text_alone() -> None:
-    async with serve_provider(EVENTS, reasoning_event(reasoning="Hm."), text("Because."), event(STOP), DONE) as (
-        provider,
-        _,
-    ):
+@pytest.mark.parametrize("steps", [[THOUGHT, text("Because.")], [text("<think>Hm.</think>Because.")]])
+async def test_complete_returns_the_text_alone(steps: list[bytes]) -> None:
+    async with serve_provider(EVENTS, *steps, event(STOP), DONE) as (provider, _):
         assert await LanguageModel(lambda: provider).complete("Why?") == "Because."
+
+
+def split(*chunks: str) -> tuple[str, str]:
+    """Return all reasoning and all text of an answer."""
+    splitter = ThinkTagSplitter()
+    parts = [*map(splitter.feed, chunks), splitter.finish()]
+    return "".join(reasoning for reasoning, _ in parts), "".join(text for _, text in parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "reasoning", "answer"),
+    [
+        ("<think>Hm.</think>Because.", "Hm.", "Because."),
+        ("\n <think>\nHm.</think>\n\nBecause.\n", "Hm.", "Because.\n"),
+        ("<think>\n\n</think>\n\nBecause.", "", "Because."),
+        ("<think>Is 1</2? </thing></think>No.", "Is 1</2? </thing>", "No."),
+        ("<think>Hm.</think>Write <think>x</think>.", "Hm.", "Write <think>x</think>."),
+        ("<think>Hm.</thin", "Hm.</thin", ""),
+        ("<think>", "", ""),
+        ("Write <think>x</think>.", "", "Write <think>x</think>."),
+        ("  <thin", "", "  <thin"),
+        ("  Because.", "", "  Because."),
+        ("", "", ""),
+    ],
+)
+def test_tag_at_the_start_holds_reasoning(content: str, reasoning: str, answer: str) -> None:
+    assert split(content) == (reasoning, answer)
+    assert split(*content) == (reasoning, answer)
+
+
+@pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> ", "<|channel|>analysis<|message|>"])
+@SLOW_MACHINES
+@given(content=CONTENTS, cuts=st.sets(st.integers(0, 60), max_size=8))
+def test_split_is_independent_of_chunks(beginning: str, content: str, cuts: set[int]) -> None:
+    content = beginning + content
+    ends = zip([0, *sorted(cuts)], [*sorted(cuts), None], strict=True)
+    assert split(*(content[start:end] for start, end in ends)) == split(content)
+
+
+@SLOW_MACHINES
+@given(CONTENTS)
+def test_text_without_a_tag_at_the_start_is_unchanged(content: str) -> None:
+    content = f"Because {content}"
+    assert split(*content) == ("", content)
+
+
+def test_endless_white_space_is_not_held_back() -> None:
+    splitter = ThinkTagSplitter()
+    assert "".join(splitter.feed(" ")[1] for _ in range(MAX_LEADING_SPACE + 5)) == " " * (MAX_LEADING_SPACE + 5)
+
+
+WITHOUT_OPENING_TAG = ["Hm", ".\n</th", "ink>\n\nYes", " it is."]
+
+
+@pytest.mark.parametrize(
+    ("next_answers", "expected"),
+    [
+        pytest.param([WITHOUT_OPENING_TAG], [("Hm.\n", "Yes it is.")], id="next answer is split"),
+        pytest.param([["Ye", "s"]] * 2, [("Yes", "Yes"), ("", "Yes")], id="answer without any tag is text again"),
+        pytest.param([["<think>Hm.", "</think>Yes"]], [("Hm.", "Yes")], id="answer with both tags"),
+    ],
+)
+async def test_endpoint_may_omit_the_opening_tag(next_answers: list[list[str]], expected: list[Any]) -> None:
+    async with serve_provider() as (provider, endpoint):
+        received = []
+        for pieces in (WITHOUT_OPENING_TAG, *next_answers):
+            endpoint.steps = (EVENTS, *map(text, pieces), event(STOP), DONE)
+            received.append((await read_chunks(provider))[:2])
+    assert received == [("", "Hm.\n</think>\n\nYes it is."), *expected]

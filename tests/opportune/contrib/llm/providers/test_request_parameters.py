@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import LlmError, LlmModel, Message, ToolCall, ToolSchema
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, ToolCall, ToolSchema
 from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -23,7 +23,7 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     serve_endpoint,
     text,
 )
-from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, serve_provider
+from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, read_error, serve_provider
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
 ANSWER = (EVENTS, text("Because."), event(STOP), USAGE, DONE)
@@ -49,34 +49,27 @@ async def read_answer_with(endpoint: FakeEndpoint, **model: Any) -> tuple[str, o
         await provider.close()
 
 
-async def test_refused_usage_option_is_left_out() -> None:
-    async with serve_provider(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
-        answer, outcome = await read_answer(provider)
-    assert answer == "Because."
-    assert not isinstance(outcome, LlmError)
-    assert outcome.prompt_tokens == 7
-    assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
-
-
-async def test_refused_usage_option_is_remembered_per_endpoint() -> None:
-    async with serve_provider(*ANSWER, refused_parameter="stream_options") as (provider, endpoint):
-        await read_answer(provider)
-        other = provider_at(endpoint.address)
-        assert (await read_answer(other))[0] == "Because."
-        await other.close()
-    assert ["stream_options" in body for body in endpoint.bodies] == [True, False, False]
-
-
 REFUSAL_IN_STREAM = event({"error": {"message": "Unsupported parameter: 'stream_options'", "code": 400}})
 ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
 
 
-@pytest.mark.parametrize("beginning", [b"", ROLE])
-async def test_refusal_inside_a_stream_is_retried(beginning: bytes) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(b"", id="status"),
+        pytest.param(EVENTS + REFUSAL_IN_STREAM, id="event"),
+        pytest.param(EVENTS + ROLE + REFUSAL_IN_STREAM, id="event after the role"),
+    ],
+)
+async def test_refused_usage_option_is_remembered_per_endpoint(refusal: bytes) -> None:
     async with serve_provider(*ANSWER) as (provider, endpoint):
-        endpoint.refuse = lambda body: EVENTS + beginning + REFUSAL_IN_STREAM if "stream_options" in body else None
-        answers = [await read_answer(provider) for _ in range(2)]
-    assert [answer for answer, _ in answers] == ["Because."] * 2
+        endpoint.refuse_parameter("stream_options", refusal)
+        answer, done = await read_answer(provider)
+        other = provider_at(endpoint.address)
+        await read_answer(other)
+        await other.close()
+    assert isinstance(done, Done)
+    assert (answer, done.prompt_tokens) == ("Because.", 7)
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False, False]
 
 
@@ -89,9 +82,7 @@ async def test_refusal_after_the_first_text_ends_the_answer() -> None:
 
 async def test_vague_first_refusal_is_retried_without_usage_option() -> None:
     async with serve_provider(response("400 Bad Request", b"{}")) as (provider, endpoint):
-        _, outcome = await read_answer(provider)
-    assert isinstance(outcome, LlmError)
-    assert outcome.code == "rejected"
+        assert (await read_error(provider)).code == "rejected"
     assert ["stream_options" in body for body in endpoint.bodies] == [True, False]
 
 
@@ -129,7 +120,8 @@ async def test_header_replaces_the_bearer_key() -> None:
 
 async def test_error_names_the_refused_parameter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    async with serve_endpoint(*ANSWER, refused_parameter="top_p") as endpoint:
+    async with serve_endpoint(*ANSWER) as endpoint:
+        endpoint.refuse_parameter("top_p")
         _, outcome = await read_answer_with(endpoint, top_p=0.5)
     assert isinstance(outcome, LlmError)
     assert str(outcome) == "The model's endpoint rejects the parameter top_p."
@@ -164,59 +156,43 @@ def has(name: str, body: dict[str, Any]) -> bool:
     return name in body or any(name in message for message in body["messages"])
 
 
+OPTIONS = {"stream_options", "temperature"}
+
+
 @pytest.mark.parametrize(
     ("messages", "sent"),
     [
-        (
-            {"max_tokens": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."},
-            {"max_completion_tokens", "stream_options", "temperature"},
-        ),
-        (
-            {"max_tokens": "max_tokens is not supported", "max_completion_tokens": "Unknown: max_completion_tokens"},
-            {"stream_options", "temperature"},
-        ),
+        ({"max_tokens": "Use 'max_completion_tokens' instead of 'max_tokens'."}, {"max_completion_tokens", *OPTIONS}),
+        ({"max_tokens": "No max_tokens", "max_completion_tokens": "Unknown: max_completion_tokens"}, OPTIONS),
         ({"temperature": "temperature does not support 0.5"}, {"max_tokens", "stream_options"}),
-        (
-            {"stream_options": "Unrecognized request argument: stream_options", "temperature": "No temperature."},
-            {"max_tokens"},
-        ),
-        (
-            {"reasoning": "property 'messages.1.assistant.reasoning' is unsupported"},
-            {"max_tokens", "stream_options", "temperature"},
-        ),
+        ({"stream_options": "Unrecognized: stream_options", "temperature": "No temperature."}, {"max_tokens"}),
+        ({"reasoning": "property 'messages.1.assistant.reasoning' is unsupported"}, {"max_tokens", *OPTIONS}),
     ],
 )
 async def test_refused_parameters_are_left_out_and_remembered(messages: dict[str, str], sent: set[str]) -> None:
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
         endpoint.refuse = lambda body: next((refuse(text) for name, text in messages.items() if has(name, body)), None)
-        provider = provider_at(endpoint.address)
         returned = {"origin": provider.origin, "message": {"reasoning": "Hm."}}
         turns = [Message("user", "Why?"), Message("assistant", "So.", returned=returned), Message("user", "Why?")]
         for _ in range(2):
             assert (await read_answer(provider, (), turns, 0.5))[0] == "Because."
-        await provider.close()
     assert endpoint.bodies[-1].keys() == {"model", "messages", "stream", *sent}
     assert endpoint.bodies[-1] == endpoint.bodies[-2]
     assert len(endpoint.bodies) == len(messages) + 2
 
 
 async def test_field_that_must_come_back_is_not_left_out() -> None:
-    async with serve_endpoint(refuse("The reasoning_content must be passed back to the API.")) as endpoint:
-        provider = provider_at(endpoint.address)
+    async with serve_provider(refuse("The reasoning_content must be passed back to the API.")) as (provider, endpoint):
         returned = {"origin": provider.origin, "message": {"reasoning_content": "Hm."}}
         turns = [Message("assistant", "So.", returned=returned), Message("user", "Why?")]
         assert isinstance((await read_answer(provider, (), turns))[1], LlmError)
-        await provider.close()
     assert all("reasoning_content" in body["messages"][0] for body in endpoint.bodies)
 
 
 async def test_refused_tools_are_named() -> None:
     async with serve_endpoint(refuse("registry/gemma does not support tools")) as endpoint:
-        provider = provider_at(endpoint.address)
-        _, outcome = await read_answer(provider, [ToolSchema("find", "Find rows.", {})])
-        await provider.close()
-    assert isinstance(outcome, LlmError)
-    assert (str(outcome), "calls_tools" in outcome.advice) == ("This model cannot call tools.", True)
+        error = await read_error(provider_at(endpoint.address), [ToolSchema("find", "Find rows.", {})])
+    assert (str(error), "calls_tools" in error.advice) == ("This model cannot call tools.", True)
 
 
 TOO_LONG = [
@@ -234,14 +210,12 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
     turns = [Message("system", "Be short.")]
     for number in range(6):
         turns += [Message("user", f"{number}" * 400), Message("assistant", f"{number}" * 400)]
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
         endpoint.refuse = lambda body: refusal if len(body["messages"]) > 8 else None
-        provider = provider_at(endpoint.address)
         turns.append(Message("user", "Why?"))
         assert (await read_answer(provider, (), turns))[0] == "Because."
         endpoint.refuse = lambda _: refusal
         _, error = await read_answer(provider, (), turns)
-        await provider.close()
     assert isinstance(error, LlmError)
     assert (error.code, str(error)) == ("context_too_long", "This conversation is too long for the model.")
     sent = endpoint.bodies[1]["messages"]
@@ -252,21 +226,17 @@ async def test_too_long_conversation_is_compacted_once(refusal: bytes) -> None:
 async def test_results_of_tools_are_compacted() -> None:
     call = ToolCall("a", "find", "{}")
     results = [Message("assistant", "", tool_calls=(call,)), Message("tool", "x" * 9_000, tool_call_id="a")]
-    async with serve_endpoint(*ANSWER) as endpoint:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
         endpoint.refuse = lambda body: TOO_LONG[0] if len(body["messages"][-1]["content"]) > 5_000 else None
-        provider = provider_at(endpoint.address)
         assert (await read_answer(provider, (), [Message("user", "Why?"), *results]))[0] == "Because."
-        await provider.close()
     assert "left out" in endpoint.bodies[-1]["messages"][-1]["content"]
 
 
 async def test_limit_too_large_for_a_conversation_is_left_out_once() -> None:
     message = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
-    async with serve_endpoint(*ANSWER) as endpoint:
-        endpoint.refuse = lambda body: refuse(message) if "max_tokens" in body else None
-        provider = provider_at(endpoint.address)
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse_parameter("max_tokens", refuse(message))
         assert (await read_answer(provider))[0] == "Because."
         endpoint.refuse = lambda _: None
         assert (await read_answer(provider))[0] == "Because."
-        await provider.close()
     assert ["max_tokens" in body for body in endpoint.bodies] == [True, False, True]
