@@ -23,7 +23,10 @@ from opportune.cli.registry import MODULES, feature_modules, help_line
 from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.project.layout import PROJECT, USERS, installed_features
-from opportune.testing import access
+from opportune.testing.access.addresses import example_path, list_addresses
+from opportune.testing.access.roles import headers_by_role
+from opportune.testing.access.sites import feature_settings_without_databases
+from opportune.testing.access.table import is_project_feature
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.missing_programs import skip_for_missing
@@ -154,16 +157,14 @@ async def test_pages_are_read_without_other_features(sqlite_template: Path, tmp_
         file = tmp_path / f"{number}.db"
         shutil.copyfile(sqlite_template, file)
         installed = [feature for feature in installed_features() if feature.name not in excluded]
-        settings = settings_for(f"sqlite:///{file}", *access.feature_settings_without_databases())
+        settings = settings_for(f"sqlite:///{file}", *feature_settings_without_databases())
         site = create_app(settings.model_copy(update={"jobs": "off"}), installed)
         async with site.router.lifespan_context(site):
-            users = await access.headers_by_role(site)
+            users = await headers_by_role(site)
             responses = {
-                path: await send_request(site, "GET", access.example_path(path), users["owner"])
-                for source, method, path in access.list_addresses(site)
-                if method == "GET"
-                and (access.is_project_feature(source) or not FEATURES)
-                and not path.startswith(ADMIN_PATH)
+                path: await send_request(site, "GET", example_path(path), users["owner"])
+                for source, method, path in list_addresses(site)
+                if method == "GET" and (is_project_feature(source) or not FEATURES) and not path.startswith(ADMIN_PATH)
             }
             responses[USER_PAGE] = await send_request(
                 site, "GET", USER_PAGE, users["superuser"]

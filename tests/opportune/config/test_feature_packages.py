@@ -11,7 +11,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project import feature_packages as module
 from opportune.project.layout import PROJECT, feature_folder, feature_module, origin
-from opportune.testing.access import FRAMEWORK_TABLE, table_file
+from opportune.testing.access.table import FRAMEWORK_TABLE, table_file
 
 
 @pytest.fixture

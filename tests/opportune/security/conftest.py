@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.testing.access import copy_sqlite_file, sqlite_site
+from opportune.testing.access.sites import copy_sqlite_file, sqlite_site
 from tests.opportune.security.visit import Visit, visit_all_pages
 
 

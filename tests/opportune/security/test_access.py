@@ -11,19 +11,10 @@ from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.project.layout import installed_names
-from opportune.testing.access import (
-    FRAMEWORK_TABLE,
-    HEADING,
-    JSON_ERRORS,
-    REFUSALS,
-    ROLES,
-    RoleRequest,
-    example_path,
-    list_addresses,
-    read_tables,
-    request_all_routes,
-    status_word,
-)
+from opportune.testing.access.addresses import example_path, list_addresses
+from opportune.testing.access.responses import JSON_ERRORS, REFUSALS, RoleRequest, request_all_routes, status_word
+from opportune.testing.access.roles import ROLES
+from opportune.testing.access.table import FRAMEWORK_TABLE, HEADING, read_tables
 from opportune.testing.asgi_requests import send_request
 from tests.opportune.security.visit import Visit
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.testing.access import copy_sqlite_file, sqlite_site
+from opportune.testing.access.sites import copy_sqlite_file, sqlite_site
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
 from tests.opportune.security.fuzz import owner_and_visitor_headers
 

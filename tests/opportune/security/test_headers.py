@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from opportune.testing.access import sqlite_site
+from opportune.testing.access.sites import sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
 from opportune.web.middleware.security_headers import SECURITY_HEADERS

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.testing.access import copy_sqlite_file, example_path, headers_by_role, list_addresses, sqlite_site
+from opportune.testing.access.addresses import example_path, list_addresses
+from opportune.testing.access.roles import headers_by_role
+from opportune.testing.access.sites import copy_sqlite_file, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.web.language import has_language
 

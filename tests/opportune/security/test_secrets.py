@@ -17,7 +17,7 @@ from opportune.accounts.sessions import cookies
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config
-from opportune.testing.access import sqlite_site
+from opportune.testing.access.sites import sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import settings_for

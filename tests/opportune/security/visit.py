@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from opportune.admin.middleware import ADMIN_PATH
-from opportune.testing.access import example_path, headers_by_role, list_addresses, sqlite_site
+from opportune.testing.access.addresses import example_path, list_addresses
+from opportune.testing.access.roles import headers_by_role
+from opportune.testing.access.sites import sqlite_site
 from opportune.testing.asgi_requests import Response, send_request
 
 LOG_TABLES = {"admin_audit_entry", "accounts_event"}

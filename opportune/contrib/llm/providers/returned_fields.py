@@ -44,14 +44,17 @@ class ReturnedFields:
             if self._length > MAX_RETURNED_LENGTH:
                 self._fields.clear()
                 return
-            if name in LIST_FIELDS:
-                for entry in objects_in(value):
-                    _merge(self._fields.setdefault(name, []), entry)
-            elif name in TEXT_FIELDS:
-                if isinstance(value, str):
-                    self._fields.setdefault(name, []).append(value)
-            elif value and (name != "extra_content" or "signature" in repr(value)):
-                self._fields[name] = value
+            self._add_field(name, value)
+
+    def _add_field(self, name: str, value: Any) -> None:
+        if name in LIST_FIELDS:
+            for piece in objects_in(value):
+                _add_piece(self._fields.setdefault(name, []), piece)
+        elif name in TEXT_FIELDS:
+            if isinstance(value, str):
+                self._fields.setdefault(name, []).append(value)
+        elif value and (name != "extra_content" or "signature" in repr(value)):
+            self._fields[name] = value
 
     def of_message(self) -> Returned:
         """Return the fields of an answer without calls; empty if there are none."""
@@ -75,30 +78,35 @@ def fields_for(origin: str, returned: Returned, part: str) -> Mapping[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _merge(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
-    """Add a piece to the entry with its index, type and id, or to the last entry if it has no index."""
-    index, type_, id_ = (piece.get(name) for name in ("index", "type", "id"))
-    same_type = (entry for entry in reversed(entries) if entry.get("type") == type_)
-    entry = next(
-        (
-            entry
-            for entry in same_type
-            if entry.get("index") == index
-            and (index is not None or not (entry.get("signature") or "data" in piece))
-            and (not id_ or entry.get("id") in (None, id_))
-        ),
-        None,
-    )
-    if entry is None or (index is None and entry is not entries[-1]):
-        entries.append(dict(piece))
-        return
+def _add_piece(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Add a piece to the entry that it continues, or as a new entry."""
+    is_numbered = piece.get("index") is not None
+    for entry in reversed(entries if is_numbered else entries[-1:]):
+        if _continues(piece, entry):
+            _extend(entry, piece)
+            return
+    entries.append(dict(piece))
+
+
+def _continues(piece: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    if piece.get("type") != entry.get("type") or piece.get("index") != entry.get("index"):
+        return False
+    if piece.get("id") and entry.get("id") not in (None, piece["id"]):
+        return False
+    if piece.get("index") is not None:
+        return True
+    is_signed = bool(entry.get("signature"))  # a signature is the last piece of an entry
+    return not is_signed and "data" not in piece
+
+
+def _extend(entry: dict[str, Any], piece: Mapping[str, Any]) -> None:
+    """Append the texts of a piece to those of its entry, and replace other values."""
     for name, value in piece.items():
-        if name == "data" and value == entry.get(name):
+        is_repeated = name == "data" and value == entry.get(name)
+        if value is None or is_repeated:
             continue
-        if name in JOINED_TEXTS and isinstance(value, str) and isinstance(entry.get(name), str):
-            entry[name] += value
-        elif value is not None:
-            entry[name] = value
+        is_text = isinstance(value, str) and isinstance(entry.get(name), str)
+        entry[name] = entry[name] + value if is_text and name in JOINED_TEXTS else value
 
 
 def storable_json(value: Any, depth: int = 0) -> Any:
