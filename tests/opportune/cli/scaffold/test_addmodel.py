@@ -163,7 +163,8 @@ INVALID_ARGUMENTS = (
     ("blog Post keep_version_days:int --versioned", "or omit --versioned."),
     ("blog Versioned name:str", "is reserved by Python or by the generated code"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
-    ("../blog Post name:str", "There is no feature"),
+    ("../blog Post name:str", "'../blog' is not a feature name."),
+    ("blog.Post name:str title:str", "'blog.Post' is not a feature name."),
 )
 
 
