@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, FieldType
+from opportune.cli.scaffold.field_types import (
+    ALIASES,
+    FIELD_TYPES,
+    WORDS_FOR_OPTIONS,
+    WORDS_FOR_REFERENCES,
+    FieldType,
+)
 from opportune.cli.scaffold.models import ACCOUNT, ExistingModel, ExistingModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.db.models import columns
@@ -151,6 +157,10 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
+    if type_.endswith("?"):
+        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
+    if type_.lower() in WORDS_FOR_REFERENCES:
+        raise OperatorError(f"{definition!r}: The type of a reference is the name of its model, as in author:Author.")
     if type_ == "team":
         _check_team(definition, name, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
@@ -158,7 +168,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if type_ == "account":
         return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
     type_ = ALIASES.get(type_, type_)
-    if type_ not in FIELD_TYPES or type_ == "reference":
+    if type_ not in FIELD_TYPES:
         hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
     if type_ in TIMESTAMPS and name != type_:
@@ -298,7 +308,9 @@ def _with_option(field: Field, option: str) -> Field:
         return changed
     if is_limit:
         raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
-    hint = did_you_mean(option, [other for other in OPTIONS if other != f"{name}="])  # this option is for other types
+    other_options = [other for other in OPTIONS if other != f"{name}="]  # this option is for other types
+    word = WORDS_FOR_OPTIONS.get(option)
+    hint = f" Did you mean {word}?" if word else did_you_mean(option, other_options)
     raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 

@@ -131,3 +131,12 @@ ALIASES = {
     "user": "owner",
     "lines": "list",
 }
+WORDS_FOR_REFERENCES = ("fk", "foreign_key", "foreignkey", "reference", "references", "belongs_to", "ref", "relation")
+WORDS_FOR_OPTIONS = {
+    "null": "optional",
+    "nullable": "optional",
+    "blank": "optional",
+    "uniq": "unique",
+    "db_index": "index",
+}
+"""Words for options in other frameworks."""
