@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from fastapi import FastAPI
@@ -7,8 +8,8 @@ from httpx2 import ASGITransport, AsyncClient
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.testing import make_token, make_user, signed_in_client
-from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, LIBRARY, SITE, create_site
-from tests.opportune.contrib.mcp.oauth import register
+from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, LIBRARY, SITE, Connect, connect, create_site
+from tests.opportune.contrib.mcp.oauth import Program, register
 from tests.opportune.contrib.mcp.reading_room import ROOM
 
 
@@ -23,22 +24,40 @@ async def ada(database: Database) -> User:
 
 
 @pytest.fixture
+async def open_library(site: FastAPI, ada: User) -> Connect:
+    """Connects a client of the SDK to the site, as Ada."""
+    return partial(connect, site, ada)
+
+
+@pytest.fixture
 async def browser(site: FastAPI, ada: User) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(site, ada) as browser:
         yield browser
 
 
 @pytest.fixture
-async def program(site: FastAPI) -> AsyncIterator[AsyncClient]:
+async def http(site: FastAPI) -> AsyncIterator[AsyncClient]:
     """HTTP client without cookies."""
-    async with AsyncClient(transport=ASGITransport(site), base_url=SITE) as program:
-        yield program
+    async with AsyncClient(transport=ASGITransport(site), base_url=SITE) as http:
+        yield http
+
+
+@pytest.fixture
+async def program(http: AsyncClient, browser: AsyncClient) -> Program:
+    """A registered program, and the browser of Ada."""
+    return Program(http, browser, (await register(http))["client_id"])
 
 
 @pytest.fixture
 async def room(app: FastAPI) -> FastAPI:
     """Site with resources, prompts and slow tools."""
     return create_site(app, ROOM)
+
+
+@pytest.fixture
+async def open_room(room: FastAPI, ada: User) -> Connect:
+    """Connects a client of the SDK to the room, as Ada."""
+    return partial(connect, room, ada)
 
 
 @pytest.fixture
@@ -49,8 +68,3 @@ async def old_program(room: FastAPI, database: Database, ada: User) -> AsyncIter
         session_id = (await program.post("/mcp", json=INITIALIZE)).headers["Mcp-Session-Id"]
         program.headers["Mcp-Session-Id"] = session_id
         yield program
-
-
-@pytest.fixture
-async def client_id(program: AsyncClient) -> str:
-    return str((await register(program))["client_id"])

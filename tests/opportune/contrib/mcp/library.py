@@ -1,23 +1,29 @@
 """Site with tools, and clients of it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 
-from opportune.accounts import CurrentUser
+from opportune.accounts import CurrentUser, User
 from opportune.contrib.tools import tool
 from opportune.db import WriteSession
 from opportune.feature import Feature, Llm
 from opportune.features import accounts, mcp
+from opportune.testing import make_token
 from opportune.testing.app import create_test_app
+from opportune.testing.services.browser import serve
 
 if TYPE_CHECKING:
     from mcp import Client
     from mcp.types import CallToolResult
 
+MODERN, LEGACY = "auto", "legacy"
+BOTH_MODES = pytest.mark.parametrize("mode", [MODERN, LEGACY])
+INVALID_PARAMS, METHOD_NOT_FOUND, INTERNAL_ERROR = -32602, -32601, -32603
 SITE = "http://testserver"
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 INITIALIZE = {
@@ -26,6 +32,9 @@ INITIALIZE = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
 }
+
+
+Connect = Callable[..., AbstractAsyncContextManager["Client"]]
 
 
 async def whoami(user: CurrentUser) -> str:
@@ -67,13 +76,27 @@ def create_site(app: FastAPI, *features: Feature) -> FastAPI:
 
 
 @asynccontextmanager
-async def open_mcp_client(site: FastAPI, **http: Any) -> AsyncIterator["Client"]:
+async def connect(
+    site: FastAPI, user: User, scopes: str = "read write", mode: Any = MODERN, **headers: str
+) -> AsyncIterator["Client"]:
+    """Connect the SDK's client to the site, which runs on a port."""
+    token = await make_token(site.state.database, user, scopes)
+    headers = {"Authorization": f"Bearer {token}", "Host": "testserver", **headers}
+    async with (
+        serve(site) as address,
+        open_mcp_client(f"{address}/mcp", httpx2.AsyncClient(headers=headers), mode) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def open_mcp_client(url: str, http: httpx2.AsyncClient, mode: Any = MODERN) -> AsyncIterator["Client"]:
     from mcp import Client  # the SDK is slow to import, which would delay the collection of tests
     from mcp.client.streamable_http import streamable_http_client  # as above
 
     async with (
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(site), **http) as client_of_http,
-        Client(streamable_http_client(f"{SITE}/mcp", http_client=client_of_http)) as client,
+        http,
+        Client(streamable_http_client(url, http_client=http), mode=mode, read_timeout_seconds=60) as client,
     ):
         yield client
 
@@ -84,3 +107,12 @@ def read_text(result: "CallToolResult") -> str:
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text
+
+
+async def error_of(request: Awaitable[object]) -> tuple[int, str]:
+    """Return code and message of a request that the server refuses."""
+    from mcp import MCPError  # as in `open_mcp_client`
+
+    with pytest.raises(MCPError) as caught:
+        await request
+    return caught.value.code, caught.value.message

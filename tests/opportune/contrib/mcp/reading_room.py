@@ -1,27 +1,18 @@
-"""Resources, prompts and slow tools, and clients of them over HTTP."""
+"""Resources, prompts and slow tools."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import httpx2
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import HTTPException, Response
 from pydantic import BaseModel, Field
 
 from opportune.accounts import CurrentUser, User
 from opportune.contrib.llm import Message
-from opportune.db import Database, ReadSession, WriteSession
+from opportune.db import ReadSession, WriteSession
 from opportune.feature import Feature, Llm
 from opportune.progress import work
-from opportune.testing import make_token
-from opportune.testing.services.browser import serve
 
-if TYPE_CHECKING:
-    from mcp import Client
-
-MODERN, LEGACY = "auto", "legacy"
 COVER = b"\x89PNG\xff"
 
 
@@ -129,22 +120,3 @@ ROOM = Feature(
         completions={"title": suggest_titles},
     ),
 )
-
-
-@asynccontextmanager
-async def connect(
-    site: FastAPI, database: Database, user: User, *, scopes: str = "read write", mode: Any = MODERN
-) -> AsyncIterator["Client"]:
-    """Connect the SDK's client to the site, which runs on a port."""
-    from mcp import Client  # the SDK is slow to import, which would delay the collection of tests
-    from mcp.client.streamable_http import streamable_http_client  # as above
-
-    headers = {"Authorization": f"Bearer {await make_token(database, user, scopes)}", "Host": "testserver"}
-    async with (
-        serve(site) as address,
-        httpx2.AsyncClient(headers=headers) as http,
-        Client(
-            streamable_http_client(f"{address}/mcp", http_client=http), mode=mode, read_timeout_seconds=60
-        ) as client,
-    ):
-        yield client

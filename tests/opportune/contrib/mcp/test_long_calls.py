@@ -12,7 +12,8 @@ from opportune.db import Database
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.url.direct import direct_url
 from opportune.jobs.service import open_services
-from tests.opportune.contrib.mcp.reading_room import LEGACY, LOANS, MODERN, Loan, connect
+from tests.opportune.contrib.mcp.library import BOTH_MODES, Connect
+from tests.opportune.contrib.mcp.reading_room import LOANS, Loan
 
 CALL = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "lend_book", "arguments": {}}}
 CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
@@ -30,21 +31,21 @@ async def read_email(database: Database, user: User) -> str:
         return (await session.get_one(User, user.id)).email
 
 
-@pytest.mark.parametrize("mode", [MODERN, LEGACY])
-async def test_progress_of_a_tool_is_sent(room: FastAPI, database: Database, ada: User, mode: str) -> None:
+@BOTH_MODES
+async def test_progress_of_a_tool_is_sent(open_room: Connect, mode: str) -> None:
     reports: list[tuple[float, float | None, str | None]] = []
 
     async def record(progress: float, total: float | None, message: str | None) -> None:
         reports.append((progress, total, message))
 
-    async with connect(room, database, ada, mode=mode) as client:
+    async with open_room(mode=mode) as client:
         result = await client.call_tool("scan_shelves", {"count": 3}, progress_callback=record)
     assert result.structured_content == {"title": "shelves", "pages": 3}
     assert reports[-1] == (3, 3, "Scanning")
 
 
-async def test_abandoned_call_is_rolled_back(room: FastAPI, database: Database, ada: User, loan: Loan) -> None:
-    async with connect(room, database, ada) as client, asyncio.timeout(TIMEOUT_SECONDS):
+async def test_abandoned_call_is_rolled_back(open_room: Connect, database: Database, ada: User, loan: Loan) -> None:
+    async with open_room() as client, asyncio.timeout(TIMEOUT_SECONDS):
         call = asyncio.create_task(client.call_tool("lend_book"))
         await loan.started.wait()
         call.cancel()

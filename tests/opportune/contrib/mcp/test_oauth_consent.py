@@ -3,11 +3,12 @@ from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import AnyUrl
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
@@ -16,17 +17,7 @@ from opportune.contrib.mcp.oauth.models import McpGrant
 from opportune.db import Database
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.contrib.mcp.library import SITE, open_mcp_client, read_text
-from tests.opportune.contrib.mcp.oauth import (
-    CALLBACK,
-    authorize_url,
-    connect,
-    consent_form,
-    parse_query,
-    read_redirect,
-    refresh_token,
-    request_code,
-    request_status,
-)
+from tests.opportune.contrib.mcp.oauth import CALLBACK, DENIAL, Program, consent_form, parse_query, read_redirect
 
 if TYPE_CHECKING:
     from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
@@ -51,6 +42,11 @@ class Memory:
         self.client = client_info
 
 
+async def count_grants(database: Database) -> int:
+    async with database.reader(fresh=True) as session:
+        return len((await session.scalars(select(McpGrant))).all())
+
+
 async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: AsyncClient) -> None:
     from mcp.client.auth import OAuthClientProvider  # as in `open_mcp_client`
     from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata  # as in `open_mcp_client`
@@ -69,7 +65,8 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
     basic: Any = {"token_endpoint_auth_method": "client_secret_basic"}
     metadata = OAuthClientMetadata(client_name="Claude", redirect_uris=[AnyUrl(callback)], **basic)
     auth = OAuthClientProvider(f"{SITE}/mcp", metadata, memory, open_browser, wait_for_redirect)
-    async with open_mcp_client(site, auth=auth) as client:
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(site), auth=auth)
+    async with open_mcp_client(f"{SITE}/mcp", http) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["whoami", "crash"]
         assert read_text(await client.call_tool("whoami")) == "ada@example.com"
         initial_tokens = memory.tokens
@@ -81,23 +78,24 @@ async def test_client_of_the_sdk_signs_in_with_a_secret(site: FastAPI, browser: 
     assert memory.tokens.scope == "library:read"
 
 
-async def test_connected_program_is_listed(
-    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
-) -> None:
-    await connect(program, browser, client_id)
-    assert "Assistant" in (await browser.get("/accounts/tokens")).text
-    assert "Assistant may use your account" in (await browser.get("/accounts/events")).text
-    assert "<strong>Assistant</strong> at assistant.example" in (await browser.get("/accounts/profile")).text
+async def test_connected_program_is_listed(site: FastAPI, program: Program, database: Database) -> None:
+    await program.connect()
+    for path, text in (
+        ("tokens", "Assistant"),
+        ("events", "Assistant may use your account"),
+        ("profile", "<strong>Assistant</strong> at assistant.example"),
+    ):
+        assert text in (await program.browser.get(f"/accounts/{path}")).text
     async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
         assert "Assistant" not in (await other.get("/accounts/profile")).text
 
 
-async def test_user_disconnects_a_program(
-    site: FastAPI, program: AsyncClient, browser: AsyncClient, client_id: str, database: Database
-) -> None:
-    tokens = await connect(program, browser, client_id)
-    profile = (await browser.get("/accounts/profile")).text
-    action = re.search(r'action="(/accounts/oauth/programs/\d+/disconnect)"', profile)
+async def test_user_disconnects_a_program(site: FastAPI, program: Program, database: Database) -> None:
+    access, refresh = await program.connect()
+    browser = program.browser
+    action = re.search(
+        r'action="(/accounts/oauth/programs/\d+/disconnect)"', (await browser.get("/accounts/profile")).text
+    )
     assert action
     async with signed_in_client(site, await make_user(database, "eve@example.com")) as other:
         assert (await other.post(action[1])).status_code == 404
@@ -105,23 +103,18 @@ async def test_user_disconnects_a_program(
     assert (response.status_code, response.headers["Location"]) == (303, "/accounts/profile")
     assert "Assistant is disconnected." in (await browser.get("/accounts/profile")).text
     assert (await browser.post(action[1])).status_code == 404
-    assert await request_status(program, tokens["access_token"]) == 401
-    assert (await refresh_token(program, client_id, tokens["refresh_token"])).status_code == 400
-    async with database.reader(fresh=True) as session:
-        assert await session.scalar(select(func.count()).select_from(McpGrant)) == 0
+    assert await program.status(access) == 401
+    assert (await program.refresh(refresh)).status_code == 400
+    assert await count_grants(database) == 0
 
 
-async def test_consent_page_describes_the_request(browser: AsyncClient, client_id: str) -> None:
-    page = await browser.get(authorize_url(client_id))
+async def test_consent_page_describes_the_request(program: Program) -> None:
+    page = await program.browser.get(program.url())
     text = " ".join(re.sub(r"<[^>]*>", " ", page.text).split())
     for part in ("Assistant", "assistant.example", "ada@example.com", "Library: read what you can see", "Crashing"):
         assert part in text
     assert (page.headers["X-Frame-Options"], page.headers["Cache-Control"]) == ("DENY", "no-store, no-transform")
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
-
-
-async def test_user_allows_fewer_scopes(program: AsyncClient, browser: AsyncClient, client_id: str) -> None:
-    assert (await connect(program, browser, client_id, "library:write"))["scope"] == "library:write"
 
 
 @pytest.mark.parametrize(
@@ -130,22 +123,21 @@ async def test_user_allows_fewer_scopes(program: AsyncClient, browser: AsyncClie
         ("library:read", consent_form("library:read", "library:write")),
         (None, consent_form() | {"scopes": ()}),
         (None, consent_form("accounts:manage")),
+        pytest.param(None, consent_form() | {"current_password": ""}, id="without the password"),
+        pytest.param(None, consent_form() | {"current_password": "wrong"}, id="with a wrong password"),
     ],
 )
-async def test_scopes_that_were_not_requested_are_refused(
-    browser: AsyncClient, client_id: str, requested: str | None, form: dict[str, Any]
-) -> None:
-    assert (await browser.post(authorize_url(client_id, scope=requested), data=form)).status_code == 422
+async def test_invalid_consent_is_refused(program: Program, requested: str | None, form: dict[str, Any]) -> None:
+    response = await program.consent(form, scope=requested)
+    assert (response.status_code, "refresh" in response.text) == (422, False)
 
 
 @pytest.mark.parametrize(
     "headers",
     [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Referer": "https://evil.example"}],
 )
-async def test_consent_from_another_site_is_refused(
-    browser: AsyncClient, client_id: str, headers: dict[str, str]
-) -> None:
-    assert (await browser.post(authorize_url(client_id), data=consent_form(), headers=headers)).status_code == 403
+async def test_consent_from_another_site_is_refused(program: Program, headers: dict[str, str]) -> None:
+    assert (await program.browser.post(program.url(), data=consent_form(), headers=headers)).status_code == 403
 
 
 UNKNOWN_TARGETS: tuple[dict[str, Any], ...] = (
@@ -161,10 +153,9 @@ UNKNOWN_TARGETS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def test_unknown_program_or_redirect_is_not_redirected(browser: AsyncClient, client_id: str) -> None:
+async def test_unknown_program_or_redirect_is_not_redirected(program: Program) -> None:
     for changes in UNKNOWN_TARGETS:
-        url = authorize_url(client_id, **changes)
-        for response in (await browser.get(url), await browser.post(url, data=consent_form())):
+        for response in (await program.browser.get(program.url(**changes)), await program.consent(**changes)):
             assert response.status_code == 400, changes
             assert "Location" not in response.headers, changes
             assert "evil" not in response.text, changes
@@ -183,10 +174,10 @@ INVALID_REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-async def test_invalid_request_links_to_the_program_without_redirect(browser: AsyncClient, client_id: str) -> None:
+async def test_invalid_request_links_to_the_program_without_redirect(program: Program) -> None:
     """A redirect without a click would be an open redirect to any registered address."""
     for changes, error in INVALID_REQUESTS:
-        response = await browser.post(authorize_url(client_id, **changes), data=consent_form())
+        response = await program.consent(**changes)
         assert response.status_code == 400, changes
         assert "http-equiv" not in response.text, changes
         link = re.search(r'href="(https://assistant[^"]*)"', response.text)
@@ -195,50 +186,39 @@ async def test_invalid_request_links_to_the_program_without_redirect(browser: As
         assert (query["error"], query["state"], query["iss"]) == (error, "xyz", SITE), changes
 
 
-async def test_repeated_parameter_is_refused(browser: AsyncClient, client_id: str) -> None:
-    assert (await browser.get(f"{authorize_url(client_id)}&state=second")).status_code == 400
+async def test_repeated_parameter_is_refused(program: Program) -> None:
+    assert (await program.browser.get(f"{program.url()}&state=second")).status_code == 400
 
 
-async def test_anonymous_user_signs_in_first(program: AsyncClient, client_id: str) -> None:
-    response = await program.get(authorize_url(client_id))
+async def test_anonymous_user_signs_in_first(program: Program) -> None:
+    response = await program.http.get(program.url())
     assert response.status_code == 303
     login = urlsplit(response.headers["Location"])
-    assert (login.path, parse_qs(login.query)["next"]) == ("/accounts/login", [authorize_url(client_id)])
+    assert (login.path, parse_qs(login.query)["next"]) == ("/accounts/login", [program.url()])
 
 
-@pytest.mark.parametrize("password", ["", "wrong"])
-async def test_consent_needs_the_password(browser: AsyncClient, client_id: str, password: str) -> None:
-    response = await browser.post(authorize_url(client_id), data=consent_form() | {"current_password": password})
-    assert (response.status_code, "refresh" in response.text) == (422, False)
-
-
-async def test_denied_request_stores_no_grant(browser: AsyncClient, client_id: str, database: Database) -> None:
-    redirect = read_redirect(await browser.post(authorize_url(client_id), data={"decision": "deny"}))
+async def test_denied_request_stores_no_grant(program: Program, database: Database) -> None:
+    redirect = read_redirect(await program.consent(DENIAL))
     assert parse_query(redirect) == {"error": "access_denied", "state": "xyz", "iss": SITE}
-    async with database.reader(fresh=True) as session:
-        assert not (await session.scalars(select(McpGrant))).all()
+    assert await count_grants(database) == 0
 
 
 async def test_superuser_cannot_authorize_while_impersonating(
-    site: FastAPI, database: Database, client_id: str, ada: User
+    site: FastAPI, database: Database, program: Program, ada: User
 ) -> None:
     root = await make_user(database, is_superuser=True)
-    async with signed_in_client(site, root) as admin, signed_in_client(site, ada) as impersonated:
+    async with signed_in_client(site, root) as admin:
         async with database.writer() as session:
-            root_session, user_session = [
-                (await session.scalars(select(Session).where(col(Session.user_id) == user.id))).one()
-                for user in (root, ada)
-            ]
+            root_session = (await session.scalars(select(Session).where(col(Session.user_id) == root.id))).one()
+            user_session = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
             user_session.impersonator_session_id = root_session.id
-        assert (await admin.get(authorize_url(client_id))).status_code == 200
-        assert (await impersonated.get(authorize_url(client_id))).status_code == 403
-        assert (await impersonated.post(authorize_url(client_id), data=consent_form())).status_code == 403
+        assert (await admin.get(program.url())).status_code == 200
+        assert (await program.browser.get(program.url())).status_code == 403
+        assert (await program.consent()).status_code == 403
 
 
-async def test_consent_is_recorded_before_there_is_a_token(
-    browser: AsyncClient, client_id: str, database: Database
-) -> None:
-    await request_code(browser, authorize_url(client_id), "library:read")
+async def test_consent_is_recorded_before_there_is_a_token(program: Program, database: Database) -> None:
+    await program.request_code("library:read")
     async with database.reader(fresh=True) as session:
         event = (await session.scalars(select(AccountEvent).where(col(AccountEvent.kind) == "program_connected"))).one()
         assert event.details == {"name": "Assistant", "scopes": "library:read"}

@@ -16,10 +16,9 @@ from opportune.jobs.cleanup import clean_up
 from tests.opportune.contrib.mcp.library import SITE
 from tests.opportune.contrib.mcp.oauth import (
     CALLBACK,
+    DENIAL,
     OAUTH,
-    authorize_url,
-    connect,
-    consent_form,
+    Program,
     read_error,
     read_redirect,
     register,
@@ -32,12 +31,12 @@ async def list_program_names(database: Database) -> list[str]:
         return list(await session.scalars(select(col(McpClient.name)).order_by(col(McpClient.id))))
 
 
-async def test_metadata_describes_the_endpoints(program: AsyncClient) -> None:
-    resource = (await program.get("/.well-known/oauth-protected-resource/mcp")).json()
+async def test_metadata_describes_the_endpoints(http: AsyncClient) -> None:
+    resource = (await http.get("/.well-known/oauth-protected-resource/mcp")).json()
     assert resource["resource"] == f"{SITE}/mcp"
     assert resource["authorization_servers"] == [SITE]
     assert resource["scopes_supported"] == ["library:read", "library:write"]
-    server = (await program.get("/.well-known/oauth-authorization-server")).json()
+    server = (await http.get("/.well-known/oauth-authorization-server")).json()
     assert server["issuer"] == SITE
     assert server["code_challenge_methods_supported"] == ["S256"]
     assert {server[f"{name}_endpoint"] for name in ("authorization", "token", "registration", "revocation")} == {
@@ -45,27 +44,30 @@ async def test_metadata_describes_the_endpoints(program: AsyncClient) -> None:
     }
 
 
+INVALID_REDIRECTS: tuple[list[str] | None, ...] = (
+    ["http://evil.example/callback"],
+    [CALLBACK, "javascript:alert(1)"],
+    ["ms-msdt:/id", "cursor:alert"],
+    ["vscode://file/etc/passwd"],
+    ["vscode://vscode.git/clone?url=https://evil.example/x"],
+    ["https://user:pass@a.example/"],
+    [f"{CALLBACK}#part"],
+    [f"https://a.example/{'a' * 1000}"],
+    [f"{CALLBACK}{number}" for number in range(11)],
+    None,
+)
 INVALID_OPTIONS: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"redirect_uris": ["http://evil.example/callback"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": [CALLBACK, "javascript:alert(1)"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": ["ms-msdt:/id", "cursor:alert"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": ["vscode://file/etc/passwd"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": ["vscode://vscode.git/clone?url=https://evil.example/x"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": ["https://user:pass@a.example/"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": [f"{CALLBACK}#part"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": [f"https://a.example/{'a' * 1000}"]}, "invalid_redirect_uri"),
-    ({"redirect_uris": [f"{CALLBACK}{number}" for number in range(11)]}, "invalid_redirect_uri"),
+    *(({"redirect_uris": redirects}, "invalid_redirect_uri") for redirects in INVALID_REDIRECTS),
     ({"redirect_uris": []}, "invalid_client_metadata"),
-    ({"redirect_uris": None}, "invalid_redirect_uri"),
     ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
     ({"client_name": "a" * 30_000}, "invalid_client_metadata"),
 )
 
 
-async def test_invalid_registration_is_refused(program: AsyncClient, database: Database) -> None:
+async def test_invalid_registration_is_refused(http: AsyncClient, database: Database) -> None:
     for options, error in INVALID_OPTIONS:
         metadata = {"client_name": "Assistant", "redirect_uris": [CALLBACK]} | options
-        response = await program.post(f"{OAUTH}/register", json=metadata)
+        response = await http.post(f"{OAUTH}/register", json=metadata)
         assert (response.status_code, read_error(response)) == (400, error), options
         assert await list_program_names(database) == [], options
 
@@ -93,46 +95,46 @@ EDITORS: dict[str, Any] = {
 
 @pytest.mark.parametrize(("name", "options"), EDITORS.items(), ids=EDITORS)
 async def test_editor_registers_and_gets_its_redirect(
-    program: AsyncClient, browser: AsyncClient, name: str, options: dict[str, Any]
+    http: AsyncClient, browser: AsyncClient, name: str, options: dict[str, Any]
 ) -> None:
-    registered, callback = await register(program, client_name=name, **options), options["redirect_uris"][0]
-    url = authorize_url(registered["client_id"], redirect_uri=callback)
-    assert read_redirect(await browser.post(url, data=consent_form())).startswith(f"{callback}?code=")
-    denied = await browser.post(url, data={"decision": "deny"})
-    assert f'href="{callback}?error=access_denied' in denied.text
-    assert ('http-equiv="refresh"' in denied.text) is callback.startswith("https:"), "a denial must not open a program"
+    registered, callback = await register(http, client_name=name, **options), options["redirect_uris"][0]
+    program = Program(http, browser, registered["client_id"])
+    assert read_redirect(await program.consent(redirect_uri=callback)).startswith(f"{callback}?code=")
+    denied = (await program.consent(DENIAL, redirect_uri=callback)).text
+    assert f'href="{callback}?error=access_denied' in denied
+    assert ('http-equiv="refresh"' in denied) is callback.startswith("https:"), "a denial must not open a program"
 
 
 async def test_oldest_unused_programs_are_replaced(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    program: Program, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await connect(program, browser, client_id)
+    await program.connect()
     monkeypatch.setattr("opportune.contrib.mcp.oauth.provider.MAX_UNUSED_CLIENTS", 2)
     for number in range(4):
-        await register(program, client_name=f"Flood\u202e {number}")
+        await register(program.http, client_name=f"Flood\u202e {number}")
     assert await list_program_names(database) == ["Assistant", "Flood 2", "Flood 3"]
 
 
 async def test_unused_programs_are_deleted_after_a_day(
-    program: AsyncClient, browser: AsyncClient, client_id: str, database: Database, settings: Settings
+    program: Program, database: Database, settings: Settings
 ) -> None:
-    await connect(program, browser, client_id)
-    await register(program, client_name="Unused")
+    await program.connect()
+    await register(program.http, client_name="Unused")
     async with database.writer() as session:
         await session.execute(update(McpClient).values(created_at=utc_now() - timedelta(days=2)))
     await clean_up(database, settings, CLEANUPS)
     assert await list_program_names(database) == ["Assistant"]
 
 
-async def test_registrations_are_limited(program: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_registrations_are_limited(http: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes.REGISTRATIONS, "limit", 1)
-    await register(program)
-    assert (await program.post(f"{OAUTH}/register", json={})).status_code == 429
+    await register(http)
+    assert (await http.post(f"{OAUTH}/register", json={})).status_code == 429
 
 
-async def test_invalid_token_is_named_in_the_challenge(program: AsyncClient) -> None:
-    assert await request_status(program, "nonsense") == 401
-    response = await program.post("/mcp", headers={"Authorization": "Bearer nonsense"})
+async def test_invalid_token_is_named_in_the_challenge(http: AsyncClient) -> None:
+    assert await request_status(http, "nonsense") == 401
+    response = await http.post("/mcp", headers={"Authorization": "Bearer nonsense"})
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
 
 

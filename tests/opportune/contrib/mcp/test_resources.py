@@ -6,18 +6,26 @@ from fastapi import FastAPI
 
 from opportune.accounts import User
 from opportune.contrib.mcp.server.offers import offers_of
-from opportune.db import Database, WriteSession
+from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
-from tests.opportune.contrib.mcp.library import LIBRARY, create_site
-from tests.opportune.contrib.mcp.reading_room import COVER, LEGACY, MODERN, ROOM, connect, read_book
+from tests.opportune.contrib.mcp.library import (
+    BOTH_MODES,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    LIBRARY,
+    METHOD_NOT_FOUND,
+    Connect,
+    connect,
+    create_site,
+    error_of,
+)
+from tests.opportune.contrib.mcp.reading_room import COVER, ROOM, read_book
 
-INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 
-
-@pytest.mark.parametrize("mode", [MODERN, LEGACY])
-async def test_resources_and_templates_are_listed(room: FastAPI, database: Database, ada: User, mode: str) -> None:
-    async with connect(room, database, ada, mode=mode) as client:
+@BOTH_MODES
+async def test_resources_and_templates_are_listed(open_room: Connect, mode: str) -> None:
+    async with open_room(mode=mode) as client:
         resources = (await client.list_resources()).resources
         templates = (await client.list_resource_templates()).resource_templates
     assert [(row.uri, row.name, row.title) for row in resources] == [
@@ -27,74 +35,51 @@ async def test_resources_and_templates_are_listed(room: FastAPI, database: Datab
     assert [row.uri_template for row in templates] == ["books://{book_id}", "books://{book_id}/cover"]
 
 
-@pytest.mark.parametrize("mode", [MODERN, LEGACY])
-async def test_resource_is_read_as_the_user(room: FastAPI, database: Database, ada: User, mode: str) -> None:
-    from mcp.types import TextResourceContents  # as in `open_mcp_client`
+@BOTH_MODES
+async def test_resource_is_read_as_the_user(open_room: Connect, mode: str) -> None:
+    from mcp.types import BlobResourceContents, TextResourceContents  # as in `open_mcp_client`
 
-    async with connect(room, database, ada, mode=mode) as client:
+    async with open_room(mode=mode) as client:
         (book,) = (await client.read_resource("books://7")).contents
+        (cover,) = (await client.read_resource("books://7/cover")).contents
+        (rules,) = (await client.read_resource("room://rules")).contents
     assert isinstance(book, TextResourceContents)
     assert book.mime_type == "application/json"
     assert json.loads(book.text) == {"title": "Dune of ada@example.com", "pages": 412}
-
-
-async def test_resource_keeps_its_media_type(room: FastAPI, database: Database, ada: User) -> None:
-    from mcp.types import BlobResourceContents, TextResourceContents  # as in `open_mcp_client`
-
-    async with connect(room, database, ada) as client:
-        (cover,) = (await client.read_resource("books://7/cover")).contents
-        (rules,) = (await client.read_resource("room://rules")).contents
     assert isinstance(cover, BlobResourceContents)
     assert (cover.mime_type, base64.b64decode(cover.blob)) == ("image/png", COVER)
     assert isinstance(rules, TextResourceContents)
     assert (rules.mime_type, rules.text) == ("text/plain", "Be quiet.")
 
 
-@pytest.mark.parametrize("mode", [MODERN, LEGACY])
-@pytest.mark.parametrize(
-    ("uri", "code", "message"),
-    [
-        ("room://nothing", INVALID_PARAMS, "There is no resource room://nothing."),
-        ("books://8", INVALID_PARAMS, "Nothing was found that the user may see."),
-        ("books://seven", INVALID_PARAMS, "book_id: Input should be a valid integer"),
-        ("room://burnt", INTERNAL_ERROR, "The request failed on the server."),
-    ],
-)
-async def test_unreadable_resource_is_an_error(
-    room: FastAPI, database: Database, ada: User, mode: str, uri: str, code: int, message: str
-) -> None:
-    from mcp import MCPError  # as in `open_mcp_client`
-
-    async with connect(room, database, ada, mode=mode) as client:
-        with pytest.raises(MCPError) as caught:
-            await client.read_resource(uri)
-    assert (caught.value.code, caught.value.message[: len(message)]) == (code, message)
+@BOTH_MODES
+async def test_unreadable_resource_is_an_error(open_room: Connect, mode: str) -> None:
+    async with open_room(mode=mode) as client:
+        for uri, code, message in (
+            ("room://nothing", INVALID_PARAMS, "There is no resource room://nothing."),
+            ("books://8", INVALID_PARAMS, "Nothing was found that the user may see."),
+            ("books://seven", INVALID_PARAMS, "book_id: Input should be a valid integer"),
+            ("room://burnt", INTERNAL_ERROR, "The request failed on the server."),
+        ):
+            error_code, text = await error_of(client.read_resource(uri))
+            assert (error_code, text[: len(message)]) == (code, message), uri
 
 
-async def test_large_resource_is_refused(
-    room: FastAPI, database: Database, ada: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mcp import MCPError  # as in `open_mcp_client`
-
-    async with connect(room, database, ada) as client:
+async def test_large_resource_is_refused(open_room: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_room() as client:
         await client.read_resource("room://rules")
         monkeypatch.setattr("opportune.contrib.mcp.server.resources.MAX_RESOURCE_BYTES", 5)
-        with pytest.raises(MCPError, match="The resource is larger than 5 bytes"):
-            await client.read_resource("books://7")
+        _, message = await error_of(client.read_resource("books://7"))
+    assert message.startswith("The resource is larger than 5 bytes")
 
 
-async def test_scopes_limit_resources_and_prompts(app: FastAPI, database: Database, ada: User) -> None:
-    from mcp import MCPError  # as in `open_mcp_client`
-
-    site = create_site(app, LIBRARY, ROOM)
-    async with connect(site, database, ada, scopes="library:read") as client:
+async def test_scopes_limit_resources_and_prompts(app: FastAPI, ada: User) -> None:
+    async with connect(create_site(app, LIBRARY, ROOM), ada, "library:read") as client:
         assert (await client.list_resources()).resources == []
         assert (await client.list_resource_templates()).resource_templates == []
         assert (await client.list_prompts()).prompts == []
-        with pytest.raises(MCPError, match="This token lacks the scope room:read"):
-            await client.read_resource("books://7")
-        with pytest.raises(MCPError, match="This token lacks the scope room:read"):
-            await client.get_prompt("discuss_book", {"title": "Dune"})
+        for request in (client.read_resource("books://7"), client.get_prompt("discuss_book", {"title": "Dune"})):
+            assert (await error_of(request))[1].startswith("This token lacks the scope room:read")
 
 
 async def test_programs_can_request_scopes_of_resources(app: FastAPI) -> None:
@@ -104,16 +89,12 @@ async def test_programs_can_request_scopes_of_resources(app: FastAPI) -> None:
     assert tool_scopes(site) == {"room:read": ["A book"]}
 
 
-async def test_site_without_resources_has_only_tools(site: FastAPI, database: Database, ada: User) -> None:
-    from mcp import MCPError  # as in `open_mcp_client`
-
-    async with connect(site, database, ada) as client:
-        assert client.server_capabilities.tools
-        assert not client.server_capabilities.resources
-        assert not client.server_capabilities.prompts
-        with pytest.raises(MCPError) as caught:
-            await client.list_resources()
-    assert caught.value.code == -32601
+async def test_site_without_resources_has_only_tools(open_library: Connect) -> None:
+    async with open_library() as client:
+        capabilities = client.server_capabilities
+        assert (await error_of(client.list_resources()))[0] == METHOD_NOT_FOUND
+    assert capabilities.tools
+    assert (capabilities.resources, capabilities.prompts) == (None, None)
 
 
 async def rename_book(session: WriteSession, book_id: int) -> str:

@@ -14,8 +14,8 @@ from opportune.contrib.tools import Toolbox, api_tools, toolbox_of
 from opportune.db import Database, RowId, WriteSession
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Llm
-from opportune.testing import make_token, make_user
-from tests.opportune.contrib.mcp.library import create_site, open_mcp_client, read_text
+from opportune.testing import make_user
+from tests.opportune.contrib.mcp.library import connect, create_site, read_text
 
 router = APIRouter(prefix="/books")
 
@@ -135,9 +135,8 @@ async def test_route_runs_as_user_and_reports_errors(site: FastAPI, ada: User) -
     assert (await toolbox.call(call("list_books"), None)).text == "The user has to sign in first."
 
 
-async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, database: Database, ada: User) -> None:
-    token = await make_token(database, ada, "library:read")
-    async with open_mcp_client(site, headers={"Authorization": f"Bearer {token}"}) as client:
+async def test_mcp_call_needs_scopes_of_the_route(site: FastAPI, ada: User) -> None:
+    async with connect(site, ada, "library:read") as client:
         assert [schema.name for schema in (await client.list_tools()).tools] == ["list_books", "read_book"]
         assert read_text(await client.call_tool("read_book", {"book_id": 3})) == "Book 3"
         refused = await client.call_tool("export_books")
