@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from opportune.contrib.mcp.servers.lifespan import listed_servers
 from opportune.contrib.mcp.servers.tool import ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
 from opportune.contrib.tools import Toolbox, full_toolbox_of, toolbox_of
+from tests.opportune.contrib.llm.providers.endpoint import Step, response, serve_endpoint
 from tests.opportune.contrib.mcp.library import LIBRARY, connect, create_site
 
 if TYPE_CHECKING:
@@ -196,62 +197,27 @@ class Away(httpx2.AsyncBaseTransport):
         raise httpx2.ConnectError("away", request=request)
 
 
-Respond = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-async def respond_endlessly(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
-    while True:
-        writer.write(b'"' + b"a" * 100_000)
-        await writer.drain()
-
-
-async def respond_never(writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(30)
-
-
-def response(*lines: str) -> Respond:
-    async def respond(writer: asyncio.StreamWriter) -> None:
-        writer.write("\r\n".join(lines).encode())
-        await writer.drain()
-
-    return respond
-
-
-OK, JSON = "HTTP/1.1 200 OK", "Content-Type: application/json"
-BAD_RESPONSES: dict[str, Respond] = {
-    "endless": respond_endlessly,
-    "timeout": respond_never,
-    "closed connection": response(""),
-    "no message": response(OK, JSON, "Content-Length: 2", "", "{}"),
-    "HTML": response(OK, "Content-Type: text/html", "Content-Length: 2", "", "Hi"),
-    "unauthorized": response("HTTP/1.1 401 No", "Content-Length: 0", "", ""),
-    "redirect": response("HTTP/1.1 307 There", "Location: http://127.0.0.1:1/mcp", "Content-Length: 0", "", ""),
-    "compressed": response(OK, JSON, "Content-Encoding: gzip", "Content-Length: 2", "", "xx"),
+JSON = "Content-Type: application/json"
+BAD_RESPONSES: dict[str, Step] = {
+    "endless": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + b'"' + b"a" * 3_000_000,
+    "timeout": "hang",
+    "closed connection": b"\r\n",
+    "no message": response("200 OK", b"{}", JSON),
+    "HTML": response("200 OK", b"Hi", "Content-Type: text/html"),
+    "unauthorized": response("401 No"),
+    "redirect": response("307 There", b"", "Location: http://127.0.0.1:1/mcp"),
+    "compressed": response("200 OK", b"xx", JSON, "Content-Encoding: gzip"),
 }
 
 
-@pytest.mark.parametrize("respond", BAD_RESPONSES.values(), ids=BAD_RESPONSES)
-async def test_bad_response_of_a_server_fails(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", BAD_RESPONSES.values(), ids=BAD_RESPONSES)
+async def test_bad_response_of_a_server_fails(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     from opportune.contrib.mcp.servers.client import list_tools  # as in `open_mcp_client`
 
     monkeypatch.setattr(f"{CLIENT}.READ_TIMEOUT_SECONDS", 0.3)
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await respond(writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with asyncio.timeout(60):
+    async with serve_endpoint(step) as endpoint, asyncio.timeout(60):
         with pytest.raises(ServerFailed, match="is unavailable or responds with errors"):
-            await list_tools(McpServer(name="bad", url=f"http://127.0.0.1:{port}/mcp"))
-    server.close()
+            await list_tools(McpServer(name="bad", url=f"{endpoint.address}/mcp"))
 
 
 @pytest.mark.parametrize(

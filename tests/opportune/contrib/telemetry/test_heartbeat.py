@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -21,58 +20,43 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
 
 
-@dataclass
-class Monitor:
-    """HTTP server like healthchecks.io."""
-
-    port: int = 0
-    status: int = 200
-    requests: list[str] = field(default_factory=list)
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
-
-    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        self.requests.append(" ".join(head.decode().split()[:2]))
-        writer.write(f"HTTP/1.1 {self.status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
-        await writer.drain()
-        writer.close()
+def called_paths(monitor: FakeEndpoint) -> list[str]:
+    return [request.target for request in monitor.requests]
 
 
 @pytest.fixture
-async def monitor() -> AsyncIterator[Monitor]:
-    monitor = Monitor()
-    async with await asyncio.start_server(monitor.respond, "127.0.0.1", 0) as server:
-        monitor.port = server.sockets[0].getsockname()[1]
+async def monitor() -> AsyncIterator[FakeEndpoint]:
+    """HTTP server like healthchecks.io."""
+    async with serve_endpoint(response("200 OK")) as monitor:
         yield monitor
 
 
 @pytest.fixture
-def watched(recorded_jobs: RecordedJobs, monitor: Monitor) -> RecordedJobs:
+def watched(recorded_jobs: RecordedJobs, monitor: FakeEndpoint) -> RecordedJobs:
     options = {
         "admin_email": "root@example.org",
         "mail_url": SecretStr("smtp://127.0.0.1:9"),
         "mail_from": "site@example.org",
     }
     settings = recorded_jobs.context.settings.model_copy(update=options)
-    heartbeat = TelemetrySettings(heartbeat_url=SecretStr(monitor.url("/secret-path")))
+    heartbeat = TelemetrySettings(heartbeat_url=SecretStr(f"{monitor.address}/secret-path"))
     recorded_jobs.context.settings = settings.having(heartbeat)
     return recorded_jobs
 
 
-async def test_url_is_called_while_jobs_run(watched: RecordedJobs, monitor: Monitor) -> None:
+async def test_url_is_called_while_jobs_run(watched: RecordedJobs, monitor: FakeEndpoint) -> None:
     await watched.run(watch_jobs())
-    assert monitor.requests == ["GET /secret-path"]
+    assert called_paths(monitor) == ["/v1/secret-path"]
 
 
 @pytest.mark.parametrize("status", [500, 404])
 async def test_monitor_error_is_logged_without_its_secret(
-    watched: RecordedJobs, monitor: Monitor, caplog: pytest.LogCaptureFixture, status: int
+    watched: RecordedJobs, monitor: FakeEndpoint, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    monitor.status = status
+    monitor.steps = [response(f"{status} X")]
     await watched.run(watch_jobs())
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert lines == [f"The heartbeat did not reach 127.0.0.1: status {status}"]
@@ -86,7 +70,7 @@ async def late_job(database: Database) -> None:
 
 @pytest.mark.usefixtures("late_job")
 async def test_late_schedule_sends_one_email_and_no_heartbeat(
-    watched: RecordedJobs, monitor: Monitor, database: Database
+    watched: RecordedJobs, monitor: FakeEndpoint, database: Database
 ) -> None:
     async with database.writer() as session:
         session.add(LastRun(name="a.late", succeeded_at=utc_now() - timedelta(days=1)))
@@ -111,10 +95,10 @@ async def test_site_that_has_slept_rechecks(watched: RecordedJobs) -> None:
 
 
 @pytest.mark.usefixtures("late_job")
-async def test_late_jobs_are_normal_with_jobs_request(watched: RecordedJobs, monitor: Monitor) -> None:
+async def test_late_jobs_are_normal_with_jobs_request(watched: RecordedJobs, monitor: FakeEndpoint) -> None:
     watched.context.settings = watched.context.settings.model_copy(update={"jobs": "request"})
     await watched.run(watch_jobs())
-    assert monitor.requests == ["GET /secret-path"]
+    assert called_paths(monitor) == ["/v1/secret-path"]
 
 
 async def test_job_runs_daily_without_a_url(recorded_jobs: RecordedJobs) -> None:
@@ -130,18 +114,18 @@ def test_invalid_url_is_refused_without_being_shown(url: str) -> None:
 
 
 async def test_job_with_its_own_url_calls_it_on_success(
-    settings: Settings, database: Database, monitor: Monitor
+    settings: Settings, database: Database, monitor: FakeEndpoint
 ) -> None:
-    @job("telemetry.nightly", heartbeat_url=monitor.url("/nightly"))
+    @job("telemetry.nightly", heartbeat_url=f"{monitor.address}/nightly")
     async def nightly(_run: JobContext) -> None: ...
 
-    @job("telemetry.broken", attempts=1, heartbeat_url=monitor.url("/broken"))
+    @job("telemetry.broken", attempts=1, heartbeat_url=f"{monitor.address}/broken")
     async def broken(_run: JobContext) -> None:
         raise ValueError
 
     async with database.writer() as session:
         session.add(Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
-    options = settings.having(TelemetrySettings(heartbeat_url=SecretStr(monitor.url("/all"))))
+    options = settings.having(TelemetrySettings(heartbeat_url=SecretStr(f"{monitor.address}/all")))
     queue = DatabaseJobQueue(options, database, open_storage(settings), [nightly, broken, watch_jobs])
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
@@ -150,4 +134,4 @@ async def test_job_with_its_own_url_calls_it_on_success(
             if len(monitor.requests) == 2:
                 break
             await asyncio.sleep(0.02)
-    assert sorted(monitor.requests) == ["GET /all", "GET /nightly"]
+    assert sorted(called_paths(monitor)) == ["/v1/all", "/v1/nightly"]

@@ -3,14 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from zlib import crc32
 
 import pytest
 
-from tests.opportune.contrib.llm.providers.endpoint import _length, response
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, response, serve
 
 MEANINGS = (
     {"bread", "loaf", "baguette", "flour", "bakery"},
@@ -29,11 +29,9 @@ def vector_of(text: str, dimensions: int = DIMENSIONS) -> list[float]:
     return [*counts, *(0.1 * (index == hash_index) for index in range(dimensions - len(counts)))]
 
 
-class EmbeddingEndpoint:
+class EmbeddingEndpoint(FakeEndpoint):
     def __init__(self) -> None:
-        self.address = ""
-        self.bodies: list[dict[str, Any]] = []
-        self.heads: list[bytes] = []
+        super().__init__()
         self.responses: list[bytes] = []
         """Responses to send instead, one per request."""
         self.refused_word = ""
@@ -46,38 +44,24 @@ class EmbeddingEndpoint:
         """All received texts."""
         return [text for body in self.bodies for text in body["input"]]
 
-    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            body = json.loads(await reader.readexactly(_length(head)))
-            self.heads.append(head)
-            self.bodies.append(body)
-            await self.may_respond.wait()
-            is_accepted = not any(self.refused_word and self.refused_word in text for text in body["input"])
-            default_response = response("200 OK", _vectors(body)) if is_accepted else response("400 Bad Request")
-            writer.write(self.responses.pop(0) if self.responses else default_response)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            """The client has disconnected."""
-        finally:
-            writer.close()
+    def steps_for(self, body: dict[str, Any]) -> Sequence[Step]:
+        if self.responses:
+            return (self.may_respond, self.responses.pop(0))
+        is_refused = self.refused_word and any(self.refused_word in text for text in body["input"])
+        return (self.may_respond, response("400 Bad Request") if is_refused else response("200 OK", _vectors(body)))
 
 
 def _vectors(body: dict[str, Any]) -> bytes:
-    texts = body["input"]
-    data = [
-        {"index": index, "embedding": vector_of(text, body.get("dimensions", DIMENSIONS))}
-        for index, text in enumerate(texts)
-    ]
-    return json.dumps({"data": data[::-1], "usage": {"prompt_tokens": 3 * len(texts)}}).encode()
+    dimensions = body.get("dimensions", DIMENSIONS)
+    vectors = [vector_of(text, dimensions) for text in body["input"]]
+    data = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
+    return json.dumps({"data": data[::-1], "usage": {"prompt_tokens": 3 * len(vectors)}}).encode()
 
 
 @asynccontextmanager
 async def serve_embeddings(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddingEndpoint]:
     """Serve embeddings. Searches wait for them, because a late request would be recorded among later ones."""
     monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 60)
-    endpoint = EmbeddingEndpoint()
-    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0) as server:
-        endpoint.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with serve(EmbeddingEndpoint()) as endpoint:
         yield endpoint
         endpoint.may_respond.set()

@@ -71,8 +71,8 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
     assert first[0] > 0.9 > first[1]
     assert second[1] > 0.9
     assert endpoint.bodies == [{"model": "small", "input": ["bread", "cat"]}]
-    assert b"/v1/embeddings" in endpoint.heads[0]
-    assert b"the-key" in endpoint.heads[0]
+    assert b"/v1/embeddings" in endpoint.headers[0]
+    assert b"the-key" in endpoint.headers[0]
     await llm.close()
 
 
@@ -84,7 +84,7 @@ async def test_embedding_model_has_key_and_prefixes(endpoint: EmbeddingEndpoint)
     await embeddings.embed_query(" a  cat ")
     assert [len(endpoint.texts[0]), endpoint.texts[1]] == [9 + 768, "query: a cat"]
     assert endpoint.bodies[0]["dimensions"] == 16
-    assert not any(b"not-for-others" in head for head in endpoint.heads)
+    assert not any(b"not-for-others" in head for head in endpoint.headers)
     await embeddings.close()
 
 
@@ -205,7 +205,7 @@ async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: Em
     await embeddings.embed_texts(["bread"])
     await embeddings.close()
     assert endpoint.bodies[0]["user"] == "a"
-    assert b"X-Title: Clinic" in endpoint.heads[0]
+    assert b"X-Title: Clinic" in endpoint.headers[0]
 
 
 async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:

@@ -1,10 +1,10 @@
-"""A misbehaving endpoint on 127.0.0.1."""
+"""A misbehaving HTTP server on 127.0.0.1."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 # The body is shorter than this, so that the connection is cut.
@@ -17,34 +17,59 @@ STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "
 Step = bytes | asyncio.Event | Literal["hang"]
 
 
+class Request(NamedTuple):
+    method: str
+    target: str
+    headers: dict[str, str]
+    """By name in lower case."""
+    content: bytes
+
+
 class FakeEndpoint:
     """Plays its steps in order for every request."""
 
     def __init__(self, *steps: Step) -> None:
-        self.steps = steps
+        self.steps: Sequence[Step] = steps
         self.refuse: Callable[[dict[str, Any]], bytes | None] = lambda _: None
         """Returns the response to the body of a request that is refused."""
+        self.requests: list[Request] = []
         self.headers: list[bytes] = []
         self.bodies: list[dict[str, Any]] = []
         self.requested = asyncio.Event()
         self.disconnected = asyncio.Event()
         """The client disconnected before the end."""
-        self.address = ""
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
 
     async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            self.headers.append(head)
-            content = await reader.readexactly(_length(head))
-            self.bodies.append({"upload": content} if b"multipart/form-data" in head else json.loads(content))
-            self.requested.set()
-            refusal = self.refuse(self.bodies[-1])
-            for step in (refusal,) if refusal else self.steps:
+            for step in self.steps_for(await self._record(head, reader)):
                 await self._play(step, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):  # or the client disconnected before its request
             self.disconnected.set()
         finally:
             writer.close()
+
+    def steps_for(self, body: dict[str, Any]) -> Sequence[Step]:
+        refusal = self.refuse(body)
+        return (refusal,) if refusal else self.steps
+
+    async def _record(self, head: bytes, reader: asyncio.StreamReader) -> dict[str, Any]:
+        """Return the body of a request."""
+        first_line, *lines = head.decode("latin-1").strip().split("\r\n")
+        method, target, _ = first_line.split(" ")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        content = await reader.readexactly(int(headers.get("content-length", 0)))
+        is_json = "json" in headers.get("content-type", "")
+        self.requests.append(Request(method, target, headers, content))
+        self.headers.append(head)
+        self.bodies.append(json.loads(content) if is_json else {"upload": content})
+        self.requested.set()
+        return self.bodies[-1]
 
     def refuse_parameter(self, name: str, refusal: bytes = b"") -> None:
         """Refuse requests with this parameter, by default like Mistral's API."""
@@ -59,11 +84,6 @@ class FakeEndpoint:
         else:
             await reader.read()
             self.disconnected.set()
-
-
-def _length(head: bytes) -> int:
-    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-    return int(fields[b"content-length"])
 
 
 def event(chunk: object) -> bytes:
@@ -86,10 +106,17 @@ def _extra_forbidden(parameter: str) -> bytes:
     return response("422 Unprocessable Entity", json.dumps(body).encode())
 
 
+E = TypeVar("E", bound=FakeEndpoint)
+
+
+@asynccontextmanager
+async def serve(endpoint: E, **options: Any) -> AsyncIterator[E]:
+    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0, **options) as server:
+        endpoint.port = server.sockets[0].getsockname()[1]
+        yield endpoint
+
+
 @asynccontextmanager
 async def serve_endpoint(*steps: Step) -> AsyncIterator[FakeEndpoint]:
-    endpoint = FakeEndpoint(*steps)
-    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        endpoint.address = f"http://127.0.0.1:{port}/v1"
+    async with serve(FakeEndpoint(*steps)) as endpoint:
         yield endpoint

@@ -1,11 +1,10 @@
 """Models of vendors with their own protocols, played back by an endpoint on this machine."""
 
-import asyncio
 import json
 import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,10 @@ from opportune.contrib.llm.providers.provider import Chunk, Picture, Timeouts, T
 from opportune.contrib.llm.vendors import vendor_model
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.testing.services.certificate import make_certificate
-from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve
 from tests.opportune.contrib.llm.vendors.recordings import ANSWERS, ARGUMENTS, MODELS, SIGNATURE, events
+
+Serve = Callable[..., AbstractAsyncContextManager[tuple[FakeEndpoint, VendorModel]]]
 
 DIALECTS = [*ANSWERS]
 HTTP_DIALECTS = [dialect for dialect in DIALECTS if dialect != "bedrock"]
@@ -68,22 +69,25 @@ def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
     )
 
 
-@asynccontextmanager
-async def serve(
-    dialect: str, certificate: tuple[Path, Path], *steps: Any
-) -> AsyncIterator[tuple[FakeEndpoint, VendorModel]]:
-    """Play an answer. Bedrock's client sends keys over TLS only."""
-    endpoint, context = FakeEndpoint(*steps or [played(dialect)]), None
-    if dialect == "bedrock":
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(*certificate)
-    async with await asyncio.start_server(endpoint.respond, "127.0.0.1", 0, ssl=context) as server:
-        port = server.sockets[0].getsockname()[1]
-        provider = VendorModel(model_of(dialect, f"http{'s' if context else ''}://127.0.0.1:{port}"), TIMEOUTS)
-        try:
-            yield endpoint, provider
-        finally:
-            await provider.close()
+@pytest.fixture
+def served(certificate: tuple[Path, Path]) -> Serve:
+    """Plays an answer. Bedrock's client sends keys over TLS only."""
+
+    @asynccontextmanager
+    async def serve_answer(dialect: str, *steps: Any) -> AsyncIterator[tuple[FakeEndpoint, VendorModel]]:
+        context = None
+        if dialect == "bedrock":
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*certificate)
+        async with serve(FakeEndpoint(*steps or [played(dialect)]), ssl=context) as endpoint:
+            url = f"http{'s' if context else ''}://127.0.0.1:{endpoint.port}"
+            provider = VendorModel(model_of(dialect, url), TIMEOUTS)
+            try:
+                yield endpoint, provider
+            finally:
+                await provider.close()
+
+    return serve_answer
 
 
 def played(dialect: str) -> bytes:
@@ -116,8 +120,8 @@ def later_question(done: Done) -> list[Message]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_answer_is_read(dialect: str, certificate: tuple[Path, Path]) -> None:
-    async with serve(dialect, certificate) as (_endpoint, provider):
+async def test_answer_is_read(dialect: str, served: Serve) -> None:
+    async with served(dialect) as (_endpoint, provider):
         chunks = await ask(provider)
     assert "".join(chunk.text for chunk in chunks if isinstance(chunk, Reasoning)) == "Look it up."
     assert "".join(chunk for chunk in chunks if isinstance(chunk, str)) == "One moment."
@@ -127,12 +131,10 @@ async def test_answer_is_read(dialect: str, certificate: tuple[Path, Path]) -> N
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_only_the_key_of_the_model_is_sent(
-    dialect: str, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_the_key_of_the_model_is_sent(dialect: str, served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    async with serve(dialect, certificate) as (endpoint, provider):
+    async with served(dialect) as (endpoint, provider):
         await ask(provider)
     sent = endpoint.headers[0].decode() + json.dumps(endpoint.bodies[0])
     assert KEY in sent
@@ -140,8 +142,8 @@ async def test_only_the_key_of_the_model_is_sent(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_signature_returns_to_its_endpoint(dialect: str, certificate: tuple[Path, Path]) -> None:
-    async with serve(dialect, certificate) as (endpoint, provider):
+async def test_signature_returns_to_its_endpoint(dialect: str, served: Serve) -> None:
+    async with served(dialect) as (endpoint, provider):
         done = done_of(await ask(provider))
         stored = json.loads(json.dumps([dict(call.returned) for call in done.tool_calls]))  # as in the database
         calls = tuple(replace(call, returned=fields) for call, fields in zip(done.tool_calls, stored, strict=True))
@@ -152,10 +154,10 @@ async def test_signature_returns_to_its_endpoint(dialect: str, certificate: tupl
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_signature_stays_from_other_endpoints(dialect: str, certificate: tuple[Path, Path]) -> None:
-    async with serve(dialect, certificate) as (_endpoint, provider):
+async def test_signature_stays_from_other_endpoints(dialect: str, served: Serve) -> None:
+    async with served(dialect) as (_endpoint, provider):
         done = done_of(await ask(provider))
-    async with serve(dialect, certificate) as (other, provider):
+    async with served(dialect) as (other, provider):
         await ask(provider, later_question(done))
     sent = json.dumps(other.bodies[-1])
     assert SIGNATURE not in sent
@@ -163,8 +165,8 @@ async def test_signature_stays_from_other_endpoints(dialect: str, certificate: t
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_picture_is_sent(dialect: str, certificate: tuple[Path, Path]) -> None:
-    async with serve(dialect, certificate) as (endpoint, provider):
+async def test_picture_is_sent(dialect: str, served: Serve) -> None:
+    async with served(dialect) as (endpoint, provider):
         await ask(provider, [Message("user", "What is it?", pictures=(Picture(b"\x89PNG\r\n\x1a\n", "image/png"),))])
     assert "iVBORw0KGgo=" in json.dumps(endpoint.bodies[0])
 
@@ -184,11 +186,9 @@ FAILURES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("dialect", HTTP_DIALECTS)
-async def test_failure_is_one_request_and_a_sentence(
-    dialect: str, failure: str, certificate: tuple[Path, Path]
-) -> None:
+async def test_failure_is_one_request_and_a_sentence(dialect: str, failure: str, served: Serve) -> None:
     answer, code = FAILURES[failure]
-    async with serve(dialect, certificate, answer) as (endpoint, provider):
+    async with served(dialect, answer) as (endpoint, provider):
         with pytest.raises(LlmError) as raised:
             await ask(provider)
     assert raised.value.code == code
@@ -197,30 +197,30 @@ async def test_failure_is_one_request_and_a_sentence(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_cut_answer_keeps_its_text(dialect: str, certificate: tuple[Path, Path]) -> None:
+async def test_cut_answer_keeps_its_text(dialect: str, served: Serve) -> None:
     whole = played(dialect)
     cut = whole[: whole.index(b"moment.") + 60]
     chunks = list[Chunk]()
-    async with serve(dialect, certificate, cut) as (_endpoint, provider):
+    async with served(dialect, cut) as (_endpoint, provider):
         with pytest.raises(LlmError, match=r"interrupted|not working"):
             await ask(provider, into=chunks)
     assert "One " in chunks
 
 
-async def test_conversation_that_is_too_long_is_shortened(certificate: tuple[Path, Path]) -> None:
+async def test_conversation_that_is_too_long_is_shortened(served: Serve) -> None:
     earlier = [Message("user", "x" * 4_000), Message("assistant", "Yes.")]
-    async with serve("anthropic", certificate, FAILURES["length"][0]) as (endpoint, provider):
+    async with served("anthropic", FAILURES["length"][0]) as (endpoint, provider):
         with pytest.raises(LlmError, match="too long"):
             await ask(provider, [*earlier, *QUESTION[1:]])
     assert ["xxxx" in json.dumps(body) for body in endpoint.bodies] == [True, False]
 
 
-async def test_error_in_the_middle_keeps_its_meaning(certificate: tuple[Path, Path]) -> None:
+async def test_error_in_the_middle_keeps_its_meaning(served: Serve) -> None:
     overloaded = events({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
     body = ANSWERS["anthropic"].partition(b"event: message_delta")[0] + overloaded
-    async with serve("anthropic", certificate, response("200 OK", body, "Content-Type: text/event-stream")) as served:
+    async with served("anthropic", response("200 OK", body, "Content-Type: text/event-stream")) as (_, provider):
         with pytest.raises(LlmError) as raised:
-            await ask(served[1])
+            await ask(provider)
     assert raised.value.code == "unavailable"
 
 
@@ -244,8 +244,8 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_vendor_is_bound_to_the_schema(dialect: str, certificate: tuple[Path, Path]) -> None:
-    async with serve(dialect, certificate) as (endpoint, provider):
+async def test_vendor_is_bound_to_the_schema(dialect: str, served: Serve) -> None:
+    async with served(dialect) as (endpoint, provider):
         async for _ in provider.stream(QUESTION, schema=SCHEMA):
             pass
     names = {
@@ -258,9 +258,9 @@ async def test_vendor_is_bound_to_the_schema(dialect: str, certificate: tuple[Pa
 
 
 @pytest.mark.parametrize("dialect", HTTP_DIALECTS)
-async def test_refused_schema_is_left_out(dialect: str, certificate: tuple[Path, Path]) -> None:
+async def test_refused_schema_is_left_out(dialect: str, served: Serve) -> None:
     refusal = response("400 Bad Request", b'{"error": {"message": "Invalid schema"}}', "Content-Type: application/json")
-    async with serve(dialect, certificate) as (endpoint, provider):
+    async with served(dialect) as (endpoint, provider):
         endpoint.refuse = lambda body: refusal if '"city"' in json.dumps(body) else None
         chunks = [chunk async for chunk in provider.stream(QUESTION, schema=SCHEMA)]
     assert isinstance(chunks[-1], Done)
