@@ -54,16 +54,19 @@ async def test_complete_joins_the_chunks() -> None:
     assert await llm_with(provider).complete("A long text.") == "It is short."
 
 
-async def test_system_message_precedes_the_question() -> None:
+@pytest.mark.parametrize(
+    ("prompt", "system", "sent"),
+    [
+        ("Is it?", "Be short.", [Message("system", "Be short."), Message("user", "Is it?")]),
+        ([Message("user", "Is it?"), Message("assistant", "What?")], "", None),
+    ],
+)
+async def test_system_message_precedes_the_question(
+    prompt: str | list[Message], system: str, sent: list[Message] | None
+) -> None:
     provider = FakeProvider("Yes.")
-    await llm_with(provider).complete("Is it?", system="Be short.")
-    assert provider.received == [[Message("system", "Be short."), Message("user", "Is it?")]]
-
-
-async def test_conversation_is_sent_unchanged() -> None:
-    provider, turns = FakeProvider("Yes."), [Message("user", "Is it?"), Message("assistant", "What?")]
-    await llm_with(provider).complete(turns)
-    assert provider.received == [turns]
+    await llm_with(provider).complete(prompt, system=system)
+    assert provider.received == [sent or prompt]
 
 
 async def test_closing_an_answer_stops_the_model() -> None:
@@ -140,7 +143,7 @@ async def test_failed_call_is_retried() -> None:
         pytest.param([REFUSED], 3, id="maximum retries"),
         pytest.param(["It is", REFUSED], 1, id="after the first chunk"),
         pytest.param([LlmError("rate_limited", "Come back later.", retry_after=3600)], 1, id="long wait"),
-        pytest.param([LlmError("unauthorised", "The key is refused.")], 1, id="wrong key"),
+        pytest.param([LlmError("unauthorised", "Wrong.")], 1, id="wrong key"),
         pytest.param([LlmError("timeout", "Too slow.")], 1, id="after a timeout"),
     ],
 )
@@ -151,85 +154,62 @@ async def test_call_is_not_retried(script: list[Step], attempts: int) -> None:
     assert len(provider.received) == attempts
 
 
-def llm_with_models(*models: LlmModel, **providers: Provider) -> LanguageModel:
-    """Create the models of LLM_MODELS with scripted providers."""
-    llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": [*models]}))
-    for name, provider in providers.items():
-        llm.using(name).provider = provider
+def llm_with_models(bright: FakeProvider, fast: FakeProvider, **bright_options: str) -> LanguageModel:
+    """Create the models Bright and Fast of LLM_MODELS with scripted providers."""
+    url = "https://llm.example/v1"
+    models = [
+        LlmModel(name="Bright", base_url=url, **bright_options),
+        LlmModel(name="Fast", base_url=url, fallback="Bright"),
+    ]
+    llm = LanguageModel.of(settings_for("sqlite:///none.db").model_copy(update={"llm_models": models}))
+    llm.provider, llm.using("Fast").provider = bright, fast
     return llm
 
 
-BASE_URL = "https://llm.example/v1"
-
-
 async def test_model_is_selected_by_name() -> None:
-    llm = llm_with_models(
-        LlmModel(name="Fast", base_url=BASE_URL),
-        LlmModel(name="Bright", base_url=BASE_URL),
-        Fast=FakeProvider("Quick."),
-        Bright=FakeProvider("Deep."),
-    )
-    assert [await model.complete("Is it?") for model in (llm, llm.using("Bright"), llm.using(""))] == [
-        "Quick.",
-        "Deep.",
-        "Quick.",
-    ]
-    assert llm.using("Bright").using("Fast") is llm
-    assert [model.name for model in llm.using("Bright").models] == ["Fast", "Bright"]
-    with pytest.raises(LlmError, match=r"^There is no model Slow\. Available: Fast, Bright\.$"):
+    llm = llm_with_models(FakeProvider("Deep."), FakeProvider("Quick."))
+    fast = llm.using("Fast")
+    assert [await model.complete("Is it?") for model in (llm, fast, llm.using(""))] == ["Deep.", "Quick.", "Deep."]
+    assert fast.using("Bright") is llm
+    assert [model.name for model in fast.models] == ["Bright", "Fast"]
+    with pytest.raises(LlmError, match=r"^There is no model Slow\. Available: Bright, Fast\.$"):
         llm.using("Slow")
 
 
+KEY_REFUSED = LlmError("unauthorised", "The key is refused.")
+
+
 async def test_fallback_answers_for_a_failing_model() -> None:
-    llm = llm_with_models(
-        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
-        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
-        Bright=FakeProvider(LlmError("unauthorised", "The key is refused.")),
-        Fast=FakeProvider("Quick."),
-    )
+    llm = llm_with_models(FakeProvider(KEY_REFUSED), FakeProvider("Quick."), fallback="Fast")
     assert [chunk async for chunk in llm.chunks([Message("user", "Is it?")])] == ["Quick.", Done(model="Fast")]
 
 
 async def test_last_fallback_raises_the_error() -> None:
-    llm = llm_with_models(
-        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
-        LlmModel(name="Fast", base_url=BASE_URL, fallback="Bright"),
-        Bright=FakeProvider(LlmError("unauthorised", "The key is refused.")),
-        Fast=FakeProvider(LlmError("rejected", "Not this conversation.")),
-    )
+    failing = FakeProvider(LlmError("rejected", "Not this conversation."))
     with pytest.raises(LlmError, match="Not this conversation"):
-        await llm.complete("Is it?")
+        await llm_with_models(FakeProvider(KEY_REFUSED), failing, fallback="Fast").complete("Is it?")
 
 
 async def test_interrupted_answer_has_no_fallback() -> None:
-    llm = llm_with_models(
-        LlmModel(name="Bright", base_url=BASE_URL, fallback="Fast"),
-        LlmModel(name="Fast", base_url=BASE_URL),
-        Bright=FakeProvider("It is", LlmError("interrupted", "Broke off.")),
-        Fast=(fallback := FakeProvider("Quick.")),
-    )
+    fallback = FakeProvider("Quick.")
+    llm = llm_with_models(FakeProvider("It is", LlmError("interrupted", "Broke off.")), fallback, fallback="Fast")
     with pytest.raises(LlmError, match="Broke off"):
         await llm.complete("Is it?")
     assert not fallback.received
 
 
 async def test_models_share_the_parallel_limit() -> None:
-    gate = asyncio.Event()
-    llm = llm_with_models(
-        LlmModel(name="Fast", base_url=BASE_URL),
-        LlmModel(name="Bright", base_url=BASE_URL),
-        Fast=FakeProvider("It is", gate),
-        Bright=(second := FakeProvider("Deep.")),
-    )
-    llm._parallel_slots = llm.using("Bright")._parallel_slots = asyncio.Semaphore(1)
+    gate, second = asyncio.Event(), FakeProvider("Quick.")
+    llm = llm_with_models(FakeProvider("It is", gate), second)
+    llm._parallel_slots = llm.using("Fast")._parallel_slots = asyncio.Semaphore(1)
     async with aclosing(llm.stream("First?")) as first:
         await anext(first)
-        waiting = asyncio.create_task(llm.using("Bright").complete("Second?"))
+        waiting = asyncio.create_task(llm.using("Fast").complete("Second?"))
         await asyncio.sleep(0)
         assert not second.received
         gate.set()
         assert [text async for text in first] == []
-    assert await waiting == "Deep."
+    assert await waiting == "Quick."
 
 
 @pytest.fixture

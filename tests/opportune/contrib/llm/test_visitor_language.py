@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from opportune.contrib.answers.engine.errors import QuestionTooLong
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages
 from opportune.contrib.llm import Message
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.providers.fake import FakeProvider
-from opportune.contrib.tools.web_search import SearXNG, web_search_tool
 from opportune.i18n import use_language
 
 GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
@@ -59,16 +57,6 @@ async def test_complete_has_no_rule_about_the_language(model: LanguageModel, pro
     with use_language("de"):
         await model.complete("Is this spam? Answer yes or no.")
     assert [turn.role for turn in provider.received[0]] == ["user"]
-
-
-def test_errors_of_questions_are_translated() -> None:
-    with use_language("de"):
-        assert str(QuestionTooLong(4000)) == "Dieses Modell liest höchstens 4.000 Zeichen. Bitte schreiben Sie weniger."
-
-
-def test_status_of_web_search_is_translated() -> None:
-    with use_language("de"):
-        assert str(web_search_tool(SearXNG("https://search.example.org")).status) == "Durchsucht das Web"
 
 
 def test_limits_are_explained_in_language_of_visitor() -> None:

@@ -20,16 +20,8 @@ class Mood(BaseModel):
     reasons: list[str] = []
 
 
-def scripted_model(*answers: str) -> tuple[LanguageModel, FakeProvider]:
-    """A model that gives one answer after the other."""
-    provider, remaining = FakeProvider(), list(answers)
-    stream = provider.stream
-
-    def next_answer(messages: object) -> object:
-        provider.script = [remaining.pop(0)]
-        return stream(messages)  # type: ignore[arg-type]
-
-    provider.stream = next_answer  # type: ignore[method-assign,assignment]
+def fake_model(*scripts: Sequence[Any]) -> tuple[LanguageModel, FakeProvider]:
+    provider = FakeProvider.in_turn(*scripts)
     return LanguageModel(lambda: provider), provider
 
 
@@ -37,7 +29,7 @@ def scripted_model(*answers: str) -> tuple[LanguageModel, FakeProvider]:
     "reply", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
 )
 async def test_text_around_json_is_ignored(reply: str) -> None:
-    model, provider = scripted_model(reply)
+    model, provider = fake_model([reply])
     assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
     rules, system, question = provider.received[0]
     assert '"enum": ["good", "bad"]' in rules.content
@@ -45,7 +37,7 @@ async def test_text_around_json_is_ignored(reply: str) -> None:
 
 
 async def test_invalid_answer_is_sent_back() -> None:
-    model, provider = scripted_model("I feel fine.", '{"mood": "great"}', '{"mood": "good", "reasons": ["sun"]}')
+    model, provider = fake_model(["Fine."], ['{"mood": "great"}'], ['{"mood": "good", "reasons": ["sun"]}'])
     assert await model.parse("How is it?", Mood) == Mood(mood="good", reasons=["sun"])
     assert len(provider.received) == 3
     reply, correction = provider.received[2][-2:]
@@ -54,7 +46,7 @@ async def test_invalid_answer_is_sent_back() -> None:
 
 
 async def test_only_invalid_answers_are_an_error() -> None:
-    model, provider = scripted_model(*["What?"] * 2)
+    model, provider = fake_model(["What?"])
     with pytest.raises(LlmError, match="requested form") as raised:
         await model.parse("How is it?", Mood, attempts=2)
     assert raised.value.code == "malformed"
@@ -66,7 +58,7 @@ async def test_only_invalid_answers_are_an_error() -> None:
     ['{"result": [{"mood": "good"}]}', 'Sure: [{"mood": "good"}] Done.', '```\n{"result": [{"mood": "good"}]}```'],
 )
 async def test_list_is_parsed_with_and_without_an_object(reply: str) -> None:
-    model, _ = scripted_model(reply)
+    model, _ = fake_model([reply])
     assert await model.parse("How were they?", list[Mood]) == [Mood(mood="good")]
 
 
@@ -107,11 +99,6 @@ async def partials(
 ) -> list[Any]:
     async with aclosing(llm.stream_parse(prompt, into, attempts=attempts)) as values:
         return [value async for value in values]
-
-
-def fake_model(*scripts: Sequence[Any]) -> tuple[LanguageModel, FakeProvider]:
-    provider = FakeProvider.in_turn(*scripts)
-    return LanguageModel(lambda: provider), provider
 
 
 async def test_partial_objects_grow_until_the_valid_one() -> None:

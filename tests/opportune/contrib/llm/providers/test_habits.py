@@ -1,6 +1,5 @@
 """Habits of endpoints, read as they come and cut anywhere."""
 
-import asyncio
 from collections.abc import Iterable
 
 import pytest
@@ -11,13 +10,14 @@ from opportune.contrib.llm import Done, LlmError, Reasoning
 from opportune.contrib.llm.providers.events import EventReader
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, ToolSchema
-from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
-from tests.opportune.contrib.llm.providers.habits import HABITS, Answer, Habit
-from tests.opportune.contrib.llm.providers.model_answers import QUESTION, provider_at
+from tests.opportune.contrib.llm.providers.endpoint import response
+from tests.opportune.contrib.llm.providers.habits import HABITS, Answer
+from tests.opportune.contrib.llm.providers.model_answers import read_chunks, serve_provider
 
 TOOLS = [ToolSchema("find", "Find rows.", {"type": "object", "properties": {}})]
 MAX_CUT_BYTES = 20_000
 CUT_HABITS = {name: habit for name, habit in HABITS.items() if len(habit.body) < MAX_CUT_BYTES}
+"""Habits that are short enough to be read byte by byte."""
 
 
 def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answer:
@@ -50,14 +50,12 @@ def read(pieces: Iterable[bytes]) -> Answer:
         return summarize(chunks, error)
 
 
-@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS)
-def test_habit_is_understood(habit: Habit) -> None:
-    assert read([habit.body]) == habit.answer
-
-
-@pytest.mark.parametrize("habit", CUT_HABITS.values(), ids=CUT_HABITS)
-def test_habit_is_understood_byte_by_byte(habit: Habit) -> None:
-    assert read(bytes([byte]) for byte in habit.body) == habit.answer
+@pytest.mark.parametrize("name", HABITS)
+def test_habit_is_understood(name: str) -> None:
+    body, answer = HABITS[name]
+    assert read([body]) == answer
+    if name in CUT_HABITS:
+        assert read(bytes([byte]) for byte in body) == answer
 
 
 @given(name=st.sampled_from([*CUT_HABITS]), cuts=st.sets(st.integers(0, MAX_CUT_BYTES), max_size=5))
@@ -70,19 +68,11 @@ def test_habit_is_understood_in_any_pieces(name: str, cuts: set[int]) -> None:
 
 async def test_habits_are_understood_over_http() -> None:
     wrong = {}
-    async with asyncio.timeout(300), serve_endpoint() as endpoint:
-        provider = provider_at(endpoint.address)
+    async with serve_provider() as (provider, endpoint):
         for name, (body, expected) in HABITS.items():
             endpoint.steps = (response("200 OK", body, "Content-Type: text/event-stream"),)
-            chunks = list[Chunk]()
-            outcome: Done | LlmError | None = None
-            try:
-                async for chunk in provider.stream_with_tools(QUESTION, TOOLS):
-                    outcome = chunk if isinstance(chunk, Done) else outcome
-                    chunks += [] if isinstance(chunk, Done) else [chunk]
-            except LlmError as error:
-                outcome = error
-            if (answer := summarize(chunks, outcome)) != expected:
+            reasoning, text, end = await read_chunks(provider, TOOLS)
+            answer = summarize([Reasoning(reasoning), text], end)
+            if answer != expected:
                 wrong[name] = answer
-        await provider.close()
     assert wrong == {}

@@ -50,34 +50,30 @@ async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: st
         ([delta(reasoning_content="Hm"), delta(reasoning_content=".")], {"reasoning_content": "Hm."}),
         ([delta(reasoning="Hm", content=""), delta(reasoning=".")], {"reasoning": "Hm."}),
         ([delta(reasoning_opaque="x")], {"reasoning_opaque": "x"}),
-        (
+        pytest.param(
             [
-                detail(type="reasoning.text", text="H", index=0),
-                detail(type="reasoning.text", text="m.", index=0, format="v1"),
-                detail(type="reasoning.text", signature="sig", index=0),
-                detail(type="reasoning.encrypted", data="x", id="a", index=0),
-                detail(type="reasoning.text", text="Next.", index=1),
+                detail(type="text", text="H", index=0),
+                detail(type="text", text="m.", index=0, format="v1"),
+                detail(type="text", signature="sig", index=0),
+                detail(type="encrypted", data="x", id="a", index=0),
+                detail(type="text", text="Next.", index=1),
             ],
             {
                 "reasoning_details": [
-                    {"type": "reasoning.text", "text": "Hm.", "index": 0, "format": "v1", "signature": "sig"},
-                    {"type": "reasoning.encrypted", "data": "x", "id": "a", "index": 0},
-                    {"type": "reasoning.text", "text": "Next.", "index": 1},
+                    {"type": "text", "text": "Hm.", "index": 0, "format": "v1", "signature": "sig"},
+                    {"type": "encrypted", "data": "x", "id": "a", "index": 0},
+                    {"type": "text", "text": "Next.", "index": 1},
                 ]
             },
+            id="pieces with an index",
         ),
-        (
+        pytest.param(
             [
-                delta(thinking_blocks=[{"type": "thinking", "thinking": "H"}]),
-                delta(thinking_blocks=[{"type": "thinking", "thinking": "m.", "signature": "sig"}]),
-                delta(thinking_blocks=[{"type": "thinking", "thinking": "Next."}]),
+                delta(thinking_blocks=[{"thinking": "H"}]),
+                delta(thinking_blocks=[{"thinking": "m.", "signature": "sig"}, {"thinking": "Next."}]),
             ],
-            {
-                "thinking_blocks": [
-                    {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
-                    {"type": "thinking", "thinking": "Next."},
-                ]
-            },
+            {"thinking_blocks": [{"thinking": "Hm.", "signature": "sig"}, {"thinking": "Next."}]},
+            id="pieces without an index end with a signature",
         ),
         ([delta(reasoning_content="H\0m.")], {"reasoning_content": "Hm."}),
         ([delta(content="Yes", annotations=[], extra_content={"google": {"thought": True}})], {}),

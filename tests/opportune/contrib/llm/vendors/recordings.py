@@ -9,6 +9,7 @@ from typing import Any
 SIGNATURE = "U0lHTg=="
 """Signature of the reasoning, which the vendor needs back."""
 ARGUMENTS = '{"city": "Berlin"}'
+TEXTS = ("One ", "moment.")
 
 
 def events(*data: Mapping[str, Any]) -> bytes:
@@ -29,12 +30,7 @@ ANTHROPIC = events(
         "type": "message_start",
         "message": {
             "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
             "model": "claude-sonnet-5",
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
             "usage": {"input_tokens": 6, "output_tokens": 1, "cache_read_input_tokens": 3},
         },
     },
@@ -45,23 +41,13 @@ ANTHROPIC = events(
         {"type": "signature_delta", "signature": SIGNATURE},
     ),
     {"type": "ping"},
-    *block(
-        1,
-        {"type": "text", "text": ""},
-        {"type": "text_delta", "text": "One "},
-        {"type": "text_delta", "text": "moment."},
-    ),
+    *block(1, {"type": "text", "text": ""}, *({"type": "text_delta", "text": text} for text in TEXTS)),
     *block(
         2,
         {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}},
-        {"type": "input_json_delta", "partial_json": ARGUMENTS[:5]},
-        {"type": "input_json_delta", "partial_json": ARGUMENTS[5:]},
+        *({"type": "input_json_delta", "partial_json": part} for part in (ARGUMENTS[:5], ARGUMENTS[5:])),
     ),
-    {
-        "type": "message_delta",
-        "delta": {"stop_reason": "tool_use", "stop_sequence": None},
-        "usage": {"output_tokens": 12},
-    },
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 12}},
     {"type": "message_stop"},
 )
 
@@ -72,14 +58,10 @@ def candidate(part: object, **fields: Any) -> dict[str, Any]:
 
 GOOGLE = events(
     candidate({"text": "Look it up.", "thought": True}),
-    candidate({"text": "One "}),
-    candidate({"text": "moment."}),
+    *(candidate({"text": text}) for text in TEXTS),
     {
         **candidate(
-            {
-                "functionCall": {"name": "weather", "args": json.loads(ARGUMENTS)},
-                "thoughtSignature": SIGNATURE,
-            },
+            {"functionCall": {"name": "weather", "args": json.loads(ARGUMENTS)}, "thoughtSignature": SIGNATURE},
             finishReason="STOP",
         ),
         "usageMetadata": {
@@ -92,17 +74,7 @@ GOOGLE = events(
     },
 )
 
-RESPONSE: dict[str, Any] = {
-    "id": "resp_1",
-    "object": "response",
-    "created_at": 1,
-    "status": "in_progress",
-    "model": "gpt-5",
-    "output": [],
-    "parallel_tool_calls": True,
-    "tool_choice": "auto",
-    "tools": [],
-}
+RESPONSE: dict[str, Any] = {"id": "resp_1", "created_at": 1, "model": "gpt-5", "output": []}
 USAGE = {
     "input_tokens": 9,
     "output_tokens": 12,
@@ -136,9 +108,8 @@ OPENAI = numbered(
     ),
     *item(
         1,
-        {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []},
-        {"type": "response.output_text.delta", "content_index": 0, "delta": "One ", "logprobs": []},
-        {"type": "response.output_text.delta", "content_index": 0, "delta": "moment.", "logprobs": []},
+        {"id": "msg_1", "type": "message", "role": "assistant", "content": []},
+        *({"type": "response.output_text.delta", "content_index": 0, "delta": text} for text in TEXTS),
         status="completed",
         content=[{"type": "output_text", "text": "One moment.", "annotations": []}],
     ),
@@ -175,20 +146,14 @@ BEDROCK = b"".join(
     [
         frame("messageStart", {"role": "assistant"}),
         frames(0, {"reasoningContent": {"text": "Look it up."}}, {"reasoningContent": {"signature": SIGNATURE}}),
-        frames(1, {"text": "One "}, {"text": "moment."}),
+        frames(1, *({"text": text} for text in TEXTS)),
         frame(
             "contentBlockStart",
             {"contentBlockIndex": 2, "start": {"toolUse": {"toolUseId": "tool_1", "name": "weather"}}},
         ),
         frames(2, {"toolUse": {"input": ARGUMENTS}}),
         frame("messageStop", {"stopReason": "tool_use"}),
-        frame(
-            "metadata",
-            {
-                "usage": {"inputTokens": 6, "outputTokens": 12, "totalTokens": 21, "cacheReadInputTokens": 3},
-                "metrics": {"latencyMs": 10},
-            },
-        ),
+        frame("metadata", {"usage": {"inputTokens": 6, "outputTokens": 12, "cacheReadInputTokens": 3}}),
     ]
 )
 
