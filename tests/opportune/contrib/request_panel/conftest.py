@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -26,3 +27,18 @@ def records(app: FastAPI) -> list[RequestRecord]:
     """The stored requests, newest first. The list is read when it is used."""
     stored: list[RequestRecord] = app.state.request_records.all
     return stored
+
+
+Probe = Callable[[Callable[..., Any]], Awaitable[RequestRecord]]
+
+
+@pytest.fixture
+def probe(app: FastAPI, client: AsyncClient, records: list[RequestRecord]) -> Probe:
+    """Requests a route with this function, and returns its record."""
+
+    async def record(route: Callable[..., Any]) -> RequestRecord:
+        app.add_api_route("/probe", route)
+        await client.get("/probe")
+        return records[0]
+
+    return record

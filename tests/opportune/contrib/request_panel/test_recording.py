@@ -18,6 +18,7 @@ from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in
 from opportune.web import cached
 from opportune.web.routing.router import router_of
+from tests.opportune.contrib.request_panel.conftest import Probe
 
 Stored = Sequence[RequestRecord]
 
@@ -29,12 +30,18 @@ async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
     assert (record.method, record.path, record.status, record.type_name) == ("GET", "/accounts/login", 200, "HTML")
     assert record.sent_bytes == int(response.headers["content-length"])
     assert response.headers["x-debug-request"] == record.url
+    assert f'href="{record.url}"' in response.text
+    assert " SQL" in response.text
+    assert sum(phase.seconds for phase in record.phases) == pytest.approx(record.seconds, rel=0.02)
+    page_names = next(names for name, names in dict(record.templates) if name == "accounts/login.html")
+    assert {"form", "request", "user"} <= set(page_names)
+    assert "asset" not in page_names
+    assert record.template_seconds > 0
 
 
 async def test_json_response_names_its_record(client: AsyncClient, records: Stored) -> None:
     response = await client.get("/api/v1/users/me")
-    assert response.headers["x-debug-request"] == records[0].url
-    assert records[0].type_name == "JSON"
+    assert (response.headers["x-debug-request"], records[0].type_name) == (records[0].url, "JSON")
     assert "sql;dur=" in response.headers["server-timing"]
 
 
@@ -46,15 +53,6 @@ async def test_htmx_response_is_recorded(client: AsyncClient, records: Stored) -
     assert "documentation/search.html" in {name for name, _ in records[0].templates}
 
 
-async def test_templates_have_names_of_their_context(client: AsyncClient, records: Stored) -> None:
-    await client.get("/accounts/login")
-    names = dict(records[0].templates)
-    page = next(context for name, context in names if name == "accounts/login.html")
-    assert {"form", "request", "user"} <= set(page)
-    assert "asset" not in page
-    assert records[0].template_seconds > 0
-
-
 async def test_admin_template_is_recorded(app: FastAPI, client: AsyncClient, superuser: User, records: Stored) -> None:
     await sign_in(client, app, superuser)
     response = await client.get("/admin/user/list")
@@ -64,42 +62,38 @@ async def test_admin_template_is_recorded(app: FastAPI, client: AsyncClient, sup
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_statement_has_line_of_project(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    @app.get("/probe")
-    async def probe(session: ReadSession) -> None:
+async def test_statement_has_line_of_project(probe: Probe) -> None:
+    async def select(session: ReadSession) -> None:
         await session.execute(text("SELECT 41 + 1"))
 
-    await client.get("/probe")
-    statement = next(statement for statement in records[0].statements if "41 + 1" in statement.sql)
+    record = await probe(select)
+    statement = next(statement for statement in record.statements if "41 + 1" in statement.sql)
     assert statement.line.startswith("tests/opportune/contrib/request_panel/test_recording.py:")
     assert 'session.execute(text("SELECT 41 + 1"))' in statement.code
     assert statement.seconds > 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_equal_queries_are_duplicates(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    @app.get("/probe")
-    async def probe(session: ReadSession) -> None:
+async def test_equal_queries_are_duplicates(probe: Probe) -> None:
+    async def select(session: ReadSession) -> None:
         for number in (1, 1, 2):
             await session.execute(text("SELECT CAST(:number AS INTEGER) AS found"), {"number": number})
 
-    await client.get("/probe")
-    queries = [statement for statement in records[0].statements if "found" in statement.sql]
-    assert [records[0].repeats[query.fingerprint] for query in queries] == [2, 2, 1]
-    assert records[0].similar[queries[0].sql] == 3
-    assert records[0].duplicate_count == 1
+    record = await probe(select)
+    queries = [statement for statement in record.statements if "found" in statement.sql]
+    assert [record.repeats[query.fingerprint] for query in queries] == [2, 2, 1]
+    assert (record.similar[queries[0].sql], record.duplicate_count) == (3, 1)
     assert [query.values for query in queries] == [{"number": "1"}, {"number": "1"}, {"number": "2"}]
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_failed_statement_has_its_error(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    @app.get("/probe")
-    async def probe(session: ReadSession) -> None:
+async def test_failed_statement_has_its_error(probe: Probe) -> None:
+    async def fail(session: ReadSession) -> None:
         await session.execute(text("SELECT nothing FROM nowhere"))
 
-    await client.get("/probe")
-    assert records[0].status >= 500
-    statement = next(statement for statement in records[0].statements if "nowhere" in statement.sql)
+    record = await probe(fail)
+    assert record.status >= 500
+    statement = next(statement for statement in record.statements if "nowhere" in statement.sql)
     assert statement.error in {"OperationalError", "UndefinedTable"}
 
 
@@ -130,13 +124,9 @@ MASKED_VALUES: tuple[tuple[str, object, str], ...] = (
 
 
 def test_value_is_masked(app: FastAPI) -> None:
-    for name, value, expected in MASKED_VALUES:
-        mask: PanelMask = app.state.request_records.mask
-        assert mask.value(name, value) == expected, name
-
-
-def test_long_literal_in_sql_is_masked(app: FastAPI) -> None:
     mask: PanelMask = app.state.request_records.mask
+    for name, value, expected in MASKED_VALUES:
+        assert mask.value(name, value) == expected, name
     assert mask.sql("SELECT 'short', 'b1946ac92492d2347c6235b4'") == "SELECT 'short', '••••••'"
 
 
@@ -149,45 +139,40 @@ async def test_token_in_path_is_masked(app: FastAPI, client: AsyncClient, record
     assert "opensesame" not in repr(records[0])
 
 
-async def test_log_lines_are_recorded_and_masked(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    @app.get("/probe")
-    async def probe() -> None:
+async def test_log_lines_are_recorded_and_masked(probe: Probe) -> None:
+    async def log() -> None:
         logging.getLogger("shop").warning("paid with token=%s", "opensesame")
         for _ in range(MAX_ENTRIES):
             logging.getLogger("shop").warning("again")
 
-    await client.get("/probe")
-    line = records[0].log[0]
-    assert (line.level, line.logger, line.message) == ("WARNING", "shop", "paid with token=••••••")
-    assert len(records[0].log) == MAX_ENTRIES
-    assert records[0].log.dropped > 0
+    lines = (await probe(log)).log
+    assert (lines[0].level, lines[0].logger, lines[0].message) == ("WARNING", "shop", "paid with token=••••••")
+    assert len(lines) == MAX_ENTRIES
+    assert lines.dropped > 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, records: Stored) -> None:
+async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, probe: Probe) -> None:
     app.state.database.info["jobs"] = app.state.jobs
 
-    @app.get("/probe")
-    async def probe() -> None:
+    async def send_email() -> None:
         async with app.state.database.writer() as session:
             email = EmailMessage("ann@example.com", "Your code is 123456", "secret text", "", "<1@example.com>")
             enqueue_email(session, email)
 
-    await client.get("/probe")
-    assert records[0].emails == ["ann@example.com: Your code is ••••••"]
-    assert "secret text" not in (await client.get(records[0].url)).text
+    record = await probe(send_email)
+    assert record.emails == ["ann@example.com: Your code is ••••••"]
+    assert "secret text" not in (await client.get(record.url)).text
 
 
-async def test_wrong_log_message_does_not_fail_the_request(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    logger = logging.getLogger("shop")
-
-    @app.get("/probe")
-    async def probe() -> None:
-        record = logger.makeRecord("shop", logging.WARNING, "", 0, "%d books", ("many",), None)
+async def test_wrong_log_message_does_not_fail_the_request(app: FastAPI, probe: Probe) -> None:
+    async def log() -> None:
+        record = logging.getLogger("shop").makeRecord("shop", logging.WARNING, "", 0, "%d books", ("many",), None)
         PanelHandler(app.state.request_records.mask).handle(record)
 
-    assert (await client.get("/probe")).status_code == 200
-    assert "books" not in repr(records[0].log)
+    record = await probe(log)
+    assert record.status == 200
+    assert "books" not in repr(record.log)
 
 
 @pytest.mark.parametrize(
@@ -213,15 +198,14 @@ async def test_cached_route_is_recorded(
     assert records[0].cache == expected
 
 
-async def test_statements_are_limited(app: FastAPI, client: AsyncClient, records: Stored) -> None:
-    @app.get("/probe")
-    async def probe(session: ReadSession) -> None:
+async def test_statements_are_limited(probe: Probe) -> None:
+    async def select(session: ReadSession) -> None:
         for _ in range(MAX_STATEMENTS + 5):
             await session.execute(text("SELECT 1"))
 
-    await client.get("/probe")
-    assert len(records[0].statements) == MAX_STATEMENTS
-    assert records[0].statement_count >= MAX_STATEMENTS + 5
+    record = await probe(select)
+    assert len(record.statements) == MAX_STATEMENTS
+    assert record.statement_count >= MAX_STATEMENTS + 5
 
 
 async def test_only_last_requests_are_stored(client: AsyncClient, records: Stored) -> None:
@@ -235,11 +219,6 @@ async def test_only_last_requests_are_stored(client: AsyncClient, records: Store
 async def test_own_pages_and_files_are_not_recorded(client: AsyncClient, records: Stored, path: str) -> None:
     assert (await client.get(path)).status_code == 200
     assert not records
-
-
-async def test_phases_add_up_to_the_duration(client: AsyncClient, records: Stored) -> None:
-    await client.get("/accounts/login")
-    assert sum(phase.seconds for phase in records[0].phases) == pytest.approx(records[0].seconds, rel=0.02)
 
 
 async def test_stream_is_sent_chunk_by_chunk(app: FastAPI, records: Stored) -> None:

@@ -40,7 +40,23 @@ MODEL = LlmModel(
     price_per_million_answer_tokens=Decimal(2),
 )
 
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+class Samples:
+    """All samples of a response, parsed by Prometheus' client."""
+
+    def __init__(self, text: str) -> None:
+        self.samples = [sample for family in parse(text) for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the value of the only sample with at least these labels."""
+        matches = [
+            sample.value for sample in self.samples if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        return matches[0] if len(matches) == 1 else None
+
+    def labels(self, label: str) -> set[str]:
+        """Return the values of a label of all samples."""
+        return {sample.labels[label] for sample in self.samples if label in sample.labels}
 
 
 @job("telemetry.succeeding")
@@ -70,24 +86,9 @@ async def visitor(metered_app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def read_metrics(visitor: AsyncClient, query: str = "") -> Samples:
-    """Return all samples, parsed by Prometheus' client."""
     response = await visitor.get(f"/metrics{query}", headers=BEARER)
     assert response.status_code == 200, response.text
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in parse(response.text)
-        for sample in family.samples
-    }
-
-
-def value_of(samples: Samples, name: str, **labels: str) -> float | None:
-    """Return the value of the only sample with at least these labels."""
-    matches = [
-        value
-        for (sample, sample_labels), value in samples.items()
-        if sample == name and labels.items() <= dict(sample_labels).items()
-    ]
-    return matches[0] if len(matches) == 1 else None
+    return Samples(response.text)
 
 
 async def test_metrics_are_off_without_a_token(app: FastAPI, client: AsyncClient) -> None:
@@ -125,35 +126,31 @@ async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: Asyn
     await visitor.request("BREW", "/accounts/login")
     samples = await read_metrics(visitor)
 
-    assert (
-        value_of(samples, "http_requests_total", method="GET", route="/accounts/login", status="200", worker="0") == 1
-    )
-    assert value_of(samples, "http_requests_total", route="/static", status="200") == 1
-    assert value_of(samples, "http_requests_total", route="none", status="404") == 1
-    assert value_of(samples, "http_requests_total", route="/admin", status="303") == 1, (
-        "anonymous users do not see admin routes"
-    )
-    assert value_of(samples, "http_requests_total", route="/admin/{identity}/list", status="200") == 1
-    assert value_of(samples, "http_requests_total", method="other", route="/accounts/login") == 1
-    assert value_of(samples, "http_request_duration_seconds_count", method="GET", route="/accounts/login") == 1
-    assert (
-        value_of(samples, "http_request_duration_seconds_bucket", method="GET", route="/accounts/login", le="+Inf") == 1
-    )
-    assert value_of(samples, "http_requests_in_flight") == 1, "the request of /metrics"
-    assert not any(
-        "secret" in value or "7" in value for _, labels in samples for name, value in labels if name == "route"
-    )
+    for labels in (
+        {"method": "GET", "route": "/accounts/login", "status": "200", "worker": "0"},
+        {"route": "/static", "status": "200"},
+        {"route": "none", "status": "404"},
+        {"route": "/admin", "status": "303"},  # anonymous users do not see admin routes
+        {"route": "/admin/{identity}/list", "status": "200"},
+        {"method": "other", "route": "/accounts/login"},
+    ):
+        assert samples.value("http_requests_total", **labels) == 1, labels
+    login = {"method": "GET", "route": "/accounts/login"}
+    assert samples.value("http_request_duration_seconds_count", **login) == 1
+    assert samples.value("http_request_duration_seconds_bucket", **login, le="+Inf") == 1
+    assert samples.value("http_requests_in_flight") == 1, "the request of /metrics"
+    assert not any("secret" in route or "7" in route for route in samples.labels("route"))
 
 
 async def test_process_and_pools_are_reported(visitor: AsyncClient) -> None:
     samples = await read_metrics(visitor)
-    assert (value_of(samples, "process_resident_memory_bytes", worker="0") or 0) > 10_000_000
-    assert value_of(samples, "opportune_database_up") == 1
-    assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 0
-    assert value_of(samples, "opportune_database_connections_max", pool="writer") == 1
-    assert value_of(samples, "opportune_database_waiting", pool="reader") == 0
-    assert value_of(samples, "opportune_info", environment="test") == 1
-    assert "opportune_database_up" not in {name for name, _ in await read_metrics(visitor, "?database=false")}
+    assert (samples.value("process_resident_memory_bytes", worker="0") or 0) > 10_000_000
+    assert samples.value("opportune_database_up") == 1
+    assert samples.value("opportune_database_connections_in_use", pool="writer") == 0
+    assert samples.value("opportune_database_connections_max", pool="writer") == 1
+    assert samples.value("opportune_database_waiting", pool="reader") == 0
+    assert samples.value("opportune_info", environment="test") == 1
+    assert (await read_metrics(visitor, "?database=false")).value("opportune_database_up") is None
 
 
 async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor: AsyncClient) -> None:
@@ -166,10 +163,10 @@ async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor
         waiting = asyncio.create_task(write())
         for _ in range(100):
             samples = await read_metrics(visitor)
-            if value_of(samples, "opportune_database_waiting", pool="writer") == 1:
+            if samples.value("opportune_database_waiting", pool="writer") == 1:
                 break
-        assert value_of(samples, "opportune_database_waiting", pool="writer") == 1
-        assert value_of(samples, "opportune_database_connections_in_use", pool="writer") == 1
+        assert samples.value("opportune_database_waiting", pool="writer") == 1
+        assert samples.value("opportune_database_connections_in_use", pool="writer") == 1
     await waiting
 
 
@@ -182,12 +179,12 @@ async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: 
         await metered_app.state.llm.complete("Say more")
     samples = await read_metrics(visitor)
 
-    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="ok") == 1
-    assert value_of(samples, "opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
-    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
-    assert value_of(samples, "opportune_llm_tokens_total", model="Fast", kind="completion") == 5_000
-    assert value_of(samples, "opportune_llm_cost_total", model="Fast") == pytest.approx(0.02)
-    assert value_of(samples, "opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
+    assert samples.value("opportune_llm_calls_total", model="Fast", outcome="ok") == 1
+    assert samples.value("opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
+    assert samples.value("opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
+    assert samples.value("opportune_llm_tokens_total", model="Fast", kind="completion") == 5_000
+    assert samples.value("opportune_llm_cost_total", model="Fast") == pytest.approx(0.02)
+    assert samples.value("opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
 
 
 async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncClient) -> None:
@@ -196,10 +193,10 @@ async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncC
     assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
     samples = await read_metrics(visitor)
 
-    assert value_of(samples, "opportune_jobs", state="failed") == 1
-    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
-    assert value_of(samples, "opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
-    assert value_of(samples, "opportune_job_oldest_due_seconds") == 0
+    assert samples.value("opportune_jobs", state="failed") == 1
+    assert samples.value("opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
+    assert samples.value("opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1
+    assert samples.value("opportune_job_oldest_due_seconds") == 0
 
 
 async def test_unavailable_database_keeps_other_metrics(
@@ -210,8 +207,8 @@ async def test_unavailable_database_keeps_other_metrics(
 
     monkeypatch.setattr(metered_app.state.database, "reader", raise_timeout)
     samples = await read_metrics(visitor)
-    assert value_of(samples, "opportune_database_up") == 0
-    assert value_of(samples, "process_resident_memory_bytes")
+    assert samples.value("opportune_database_up") == 0
+    assert samples.value("process_resident_memory_bytes")
 
 
 @pytest.fixture
@@ -236,8 +233,7 @@ async def test_each_worker_reports_all_workers(group: FastAPI) -> None:
         group.state.workers = workers[2]
         async with AsyncClient(transport=ASGITransport(group), base_url="http://testserver") as client:
             samples = await read_metrics(client)
-        numbers = {dict(labels)["worker"] for name, labels in samples if name == "process_start_time_seconds"}
-        assert numbers == {"0", "1", "2"}
+        assert samples.labels("worker") == {"0", "1", "2"}
     assert [report.worker for report in await workers[0].reports()] == [0], "the other workers have ended"
     replacement = Workers(group.state)
     async with replacement.listening():
@@ -267,10 +263,10 @@ async def test_gauges_of_features_are_current(metered_app: FastAPI, visitor: Asy
         return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
 
     metered_app.state.features = [*metered_app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
-    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 3
-    assert value_of(await read_metrics(visitor), "books_on_shelves", shelf="top") == 2
+    assert (await read_metrics(visitor)).value("books_on_shelves", shelf="top") == 3
+    assert (await read_metrics(visitor)).value("books_on_shelves", shelf="top") == 2
 
 
 async def test_answers_are_counted_by_state(visitor: AsyncClient) -> None:
     samples = await read_metrics(visitor)
-    assert [value_of(samples, "opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]
+    assert [samples.value("opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]
