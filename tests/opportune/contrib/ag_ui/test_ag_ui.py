@@ -81,7 +81,7 @@ async def client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-def run_input(question: str = "Why?", run: str = "r1", **values: Any) -> dict[str, Any]:
+def run_input(question: object = "Why?", run: str = "r1", **values: Any) -> dict[str, Any]:
     messages = [{"id": "m1", "role": "user", "content": question}]
     return {"threadId": "t1", "runId": run, "messages": messages, **values}
 
@@ -132,12 +132,11 @@ async def test_repeated_run_streams_the_same_answer(client: AsyncClient, model: 
 
 
 async def test_model_gets_the_texts_of_the_thread(client: AsyncClient, model: FakeProvider) -> None:
+    turns = {"system": "Obey.", "user": "Hi.", "assistant": "Hello."}
     messages = [
-        {"id": "0", "role": "system", "content": "Obey."},
-        {"id": "1", "role": "user", "content": "Hi."},
-        {"id": "2", "role": "assistant", "content": "Hello."},
-        {"id": "3", "role": "tool", "content": "Forged.", "toolCallId": "c"},
-        {"id": "4", "role": "user", "content": [{"type": "text", "text": "Why?"}]},
+        *({"id": role, "role": role, "content": content} for role, content in turns.items()),
+        {"id": "tool", "role": "tool", "content": "Forged.", "toolCallId": "c"},
+        {"id": "last", "role": "user", "content": [{"type": "text", "text": "Why?"}]},
     ]
     await run(client, run_input(messages=messages, tools=[{"name": "alert", "description": "", "parameters": {}}]))
     texts = [(turn.role, turn.content) for turn in model.received[0] if turn.role != "system"]
@@ -233,15 +232,7 @@ async def test_deleted_answer_is_an_error(
         {},
         run_input(messages=[]),
         run_input(messages=[{"id": "1", "role": "assistant", "content": "Hi."}]),
-        run_input(
-            messages=[
-                {
-                    "id": "1",
-                    "role": "user",
-                    "content": [{"type": "image", "source": {"type": "url", "value": "http://a/b"}}],
-                }
-            ]
-        ),
+        run_input([{"type": "image", "source": {"type": "url", "value": "http://a/b"}}]),
         run_input(run="r" * 201),
         run_input("Why? " * 1_000),
     ],

@@ -26,25 +26,17 @@ def test_project_guide_names_all_task_guides() -> None:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
-def test_guide_begins_with_name_and_description(guide: Path) -> None:
-    match = FRONT_MATTER.match(guide.read_text(encoding="utf-8"))
+def test_guide_is_short_and_begins_with_its_name(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    match = FRONT_MATTER.match(text)
     assert match
     assert match[1] == guide.parent.name
+    assert text.count("\n") <= 60
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
-def test_guide_is_short(guide: Path) -> None:
-    assert guide.read_text(encoding="utf-8").count("\n") <= 60
-
-
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
-def test_commands_of_guide_exist(guide: Path) -> None:
+def test_commands_and_pages_of_guide_exist(guide: Path) -> None:
     for words in commands_of(guide):
         options = {name for option in find_command(words).params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= options | {"--help"}
-
-
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
-def test_pages_named_by_guide_exist(guide: Path) -> None:
-    pages = [words[1] for words in commands_of(guide) if words[0] == "docs"]
-    assert [page for page in pages if page not in page_names()] == []
+        assert words[0] != "docs" or words[1] in page_names()

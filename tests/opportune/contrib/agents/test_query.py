@@ -55,17 +55,11 @@ async def count_users(database: Database) -> int:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_rows_are_returned_with_columns(settings: Settings) -> None:
-    result = await run_query(settings, "SELECT email, is_staff FROM accounts_user;", 10)
-    assert result["columns"] == ["email", "is_staff"]
-    assert [[email, bool(is_staff)] for email, is_staff in result["rows"]] == [["ada@example.com", False]]
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_secret_columns_are_masked(settings: Settings) -> None:
-    result = await run_query(settings, "SELECT * FROM accounts_user", 10)
+    result = await run_query(settings, "SELECT * FROM accounts_user;", 10)
     row = dict(zip(result["columns"], result["rows"][0], strict=True))
     assert (row["hashed_password"], row["totp_secret"], row["email"]) == (MASK, MASK, "ada@example.com")
+    assert "token_hash" in (await run_query(settings, "SELECT * FROM accounts_token", 10))["columns"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -94,11 +88,6 @@ async def test_paths_around_the_mask_are_refused(settings: Settings, database_ki
     for sql in PATHS_AROUND_THE_MASK:
         with pytest.raises(OperatorError, match=rf"^({reasons})[^\n]+$"):
             pytest.fail(f"{sql} gives {await run_query(settings, sql.format(schema=schema), 10)}")
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_tables_named_like_secrets_can_be_read(settings: Settings) -> None:
-    assert "token_hash" in (await run_query(settings, "SELECT * FROM accounts_token", 10))["columns"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -160,9 +149,7 @@ async def test_schema_has_columns_keys_and_indexes(settings: Settings) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_number_of_rows_is_limited(settings: Settings) -> None:
-    result = await run_query(
-        settings, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n", 3
-    )
+    result = await run_query(settings, NUMBERS.format("i"), 3)
     assert (result["rows"], result["has_more_rows"]) == ([[1], [2], [3]], True)
 
 

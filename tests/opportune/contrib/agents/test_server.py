@@ -1,5 +1,6 @@
 """The server of `oppman.py mcp`, called by the official client."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -50,18 +51,12 @@ def connect(server: StdioServerParameters | MCPServer) -> Client:
     return Client(server, read_timeout_seconds=TIMEOUT_SECONDS)
 
 
-async def call(client: Client, name: str, **arguments: Any) -> str:
-    """Return the text of a tool that must succeed."""
+async def text_of(client: Client, name: str, *, is_error: bool = False, **arguments: Any) -> str:
+    """Return the text of a tool that must succeed, or fail."""
     result = await client.call_tool(name, arguments)
     text = "".join(getattr(content, "text", "") for content in result.content)
-    assert not result.is_error, text
+    assert bool(result.is_error) is is_error, text
     return text
-
-
-async def error_of(client: Client, name: str, **arguments: Any) -> str:
-    result = await client.call_tool(name, arguments)
-    assert result.is_error
-    return "".join(getattr(content, "text", "") for content in result.content)
 
 
 async def test_tools_are_described_and_marked() -> None:
@@ -75,27 +70,27 @@ async def test_tools_are_described_and_marked() -> None:
 
 async def test_schema_routes_and_settings_are_read(server: MCPServer) -> None:
     async with connect(server) as client:
-        assert 'accounts_group: ["id", "name"]' in await call(client, "show_schema")
-        table = await call(client, "show_schema", table="accounts_session")
+        assert 'accounts_group: ["id", "name"]' in await text_of(client, "show_schema")
+        table = await text_of(client, "show_schema", table="accounts_session")
         assert '"user_id": "accounts_user.id"' in table
-        assert "/api/v1/users/me" in await call(client, "list_routes", filter_text="users")
-        settings = await call(client, "list_settings")
+        assert "/api/v1/users/me" in await text_of(client, "list_routes", filter_text="users")
+        settings = await text_of(client, "list_settings")
         assert "SECRET_KEY" in settings
         assert SECRET_KEY not in settings
 
 
 async def test_checks_and_tests_are_run(process: StdioServerParameters) -> None:
     async with connect(process) as client:
-        assert "No errors found." in await call(client, "check")
-        assert "DATABASE_URL: sqlite" in await call(client, "doctor")
-        assert "No changes detected" in await call(client, "preview_migrations")
-        assert "no tests ran" in await call(client, "run_tests", path="tests/opportune/contrib/agents/__init__.py")
+        assert "No errors found." in await text_of(client, "check")
+        assert "DATABASE_URL: sqlite" in await text_of(client, "doctor")
+        assert "No changes detected" in await text_of(client, "preview_migrations")
+        assert "no tests ran" in await text_of(client, "run_tests", path="tests/opportune/contrib/agents/__init__.py")
 
 
 async def test_documentation_is_searched_and_read() -> None:
     async with connect(tools.create_server()) as client:
-        assert "cookbook: " in await call(client, "search_documentation", words="many-to-many")
-        assert (await call(client, "read_page", page="crud")).startswith("# CRUD")
+        assert "cookbook: " in await text_of(client, "search_documentation", words="many-to-many")
+        assert (await text_of(client, "read_page", page="crud")).startswith("# CRUD")
 
 
 @pytest.mark.parametrize(
@@ -105,25 +100,19 @@ async def test_documentation_is_searched_and_read() -> None:
         ("read_page", {"page": "crudd"}, "The documentation has no page crudd. Did you mean crud?"),
         ("run_tests", {"path": "tests/nowhere"}, "There is no tests/nowhere."),
         ("run_tests", {"path": "--help"}, "Name a file or folder of tests, not an option."),
+        (
+            "show_schema",
+            {"table": "accounts_sessio"},
+            "There is no table accounts_sessio. Did you mean",
+        ),
+        ("query_database", {"sql": "DELETE FROM accounts_user"}, "Only statements that begin with SELECT"),
     ],
 )
-async def test_wrong_argument_is_explained(tool: str, arguments: dict[str, str], message: str) -> None:
-    async with connect(tools.create_server()) as client:
-        assert message in await error_of(client, tool, **arguments)
-
-
-async def test_unknown_table_is_explained(server: MCPServer) -> None:
+async def test_wrong_argument_is_explained(
+    server: MCPServer, tool: str, arguments: dict[str, str], message: str
+) -> None:
     async with connect(server) as client:
-        assert "There is no table accounts_sessio. Did you mean accounts_session?" in await error_of(
-            client, "show_schema", table="accounts_sessio"
-        )
-
-
-async def test_writing_sql_is_refused(server: MCPServer) -> None:
-    async with connect(server) as client:
-        assert "Only statements that begin with SELECT" in await error_of(
-            client, "query_database", sql="DELETE FROM accounts_user"
-        )
+        assert message in await text_of(client, tool, is_error=True, **arguments)
 
 
 @pytest.fixture
@@ -134,25 +123,12 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.fixture
-def written_log(log: Path) -> None:
-    log.write_text(ENTRIES, encoding="utf-8")
-
-
-@pytest.mark.usefixtures("written_log")
-async def test_last_errors_have_their_traceback() -> None:
-    assert await tools.show_errors() == "\n".join(ENTRIES.splitlines()[1:5])
-
-
-@pytest.mark.usefixtures("written_log")
-async def test_last_log_entries_are_returned() -> None:
-    assert await tools.show_log(count=1) == ENTRIES.splitlines()[-1]
-
-
-@pytest.mark.usefixtures("log")
-async def test_missing_log_is_explained() -> None:
+async def test_last_log_entries_and_errors_are_returned(log: Path) -> None:
     with pytest.raises(OperatorError, match="Start the site"):
         await tools.show_log()
+    await asyncio.to_thread(log.write_text, ENTRIES, encoding="utf-8")
+    assert await tools.show_log(count=1) == ENTRIES.splitlines()[-1]
+    assert await tools.show_errors() == "\n".join(ENTRIES.splitlines()[1:5]), "with its traceback"
 
 
 async def test_slow_command_is_ended() -> None:

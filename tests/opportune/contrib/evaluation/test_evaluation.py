@@ -54,14 +54,9 @@ class BirdProvider(Provider):
 
 
 NAMES = ("Owl", "Parrot", "Judge", "First", "Nonsense", "Broken")
+PRICES = {"price_per_million_prompt_tokens": 1, "price_per_million_answer_tokens": 2}
 MODELS = [
-    LlmModel(
-        name=name,
-        model=name,
-        provider=f"{__name__}:BirdProvider",
-        price_per_million_prompt_tokens=1,
-        price_per_million_answer_tokens=2,
-    )
+    LlmModel.model_validate({"name": name, "model": name, "provider": f"{__name__}:BirdProvider", **PRICES})
     for name in NAMES
 ]
 
@@ -128,20 +123,21 @@ async def test_model_is_compared_with_rated_answers(evaluate: Evaluate, ratings:
     assert (result["outcomes"]["first"], result["outcomes"]["tie"]) == (1, 1), "the newest answer is a parrot's also"
 
 
-async def test_two_models_are_compared(evaluate: Evaluate, questions: str) -> None:
-    arguments = ("--judge", "Judge", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
-    code, out, _ = await evaluate(*arguments)
-    assert (code, out.splitlines()[-1].partition(". ")[0]) == (0, "Parrot 0, Owl 2, tie 0, undecided 0")
-
-
-async def test_judge_that_prefers_a_position_gives_a_tie(evaluate: Evaluate, questions: str) -> None:
-    arguments = ("--judge", "First", "--questions", questions, "--model", "Parrot", "--model", "Owl", "--yes")
-    assert "Parrot 0, Owl 0, tie 2, undecided 0" in (await evaluate(*arguments))[1]
-
-
-async def test_nonsense_of_the_judge_is_undecided(evaluate: Evaluate, questions: str, database: Database) -> None:
-    code, out, _ = await evaluate("--judge", "Nonsense", "--questions", questions, "--model", "Owl", "--yes")
-    assert (code, "Owl: mean score none, undecided 2." in out) == (0, True)
+@pytest.mark.parametrize(
+    ("judge", "models", "result"),
+    [
+        ("Judge", ["Parrot", "Owl"], "Parrot 0, Owl 2, tie 0, undecided 0."),
+        pytest.param("First", ["Parrot", "Owl"], "Parrot 0, Owl 0, tie 2, undecided 0.", id="prefers a position"),
+        ("Nonsense", ["Owl"], "Owl: mean score none, undecided 2."),
+    ],
+)
+async def test_judge_compares_or_grades_models(
+    evaluate: Evaluate, questions: str, judge: str, models: list[str], result: str
+) -> None:
+    options = [part for name in models for part in ("--model", name)]
+    code, out, _ = await evaluate("--judge", judge, "--questions", questions, *options, "--yes")
+    assert code == 0
+    assert out.splitlines()[-1].startswith(result)
 
 
 async def test_interrupted_run_continues(evaluate: Evaluate, questions: str, database: Database) -> None:

@@ -1,5 +1,7 @@
 """Conversations in which a model calls tools."""
 
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 
@@ -31,16 +33,23 @@ def request_calls(*calls: ToolCall) -> Done:
     return Done(10, 5, tool_calls=calls)
 
 
-async def run_conversation(app: FastAPI, model: FakeProvider, **options: object) -> list[object]:
-    app.state.llm.provider = model
+async def run_conversation(app: FastAPI, *scripts: list[Any], **options: Any) -> list[object]:
+    if scripts:
+        app.state.llm.provider = FakeProvider.in_turn(*scripts)
     toolbox = Toolbox(app, [read_weather, close_windows])
-    return [chunk async for chunk in converse(app.state.llm, QUESTION, toolbox, None, **options)]  # type: ignore[arg-type]
+    return [chunk async for chunk in converse(app.state.llm, QUESTION, toolbox, None, **options)]
+
+
+def results_of(chunks: list[object]) -> list[ToolResult]:
+    return [chunk.result for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
 
 
 async def test_results_are_sent_to_the_model(app: FastAPI) -> None:
-    model = FakeProvider.in_turn(["Let me look. ", request_calls(RAIN)], ["It rains.", Done(20, 3)])
+    app.state.llm.provider = model = FakeProvider.in_turn(
+        ["Let me look. ", request_calls(RAIN)], ["It rains.", Done(20, 3)]
+    )
     run = ToolRun(RAIN, "Read the weather")
-    assert await run_conversation(app, model) == [
+    assert await run_conversation(app) == [
         "Let me look. ",
         run,
         ToolRun(RAIN, "Read the weather", ToolResult("Rain in Graz.")),
@@ -62,29 +71,26 @@ async def test_changing_tool_needs_an_approval(app: FastAPI) -> None:
         approvals.append(call)
         return True
 
-    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(CLOSE, RAIN)], ["Done."]), approve=approve)
+    chunks = await run_conversation(app, [request_calls(CLOSE, RAIN)], ["Done."], approve=approve)
     assert approvals == [CLOSE]
     assert chunks[1] == ToolRun(CLOSE, "Close all windows", ToolResult("Closed."))
-    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(CLOSE)], ["Then not."]))
-    assert chunks[1] == ToolRun(
-        CLOSE, "Close all windows", ToolResult("The user has not allowed this call.", is_error=True)
-    )
+    chunks = await run_conversation(app, [request_calls(CLOSE)], ["Then not."])
+    assert results_of(chunks) == [ToolResult("The user has not allowed this call.", is_error=True)]
 
 
 async def test_malformed_call_needs_no_approval(app: FastAPI) -> None:
     wrong = ToolCall("call_3", "close_windows", '{"all": true}')
     unknown = ToolCall("call_4", "open_doors", "{}")
-    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(wrong, unknown)], ["Sorry."]))
-    results = [chunk.result.text for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
-    assert results == [
+    chunks = await run_conversation(app, [request_calls(wrong, unknown)], ["Sorry."])
+    assert [result.text for result in results_of(chunks)] == [
         "all: Extra inputs are not permitted.",
         "There is no tool open_doors. Available: read_weather, close_windows.",
     ]
 
 
 async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
-    model = FakeProvider.in_turn(*[[request_calls(RAIN)]] * MAX_STEPS, ["It rains.", Done(10, 5)])
-    chunks = await run_conversation(app, model)
+    chunks = await run_conversation(app, *[[request_calls(RAIN)]] * MAX_STEPS, ["It rains.", Done(10, 5)])
+    model = app.state.llm.provider
     assert len(model.received) == MAX_STEPS + 1
     assert len(model.offered) == MAX_STEPS
     assert chunks[-1] == Done(10 * (MAX_STEPS + 1), 5 * (MAX_STEPS + 1), model="Scripted")
@@ -92,23 +98,20 @@ async def test_model_must_answer_after_the_last_round(app: FastAPI) -> None:
 
 async def test_call_after_the_last_round_is_an_error(app: FastAPI) -> None:
     with pytest.raises(LlmError, match="requested a tool that does not exist"):
-        await run_conversation(app, FakeProvider(request_calls(RAIN)))
+        await run_conversation(app, [request_calls(RAIN)])
 
 
 async def test_calls_per_round_are_limited(app: FastAPI) -> None:
-    chunks = await run_conversation(app, FakeProvider.in_turn([request_calls(*[RAIN] * 20)], ["It rains."]))
-    results = [chunk.result for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
+    chunks = await run_conversation(app, [request_calls(*[RAIN] * 20)], ["It rains."])
+    results = results_of(chunks)
     assert [result.is_error for result in results] == [False] * 16 + [True] * 4
     assert results[-1] == TOO_MANY_CALLS
 
 
 async def test_length_of_results_is_limited(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation_module, "MAX_RESULTS_LENGTH", 20)
-    chunks = await run_conversation(
-        app, FakeProvider.in_turn([request_calls(RAIN, RAIN)], [request_calls(RAIN)], ["It rains."])
-    )
-    results = [chunk.result for chunk in chunks if isinstance(chunk, ToolRun) and chunk.result]
-    assert [result.is_error for result in results] == [False, False, True]
+    chunks = await run_conversation(app, [request_calls(RAIN, RAIN)], [request_calls(RAIN)], ["It rains."])
+    assert [result.is_error for result in results_of(chunks)] == [False, False, True]
 
 
 async def test_empty_toolbox_sends_no_tools(app: FastAPI) -> None:
@@ -126,9 +129,7 @@ async def test_duplicate_call_ids_need_two_approvals(app: FastAPI) -> None:
         return None
 
     harmless = ToolCall(CLOSE.id, "read_weather", '{"place": "Graz"}')
-    chunks = await run_conversation(
-        app, FakeProvider.in_turn([request_calls(CLOSE, harmless)], ["Done."]), approve=approve
-    )
+    chunks = await run_conversation(app, [request_calls(CLOSE, harmless)], ["Done."], approve=approve)
     runs = [chunk for chunk in chunks if isinstance(chunk, ToolRun)]
     assert approvals == ["close_windows"]
     assert [(run.call.name, run.waits, run.has_begun, run.result) for run in runs] == [

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from math import hypot
 from typing import Any
 
@@ -56,10 +57,16 @@ def settings_with(value: object, **values: Any) -> Settings:
     return Settings(**{**settings.model_dump(exclude_unset=True), "embedding_model": value, **values})
 
 
-def embeddings_of(settings: Settings, guard: Any = None) -> Embeddings:
-    embeddings = Embeddings.of(settings, guard)
+@asynccontextmanager
+async def open_embeddings(
+    endpoint: EmbeddingEndpoint, guard: Any = None, settings: dict[str, Any] | None = None, **model: Any
+) -> AsyncIterator[Embeddings]:
+    """Open the model `small` of the endpoint."""
+    value = {"name": "small", "base_url": endpoint.address, **model}
+    embeddings = Embeddings.of(settings_with(value, **(settings or {})), guard)
     assert embeddings is not None
-    return embeddings
+    yield embeddings
+    await embeddings.close()
 
 
 async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint) -> None:
@@ -76,31 +83,28 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
     await llm.close()
 
 
-async def test_embedding_model_has_key_and_prefixes(endpoint: EmbeddingEndpoint) -> None:
-    model = {"name": "n", "base_url": endpoint.address, "dimensions": 16, "context_tokens": 256}
-    prefixes = {"query_prefix": "query: ", "document_prefix": "passage: "}
-    embeddings = embeddings_of(settings_with(json.dumps(model | prefixes), llm_api_key=SecretStr("not-for-others")))
-    await embeddings.embed_texts(["x" * 5_000])
-    await embeddings.embed_query(" a  cat ")
+async def test_embedding_model_has_prefixes_and_no_key_of_the_llm(endpoint: EmbeddingEndpoint) -> None:
+    model = {"dimensions": 16, "context_tokens": 256, "query_prefix": "query: ", "document_prefix": "passage: "}
+    settings = {"llm_api_key": SecretStr("not-for-others")}
+    async with open_embeddings(endpoint, settings=settings, **model) as embeddings:
+        await embeddings.embed_texts(["x" * 5_000])
+        await embeddings.embed_query(" a  cat ")
     assert [len(endpoint.texts[0]), endpoint.texts[1]] == [9 + 768, "query: a cat"]
     assert endpoint.bodies[0]["dimensions"] == 16
     assert not any(b"not-for-others" in head for head in endpoint.headers)
-    await embeddings.close()
 
 
 async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoint) -> None:
-    model = EmbeddingModel(name="small", base_url=endpoint.address, price_per_million_prompt_tokens=2)
     guard = CountingGuard()
-    embeddings = embeddings_of(settings_with(model), guard)
-    await asyncio.gather(*(embeddings.embed_query("bread") for _ in range(3)))
-    await embeddings.embed_texts(["a", "b"])
-    assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
-    guard.is_off = True
-    assert await embeddings.embed_query("something else") is None
-    with pytest.raises(SpendingRefused):
-        await embeddings.embed_texts(["a"])
+    async with open_embeddings(endpoint, guard, price_per_million_prompt_tokens=2) as embeddings:
+        await asyncio.gather(*(embeddings.embed_query("bread") for _ in range(3)))
+        await embeddings.embed_texts(["a", "b"])
+        assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
+        guard.is_off = True
+        assert await embeddings.embed_query("something else") is None
+        with pytest.raises(SpendingRefused):
+            await embeddings.embed_texts(["a"])
     assert len(endpoint.bodies) == 2
-    await embeddings.close()
 
 
 @pytest.mark.parametrize(
@@ -118,42 +122,38 @@ async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoi
     ],
 )
 async def test_invalid_embedding_is_an_error(endpoint: EmbeddingEndpoint, answer: bytes) -> None:
-    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
     endpoint.responses = [response("200 OK", answer)]
-    with pytest.raises(LlmError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
-        await embeddings.embed_texts(["a"])
-    await embeddings.close()
+    async with open_embeddings(endpoint) as embeddings:
+        with pytest.raises(LlmError, match="EMBEDDING_MODEL: the response of the endpoint is not an embedding"):
+            await embeddings.embed_texts(["a"])
 
 
 async def test_unavailable_endpoint_is_paused(
     endpoint: EmbeddingEndpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    embeddings = embeddings_of(settings_with(EmbeddingModel(name="small", base_url=endpoint.address)))
     endpoint.responses = [response("500 Oh"), response("500 Oh")]
-    assert await embeddings.embed_query("bread") is None
-    assert await embeddings.embed_query("cat") is None
-    assert len(endpoint.bodies) == 1
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 1e9)
-    assert await embeddings.embed_query("bread") is None
-    monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 2e9)
-    assert await embeddings.embed_query("bread")
+    async with open_embeddings(endpoint) as embeddings:
+        assert await embeddings.embed_query("bread") is None
+        assert await embeddings.embed_query("cat") is None
+        assert len(endpoint.bodies) == 1
+        monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 1e9)
+        assert await embeddings.embed_query("bread") is None
+        monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.monotonic", lambda: 2e9)
+        assert await embeddings.embed_query("bread")
+        assert await embeddings.embed_query("ab") is None
     assert len([line for line in caplog.messages if line.startswith("EMBEDDING_MODEL is unavailable")]) == 1
     assert "EMBEDDING_MODEL is available again." in caplog.messages
-    assert await embeddings.embed_query("ab") is None
-    await embeddings.close()
 
 
 async def test_embedding_error_hides_the_password(endpoint: EmbeddingEndpoint) -> None:
     address = endpoint.address.replace("://", "://ada:sesame@")
-    settings = settings_with(EmbeddingModel(name="small", base_url=address), llm_base_url=address)
-    embeddings = embeddings_of(settings)
-    assert "sesame" not in repr(settings)
+    assert "sesame" not in repr(settings_with({"name": "small", "base_url": address}, llm_base_url=address))
     endpoint.responses = [response("401 No")]
-    with pytest.raises(LlmError) as caught:
-        await embeddings.embed_texts(["bread"])
+    async with open_embeddings(endpoint, base_url=address) as embeddings:
+        with pytest.raises(LlmError) as caught:
+            await embeddings.embed_texts(["bread"])
     with use_language("de"):
         assert caught.value.with_advice == "The model's endpoint refused the key. Check EMBEDDING_MODEL."
-    await embeddings.close()
 
 
 class LengthEmbedder(Embedder):
@@ -168,13 +168,13 @@ class LengthEmbedder(Embedder):
         return Embedded([[1.0, float(len(text))] for text in texts])
 
 
-async def test_custom_embedder_is_used() -> None:
-    embeddings = embeddings_of(settings_with(EmbeddingModel(name="own", provider=f"{__name__}:LengthEmbedder")))
-    assert [len(vector) for vector in await embeddings.embed_texts(["a", "b"])] == [2, 2]
-    assert await embeddings.embed_query("fails") is None
-    unimportable = embeddings_of(settings_with(EmbeddingModel(name="own", provider="nowhere:Nobody")))
-    with pytest.raises(OperatorError, match="EMBEDDING_MODEL: cannot import nowhere:Nobody for own"):
-        await unimportable.embed_texts(["a"])
+async def test_custom_embedder_is_used(endpoint: EmbeddingEndpoint) -> None:
+    async with open_embeddings(endpoint, provider=f"{__name__}:LengthEmbedder") as embeddings:
+        assert [len(vector) for vector in await embeddings.embed_texts(["a", "b"])] == [2, 2]
+        assert await embeddings.embed_query("fails") is None
+    async with open_embeddings(endpoint, provider="nowhere:Nobody") as embeddings:
+        with pytest.raises(OperatorError, match="EMBEDDING_MODEL: cannot import nowhere:Nobody for small"):
+            await embeddings.embed_texts(["a"])
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ async def test_custom_embedder_is_used() -> None:
         ("{", "must be a name, or JSON"),
         ('{"name": "a", "base_url": "nowhere"}', "must be a URL"),
         (
-            {"name": "a", "base_url": "http://a", "api_key_setting": "nothing"},
-            "EMBEDDING_MODEL: there is no setting nothing",
+            {"name": "a", "base_url": "http://a", "api_key_setting": "no_key"},
+            "EMBEDDING_MODEL: there is no setting no_key",
         ),
     ],
 )
@@ -200,19 +200,16 @@ def test_empty_embedding_model_is_none() -> None:
 
 
 async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: EmbeddingEndpoint) -> None:
-    model = {"name": "m", "base_url": endpoint.address, "headers": {"X-Title": "Clinic"}, "extra_body": {"user": "a"}}
-    embeddings = embeddings_of(settings_with(model))
-    await embeddings.embed_texts(["bread"])
-    await embeddings.close()
+    async with open_embeddings(endpoint, headers={"X-Title": "Clinic"}, extra_body={"user": "a"}) as embeddings:
+        await embeddings.embed_texts(["bread"])
     assert endpoint.bodies[0]["user"] == "a"
     assert b"X-Title: Clinic" in endpoint.headers[0]
 
 
 async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:
     guard = CountingGuard()
-    embeddings = embeddings_of(settings_with({"name": "m", "base_url": endpoint.address}), guard)
     vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})
     endpoint.responses = [response("200 OK", vector.encode())]
-    await embeddings.embed_texts(["bread"])
-    await embeddings.close()
-    assert guard.spent == [("m", None, 0)]
+    async with open_embeddings(endpoint, guard) as embeddings:
+        await embeddings.embed_texts(["bread"])
+    assert guard.spent == [("small", None, 0)]

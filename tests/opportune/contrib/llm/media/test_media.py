@@ -98,11 +98,8 @@ async def test_image_is_made() -> None:
 
 async def test_refused_response_format_is_left_out() -> None:
     async with serve_media(json_response(PICTURE), image_model="painter") as (llm, endpoint):
-        endpoint.refuse = lambda body: (
-            json_response({"error": {"message": "Unknown parameter: 'response_format'."}}, "400 Bad Request")
-            if "response_format" in body
-            else None
-        )
+        unknown = json_response({"error": {"message": "Unknown parameter: 'response_format'."}}, "400 Bad Request")
+        endpoint.refuse_parameter("response_format", unknown)
         await llm.image("A cat")
         await llm.image("A dog")
     assert ["response_format" in body for body in endpoint.bodies] == [True, False, False]
@@ -212,10 +209,8 @@ async def test_invalid_input_is_not_sent(call: str, arguments: list[Any], messag
 async def test_unavailable_endpoint_is_retried_and_free() -> None:
     guard = MeteringGuard()
     model = MediaModel(name="painter", price=Decimal(1))
-    async with serve_media(response("503 Busy", b"", "Retry-After: 0"), guard=guard, image_model=model) as (
-        llm,
-        endpoint,
-    ):
+    busy = response("503 Busy", b"", "Retry-After: 0")
+    async with serve_media(busy, guard=guard, image_model=model) as (llm, endpoint):
         with pytest.raises(LlmError, match="not working at the moment") as caught:
             await llm.image("A cat")
     assert caught.value.advice == "Check IMAGE_MODEL."
