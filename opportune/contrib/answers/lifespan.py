@@ -16,7 +16,7 @@ from opportune.contrib.answers.engine.within_requests import RequestAnswerManage
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.tools import full_toolbox_of
-from opportune.contrib.tools.toolbox import offer, retrieval_of
+from opportune.contrib.tools.site_tools import offer, retrieval_of
 from opportune.contrib.tools.web_search import parse_web_search_url, web_search_tool
 from opportune.server import shutting_down
 from opportune.server.shutdown import next_version_serves

@@ -11,7 +11,7 @@ from opportune.accounts import CurrentUser
 from opportune.contrib.assistants.memory import Memories, is_memory_on
 from opportune.contrib.assistants.models import MAX_FACT_LENGTH
 from opportune.contrib.tools import tool
-from opportune.contrib.tools.toolbox import offer
+from opportune.contrib.tools.site_tools import offer
 from opportune.db import WriteSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import Line

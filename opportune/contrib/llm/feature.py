@@ -11,7 +11,7 @@ from opportune.contrib.llm.embeddings.jobs import (
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.status import endpoint_lights
 from opportune.contrib.llm.settings import MediaSettings
-from opportune.contrib.tools.toolbox import retrieval_of, toolbox_of
+from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
 from opportune.feature import Admin, Feature, Jobs, Monitoring, Process, Site
 from opportune.services import Service, Services
 

@@ -5,8 +5,10 @@ from opportune.contrib.tools.declaration import Tool, tool
 from opportune.contrib.tools.openapi import api_tools
 from opportune.contrib.tools.parts import ToolParts
 from opportune.contrib.tools.questions import ask_user
+from opportune.contrib.tools.result import ToolResult
+from opportune.contrib.tools.site_tools import full_toolbox_of, toolbox_of
 from opportune.contrib.tools.source import Source
-from opportune.contrib.tools.toolbox import Toolbox, ToolResult, full_toolbox_of, toolbox_of
+from opportune.contrib.tools.toolbox import Toolbox
 
 __all__ = [
     "Source",

@@ -5,9 +5,8 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +15,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
 
@@ -27,7 +25,7 @@ from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
 from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
 from opportune.contrib.tools.parts import parts_of
-from opportune.contrib.tools.source import Source
+from opportune.contrib.tools.result import TOOL_FAILED, ToolResult, read_result, read_sources
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
@@ -37,42 +35,11 @@ from opportune.schemas import describe_errors
 from opportune.web.errors.handlers import add_error_handlers
 
 Headers = Sequence[tuple[bytes, bytes]]
-MAX_RESULT_LENGTH = 20_000
-"""Maximum number of characters of a result for the model."""
 MAX_STEPS = 8
 """Maximum number of rounds of tool calls per answer. After these, the model must answer without tools."""
-TOOL_FAILED = "The tool failed."
 WAITS_FOR_RESULT = "This tool works only in the answers of the site, which can wait for its result."
 WRITES_ONCE = "takes a JobContext, so it runs again after a crash. Write with `run.write` instead of a WriteSession."
-REFUSALS = {
-    401: "The user has to sign in first.",
-    403: "The user is not allowed to do this.",
-    404: "Nothing was found that the user may see.",
-}
-"""Short messages for the model, instead of those for pages."""
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ToolResult:
-    """Result of a tool call.
-
-    Attributes:
-        text: Text for the model.
-        is_error: True if the call failed or was refused.
-        sources: Sources that the answer may cite.
-        data: Returned value as JSON data.
-        body: Returned value as bytes.
-        media_type: Content type of the body.
-    """
-
-    text: str
-    is_error: bool = False
-    sources: tuple[Source, ...] = ()
-    data: Any = field(default=None, compare=False)
-    body: bytes = field(default=b"", compare=False)
-    media_type: str = field(default="", compare=False)
 
 
 class Toolbox:
@@ -242,10 +209,10 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
-        result = replace(_read_result(status, body), body=body, media_type=media_type)
+        result = replace(read_result(status, body), body=body, media_type=media_type)
         if result.is_error or not tool.returns_sources:
             return result
-        return replace(result, sources=_read_sources(body))
+        return replace(result, sources=read_sources(body))
 
     async def _read_user(self, user: User | None) -> tuple[User | None, PermissionSet]:
         database: Database = self._site.state.database
@@ -308,68 +275,7 @@ class Toolbox:
         return messages[0]["status"], body, media_type
 
 
-def toolbox_of(site: FastAPI) -> Toolbox:
-    """Return the tools of the site's features, created on first use."""
-    if not hasattr(site.state, "toolbox"):
-        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.llm.tools])
-    toolbox: Toolbox = site.state.toolbox
-    return toolbox
-
-
-def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
-    """Add tools for answers, replacing earlier ones with the same `by`. Tools of features keep their names."""
-    site.state.offered_tools = getattr(site.state, "offered_tools", {}) | {by: tools}
-    merged = dict(toolbox_of(site).tools)
-    for tool in chain.from_iterable(site.state.offered_tools.values()):
-        merged.setdefault(tool.name, tool)
-    site.state.full_toolbox = Toolbox(site, [*merged.values()])
-
-
-def full_toolbox_of(site: FastAPI) -> Toolbox:
-    """Return the tools for answers: those of features, the web search, and those of MCP servers in the settings."""
-    toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
-    return toolbox
-
-
-def retrieval_of(site: FastAPI) -> Toolbox:
-    """Return the search functions of features, called before a model that cannot call tools."""
-    if not hasattr(site.state, "retrieval"):
-        site.state.retrieval = Toolbox(
-            site, [tool for feature in site.state.features for tool in feature.llm.retrieval]
-        )
-    toolbox: Toolbox = site.state.retrieval
-    return toolbox
-
-
 def _dependency_calls(dependant: Dependant) -> Iterator[object]:
     yield dependant.call
     for dependency in dependant.dependencies:
         yield from _dependency_calls(dependency)
-
-
-def _read_result(status: int, body: bytes) -> ToolResult:
-    try:
-        data = from_json(body) if body else None
-    except ValueError:
-        data = body.decode(errors="replace")
-    if status >= 500 and status != 503:  # the message of a 503 is for users
-        return ToolResult(TOOL_FAILED, is_error=True)
-    if status >= 400:
-        if message := REFUSALS.get(status):
-            return ToolResult(message, is_error=True)
-        detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
-        return ToolResult(_cut_result(_as_text(detail)), is_error=True)
-    return ToolResult(_cut_result(_as_text(data)), data=data)
-
-
-def _read_sources(body: bytes) -> tuple[Source, ...]:
-    data = from_json(body) or []
-    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data]))
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _cut_result(text: str) -> str:
-    return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"

@@ -1,34 +1,31 @@
 """Shortening of conversations that an endpoint refuses as too long."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 
+from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.providers.provider import CONTINUE, Chunk, LlmError, Message, estimate_prompt_tokens
 
 SHORTENED = "\n[The rest was left out, because it is too long.]"
 MIN_RESULT_LENGTH = 500
 
 
-async def compacted_answer(
+def compacted_answer(
     ask: Callable[[Sequence[Message]], AsyncGenerator[Chunk, None]], messages: Sequence[Message]
 ) -> AsyncGenerator[Chunk, None]:
-    """Yield an answer. If the endpoint refuses the conversation as too long, ask once more with a shorter one."""
-    has_started = False
-    try:
-        async with aclosing(ask(messages)) as chunks:
-            async for chunk in chunks:
-                has_started = True
-                yield chunk
-        return
-    except LlmError as error:
-        shorter = compact(messages) if error.code == "context_too_long" and not has_started else None
-        if not shorter:
-            raise
-    async with aclosing(ask(shorter)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+    """Return an answer. If the endpoint refuses the conversation as too long, ask once more with a shorter one."""
+    conversations = [messages]  # a shorter one follows if the first is refused
+
+    async def becomes_shorter(_number: int, error: LlmError) -> bool:
+        shorter = compact(messages) if error.code == "context_too_long" else None
+        if shorter is None or len(conversations) > 1:
+            return False
+        conversations.append(shorter)
+        return True
+
+    return first_answer((partial(ask, turns) for turns in conversations), becomes_shorter)
 
 
 def compact(messages: Sequence[Message]) -> list[Message] | None:

@@ -129,18 +129,29 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
 def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:
     texts = [*_texts_in(error)]
     codes = [text for field, text in texts if field in _CODE_FIELDS]
-    names, everything = " ".join(codes), " ".join(text for _, text in texts)
+    everything = " ".join(text for _, text in texts)
     if status in _VAGUE:
-        numbers = [re.match(r"([45]\d\d)(?!\d)", code) for code in codes]
-        numbers.append(re.search(r"(?:code|status|http|error)\D{0,12}([45]\d\d)\b", everything))
-        status = next((int(number[1]) for number in numbers if number), status)
-    refusal = _search(_SPECIFIC, everything) if status in _MIXED else None
-    refusal = refusal or (_search(_GENERAL, names) if status in _VAGUE else None)
-    if not refusal and status:
-        refusal = _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else UNAVAILABLE)
-    refusal = refusal or _search(_GENERAL, everything) or UNAVAILABLE
+        status = _status_in(codes, everything) or status
+    refusal = _find_refusal(status, " ".join(codes), everything)
     seconds = _seconds_in(texts) if seconds is None else seconds
     return LlmError(refusal.code, refusal.sentence, seconds, advice=refusal.advice)
+
+
+def _status_in(codes: Iterable[str], everything: str) -> int | None:
+    """Return the HTTP status that the body of an error names."""
+    numbers = [re.match(r"([45]\d\d)(?!\d)", code) for code in codes]
+    numbers.append(re.search(r"(?:code|status|http|error)\D{0,12}([45]\d\d)\b", everything))
+    return next((int(number[1]) for number in numbers if number), None)
+
+
+def _find_refusal(status: int | None, codes: str, everything: str) -> _Refusal:
+    if status in _MIXED and (refusal := _search(_SPECIFIC, everything)):
+        return refusal
+    if status in _VAGUE and (refusal := _search(_GENERAL, codes)):
+        return refusal
+    if status:
+        return _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else UNAVAILABLE)
+    return _search(_GENERAL, everything) or UNAVAILABLE
 
 
 def _search(patterns: Mapping[_Refusal, str], text: str) -> _Refusal | None:

@@ -1,11 +1,11 @@
 """Endpoint of a model that answers as a whole, such as one for embeddings. It is connected with the first request."""
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.providers.remote import LazyClient
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.model_client import ModelClient
@@ -17,8 +17,7 @@ class ModelEndpoint:
     def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
         """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
         self._arguments = setting, model, timeouts, read_seconds
-        self._client: ModelClient | None = None
-        self._open_lock = asyncio.Lock()
+        self._client = LazyClient(self._make_client)
 
     async def post(self, path: str, max_bytes: int, **content: Any) -> tuple[str, bytes]:
         """Send JSON or a form, and return the media type and the body of the response.
@@ -26,10 +25,8 @@ class ModelEndpoint:
         Raises:
             LlmError: The request failed.
         """
-        async with self._open_lock:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._make_client)
-        return await self._client.post(path, max_bytes, **content)
+        client = await self._client.open()
+        return await client.post(path, max_bytes, **content)
 
     def _make_client(self) -> "ModelClient":
         from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
@@ -37,9 +34,7 @@ class ModelEndpoint:
         return ModelClient(*self._arguments)
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.close()
-            self._client = None
+        await self._client.close()
 
 
 def json_in(content: bytes) -> Any:

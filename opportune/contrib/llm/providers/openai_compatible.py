@@ -1,6 +1,5 @@
 """Provider for endpoints with OpenAI's chat completions API: OpenRouter, OpenAI, Ollama, vLLM, llama.cpp and others."""
 
-import asyncio
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,11 +17,11 @@ from opportune.contrib.llm.providers.provider import (
     LlmError,
     Message,
     Picture,
-    Provider,
     Timeouts,
     ToolCall,
     ToolSchema,
 )
+from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
 from opportune.contrib.llm.providers.returned_fields import fields_for
 from opportune.contrib.llm.providers.tool_calls import is_object
 
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
     from opportune.contrib.llm.providers.refused_parameters import Body
 
 
-class OpenAICompatible(Provider):
+class OpenAICompatible(RemoteProvider):
     """Provider for one endpoint and model. It does not retry."""
 
-    follows_schema = True
     headers: Mapping[str, str] = {}
     """Additional headers of each request."""
     parameters: Mapping[str, object] = {}
@@ -61,22 +59,10 @@ class OpenAICompatible(Provider):
         self._timeouts = timeouts
         self._max_tokens = max_tokens
         self._through_proxy = through_proxy
-        self._client: ChatCompletionsClient | None = None
-        self._open_lock = asyncio.Lock()
+        self._client = LazyClient(self._make_client)
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.close()
-            self._client = None
-
-    def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        temperature: float | None = None,
-        schema: Mapping[str, object] | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
-        return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
+        await self._client.close()
 
     async def stream_with_tools(
         self,
@@ -86,7 +72,7 @@ class OpenAICompatible(Provider):
         temperature: float | None = None,
         schema: Mapping[str, object] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
-        client = await self._open()
+        client = await self._client.open()
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
@@ -120,12 +106,6 @@ class OpenAICompatible(Provider):
         done = answer.finish()
         parameters.remember()
         yield done
-
-    async def _open(self) -> "ChatCompletionsClient":
-        async with self._open_lock:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._make_client)
-            return self._client
 
     def _make_client(self) -> "ChatCompletionsClient":
         from opportune.contrib.llm.providers.http_client import ChatCompletionsClient  # takes 0.2 s; see there

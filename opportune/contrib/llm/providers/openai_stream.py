@@ -155,7 +155,8 @@ class ChatCompletionReader:
             index = str(index) if isinstance(index, str | int) else None
             if self._choice_index is None:
                 self._choice_index = index
-            if number == 0 if index is None else index == self._choice_index:
+            is_first = number == 0 if index is None else index == self._choice_index
+            if is_first:
                 yield choice
 
     def _read_choice(self, choice: dict[str, Any], chunk: Mapping[str, Any]) -> tuple[str, str]:

@@ -63,26 +63,32 @@ class RefusedParameters:
         Raises:
             LlmError: It refuses a parameter of LLM_MODELS.
         """
-        names, owner_name = [*self._named(refusal)] if status in REFUSAL_STATUSES else [], ""
+        names = [*self._named(refusal)] if status in REFUSAL_STATUSES else []
         is_too_long = error.code == "context_too_long"
         if is_too_long:  # the limit may only be too large for this conversation
             names = [name for name in names if name in LIMITS and name not in self._temporary]
             self._temporary.update(names)
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
-            patterns = ((name, rf"\b{re.escape(name)}\b") for name in self._owner_parameters)
-            owner_name = next((name for name, pattern in patterns if re.search(pattern, refusal)), "")
-            vague = [SCHEMA_OPTION, *([] if self._key in REMEMBERED else [USAGE_OPTION])]
-            names = [name for name in vague if name in self._body and name not in self._changes]
-            names = [] if owner_name else names
-        logger.warning("the LLM endpoint responded with %s%s", status, owner_name and f" and rejects {owner_name}")
-        if not names and not owner_name and "tools" in self._body and TOOLS_REFUSED.search(refusal):
-            owner_name = "tools"
-        if owner_name:
-            raise refused_parameter(owner_name)
+            self._require_owner_parameters(status, refusal)
+            names = self._often_refused()
+        logger.warning("the LLM endpoint responded with %s", status)
+        if not names and "tools" in self._body and TOOLS_REFUSED.search(refusal):
+            raise refused_parameter("tools")
         for name in names:
-            is_first = name in LIMITS and name not in self._changes and not is_too_long
-            self._changes[name] = LIMITS[name] if is_first else ""
+            is_renamed = name in LIMITS and name not in self._changes and not is_too_long
+            self._changes[name] = LIMITS[name] if is_renamed else ""
         return bool(names)
+
+    def _require_owner_parameters(self, status: int, refusal: str) -> None:
+        for name in self._owner_parameters:
+            if re.search(rf"\b{re.escape(name)}\b", refusal):
+                logger.warning("the LLM endpoint responded with %s and rejects %s", status, name)
+                raise refused_parameter(name)
+
+    def _often_refused(self) -> list[str]:
+        """Return parameters that a refusal without names may mean."""
+        names = [SCHEMA_OPTION] if self._key in REMEMBERED else [SCHEMA_OPTION, USAGE_OPTION]
+        return [name for name in names if name in self._body and name not in self._changes]
 
     def change_by_event(self, error: LlmError, event: Mapping[str, Any]) -> bool:
         """Change the parameters that an event of an answer with status 200 names, as `change`."""

@@ -67,14 +67,16 @@ class ThinkTagSplitter:
             return "", content
         self._pending += content
         parts: dict[_Position, str] = dict.fromkeys(_Position, "")
-        previous = None
-        while previous != (previous := (self._position, self._pending)):
+        is_read = False
+        while not is_read:
+            before = (self._position, self._pending)
             if self._position is _Position.START:
                 self._read_start()
             elif self._position is _Position.HEADER:
                 self._read_header()
             else:
                 parts[self._position] += self._read_part()
+            is_read = before == (self._position, self._pending)
         return parts[_Position.REASONING], parts[_Position.TEXT]
 
     def finish(self) -> tuple[str, str]:
@@ -122,29 +124,29 @@ class ThinkTagSplitter:
         self._is_blank, self._is_first = True, False
 
     def _read_part(self) -> str:
+        """Read this part of the answer, up to its end or the beginning of a tag."""
         found = [(self._pending.find(end), end) for end in self._ends if end in self._pending]
         if found:
-            index, end = min(found)
-            part, rest = self._pending[:index], self._pending[index:].removeprefix(end)
-            if self._ends is ENDS_OF_MESSAGE:
-                next_position, rest = _Position.HEADER, f"{end}{rest}" if end in HEADERS else rest
-            else:
-                next_position = _Position.START
+            length, end = min(found)
         else:
-            index = len(self._pending) - _length_of_cut_tag(self._pending, self._ends)
-            part, rest = self._pending[:index], self._pending[index:]
+            length, end = len(self._pending) - _length_of_cut_tag(self._pending, self._ends), ""
+        part, rest = self._pending[:length], self._pending[length:]
         part = part.lstrip() if self._is_blank else part
         self._is_blank = self._is_blank and not part
         if self._presumed is not None:
-            self._presumed = None if found else self._presumed + part
+            self._presumed = None if end else self._presumed + part
         if self._position is _Position.CALL:
             name, arguments = self.calls[-1]
             self.calls[-1] = name, arguments + part
-        if found:
-            self._start(next_position, rest)
-        else:
-            self._pending = rest
+        self._pending = rest
+        if end:
+            self._start_after(end)
         return part
+
+    def _start_after(self, end: str) -> None:
+        """Start the part that follows this tag. A header begins with its tag."""
+        rest = self._pending if end in HEADERS else self._pending.removeprefix(end)
+        self._start(_Position.HEADER if self._ends is ENDS_OF_MESSAGE else _Position.START, rest)
 
 
 _ALL_TAGS = (*CLOSING_TAGS, *CLOSING_TAGS.values(), *HEADERS)

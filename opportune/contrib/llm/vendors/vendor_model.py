@@ -1,6 +1,5 @@
 """Provider for a model with another dialect than OpenAI's chat completions."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.providers.compaction import compacted_answer
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Timeouts, ToolSchema
+from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
 from opportune.i18n import gettext_lazy as _l
 
 if TYPE_CHECKING:
@@ -22,34 +22,20 @@ NO_KEY_ADVICE = "Set LLM_API_KEY, or api_key_setting of this model in LLM_MODELS
 INSTALL = "python3 oppman.py install llm-vendors"
 
 
-class VendorModel(Provider):
+class VendorModel(RemoteProvider):
     """Provider for one model. It does not retry."""
-
-    follows_schema = True
 
     def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
         self.name, self.context_budget, self.sees_images = model.name, model.max_prompt_tokens, model.sees_images
         self._model = model
         self._timeouts = timeouts
-        self._endpoint: Endpoint | None = None
-        self._open_lock = asyncio.Lock()
+        self._endpoint = LazyClient(self._make_endpoint)
         self._missing = f"{model.name} needs more packages. Install them: {INSTALL}"
         if not find_spec("pydantic_ai"):
             self.fault = self._missing
 
     async def close(self) -> None:
-        if self._endpoint:
-            await self._endpoint.close()
-            self._endpoint = None
-
-    def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        temperature: float | None = None,
-        schema: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[Chunk, None]:
-        return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
+        await self._endpoint.close()
 
     async def stream_with_tools(
         self,
@@ -78,13 +64,10 @@ class VendorModel(Provider):
             raise LlmError("not_configured", NOT_INSTALLED, advice=self.fault)
         if not self._model.api_key.get_secret_value():  # the libraries would look for one in the environment
             raise LlmError("not_configured", NO_KEY, advice=NO_KEY_ADVICE)
-        async with self._open_lock:
-            if self._endpoint is None:
-                try:
-                    self._endpoint = await asyncio.to_thread(self._make_endpoint)
-                except ImportError:  # the library of the vendor, which Pydantic AI imports
-                    raise LlmError("not_configured", NOT_INSTALLED, advice=self._missing) from None
-            return self._endpoint
+        try:
+            return await self._endpoint.open()
+        except ImportError:  # the library of the vendor, which Pydantic AI imports
+            raise LlmError("not_configured", NOT_INSTALLED, advice=self._missing) from None
 
     def _make_endpoint(self) -> "Endpoint":
         from opportune.contrib.llm.vendors.endpoint import Endpoint  # takes 2 s and 50 MB

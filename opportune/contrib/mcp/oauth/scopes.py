@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from opportune.accounts.tokens.scopes import READ, WRITE, has_scope, scope_rows
 from opportune.contrib.mcp.server.offers import offers_of
-from opportune.contrib.tools.toolbox import toolbox_of
+from opportune.contrib.tools.site_tools import toolbox_of
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 

@@ -3,7 +3,7 @@
 from mcp import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
-from opportune.contrib.tools.toolbox import TOOL_FAILED, ToolResult
+from opportune.contrib.tools.result import TOOL_FAILED, ToolResult
 
 
 def require_success(result: ToolResult) -> None:

@@ -10,7 +10,7 @@ from mcp.types import INVALID_PARAMS
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.errors import require_success
 from opportune.contrib.mcp.server.paging import select_page
-from opportune.contrib.tools.toolbox import ToolResult
+from opportune.contrib.tools.result import ToolResult
 
 MAX_RESOURCE_BYTES = 2_000_000
 JSON = "application/json"

@@ -20,7 +20,7 @@ from opportune.contrib.llm.documents.attachment import DATA_RULE, as_data
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
-from opportune.contrib.tools.toolbox import MAX_RESULT_LENGTH
+from opportune.contrib.tools.result import MAX_RESULT_LENGTH
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 25.0

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer, McpSettings
-from opportune.contrib.tools.toolbox import offer
+from opportune.contrib.tools.site_tools import offer
 from opportune.services.tasks import cancel_and_wait
 
 LIST_INTERVAL_SECONDS = 3600.0

@@ -12,7 +12,7 @@ from opportune.contrib.knowledge import only_collections
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.teams.testing import make_team
 from opportune.contrib.tools import ToolResult, toolbox_of
-from opportune.contrib.tools.toolbox import retrieval_of
+from opportune.contrib.tools.site_tools import retrieval_of
 from opportune.db import Database
 from opportune.testing import make_user
 from tests.opportune.contrib.knowledge.collections import make_collection, make_document

@@ -1,0 +1,60 @@
+"""Clients of endpoints that are created with the first request, because importing their libraries takes long."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, ToolSchema
+
+
+class Client(Protocol):
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Client)
+
+
+class LazyClient(Generic[C]):
+    """A client that is created in a thread on first use."""
+
+    def __init__(self, create: Callable[[], C]) -> None:
+        self._create = create
+        self._client: C | None = None
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> C:
+        async with self._lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._create)
+            return self._client
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+            self._client = None
+
+
+class RemoteProvider(Provider):
+    """Provider whose model can be bound to a JSON Schema."""
+
+    follows_schema = True
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        temperature: float | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Chunk, None]:
+        return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
+
+    @abstractmethod
+    def stream_with_tools(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSchema],
+        *,
+        temperature: float | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Chunk, None]: ...

@@ -1,0 +1,68 @@
+"""Results of tool calls: texts for the model, of limited length and without internals."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from opportune.contrib.tools.source import Source
+
+MAX_RESULT_LENGTH = 20_000
+"""Maximum number of characters of a result for the model."""
+TOOL_FAILED = "The tool failed."
+REFUSALS = {
+    401: "The user has to sign in first.",
+    403: "The user is not allowed to do this.",
+    404: "Nothing was found that the user may see.",
+}
+"""Short messages for the model, instead of those for pages."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """Result of a tool call.
+
+    Attributes:
+        text: Text for the model.
+        is_error: True if the call failed or was refused.
+        sources: Sources that the answer may cite.
+        data: Returned value as JSON data.
+        body: Returned value as bytes.
+        media_type: Content type of the body.
+    """
+
+    text: str
+    is_error: bool = False
+    sources: tuple[Source, ...] = ()
+    data: Any = field(default=None, compare=False)
+    body: bytes = field(default=b"", compare=False)
+    media_type: str = field(default="", compare=False)
+
+
+def read_result(status: int, body: bytes) -> ToolResult:
+    try:
+        data = from_json(body) if body else None
+    except ValueError:
+        data = body.decode(errors="replace")
+    if status >= 500 and status != 503:  # the message of a 503 is for users
+        return ToolResult(TOOL_FAILED, is_error=True)
+    if status >= 400:
+        if message := REFUSALS.get(status):
+            return ToolResult(message, is_error=True)
+        detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
+        return ToolResult(_cut_result(_as_text(detail)), is_error=True)
+    return ToolResult(_cut_result(_as_text(data)), data=data)
+
+
+def read_sources(body: bytes) -> tuple[Source, ...]:
+    data = from_json(body) or []
+    return tuple(map(Source.model_validate, data if isinstance(data, list) else [data]))
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut_result(text: str) -> str:
+    return text if len(text) <= MAX_RESULT_LENGTH else f"{text[:MAX_RESULT_LENGTH]}… (cut)"

@@ -1,0 +1,42 @@
+"""Toolboxes of a site, created on first use."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from fastapi import FastAPI
+
+from opportune.contrib.tools.declaration import Tool
+from opportune.contrib.tools.toolbox import Toolbox
+
+
+def toolbox_of(site: FastAPI) -> Toolbox:
+    """Return the tools of the site's features, created on first use."""
+    if not hasattr(site.state, "toolbox"):
+        site.state.toolbox = Toolbox(site, [tool for feature in site.state.features for tool in feature.llm.tools])
+    toolbox: Toolbox = site.state.toolbox
+    return toolbox
+
+
+def offer(site: FastAPI, by: str, tools: Sequence[Tool]) -> None:
+    """Add tools for answers, replacing earlier ones with the same `by`. Tools of features keep their names."""
+    site.state.offered_tools = getattr(site.state, "offered_tools", {}) | {by: tools}
+    merged = dict(toolbox_of(site).tools)
+    for tool in chain.from_iterable(site.state.offered_tools.values()):
+        merged.setdefault(tool.name, tool)
+    site.state.full_toolbox = Toolbox(site, [*merged.values()])
+
+
+def full_toolbox_of(site: FastAPI) -> Toolbox:
+    """Return the tools for answers: those of features, the web search, and those of MCP servers in the settings."""
+    toolbox: Toolbox = getattr(site.state, "full_toolbox", None) or toolbox_of(site)
+    return toolbox
+
+
+def retrieval_of(site: FastAPI) -> Toolbox:
+    """Return the search functions of features, called before a model that cannot call tools."""
+    if not hasattr(site.state, "retrieval"):
+        site.state.retrieval = Toolbox(
+            site, [tool for feature in site.state.features for tool in feature.llm.retrieval]
+        )
+    toolbox: Toolbox = site.state.retrieval
+    return toolbox
