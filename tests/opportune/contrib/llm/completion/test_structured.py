@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Message, Picture, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, LlmError, Reasoning
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, text
 from tests.opportune.contrib.llm.providers.model_answers import serve_provider
 
@@ -25,12 +25,29 @@ def fake_model(*scripts: Sequence[Any]) -> tuple[LanguageModel, FakeProvider]:
     return LanguageModel(lambda: provider), provider
 
 
+GOOD = Mood(mood="good")
+
+
 @pytest.mark.parametrize(
-    "reply", ['{"mood": "good"}', 'Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', ' {"mood":\n"good"} ']
+    ("reply", "value"),
+    [
+        ('{"mood": "good"}', GOOD),
+        ('Of course!\n```json\n{"mood": "good"}\n```\nAnything else?', GOOD),
+        (' {"mood":\n"good"} ', GOOD),
+        ('{"result": [{"mood": "good"}]}', [GOOD]),
+        ('Sure: [{"mood": "good"}] Done.', [GOOD]),
+        ('```\n{"result": [{"mood": "good"}]}```', [GOOD]),
+    ],
 )
-async def test_text_around_json_is_ignored(reply: str) -> None:
-    model, provider = fake_model([reply])
-    assert await model.parse("How is it?", Mood, system="Be brief.") == Mood(mood="good")
+async def test_text_around_json_is_ignored(reply: str, value: Mood | list[Mood]) -> None:
+    model, _ = fake_model([reply])
+    into: Any = list[Mood] if isinstance(value, list) else Mood
+    assert await model.parse("How is it?", into) == value
+
+
+async def test_question_follows_schema_and_system_message() -> None:
+    model, provider = fake_model(['{"mood": "good"}'])
+    await model.parse("How is it?", Mood, system="Be brief.")
     rules, system, question = provider.received[0]
     assert '"enum": ["good", "bad"]' in rules.content
     assert (system.content, question.content) == ("Be brief.", "How is it?")
@@ -43,23 +60,6 @@ async def test_invalid_answer_is_sent_back() -> None:
     reply, correction = provider.received[2][-2:]
     assert (reply.role, reply.content) == ("assistant", '{"mood": "great"}')
     assert "mood: Input should be 'good' or 'bad'" in correction.content
-
-
-async def test_only_invalid_answers_are_an_error() -> None:
-    model, provider = fake_model(["What?"])
-    with pytest.raises(LlmError, match="requested form") as raised:
-        await model.parse("How is it?", Mood, attempts=2)
-    assert raised.value.code == "malformed"
-    assert len(provider.received) == 2
-
-
-@pytest.mark.parametrize(
-    "reply",
-    ['{"result": [{"mood": "good"}]}', 'Sure: [{"mood": "good"}] Done.', '```\n{"result": [{"mood": "good"}]}```'],
-)
-async def test_list_is_parsed_with_and_without_an_object(reply: str) -> None:
-    model, _ = fake_model([reply])
-    assert await model.parse("How were they?", list[Mood]) == [Mood(mood="good")]
 
 
 async def test_endpoint_is_bound_to_the_schema_if_it_can() -> None:
@@ -133,6 +133,7 @@ async def test_invalid_end_is_corrected() -> None:
     assert "Input should be 'good' or 'bad'" in provider.received[1][-1].content
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
 @pytest.mark.parametrize(
     "reply",
     [
@@ -146,12 +147,12 @@ async def test_invalid_end_is_corrected() -> None:
     ],
     ids=["words", "html", "brackets", "objects", "unsatisfiable", "incomplete", "surrogate"],
 )
-async def test_answer_that_stays_invalid_is_an_error(reply: str) -> None:
+async def test_answer_that_stays_invalid_is_an_error(reply: str, attempts: int) -> None:
     llm, provider = fake_model([reply])
     with pytest.raises(LlmError, match="requested form") as raised:
-        await partials(llm, Mood)
+        await partials(llm, Mood, attempts=attempts)
     assert raised.value.code == "malformed"
-    assert len(provider.received) == 3
+    assert len(provider.received) == attempts
     assert max(len(message.content) for message in provider.received[-1]) < 25_000
 
 
@@ -175,16 +176,6 @@ async def test_closing_the_iterator_stops_the_model() -> None:
     async with aclosing(llm.stream_parse("How is it?", Mood)) as moods:
         assert (await anext(moods)).mood == "good"
     assert provider.stopped.is_set()
-
-
-async def test_picture_needs_a_model_that_sees() -> None:
-    llm, provider = fake_model(['{"mood": "good"}'])
-    question = [Message("user", "How is she?", pictures=(Picture(b"photo"),))]
-    with pytest.raises(LlmError, match=r"^Scripted cannot see pictures\. Choose a model that can\.$"):
-        await llm.parse(question, Mood)
-    assert provider.received == []
-    provider.sees_images = True
-    assert (await llm.parse(question, Mood)).mood == "good"
 
 
 async def test_long_answer_is_read_a_limited_number_of_times() -> None:

@@ -36,26 +36,16 @@ async def test_guide_test_passes(app: FastAPI, client: AsyncClient, names: dict[
     await names["test_a_recording_is_written_down"](app, client)
 
 
-async def test_guide_makes_pictures_and_speech(app: FastAPI, client: AsyncClient) -> None:
-    app.state.llm.media.provider = FakeMedia(speech=b"sound")
-    assert (await client.get("/media/picture?about=a cat")).content == PIXEL
-    assert (await client.get("/media/speech?text=Hello")).content == b"sound"
-
-
-async def test_guide_orders_results(app: FastAPI, client: AsyncClient) -> None:
-    app.state.llm.media.provider = FakeMedia(scores=[0.1, 0.9, 0])
-    assert (await client.get("/media/best?query=bakery")).json() == "Bread needs flour."
-
-
-async def test_fake_media_fails_as_told(app: FastAPI, client: AsyncClient) -> None:
-    app.state.llm.media.provider = FakeMedia(error=LlmError("timeout", "Too slow."))
-    assert "Too slow." in (await client.get("/media/speech?text=Hello")).text
-
-
-async def test_site_without_a_model_responds_with_503(client: AsyncClient) -> None:
+async def test_guide_makes_pictures_speech_and_rankings(app: FastAPI, client: AsyncClient) -> None:
     response = await client.get("/media/speech?text=Hello")
     assert response.status_code == 503
     assert "No model that reads texts aloud is set up." in response.text
+    app.state.llm.media.provider = FakeMedia(speech=b"sound", scores=[0.1, 0.9, 0])
+    assert (await client.get("/media/picture?about=a cat")).content == PIXEL
+    assert (await client.get("/media/speech?text=Hello")).content == b"sound"
+    assert (await client.get("/media/best?query=bakery")).json() == "Bread needs flour."
+    app.state.llm.media.provider = FakeMedia(error=LlmError("timeout", "Too slow."))
+    assert "Too slow." in (await client.get("/media/speech?text=Hello")).text
 
 
 def test_guide_names_all_settings() -> None:

@@ -21,26 +21,22 @@ ImportError: libgomp.so.1: cannot open shared object file: No such file or direc
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for other systems bring their own")
 
 
-@pytest.fixture
-def bare_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Simulate a system without OpenMP, such as minimal Debian."""
-    monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
-
-
 def test_is_installed_finds_the_library() -> None:
-    assert libraries.is_installed("libc.so.6")
-    assert not libraries.is_installed("libnowhere.so.1")
+    assert [libraries.is_installed(name) for name in ("libc.so.6", "libnowhere.so.1")] == [True, False]
 
 
-def test_complete_system_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "is_installed", lambda _: True)
-    assert libraries.missing_library() == ""
+@pytest.mark.parametrize(("is_installed", "advice"), [(True, ""), (False, "apt install libgomp1, or set LLM_BASE_URL")])
+def test_missing_openmp_names_the_package(is_installed: bool, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "is_installed", lambda library: is_installed or library != OPENMP)
+    monkeypatch.setattr(libraries, "bundled_openmp", lambda: None)
+    assert advice in libraries.missing_library()
+    assert bool(libraries.missing_library()) is not is_installed
     with libraries.environment() as environ:
         assert environ == os.environ
 
 
-@pytest.mark.usefixtures("bare_system")
 def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
     monkeypatch.setattr(libraries, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
     assert libraries.missing_library() == ""
@@ -48,14 +44,6 @@ def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tm
         bundled, existing = environ["LD_LIBRARY_PATH"].split(":")
         assert (Path(bundled, OPENMP).readlink(), existing) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
     assert not Path(bundled).exists()
-
-
-@pytest.mark.usefixtures("bare_system")
-def test_missing_openmp_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "bundled_openmp", lambda: None)
-    assert "apt install libgomp1, or set LLM_BASE_URL" in libraries.missing_library()
-    with libraries.environment() as environ:
-        assert environ == os.environ
 
 
 def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
