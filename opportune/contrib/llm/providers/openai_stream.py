@@ -191,19 +191,19 @@ class ChatCompletionReader:
     def _read_end(self, choice: Mapping[str, Any], delta: dict[str, Any], chunk: Mapping[str, Any]) -> dict[str, Any]:
         """Read the end of a choice, or a choice without a delta. Return the fields that it adds."""
         message = choice.get("message")
-        details = choice.get("finish_details")
-        reasons = (part.get(name) for part in (choice, delta) for name in FINISH_FIELDS)
-        reason: object = next(filter(None, reasons), "")
-        if isinstance(details, dict) and not reason:  # of Azure's first models with vision
-            reason = details.get("type") or ""
-        if str(reason).lower() not in UNFINISHED:
-            self._finish_reason = str(reason).lower()
+        reason = _finish_reason_in(choice, delta)
+        if reason:
+            self._finish_reason = reason
         elif isinstance(message, dict) and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk:
             self._finish_reason = self._finish_reason or ("" if "delta" in choice else "stop")
         if _has_content(delta):
             return delta
-        if not isinstance(message, dict):
-            return {"content": message or choice.get("text")}
+        if isinstance(message, dict):
+            return self._added_by(message)
+        return {"content": message or choice.get("text")}
+
+    def _added_by(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a whole message without those that were already sent in pieces."""
         read = {*(REASONING_FIELDS if self._reasoning_length else ()), *(CALL_FIELDS if self._calls else ())}
         fields = {name: value for name, value in message.items() if name not in read | self._returned.names}
         content, sent = _texts_in(fields.get("content"))[1], "".join(self._pieces)
@@ -229,6 +229,16 @@ def counts_in(usage: object) -> dict[str, Any]:
     counts = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
     found = ((name, counts.get(field)) for name, fields in COUNT_FIELDS.items() for field in reversed(fields))
     return {name: count for name, count in found if count is not None}
+
+
+def _finish_reason_in(choice: Mapping[str, Any], delta: Mapping[str, Any]) -> str:
+    """Return why an answer ended, in lower case; empty if it continues."""
+    reasons = [part.get(name) for part in (choice, delta) for name in FINISH_FIELDS]
+    details = choice.get("finish_details")
+    if isinstance(details, dict):  # of Azure's first models with vision
+        reasons.append(details.get("type"))
+    reason = str(next(filter(None, reasons), "")).lower()
+    return "" if reason in UNFINISHED else reason
 
 
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:

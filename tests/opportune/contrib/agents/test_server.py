@@ -82,9 +82,20 @@ async def test_schema_routes_and_settings_are_read(server: MCPServer) -> None:
 async def test_checks_and_tests_are_run(process: StdioServerParameters) -> None:
     async with connect(process) as client:
         assert "No errors found." in await text_of(client, "check")
-        assert "DATABASE_URL: sqlite" in await text_of(client, "doctor")
-        assert "No changes detected" in await text_of(client, "preview_migrations")
         assert "no tests ran" in await text_of(client, "run_tests", path="tests/opportune/contrib/agents/__init__.py")
+
+
+async def test_reading_tools_run_commands_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    async def record(*arguments: str) -> str:
+        commands.append(arguments)
+        return ""
+
+    monkeypatch.setattr(tools, "run_command", record)
+    for tool in (tools.doctor, tools.preview_migrations):
+        await tool()
+    assert commands == [("doctor",), ("makemigrations", "--dry-run", "--no-input")]
 
 
 async def test_documentation_is_searched_and_read() -> None:

@@ -27,47 +27,27 @@ class Found(BaseModel):
     result: str
 
 
-async def find_book() -> Book:
-    """Find a book."""
-    return Book(title="Dune", pages=412)
+def returning(name: str, type_: object, value: object) -> Any:
+    """Return a tool with this name and result."""
+
+    async def function() -> Any:
+        """Find something."""
+        return value
+
+    function.__name__, function.__module__ = name, "app.library.tools"
+    function.__annotations__["return"] = type_
+    return function
 
 
-async def find_books() -> list[Book]:
-    """Find books."""
-    return [await find_book()]
-
-
-async def count_books() -> dict[str, int]:
-    """Count books."""
-    return {"Dune": 2}
-
-
-async def find_perhaps() -> Book | None:
-    """Find perhaps a book."""
-    return None
-
-
-async def find_result() -> Found:
-    """Find a result."""
-    return Found(result="Dune")
-
-
-async def find_anything() -> Any:
-    """Find anything."""
-    return "Dune"
-
-
-DUNE = {"title": "Dune", "pages": 412}
+BOOK, DUNE = Book(title="Dune", pages=412), {"title": "Dune", "pages": 412}
 RESULTS = {
-    find_book: DUNE,
-    find_books: {"result": [DUNE]},
-    count_books: {"Dune": 2},
-    find_perhaps: {"result": None},
-    find_result: {"result": "Dune"},
-    find_anything: {"result": "Dune"},
+    returning("find_book", Book, BOOK): DUNE,
+    returning("find_books", list[Book], [BOOK]): {"result": [DUNE]},
+    returning("count_books", dict[str, int], {"Dune": 2}): {"Dune": 2},
+    returning("find_perhaps", Book | None, None): {"result": None},
+    returning("find_result", Found, Found(result="Dune")): {"result": "Dune"},
+    returning("find_anything", Any, "Dune"): {"result": "Dune"},
 }
-for function in RESULTS:
-    function.__module__ = "app.library.tools"
 
 
 async def read_shelf() -> str:
