@@ -25,7 +25,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job
-from opportune.web.rate_limit import HOUR_SECONDS, RateLimit, TooManyRequests
+from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, TooManyRequests
 from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
@@ -92,13 +92,8 @@ async def check_code(
         TooManyWrongCodes: there were too many wrong codes for this e-mail.
         TooManyRequests: there were too many wrong codes for this account, or from this IP address.
     """
-    try:
-        await context.limiter.hit(CODES_PER_REQUEST.by(sign_in_request.number))
-    except TooManyRequests:
-        context.log_refused_sign_in("email_code", None)
-        raise TooManyWrongCodes(TOO_MANY_CODES) from None
-    untrusted = PASSWORDS_PER_IP.by(context.client.address), CODES_PER_ACCOUNT.by(sign_in_request.email)
-    attempts = (PASSWORDS_PER_DEVICE.by(device),) if device else untrusted
+    await _count_code_of_request(context, sign_in_request)
+    attempts = _code_limits(context, sign_in_request.email, device)
     await context.limiter.hit(*attempts)
     user = await find_by_email(context.session, sign_in_request.email)
     if not is_code(context.settings, user, sign_in_request.number, code):
@@ -106,6 +101,21 @@ async def check_code(
         return None
     await context.limiter.refund(context.session, *attempts)
     return user
+
+
+async def _count_code_of_request(context: AccountContext, sign_in_request: SignInRequest) -> None:
+    """Count a code for this e-mail. Raises TooManyWrongCodes."""
+    try:
+        await context.limiter.hit(CODES_PER_REQUEST.by(sign_in_request.number))
+    except TooManyRequests:
+        context.log_refused_sign_in("email_code", None)
+        raise TooManyWrongCodes(TOO_MANY_CODES) from None
+
+
+def _code_limits(context: AccountContext, email: str, device: str) -> tuple[Hit, ...]:
+    if device:
+        return (PASSWORDS_PER_DEVICE.by(device),)
+    return PASSWORDS_PER_IP.by(context.client.address), CODES_PER_ACCOUNT.by(email)
 
 
 async def read_link(session: AsyncSession, settings: Settings, token: str) -> tuple[User, dict[str, Any]] | None:

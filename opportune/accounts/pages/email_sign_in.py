@@ -63,9 +63,9 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
 @router.get("/code")
 async def show_code_form(request: Request) -> Response:
     sign_in_request = _read_sign_in_request(request)
-    return (
-        _show_code(request, sign_in_request, Form(EmailSignInCode)) if sign_in_request else RedirectResponse(PATH, 303)
-    )
+    if sign_in_request is None:
+        return RedirectResponse(PATH, 303)
+    return _show_code(request, sign_in_request, Form(EmailSignInCode))
 
 
 @router.post("/code")
@@ -74,25 +74,31 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     if sign_in_request is None:
         return RedirectResponse(PATH, 303)
     form = await read_form(request, EmailSignInCode)
-    if form.data:
+    try:
+        user = await _find_user_of_code(request, context, sign_in_request, form)
+    except service.TooManyWrongCodes as refusal:
+        response = redirect_with_error(request, PATH, refusal)
+        COOKIE.delete(request, response)
+        return response
+    if user is None:
+        return _show_code(request, sign_in_request, form)
+    number, next_path = sign_in_request.number, sign_in_request.next
+    return await _finish_sign_in(request, context, user, number, next_path, remember=sign_in_request.remember)
+
+
+async def _find_user_of_code(
+    request: Request, context: AccountContext, sign_in_request: service.SignInRequest, form: Form[EmailSignInCode]
+) -> User | None:
+    """Return the user of the code in the form. If it is wrong, add an error to the form and return None."""
+    if form.data is None:
+        return None
+    user: User | None = None
+    with show_errors_in(form):
         device = trusted_device(request, sign_in_request.email)
-        try:
-            with show_errors_in(form):
-                if user := await service.check_code(context, sign_in_request, form.data.code, device):
-                    return await _finish_sign_in(
-                        request,
-                        context,
-                        user,
-                        sign_in_request.number,
-                        sign_in_request.next,
-                        remember=sign_in_request.remember,
-                    )
-                form.refuse(service.WRONG_CODE, "code")
-        except service.TooManyWrongCodes as refusal:
-            response = redirect_with_error(request, PATH, refusal)
-            COOKIE.delete(request, response)
-            return response
-    return _show_code(request, sign_in_request, form)
+        user = await service.check_code(context, sign_in_request, form.data.code, device)
+        if user is None:
+            form.refuse(service.WRONG_CODE, "code")
+    return user
 
 
 @router.get("/link")
@@ -102,15 +108,17 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
     if link is None:
         return show_invalid_link(request, PATH)
     user, details = link
-    sign_in_request = _read_sign_in_request(request)
-    is_same_browser = sign_in_request is not None and sign_in_request.number == details["number"]
-    form = Form(
-        EmailSignInLink, {"token": token, "remember": is_same_browser and sign_in_request and sign_in_request.remember}
-    )
-    context = {"email": user.email, "details": details, "at": datetime.fromisoformat(details["at"])}
-    return show(
-        request, "email_sign_in_link", headers=PRIVATE_HEADERS, form=form, is_same_browser=is_same_browser, **context
-    )
+    own_request = _read_sign_in_request(request)
+    if own_request and own_request.number != details["number"]:
+        own_request = None  # the link is of a request in another browser
+    context = {
+        "form": Form(EmailSignInLink, {"token": token, "remember": own_request is not None and own_request.remember}),
+        "is_same_browser": own_request is not None,
+        "email": user.email,
+        "details": details,
+        "at": datetime.fromisoformat(details["at"]),
+    }
+    return show(request, "email_sign_in_link", headers=PRIVATE_HEADERS, **context)
 
 
 @router.post("/link")

@@ -13,7 +13,7 @@ from opportune.accounts.sessions.service import confirm_sessions
 from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
 from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
 from opportune.accounts.users.errors import EmailTakenError
-from opportune.errors import FieldErrors, NotFound
+from opportune.errors import NotFound
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
@@ -42,15 +42,17 @@ async def set_up(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, FirstSuperuserCreate)
     if not is_valid_token(request.app.state.settings, form.value("token")):
         return await _show_invalid_link(request)
-    if user := await _create(context.session, form):
-        response = RedirectResponse(await _next_page(request), 303)
-        await cookies.start_session(context.session, user, request, response)
-        await confirm_sessions(context.session, user)  # the user has just typed the password
-        flash(request, "Welcome! You are the first superuser of this site.")
-        return response
     if not form.data:
         await show_password_error(request, context, form, "password")
-    return _show(request, form)
+        return _show(request, form)
+    user = await _create_superuser(context.session, form)
+    if user is None:
+        return _show(request, form)
+    response = RedirectResponse(await _next_page(request), 303)
+    await cookies.start_session(context.session, user, request, response)
+    await confirm_sessions(context.session, user)  # the user has just typed the password
+    flash(request, "Welcome! You are the first superuser of this site.")
+    return response
 
 
 async def _next_page(request: Request) -> str:
@@ -61,21 +63,13 @@ async def _next_page(request: Request) -> str:
     return "/admin"
 
 
-async def _create(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
-    """Create the superuser, or add the errors to the form and return None. Raises NotFound if a superuser exists."""
-    if form.data is None:
-        return None
+async def _create_superuser(session: AsyncSession, form: Form[FirstSuperuserCreate]) -> User | None:
+    """Create the superuser, or add an error to the form and return None. Raises NotFound if a superuser exists."""
     try:
-        user = await create_first_superuser(session, form.data.email, form.data.password)
-    except FieldErrors as errors:
-        form.add_errors(errors)
+        return await form.save(lambda new: create_first_superuser(session, new.email, new.password))
     except EmailTakenError:
         form.refuse("This e-mail was registered at the same moment. Please send the form again.", "email")
-    else:
-        if user is None:
-            raise NotFound
-        return user
-    return None
+        return None
 
 
 async def _show_invalid_link(request: Request) -> Response:

@@ -20,6 +20,7 @@ from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.config.site_url import site_url
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.errors import NotFound
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60
 PURPOSE = "set up the first superuser"
@@ -43,21 +44,23 @@ def is_valid_token(settings: Settings, token: str) -> bool:
     return True
 
 
-async def create_first_superuser(session: AsyncSession, email: str, password: str) -> User | None:
-    """Create the first superuser, or promote the account with this e-mail; return None if the site has a superuser.
+async def create_first_superuser(session: AsyncSession, email: str, password: str) -> User:
+    """Create the first superuser, or promote the account with this e-mail.
 
     Sessions, tokens and sign-in methods of an existing account end, because another person may have registered it.
 
     Raises:
         InvalidPasswordError: the password is too weak.
+        NotFound: the site has a superuser.
         EmailTakenError: a concurrent request registered this e-mail.
     """
     hashed_password = await user_manager(session).hash_new_password(password, email)
     await acquire_advisory_lock(session, "setup")
     if await has_superuser(session):
-        return None
-    existing = select(User).where(func.lower(User.email) == normalize_email(email)).with_for_update()
-    user = await session.scalar(existing) or User(email=normalize_email(email), hashed_password="")
+        raise NotFound
+    email = normalize_email(email)
+    existing = select(User).where(func.lower(User.email) == email).with_for_update()
+    user: User = await session.scalar(existing) or User(email=email, hashed_password="")
     user.hashed_password = hashed_password
     user.is_active = user.is_verified = user.is_staff = user.is_superuser = True
     session.add(user)

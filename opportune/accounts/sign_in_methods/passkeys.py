@@ -14,7 +14,6 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
-from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.sign_in_methods import webauthn
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor, renew_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import (
@@ -25,7 +24,7 @@ from opportune.accounts.sign_in_methods.webauthn import (
     Purpose,
     RelyingParty,
 )
-from opportune.accounts.tokens.service import delete_access_tokens
+from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.models.model import utc_now
@@ -122,28 +121,25 @@ class PasskeyCeremonies:
             PasskeyRefused: with a message for the user.
             TooManyRequests: there were too many failures.
         """
-        context, session = self.context, self.context.session
+        session = self.context.session
         ceremony, credential, failure = await self._read_assertion("add", assertion)
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
-        if not await context.manager.is_unchanged(user):
-            raise PasskeyRefused(CHANGED_MEANWHILE)
-        if len(await find_passkeys(session, user)) >= MAX_PASSKEYS_PER_USER:
-            raise PasskeyRefused(TOO_MANY)
+        await self._check_may_add(user)
         is_first = not await has_second_factor(session, user)
-        session.add(_create_row(user, name, ceremony, verified, credential))
-        try:
-            await session.flush()
-        except IntegrityError:
-            await session.rollback()
-            raise PasskeyRefused(ALREADY_ADDED) from None
-        record_event(context, user, "passkey_created", name=name)
-        await context.limiter.refund(session, failure)
+        await _store(session, _create_row(user, name, ceremony, verified, credential))
+        record_event(self.context, user, "passkey_created", name=name)
+        await self.context.limiter.refund(session, failure)
         if not is_first:
             return []
-        await UserSessions(session, user.id).delete_all(keep=keep_session)
-        await forget_confirmations(session, user)
-        await delete_access_tokens(session, user, keep_id=None)
+        await end_weaker_sign_ins(session, user, keep_session=keep_session)
         return await renew_recovery_codes(session, user)
+
+    async def _check_may_add(self, user: User) -> None:
+        """Lock the user. Raise PasskeyRefused if the account has changed, or has the maximum number of passkeys."""
+        if not await self.context.manager.is_unchanged(user):
+            raise PasskeyRefused(CHANGED_MEANWHILE)
+        if len(await find_passkeys(self.context.session, user)) >= MAX_PASSKEYS_PER_USER:
+            raise PasskeyRefused(TOO_MANY)
 
     async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
@@ -198,6 +194,16 @@ def _create_row(
         verifies_user=verified.user_verified,
         is_synced=verified.credential_backed_up,
     )
+
+
+async def _store(session: AsyncSession, passkey: Passkey) -> None:
+    """Insert a passkey. Raises PasskeyRefused if a user already has it."""
+    session.add(passkey)
+    try:
+        await session.flush()
+    except IntegrityError:
+        await session.rollback()
+        raise PasskeyRefused(ALREADY_ADDED) from None
 
 
 def _base64url(data: bytes) -> str:

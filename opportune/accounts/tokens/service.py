@@ -11,6 +11,7 @@ from sqlmodel import col
 from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
+from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
 from opportune.accounts.users.context import user_manager
 from opportune.db.models.model import utc_now
@@ -67,10 +68,17 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
     return token
 
 
-async def delete_access_tokens(session: AsyncSession, user: User, keep_id: int | None) -> None:
-    """Delete the tokens of sign-ins except the one with the id `keep_id`. Tokens that users created and named stay."""
-    statement = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(statement if keep_id is None else statement.where(col(ApiToken.id) != keep_id))
+async def end_weaker_sign_ins(
+    session: AsyncSession, user: User, *, keep_session: int | None = None, keep_token: int | None = None
+) -> None:
+    """End the sessions, access tokens and confirmations from before the user got a second factor.
+
+    The session and the token with these ids stay. Tokens that users created and named also stay.
+    """
+    await UserSessions(session, user.id).delete_all(keep=keep_session)
+    await forget_confirmations(session, user)
+    sign_ins = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
+    await session.execute(sign_ins if keep_token is None else sign_ins.where(col(ApiToken.id) != keep_token))
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

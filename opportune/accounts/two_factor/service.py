@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import WrongCredential, check_code, check_password
-from opportune.accounts.sessions.service import UserSessions, forget_confirmations
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import PendingSetup, has_second_factor, renew_recovery_codes
-from opportune.accounts.tokens.service import delete_access_tokens
+from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
@@ -57,11 +56,11 @@ class TwoFactorSetup:
         Raises:
             InvalidState: the setup has expired, or the user already has an app.
         """
-        setup = (
-            None if self.user.has_two_factor else second_factor.resume_setup(self.context.settings, self.user, sealed)
-        )
+        if self.user.has_two_factor:
+            raise InvalidState(ALREADY_ENABLED)
+        setup = second_factor.resume_setup(self.context.settings, self.user, sealed)
         if setup is None:
-            raise InvalidState(ALREADY_ENABLED if self.user.has_two_factor else SETUP_EXPIRED)
+            raise InvalidState(SETUP_EXPIRED)
         return setup
 
     async def enable(self, sealed: str, code: str) -> list[str]:
@@ -77,9 +76,7 @@ class TwoFactorSetup:
         codes = await second_factor.enable(session, self.context.settings, self.user, key, code)
         if codes is None:
             raise WrongCredential("code", WRONG_CODE)
-        await UserSessions(session, self.user.id).delete_all(keep=self.session_id)
-        await delete_access_tokens(session, self.user, keep_id=self.token_id)
-        await forget_confirmations(session, self.user)
+        await end_weaker_sign_ins(session, self.user, keep_session=self.session_id, keep_token=self.token_id)
         record_event(self.context, self.user, "two_factor_on")
         return codes
 

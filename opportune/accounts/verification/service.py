@@ -46,7 +46,7 @@ async def is_link_for(session: AsyncSession, settings: Settings, token: str, use
 async def verify_email(context: AccountContext, token: str, password: str, signed_in_user: User | None = None) -> User:
     """Verify the address of a link. The link of a registration also creates the account.
 
-    `signed_in` is the user of this browser, who needs no password for a link to their own address.
+    `signed_in_user` is the user of this browser, who needs no password for a link to their own address.
 
     Raises:
         InvalidLinkError: the link was not made by this site, is too old, or has been used.
