@@ -10,13 +10,13 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
-from sqlalchemy import select
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD
 from opportune.testing.plugin import settings_for
+from tests.opportune.accounts.stored_rows import read_all
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
@@ -63,8 +63,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 async def read_users(database: Database) -> list[tuple[str, bool]]:
-    async with database.reader() as session:
-        return [(user.email, user.is_verified) for user in await session.scalars(select(User))]
+    return [(user.email, user.is_verified) for user in await read_all(database, User)]
 
 
 async def read_sent_subjects(app: FastAPI) -> list[tuple[str, str]]:

@@ -2,9 +2,7 @@
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts.demo import EMAILS, clear, load
 from opportune.accounts.models import User
@@ -14,24 +12,19 @@ from opportune.db.database import Database
 from opportune.feature import Data, Demo, Feature
 from opportune.i18n import current_language
 from opportune.testing.factories import make_user
+from tests.opportune.accounts.stored_rows import change, delete, read_all
 
 
 async def read_emails(database: Database) -> list[str]:
-    async with database.reader() as session:
-        return list(await session.scalars(select(col(User.email)).order_by(col(User.id))))
+    return [user.email for user in await read_all(database, User)]
 
 
-async def test_demo_users_have_example_addresses(database: Database) -> None:
+async def test_demo_users_have_example_addresses_and_no_password(client: AsyncClient, database: Database) -> None:
     async with database.writer() as session:
         assert await load(session) == len(EMAILS)
     assert sorted(await read_emails(database)) == sorted(EMAILS)
     assert all(email.endswith("@made-up.example") for email in EMAILS)
-
-
-async def test_demo_users_cannot_sign_in(client: AsyncClient, database: Database) -> None:
-    async with database.writer() as session:
-        await load(session)
-        assert not await session.scalar(select(User).where(col(User.is_superuser)))
+    assert await read_all(database, User, is_superuser=True) == []
     for password in ("", "password", "made-up"):
         form = {"username": EMAILS[0], "password": password}
         assert (await client.post("/api/v1/auth/login", data=form)).status_code in (401, 422), password
@@ -40,14 +33,12 @@ async def test_demo_users_cannot_sign_in(client: AsyncClient, database: Database
 async def test_loading_again_adds_missing_users_only(database: Database) -> None:
     async with database.writer() as session:
         await load(session)
-    async with database.writer() as session:
-        renamed_user, deleted_user = await session.scalars(select(User).order_by(col(User.id)).limit(2))
-        renamed_user.email = "renamed@example.com"
-        await session.delete(deleted_user)
-    async with database.writer() as session:
-        assert await load(session) == 1
-    async with database.writer() as session:
-        assert await load(session) == 0
+    renamed_user, deleted_user, *_ = await read_all(database, User)
+    await change(database, renamed_user, email="renamed@example.com")
+    await delete(database, deleted_user)
+    for expected_count in (1, 0):
+        async with database.writer() as session:
+            assert await load(session) == expected_count
 
 
 async def test_clearing_keeps_real_users(database: Database) -> None:

@@ -5,14 +5,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi import FastAPI, Request
 from httpx2 import AsyncClient
-from sqlalchemy import select
 
 from opportune.accounts.dependencies import CurrentUser, OptionalUser, get_optional_user
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
-from opportune.testing import counted_statements
-from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import reload
+
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture(autouse=True)
@@ -36,83 +36,50 @@ def _routes(app: FastAPI) -> None:
         return user.email
 
 
-def next_parameter(location: str) -> list[str]:
-    parts = urlsplit(location)
-    assert parts.path == "/accounts/login"
-    return parse_qs(parts.query)["next"]
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "next_path"),
+    [
+        pytest.param("GET", "/private?a=1&b=%2F", {}, "/private?a=1&b=%2F", id="page"),
+        pytest.param(
+            "POST",
+            "/private",
+            {"Referer": "http://testserver/accounts/tokens?page=2"},
+            "/accounts/tokens?page=2",
+            id="form returns to its page",
+        ),
+        pytest.param(
+            "GET",
+            "/private",
+            HTMX | {"HX-Current-URL": "http://testserver/accounts/tokens"},
+            "/accounts/tokens",
+            id="htmx returns to the page",
+        ),
+        pytest.param("GET", "/private", HTMX | {"HX-Current-URL": "http://["}, "/", id="invalid header"),
+    ],
+)
+async def test_visitors_are_redirected_to_sign_in(
+    client: AsyncClient, method: str, path: str, headers: dict[str, str], next_path: str
+) -> None:
+    response = await client.request(method, path, headers=headers)
+    assert response.status_code == (401 if headers.get("HX-Request") else 303)
+    parts = urlsplit(response.headers.get("location") or response.headers["hx-redirect"])
+    assert (parts.path, parse_qs(parts.query)["next"]) == ("/accounts/login", [next_path])
 
 
-async def test_page_redirects_visitors_to_sign_in(client: AsyncClient) -> None:
-    response = await client.get("/private?a=1&b=%2F")
-
-    assert response.status_code == 303
-    assert next_parameter(response.headers["location"]) == ["/private?a=1&b=%2F"]
-
-
-async def test_form_redirects_back_to_its_page(client: AsyncClient) -> None:
-    response = await client.post("/private", headers={"Referer": "http://testserver/accounts/tokens?page=2"})
-
-    assert response.status_code == 303
-    assert next_parameter(response.headers["location"]) == ["/accounts/tokens?page=2"]
-
-
-async def test_htmx_request_is_redirected_by_header(client: AsyncClient) -> None:
-    for address, next_address in (("http://testserver/accounts/tokens", "/accounts/tokens"), ("http://[", "/")):
-        headers = {"HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": address}
-
-        response = await client.get("/private", headers=headers)
-
-        assert response.status_code == 401
-        assert next_parameter(response.headers["hx-redirect"]) == [next_address]
-
-
-async def test_api_responds_401_and_accepts_the_cookie(app: FastAPI, client: AsyncClient) -> None:
+async def test_api_responds_401_and_accepts_the_cookie(
+    client: AsyncClient, user_client: AsyncClient, user: User
+) -> None:
     response = await client.get("/api/private")
-
-    assert response.status_code == 401
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["www-authenticate"] == "Bearer"
-    user = await make_user(app.state.database)
-    async with signed_in_client(app, user) as browser:
-        assert (await browser.get("/api/private")).json() == user.email
+    assert (await user_client.get("/api/private")).json() == user.email
 
 
-async def test_optional_user_is_loaded(app: FastAPI, client: AsyncClient) -> None:
-    user = await make_user(app.state.database)
-
+async def test_optional_user_is_loaded(client: AsyncClient, user_client: AsyncClient, user: User) -> None:
     assert (await client.get("/open")).json() is None
-    async with signed_in_client(app, user) as browser:
-        assert (await browser.get("/open")).json() == user.email
+    assert (await user_client.get("/open")).json() == user.email
 
 
-async def test_user_is_read_once_per_request(app: FastAPI) -> None:
-    async with signed_in_client(app) as client:
-        with counted_statements("accounts_") as statements:
-            await client.get("/open")
-
-    assert len([text for text in statements if "SELECT" in text]) == 1
-
-
-async def test_user_can_be_changed_in_a_write_session(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-
-    async with signed_in_client(app, user) as client:
-        assert (await client.post("/verify")).status_code == 200
-
-    async with database.reader() as session:
-        stored = await session.scalar(select(User).where(User.email == user.email))  # type: ignore[arg-type]
-    assert stored
-    assert stored.is_verified
-
-
-async def test_deactivated_user_is_signed_out(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/private")).status_code == 200
-
-        async with database.writer() as session:
-            session.add(user)
-            user.is_active = False
-
-        assert (await client.get("/private")).status_code == 303
-        assert (await client.get("/api/private")).status_code == 401
+async def test_user_can_be_changed_in_a_write_session(user_client: AsyncClient, database: Database, user: User) -> None:
+    assert (await user_client.post("/verify")).status_code == 200
+    assert (await reload(database, user)).is_verified

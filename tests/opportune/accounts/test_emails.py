@@ -3,8 +3,6 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.events import service as events
 from opportune.accounts.models import User
@@ -12,7 +10,7 @@ from opportune.accounts.profile.service import change_password
 from opportune.accounts.users.context import EMAILS_PER_IP, EMAILS_PER_RECIPIENT, AccountContext
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError
-from opportune.testing.factories import PASSWORD, make_user
+from opportune.testing.factories import PASSWORD
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
@@ -22,6 +20,7 @@ from tests.opportune.accounts.sent_emails import (
     read_sent_subjects,
     settings,
 )
+from tests.opportune.accounts.stored_rows import reload
 
 __all__ = ["settings"]  # a fixture
 
@@ -36,14 +35,12 @@ async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClien
 
 
 async def test_emails_to_a_recipient_are_limited(
-    app: FastAPI, client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert EMAILS_PER_RECIPIENT.limit == 5
     monkeypatch.setattr(EMAILS_PER_RECIPIENT, "limit", 2)
-    await make_user(database, EMAIL)
-    for email in (EMAIL, "nobody@example.com"):
+    for email in (user.email, "nobody@example.com"):
         responses = [await client.post(f"{ACCOUNTS}/forgot-password", data={"email": email}) for _ in range(3)]
-
         assert [response.status_code for response in responses] == [200] * 2 + [429]
         assert "Try again in 60 minutes" in responses[-1].text
     assert len(await read_sent_subjects(app)) == 2
@@ -52,14 +49,10 @@ async def test_emails_to_a_recipient_are_limited(
 async def test_email_requests_per_ip_address_are_limited(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert EMAILS_PER_IP.limit == 20
     monkeypatch.setattr(EMAILS_PER_IP, "limit", 3)
-    pages = ("register", "forgot-password", "verify/again")
-    responses = [
-        await client.post(
-            f"{ACCOUNTS}/{pages[number % 3]}", data={"email": f"user{number}@example.com", "password": PASSWORD}
-        )
-        for number in range(6)
-    ]
-
+    responses = []
+    for number, page in enumerate(("register", "forgot-password", "verify/again") * 2):
+        form = {"email": f"user{number}@example.com", "password": PASSWORD}
+        responses.append(await client.post(f"{ACCOUNTS}/{page}", data=form))
     assert [response.status_code for response in responses] == [200] * 3 + [429] * 3
     assert all("retry-after" in response.headers for response in responses[3:])
 
@@ -76,22 +69,17 @@ async def test_broken_link_is_explained(client: AsyncClient) -> None:
 
 
 async def test_password_and_its_email_are_one_transaction(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, database: Database, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old_hash = (await make_user(database, EMAIL)).hashed_password
-
     def fail(*_args: object, **_context: object) -> None:
         raise InvalidEmailError("The disk is full.")
 
     async def change() -> None:
         async with database.writer() as session:
-            user = (await session.scalars(select(User))).one()
             context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
-            await change_password(context, user, NEW_PASSWORD)
+            await change_password(context, await session.get_one(User, user.id), NEW_PASSWORD)
 
     monkeypatch.setattr(events, "send_account_email", fail)
     with pytest.raises(InvalidEmailError):
         await change()
-
-    async with database.reader() as session:
-        assert await session.scalar(select(col(User.hashed_password))) == old_hash
+    assert (await reload(database, user)).hashed_password == user.hashed_password

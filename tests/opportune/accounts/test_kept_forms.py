@@ -1,29 +1,30 @@
 """Forms that were rendered in another session: no row for another user, and no lost text."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select
 
 from opportune.accounts import User
 from opportune.accounts.models import Attempt
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
+from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.crud.library import LibraryTable, Note
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
 
+NEW_NOTE = "/notes/new"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
 
-
 app = site_fixture(library, LibraryTable.metadata)
+with_and_without_htmx = pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "htmx"])
 
 
 @pytest.fixture
@@ -42,88 +43,87 @@ async def browser(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def open_form(browser: AsyncClient, page: str) -> dict[str, str]:
+async def open_form(browser: AsyncClient, page: str = NEW_NOTE) -> dict[str, str]:
     return dict(HIDDEN.findall((await browser.get(page)).text))
 
 
-async def send(browser: AsyncClient, page: str, form: Mapping[str, str], path: str = "", **headers: str) -> Response:
+async def send(browser: AsyncClient, page: str, form: dict[str, str], path: str = "", **headers: str) -> Response:
     return await browser.post(path or page, data=form, headers={"Referer": f"{browser.base_url}{page}", **headers})
 
 
+async def send_as(
+    app: FastAPI, browser: AsyncClient, user: User, form: dict[str, str], path: str = NEW_NOTE, **headers: str
+) -> Response:
+    """Open the form of a new note, sign in as this user, and send the form."""
+    hidden = await open_form(browser)
+    await sign_in(browser, app, user)
+    return await send(browser, NEW_NOTE, hidden | form, path, **headers)
+
+
+async def send_signed_out(
+    browser: AsyncClient, form: dict[str, str], page: str = NEW_NOTE, path: str = "", **headers: str
+) -> Response:
+    """Open the form of a page, lose the session, and send the form."""
+    hidden = await open_form(browser, page)
+    browser.cookies.clear()
+    return await send(browser, page, hidden | form, path, **headers)
+
+
+async def follow(browser: AsyncClient, response: Response) -> str:
+    """Return the text of the page after a redirect."""
+    page = await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])
+    return unescape(page.text)
+
+
 async def stored_texts(database: Database) -> list[str]:
-    async with database.reader() as session:
-        return list(await session.scalars(select(Note.text)))  # type: ignore[call-overload]  # a column
+    return [note.text for note in await read_all(database, Note)]
 
 
-async def log_in(browser: AsyncClient, user: User, login_url: str) -> Response:
+async def log_in(browser: AsyncClient, user: User, login_url: str) -> str:
+    """Sign in by the page with this URL, and return the text of the next page."""
     page = parse_qs(urlsplit(login_url).query)["next"][0]
     response = await browser.post("/accounts/login", data={"email": user.email, "password": PASSWORD, "next": page})
     assert response.headers["location"] == page
-    return await browser.get(page)
+    return await follow(browser, response)
 
 
 async def test_form_is_not_stored_for_another_user(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User
 ) -> None:
-    form = await open_form(browser, "/notes/new")
-    await sign_in(browser, app, bob)
-
-    response = await send(browser, "/notes/new", form | {"text": TEXT})
-
-    assert response.status_code == 303
-    assert await stored_texts(database) == []
-    page = unescape((await browser.get(response.headers["location"])).text)
+    response = await send_as(app, browser, bob, {"text": TEXT})
+    assert (response.status_code, await stored_texts(database)) == (303, [])
+    page = await follow(browser, response)
     assert f"You are signed in as <strong>{bob.email}</strong> now" in page
     assert f'value="{TEXT}"' in page
-
-
-async def test_present_user_can_send_the_form_again(
-    app: FastAPI, browser: AsyncClient, database: Database, bob: User
-) -> None:
-    form = await open_form(browser, "/notes/new")
-    await sign_in(browser, app, bob)
-    response = await send(browser, "/notes/new", form | {"text": TEXT})
-
-    await send(browser, "/notes/new", await open_form(browser, response.headers["location"]) | {"text": TEXT})
-
-    assert await stored_texts(database) == [TEXT]
+    await send(browser, NEW_NOTE, await open_form(browser, response.headers["location"]) | {"text": TEXT})
+    assert await stored_texts(database) == [TEXT], "the present user sends the form again"
 
 
 async def test_former_user_can_sign_in_again(app: FastAPI, browser: AsyncClient, ann: User, bob: User) -> None:
-    form = await open_form(browser, "/notes/new")
-    await sign_in(browser, app, bob)
-    location = (await send(browser, "/notes/new", form | {"text": TEXT})).headers["location"]
-    page = (await browser.get(location)).text
-    next_page = unescape(page.split('name="next" value="/accounts/login')[1].split('"')[0])
-
+    page = await follow(browser, await send_as(app, browser, bob, {"text": TEXT}))
+    next_page = page.split('name="next" value="/accounts/login')[1].split('"')[0]
     signed_out = await browser.post("/accounts/logout", data={"next": f"/accounts/login{next_page}"})
-    page = unescape((await log_in(browser, ann, signed_out.headers["location"])).text)
-
+    page = await log_in(browser, ann, signed_out.headers["location"])
     assert f'value="{TEXT}"' in page
     assert "Nothing has been saved yet." in page
 
 
-@pytest.mark.parametrize("headers", [{}, HTMX])
+@with_and_without_htmx
 async def test_button_of_another_user_changes_nothing(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User, headers: dict[str, str]
 ) -> None:
-    await send(browser, "/notes/new", {"text": TEXT})
-    form = await open_form(browser, "/notes/new")
-    await sign_in(browser, app, bob)
-    response = await send(browser, "/notes/new", form, "/notes/1/delete", **headers)
-    page = (await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])).text
+    await send(browser, NEW_NOTE, {"text": TEXT})
+    page = await follow(browser, await send_as(app, browser, bob, {}, "/notes/1/delete", **headers))
     assert f"You are signed in as <strong>{bob.email}</strong> now" in page
     assert "This is your text" not in page
     assert await stored_texts(database) == [TEXT]
 
 
-@pytest.mark.parametrize("headers", [{}, HTMX])
+@with_and_without_htmx
 async def test_same_user_in_a_new_session_may_send_it(
     app: FastAPI, browser: AsyncClient, database: Database, ann: User, headers: dict[str, str]
 ) -> None:
-    form = await open_form(browser, "/notes/new")
-    await sign_in(browser, app, ann)
-    await send(browser, "/notes/new", form | {"text": TEXT}, **headers)
+    await send_as(app, browser, ann, {"text": TEXT}, **headers)
     assert await stored_texts(database) == [TEXT]
 
 
@@ -131,9 +131,7 @@ async def test_same_user_in_a_new_session_may_send_it(
 async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient, bob: User, page: str) -> None:
     html = (await browser.get(page)).text
     await sign_in(browser, app, bob)
-
     tags = re.findall(r'(<form[^>]*method="post"[^>]*>)\s*(<input type="hidden" name="form_user")?', html)
-
     assert [tag for tag, field in tags if not field and "data-any-user" not in tag] == []
     response = await send(browser, page, dict(HIDDEN.findall(html)) | {"content": TEXT})
     assert response.status_code == 303
@@ -144,15 +142,13 @@ async def test_each_form_belongs_to_its_user(app: FastAPI, browser: AsyncClient,
 async def test_htmx_loads_the_page_of_the_present_user(
     app: FastAPI, browser: AsyncClient, database: Database, bob: User, field: str
 ) -> None:
-    form = await open_form(browser, "/notes/new")
+    form = await open_form(browser)
     await sign_in(browser, app, bob)
     mark = form.pop("form_user")
     sent, headers = ({"form_user": mark}, HTMX) if field == "body" else ({}, HTMX | {"Form-User": mark})
-
-    response = await send(browser, "/notes/new", form | sent | {"text": TEXT}, **headers)
-
+    response = await send(browser, NEW_NOTE, form | sent | {"text": TEXT}, **headers)
     assert response.status_code == 409
-    assert TEXT in unescape((await browser.get(response.headers["HX-Redirect"])).text)
+    assert TEXT in await follow(browser, response)
     assert await stored_texts(database) == []
 
 
@@ -164,47 +160,31 @@ async def test_forms_of_visitors_work_in_each_session(app: FastAPI, client: Asyn
     assert (await client.post("/accounts/login", data=login)).headers["location"] == "/"
 
 
-@pytest.mark.parametrize(
-    ("page", "path", "name"),
-    [
-        ("/notes/new", "/notes/new", "text"),
-        ("/admin/group/create", "/admin/group/create", "name"),
-    ],
-)
-async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, page: str, path: str, name: str) -> None:
-    form = await open_form(browser, page)
-    browser.cookies.clear()
-
-    response = await send(browser, page, form | {name: TEXT}, path)
-
-    assert "Your text is kept" in (await browser.get(response.headers["location"])).text
-    shown = unescape((await log_in(browser, ann, response.headers["location"])).text)
+@pytest.mark.parametrize(("page", "name"), [(NEW_NOTE, "text"), ("/admin/group/create", "name")])
+async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, page: str, name: str) -> None:
+    response = await send_signed_out(browser, {name: TEXT}, page)
+    assert "Your text is kept" in await follow(browser, response)
+    shown = await log_in(browser, ann, response.headers["location"])
     assert "Your text is in the form" in shown
     assert re.search(rf'value="{TEXT}"|<textarea name="{name}"[^>]*>{TEXT}<', shown)
 
 
 async def test_text_is_kept_for_htmx(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/notes/new")
-    browser.cookies.clear()
-    response = await send(browser, "/notes/new", form | {"text": TEXT}, **HTMX)
+    response = await send_signed_out(browser, {"text": TEXT}, **HTMX)
     assert response.status_code == 401
-    assert TEXT in unescape((await log_in(browser, ann, response.headers["HX-Redirect"])).text)
+    assert TEXT in await log_in(browser, ann, response.headers["HX-Redirect"])
 
 
 async def test_text_is_not_shown_to_another_user(browser: AsyncClient, bob: User) -> None:
-    form = await open_form(browser, "/notes/new")
-    browser.cookies.clear()
-    response = await send(browser, "/notes/new", form | {"text": TEXT})
-    page = unescape((await log_in(browser, bob, response.headers["location"])).text)
+    response = await send_signed_out(browser, {"text": TEXT})
+    page = await log_in(browser, bob, response.headers["location"])
     assert TEXT not in page
     assert "belongs to another account" in page
 
 
 async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/notes/new")
-    browser.cookies.clear()
-    response = await send(browser, "/accounts/sessions", form | {"note": TEXT}, "/notes/new")
-    page = unescape((await log_in(browser, ann, response.headers["location"])).text)
+    response = await send_signed_out(browser, {"note": TEXT}, "/accounts/sessions", NEW_NOTE)
+    page = await log_in(browser, ann, response.headers["location"])
     assert f'readonly aria-label="Your text">\n{TEXT}</textarea>' in page
 
 
@@ -217,20 +197,17 @@ async def test_text_without_its_form_is_shown_above(browser: AsyncClient, ann: U
     ],
 )
 async def test_text_leads_to_a_page_that_responds_to_get(browser: AsyncClient, path: str, page: str) -> None:
-    form = await open_form(browser, "/notes/new")
+    form = await open_form(browser)
     browser.cookies.clear()
-    response = await send(browser, path, form | {"text": TEXT}, "/notes/new")
+    response = await send(browser, path, form | {"text": TEXT}, NEW_NOTE)
     query = parse_qs(urlsplit(response.headers["location"]).query)
     assert re.sub(r"[?&]kept_form=.*", "", query["next"][0]) == page
 
 
-@pytest.mark.parametrize("headers", [{}, HTMX])
+@with_and_without_htmx
 async def test_sign_in_page_says_that_a_button_did_nothing(browser: AsyncClient, headers: dict[str, str]) -> None:
-    form = await open_form(browser, "/notes/new")
-    browser.cookies.clear()
-    response = await send(browser, "/notes/new", form, "/notes/1/delete", **headers)
-    page = await browser.get(response.headers.get("location") or response.headers["HX-Redirect"])
-    assert "Nothing has been saved yet." in page.text
+    response = await send_signed_out(browser, {}, path="/notes/1/delete", **headers)
+    assert "Nothing has been saved yet." in await follow(browser, response)
 
 
 async def test_text_returns_to_a_page_with_its_own_next(
@@ -240,28 +217,23 @@ async def test_text_returns_to_a_page_with_its_own_next(
     form = await open_form(browser, page) | {"name": TEXT}
     browser.cookies.clear()
     response = await send(browser, page, form)
-    assert f'value="{TEXT}"' in unescape((await log_in(browser, ann, response.headers["location"])).text)
+    assert f'value="{TEXT}"' in await log_in(browser, ann, response.headers["location"])
     await sign_in(browser, app, bob)
-    response = await send(browser, page, form)
-    assert f'value="{TEXT}"' in unescape((await browser.get(response.headers["location"])).text)
+    assert f'value="{TEXT}"' in await follow(browser, await send(browser, page, form))
 
 
 async def test_text_returns_to_the_form_with_its_fields(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/accounts/profile")
-    browser.cookies.clear()
-    change = form | {"email": "new@example.com", "current_password": PASSWORD}
-    response = await send(browser, "/accounts/profile", change, "/accounts/profile/email")
-    page = (await log_in(browser, ann, response.headers["location"])).text
+    change = {"email": "new@example.com", "current_password": PASSWORD}
+    response = await send_signed_out(browser, change, "/accounts/profile", "/accounts/profile/email")
+    page = await log_in(browser, ann, response.headers["location"])
     assert re.search(r'value="new@example.com"[^>]* name="email"', page)
     assert PASSWORD not in page
 
 
 async def test_text_stays_kept_for_a_reload_after_signing_out(browser: AsyncClient, ann: User) -> None:
-    form = await open_form(browser, "/notes/new")
-    browser.cookies.clear()
-    response = await send(browser, "/notes/new", form | {"text": TEXT})
+    response = await send_signed_out(browser, {"text": TEXT})
     page = parse_qs(urlsplit(response.headers["location"]).query)["next"][0]
-    assert TEXT in unescape((await log_in(browser, ann, (await browser.get(page)).headers["location"])).text)
+    assert TEXT in await log_in(browser, ann, (await browser.get(page)).headers["location"])
 
 
 async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, database: Database) -> None:
@@ -269,10 +241,6 @@ async def test_kept_texts_are_encrypted_without_secrets(browser: AsyncClient, da
     browser.cookies.clear()
     passwords = {"current_password": PASSWORD, "new_password": TEXT}
     assert "kept_form" not in (await send(browser, "/accounts/password", form | passwords)).headers["location"]
-
-    await send(browser, "/notes/new", form | {"text": TEXT, "password": PASSWORD})
-
-    async with database.reader() as session:
-        stored = [result for result in await session.scalars(select(Attempt.result)) if result]  # type: ignore[call-overload]
-    assert len(stored) == 1
-    assert TEXT not in stored[0]
+    await send(browser, NEW_NOTE, form | {"text": TEXT, "password": PASSWORD})
+    (stored,) = [attempt.result for attempt in await read_all(database, Attempt) if attempt.result]
+    assert TEXT not in stored

@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import update
-from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.accounts.passwords import hashing
 from opportune.config.email_domains import normalize_email
 from opportune.testing import make_user
+from tests.opportune.accounts.stored_rows import set_all
 
 COMPOSED, DECOMPOSED = "Bärenhöhle am Fluß", unicodedata.normalize("NFD", "Bärenhöhle am Fluß")
 EMAILS = [
@@ -48,9 +47,7 @@ async def test_each_form_of_a_password_is_correct(stored: str, typed: str) -> No
 
 async def test_earlier_hash_works_and_is_replaced(app: FastAPI, client: AsyncClient) -> None:
     user = await make_user(app.state.database, password=COMPOSED)
-    async with app.state.database.writer() as session:
-        values = {"hashed_password": hashing.password_helper.hash(DECOMPOSED)}
-        await session.execute(update(User).where(col(User.id) == user.id).values(values))
+    await set_all(app.state.database, User, hashed_password=hashing.password_helper.hash(DECOMPOSED))
     assert not await log_in(client, user.email, COMPOSED)
     assert await log_in(client, user.email, DECOMPOSED)
     assert await log_in(client, user.email, COMPOSED)

@@ -6,10 +6,8 @@ from typing import Any
 
 import pyotp
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import func, select, text, update
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.management import set_password
@@ -21,7 +19,9 @@ from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.users.context import user_manager
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, make_user
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.stored_rows import has_waiting_lock, read_all, read_one, set_all
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD, THIEF_PASSWORD = "another good password", "a password of the thief"
@@ -64,15 +64,12 @@ async def set_new_password(database: Database) -> None:
 
 
 async def deactivate(database: Database) -> None:
-    async with database.writer() as session:
-        await session.execute(update(User).values(is_active=False))
+    await set_all(database, User, is_active=False)
 
 
-async def read_hash_and_session_count(database: Database) -> tuple[str, int]:
-    """Return the password hash of the user and the number of sessions."""
-    async with database.reader() as session:
-        user = (await session.scalars(select(User))).one()
-        return user.hashed_password, await session.scalar(select(func.count()).select_from(Session)) or 0
+async def has_new_password(database: Database) -> bool:
+    hashed_password = (await read_one(database, User)).hashed_password
+    return (await hashing.verify_password(NEW_PASSWORD, hashed_password))[0]
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -84,6 +81,7 @@ async def read_hash_and_session_count(database: Database) -> tuple[str, int]:
         pytest.param(set_new_password, "/api/v1/auth/login", "username", 401, marks=pytest.mark.database("postgresql")),
     ],
 )
+@pytest.mark.usefixtures("user")
 async def test_concurrent_password_change_refuses_sign_in(
     client: AsyncClient,
     database: Database,
@@ -93,80 +91,64 @@ async def test_concurrent_password_change_refuses_sign_in(
     name: str,
     status: int,
 ) -> None:
-    await make_user(database, EMAIL)
-
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
     response = await paused_hash.send_and_change(request, change(database))
-
     assert response.status_code == status
     assert "access_token" not in response.text
-    assert (await read_hash_and_session_count(database))[1] == 0
+    assert await read_all(database, Session) == []
 
 
 async def test_rehash_keeps_a_new_password(client: AsyncClient, database: Database, paused_hash: PausedHash) -> None:
     old_hash = Argon2Hasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     await make_user(database, EMAIL, hashed_password=old_hash)
-
     request = client.post("/accounts/login", data={"email": EMAIL, "password": PASSWORD})
     response = await paused_hash.send_and_change(request, set_new_password(database))
-
     assert response.status_code == 422
-    assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
+    assert await has_new_password(database)
 
 
 @pytest.mark.parametrize("channel", ["page", "api"])
 async def test_old_password_cannot_set_another(
-    app: FastAPI, database: Database, paused_hash: PausedHash, channel: str
+    user_client: AsyncClient, database: Database, paused_hash: PausedHash, channel: str
 ) -> None:
-    user = await make_user(database, EMAIL)
-    async with signed_in_client(app, user) as thief:
-        request = (
-            thief.post("/accounts/password", data={"current_password": PASSWORD, "new_password": THIEF_PASSWORD})
-            if channel == "page"
-            else thief.patch("/api/v1/users/me", json={"current_password": PASSWORD, "password": THIEF_PASSWORD})
-        )
-        response = await paused_hash.send_and_change(request, set_new_password(database))
-
-    assert response.status_code == 422
-    assert "changed at the same moment" in response.text
-    password_hash, count = await read_hash_and_session_count(database)
-    assert (await hashing.verify_password(NEW_PASSWORD, password_hash))[0]
-    assert count == 0
+    if channel == "page":
+        form = {"current_password": PASSWORD, "new_password": THIEF_PASSWORD}
+        request = user_client.post("/accounts/password", data=form)
+    else:
+        body = {"current_password": PASSWORD, "password": THIEF_PASSWORD}
+        request = user_client.patch("/api/v1/users/me", json=body)
+    response = await paused_hash.send_and_change(request, set_new_password(database))
+    assert (response.status_code, "changed at the same moment" in response.text) == (422, True)
+    assert await has_new_password(database)
+    assert await read_all(database, Session) == []
 
 
 async def test_old_password_cannot_delete_the_account(
-    app: FastAPI, database: Database, paused_hash: PausedHash
+    user_client: AsyncClient, database: Database, paused_hash: PausedHash
 ) -> None:
-    async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
-        request = thief.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
-        response = await paused_hash.send_and_change(request, set_new_password(database))
-
-    assert response.status_code == 409
-    assert (await hashing.verify_password(NEW_PASSWORD, (await read_hash_and_session_count(database))[0]))[0]
+    request = user_client.request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+    assert (await paused_hash.send_and_change(request, set_new_password(database))).status_code == 409
+    assert await has_new_password(database)
 
 
 @pytest.mark.parametrize(
-    ("address", "argument"), [("/accounts/tokens", "data"), ("/api/v1/users/me/tokens", "json")], ids=["page", "api"]
+    ("address", "argument", "status"),
+    [("/accounts/tokens", "data", 303), ("/api/v1/users/me/tokens", "json", 401)],
+    ids=["page", "api"],
 )
 async def test_old_password_gets_no_token(
-    app: FastAPI, database: Database, paused_hash: PausedHash, address: str, argument: str
+    user_client: AsyncClient, database: Database, paused_hash: PausedHash, address: str, argument: str, status: int
 ) -> None:
-    arguments: dict[str, Any] = {
-        argument: {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
-    }
-    async with signed_in_client(app, await make_user(database, EMAIL)) as thief:
-        response = await paused_hash.send_and_change(thief.post(address, **arguments), set_new_password(database))
-
-    assert response.status_code == (401 if argument == "json" else 303)
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
+    new_token = {"name": "for later", "days": 365, "scopes": ["read"], "current_password": PASSWORD}
+    arguments: dict[str, Any] = {argument: new_token}
+    response = await paused_hash.send_and_change(user_client.post(address, **arguments), set_new_password(database))
+    assert response.status_code == status
+    assert await read_all(database, ApiToken) == []
 
 
-async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings) -> None:
-    user = await make_user(database, EMAIL)
+async def test_older_two_factor_setup_is_refused(database: Database, settings: Settings, user: User) -> None:
     key = second_factor.start_setup(settings, user).key
     await set_new_password(database)
-
     async with database.writer() as session:
         assert await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now()) is None
 
@@ -182,52 +164,33 @@ async def test_new_password_ends_a_concurrent_session(database: Database, settin
             await asyncio.sleep(0.01)
         await create_session(session, settings, user)
     await change
-
-    assert (await read_hash_and_session_count(database))[1] == 0
-
-
-async def has_waiting_lock(database: Database) -> bool:
-    query = text(
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    )
-    async with database.reader() as session:
-        return bool(await session.scalar(query))
+    assert await read_all(database, Session) == []
 
 
 async def test_link_verifies_its_own_address_only(
-    client: AsyncClient, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: AsyncClient, database: Database, settings: Settings, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user = await make_user(database, EMAIL)
     monkeypatch.setattr(hashing, "hash_password", paused_hash := PausedHash(hashing.hash_password))
-    token = signed_links.make_link_token(settings, "reset", user)
-
-    request = client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
-    response = await paused_hash.send_and_change(request, change_email(database))
-
+    form = {"token": signed_links.make_link_token(settings, "reset", user), "password": NEW_PASSWORD}
+    request = client.post("/accounts/reset-password", data=form)
+    response = await paused_hash.send_and_change(request, set_all(database, User, email="stranger@example.com"))
     assert response.status_code == 422
-    async with database.reader() as session:
-        (changed,) = await session.scalars(select(User))
+    changed = await read_one(database, User)
     assert (changed.email, changed.is_verified) == ("stranger@example.com", False)
-
-
-async def change_email(database: Database) -> None:
-    async with database.writer() as session:
-        await session.execute(update(User).values(email="stranger@example.com"))
 
 
 @pytest.mark.parametrize(("address", "name"), [("/accounts/login", "email"), ("/api/v1/auth/login", "username")])
 async def test_sign_in_without_a_new_second_factor_is_refused(
-    client: AsyncClient, database: Database, settings: Settings, paused_hash: PausedHash, address: str, name: str
+    client: AsyncClient,
+    database: Database,
+    settings: Settings,
+    user: User,
+    paused_hash: PausedHash,
+    address: str,
+    name: str,
 ) -> None:
-    user = await make_user(database, EMAIL)
-    key = second_factor.start_setup(settings, user).key
-
-    async def enable_totp() -> None:
-        async with database.writer() as session:
-            await second_factor.enable(session, settings, user, key, pyotp.TOTP(key).now())
-
     request = client.post(address, data={name: EMAIL, "password": PASSWORD})
-    response = await paused_hash.send_and_change(request, enable_totp())
-
+    enable_totp = add_authenticator_app(database, settings, user)
+    response = await paused_hash.send_and_change(request, enable_totp)
     assert "access_token" not in response.text
-    assert (await read_hash_and_session_count(database))[1] == 0
+    assert await read_all(database, Session) == []

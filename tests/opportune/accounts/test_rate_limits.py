@@ -7,10 +7,8 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient, Response
-from sqlalchemy import func, select, update
-from sqlmodel import col
 
-from opportune.accounts.models import Attempt
+from opportune.accounts.models import Attempt, User
 from opportune.accounts.rate_limits import database_storage
 from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sign_in import service
@@ -20,6 +18,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import RateLimit
+from tests.opportune.accounts.stored_rows import read_all, read_one, set_all, store
 
 EMAIL = "ada@example.com"
 WRONG_PASSWORD = "not the password"
@@ -60,9 +59,7 @@ async def lock_account(client: AsyncClient) -> None:
         await guess(client)
 
 
-async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
-
+async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, user: User) -> None:
     page_statuses = [(await guess(client)).status_code for _ in range(5)]
     api_statuses = [(await guess_in_api(client, "  ADA@Example.com")).status_code for _ in range(5)]
     page, problem = await guess(client, password=PASSWORD), await guess_in_api(client, password=PASSWORD)
@@ -77,63 +74,46 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, da
 @pytest.mark.usefixtures("low_limits")
 async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncClient, database: Database) -> None:
     await lock_account(client)
-
     assert (await guess(client)).status_code == 429
-
-    await guess(client)
-
-    async with database.reader() as session:
-        stored = "".join([row.model_dump_json() for row in await session.scalars(select(Attempt))])
+    stored = "".join(row.model_dump_json() for row in await read_all(database, Attempt))
     assert "ada" not in stored
     assert "127.0.0.1" not in stored
 
 
 @pytest.mark.usefixtures("low_limits")
 async def test_wrong_passwords_per_ip_address_are_limited(
-    client: AsyncClient, other_browser: AsyncClient, database: Database
+    client: AsyncClient, other_browser: AsyncClient, user: User
 ) -> None:
-    await make_user(database, EMAIL)
     for number in range(service.PASSWORDS_PER_IP.limit):
         client.headers["X-Forwarded-For"] = f"198.51.100.{number}"
         assert (await guess(client, f"user{number}@example.com")).status_code == 422
-
     assert (await guess(client, password=PASSWORD)).status_code == 429
     assert (await guess(other_browser, password=PASSWORD)).status_code == 303
 
 
 @pytest.mark.database("postgresql")
 @pytest.mark.usefixtures("low_limits")
-async def test_concurrent_guesses_are_all_counted(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
-
+async def test_concurrent_guesses_are_all_counted(client: AsyncClient, user: User) -> None:
     responses = await asyncio.gather(*(guess(client) for _ in range(6)))
-
     assert sorted(response.status_code for response in responses) == [422] * 3 + [429] * 3
 
 
-async def test_correct_sign_in_is_not_counted(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
-
+async def test_correct_sign_in_is_not_counted(client: AsyncClient, user: User, database: Database) -> None:
     responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(3)))
-    for _ in range(2):
-        responses.append(await guess_in_api(client, password=PASSWORD))
-
+    responses += [await guess_in_api(client, password=PASSWORD) for _ in range(2)]
     assert {response.status_code for response in responses} == {303, 200}
-    async with database.reader() as session:
-        assert set(await session.scalars(select(col(Attempt.count)))) <= {0}
+    assert {attempt.count for attempt in await read_all(database, Attempt)} <= {0}
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_sixteen_correct_sign_ins_at_once_are_accepted(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
+async def test_sixteen_correct_sign_ins_at_once_are_accepted(client: AsyncClient, user: User) -> None:
     responses = await asyncio.gather(*(guess(client, password=PASSWORD) for _ in range(16)))
     assert [response.status_code for response in responses] == [303] * 16
 
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.usefixtures("low_limits")
-async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
+async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient, user: User) -> None:
     # Passwords are verified in the order of the requests.
     guesses = [*(guess(client) for _ in range(8)), guess(client, password=PASSWORD)]
     responses = await asyncio.gather(*guesses)
@@ -148,39 +128,30 @@ async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, datab
     client.cookies.clear()
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
     client.cookies.clear()
-
     assert (await guess(client, "bob@example.com")).status_code == 422
     assert (await guess(client, "bob@example.com")).status_code == 429
 
 
 @pytest.mark.usefixtures("low_limits")
-async def test_lock_ends_after_its_time(client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
+async def test_lock_ends_after_its_time(client: AsyncClient, user: User, database: Database) -> None:
     await lock_account(client)
-    async with database.writer() as session:
-        await session.execute(update(Attempt).values(ends_at=utc_now() - timedelta(seconds=1)))
-
+    await set_all(database, Attempt, ends_at=utc_now() - timedelta(seconds=1))
     assert (await guess(client, password=PASSWORD)).status_code == 303
 
 
 @pytest.mark.usefixtures("low_limits")
-async def test_trusted_browser_is_not_locked_out(
-    client: AsyncClient, other_browser: AsyncClient, database: Database
-) -> None:
-    await make_user(database, EMAIL)
+async def test_trusted_browser_is_not_locked_out(client: AsyncClient, other_browser: AsyncClient, user: User) -> None:
     await guess(client, password=PASSWORD)
     await client.post("/accounts/logout")
     await lock_account(other_browser)
     assert (await guess(other_browser, password=PASSWORD)).status_code == 429
-
     assert (await guess(client, password=PASSWORD)).status_code == 303
 
 
 @pytest.mark.usefixtures("low_limits")
 async def test_trusted_browser_has_its_own_limit(
-    client: AsyncClient, other_browser: AsyncClient, database: Database
+    client: AsyncClient, other_browser: AsyncClient, user: User, database: Database
 ) -> None:
-    await make_user(database, EMAIL)
     await make_user(database, "eve@example.com")
     await guess(client, "eve@example.com", PASSWORD)
     await lock_account(other_browser)
@@ -206,37 +177,26 @@ async def test_processes_share_the_counts(app: FastAPI, settings: Settings, clie
 
 async def test_expired_counts_are_deleted(client: AsyncClient, database: Database) -> None:
     await guess(client)
-    async with database.writer() as session:
-        old = utc_now() - timedelta(seconds=1)
-        session.add_all(Attempt(key=str(number), count=1, ends_at=old) for number in range(5))
-
+    old = utc_now() - timedelta(seconds=1)
+    await store(database, *(Attempt(key=str(number), count=1, ends_at=old) for number in range(5)))
     async with database.writer() as session:
         assert await database_storage.delete_expired(session) == 5
-
-    async with database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Attempt)) == 2
+    assert len(await read_all(database, Attempt)) == 2
 
 
 async def test_counting_sometimes_deletes_expired_counts(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_storage, "CLEANUP_EVERY_HITS", 1)
-    async with database.writer() as session:
-        session.add(Attempt(key="old", count=1, ends_at=utc_now() - timedelta(seconds=1)))
-
+    await store(database, Attempt(key="old", count=1, ends_at=utc_now() - timedelta(seconds=1)))
     await guess(client)
-
-    async with database.reader() as session:
-        assert "old" not in set(await session.scalars(select(col(Attempt.key))))
+    assert await read_all(database, Attempt, key="old") == []
 
 
 async def test_refunds_stop_at_zero(database: Database, settings: Settings) -> None:
     storage, hit = DatabaseStorage(database, settings), RateLimit("a test", 1).by("ada")
-    async with database.writer() as session:
-        session.add(Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
+    await store(database, Attempt(key=storage.key(hit), count=1, ends_at=utc_now()))
     for _ in range(2):
         async with database.writer() as session:
             await storage.refund(session, hit)
-
-    async with database.reader() as session:
-        assert await session.scalar(select(col(Attempt.count))) == 0
+    assert (await read_one(database, Attempt)).count == 0

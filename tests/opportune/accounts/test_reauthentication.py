@@ -5,16 +5,16 @@ from typing import Annotated
 import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select, update
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.dependencies import get_confirmed_user
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
 from opportune.config.settings import Settings
-from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.stored_rows import read_all, set_all
 
 CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
 PROTECTED_PAGE = "/danger"
@@ -31,17 +31,6 @@ def site(app: FastAPI) -> FastAPI:
             return user.email
 
     return app
-
-
-async def change_sessions(database: Database, **columns: object) -> None:
-    async with database.writer() as session:
-        await session.execute(update(Session).values(**columns))
-
-
-async def set_totp_key(database: Database, settings: Settings, user: User, key: str) -> None:
-    async with database.writer() as session:
-        sealed = seal(settings, f"two-factor:{user.id}", key)
-        await session.execute(update(User).values(totp_secret=sealed))
 
 
 async def test_protected_page_redirects_to_confirmation_and_back(site: FastAPI) -> None:
@@ -78,10 +67,8 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
     async with signed_in_client(app) as client:
         page, old_token = await client.get("/accounts/tokens"), client.cookies["session"]
         assert 'name="current_password"' in page.text
-        assert (
-            "Your new token"
-            in (await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})).text
-        )
+        created = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})
+        assert "Your new token" in created.text
         assert 'name="current_password"' not in (await client.get("/accounts/tokens")).text
         assert "Your new token" in (await client.post("/accounts/tokens", data=NEW_TOKEN)).text
         # A typed password is still checked.
@@ -92,8 +79,7 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
         client.cookies.clear()
         copied = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
         assert copied.status_code == 303
-        async with database.reader(fresh=True) as session:
-            assert len((await session.scalars(select(Session))).all()) == 1
+        assert len(await read_all(database, Session)) == 1
 
 
 async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: Database) -> None:
@@ -104,9 +90,8 @@ async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: 
         assert (await client.post("/accounts/data/delete", data=form)).status_code == 422
         assert (await client.post("/accounts/password", data={"new_password": "x", **form})).status_code == 422
         new_tokens = [item.value for item in client.cookies.jar if item.name == "session" and item.value != old_token]
-        assert (
-            await client.get("/accounts/tokens", headers={"Cookie": f"session={new_tokens[-1]}"})
-        ).status_code == 200
+        cookie = {"Cookie": f"session={new_tokens[-1]}"}
+        assert (await client.get("/accounts/tokens", headers=cookie)).status_code == 200
 
 
 async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
@@ -115,17 +100,16 @@ async def test_confirmation_ends_after_fifteen_minutes(site: FastAPI) -> None:
         assert (await client.post(CONFIRMATION_API, json={"current_password": PASSWORD})).status_code == 204
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
         assert (await other_browser.get(PROTECTED_PAGE)).status_code == 303
-        await change_sessions(database, confirmed_at=utc_now() - CONFIRMED_FOR)
+        await set_all(database, Session, confirmed_at=utc_now() - CONFIRMED_FOR)
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
         redirect = await client.post("/accounts/tokens", data=NEW_TOKEN)
         assert "Please type your current password." in redirect.text
 
 
-async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Settings) -> None:
-    import pyotp  # only this test needs it
-
-    database, user, key = site.state.database, await make_user(site.state.database), pyotp.random_base32()
-    await set_totp_key(database, settings, user, key)
+async def test_second_factor_needs_a_code_to_confirm(
+    site: FastAPI, database: Database, settings: Settings, user: User
+) -> None:
+    authenticator = await add_authenticator_app(database, settings, user)
     async with signed_in_client(site, user) as client:
         created = await client.post("/accounts/tokens", data={**NEW_TOKEN, "current_password": PASSWORD})
         assert "Your new token" in created.text
@@ -133,19 +117,15 @@ async def test_second_factor_needs_a_code_to_confirm(site: FastAPI, settings: Se
         for code in ("", "000000"):
             refused = await client.post(CONFIRMATION_PAGE, data={"current_password": PASSWORD, "code": code})
             assert (refused.status_code, 'name="code"' in refused.text) == (422, True)
-        form = {"current_password": PASSWORD, "code": pyotp.TOTP(key).now()}
+        form = {"current_password": PASSWORD, "code": authenticator.code}
         assert (await client.post(CONFIRMATION_PAGE, data=form)).status_code == 303
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
 
 
-async def test_user_without_password_confirms_by_sign_in(site: FastAPI) -> None:
-    database, user = site.state.database, await make_user(site.state.database)
-    async with database.writer() as session:
-        session.add(user)
-        user.hashed_password = ""
-    async with signed_in_client(site, user) as client:
+async def test_user_without_password_confirms_by_sign_in(site: FastAPI, database: Database) -> None:
+    async with signed_in_client(site, await make_user(database, hashed_password="")) as client:
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
-        await change_sessions(database, created_at=utc_now() - SIGNED_IN_FOR)
+        await set_all(database, Session, created_at=utc_now() - SIGNED_IN_FOR)
         assert (await client.get(PROTECTED_PAGE)).status_code == 303
         page = await client.post(CONFIRMATION_PAGE)
         assert (page.status_code, "Sign out, sign in again" in page.text) == (422, True)

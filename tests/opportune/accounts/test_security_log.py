@@ -11,18 +11,12 @@ from pythonjsonlogger.json import JsonFormatter
 
 from opportune.accounts.models import User
 from opportune.accounts.sign_in import service
-from opportune.db.database import Database
 from opportune.server.logging import RequestIdFilter
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD
 
 EMAIL = "ada@example.com"
 ADDRESS = "203.0.113.9"
 WRONG_PASSWORD = "not the password"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, EMAIL)
 
 
 def read_log_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -60,9 +54,10 @@ async def test_reached_limit_is_logged(
     assert read_log_lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
 
 
-async def test_refused_permission_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/admin/user/list")).status_code == 403
+async def test_refused_permission_is_logged(
+    user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await user_client.get("/admin/user/list")).status_code == 403
     (line,) = read_log_lines(caplog)
     assert f"account={user.id} method=GET path=/admin/user/list" in line
     assert line.startswith("permission_refused address=")
@@ -79,9 +74,10 @@ async def test_unknown_token_is_logged_and_visitors_are_not(
     assert "guessed" not in caplog.text
 
 
-async def test_wrong_confirmation_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
-    async with signed_in_client(app, user) as client:
-        await client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
+async def test_wrong_confirmation_is_logged(
+    user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    await user_client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
     (line,) = read_log_lines(caplog)
     assert line.endswith(f"account={user.id} reason=confirmation")
 

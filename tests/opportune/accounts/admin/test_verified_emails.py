@@ -1,19 +1,17 @@
 """Data stored by e-mail is shown only after the address is verified."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.feature import Person, PersonalData
+from opportune.feature import Accounts, Feature, Person, PersonalData
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import read_one
 
 STRANGER, NEW_PASSWORD = "stranger@example.com", "an altogether new one"
 SEATS_BY_EMAIL = {STRANGER: "a seat at the clinic"}
@@ -28,12 +26,7 @@ async def site(app: FastAPI) -> FastAPI:
         return {"seats": [{"what": SEATS_BY_EMAIL[user.email]}] if user.email in SEATS_BY_EMAIL else []}
 
     seats = PersonalData(summary="Your seats", read=read)
-    app.state.features = [
-        *app.state.features,
-        replace(
-            app.state.features[0], name="seats", accounts=replace(app.state.features[0].accounts, personal_data=seats)
-        ),
-    ]
+    app.state.features = [*app.state.features, Feature("seats", accounts=Accounts(personal_data=seats))]
     return app
 
 
@@ -47,9 +40,7 @@ async def staff(site: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def read_user(site: FastAPI, email: str = STRANGER) -> User:
-    async with site.state.database.reader() as session:
-        user: User = (await session.scalars(select(User).where(col(User.email) == email))).one()
-    return user
+    return await read_one(site.state.database, User, email=email)
 
 
 async def export_seats(site: FastAPI, password: str, email: str = STRANGER) -> list[Any]:

@@ -46,5 +46,11 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/sessions")).status_code == 200
 
 
+async def request_and_read(app: FastAPI, client: AsyncClient, email: str = EMAIL) -> tuple[str, str]:
+    """Request an e-mail. Return the token of its link and its code."""
+    await request_email(client, email)
+    return await read_newest_token(app), await read_newest_code(app)
+
+
 def wrong_code(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06}"

@@ -2,12 +2,11 @@
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from tests.opportune.accounts.stored_rows import reload
 
 LANGUAGE = "/accounts/language"
 
@@ -15,11 +14,6 @@ LANGUAGE = "/accounts/language"
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"languages": ["en", "de", "ar"]})
-
-
-async def read_language(database: Database, user: User) -> str:
-    async with database.reader(fresh=True) as session:
-        return str(await session.scalar(select(col(User.language)).where(col(User.id) == user.id)))
 
 
 async def test_menu_stores_the_language_of_visitors(client: AsyncClient) -> None:
@@ -38,7 +32,7 @@ async def test_unknown_language_changes_nothing(client: AsyncClient, fields: dic
 @pytest.mark.database("sqlite", "postgresql")
 async def test_menu_stores_the_language_of_users(user_client: AsyncClient, user: User, database: Database) -> None:
     await user_client.post(LANGUAGE, data={"language": "ar"})
-    assert await read_language(database, user) == "ar"
+    assert (await reload(database, user)).language == "ar"
 
 
 @pytest.mark.database("sqlite", "postgresql")

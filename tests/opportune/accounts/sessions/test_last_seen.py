@@ -7,8 +7,7 @@ from typing import NoReturn
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import event, select, update
-from sqlmodel import col
+from sqlalchemy import event, update
 
 from opportune.accounts.models import ApiToken, Session
 from opportune.accounts.sessions.service import create_session
@@ -17,6 +16,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from opportune.web.client import Client
+from tests.opportune.accounts.stored_rows import read_one, set_all
 
 MONTH = timedelta(days=30)
 PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
@@ -25,15 +25,12 @@ PROFILE, ME = "/accounts/profile", "/api/v1/users/me"
 async def backdate(database: Database, minutes: float, **values: object) -> None:
     """Change the last use of the only session."""
     seen_at = utc_now() - timedelta(minutes=minutes)
-    async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **values))
+    await set_all(database, Session, seen_at=seen_at, expires_at=seen_at + timedelta(days=1), **values)
 
 
 async def read_session(app: FastAPI) -> Session:
     await app.state.last_seen.close()
-    database: Database = app.state.database
-    async with database.reader() as session:
-        return (await session.scalars(select(Session))).one()
+    return await read_one(app.state.database, Session)
 
 
 def is_now(moment: datetime) -> bool:
@@ -71,24 +68,16 @@ async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> N
     assert (await read_session(app)).expires_at == started + MONTH
 
 
-async def test_remembered_session_lasts_a_month_unused(app: FastAPI, database: Database) -> None:
+async def test_remembered_session_lasts_a_month_unused(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database)
     async with database.writer() as session:
         token = await create_session(session, app.state.settings, user, remember=True)
     original = await read_session(app)
     assert is_now(original.expires_at - timedelta(days=30))
-    seen_at = utc_now() - timedelta(minutes=6)
-    async with database.writer() as session:
-        await session.execute(update(Session).values(seen_at=seen_at))
-    async with signed_in_client(app, user) as client:
-        async with database.writer() as session:
-            await session.execute(update(Session).where(col(Session.id) != original.id).values(expires_at=utc_now()))
-        client.cookies.set("session", token)
-        assert (await client.get(PROFILE)).status_code == 200
-    await app.state.last_seen.close()
-
-    async with database.reader() as session:
-        row = await session.get_one(Session, original.id)
+    await set_all(database, Session, seen_at=utc_now() - timedelta(minutes=6))
+    client.cookies.set("session", token)
+    assert (await client.get(PROFILE)).status_code == 200
+    row = await read_session(app)
     assert is_now(row.seen_at)
     assert row.expires_at == original.expires_at
 
@@ -106,8 +95,7 @@ async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, dat
     await client.get(ME, headers={"Authorization": f"Bearer {token}"})
 
     await app.state.last_seen.close()
-    async with database.reader() as session:
-        used_at = await session.scalar(select(col(ApiToken.used_at)))
+    used_at = (await read_one(database, ApiToken)).used_at
     assert used_at
     assert is_now(used_at)
 

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import func, select, update
-from sqlmodel import col
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import ApiToken, Session, User
@@ -21,13 +19,9 @@ from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
+from tests.opportune.accounts.stored_rows import change, read_all, read_one, set_all, store
 
 PROFILE = "/accounts/profile"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
 
 
 async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", password: str = PASSWORD) -> str:
@@ -38,8 +32,7 @@ async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", pass
 
 
 async def count_sessions(database: Database) -> int:
-    async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(Session)) or 0
+    return len(await read_all(database, Session))
 
 
 @pytest.mark.usefixtures("user")
@@ -54,8 +47,7 @@ async def test_cookie_is_protected_and_token_is_hashed(client: AsyncClient, data
 
     await post_sign_in(client)
 
-    async with database.reader() as session:
-        stored = (await session.scalars(select(Session))).one()
+    stored = await read_one(database, Session)
     assert client.cookies["session"] not in stored.model_dump_json()
     assert stored.agent.startswith("python-httpx")
 
@@ -108,9 +100,8 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
         assert "Max-Age=0" in response.headers["set-cookie"]
 
         client.cookies.clear()
-        assert (
-            await client.get(PROFILE, headers={"Cookie": f"session={copied_cookies['session']}"})
-        ).status_code == 303
+        copied = await client.get(PROFILE, headers={"Cookie": f"session={copied_cookies['session']}"})
+        assert copied.status_code == 303
     assert await count_sessions(database) == 0
 
     async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
@@ -120,12 +111,9 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
 
 
 async def test_links_and_other_sites_cannot_sign_in_or_out(app: FastAPI, user: User) -> None:
-    async with signed_in_client(app, user) as client:
-        assert (await client.get("/accounts/logout")).status_code == 405
-        assert (await client.get(PROFILE)).status_code == 200
-
     foreign = {"Origin": "https://evil.example"}
     async with signed_in_client(app, user) as client:
+        assert (await client.get("/accounts/logout")).status_code == 405
         assert (await client.post("/accounts/logout", headers=foreign)).status_code == 403
         data = {"email": user.email, "password": PASSWORD}
         assert (await client.post("/accounts/login", headers=foreign, data=data)).status_code == 403
@@ -136,8 +124,7 @@ async def test_expired_session_is_refused_and_deleted(
     app: FastAPI, user: User, client: AsyncClient, database: Database
 ) -> None:
     async with signed_in_client(app, user) as expired:
-        async with database.writer() as session:
-            await session.execute(update(Session).values(expires_at=utc_now() - timedelta(seconds=1)))
+        await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
         assert (await expired.get(PROFILE)).status_code == 303
 
     await post_sign_in(client)
@@ -145,30 +132,26 @@ async def test_expired_session_is_refused_and_deleted(
     assert await count_sessions(database) == 1
 
 
-async def test_changed_rights_or_password_end_credentials(
-    app: FastAPI, client: AsyncClient, database: Database
-) -> None:
-    changes: list[tuple[dict[str, object], int]] = [
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
         ({"is_staff": True}, 303),
         ({"is_superuser": True}, 303),
         ({"is_active": False}, 303),
         ({"hashed_password": "x"}, 303),
         ({"is_verified": True}, 200),
-    ]
-    for change, status in changes:
-        user = await make_user(database)
-        token = await make_token(database, user)
-        async with signed_in_client(app, user) as browser:
-            async with database.writer() as session:
-                session.add(user)
-                for name, value in change.items():
-                    setattr(user, name, value)
-            async with database.writer() as session:  # restore the value by a statement, which ends no session
-                await session.execute(update(User).values(is_active=True))
+    ],
+)
+async def test_changed_rights_or_password_end_credentials(
+    user_client: AsyncClient, client: AsyncClient, database: Database, user: User, changes: dict[str, Any], status: int
+) -> None:
+    token = await make_token(database, user)
+    await change(database, user, **changes)
+    await set_all(database, User, is_active=True)  # the credentials do not come back
 
-            assert (await browser.get(PROFILE)).status_code == status, change
-            response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-            assert response.status_code == (200 if status == 200 else 401), change
+    assert (await user_client.get(PROFILE)).status_code == status
+    response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == (200 if status == 200 else 401)
 
 
 @pytest.mark.usefixtures("user")
@@ -177,8 +160,7 @@ async def test_remembered_session_keeps_its_cookie(client: AsyncClient, database
     response = await client.post("/accounts/login", data=data)
 
     assert "Max-Age=2592000" in response.headers["set-cookie"].partition(", ")[0]
-    async with database.reader() as session:
-        assert (await session.scalars(select(Session))).one().is_remembered
+    assert (await read_one(database, Session)).is_remembered
 
 
 async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, database: Database) -> None:
@@ -194,8 +176,7 @@ async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, da
 
         assert (await client.get(PROFILE, headers={"Cookie": f"session={old_token}"})).status_code == 303
         assert (await client.get(PROFILE, headers={"Cookie": new_cookie})).status_code == 200
-    async with database.reader() as session:
-        assert (await session.scalars(select(Session))).one().confirmed_at
+    assert (await read_one(database, Session)).confirmed_at
 
 
 async def test_signing_out_everywhere_ends_sessions_and_tokens(
@@ -220,16 +201,15 @@ async def test_sessions_per_user_are_limited(
     other_user = await make_user(database)
     end_times = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
     fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
-    async with database.writer() as session:
-        for number, end in enumerate(end_times):
-            session.add(model(token_hash=str(number), user_id=user.id, expires_at=end, **fields))
-        session.add(model(token_hash="another's", user_id=other_user.id, expires_at=end_times[1], **fields))
+    rows = [
+        model(token_hash=str(number), user_id=user.id, expires_at=end, **fields) for number, end in enumerate(end_times)
+    ]
+    other_row = model(token_hash="another's", user_id=other_user.id, expires_at=end_times[1], **fields)
+    await store(database, *rows, other_row)
     async with database.writer() as session:
         await credentials.delete_expired_and_surplus(session, user, model)
 
-    async with database.reader() as session:
-        remaining = await session.scalars(select(col(model.token_hash)).order_by(col(model.id)))
-        assert remaining.all() == ["0", "2", "another's"]
+    assert [row.token_hash for row in await read_all(database, model)] == ["0", "2", "another's"]
 
 
 async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database: Database) -> None:
@@ -241,9 +221,7 @@ async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database
         await client.post("/accounts/login", data=data)
 
     assert f"Max-Age={90 * 24 * 60 * 60}" in remembered.headers["set-cookie"]
-    async with database.reader() as session:
-        rows = await session.scalars(select(Session).order_by(col(Session.id)))
-        lifetimes = [row.expires_at - row.created_at for row in rows]
+    lifetimes = [row.expires_at - row.created_at for row in await read_all(database, Session)]
     for lifetime, expected in zip(lifetimes, (timedelta(days=90), timedelta(hours=2)), strict=True):
         assert abs(lifetime - expected) < timedelta(minutes=1)
 

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts import OptionalUser
 from opportune.accounts.models import User
-from opportune.testing.factories import PASSWORD, make_user, sign_in_browser, signed_in_client
+from opportune.testing.factories import PASSWORD, sign_in_browser
 
 CLEARED_DATA = '"cache", "storage"'
 STORED_PAGE = "/stored-page"
@@ -16,31 +16,24 @@ STORED_KEYS = "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"
 
 
 @pytest.fixture
-async def ada(app: FastAPI) -> User:
-    return await make_user(app.state.database, "ada@example.com")
-
-
-@pytest.fixture
-async def signed_in_page(page: Page, app: FastAPI, ada: User, site: str) -> Page:
-    await sign_in_browser(page, app, ada, site)
+async def signed_in_page(page: Page, app: FastAPI, user: User, site: str) -> Page:
+    await sign_in_browser(page, app, user, site)
     return page
 
 
-@pytest.mark.parametrize("path", ["/accounts/logout", "/accounts/sessions/end-all", "/api/v1/auth/logout"])
-async def test_signing_out_clears_cache_and_storage(app: FastAPI, ada: User, path: str) -> None:
-    async with signed_in_client(app, ada) as client:
-        response = await client.post(path)
+PROOF = {"email": "ada@example.com", "current_password": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    "path", ["/accounts/logout", "/accounts/sessions/end-all", "/api/v1/auth/logout", "/accounts/data/delete"]
+)
+async def test_signing_out_clears_cache_and_storage(user_client: AsyncClient, path: str) -> None:
+    response = await user_client.post(path, data=PROOF)
     assert response.headers["clear-site-data"] == CLEARED_DATA
 
 
-async def test_deleting_the_account_clears_cache_and_storage(app: FastAPI, ada: User) -> None:
-    async with signed_in_client(app, ada) as client:
-        response = await client.post("/accounts/data/delete", data={"email": ada.email, "current_password": PASSWORD})
-    assert (response.headers["location"], response.headers["clear-site-data"]) == ("/accounts/left", CLEARED_DATA)
-
-
-async def test_program_that_ends_its_token_keeps_its_data(client: AsyncClient, ada: User) -> None:
-    login = await client.post("/api/v1/auth/login", data={"username": ada.email, "password": PASSWORD})
+async def test_program_that_ends_its_token_keeps_its_data(client: AsyncClient, user: User) -> None:
+    login = await client.post("/api/v1/auth/login", data={"username": user.email, "password": PASSWORD})
     bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
     response = await client.post("/api/v1/auth/logout", headers=bearer)
     assert (response.status_code, response.headers.get("clear-site-data")) == (204, None)

@@ -18,12 +18,9 @@ from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
-    NEW_PASSWORD,
     read_newest_link,
     read_users,
     settings,
-    sign_in_to_api,
-    submit_new_password,
 )
 
 __all__ = ["settings"]  # a fixture
@@ -52,17 +49,6 @@ async def test_verification_needs_the_password_of_the_account(
         assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
         assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
     assert await read_users(database) == [(EMAIL, False)]
-
-
-async def test_password_reset_also_verifies_the_address(app: FastAPI, client: AsyncClient, database: Database) -> None:
-    await make_user(database, EMAIL)
-    await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
-    _, token = await read_newest_link(app)
-    assert await submit_new_password(client, "page", token, NEW_PASSWORD) == 303
-    assert await read_users(database) == [(EMAIL, True)]
-    assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200), (
-        "only the new password signs in"
-    )
 
 
 async def test_link_does_not_verify_another_address(app: FastAPI, database: Database, settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """Verification links in a browser where the user is signed in."""
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -8,31 +7,23 @@ from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import reload
 
 VERIFICATION_PAGE = "/accounts/verify"
 EMAIL = "ada@example.com"
 
 
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, EMAIL)
-
-
-async def is_verified(database: Database, user: User) -> bool:
-    async with database.reader(fresh=True) as session:
-        return (await session.get_one(User, user.id)).is_verified
-
-
-async def test_own_link_needs_no_password(app: FastAPI, database: Database, user: User) -> None:
+async def test_own_link_needs_no_password(
+    app: FastAPI, database: Database, user: User, user_client: AsyncClient
+) -> None:
     token = make_link_token(app.state.settings, "verify", user)
-    async with signed_in_client(app, user) as client:
-        page = (await client.get(VERIFICATION_PAGE, params={"token": token})).text
-        assert "Yes, this is my address" in page
-        assert 'type="password"' not in page
-        redirect = await client.post(VERIFICATION_PAGE, data={"token": token})
-        assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
-        assert f"Thank you, {EMAIL} is verified." in (await client.get("/")).text
-    assert await is_verified(database, user)
+    page = (await user_client.get(VERIFICATION_PAGE, params={"token": token})).text
+    assert "Yes, this is my address" in page
+    assert 'type="password"' not in page
+    redirect = await user_client.post(VERIFICATION_PAGE, data={"token": token})
+    assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
+    assert f"Thank you, {EMAIL} is verified." in (await user_client.get("/")).text
+    assert (await reload(database, user)).is_verified
 
 
 async def test_link_of_another_account_needs_its_password(app: FastAPI, database: Database, user: User) -> None:
@@ -40,7 +31,7 @@ async def test_link_of_another_account_needs_its_password(app: FastAPI, database
     async with signed_in_client(app, await make_user(database)) as client:
         assert 'type="password"' in (await client.get(VERIFICATION_PAGE, params={"token": token})).text
         assert (await client.post(VERIFICATION_PAGE, data={"token": token})).status_code == 422
-    assert not await is_verified(database, user)
+    assert not (await reload(database, user)).is_verified
 
 
 async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, database: Database, user: User) -> None:
@@ -50,7 +41,7 @@ async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, data
         form = {"reason": "A test", "may_write": "y"}
         await boss_client.post(f"/admin/user/impersonate/{user.id}", data=form)
         await boss_client.post(VERIFICATION_PAGE, data={"token": token})
-    assert not await is_verified(database, user)
+    assert not (await reload(database, user)).is_verified
 
 
 async def test_registration_says_that_an_email_was_sent(client: AsyncClient) -> None:
