@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from httpx2 import AsyncClient, Response
-from sqlalchemy import func, select, update
 
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import Session, User
@@ -15,6 +14,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
 from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
+from tests.opportune.accounts.stored_rows import read_all, read_one, set_all
 
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
@@ -38,15 +38,13 @@ async def sign_in_program(client: AsyncClient, code: str = "") -> Response:
 
 
 async def count_sessions(database: Database) -> int:
-    async with database.reader() as session:
-        return await session.scalar(select(func.count()).select_from(Session)) or 0
+    return len(await read_all(database, Session))
 
 
 async def test_password_then_code_signs_in(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp
 ) -> None:
     password_response = await send_password(client, next="/accounts/tokens", remember="true")
-
     assert (password_response.status_code, password_response.headers["location"]) == (303, CODE)
     assert "session=" not in password_response.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=lax"} <= set(password_response.headers["set-cookie"].split("; "))
@@ -69,7 +67,7 @@ async def test_recovery_code_signs_in_once(client: AsyncClient, authenticator: A
 async def test_code_page_needs_the_password(
     client: AsyncClient, database: Database, settings: Settings, authenticator: AuthenticatorApp
 ) -> None:
-    for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await read_user(database))):
+    for cookie in ("", "x", signed_links.make_link_token(settings, "reset", await read_one(database, User))):
         client.cookies.set("pending", cookie)
         for response in (await client.get(CODE), await send_code(client, authenticator.code)):
             assert (response.status_code, response.headers["location"]) == (303, LOGIN)
@@ -82,19 +80,12 @@ async def test_code_page_needs_the_password(
     assert await count_sessions(database) == 0
 
 
-async def read_user(database: Database) -> User:
-    async with database.reader() as session:
-        return (await session.scalars(select(User))).one()
-
-
 @pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
 async def test_new_password_ends_the_second_step(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp, change: dict[str, object]
 ) -> None:
     await send_password(client)
-    async with database.writer() as session:
-        await session.execute(update(User).values(change))
-
+    await set_all(database, User, **change)
     assert (await send_code(client, authenticator.code)).headers["location"] == LOGIN
     assert await count_sessions(database) == 0
 
@@ -103,7 +94,6 @@ async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: Authe
     channels: list[Callable[[AsyncClient, str], Awaitable[Response]]] = [send_code, sign_in_program]
     await send_password(client)
     responses = [await channels[number % 2](client, "000000") for number in range(5)]
-
     assert [response.status_code for response in responses] == [422, 401] * 2 + [422]
     for send in channels:
         response = await send(client, authenticator.code)
@@ -112,7 +102,6 @@ async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: Authe
 
 async def test_api_takes_the_code_with_the_password(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     without_code, wrong_code = await sign_in_program(client), await sign_in_program(client, "000000")
-
     assert (without_code.status_code, without_code.json()["detail"][:13]) == (401, "Also send a `")
     assert (wrong_code.status_code, wrong_code.json()["detail"][:18]) == (401, "This code is wrong")
     accepted = await sign_in_program(client, authenticator.code)
@@ -122,7 +111,6 @@ async def test_api_takes_the_code_with_the_password(client: AsyncClient, authent
 
 async def test_second_step_redirects_to_this_site_only(client: AsyncClient, authenticator: AuthenticatorApp) -> None:
     await send_password(client, next="//evil.example")
-
     assert (await send_code(client, authenticator.code)).headers["location"] == "/"
 
 
@@ -141,9 +129,7 @@ async def test_password_changed_before_the_code_is_refused(
     async def hit_and_change_password(limiter: RateLimiter, *hits: Hit) -> None:
         await original_hit(limiter, *hits)
         if hits[0].rate_limit is CODES_PER_ACCOUNT:
-            async with database.writer() as session:
-                await session.execute(update(User).values(hashed_password="x"))
+            await set_all(database, User, hashed_password="x")
 
     monkeypatch.setattr(RateLimiter, "hit", hit_and_change_password)
-
     assert (await sign_in_program(client, authenticator.code)).status_code == 401

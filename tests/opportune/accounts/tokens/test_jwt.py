@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
-from sqlalchemy import update
 
 from opportune.accounts.models import ApiToken, User
 from opportune.config.settings import Settings
@@ -21,6 +20,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.accounts.stored_rows import change, delete, set_all
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/{path}" for path in ("auth/login", "auth/refresh", "auth/logout", "users/me"))
 
@@ -132,15 +132,13 @@ async def test_forged_refresh_tokens_are_refused(client: AsyncClient, user: User
 
 
 async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, database: Database, user: User) -> None:
-    for change in ({"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}):
+    all_changes: list[dict[str, Any]] = [{"hashed_password": "x"}, {"is_staff": True}, {"is_active": False}]
+    for changes in all_changes:
         granted = await login(client, user)
-        async with database.writer() as session:
-            row = await session.get_one(User, user.id)
-            row.sqlmodel_update(change)
+        await change(database, user, **changes)
         assert await get_status(client, granted["access_token"]) == 401
         assert (await refresh(client, granted["refresh_token"])).status_code == 401
-        async with database.writer() as session:  # by a statement, which ends no session
-            await session.execute(update(User).values(hashed_password=user.hashed_password, is_active=True))
+        await set_all(database, User, hashed_password=user.hashed_password, is_active=True)
 
 
 async def test_jwt_ends_with_its_sign_in(
@@ -156,8 +154,7 @@ async def test_jwt_ends_with_its_sign_in(
     assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
 
     granted = await login(client, user)
-    async with database.writer() as session:
-        await session.execute(update(ApiToken).values(expires_at=utc_now()))
+    await set_all(database, ApiToken, expires_at=utc_now())
     assert await get_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
 
@@ -179,8 +176,7 @@ async def test_reused_refresh_token_ends_the_sign_in(
 ) -> None:
     other_tokens, stolen = await login(client, user), await login(client, user)
     thief = (await refresh(client, stolen["refresh_token"])).json()
-    async with database.writer() as session:
-        await session.execute(update(ApiToken).values(refreshed_at=utc_now() - timedelta(seconds=11)))
+    await set_all(database, ApiToken, refreshed_at=utc_now() - timedelta(seconds=11))
 
     assert (await refresh(client, stolen["refresh_token"])).status_code == 401
 
@@ -222,12 +218,8 @@ async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user
 
 async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
     old_token, user_id = (await login(client, user))["access_token"], user.id
-    async with database.writer() as session:
-        await session.delete(await session.get_one(User, user_id))
+    await delete(database, user)
     new_user = await make_user(database, "eve@example.com", is_verified=True)
     new_token = (await login(client, new_user))["access_token"]
-    assert (new_user.id, await get_status(client, new_token), await get_status(client, old_token)) == (
-        user_id,
-        200,
-        401,
-    )
+    assert new_user.id == user_id
+    assert (await get_status(client, new_token), await get_status(client, old_token)) == (200, 401)

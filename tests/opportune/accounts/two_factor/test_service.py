@@ -10,10 +10,8 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
-from opportune.accounts.models import User
+from opportune.accounts.models import RecoveryCode, User
 from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_CODE
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
@@ -22,10 +20,10 @@ from opportune.accounts.two_factor import service
 from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import read_all, reload
 
 TWO_FACTOR_PAGE = "/accounts/two-factor"
 TWO_FACTOR_API = "/api/v1/users/me/two-factor"
-FORMS = (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/confirm", f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
 
 
 def make_code(key: str, periods: int = 0) -> str:
@@ -61,64 +59,36 @@ async def turn_on_by_pages(client: AsyncClient) -> tuple[str, list[str]]:
     return key, extract_codes(response.text)
 
 
-async def reload_user(database: Database, user: User) -> User:
-    async with database.reader() as session:
-        return await session.get_one(User, user.id)
-
-
 async def read_subjects(database: Database, user: User) -> list[str]:
-    async with database.reader() as session:
-        jobs = await session.scalars(select(Job).where(col(Job.name) == "mail.send"))
-        return [job.arguments[0]["subject"] for job in jobs if job.arguments[0]["to"] == user.email]
+    emails = [job.arguments[0] for job in await read_all(database, Job, name="mail.send")]
+    return [email["subject"] for email in emails if email["to"] == user.email]
 
 
-async def test_two_factor_pages_need_a_user(client: AsyncClient) -> None:
-    for path in (TWO_FACTOR_PAGE, f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
-        assert (await client.get(path)).status_code == 303, path
-    for path in FORMS:
-        assert (await client.post(path, data={})).status_code == 303, path
-    for method, path in [
-        ("GET", TWO_FACTOR_API),
-        ("POST", TWO_FACTOR_API),
-        ("PUT", TWO_FACTOR_API),
-        ("DELETE", TWO_FACTOR_API),
-        ("POST", f"{TWO_FACTOR_API}/recovery-codes"),
-    ]:
-        assert (await client.request(method, path, json={})).status_code == 401, (method, path)
+async def test_setup_needs_password_and_code(
+    user_client: AsyncClient, other_browser: AsyncClient, database: Database, user: User
+) -> None:
+    started = await user_client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})
+    assert (started.status_code, 'src="data:image/svg+xml' in started.text) == (200, True)
+    assert not (await reload(database, user)).has_two_factor
 
-
-async def test_setup_needs_password_and_code(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    async with signed_in_client(app, user) as client, signed_in_client(app, user) as other_browser:
-        started = await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})
-        assert started.status_code == 200
-        assert 'src="data:image/svg+xml' in started.text
-        assert not (await reload_user(database, user)).has_two_factor
-
-        key, codes = await turn_on_by_pages(client)
-        assert len(codes) == RECOVERY_CODE_COUNT
-        assert (await reload_user(database, user)).has_two_factor
-
-        page = (await client.get(TWO_FACTOR_PAGE)).text
-        assert "You have 10 recovery codes left" in page
-        assert not any(secret in page for secret in (key, *codes))
-        # Only the session of the request stays.
-        assert (await other_browser.get(TWO_FACTOR_PAGE)).status_code == 303
+    key, codes = await turn_on_by_pages(user_client)
+    assert len(set(codes)) == RECOVERY_CODE_COUNT
+    assert (await reload(database, user)).has_two_factor
+    page = (await user_client.get(TWO_FACTOR_PAGE)).text
+    assert "You have 10 recovery codes left" in page
+    assert not any(secret in page for secret in (key, *codes))
+    assert (await other_browser.get(TWO_FACTOR_PAGE)).status_code == 303, "only the session of the request stays"
     assert await read_subjects(database, user) == ["Two-factor authentication is on"]
 
 
-async def test_wrong_first_code_turns_nothing_on(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    async with signed_in_client(app, user) as client:
-        started = (await client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
-        for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
-            response = await client.post(
-                f"{TWO_FACTOR_PAGE}/confirm", data={"sealed": extract_sealed_key(started), "code": code}
-            )
-            assert response.status_code == 422
-            assert html.escape(message) in response.text
-            assert extract_key(response.text) == extract_key(started)
-    assert not (await reload_user(database, user)).has_two_factor
+async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, database: Database, user: User) -> None:
+    started = (await user_client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
+    for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
+        form = {"sealed": extract_sealed_key(started), "code": code}
+        response = await user_client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)
+        assert (response.status_code, html.escape(message) in response.text) == (422, True)
+        assert extract_key(response.text) == extract_key(started)
+    assert not (await reload(database, user)).has_two_factor
 
 
 async def test_key_of_another_user_or_expired_key_is_refused(
@@ -132,102 +102,86 @@ async def test_key_of_another_user_or_expired_key_is_refused(
         monkeypatch.setattr(second_factor, "SETUP_TIMEOUT_SECONDS", -1)
         assert (await owner.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).headers["location"] == TWO_FACTOR_PAGE
         assert (await owner.put(TWO_FACTOR_API, json=form)).status_code == 409
-    assert not (await reload_user(database, thief)).has_two_factor
+    assert not (await reload(database, thief)).has_two_factor
 
 
-async def test_changes_need_password_and_code(app: FastAPI, database: Database) -> None:
-    user = await make_user(database)
-    async with signed_in_client(app, user) as client:
-        key, old_codes = await turn_on_by_pages(client)
-
-        renewed = await client.post(f"{TWO_FACTOR_PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
-        new_codes = extract_codes(renewed.text)
-        assert len(new_codes) == RECOVERY_CODE_COUNT
-        assert set(old_codes).isdisjoint(new_codes)
-
-        refused = await client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
-        assert (refused.status_code, INVALID_CODE in refused.text) == (422, True)
-
-        disabled = await client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": make_code(key, 1)})
-        assert (disabled.status_code, disabled.headers["location"]) == (303, TWO_FACTOR_PAGE)
-        assert "Two-factor authentication is off." in (await client.get(TWO_FACTOR_PAGE)).text
-    assert not (await reload_user(database, user)).has_two_factor
+async def test_changes_need_password_and_code(user_client: AsyncClient, database: Database, user: User) -> None:
+    key, old_codes = await turn_on_by_pages(user_client)
+    renewed = await user_client.post(f"{TWO_FACTOR_PAGE}/codes", data={"password": PASSWORD, "code": old_codes[0]})
+    new_codes = extract_codes(renewed.text)
+    assert len(new_codes) == RECOVERY_CODE_COUNT
+    assert set(old_codes).isdisjoint(new_codes)
+    refused = await user_client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": old_codes[1]})
+    assert (refused.status_code, INVALID_CODE in refused.text) == (422, True)
+    disabled = await user_client.post(f"{TWO_FACTOR_PAGE}/off", data={"password": PASSWORD, "code": make_code(key, 1)})
+    assert (disabled.status_code, disabled.headers["location"]) == (303, TWO_FACTOR_PAGE)
+    assert "Two-factor authentication is off." in (await user_client.get(TWO_FACTOR_PAGE)).text
+    assert not (await reload(database, user)).has_two_factor
+    assert await read_all(database, RecoveryCode) == []
     assert await read_subjects(database, user) == [
         "Two-factor authentication is on",
         "Two-factor authentication is off",
     ]
 
 
-async def test_password_or_code_alone_is_refused(app: FastAPI, database: Database) -> None:
-    for path in ["codes", "off"]:
-        user = await make_user(database)
-        async with signed_in_client(app, user) as client:
-            key, codes = await turn_on_by_pages(client)
-            for form in (
-                {"password": "not it", "code": make_code(key, 1)},
-                {"password": PASSWORD, "code": make_code(key, -3)},
-                {"password": PASSWORD},
-                {"code": codes[0]},
-            ):
-                response = await client.post(f"{TWO_FACTOR_PAGE}/{path}", data=form)
-                assert response.status_code == 422
-                assert not extract_codes(response.text)
-                assert "not it" not in response.text
-            # A request with a wrong password does not use the code.
-            assert (
-                await client.post(f"{TWO_FACTOR_PAGE}/{path}", data={"password": PASSWORD, "code": codes[0]})
-            ).status_code < 400
+@pytest.mark.parametrize("path", ["codes", "off"])
+async def test_password_or_code_alone_is_refused(user_client: AsyncClient, path: str) -> None:
+    key, codes = await turn_on_by_pages(user_client)
+    for form in (
+        {"password": "not it", "code": make_code(key, 1)},
+        {"password": PASSWORD, "code": make_code(key, -3)},
+        {"password": PASSWORD},
+        {"code": codes[0]},
+    ):
+        response = await user_client.post(f"{TWO_FACTOR_PAGE}/{path}", data=form)
+        assert (response.status_code, extract_codes(response.text)) == (422, [])
+        assert "not it" not in response.text
+    # A request with a wrong password does not use the code.
+    form = {"password": PASSWORD, "code": codes[0]}
+    assert (await user_client.post(f"{TWO_FACTOR_PAGE}/{path}", data=form)).status_code < 400
 
 
-async def test_wrong_state_redirects_and_errors_name_fields(app: FastAPI) -> None:
-    proof = {"password": PASSWORD, "code": "000000"}
-    async with signed_in_client(app) as client:
-        for path in (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
-            assert (await client.get(path)).headers["location"] == TWO_FACTOR_PAGE
-            assert (await client.post(path, data=proof)).headers["location"] == TWO_FACTOR_PAGE
-        await turn_on_by_pages(client)
-        for path in (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off"):
-            assert (await client.get(path)).status_code == 200
-        assert (await client.post(TWO_FACTOR_PAGE, data=proof)).headers["location"] == TWO_FACTOR_PAGE
-
-    async with signed_in_client(app) as client:
-        refused = await client.post(TWO_FACTOR_API, json={"password": "not it"})
-        assert refused.status_code == 422
-        assert "password" in refused.text
-        assert "not it" not in refused.text
-        assert (
-            await client.request("DELETE", TWO_FACTOR_API, json={"password": PASSWORD, "code": "1"})
-        ).status_code == 409
-        started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
-        refused = await client.put(TWO_FACTOR_API, json={"sealed": started["sealed"], "code": "1"})
-        assert (refused.status_code, "code" in refused.text) == (422, True)
-        await turn_on_by_pages(client)
-        assert (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
+async def test_pages_redirect_in_the_wrong_state(user_client: AsyncClient) -> None:
+    proof, paths = {"password": PASSWORD, "code": "000000"}, (f"{TWO_FACTOR_PAGE}/codes", f"{TWO_FACTOR_PAGE}/off")
+    for path in paths:
+        for response in (await user_client.get(path), await user_client.post(path, data=proof)):
+            assert response.headers["location"] == TWO_FACTOR_PAGE
+    await turn_on_by_pages(user_client)
+    assert [(await user_client.get(path)).status_code for path in paths] == [200, 200]
+    assert (await user_client.post(TWO_FACTOR_PAGE, data=proof)).headers["location"] == TWO_FACTOR_PAGE
 
 
-async def test_required_setup_is_explained_and_limited(
-    app: FastAPI, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_api_names_wrong_fields_and_states(user_client: AsyncClient) -> None:
+    refused = await user_client.post(TWO_FACTOR_API, json={"password": "not it"})
+    assert (refused.status_code, "password" in refused.text, "not it" in refused.text) == (422, True, False)
+    proof = {"password": PASSWORD, "code": "1"}
+    assert (await user_client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 409
+    started = (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
+    refused = await user_client.put(TWO_FACTOR_API, json={"sealed": started["sealed"], "code": "1"})
+    assert (refused.status_code, "code" in refused.text) == (422, True)
+    await turn_on_by_pages(user_client)
+    assert (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
+
+
+async def test_required_setup_is_explained_to_staff(app: FastAPI, database: Database) -> None:
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": "staff"})
     message = "Staff need a second factor"
     async with signed_in_client(app, await make_user(database, is_staff=True)) as client:
         assert message in (await client.get(TWO_FACTOR_PAGE)).text
         await turn_on_by_pages(client)
         assert message not in (await client.get(TWO_FACTOR_PAGE)).text
-    async with signed_in_client(app, await make_user(database)) as client:
+    async with signed_in_client(app) as client:
         assert message not in (await client.get(TWO_FACTOR_PAGE)).text
 
-    monkeypatch.setattr(CODES_PER_USER, "limit", 3)
-    async with signed_in_client(app, await make_user(database)) as client:
-        key, _ = await turn_on_by_pages(client)
-        guess = {"password": PASSWORD, "code": "000000"}
-        statuses = [(await client.post(f"{TWO_FACTOR_PAGE}/off", data=guess)).status_code for _ in range(4)]
-        right_code_response = {"password": PASSWORD, "code": make_code(key, 1)}
-        limited_response = await client.request("DELETE", TWO_FACTOR_API, json=right_code_response)
 
+async def test_wrong_codes_are_limited(user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CODES_PER_USER, "limit", 3)
+    key, _ = await turn_on_by_pages(user_client)
+    guess, right = {"password": PASSWORD, "code": "000000"}, {"password": PASSWORD, "code": make_code(key, 1)}
+    statuses = [(await user_client.post(f"{TWO_FACTOR_PAGE}/off", data=guess)).status_code for _ in range(4)]
     assert statuses == [422, 422, 422, 429]
-    assert limited_response.status_code == 429
-    assert int(limited_response.headers["retry-after"]) > 0
+    limited = await user_client.request("DELETE", TWO_FACTOR_API, json=right)
+    assert (limited.status_code, int(limited.headers["retry-after"]) > 0) == (429, True)
 
 
 async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -> None:
@@ -255,34 +209,27 @@ async def test_api_manages_the_second_factor(app: FastAPI, database: Database) -
         assert (await client.request("DELETE", TWO_FACTOR_API, json=proof)).status_code == 204
         assert (await client.get(TWO_FACTOR_API)).json() == {"is_on": False, "recovery_codes_left": 0}
 
-    stolen_token = await make_token(database, user)
+
+@pytest.mark.parametrize("channel", ["page", "api"])
+async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Database, user: User, channel: str) -> None:
+    other_tokens = [await make_token(database, user), await make_token(database, await make_user(database))]
+    async with database.writer() as session:
+        other_tokens.append(await create_token(session, user, "Backup", timedelta(days=7)))
+    own_token = await make_token(database, user)
     async with signed_in_client(app, user) as client:
-        client.headers["Authorization"] = f"Bearer {stolen_token}"
-        await turn_on_by_pages(client)
-    assert not await is_valid(app, stolen_token)
-
-
-async def test_setup_ends_sign_ins_without_a_code(app: FastAPI, database: Database) -> None:
-    for channel in ["page", "api"]:
-        user = await make_user(database)
-        other_tokens = [await make_token(database, user), await make_token(database, await make_user(database))]
-        async with database.writer() as session:
-            other_tokens.append(await create_token(session, user, "Backup", timedelta(days=7)))
-        own_token = await make_token(database, user)
-        async with signed_in_client(app, user) as client:
-            if channel == "api":
-                client.cookies.clear()
-                client.headers["Authorization"] = f"Bearer {own_token}"
-            started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
-            form = {"sealed": started["sealed"], "code": make_code(started["key"])}
-            if channel == "page":
-                page = (await client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).text
-                assert "Tokens that you created stay" in page
-                assert 'href="/accounts/tokens"' in page
-            else:
-                assert (await client.put(TWO_FACTOR_API, json=form)).status_code == 200
-        assert [await is_valid(app, token) for token in other_tokens] == [False, True, True]
-        assert await is_valid(app, own_token) == (channel == "api"), "the page has shown the code"
+        if channel == "api":
+            client.cookies.clear()
+            client.headers["Authorization"] = f"Bearer {own_token}"
+        started = (await client.post(TWO_FACTOR_API, json={"password": PASSWORD})).json()
+        form = {"sealed": started["sealed"], "code": make_code(started["key"])}
+        if channel == "page":
+            page = (await client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)).text
+            assert "Tokens that you created stay" in page
+            assert 'href="/accounts/tokens"' in page
+        else:
+            assert (await client.put(TWO_FACTOR_API, json=form)).status_code == 200
+    assert [await is_valid(app, token) for token in other_tokens] == [False, True, True]
+    assert await is_valid(app, own_token) == (channel == "api"), "the page has shown the code"
 
 
 async def is_valid(app: FastAPI, token: str) -> bool:
