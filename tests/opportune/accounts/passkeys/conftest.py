@@ -2,26 +2,19 @@
 
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select, update
-from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, Passkey, Session, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
+from tests.opportune.accounts.stored_rows import read_all, set_all
 
 LOGIN, CODE, PASSKEYS = "/accounts/login", "/accounts/login/code", "/accounts/passkeys"
 SIGN_IN, SECOND_STEP = f"{LOGIN}/passkey", f"{CODE}/passkey"
 EMAIL = "ada@example.com"
-
-
-@pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, EMAIL)
 
 
 async def get_options(client: AsyncClient, purpose: str) -> Any:
@@ -45,8 +38,7 @@ async def add_passkey(app: FastAPI, user: User, device: Authenticator | None = N
 
 async def confirm_sessions(database: Database) -> None:
     """Mark all sessions as confirmed."""
-    async with database.writer() as session:
-        await session.execute(update(Session).values(confirmed_at=utc_now()))
+    await set_all(database, Session, confirmed_at=utc_now())
 
 
 async def sign_in(client: AsyncClient, device: Authenticator, **form: str) -> Response:
@@ -69,11 +61,8 @@ async def follow_redirect(client: AsyncClient, response: Response) -> str:
 
 
 async def read_passkeys(database: Database, user: User) -> list[Passkey]:
-    async with database.reader(fresh=True) as session:
-        return list(await session.scalars(select(Passkey).where(col(Passkey.user_id) == user.id)))
+    return await read_all(database, Passkey, user_id=user.id)
 
 
 async def read_event_kinds(database: Database, user: User) -> list[str]:
-    async with database.reader(fresh=True) as session:
-        rows = await session.scalars(select(AccountEvent).where(col(AccountEvent.user_id) == user.id))
-        return [row.kind for row in rows]
+    return [event.kind for event in await read_all(database, AccountEvent, user_id=user.id)]

@@ -9,7 +9,6 @@ import cbor2
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import update
 
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import passkeys, webauthn
@@ -32,6 +31,7 @@ from tests.opportune.accounts.passkeys.conftest import (
     send_password,
     sign_in,
 )
+from tests.opportune.accounts.stored_rows import delete, set_all
 
 NOT_STARTED_HERE, NOT_VERIFIED = webauthn.NOT_STARTED_HERE, webauthn.NOT_VERIFIED
 
@@ -149,11 +149,9 @@ async def test_passkey_needs_this_site_and_an_active_user(app: FastAPI, client: 
         assert (await client.post("/api/v1/auth/login", data={**form, "code": code})).status_code == 401
 
     database = app.state.database
-    async with database.writer() as session:
-        await session.execute(update(User).values(is_active=False))
+    await set_all(database, User, is_active=False)
     await assert_refused(client, device.sign(await get_options(client, "sign-in")), passkeys.DEACTIVATED)
-    async with database.writer() as session:
-        await session.delete(await session.get_one(User, user.id))
+    await delete(database, user)
     assert await read_passkeys(database, user) == []
     await assert_refused(
         client, device.sign(await get_options(client, "sign-in")), "This site does not know this passkey."
@@ -232,8 +230,7 @@ async def test_damaged_stored_key_is_refused(app: FastAPI, client: AsyncClient, 
     device = await add_passkey(app, user)
     point_off_the_curve = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)})
     for key in ("", "é", encode_base64url(point_off_the_curve)):
-        async with app.state.database.writer() as session:
-            await session.execute(update(Passkey).values(public_key=key))
+        await set_all(app.state.database, Passkey, public_key=key)
         await assert_refused(client, device.sign(await get_options(client, "sign-in")), NOT_VERIFIED)
 
 

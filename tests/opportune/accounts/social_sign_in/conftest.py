@@ -8,7 +8,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
-from sqlalchemy import select
 
 from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.social_sign_in import identity
@@ -18,6 +17,7 @@ from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.social_sign_in.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, run_provider
+from tests.opportune.accounts.stored_rows import read_all
 
 
 @pytest.fixture(scope="package")
@@ -75,6 +75,11 @@ async def return_from_provider(
     return await client.get(provider.approve(await start_sign_in(client, name, **form)))
 
 
+async def sign_in_to_message(client: AsyncClient, provider: FakeProvider, name: str = "oidc") -> str:
+    """Sign in at the provider, and return the text of the next page."""
+    return await follow_to_message(client, await return_from_provider(client, provider, name))
+
+
 async def follow_to_message(client: AsyncClient, response: Response) -> str:
     """Follow a redirect and return the text of the page."""
     assert response.status_code == 303, response.text
@@ -84,10 +89,8 @@ async def follow_to_message(client: AsyncClient, response: Response) -> str:
 
 async def read_user_states(database: Database) -> list[tuple[str, bool, bool]]:
     """Return the e-mail, `is_verified` and `has_password` of each user."""
-    async with database.reader(fresh=True) as session:
-        return [(user.email, user.is_verified, user.has_password) for user in await session.scalars(select(User))]
+    return [(user.email, user.is_verified, user.has_password) for user in await read_all(database, User)]
 
 
 async def read_links(database: Database) -> list[tuple[str, str]]:
-    async with database.reader(fresh=True) as session:
-        return [(row.issuer, row.subject) for row in await session.scalars(select(LinkedAccount))]
+    return [(row.issuer, row.subject) for row in await read_all(database, LinkedAccount)]

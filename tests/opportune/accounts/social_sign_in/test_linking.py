@@ -1,14 +1,13 @@
 """Linking and unlinking of a user's accounts at providers."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select
 from sqlmodel import col
 
 from opportune.accounts.emails import signed_links
@@ -29,6 +28,7 @@ from tests.opportune.accounts.social_sign_in.conftest import (
     return_from_provider,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
+from tests.opportune.accounts.stored_rows import has_waiting_lock, set_all, store
 
 NEW_PASSWORD = "another good password"
 
@@ -36,12 +36,6 @@ NEW_PASSWORD = "another good password"
 @pytest.fixture
 async def user(database: Database) -> User:
     return await make_user(database, "bob@example.com")
-
-
-@pytest.fixture
-async def bob_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, user) as client:
-        yield client
 
 
 async def request_link(client: AsyncClient, password: str = PASSWORD, provider: str = "oidc") -> Response:
@@ -61,20 +55,22 @@ async def unlink_account(client: AsyncClient, row_id: int) -> Response:
     return await client.post(f"/accounts/profile/linked-accounts/{row_id}/unlink")
 
 
+async def link_to_message(client: AsyncClient, provider: FakeProvider) -> str:
+    return await follow_to_message(client, await link_account(client, provider))
+
+
 async def test_linked_account_is_added_and_removed(
-    bob_client: AsyncClient, database: Database, provider: FakeProvider, recorded_jobs: RecordedJobs
+    user_client: AsyncClient, database: Database, provider: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    assert "You can now sign in with your account at Keycloak" in await follow_to_message(
-        bob_client, await link_account(bob_client, provider)
-    )
+    assert "You can now sign in with your account at Keycloak" in await link_to_message(user_client, provider)
     assert await read_links(database) == [(provider.url, "1")]
     assert await read_user_states(database) == [("bob@example.com", False, True)]
-    page = (await bob_client.get("/accounts/profile")).text
+    page = (await user_client.get("/accounts/profile")).text
     assert "Remove Keycloak ada@example.com" in page
-    assert "ada@example.com" in (await bob_client.get("/accounts/data/export")).text
-    (number,) = await list_linked_ids(bob_client)
-    assert "no longer linked" in await follow_to_message(bob_client, await unlink_account(bob_client, number))
-    assert (await unlink_account(bob_client, number)).status_code == 404
+    assert "ada@example.com" in (await user_client.get("/accounts/data/export")).text
+    (number,) = await list_linked_ids(user_client)
+    assert "no longer linked" in await follow_to_message(user_client, await unlink_account(user_client, number))
+    assert (await unlink_account(user_client, number)).status_code == 404
     assert await read_links(database) == []
     assert list_sent_subjects(recorded_jobs) == [
         ("bob@example.com", "Keycloak signs you in now"),
@@ -83,31 +79,27 @@ async def test_linked_account_is_added_and_removed(
 
 
 async def test_linking_needs_the_password(
-    bob_client: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
+    user_client: AsyncClient, client: AsyncClient, app: FastAPI, database: Database, provider: FakeProvider
 ) -> None:
-    refused = await request_link(bob_client, "wrong password")
+    refused = await request_link(user_client, "wrong password")
     assert refused.status_code == 422
     assert "This is not your current password." in refused.text
-    assert (await request_link(bob_client, provider="google")).status_code == 404
+    assert (await request_link(user_client, provider="google")).status_code == 404
     assert (await request_link(client)).headers["location"].startswith("/accounts/login")
 
-    address = provider.approve(refresh_url(await request_link(bob_client)))
-    await sign_in(bob_client, app, await make_user(database, "eve@example.com"))
-    assert "was not started in this browser" in await follow_to_message(bob_client, await bob_client.get(address))
+    address = provider.approve(refresh_url(await request_link(user_client)))
+    await sign_in(user_client, app, await make_user(database, "eve@example.com"))
+    assert "was not started in this browser" in await follow_to_message(user_client, await user_client.get(address))
     assert await read_links(database) == []
 
 
 async def test_account_is_linked_to_one_user_only(
-    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider
+    app: FastAPI, user_client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await link_account(bob_client, provider)
-    assert "is already linked to your account" in await follow_to_message(
-        bob_client, await link_account(bob_client, provider)
-    )
+    await link_account(user_client, provider)
+    assert "is already linked to your account" in await link_to_message(user_client, provider)
     async with signed_in_client(app) as eve_client:
-        assert "is already linked to another account" in await follow_to_message(
-            eve_client, await link_account(eve_client, provider)
-        )
+        assert "is already linked to another account" in await link_to_message(eve_client, provider)
     assert len(await read_links(database)) == 1
 
 
@@ -151,8 +143,7 @@ async def test_concurrent_removals_keep_one_sign_in_method(
 ) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
-    async with database.writer() as session:
-        session.add(LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
+    await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject="2"))
     first_id, second_id = await list_linked_ids(client)
     async with database.writer() as session:
         await session.execute(select(User).where(col(User.id) == user_id).with_for_update())
@@ -165,19 +156,13 @@ async def test_concurrent_removals_keep_one_sign_in_method(
     assert await list_linked_ids(client) == [first_id]
 
 
-async def has_waiting_lock(database: Database) -> bool:
-    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    async with database.reader(fresh=True) as session:
-        return bool(await session.scalar(text(query)))
-
-
 async def test_concurrent_links_of_an_account_keep_the_first(
-    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, user_client: AsyncClient, database: Database, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await link_account(bob_client, provider)
+    await link_account(user_client, provider)
     monkeypatch.setattr(UserDatabase, "get_by_oauth_account", no_user)
     async with signed_in_client(app) as eve_client:
-        assert "Please try again." in await follow_to_message(eve_client, await link_account(eve_client, provider))
+        assert "Please try again." in await link_to_message(eve_client, provider)
     assert await read_links(database) == [(provider.url, "1")]
 
 
@@ -190,12 +175,10 @@ async def test_removed_provider_is_no_sign_in_method(
 ) -> None:
     await return_from_provider(client, provider)
     user_id = (await client.get("/api/v1/users/me")).json()["id"]
-    async with database.writer() as session:
-        session.add(LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
+    await store(database, LinkedAccount(user_id=user_id, issuer="https://gone.example", subject="1"))
     first_id, second_id = await list_linked_ids(client)
-    assert "This is your only sign-in method." in await follow_to_message(
-        client, await unlink_account(client, first_id)
-    )
+    message = await follow_to_message(client, await unlink_account(client, first_id))
+    assert "This is your only sign-in method." in message
     assert "gone.example" in (await client.get("/accounts/profile")).text
     assert (await unlink_account(client, second_id)).status_code == 303
     assert await read_links(database) == [(provider.url, "1")]
@@ -213,8 +196,7 @@ async def test_recent_sign_in_replaces_the_password(
     )
     assert "You have no password yet." in refused.text
     assert refresh_url(await request_link(client, ""))
-    async with database.writer() as session:
-        await session.execute(update(Session).values(created_at=utc_now() - timedelta(minutes=11)))
+    await set_all(database, Session, created_at=utc_now() - timedelta(minutes=11))
     for response in (
         await client.post("/accounts/password", data={"new_password": NEW_PASSWORD}),
         await request_link(client, ""),
@@ -224,22 +206,21 @@ async def test_recent_sign_in_replaces_the_password(
     assert await read_user_states(database) == [("ada@example.com", True, False)]
 
 
+@pytest.mark.parametrize(("is_verified", "remaining"), [(False, 0), (True, 1)])
 async def test_password_reset_of_unverified_address_unlinks_accounts(
-    app: FastAPI, client: AsyncClient, database: Database
+    app: FastAPI, client: AsyncClient, database: Database, *, is_verified: bool, remaining: int
 ) -> None:
-    for is_verified, remaining in [(False, 0), (True, 1)]:
-        user = await make_user(database, is_verified=is_verified)
-        async with database.writer() as session:
-            session.add(LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
-        token = signed_links.make_link_token(app.state.settings, "reset", user)
-        await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
-        assert len(await read_links(database)) == remaining
+    user = await make_user(database, is_verified=is_verified)
+    await store(database, LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
+    token = signed_links.make_link_token(app.state.settings, "reset", user)
+    await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
+    assert len(await read_links(database)) == remaining
 
 
 async def test_superuser_reads_linked_accounts(
-    app: FastAPI, bob_client: AsyncClient, database: Database, provider: FakeProvider
+    app: FastAPI, user_client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
-    await link_account(bob_client, provider)
+    await link_account(user_client, provider)
     async with signed_in_client(app, await make_user(database, is_superuser=True, is_staff=True)) as admin:
         assert provider.url in (await admin.get("/admin/linked-account/list")).text
         for action in ("create", "edit/1", "delete"):
@@ -247,18 +228,18 @@ async def test_superuser_reads_linked_accounts(
     async with signed_in_client(app) as eve_client:
         assert (await eve_client.get("/admin/linked-account/list")).status_code == 403
 
-    await bob_client.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
+    await user_client.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
     assert "bob@example.com" not in {email for email, *_ in await read_user_states(database)}
     assert await read_links(database) == []
 
 
 async def test_site_without_providers_has_no_provider_buttons(
-    app: FastAPI, client: AsyncClient, bob_client: AsyncClient
+    app: FastAPI, client: AsyncClient, user_client: AsyncClient
 ) -> None:
     without_providers = {"oidc_client_id": "", "github_client_id": ""}
     app.state.settings = app.state.settings.model_copy(update=without_providers)
     assert "Continue with" not in (await client.get("/accounts/login")).text
-    assert "Sign-in methods" not in (await bob_client.get("/accounts/profile")).text
+    assert "Sign-in methods" not in (await user_client.get("/accounts/profile")).text
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ from tests.opportune.accounts.social_sign_in.conftest import (
     read_user_states,
     refresh_url,
     return_from_provider,
+    sign_in_to_message,
     start_sign_in,
 )
 from tests.opportune.accounts.social_sign_in.provider import FakeProvider
+from tests.opportune.accounts.stored_rows import store
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
 GITHUB_EMAILS = [
@@ -34,12 +36,8 @@ async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/sessions")).status_code == 200
 
 
-async def add_linked_account(
-    database: Database, user_id: int, provider: FakeProvider, subject: str = "1"
-) -> LinkedAccount:
-    async with database.writer() as session:
-        session.add(row := LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
-    return row
+async def add_linked_account(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> None:
+    await store(database, LinkedAccount(user_id=user_id, issuer=provider.url, subject=subject, email="a@b.example"))
 
 
 async def test_provider_registers_then_signs_in(
@@ -63,8 +61,7 @@ async def test_closed_registration_refuses_new_accounts_only(
     await add_linked_account(database, user.id, provider, "7")
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
 
-    message = await follow_to_message(client, await return_from_provider(client, provider))
-    assert "This site accepts no new registrations." in message
+    assert "This site accepts no new registrations." in await sign_in_to_message(client, provider)
     assert await read_user_states(database) == [(user.email, False, True)]
 
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
@@ -87,17 +84,14 @@ async def test_unverified_address_creates_no_account(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.emails = [{**GITHUB_EMAILS[1], "verified": False}]
-    assert "GitHub does not share your e-mail address" in await follow_to_message(
-        client, await return_from_provider(client, provider, "github")
-    )
+    assert "GitHub does not share your e-mail address" in await sign_in_to_message(client, provider, "github")
     for claim in (False, "false", None):
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
-        message = await follow_to_message(client, await return_from_provider(client, provider))
-        assert "Keycloak has not verified ada@example.com." in message
+        assert "Keycloak has not verified ada@example.com." in await sign_in_to_message(client, provider)
     assert await read_user_states(database) == []
 
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
-    message = await follow_to_message(client, await return_from_provider(client, provider))
+    message = await sign_in_to_message(client, provider)
     assert "You were not signed in at Keycloak." in message
     assert "0900" not in message
 
@@ -109,25 +103,21 @@ async def test_address_may_come_from_the_userinfo_endpoint(
     await return_from_provider(client, provider)
     assert await read_user_states(database) == [("ada@example.com", True, False)]
     provider.false_claims = {"email": None, "sub": "2"}
-    assert "is invalid. Please try again." in await follow_to_message(
-        client, await return_from_provider(client, provider)
-    )
+    assert "is invalid. Please try again." in await sign_in_to_message(client, provider)
 
 
 async def test_existing_or_inactive_account_is_refused(
     client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     await make_user(database, "ada@example.com")
-    message = await follow_to_message(client, await return_from_provider(client, provider))
+    message = await sign_in_to_message(client, provider)
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
     assert await read_links(database) == []
 
     inactive = await make_user(database, is_active=False)
     await add_linked_account(database, inactive.id, provider)
-    assert "This account is deactivated." in await follow_to_message(
-        client, await return_from_provider(client, provider)
-    )
+    assert "This account is deactivated." in await sign_in_to_message(client, provider)
     assert not await is_signed_in(client)
 
 
@@ -156,27 +146,29 @@ async def test_callback_is_valid_once(client: AsyncClient, database: Database, p
     assert provider.requests == []
 
 
-async def test_foreign_callback_is_refused_without_a_request(app: FastAPI, provider: FakeProvider) -> None:
+@pytest.mark.parametrize(
+    "mismatch", ["another browser", "another provider", "another sign-in", "no cookie", "invalid state"]
+)
+async def test_foreign_callback_is_refused_without_a_request(
+    app: FastAPI, client: AsyncClient, provider: FakeProvider, mismatch: str
+) -> None:
     provider.emails = GITHUB_EMAILS
-
-    def new_browser() -> AsyncClient:
-        return AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
-
-    for mismatch in ("another browser", "another provider", "another sign-in", "no cookie", "invalid state"):
-        async with new_browser() as client, new_browser() as other_client:
-            address = provider.approve(await start_sign_in(client if mismatch == "another provider" else other_client))
-            if mismatch in ("another sign-in", "invalid state"):
-                await start_sign_in(client)
-            if mismatch == "another provider":
-                address = address.replace("/oidc/callback", "/github/callback")
-            if mismatch == "no cookie":
-                client.cookies.clear()
-            if mismatch == "invalid state":
-                address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
-            provider.requests.clear()
-            assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address)), mismatch
-            assert not await is_signed_in(client), mismatch
-        assert provider.requests == [], mismatch
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other_client:
+        address = provider.approve(await start_sign_in(client if mismatch == "another provider" else other_client))
+    match mismatch:
+        case "another sign-in":
+            await start_sign_in(client)
+        case "another provider":
+            address = address.replace("/oidc/callback", "/github/callback")
+        case "no cookie":
+            client.cookies.clear()
+        case "invalid state":
+            await start_sign_in(client)
+            address = re.sub(r"state=[^&]+", "state=%ff%00%ed%a0%80", address)
+    provider.requests.clear()
+    assert NOT_STARTED_HERE in await follow_to_message(client, await client.get(address))
+    assert not await is_signed_in(client)
+    assert provider.requests == []
 
 
 @pytest.mark.database("postgresql")
