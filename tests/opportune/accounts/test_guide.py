@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import Group, User
@@ -20,6 +20,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.factories import add_permission, make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import read_one, store
 
 GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -114,19 +115,15 @@ async def test_guide_limits_count_addresses_and_users(
 async def test_guide_commands_work(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "get_settings", lambda: settings)
     await make_user(database, "ada@example.com", totp_secret="sealed")
-    async with database.writer() as session:
-        session.add(Group(name="Editors"))
+    await store(database, Group(name="Editors"))
     lines = [line for line in LINES if line.startswith("python3 oppman.py ")]
     assert len(lines) == 5
 
     for line in lines:
         assert await asyncio.to_thread(main, shlex.split(line)[2:]) == 0, line
 
-    async with database.reader() as session:
-        user = (await session.scalars(select(User))).one()
-    assert user.is_staff
-    assert not user.is_active
-    assert not user.has_two_factor
+    user = await read_one(database, User)
+    assert (user.is_staff, user.is_active, user.has_two_factor) == (True, False, False)
 
 
 async def test_guide_pages_exist(client: AsyncClient) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, add_permission, make_user, sign_in, signed_in_client
+from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store
 
 NEW_PASSWORD = "an altogether new one"
+CONFIRMED = {"confirmed": "yes"}
 ACTIONS = ("activate", "deactivate", "sign-out", "reset-two-factor")
 
 
@@ -34,19 +34,19 @@ async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def read_permissions(database: Database, group: str) -> set[str]:
-    statement = (
-        select(GroupPermission)
-        .join(Group, col(Group.id) == col(GroupPermission.group_id))
-        .where(col(Group.name) == group)
-    )
-    async with database.reader() as session:
-        return {f"{row.identity}:{row.action}" for row in await session.scalars(statement)}
+async def read_permissions(database: Database, name: str) -> set[str]:
+    groups = await read_all(database, Group, name=name)
+    permissions = [row for group in groups for row in await read_all(database, GroupPermission, group_id=group.id)]
+    return {f"{row.identity}:{row.action}" for row in permissions}
 
 
-async def reload_user(database: Database, user: User) -> User:
-    async with database.reader() as session:
-        return await session.get_one(User, user.id)
+async def read_member_ids(database: Database) -> set[int]:
+    return {row.user_id for row in await read_all(database, Membership)}
+
+
+async def run_action(client: AsyncClient, action: str, *users: User) -> Response:
+    pks = ",".join(str(user.id) for user in users)
+    return await client.post(f"/admin/user/action/{action}?pks={pks}", data=CONFIRMED)
 
 
 async def test_superuser_creates_and_assigns_a_group(app: FastAPI, admin: AsyncClient) -> None:
@@ -76,62 +76,56 @@ async def test_members_are_added_and_removed(app: FastAPI, admin: AsyncClient) -
     await admin.post("/admin/group/create", data={"name": "Editors", "permissions": "user:list"})
     form_data = {"user_id": str(user.id), "group_id": "1", "save": "Save"}
     assert (await admin.post("/admin/membership/create", data=form_data)).status_code == 303
-    response = await admin.post("/admin/membership/create", data=form_data)
+    assert (await admin.post("/admin/membership/create", data=form_data)).status_code == 400, "is a member"
+    await admin.post("/admin/membership/delete?pks=1", data=CONFIRMED)
+    assert await read_member_ids(app.state.database) == set()
+
+
+@pytest.mark.parametrize("forged", ["todo:list", "*:*", "session:delete", "nonsense"])
+async def test_staff_cannot_give_permissions_they_lack(app: FastAPI, staff_client: AsyncClient, forged: str) -> None:
+    form_data = {"name": "Mine", "permissions": ["user:list", forged]}
+    response = await staff_client.post("/admin/group/create", data=form_data)
     assert response.status_code == 400
-    await admin.post("/admin/membership/delete?pks=1", data={"confirmed": "yes"})
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(Membership)) is None
+    assert ('value="user:list"' in response.text, 'value="todo:list"' in response.text) == (True, False)
+    assert await read_permissions(app.state.database, "Mine") == set()
 
 
-async def test_staff_cannot_give_permissions_they_lack(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
-    for forged in ("todo:list", "*:*", "session:delete", "nonsense"):
-        response = await staff_client.post(
-            "/admin/group/create", data={"name": "Mine", "permissions": ["user:list", forged]}
-        )
-        assert response.status_code == 400, forged
-        assert await read_permissions(app.state.database, "Mine") == set()
-    assert 'value="user:list"' in response.text
-    assert 'value="todo:list"' not in response.text
-
+async def test_staff_keep_permissions_of_groups_they_lack(app: FastAPI, staff_client: AsyncClient) -> None:
     database = app.state.database
     group = await add_permission(database, await make_user(database), "team", "delete")
     form_data = {"name": "Renamed", "permissions": ["user:list"], "save": "Save"}
     assert (await staff_client.post(f"/admin/group/edit/{group.id}", data=form_data)).status_code == 303
     assert await read_permissions(database, "Renamed") == {"team:delete", "user:list"}
-    await staff_client.post(f"/admin/group/delete?pks={group.id}", data={"confirmed": "yes"})
+    await staff_client.post(f"/admin/group/delete?pks={group.id}", data=CONFIRMED)
     assert "This group has permissions that you do not have." in (await staff_client.get("/admin/group/list")).text
     assert await read_permissions(database, "Renamed") == {"team:delete", "user:list"}
 
+
+async def test_staff_cannot_change_users_with_more_permissions(app: FastAPI, staff_client: AsyncClient) -> None:
+    database = app.state.database
     member = await make_user(database, "member@example.com")
     await add_permission(database, member, "team", "export")
     form_data = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
     response = await staff_client.post(f"/admin/user/password/{member.id}", data=form_data)
-    assert response.status_code == 400
-    assert "Only a superuser may change the account" in response.text
-    response = await staff_client.post(
-        f"/admin/user/edit/{member.id}", data={"email": "mine@example.com", "is_active": "y"}
-    )
-    assert response.status_code == 400
-    assert (await reload_user(database, member)).hashed_password == member.hashed_password
+    assert (response.status_code, "Only a superuser may change the account" in response.text) == (400, True)
+    form_data = {"email": "mine@example.com", "is_active": "y"}
+    assert (await staff_client.post(f"/admin/user/edit/{member.id}", data=form_data)).status_code == 400
+    assert await reload(database, member) == member
 
 
 async def test_staff_cannot_set_privileges_of_users(app: FastAPI, staff_client: AsyncClient, staff: User) -> None:
     database = app.state.database
     user = await make_user(database, "user@example.com")
     page = (await staff_client.get(f"/admin/user/edit/{user.id}")).text
-    for name in ("is_superuser", "is_staff"):
-        assert f'name="{name}"' not in page
+    assert not any(f'name="{name}"' in page for name in ("is_superuser", "is_staff"))
     forged = {"is_superuser": "y", "is_staff": "y", "is_active": "y", "save": "Save"}
     form_data = {"email": "user@example.com", **forged}
     assert (await staff_client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code == 303
     new_user = {"email": "new@example.com", "password": NEW_PASSWORD, **forged}
     assert (await staff_client.post("/admin/user/create", data=new_user)).status_code == 303
-    async with database.reader() as session:
-        users = (await session.scalars(select(User).where(col(User.email).in_([user.email, new_user["email"]])))).all()
-        members = set(await session.scalars(select(col(Membership.user_id))))
-    assert len(users) == 2
-    assert not any(user.is_superuser or user.is_staff for user in users)
-    assert members == {staff.id}
+    assert {row.email for row in await read_all(database, User, is_staff=True)} == {staff.email}
+    assert await read_all(database, User, is_superuser=True) == []
+    assert await read_member_ids(database) == {staff.id}
 
 
 async def test_staff_cannot_change_staff_or_superusers(
@@ -142,22 +136,18 @@ async def test_staff_cannot_change_staff_or_superusers(
     for user in (superuser, colleague, staff):
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
             assert (await staff_client.get(f"/admin/user/{page}")).status_code == 403, page
-        form_data = {
-            "email": "mine@example.com",
-            "password": NEW_PASSWORD,
-            "password_again": NEW_PASSWORD,
-            "confirmed": "yes",
-        }
+        passwords = {"password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
+        form_data = {"email": "mine@example.com", **passwords, **CONFIRMED}
         for page in (f"edit/{user.id}", f"password/{user.id}", f"delete?pks={user.id}"):
             assert (await staff_client.post(f"/admin/user/{page}", data=form_data)).status_code == 403, page
         details = (await staff_client.get(f"/admin/user/details/{user.id}")).text
         for link in ("/action/", "/password/", "/user/edit/", "/user/delete"):
             assert link not in details, link
         for action in ACTIONS:
-            await staff_client.post(f"/admin/user/action/{action}?pks={user.id}", data={"confirmed": "yes"})
+            await run_action(staff_client, action, user)
         text = (await staff_client.get("/admin/user/list")).text
         assert text.count("Only a superuser may change the account") == len(ACTIONS)
-        stored = await reload_user(database, user)
+        stored = await reload(database, user)
         assert (stored.email, stored.is_active, stored.hashed_password) == (user.email, True, user.hashed_password)
     async with signed_in_client(app, superuser) as root:
         assert "staff@example.com" not in (await root.get("/admin/audit-entry/list?identity=user")).text
@@ -179,20 +169,16 @@ async def test_staff_assign_only_groups_within_their_permissions(
     assert (await staff_client.post(edit, data={**form_data, "groups": str(stronger_group.id)})).status_code == 400
     assert (await staff_client.post(edit, data={**form_data, "groups": str(group.id)})).status_code == 303
     new_user = {**form_data, "email": "new@example.com", "password": NEW_PASSWORD, "groups": str(group.id)}
-    assert (
-        await staff_client.post("/admin/user/create", data={**new_user, "groups": str(stronger_group.id)})
-    ).status_code == 400
+    stronger_user = {**new_user, "groups": str(stronger_group.id)}
+    assert (await staff_client.post("/admin/user/create", data=stronger_user)).status_code == 400
     assert (await staff_client.post("/admin/user/create", data=new_user)).status_code == 303
-    async with database.reader() as session:
-        members = await session.scalars(
-            select(col(User.email)).join(Membership).where(col(Membership.group_id) == group.id)
-        )
-        assert set(members) == {staff.email, user.email, "new@example.com"}
-    assert (await staff_client.post(edit, data=form_data)).status_code == 303, (
-        "the editor has more permissions than this user"
-    )
-    async with database.reader() as session:
-        assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
+    new_member = await read_one(database, User, email="new@example.com")
+    assert {row.user_id for row in await read_all(database, Membership, group_id=group.id)} == {
+        *(staff.id, user.id, new_member.id)
+    }
+    # The editor has more permissions than this user.
+    assert (await staff_client.post(edit, data=form_data)).status_code == 303
+    assert await read_all(database, Membership, user_id=user.id) == []
 
 
 async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) -> None:
@@ -205,11 +191,10 @@ async def test_assigning_groups_needs_permission_to_edit_groups(app: FastAPI) ->
         form_data = {"email": user.email, "is_active": "y", "groups": str(group.id), "save": "Save"}
         assert (await client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code == 303
         assert "Permissions" not in (await client.get(f"/admin/user/details/{support.id}")).text
-    async with database.reader() as session:
-        assert await session.scalar(select(Membership).where(col(Membership.user_id) == user.id)) is None
+    assert await read_all(database, Membership, user_id=user.id) == []
 
 
-async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClient) -> None:
     database = app.state.database
     group = await add_permission(database, await make_user(database), "user", "*")
     edit = f"/admin/group/edit/{group.id}"
@@ -222,15 +207,16 @@ async def test_permissions_of_a_group_are_a_table(app: FastAPI, admin: AsyncClie
     text = extract_text(await admin.get(f"/admin/group/details/{group.id}"))
     assert "Users user ✓ All yes ✓ List yes" in text
     assert "✓ Activate" in text
-    assert "Linked" not in text.partition("Permissions")[2].partition("Memberships")[0], (
-        "only permissions of the current user"
-    )
+    permissions = text.partition("Permissions")[2].partition("Memberships")[0]
+    assert "Linked" not in permissions, "only permissions of the current user"
     assert (await admin.post(edit, data={**form_data, "permissions": ["user:list"]})).status_code == 303
     assert await read_permissions(database, group.name) == {"user:list"}
 
+
+async def test_permissions_for_missing_models_are_kept(app: FastAPI, admin: AsyncClient) -> None:
+    database = app.state.database
     group = await add_permission(database, await make_user(database), "*", "list")
-    async with database.writer() as session:
-        session.add(GroupPermission(group_id=group.id, identity="gone", action="list"))
+    await store(database, GroupPermission(group_id=group.id, identity="gone", action="list"))
     response = await admin.get(f"/admin/group/edit/{group.id}")
     assert 'value="*:list" id="permissions-*:list" checked aria-label="Every model: List"' in response.text
     assert "Not installed: gone:list" in extract_text(response)
@@ -263,37 +249,38 @@ async def test_staff_may_help_users_without_permissions(app: FastAPI, staff_clie
     user = await make_user(database, "user@example.com", totp_secret="sealed", totp_step=7)
     async with signed_in_client(app, user) as browser:
         assert (await browser.get("/accounts/profile")).status_code == 200
-        await staff_client.post(f"/admin/user/action/sign-out?pks={user.id}", data={"confirmed": "yes"})
+        await run_action(staff_client, "sign-out", user)
         assert (await browser.get("/accounts/profile")).status_code == 303
         await sign_in(browser, app, user)
-        await staff_client.post(f"/admin/user/action/deactivate?pks={user.id}", data={"confirmed": "yes"})
+        await run_action(staff_client, "deactivate", user)
         assert (await browser.get("/accounts/profile")).status_code == 303
-    assert not (await reload_user(database, user)).is_active
-    await staff_client.post(f"/admin/user/action/activate?pks={user.id}", data={"confirmed": "yes"})
-    await staff_client.post(f"/admin/user/action/reset-two-factor?pks={user.id}", data={"confirmed": "yes"})
-    user = await reload_user(database, user)
+    assert not (await reload(database, user)).is_active
+    await run_action(staff_client, "activate", user)
+    await run_action(staff_client, "reset-two-factor", user)
+    user = await reload(database, user)
     assert user.is_active
     assert not user.has_two_factor
     assert "sealed" not in (await staff_client.get(f"/admin/user/details/{user.id}")).text
 
 
 async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
-    users = [await make_user(app.state.database) for _ in range(2)]
-    pks = f"{users[0].id},{users[1].id},{superuser.id}"
-    await admin.post(f"/admin/user/action/deactivate?pks={pks}", data={"confirmed": "yes"})
+    database = app.state.database
+    users = [await make_user(database) for _ in range(2)]
+    await run_action(admin, "deactivate", *users, superuser)
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
-    assert [(await reload_user(app.state.database, user)).is_active for user in users] == [True, True]
-    await admin.post(f"/admin/user/action/deactivate?pks={users[0].id},{users[1].id}", data={"confirmed": "yes"})
-    assert [(await reload_user(app.state.database, user)).is_active for user in users] == [False, False]
+    assert await read_all(database, User, is_active=False) == []
+    await run_action(admin, "deactivate", *users)
+    assert len(await read_all(database, User, is_active=False)) == 2
 
-    for flag in ("is_staff", "is_superuser"):
-        flags: dict[str, Any] = {flag: True}
-        user = await make_user(app.state.database, **flags)
-        form_data = {"email": user.email, "is_active": "y", "save": "Save"}
-        async with signed_in_client(app, user) as browser:
-            await admin.post(f"/admin/user/edit/{user.id}", data=form_data)
-            assert (await browser.get("/accounts/profile")).status_code == 303, flag
-        assert not getattr(await reload_user(app.state.database, user), flag)
+
+@pytest.mark.parametrize("flag", ["is_staff", "is_superuser"])
+async def test_demoted_user_is_signed_out(app: FastAPI, admin: AsyncClient, flag: str) -> None:
+    flags: dict[str, Any] = {flag: True}
+    user = await make_user(app.state.database, **flags)
+    async with signed_in_client(app, user) as browser:
+        await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "save": "Save"})
+        assert (await browser.get("/accounts/profile")).status_code == 303
+    assert not getattr(await reload(app.state.database, user), flag)
 
 
 async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
@@ -308,21 +295,18 @@ async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin:
             assert superuser.email in text or page == "export/json"
             assert "token_hash" not in text
             assert token not in text
-        await admin.post("/admin/api-token/delete?pks=1", data={"confirmed": "yes"})
+        await admin.post("/admin/api-token/delete?pks=1", data=CONFIRMED)
         assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 401
 
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser: User) -> None:
+    async def demote(client: AsyncClient, user: User) -> int:
+        form_data = {"email": user.email, "is_active": "y"}
+        return (await client.post(f"/admin/user/edit/{user.id}", data=form_data)).status_code
+
     colleague = await make_user(app.state.database, "other@example.com", is_superuser=True)
     async with signed_in_client(app, superuser) as client, signed_in_client(app, colleague) as colleague_client:
-        responses = await asyncio.gather(
-            client.post(f"/admin/user/edit/{colleague.id}", data={"email": colleague.email, "is_active": "y"}),
-            colleague_client.post(
-                f"/admin/user/edit/{superuser.id}", data={"email": superuser.email, "is_active": "y"}
-            ),
-        )
-    assert 303 in {response.status_code for response in responses}
-    assert [(await reload_user(app.state.database, user)).is_superuser for user in (superuser, colleague)].count(
-        True
-    ) == 1
+        statuses = await asyncio.gather(demote(client, colleague), demote(colleague_client, superuser))
+    assert 303 in statuses
+    assert len(await read_all(app.state.database, User, is_superuser=True)) == 1

@@ -3,23 +3,20 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.models import Session
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.accounts.stored_rows import read_one
 
 
 async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: AsyncClient) -> None:
     user = await make_user(app.state.database, "user@example.com")
     async with signed_in_client(app, user) as browser:
-        async with app.state.database.reader() as session:
-            session_id = await session.scalar(select(col(Session.id)).where(col(Session.user_id) == user.id))
+        row = await read_one(app.state.database, Session, user_id=user.id)
         page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
         assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
-        assert (
-            await admin.post(f"/admin/session/delete?pks={session_id}", data={"confirmed": "yes"})
-        ).status_code == 303
+        deleted = await admin.post(f"/admin/session/delete?pks={row.id}", data={"confirmed": "yes"})
+        assert deleted.status_code == 303
         assert (await browser.get("/accounts/profile")).status_code == 303
 
 

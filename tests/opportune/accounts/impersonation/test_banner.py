@@ -6,8 +6,6 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts import OptionalUser
 from opportune.accounts.feature import accounts
@@ -22,6 +20,7 @@ from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.cache import cached
 from opportune.web.client import Client
 from opportune.web.rendering.templates import templates
+from tests.opportune.accounts.stored_rows import read_one
 
 BANNER = 'id="impersonation"'
 PROJECT_BASE = (
@@ -52,8 +51,8 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 async def impersonate(app: FastAPI, boss_client: AsyncClient, superuser: User, user: User) -> None:
     """Impersonate a user in this superuser's browser."""
+    boss_session = await read_one(app.state.database, Session, user_id=superuser.id)
     async with app.state.database.writer() as session:
-        boss_session = (await session.scalars(select(Session).where(col(Session.user_id) == superuser.id))).one()
         context = AccountContext(session, app.state.settings, app.state.rate_limiter, Client())
         _, token = await start_impersonation(context, superuser, boss_session, user.id, "She asked")
     boss_client.cookies.set(cookie_name(app.state.settings), token)

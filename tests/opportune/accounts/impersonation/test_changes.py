@@ -3,8 +3,7 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import func, select, update
-from sqlmodel import col
+from sqlalchemy import update
 
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.accounts.dependencies import OWNER_ONLY, READ_ONLY
@@ -26,6 +25,7 @@ from tests.opportune.accounts.impersonation.test_impersonation import (
     settings,
 )
 from tests.opportune.accounts.sent_emails import read_sent_subjects
+from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store
 
 __all__ = ["ada", "boss_client", "settings"]  # fixtures
 
@@ -40,8 +40,7 @@ async def read_event_texts(app: FastAPI, user: User) -> list[str]:
 
 
 async def read_team_name(database: Database) -> str:
-    async with database.reader(fresh=True) as session:
-        return str(await session.scalar(select(col(Team.name))))
+    return (await read_one(database, Team)).name
 
 
 async def test_impersonation_is_read_only_by_default(
@@ -65,9 +64,8 @@ async def test_changes_are_listed_on_the_users_events(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     await impersonate(boss_client, ada, may_write=True)
-    assert (
-        "Your changes are made in their name, and they see them." in (await boss_client.get(f"/teams/{team.id}")).text
-    )
+    page = (await boss_client.get(f"/teams/{team.id}")).text
+    assert "Your changes are made in their name, and they see them." in page
     assert (await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})).status_code == 303
     await boss_client.post("/teams/new", data={"name": "Second"})
     await boss_client.post(END)
@@ -146,8 +144,7 @@ async def test_lasting_access_to_teams_is_refused(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     bob = await make_user(database, "bob@example.com", is_verified=True)
-    async with database.writer() as session:
-        session.add(member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
+    await store(database, member := TeamMember(team_id=team.id, user_id=bob.id, role=TeamRole.MEMBER))
     await impersonate(boss_client, ada, may_write=True)
 
     invitation = {"email": "boss@example.com", "role": "owner"}
@@ -164,10 +161,8 @@ async def test_lasting_access_to_teams_is_refused(
     ):
         assert (response.status_code, OWNER_ONLY in response.text) == (403, True), response.url
 
-    async with database.reader(fresh=True) as session:
-        assert await session.scalar(select(func.count()).select_from(TeamInvitation)) == 0
-        role = await session.scalar(select(col(TeamMember.role)).where(col(TeamMember.id) == member.id))
-    assert role == TeamRole.MEMBER
+    assert await read_all(database, TeamInvitation) == []
+    assert (await reload(database, member)).role == TeamRole.MEMBER
 
 
 async def test_account_owner_refuses_superusers_only(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
@@ -193,9 +188,7 @@ async def test_change_and_event_are_one_transaction_on_postgresql(
     app.add_api_route("/fail", fail, methods=["POST"])
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post("/fail")
-    async with database.reader(fresh=True) as session:
-        count = select(func.count()).select_from(AccountEvent).where(col(AccountEvent.kind) == "updated_by_superuser")
-        assert await session.scalar(count) == 0
+    assert await read_all(database, AccountEvent, kind="updated_by_superuser") == []
     assert await read_team_name(database) == "Crew"
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (await read_event_texts(app, ada))[-1] == "A superuser, signed in as you, changed team “Changed”"

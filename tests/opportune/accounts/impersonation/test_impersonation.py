@@ -3,11 +3,12 @@
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
@@ -20,6 +21,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
+from tests.opportune.accounts.stored_rows import change, read_all, read_one, reload, set_all
 
 __all__ = ["settings"]  # a fixture
 
@@ -31,8 +33,8 @@ BANNER = 'id="impersonation"'
 
 
 @pytest.fixture
-async def ada(database: Database) -> User:
-    return await make_user(database, ADA)
+async def ada(user: User) -> User:
+    return user
 
 
 @pytest.fixture
@@ -56,9 +58,7 @@ async def get_current_email(client: AsyncClient) -> str:
 
 
 async def read_events(app: FastAPI, user: User) -> list[AccountEvent]:
-    async with app.state.database.reader(fresh=True) as session:
-        query = select(AccountEvent).where(col(AccountEvent.user_id) == user.id).order_by(col(AccountEvent.id))
-        return list(await session.scalars(query))
+    return await read_all(app.state.database, AccountEvent, user_id=user.id)
 
 
 async def test_superuser_impersonates_and_returns(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
@@ -93,8 +93,7 @@ async def test_start_is_recorded_for_user_admin_and_log(
     assert started.actor_id == end.actor_id is not None
     assert (started.address, started.agent, started.details) == ("", "", {"reason": f"{REASON} <b>again</b>"})
     assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you")]
-    async with app.state.database.reader() as session:
-        entry = (await session.scalars(select(AuditEntry))).one()
+    entry = await read_one(app.state.database, AuditEntry)
     assert (entry.actor, entry.action, entry.row_id, entry.title) == (BOSS, "sign in as", str(ada.id), ADA)
     history = (await boss_client.get(f"/admin/user/history/{ada.id}")).text
     assert "Sign in as" in history
@@ -115,11 +114,9 @@ async def test_impersonation_needs_reason_and_confirmation(
         response = await impersonate(boss_client, ada, invalid_reason)
         assert response.status_code == 400, invalid_reason
     assert await get_current_email(boss_client) == BOSS
-    async with app.state.database.writer() as session:
-        await session.execute(update(Session).values(confirmed_at=utc_now() - timedelta(hours=1)))
+    await set_all(app.state.database, Session, confirmed_at=utc_now() - timedelta(hours=1))
     for response in (await boss_client.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss_client, ada)):
-        assert response.status_code == 303
-        assert response.headers["location"].startswith("/accounts/confirm?next=")
+        assert (response.status_code, response.headers["location"][:23]) == (303, "/accounts/confirm?next=")
     assert (await get_current_email(boss_client), await read_events(app, ada)) == (BOSS, [])
 
 
@@ -137,8 +134,7 @@ async def test_only_superusers_impersonate_active_users(
 
     other_superuser = await make_user(database, is_superuser=True)
     inactive = await make_user(database, is_active=False)
-    async with database.reader() as session:
-        superuser = (await session.scalars(select(User).where(col(User.email) == BOSS))).one()
+    superuser = await read_one(database, User, email=BOSS)
     for user, message in ((other_superuser, NOT_SUPERUSERS), (inactive, NOT_INACTIVE), (superuser, NOT_YOURSELF)):
         response = await impersonate(boss_client, user)
         assert (response.status_code, message in response.text) == (403, True)
@@ -176,36 +172,24 @@ async def test_impersonator_may_not_open_personal_pages_or_admin(
     assert await get_current_email(boss_client) == editor.email
 
 
-async def test_impersonation_ends_with_the_superuser(app: FastAPI, ada: User, database: Database) -> None:
-    async def demote(email: str, **values: object) -> None:
-        async with database.writer() as session:
-            user = (await session.scalars(select(User).where(col(User.email) == email))).one()
-            user.sqlmodel_update(values)
-
-    for number, values in enumerate(({"is_superuser": False}, {"is_active": False})):
-        superuser = await make_user(database, f"boss{number}@example.com", is_superuser=True)
-        async with signed_in_client(app, superuser) as client:
-            await client.post("/accounts/confirm", data={"current_password": PASSWORD})
-            await impersonate(client, ada)
-            assert await get_current_email(client) == ADA
-            await demote(superuser.email, **values)
-            assert await get_current_email(client) == ""
-    async with database.reader(fresh=True) as session:
-        assert (await session.scalars(select(Session))).all() == []
-
-
-async def test_changed_rights_end_impersonation_at_the_next_request(
-    boss_client: AsyncClient, ada: User, database: Database
+@pytest.mark.parametrize("changes", [{"is_superuser": False}, {"is_active": False}])
+async def test_impersonation_ends_with_the_superuser(
+    boss_client: AsyncClient, ada: User, database: Database, changes: dict[str, Any]
 ) -> None:
     await impersonate(boss_client, ada)
-    for email, is_superuser in ((BOSS, False), (ADA, True)):
-        async with database.writer() as session:
-            changed = update(User).where(col(User.email) == email)
-            await session.execute(changed.values(is_superuser=is_superuser))
-        assert await get_current_email(boss_client) == ""
-        async with database.writer() as session:
-            await session.execute(changed.values(is_superuser=not is_superuser))
-        assert await get_current_email(boss_client) == ADA
+    await change(database, await read_one(database, User, email=BOSS), **changes)
+    assert await get_current_email(boss_client) == ""
+    assert await read_all(database, Session) == []
+
+
+@pytest.mark.parametrize(("email", "is_superuser"), [(BOSS, False), (ADA, True)])
+async def test_changed_rights_end_impersonation_at_the_next_request(
+    boss_client: AsyncClient, ada: User, database: Database, email: str, *, is_superuser: bool
+) -> None:
+    await impersonate(boss_client, ada)
+    async with database.writer() as session:  # by a statement, which ends no session
+        await session.execute(update(User).where(col(User.email) == email).values(is_superuser=is_superuser))
+    assert await get_current_email(boss_client) == ""
 
 
 @pytest.mark.parametrize(("path", "sessions_left"), [("/accounts/logout", 0), (END, 1)])
@@ -214,8 +198,7 @@ async def test_ended_impersonation_cookie_is_worthless(
 ) -> None:
     started = await impersonate(boss_client, ada)
     await boss_client.post(path)
-    async with database.reader(fresh=True) as session:
-        assert len((await session.scalars(select(Session))).all()) == sessions_left
+    assert len(await read_all(database, Session)) == sessions_left
     boss_client.cookies.clear()
     boss_client.cookies.set("session", started.cookies["session"])
     assert await get_current_email(boss_client) == ""
@@ -226,18 +209,13 @@ async def test_impersonation_ends_after_an_hour(
     app: FastAPI, boss_client: AsyncClient, ada: User, database: Database
 ) -> None:
     await impersonate(boss_client, ada)
-    async with database.writer() as session:
-        row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
-        remaining = row.expires_at - utc_now()
-        assert timedelta() < remaining <= IMPERSONATION_LIFETIME
-        row.seen_at -= timedelta(minutes=10)
-        expires_at = row.expires_at
+    row = await read_one(database, Session, user_id=ada.id)
+    assert timedelta() < row.expires_at - utc_now() <= IMPERSONATION_LIFETIME
+    await change(database, row, seen_at=row.seen_at - timedelta(minutes=10))
     assert await get_current_email(boss_client) == ADA
     await app.state.last_seen.close()
-    async with database.writer() as session:
-        row = (await session.scalars(select(Session).where(col(Session.user_id) == ada.id))).one()
-        assert row.expires_at == expires_at
-        row.expires_at = utc_now()
+    assert (await reload(database, row)).expires_at == row.expires_at, "use does not extend it"
+    await change(database, row, expires_at=utc_now())
     assert await get_current_email(boss_client) == ""
     assert (await boss_client.post(END)).headers["location"] == "/accounts/login"
 

@@ -10,8 +10,6 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.setup import invitation, service
@@ -22,6 +20,7 @@ from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.plugin import settings_for
+from tests.opportune.accounts.stored_rows import read_all
 
 SETUP_PAGE = "/accounts/setup"
 EMAIL = "ada@example.com"
@@ -45,14 +44,11 @@ async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
 
 
 async def read_superusers(database: Database) -> list[User]:
-    async with database.reader() as session:
-        return list(await session.scalars(select(User).where(col(User.is_superuser))))
+    return await read_all(database, User, is_superuser=True)
 
 
 async def read_emails(database: Database) -> list[dict[str, str]]:
-    mails = select(Job).where(col(Job.name) == "mail.send")
-    async with database.reader() as session:
-        return [job.arguments[0] for job in await session.scalars(mails)]
+    return [job.arguments[0] for job in await read_all(database, Job, name="mail.send")]
 
 
 async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, database: Database, token: str) -> None:
@@ -62,10 +58,8 @@ async def test_link_creates_a_superuser_and_signs_in(client: AsyncClient, databa
     assert page.status_code == 200
     assert "autofocus" in page.text
     assert await read_superusers(database) == []
-
     form = {"email": "Ada@Example.com", "password": PASSWORD, "token": token}
     response = await client.post(SETUP_PAGE, data=form)
-
     assert (response.status_code, response.headers["location"]) == (303, "/admin")
     [user] = await read_superusers(database)
     assert (user.email, user.is_staff, user.is_active, user.is_verified) == (EMAIL, True, True, True)
@@ -88,48 +82,47 @@ async def test_existing_account_becomes_superuser(
     [user] = await read_superusers(database)
     assert (user.id, user.is_active, user.has_two_factor) == (visitor.id, True, False)
     assert user.hashed_password != visitor.hashed_password
-    async with database.reader() as session:
-        assert len((await session.scalars(select(Session))).all()) == 1
+    assert len(await read_all(database, Session)) == 1
 
 
 @pytest.mark.database("postgresql")
 async def test_concurrent_setups_create_one_superuser(client: AsyncClient, database: Database, token: str) -> None:
     forms = [{"email": f"user{n}@example.com", "password": PASSWORD, "token": token} for n in range(4)]
-
     responses = await asyncio.gather(*(client.post(SETUP_PAGE, data=form) for form in forms))
-
     assert sorted(response.status_code for response in responses) == [303, 404, 404, 404]
     assert len(await read_superusers(database)) == 1
 
 
-async def test_invalid_setups_are_refused(
+@pytest.mark.parametrize(
+    ("email", "password", "messages"),
+    [
+        ("nonsense", PASSWORD, ["Please give an e-mail address"]),
+        (EMAIL, "short", ["Please use at least 8 characters."]),
+        (EMAIL, EMAIL, ["too close to your name"]),
+        ("", "", ["Please fill this in."]),
+        ("ada@", "short", ["Please give an e-mail address", "Please use at least 8 characters."]),
+    ],
+)
+async def test_invalid_setup_is_refused(
+    client: AsyncClient, database: Database, token: str, email: str, password: str, messages: list[str]
+) -> None:
+    response = await client.post(SETUP_PAGE, data={"email": email, "password": password, "token": token})
+    assert (response.status_code, [text for text in messages if text not in response.text]) == (422, [])
+    assert token in response.text
+    assert await read_superusers(database) == []
+
+
+async def test_invalid_link_is_refused(
     client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for email, password in (("nonsense", PASSWORD), (EMAIL, "short"), (EMAIL, EMAIL), ("", PASSWORD), (EMAIL, "")):
-        response = await client.post(SETUP_PAGE, data={"email": email, "password": password, "token": token})
-
-        assert response.status_code == 422, email
-        assert "invalid-feedback" in response.text, email
-        assert token in response.text, email
-        assert await read_superusers(database) == [], email
-
-    response = await client.post(SETUP_PAGE, data={"email": "ada@", "password": "short", "token": token})
-
-    assert "Please give an e-mail address" in response.text
-    assert "Please use at least 8 characters." in response.text
-
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
-    invalid_tokens = [
-        "",
-        "forged",
-        token[:-1],
-        signing.signer(settings, "reset-password").dumps("x"),
-        extract_token(service.make_setup_link(foreign)),
-    ]
-    for invalid_token in invalid_tokens:
-        assert (await client.get(SETUP_PAGE, params={"token": invalid_token})).status_code == 403, invalid_token
-        response = await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": invalid_token})
-        assert response.status_code == 403, invalid_token
+    other_purpose = signing.signer(settings, "reset-password").dumps("x")
+    foreign_token = extract_token(service.make_setup_link(foreign))
+    for invalid_token in ("", "forged", token[:-1], other_purpose, foreign_token):
+        form = {"email": EMAIL, "password": PASSWORD, "token": invalid_token}
+        for method in ("GET", "POST"):
+            response = await client.request(method, SETUP_PAGE, params={"token": invalid_token}, data=form)
+            assert response.status_code == 403, (method, invalid_token)
     monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
     assert (await client.get(SETUP_PAGE, params={"token": token})).status_code == 403
     assert await read_superusers(database) == []
@@ -138,7 +131,6 @@ async def test_invalid_setups_are_refused(
 async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     token = extract_token(service.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
-
     for hours, is_valid in ((23.9, True), (24.1, False)):
         checked_at = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
         monkeypatch.setattr(signer, "get_timestamp", lambda _self, checked_at=checked_at: checked_at)
@@ -147,7 +139,6 @@ async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.Mo
 
 async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     responses = [await client.get(SETUP_PAGE) for _ in range(3)]
-
     assert all("the site's log" in unescape(response.text) for response in responses)
     assert len(find_links(caplog)) == 1
     assert not any(find_links(caplog)[0] in response.text for response in responses)
@@ -158,9 +149,7 @@ async def test_setup_is_404_with_a_superuser(
 ) -> None:
     # An inactive superuser counts: its deactivation must not open the setup.
     await make_user(database, is_superuser=True, is_active=False)
-
     await invitation._invite_if_needed(app)
-
     assert (await client.get(SETUP_PAGE)).status_code == 404
     assert (await client.post(SETUP_PAGE, data={})).status_code == 404
     assert find_links(caplog) == []
@@ -176,7 +165,6 @@ async def test_invitation_is_emailed_once_an_hour(
         app = create_app(settings_with_email)
         async with app.router.lifespan_context(app):
             await invitation._invite_if_needed(app)
-
     [email] = await read_emails(database)
     assert email["to"] == EMAIL
     assert find_links(caplog)[0] in email["text"]
@@ -186,7 +174,6 @@ async def test_invitation_is_emailed_once_an_hour(
 
 async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token: str) -> None:
     app.state.settings = app.state.settings.model_copy(update={"admin_email": EMAIL})
-
     assert f'value="{EMAIL}"' in (await client.get(SETUP_PAGE, params={"token": token})).text
 
 
@@ -194,7 +181,6 @@ async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pyt
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
         await invitation._invite_if_needed(app)
-
     assert len(find_links(caplog)) == 1
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
 
@@ -209,7 +195,6 @@ async def test_start_without_tables_or_server_logs_one_line(
     app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
     async with app.router.lifespan_context(app):
         await invitation._invite_if_needed(app)
-
     assert "The search for a superuser failed" in caplog.text
     assert not any(text in caplog.text for text in ("Traceback", "s3cret"))
     assert find_links(caplog) == []
@@ -220,7 +205,6 @@ async def test_start_logs_the_setup_link(settings: Settings, caplog: pytest.LogC
     async with app.router.lifespan_context(app), asyncio.timeout(30):
         while not find_links(caplog):
             await asyncio.sleep(0.01)
-
     assert len(find_links(caplog)) == 1
 
 
@@ -228,7 +212,5 @@ async def test_setup_replaces_the_session_of_the_browser(
     app: FastAPI, client: AsyncClient, database: Database, token: str
 ) -> None:
     await sign_in(client, app, await make_user(database, "eve@example.com"))
-
     await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})
-
     assert EMAIL in (await client.get("/accounts/profile")).text

@@ -7,19 +7,19 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi_users import InvalidPasswordException, exceptions
 from httpx2 import AsyncClient
-from sqlalchemy import select
 
 from opportune.accounts import User, UserManager
 from opportune.accounts.management import create_superuser, set_password
 from opportune.accounts.registration import service as registration
 from opportune.accounts.schemas import Credentials, UserCreate, UserUpdate
 from opportune.accounts.setup.service import make_setup_link
-from opportune.accounts.users import context, manager
+from opportune.accounts.users import context
 from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import read_sent_emails, settings
+from tests.opportune.accounts.stored_rows import read_one
 
 __all__ = ["settings"]  # a fixture
 EMAIL, NEW_PASSWORD = "new@example.com", "a much better password"
@@ -78,18 +78,6 @@ def hook_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture
-async def user(database: Database) -> User:
-    return await make_user(database, "ada@example.com")
-
-
-@pytest.fixture
-async def ada_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    """A browser of Ada."""
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
 async def admin(app: FastAPI, hook_calls: list[Any]) -> AsyncIterator[AsyncClient]:
     superuser = await make_user(app.state.database, "root@example.com", is_superuser=True, is_staff=True)
     async with signed_in_client(app, superuser) as client:
@@ -105,9 +93,8 @@ async def test_registration_calls_the_hook(
     assert hook_calls == [("register", EMAIL), ("login", EMAIL)]
     assert RecordingManager.with_request == {"register", "login"}
     hook_calls.clear()
-    assert (
-        await client.post("/api/v1/auth/register", json={"email": "zoe@example.com", "password": NEW_PASSWORD})
-    ).is_success
+    zoe = {"email": "zoe@example.com", "password": NEW_PASSWORD}
+    assert (await client.post("/api/v1/auth/register", json=zoe)).is_success
     assert hook_calls == [("register", "zoe@example.com")]
 
 
@@ -124,8 +111,7 @@ async def test_admin_changes_call_the_hooks(app: FastAPI, admin: AsyncClient, ho
     form = {**NEW_USER, "is_active": "y", "is_verified": "y", "save": "Save"}
     assert (await admin.post("/admin/user/create", data=form)).status_code == 303
     assert hook_calls == [("register", EMAIL), ("verify", EMAIL)]
-    async with app.state.database.reader() as session:
-        new_user = (await session.scalars(select(User).where(User.email == EMAIL))).one()  # type: ignore[arg-type]  # a column
+    new_user = await read_one(app.state.database, User, email=EMAIL)
     hook_calls.clear()
     await admin.post(f"/admin/user/edit/{new_user.id}", data={"email": EMAIL, "is_verified": "y", "save": "Save"})
     assert hook_calls == [("update", EMAIL, {"is_active": False})]
@@ -160,30 +146,29 @@ async def test_password_reset_calls_the_hooks(
     ((event, email, token),) = hook_calls
     assert (event, email) == ("forgot", user.email)
     hook_calls.clear()
-    assert (
-        await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
-    ).status_code == 303
+    form = {"token": token, "password": NEW_PASSWORD}
+    assert (await client.post("/accounts/reset-password", data=form)).status_code == 303
     assert [call[0] for call in hook_calls] == ["verify", "update", "reset"]
 
 
-async def test_profile_changes_call_the_hooks(ada_client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
+async def test_profile_changes_call_the_hooks(user_client: AsyncClient, user: User, hook_calls: list[Any]) -> None:
     hook_calls.clear()
     form = {"new_password": NEW_PASSWORD, "current_password": PASSWORD}
-    assert (await ada_client.post("/accounts/password", data=form)).status_code == 303
+    assert (await user_client.post("/accounts/password", data=form)).status_code == 303
     assert hook_calls == [("update", user.email, {"hashed_password": None})], "a confirmation is no sign-in"
     assert RecordingManager.with_request == {"update"}
     hook_calls.clear()
-    await ada_client.post("/accounts/data/delete", data={"email": user.email, "current_password": NEW_PASSWORD})
+    await user_client.post("/accounts/data/delete", data={"email": user.email, "current_password": NEW_PASSWORD})
     assert hook_calls == [("before_delete", user.email), ("after_delete", user.email)]
 
 
 async def test_validate_password_is_used_everywhere(
-    client: AsyncClient, ada_client: AsyncClient, admin: AsyncClient, database: Database, user: User
+    client: AsyncClient, user_client: AsyncClient, admin: AsyncClient, database: Database, user: User
 ) -> None:
     message = "Please leave your name out of it."
     assert message in (await client.post("/accounts/register", data={"email": EMAIL, "password": "my new one"})).text
     form = {"new_password": "this is ada", "current_password": PASSWORD}
-    assert message in (await ada_client.post("/accounts/password", data=form)).text
+    assert message in (await user_client.post("/accounts/password", data=form)).text
     assert message in (await admin.post("/admin/user/create", data={"email": EMAIL, "password": "my new one"})).text
     form = {"password": "this is ada", "password_again": "this is ada"}
     assert message in (await admin.post(f"/admin/user/password/{user.id}", data=form)).text
@@ -238,7 +223,3 @@ async def test_safe_changes_ignore_guarded_fields(database: Database) -> None:
         await user_manager(session).update(forged, new_user, safe=True)
         assert not new_user.is_superuser
         assert not new_user.is_staff
-
-
-def test_default_manager_is_the_base_class() -> None:
-    assert UserManager is manager.UserManager
