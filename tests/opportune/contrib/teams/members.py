@@ -1,11 +1,12 @@
-"""Read the stored members of a team."""
+"""Read and change the stored members of a team."""
 
 from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.contrib.teams.models import Team, TeamMember
+from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.db.database import Database
+from tests.opportune.accounts.stored_rows import change, read_one, store
 
 
 async def roles_in(database: Database, team: Team) -> dict[str, str]:
@@ -17,6 +18,13 @@ async def roles_in(database: Database, team: Team) -> dict[str, str]:
 
 
 async def member_id(database: Database, team: Team, user: User) -> int:
-    query = select(col(TeamMember.id)).where(col(TeamMember.team_id) == team.id, col(TeamMember.user_id) == user.id)
-    async with database.reader(fresh=True) as session:
-        return (await session.scalars(query)).one()
+    return (await read_one(database, TeamMember, team_id=team.id, user_id=user.id)).id
+
+
+async def add_member(database: Database, team: Team, user: User, role: TeamRole) -> None:
+    await store(database, TeamMember(team_id=team.id, user_id=user.id, role=role))
+
+
+async def make_owner(database: Database, team: Team, user: User) -> None:
+    member = await read_one(database, TeamMember, team_id=team.id, user_id=user.id)
+    await change(database, member, role=TeamRole.OWNER)

@@ -1,9 +1,10 @@
-"""A feature whose rows belong to teams, as in a project."""
+"""A feature whose rows belong to teams, as in a project, and a site with it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
+import pytest
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import Column, ForeignKey, MetaData
 from sqlmodel import Field
 
@@ -11,9 +12,11 @@ from opportune.accounts import User
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import BigId, Model
+from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.schemas.text import Line
+from tests.opportune.site_with import site_fixture
 
 
 class ProjectTable(TeamOwned):
@@ -101,3 +104,11 @@ projects = Feature(
     pages=[*(CrudPages(crud_class, path).router for path, crud_class in PATHS.items()), router],
     api=[*(CrudApi(crud_class, path).router for path, crud_class in PATHS.items()), router],
 )
+
+app = site_fixture(projects, ProjectTable.metadata)
+
+
+@pytest.fixture
+def database(app: FastAPI) -> Database:
+    database: Database = app.state.database
+    return database

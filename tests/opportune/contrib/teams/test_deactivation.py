@@ -4,32 +4,26 @@ import asyncio
 
 import pytest
 from httpx2 import AsyncClient, Response
-from sqlalchemy import update
-from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.accounts.users.deactivation import force_deactivation
 from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
-from opportune.contrib.teams.models import TeamMember, TeamRole
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
+from tests.opportune.accounts.stored_rows import reload
 from tests.opportune.contrib.teams.conftest import Crew
-from tests.opportune.contrib.teams.members import roles_in
+from tests.opportune.contrib.teams.members import make_owner, roles_in
 
 REFUSAL = "Crew would have no active owner. Make another active member owner first"
 
 
 async def is_active(database: Database, user: User) -> bool:
-    async with database.reader(fresh=True) as session:
-        return (await session.get_one(User, user.id)).is_active
+    return (await reload(database, user)).is_active
 
 
-async def deactivate(database: Database, *users: User, is_forced: bool = False) -> None:
+async def deactivate(database: Database, *users: User) -> None:
     async with database.writer() as session:
-        if is_forced:
-            force_deactivation(session)
         for user in users:
             (await session.get_one(User, user.id)).is_active = False
 
@@ -42,16 +36,8 @@ async def run_action(superuser: AsyncClient, name: str, *users: User) -> Respons
 
 @pytest.fixture
 async def co_owner(database: Database, crew: Crew) -> User:
-    user = crew.users["admin"]
-    async with database.writer() as session:
-        is_membership = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
-        await session.execute(update(TeamMember).where(*is_membership).values(role=TeamRole.OWNER))
-    return user
-
-
-@pytest.fixture
-def _configured(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
+    await make_owner(database, crew.team, crew.users["admin"])
+    return crew.users["admin"]
 
 
 async def test_admin_form_keeps_the_only_owner_active(
@@ -116,10 +102,14 @@ async def test_one_of_two_concurrently_deactivated_owners_stays(database: Databa
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.usefixtures("_configured")
 async def test_command_keeps_the_only_owner_unless_forced(
-    database: Database, crew: Crew, capsys: pytest.CaptureFixture[str]
+    settings: Settings,
+    database: Database,
+    crew: Crew,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(transaction, "get_settings", lambda: settings)
     command = ["users", "change", crew.users["owner"].email, "--inactive"]
     assert await asyncio.to_thread(main, command) == 1
     assert capsys.readouterr().err.startswith(f"{REFUSAL} (")

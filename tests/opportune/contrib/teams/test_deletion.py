@@ -12,6 +12,7 @@ from opportune.contrib.teams.models import Team
 from opportune.db.database import Database
 from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD
+from tests.opportune.accounts.stored_rows import read_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 
@@ -63,5 +64,4 @@ async def test_team_is_deleted_in_batches(
     clients: Clients, crew: Crew, database: Database, delete: Delete, status: int
 ) -> None:
     assert (await delete(clients["owner"], crew.team)).status_code == status
-    async with database.reader(fresh=True) as session:
-        assert await session.get(Team, crew.team.id) is None
+    assert await read_all(database, Team, id=crew.team.id) == []

@@ -4,17 +4,14 @@ import re
 from html import unescape
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db.database import Database
 from opportune.testing.rows import Make
-from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
-from tests.opportune.contrib.teams.projects import Note
-from tests.opportune.site_with import site_fixture
+from tests.opportune.contrib.teams.projects import Note, app, database
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 MARK = re.compile(r'name="form_user" value="([^"]*)"')
@@ -22,13 +19,7 @@ TEXT = "Buy “milk” & <bread>"
 PERSONAL = "/teams/personal/switch"
 
 
-app = site_fixture(sample.projects, sample.ProjectTable.metadata)
-
-
-@pytest.fixture
-def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
+__all__ = ["app", "database"]  # fixtures: a site with the projects feature
 
 
 @pytest.fixture
@@ -56,14 +47,12 @@ async def test_form_is_not_stored_in_another_team(
 ) -> None:
     mark = await open_mark(browser, "/notes/new")
     second = await make_team(database, None, {TeamRole.MEMBER: crew.users["member"]}, "Reds & <Blues>")
-
     refused = await send(browser, "/notes/new", "/notes/new", mark, **headers)
     assert refused.status_code == (409 if headers else 303)
     assert await stored_names(browser) == []
     page = unescape((await browser.get(refused.headers.get("location") or refused.headers["HX-Redirect"])).text)
     assert f"You are in “{second.name}” now. This form was opened in another team, so nothing was saved." in page
     assert f'value="{TEXT}"' in page
-
     await send(browser, "/notes/new", "/notes/new", MARK.findall(page)[-1])
     assert await stored_names(browser) == [TEXT]
 

@@ -13,8 +13,7 @@ from opportune.crud.registry import crud_classes
 from opportune.project.layout import PROJECT
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
-from tests.opportune.contrib.teams.projects import Project
-from tests.opportune.contrib.teams.test_rows import app, database
+from tests.opportune.contrib.teams.projects import Project, app, database
 
 __all__ = ["app", "database"]  # fixtures
 

@@ -4,23 +4,22 @@ from datetime import timedelta
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select, update
-from sqlmodel import col
 
-from opportune.accounts.models import User
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.feature import teams
-from opportune.contrib.teams.models import TeamInvitation, TeamMember, TeamRole
+from opportune.contrib.teams.models import TeamInvitation, TeamRole
 from opportune.contrib.teams.service import read_teams
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ACCOUNTS, read_newest_link, read_sent_emails
+from tests.opportune.accounts.stored_rows import change, delete, read_all, read_one, set_all
 from tests.opportune.contrib.teams.conftest import Clients, Crew
-from tests.opportune.contrib.teams.members import member_id, roles_in
+from tests.opportune.contrib.teams.members import add_member, member_id, roles_in
 
 ADDRESS = "new@example.com"
+STRANGER = "stranger@example.com"
 
 
 async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = ADDRESS, role: str = "member") -> str:
@@ -33,14 +32,8 @@ async def invite(app: FastAPI, browser: AsyncClient, crew: Crew, email: str = AD
     return match[1]
 
 
-async def read_invitations(database: Database) -> list[TeamInvitation]:
-    async with database.reader() as session:
-        return list(await session.scalars(select(TeamInvitation)))
-
-
 async def only_id(database: Database) -> int:
-    (invitation,) = await read_invitations(database)
-    return invitation.id
+    return (await read_one(database, TeamInvitation)).id
 
 
 async def test_new_user_registers_and_accepts(
@@ -65,7 +58,7 @@ async def test_new_user_registers_and_accepts(
 
     assert response.headers["location"] == f"/teams/{crew.team.id}"
     assert (await roles_in(database, crew.team))["new"] == "admin"
-    assert await read_invitations(database) == []
+    assert await read_all(database, TeamInvitation) == []
     assert (await client.get(link)).status_code == 410
 
 
@@ -100,8 +93,7 @@ async def test_unconfirmed_address_cannot_accept(
         page = await browser.get(link)
         assert (page.status_code, "First confirm your address" in page.text) == (403, True)
         assert (await browser.post(f"/teams/invitations/{await only_id(database)}/accept")).status_code == 404
-        async with database.writer() as session:
-            await session.execute(update(User).where(col(User.id) == user.id).values(is_verified=True))
+        await change(database, user, is_verified=True)
         assert (await browser.get(link)).status_code == 200
         assert (await browser.post(f"/teams/invitations/{await only_id(database)}/accept")).status_code == 303
     assert (await roles_in(database, crew.team))["new"] == "member"
@@ -112,45 +104,35 @@ async def test_link_needs_a_valid_token(client: AsyncClient) -> None:
     assert (await client.get("/teams/invitation?token=%00made-up")).status_code == 410
 
 
-async def test_new_invitation_replaces_the_old_one(
-    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew
+@pytest.mark.parametrize("end", ["replaced", "withdrawn", "declined"])
+async def test_ended_invitation_is_invalid(
+    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database, end: str
 ) -> None:
-    old_link = await invite(app, clients["owner"], crew)
-    new_link = await invite(app, clients["owner"], crew)
-    assert [(await client.get(link)).status_code for link in (old_link, new_link)] == [410, 200]
-
-
-async def test_withdrawn_invitation_is_invalid(
-    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
-) -> None:
-    link = await invite(app, clients["owner"], crew)
-    path = f"/teams/{crew.team.id}/invitations"
-    assert ADDRESS in (await clients["admin"].get(path)).text
-    foreign = f"/teams/{crew.other_team.id}/invitations/{await only_id(database)}/withdraw"
-    assert (await clients["stranger"].post(foreign)).status_code == 404
-    await clients["admin"].post(f"{path}/{await only_id(database)}/withdraw")
-    assert (await client.get(link)).status_code == 410
-
-
-async def test_declined_invitation_is_invalid(
-    app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
-) -> None:
-    link = await invite(app, clients["owner"], crew, "stranger@example.com")
-    await clients["stranger"].post(f"/teams/invitations/{await only_id(database)}/decline")
+    link = await invite(app, clients["owner"], crew, STRANGER)
+    number, path = await only_id(database), f"/teams/{crew.team.id}/invitations"
+    assert STRANGER in (await clients["admin"].get(path)).text
+    if end == "replaced":
+        assert (await client.get(await invite(app, clients["owner"], crew, STRANGER))).status_code == 200
+    elif end == "withdrawn":
+        foreign = f"/teams/{crew.other_team.id}/invitations/{number}/withdraw"
+        assert (await clients["stranger"].post(foreign)).status_code == 404
+        assert (await client.get(link)).status_code == 200
+        await clients["admin"].post(f"{path}/{number}/withdraw")
+    else:
+        await clients["stranger"].post(f"/teams/invitations/{number}/decline")
     assert (await client.get(link)).status_code == 410
 
 
 async def test_expired_invitation_is_invalid_and_deleted(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
-    link = await invite(app, clients["owner"], crew, "stranger@example.com")
-    async with database.writer() as session:
-        await session.execute(update(TeamInvitation).values(expires_at=utc_now() - timedelta(seconds=1)))
+    link = await invite(app, clients["owner"], crew, STRANGER)
+    await set_all(database, TeamInvitation, expires_at=utc_now() - timedelta(seconds=1))
     assert (await client.get(link)).status_code == 410
     number = await only_id(database)
     assert (await clients["stranger"].post(f"/teams/invitations/{number}/accept")).status_code == 404
     assert await clean_up(database, app.state.settings, teams.jobs.cleanups) == [1]
-    assert await read_invitations(database) == []
+    assert await read_all(database, TeamInvitation) == []
 
 
 async def test_invalid_invitation_is_refused(clients: Clients, crew: Crew, database: Database) -> None:
@@ -165,22 +147,17 @@ async def test_invalid_invitation_is_refused(clients: Clients, crew: Crew, datab
         response = await clients["admin"].post(path, data=form)
         assert response.status_code == (403 if form.get("role") == "owner" else 422), form
         assert message in response.text
-    assert await read_invitations(database) == []
+    assert await read_all(database, TeamInvitation) == []
 
 
-async def test_open_invitations_of_a_team_are_limited(
-    clients: Clients, crew: Crew, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_invitations_are_limited(clients: Clients, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"/teams/{crew.team.id}/invitations"
-    monkeypatch.setattr(invitations, "MAX_OPEN_INVITATIONS", 2)
     forms = [{"email": f"person{number}@example.com"} for number in range(3)]
-    assert [(await clients["owner"].post(path, data=form)).status_code for form in forms] == [303, 303, 422]
-
-
-async def test_invitations_of_a_user_are_limited(clients: Clients, crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = f"/teams/{crew.team.id}/invitations"
+    with monkeypatch.context() as patch:
+        patch.setattr(invitations, "MAX_OPEN_INVITATIONS", 2)
+        assert [(await clients["owner"].post(path, data=form)).status_code for form in forms] == [303, 303, 422]
     monkeypatch.setattr(invitations.INVITATIONS_PER_USER, "limit", 1)
-    response = [await clients["owner"].post(path, data={"email": ADDRESS}) for _ in range(2)][-1]
+    response = [await clients["admin"].post(path, data=form) for form in forms[:2]][-1]
     assert (response.status_code, "That was too often" in response.text) == (429, True)
     assert "Retry-After" in response.headers
 
@@ -188,7 +165,7 @@ async def test_invitations_of_a_user_are_limited(clients: Clients, crew: Crew, m
 async def test_invitation_needs_an_inviter_who_may_invite(
     app: FastAPI, client: AsyncClient, clients: Clients, crew: Crew, database: Database
 ) -> None:
-    link = await invite(app, clients["admin"], crew, "stranger@example.com")
+    link = await invite(app, clients["admin"], crew, STRANGER)
     number, stranger, inviter = await only_id(database), clients["stranger"], crew.users["admin"]
     member = f"/api/v1/teams/{crew.team.id}/members/{await member_id(database, crew.team, inviter)}"
 
@@ -209,19 +186,16 @@ async def test_invitation_needs_an_inviter_who_may_invite(
         assert (await read_teams(session, crew.users["stranger"])).invitation_count == 0
 
     await clients["owner"].patch(member, json={"role": "admin"})
-    for is_active in (False, True):
-        async with database.writer() as session:
-            await session.execute(update(User).where(col(User.id) == inviter.id).values(is_active=is_active))
-        if not is_active:
-            assert await is_refused()
+    await change(database, inviter, is_active=False)
+    assert await is_refused()
+    await change(database, inviter, is_active=True)
 
     await clients["owner"].delete(member)
     assert await is_refused()
-    async with database.writer() as session:
-        session.add(TeamMember(team_id=crew.team.id, user_id=inviter.id, role=TeamRole.ADMIN))
+    await add_member(database, crew.team, inviter, TeamRole.ADMIN)
     assert (await client.get(link)).status_code == 200, "the inviter is back"
 
-    await clients["admin"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
+    await delete(database, inviter)
     assert await is_refused()
     assert "stranger" not in await roles_in(database, crew.team)
 
@@ -230,11 +204,10 @@ async def test_invitations_of_a_former_owner_give_no_ownership(
     app: FastAPI, clients: Clients, crew: Crew, database: Database
 ) -> None:
     await invite(app, clients["owner"], crew, "second@example.com", "owner")
-    await invite(app, clients["owner"], crew, "stranger@example.com", "admin")
-    owners, admins = [invitation.id for invitation in await read_invitations(database)]
+    await invite(app, clients["owner"], crew, STRANGER, "admin")
+    owners, admins = [invitation.id for invitation in await read_all(database, TeamInvitation)]
     form = {"email": "admin@example.com", "current_password": PASSWORD}
     assert (await clients["owner"].post(f"/api/v1/teams/{crew.team.id}/hand-over", json=form)).status_code == 204
-
     async with signed_in_client(app, await make_user(database, "second@example.com", is_verified=True)) as second:
         assert (await second.post(f"/teams/invitations/{owners}/accept")).status_code == 404
     assert (await clients["stranger"].post(f"/teams/invitations/{admins}/accept")).status_code == 303

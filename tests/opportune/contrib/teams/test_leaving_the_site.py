@@ -3,8 +3,6 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
-from sqlmodel import col
 
 from opportune.accounts.management import delete_user
 from opportune.accounts.models import User
@@ -14,6 +12,7 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_features
 from opportune.testing.factories import PASSWORD
+from tests.opportune.accounts.stored_rows import read_all, read_one
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
@@ -22,8 +21,7 @@ REFUSAL = "Crew would have no active owner"
 
 
 async def team_names(database: Database) -> list[str]:
-    async with database.reader() as session:
-        return [team.name for team in await session.scalars(select(Team).order_by(col(Team.name)))]
+    return [team.name for team in await read_all(database, Team)]
 
 
 def deletion_form(email: str) -> dict[str, str]:
@@ -66,18 +64,15 @@ async def test_team_and_invitations_are_deleted_with_the_only_member(
 ) -> None:
     await invite(app, clients["owner"], crew, "stranger@example.com")
     await clients["stranger"].post("/accounts/data/delete", data=deletion_form("stranger@example.com"))
-
     assert await team_names(database) == ["Crew"]
-    async with database.reader() as session:
-        assert (await session.scalars(select(TeamInvitation))).all() == []
+    assert await read_all(database, TeamInvitation) == []
 
 
 async def test_demo_team_is_loaded_once_and_cleared(superuser: User, crew: Crew, database: Database) -> None:
     async with database.writer() as session:
         assert await demo.load(session) == 1
         assert await demo.load(session) == 0
+    assert (await read_one(database, TeamMember, user_id=superuser.id)).role == "owner"
     async with database.writer() as session:
-        role = select(col(TeamMember.role)).where(col(TeamMember.user_id) == superuser.id)
-        assert await session.scalar(role) == "owner"
         assert await demo.clear(session) == 1
     assert await team_names(database) == ["Crew", "Others"]

@@ -2,18 +2,17 @@
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import update
-from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.teams import service
-from opportune.contrib.teams.models import TeamMember, TeamRole
+from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.errors import FieldErrors
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.sent_emails import read_sent_subjects
+from tests.opportune.accounts.stored_rows import change
 from tests.opportune.contrib.teams.conftest import Clients, Crew
-from tests.opportune.contrib.teams.members import member_id, roles_in
+from tests.opportune.contrib.teams.members import make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
 
 LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.example now"
@@ -23,14 +22,14 @@ LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.
 async def inactive_owner(database: Database, crew: Crew) -> User:
     """A second owner of the crew, with a deactivated account."""
     user = crew.users["admin"]
-    async with database.writer() as session:
-        await session.execute(update(User).where(col(User.id) == user.id).values(is_active=False))
-        is_membership = (col(TeamMember.user_id) == user.id, col(TeamMember.team_id) == crew.team.id)
-        await session.execute(update(TeamMember).where(*is_membership).values(role=TeamRole.OWNER))
+    await change(database, user, is_active=False)
+    await make_owner(database, crew.team, user)
     return user
 
 
-async def test_last_active_owner_cannot_leave(database: Database, crew: Crew, inactive_owner: User) -> None:
+async def test_last_active_owner_cannot_leave(
+    clients: Clients, database: Database, crew: Crew, inactive_owner: User
+) -> None:
     owner = crew.users["owner"]
     number = await member_id(database, crew.team, owner)
     async with database.writer() as session:
@@ -39,11 +38,6 @@ async def test_last_active_owner_cannot_leave(database: Database, crew: Crew, in
         with pytest.raises(FieldErrors, match="no active owner"):
             await service.update_role(session, crew.team.id, owner, number, TeamRole.MEMBER)
     assert (await roles_in(database, crew.team))["owner"] == "owner"
-
-
-async def test_last_active_owner_cannot_delete_the_account(
-    clients: Clients, database: Database, crew: Crew, inactive_owner: User
-) -> None:
     response = await clients["owner"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
     assert (response.status_code, "no active owner" in response.text) == (409, True)
 

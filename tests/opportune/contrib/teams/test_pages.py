@@ -55,11 +55,9 @@ async def test_pages_of_the_site_work_without_a_user(client: AsyncClient, client
 async def test_creator_of_a_team_is_its_owner(user_client: AsyncClient, database: Database) -> None:
     for wrong in ({}, {"name": " "}, {"name": "a" * 101}, {"name": "NUL \0"}):
         assert (await user_client.post("/teams/new", data=wrong)).status_code == 422, wrong
-
     assert "dropdown-divider" not in (await user_client.get("/teams/switcher")).text, "no divider without teams"
     response = await user_client.post("/teams/new", data={"name": "Press & Co"})
     page = await user_client.get(response.headers["location"])
-
     assert "Press &amp; Co" in page.text
     assert "Owner" in page.text
     second = await user_client.post("/teams/new", data={"name": "Second", "next": "/accounts/sessions"})
@@ -118,7 +116,6 @@ async def test_members_leave_and_are_removed(clients: Clients, crew: Crew, datab
     number = await member_id(database, crew.team, crew.users["admin"])
     await clients["member"].post(f"/teams/{crew.team.id}/leave")
     await clients["owner"].post(f"/teams/{crew.team.id}/members/{number}/remove")
-
     assert await roles_in(database, crew.team) == {"owner": "owner"}
     assert (await clients["member"].get(f"/teams/{crew.team.id}")).status_code == 404
 
@@ -144,7 +141,6 @@ async def test_members_are_paged_and_searched(clients: Clients, crew: Crew, data
     users = [await make_user(database, f"person{number:02}@example.com") for number in range(30)]
     async with database.writer() as session:
         session.add_all(TeamMember(team_id=crew.team.id, user_id=user.id, role=TeamRole.MEMBER) for user in users)
-
     page = await clients["member"].get(f"/teams/{crew.team.id}")
     assert "Page 1 of 2" in page.text
     assert page.text.index("owner@example.com") < page.text.index("admin@example.com")
@@ -160,9 +156,7 @@ async def test_admin_renames_and_owner_deletes(clients: Clients, crew: Crew, dat
     for wrong in ({"name": "Crew"}, {"current_password": "wrong"}):
         form = {"name": "Gang", "current_password": PASSWORD, **wrong}
         assert (await clients["owner"].post(f"{path}/delete", data=form)).status_code == 422, wrong
-
     response = await clients["owner"].post(f"{path}/delete", data={"name": "Gang", "current_password": PASSWORD})
-
     assert response.headers["location"] == "/teams"
     assert await read_team(database, crew.team) is None
     assert await roles_in(database, crew.team) == {}

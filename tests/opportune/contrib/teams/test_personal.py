@@ -8,23 +8,15 @@ from opportune.contrib.teams.models import TeamRole
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, signed_in_client
 from opportune.testing.rows import Make
-from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Note, Notes
-from tests.opportune.site_with import site_fixture
+from tests.opportune.contrib.teams.projects import Note, Notes, app, database
 
 API = "/api/v1/notes"
 PERSONAL = "/teams/personal/switch"
 
 
-app = site_fixture(sample.projects, sample.ProjectTable.metadata)
-
-
-@pytest.fixture
-def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
+__all__ = ["app", "database"]  # fixtures: a site with the projects feature
 
 
 async def names(browser: AsyncClient, **headers: str) -> list[str]:

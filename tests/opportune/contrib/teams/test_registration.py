@@ -36,11 +36,9 @@ async def test_invited_address_registers(
 ) -> None:
     page = await client.get(await invite(app, clients["owner"], crew))
     assert 'href="/accounts/register?next=' in page.text
-
     await register(client, ADDRESS)
     path, token = await read_newest_link(app)
     await client.post(path, data={"token": token, "password": PASSWORD})
-
     assert (ADDRESS, True) in await read_users(database)
 
 
@@ -59,7 +57,6 @@ async def test_withdrawn_invitation_cancels_the_registration(
     invitations = f"/api/v1/teams/{crew.team.id}/invitations"
     (invitation,) = (await clients["owner"].get(invitations)).json()
     await clients["owner"].delete(f"{invitations}/{invitation['id']}")
-
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 410
     assert ADDRESS not in str(await read_users(database))
 
@@ -75,7 +72,6 @@ async def test_site_without_mail_refuses_address_without_invitation(
     await invite(app, clients["owner"], crew)
     without_mail = app.state.settings.model_copy(update={"mail_url": SecretStr("console:")})
     app.state.settings = database.info["settings"] = without_mail
-
     page = await register(client, STRANGER)
     assert (page.status_code, "You need an invitation to register." in page.text) == (403, True)
     response = await client.post(f"{AUTH}/register", json={"email": STRANGER, "password": PASSWORD})

@@ -13,23 +13,14 @@ from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.testing.factories import make_token, signed_in_client
 from opportune.testing.rows import Make
-from tests.opportune.contrib.teams import projects as sample
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import member_id
-from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task
-from tests.opportune.site_with import site_fixture
+from tests.opportune.contrib.teams.projects import Note, Project, Projects, Task, app, database
 
 API = "/api/v1/projects"
 
 
-app = site_fixture(sample.projects, sample.ProjectTable.metadata)
-"""A site with the projects feature."""
-
-
-@pytest.fixture
-def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
+__all__ = ["app", "database"]  # fixtures: a site with the projects feature
 
 
 async def create_project(client: AsyncClient, name: str) -> int:
