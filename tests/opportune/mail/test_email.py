@@ -25,12 +25,15 @@ def test_email_has_text_and_html_from_templates(write_template: WriteTemplate) -
     assert "<title>Hello Zoë &amp; Jürgen</title>" in email.html
 
 
-def test_text_template_is_required(write_template: WriteTemplate) -> None:
+def test_text_template_with_a_subject_is_required(write_template: WriteTemplate) -> None:
     write_template("plain.txt", "Subject: Hello\nText.")
     write_template("html_only.html", "<p>Hello</p>")
     assert render_email(settings_with(), TO, "plain", {}).html == ""
     with pytest.raises(TemplateNotFound, match=r"html_only\.txt"):
         render_email(settings_with(), TO, "html_only", {})
+    write_template("bare.txt", "Hello\n")
+    with pytest.raises(InvalidEmailError, match=r"templates/bare\.txt must begin with a line `Subject: "):
+        render_email(settings_with(), TO, "bare", {})
 
 
 def test_values_are_escaped_in_html(write_template: WriteTemplate) -> None:
@@ -71,12 +74,6 @@ def test_unknown_variable_in_a_template_is_an_error(write_template: WriteTemplat
     write_template("hello.txt", "Subject: Hello\n\n{{ nmae }}")
     with pytest.raises(UndefinedError):
         render_email(settings_with(), TO, "hello", {"name": "Ada"})
-
-
-def test_text_template_without_subject_is_an_error(write_template: WriteTemplate) -> None:
-    write_template("bare.txt", "Hello\n")
-    with pytest.raises(InvalidEmailError, match=r"templates/bare\.txt must begin with a line `Subject: "):
-        render_email(settings_with(), TO, "bare", {})
 
 
 def test_email_is_in_language_of_recipient(write_template: WriteTemplate) -> None:

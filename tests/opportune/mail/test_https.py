@@ -182,13 +182,7 @@ async def test_amazon_signature_equals_that_of_botocore(fake_api: FakeResponses)
         (MAILGUN, 400, {"message": "to parameter is not a valid address"}, PermanentDeliveryError, "400 to parameter"),
         (AMAZON, 400, {"message": "Email address is not verified."}, PermanentDeliveryError, "400 Email address"),
         (AMAZON, 429, {"message": "Maximum sending rate exceeded."}, DeliveryError, "429 Maximum sending rate"),
-        (
-            AMAZON,
-            403,
-            {"message": f"The signature of {KEY} does not match."},
-            DeliveryError,
-            "403 The signature of …",
-        ),  # masked
+        (AMAZON, 403, {"message": f"The signature of {KEY} is wrong."}, DeliveryError, "403 The signature of … is"),
     ],
 )
 async def test_refusal_is_temporary_or_permanent(
@@ -278,6 +272,8 @@ async def test_job_retries_unless_the_refusal_is_permanent(fake_api: FakeRespons
         await send_email_job.function(run, vars(email_to()))
     with pytest.raises(PermanentFailure, match="422"):
         await send_email_job.function(run, vars(email_to()))
+    with pytest.raises(PermanentFailure, match="is not a valid e-mail address"):
+        await send_email_job.function(run, vars(email_to("nobody")))
     await send_email_job.function(run, vars(email_to()))
 
 

@@ -60,8 +60,8 @@ async def test_unwritable_mailbox_is_logged(mailbox_folder: Path, caplog: pytest
 
 
 async def test_unknown_email_is_not_found(mailbox_folder: Path) -> None:
+    await store_email()
     for name in ["", "20261120T130001-0009", "../mailbox/20261120T130001-0001", "20261120T130001-0001.eml"]:
-        await store_email()
         with pytest.raises(NotFound):
             mailbox.find_message(name)
 
@@ -93,13 +93,8 @@ async def test_html_of_an_email_is_sandboxed(mailbox_folder: Path, client: Async
 
 async def test_empty_mailbox_shows_a_hint(mailbox_folder: Path, client: AsyncClient) -> None:
     assert "sendtestemail" in (await client.get("/mailbox")).text
-
-
-@pytest.mark.parametrize(
-    "name", ["20261120T130009-0009", "20261120T130009-0009/html", "a.eml", f"20261120T130009-{'0' * 300}"]
-)
-async def test_page_of_an_unknown_email_is_not_found(mailbox_folder: Path, client: AsyncClient, name: str) -> None:
-    assert (await client.get(f"/mailbox/{name}")).status_code == 404
+    for name in ("20261120T130009-0009", "20261120T130009-0009/html", "a.eml", f"20261120T130009-{'0' * 300}"):
+        assert (await client.get(f"/mailbox/{name}")).status_code == 404, name
 
 
 @pytest.fixture
@@ -155,7 +150,8 @@ async def test_development_server_logs_the_link(settings: Settings, caplog: pyte
 
 
 async def test_superusers_need_no_link(mailbox_folder: Path, app: FastAPI, new_browser: AsyncClient) -> None:
-    paths = ["/mailbox", f"/mailbox/{(name := await store_email())}", f"/mailbox/{name}/html"]
+    name = await store_email()
+    paths = ["/mailbox", f"/mailbox/{name}", f"/mailbox/{name}/html"]
     assert [(await new_browser.get(path)).status_code for path in paths] == [403] * 3
     for is_superuser, status in ((False, 403), (True, 200)):
         user = await make_user(app.state.database, is_superuser=is_superuser)

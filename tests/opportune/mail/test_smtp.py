@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from opportune.mail import smtp
+from opportune.mail import EmailMessage, smtp
 from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
@@ -16,6 +16,10 @@ from opportune.testing.services.smtp import PASSWORD, USER, smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with
 
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
+
+
+async def send_to(port: int, email: EmailMessage | None = None, login: str = "", query: str = "") -> None:
+    await send_email(settings_with(f"smtp://{login}127.0.0.1:{port}{query}"), email or email_to())
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +37,10 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
 async def test_email_arrives_unchanged() -> None:
     async with smtp_server() as mail_server:
         email = email_to("Zoë <zoe@example.com>", subject="Żółw", text="One.\n.\nTwo: Zoë\n", html="<p>Zoë</p>")
-        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email)
-    (message,) = mail_server.received
+        await send_to(mail_server.port, email)
+        await send_to(mail_server.port, email_to("zoë@bücher.example.com"))
+    message, other = mail_server.received
+    assert other["To"].addresses[0].addr_spec == "zoë@xn--bcher-kva.example.com"
     assert (message["Subject"], message["To"].addresses[0].display_name) == ("Żółw", "Zoë")
     assert message["Message-ID"] == email.message_id
     text = message.get_body(("plain",))
@@ -42,43 +48,34 @@ async def test_email_arrives_unchanged() -> None:
     assert text.get_content().replace("\r\n", "\n") == "One.\n.\nTwo: Zoë\n"
 
 
-async def test_non_ascii_address_is_accepted() -> None:
-    async with smtp_server() as mail_server:
-        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to("zoë@bücher.example.com"))
-    assert mail_server.received[0]["To"].addresses[0].addr_spec == "zoë@xn--bcher-kva.example.com"
-
-
-async def test_offered_tls_is_used(trusted: tuple[Path, Path]) -> None:
-    async with smtp_server(certificate=trusted, has_users=True) as mail_server:
-        await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}"), email_to())
-    assert mail_server.was_encrypted
-
-
-async def test_implicit_tls_is_used(trusted: tuple[Path, Path]) -> None:
-    async with smtp_server(certificate=trusted, implicit=True) as mail_server:
-        await send_email(settings_with(f"smtps://localhost:{mail_server.port}"), email_to())
-    assert mail_server.was_encrypted
+async def test_offered_and_implicit_tls_are_used(trusted: tuple[Path, Path]) -> None:
+    async with smtp_server(certificate=trusted, has_users=True) as offering:
+        await send_to(offering.port, login=LOGIN)
+    async with smtp_server(certificate=trusted, implicit=True) as encrypted:
+        await send_email(settings_with(f"smtps://localhost:{encrypted.port}"), email_to())
+    assert offering.was_encrypted
+    assert encrypted.was_encrypted
 
 
 async def test_required_tls_refuses_servers_without_it() -> None:
     async with smtp_server(has_users=True) as mail_server:
         with pytest.raises(PermanentDeliveryError, match=r"STARTTLS extension not supported by server\.$"):
-            await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}?tls=required"), email_to())
+            await send_to(mail_server.port, login=LOGIN, query="?tls=required")
     assert mail_server.received == []
 
 
 async def test_untrusted_certificate_is_refused(certificate: tuple[Path, Path]) -> None:
     async with smtp_server(certificate=certificate) as mail_server:
         with pytest.raises(DeliveryError, match="certificate verify failed"):
-            await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to())
-        await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}?tls=none"), email_to())
+            await send_to(mail_server.port)
+        await send_to(mail_server.port, query="?tls=none")
     assert len(mail_server.received) == 1
 
 
 async def test_wrong_password_is_temporary_and_not_shown() -> None:
     async with smtp_server(has_users=True) as mail_server:
         with pytest.raises(DeliveryError, match=r"does not accept the user and password of MAIL_URL \(535\)") as error:
-            await send_email(settings_with(f"smtp://{USER}:hunter2@127.0.0.1:{mail_server.port}"), email_to())
+            await send_to(mail_server.port, login=f"{USER}:hunter2@")
     assert type(error.value) is DeliveryError
     assert "hunter2" not in str(error.value)
     assert base64.b64encode(f"\0{USER}\0hunter2".encode()).decode() not in str(error.value)
@@ -93,7 +90,7 @@ async def test_refusal_is_temporary_or_permanent(command: str, reply: str, type_
     async with smtp_server() as mail_server:
         setattr(mail_server, command, reply)
         with pytest.raises(DeliveryError, match=reply[:3]) as error:
-            await send_email(settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to())
+            await send_to(mail_server.port)
     assert type(error.value) is type_
 
 
@@ -101,20 +98,19 @@ async def test_password_is_removed_from_quoted_messages() -> None:
     async with smtp_server(has_users=True) as mail_server:
         mail_server.reply_to_message = f"451 {PASSWORD} is wrong"
         with pytest.raises(DeliveryError, match="451 … is wrong") as error:
-            await send_email(settings_with(f"smtp://{LOGIN}127.0.0.1:{mail_server.port}"), email_to())
+            await send_to(mail_server.port, login=LOGIN)
     assert PASSWORD not in str(error.value)
 
 
 async def test_lost_connection_is_temporary() -> None:
     async with smtp_server() as mail_server:
         mail_server.cut = True
-        settings, email = settings_with(f"smtp://127.0.0.1:{mail_server.port}"), email_to()
         with pytest.raises(DeliveryError, match="does not respond") as error:
-            await send_email(settings, email)
+            await send_to(mail_server.port)
         assert not isinstance(error.value, PermanentDeliveryError)
         mail_server.cut = False
-        await send_email(settings, email)
-    assert [message["Message-ID"] for message in mail_server.received] == [email.message_id]
+        await send_to(mail_server.port)
+    assert [message["Message-ID"] for message in mail_server.received] == [email_to().message_id]
 
 
 async def test_unreachable_server_is_named() -> None:
@@ -122,15 +118,14 @@ async def test_unreachable_server_is_named() -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]  # no server listens on it
         with pytest.raises(DeliveryError, match=f"^The mail server 127.0.0.1:{port} does not respond: .*$"):
-            await send_email(settings_with(f"smtp://127.0.0.1:{port}"), email_to())
+            await send_to(port)
 
 
 async def test_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp, "DELIVERY_TIMEOUT_SECONDS", 0.05)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        settings = settings_with(f"smtp://127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(DeliveryError, match="does not respond: it takes too long"):
-            await send_email(settings, email_to())
+    too_long = pytest.raises(DeliveryError, match="does not respond: it takes too long")
+    with socket.create_server(("127.0.0.1", 0)) as silent, too_long:
+        await send_to(silent.getsockname()[1])
 
 
 async def test_check_signs_in_without_sending() -> None:

@@ -37,45 +37,27 @@ from tests.opportune.mail.conftest import email_to, settings_with
     ],
 )
 def test_mail_url_selects_the_transport(url: str, expected: ConsoleTransport | FileTransport | SmtpTransport) -> None:
-    assert transport_for(settings_with(url)) == expected
+    transport = transport_for(settings_with(url))
+    assert transport == expected
+    if isinstance(transport, SmtpTransport) and len(transport.password) > 1:
+        assert transport.password not in f"{transport!r} {transport.name}"
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "hunter2",
-        "file:",
-        "file://",
-        "console:hunter2",
-        "mailto:hunter2@example.org",
-        "smtp:",
-        "smtp://",
-        "smtp://a:hunter2@",
-        "smtp://a:hun/ter2@example.org",
-        "smtp://a:hunter2#1@example.org",
-        "smtp://a:hunter2?@example.org",
-        "smtp://a:hunter2@example.org:port",
-        "smtp://a:hunter2@example.org:99999",
-        "smtp://a:hunter2@example.org/folder",
-        "smtp://a:hunter2@one.example,two.example",
-        "smtp://a:hunter2@[::1",
-        "smtp://hunter2@example.org",
-        "smtp://:hunter2@example.org",
-        "smtp://a:hunter2@example.org?tls=maybe",
-        "smtp://a:hunter2@example.org?timeout=3",
-        "smtps://a:hunter2@example.org?tls=none",
-    ],
-)
+INVALID_URLS = """
+    hunter2 file: file:// console:hunter2 mailto:hunter2@example.org smtp: smtp:// smtp://a:hunter2@
+    smtp://a:hun/ter2@example.org smtp://a:hunter2#1@example.org smtp://a:hunter2?@example.org
+    smtp://a:hunter2@example.org:port smtp://a:hunter2@example.org:99999 smtp://a:hunter2@example.org/folder
+    smtp://a:hunter2@one.example,two.example smtp://a:hunter2@[::1 smtp://hunter2@example.org
+    smtp://:hunter2@example.org smtp://a:hunter2@example.org?tls=maybe smtp://a:hunter2@example.org?timeout=3
+    smtps://a:hunter2@example.org?tls=none
+"""
+
+
+@pytest.mark.parametrize("url", ["", *INVALID_URLS.split()])
 def test_error_of_invalid_mail_url_hides_the_password(url: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_URL .*\.$") as error:
         transport_for(settings_with(url))
     assert "hun" not in str(error.value)
-
-
-def test_password_is_not_in_the_repr() -> None:
-    transport = transport_for(settings_with("smtp://a:hunter2@example.org"))
-    assert "hunter2" not in f"{transport!r} {transport.name}"
 
 
 async def test_console_logs_the_email(caplog: pytest.LogCaptureFixture) -> None:
