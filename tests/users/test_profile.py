@@ -27,7 +27,6 @@ async def test_name_replaces_the_email(browser: AsyncClient) -> None:
     page = await browser.get(PROFILE)
     assert 'header-name">Ada &lt;b&gt;Lovelace&lt;/b&gt;</bdi>' in page.text
     assert 'text-truncate">ada@example.com</span>' in (await browser.get("/accounts/password")).text  # on a phone
-
     await browser.post(PROFILE, data={"display_name": ""})
     assert "Lovelace" not in (await browser.get(PROFILE)).text
 
@@ -46,7 +45,6 @@ async def test_picture_is_stored_replaced_and_removed(
     await browser.post(PROFILE, data={"display_name": "Ada"}, files={"avatar": upload()})
     old_avatar = (await stored(database, ada)).avatar
     assert (await browser.get(old_avatar.url("small"))).headers["content-type"] == "image/webp"
-
     await browser.post(PROFILE, data={"display_name": "Ada L"})
     assert (await stored(database, ada)).avatar == old_avatar, "a missing field stays"
     await browser.post(PROFILE, files={"avatar": upload()})

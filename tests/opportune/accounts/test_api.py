@@ -126,7 +126,6 @@ async def test_new_password_ends_the_token(ada_client: AsyncClient, database: Da
     weak = {"password": "password", "current_password": PASSWORD}
     assert invalid_fields(await ada_client.patch(ME, json=weak)) == [["password"]]
     assert await read_one(database, User) == unchanged_user
-
     response = await ada_client.patch(ME, json=new_password | {"current_password": PASSWORD})
     assert (response.status_code, response.json().keys()) == (200, PUBLIC_FIELDS)
     assert (await ada_client.get(ME)).status_code == 401

@@ -29,7 +29,6 @@ async def test_links_use_the_configured_address(app: FastAPI, client: AsyncClien
     headers = {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL, "password": PASSWORD}, headers=headers)
     response = await client.post(f"{ACCOUNTS}/register", data={"email": EMAIL}, headers={"Host": "evil.example"})
-
     assert response.status_code == 400
     assert "evil" not in str((await read_sent_emails(app))[0])
 
@@ -62,7 +61,6 @@ async def test_broken_link_is_explained(client: AsyncClient) -> None:
         for token in ("a.b.c", "\0", "<script>ü"):
             page_response = await client.get(f"{ACCOUNTS}/{page}", params={"token": token})
             form_response = await client.post(f"{ACCOUNTS}/{page}", data={"token": token, "password": PASSWORD})
-
             assert page_response.status_code == 410, (page, token)
             assert form_response.status_code in (410, 422), (page, token)
             assert "<script>" not in page_response.text + form_response.text

@@ -92,7 +92,6 @@ async def test_guide_code_requires_its_permission(app: FastAPI, database: Databa
     app.state.declared_permissions = DeclaredPermissions(features)
     assert list(app.state.declared_permissions.faults()) == []
     user = await make_user(database)
-
     async with signed_in_client(app, user) as client:
         assert (await client.get("/menu/costs")).status_code == 403
         await add_permission(database, user, "menu", "export")
@@ -105,7 +104,6 @@ async def test_guide_limits_count_addresses_and_users(
     names = add_router(app, "RateLimit(")
     monkeypatch.setattr(names["LOOKUPS"], "limit", 1)
     monkeypatch.setattr(names["ORDERS"], "limit", 1)
-
     assert [(await client.get("/orders")).status_code for _ in range(2)] == [200, 429]
     for _ in range(2):
         async with signed_in_client(app, await make_user(database)) as visitor:
@@ -118,10 +116,8 @@ async def test_guide_commands_work(database: Database, settings: Settings, monke
     await store(database, Group(name="Editors"))
     lines = [line for line in LINES if line.startswith("python3 oppman.py ")]
     assert len(lines) == 5
-
     for line in lines:
         assert await asyncio.to_thread(main, shlex.split(line)[2:]) == 0, line
-
     user = await read_one(database, User)
     assert (user.is_staff, user.is_active, user.has_two_factor) == (True, False, False)
 

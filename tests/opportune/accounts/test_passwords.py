@@ -54,7 +54,6 @@ def test_hashing_threads_lower_their_priority() -> None:
 
 async def test_characters_after_the_longest_password_count() -> None:
     stored = await hashing.hash_password("x" * hashing.MAX_PASSWORD_LENGTH)
-
     assert (await hashing.verify_password("x" * hashing.MAX_PASSWORD_LENGTH, stored))[0]
     assert not (await hashing.verify_password("x" * (hashing.MAX_PASSWORD_LENGTH + 1), stored))[0]
 

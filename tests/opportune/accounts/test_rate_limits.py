@@ -63,7 +63,6 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, us
     page_statuses = [(await guess(client)).status_code for _ in range(5)]
     api_statuses = [(await guess_in_api(client, "  ADA@Example.com")).status_code for _ in range(5)]
     page, problem = await guess(client, password=PASSWORD), await guess_in_api(client, password=PASSWORD)
-
     assert (page_statuses, api_statuses) == ([422] * 5, [401] * 5)
     for response in (page, problem):
         assert response.status_code == 429
@@ -156,7 +155,6 @@ async def test_trusted_browser_has_its_own_limit(
     await guess(client, "eve@example.com", PASSWORD)
     await lock_account(other_browser)
     assert (await guess(client)).status_code == 429
-
     for _ in range(service.PASSWORDS_PER_DEVICE.limit):
         assert (await guess(client, "eve@example.com")).status_code == 422
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 429
@@ -170,7 +168,6 @@ async def test_processes_share_the_counts(app: FastAPI, settings: Settings, clie
     async with other_app.router.lifespan_context(other_app), new_client(other_app) as other_client:
         for process in (client, other_client, client):
             assert (await guess(process)).status_code == 422
-
         assert (await guess(client)).status_code == 429
         assert (await guess(other_client)).status_code == 429
 

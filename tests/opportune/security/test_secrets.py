@@ -92,7 +92,6 @@ def test_trusted_browser_survives_key_rotation() -> None:
     cookies.trust_device(_build_request(SITE), response, user)
     name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
     cookie = {"cookie": f"{name}={value}"}
-
     assert cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), user.email)
     assert not cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), "bob@example.com")
     assert not cookies.trusted_device(_build_request(WITH_NEW_KEY, cookie), user.email)

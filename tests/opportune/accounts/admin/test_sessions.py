@@ -24,7 +24,6 @@ async def test_sessions_cannot_be_created_or_edited(admin: AsyncClient) -> None:
     for path in ("create", "edit/1"):
         assert (await admin.get(f"/admin/session/{path}")).status_code == 403
         assert (await admin.post(f"/admin/session/{path}")).status_code == 403
-
     for term, results in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
         response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
         assert len(response.json()["results"]) == results, term

@@ -36,7 +36,6 @@ async def test_new_user_has_a_hashed_password(app: FastAPI, admin: AsyncClient) 
     assert (user.is_active, user.is_superuser) == (True, False)
     assert NEW_PASSWORD not in user.hashed_password
     assert (await hashing.verify_password(NEW_PASSWORD, user.hashed_password))[0]
-
     assert "“new@example.com” was saved" in (await admin.get("/admin/user/list")).text
     assert "was saved" not in (await admin.get("/admin/user/list")).text
 
@@ -69,7 +68,6 @@ async def test_invalid_user_is_refused_beside_its_field(app: FastAPI, admin: Asy
 async def test_unexpected_uploads_are_refused(admin: AsyncClient) -> None:
     files = {"email": ("a.txt", b"a@example.com"), "password": ("b.txt", b"12345678")}
     assert (await admin.post("/admin/user/create", files=files)).status_code == 400
-
     headers = {"content-type": "multipart/form-data; boundary=x"}
     assert (await admin.post("/admin/user/create", content=b"--x\r\nbroken", headers=headers)).status_code == 400
 

@@ -72,7 +72,6 @@ def test_rows_of_a_user_are_deleted_with_the_user() -> None:
         for key in column.foreign_keys
         if key.ondelete != "CASCADE"
     ]
-
     assert kept_columns == ["answers_usage.owner_id"], "usage records are kept without their user"
 
 
@@ -84,7 +83,6 @@ def test_features_with_rows_of_users_export_them() -> None:
         if not feature.accounts.personal_data
         and any(table.name == model.__tablename__ for table, _ in find_user_columns())
     }
-
     assert features_without_export == set()
 
 
@@ -94,9 +92,7 @@ async def test_deleted_account_leaves_no_rows(
 ) -> None:
     other_user = await make_user(database)
     assert set(await count_rows(database, user.id)) >= {"accounts_session", "accounts_token", "accounts_membership"}
-
     response = await ada_client.post("/accounts/data/delete", data=DELETION_FORM)
-
     assert (response.status_code, response.headers["location"]) == (303, "/accounts/left")
     assert "Max-Age=0" in response.headers["set-cookie"]
     assert "Your account is deleted" in (await ada_client.get("/accounts/left")).text
@@ -197,7 +193,6 @@ async def test_deletion_page_needs_email_and_password(ada_client: AsyncClient, r
         ({"email": "bob@example.com"}, "Please type the address of this account."),
     ):
         response = await ada_client.post("/accounts/data/delete", data={**DELETION_FORM, **change})
-
         assert response.status_code == 422
         assert message in response.text
     assert (await ada_client.get(ME)).status_code == 200
@@ -223,7 +218,6 @@ async def test_last_superuser_cannot_be_deleted(
     async with signed_in_client(app, superuser) as client:
         page = await client.post("/accounts/data/delete", data=DELETION_FORM)
         response = await client.request("DELETE", ME, json={"current_password": PASSWORD})
-
         assert (page.status_code, response.status_code) == (422, 409)
         assert "You are the only superuser" in page.text
         assert (await client.get(ME)).status_code == 200

@@ -27,7 +27,6 @@ async def test_guide_routes_record_events(
         exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - from our documentation
         app.include_router(names["router"])
         add_event_kinds([Feature("cards", accounts=Accounts(events=names.get("EVENTS", ())))])
-
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
     event = await read_one(app.state.database, AccountEvent)
     assert describe_event(event) == "Your card was changed: …4242"

@@ -84,7 +84,6 @@ async def test_new_browser_sends_an_email(app: FastAPI, client: AsyncClient, dat
             assert await sign_in(browser) == 303
         assert await sign_in(phone, "bob@example.com") == 303
         assert await sign_in(phone) == 303
-
     assert await read_event_kinds(app) == ["signed_in", "signed_in", "new_sign_in", *["signed_in"] * 3]
     assert await read_sent_subjects(app) == [(EMAIL, "New sign-in to your account")]
 

@@ -44,7 +44,6 @@ async def test_event_by_staff_hides_their_client(app: FastAPI, database: Databas
     user, boss = await make_user(database, EMAIL), await make_user(database, "boss@example.com", is_superuser=True)
     async with app.state.database.writer() as session:
         record_event(make_context(app, session), user, "password_updated", by=boss)
-
     event = await read_one(database, AccountEvent)
     assert (event.actor_id, event.address, event.agent) == (boss.id, "", "")
     (email,) = await read_sent_emails(app)

@@ -121,7 +121,6 @@ async def test_removed_permission_ends_at_the_next_request(
         async with database.writer() as session:
             await session.execute(delete(model).where(col(model.group_id) == group.id))
         removed_statuses = [(await client.get(API)).status_code for client in (browser, program)]
-
     assert (first_statuses, removed_statuses) == ([200, 200], [403, 403])
 
 

@@ -47,14 +47,12 @@ async def test_impersonation_is_read_only_by_default(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, database: Database
 ) -> None:
     await impersonate(boss_client, ada)
-
     page = await boss_client.get(f"/teams/{team.id}")
     assert (page.status_code, "You can read, but not change anything." in page.text) == (200, True)
     renamed = await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Changed"})
     assert (renamed.status_code, READ_ONLY in renamed.text) == (403, True)
     assert (await boss_client.patch(f"/api/v1/teams/{team.id}", json={"name": "Changed"})).status_code == 403
     assert (await boss_client.delete(f"/api/v1/teams/{team.id}/members/1")).status_code == 403
-
     assert await read_team_name(database) == "Crew"
     assert (await boss_client.post(END)).status_code == 303
 

@@ -225,7 +225,6 @@ async def test_reset_command_keeps_the_last_sign_in_method(
     assert await read_passkeys(database, user) == []
     assert (await send_password(client)).headers["location"] == "/"
     client.cookies.clear()
-
     device = await add_passkey(app, user)
     await set_all(database, User, hashed_password="")
     async with database.writer() as session:

@@ -62,7 +62,6 @@ async def test_assertion_is_valid_once(app: FastAPI, client: AsyncClient, user: 
     device = await add_passkey(app, user, Authenticator(has_sign_count=False))
     for _ in range(2):
         assert (await sign_in(client, device)).headers["location"] == "/"
-
     response = device.sign(await get_options(client, "sign-in"))
     assert (await client.post(SIGN_IN, data={"passkey": response})).headers["location"] == "/"
     client.cookies.delete("session")

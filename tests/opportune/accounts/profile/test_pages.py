@@ -101,7 +101,6 @@ async def test_new_password_ends_older_links(
     await user_client.post(
         "/accounts/password", data={"current_password": PASSWORD, "new_password": "another good password"}
     )
-
     async with signed_in_client(app, user) as new_browser:
         assert (await submit_link(new_browser, link)).status_code == 410
 
@@ -110,7 +109,6 @@ async def test_only_the_owner_learns_that_an_email_is_taken(
     user_client: AsyncClient, database: Database, recorded_jobs: RecordedJobs
 ) -> None:
     await make_user(database, TAKEN_EMAIL)
-
     free, taken = await request_email_change(user_client), await request_email_change(user_client, TAKEN_EMAIL.upper())
     assert (taken.status_code, taken.headers["location"]) == (free.status_code, free.headers["location"])
     assert list_sent_subjects(recorded_jobs) == [

@@ -41,7 +41,6 @@ async def test_use_extends_the_session_by_a_day(app: FastAPI, database: Database
     async with signed_in_client(app) as client:
         await backdate(database, 6)
         assert (await client.get(PROFILE)).status_code == 200
-
     row = await read_session(app)
     assert is_now(row.seen_at)
     assert is_now(row.expires_at - timedelta(days=1))
@@ -54,7 +53,6 @@ async def test_recent_use_writes_nothing(app: FastAPI, database: Database) -> No
         await backdate(database, 4)
         event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: writes.append(args[2]))
         await client.get(PROFILE)
-
     assert not is_now((await read_session(app)).seen_at)
     assert writes == []
 
@@ -64,7 +62,6 @@ async def test_session_ends_after_a_month(app: FastAPI, database: Database) -> N
         started = utc_now() - MONTH + timedelta(hours=1)
         await backdate(database, 6, created_at=started)
         await client.get(PROFILE)
-
     assert (await read_session(app)).expires_at == started + MONTH
 
 
@@ -85,15 +82,12 @@ async def test_remembered_session_lasts_a_month_unused(app: FastAPI, client: Asy
 async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database) -> None:
     async with signed_in_client(app) as client:
         await backdate(database, 60 * 24 + 1)
-
         assert (await client.get(PROFILE)).status_code == 303
 
 
 async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
-
     await client.get(ME, headers={"Authorization": f"Bearer {token}"})
-
     await app.state.last_seen.close()
     used_at = (await read_one(database, ApiToken)).used_at
     assert used_at
@@ -106,7 +100,6 @@ async def test_page_does_not_wait_for_a_writer(app: FastAPI, database: Database)
         async with app.state.database.writer() as session:
             await session.execute(update(Session).values(agent="busy"))  # blocks other writers
             assert (await client.get(PROFILE)).status_code == 200
-
     assert is_now((await read_session(app)).seen_at)
 
 
@@ -128,10 +121,8 @@ async def test_page_works_with_a_read_only_database(
 
 async def test_use_of_a_replaced_token_is_recorded(app: FastAPI) -> None:
     row = Session(id=1, token_hash="a" * 64, user_id=1, expires_at=utc_now(), seen_at=utc_now() - timedelta(hours=1))
-
     app.state.last_seen.record_use(row, Client("192.0.2.1"))
     row.token_hash = "b" * 64
     await app.state.last_seen.close()
     await asyncio.sleep(0)  # completes callbacks of the task
-
     assert app.state.last_seen._pending == {}

@@ -62,7 +62,6 @@ async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Sett
         ):
             cookie = await post_sign_in(client)
             profile = await client.get(PROFILE)
-
         assert cookie.startswith("__Host-session=")
         assert "Secure" in cookie.split("; ")
         assert profile.status_code == 200
@@ -72,7 +71,6 @@ async def test_cookie_needs_tls_in_production_and_runserver_https(settings: Sett
 async def test_an_invented_token_is_never_adopted(client: AsyncClient) -> None:
     client.cookies.set("session", "invented")
     await post_sign_in(client)
-
     client.cookies.clear()
     client.cookies.set("session", "invented")
     assert (await client.get(PROFILE)).status_code == 303
@@ -85,9 +83,7 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     old_token = client.cookies["session"]
     client.cookies.clear()
     client.cookies.set("session", old_token, domain="testserver.local", path="/")
-
     await post_sign_in(client)
-
     assert client.cookies["session"] != old_token
     assert await count_sessions(database) == 1
 
@@ -126,9 +122,7 @@ async def test_expired_session_is_refused_and_deleted(
     async with signed_in_client(app, user) as expired:
         await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
         assert (await expired.get(PROFILE)).status_code == 303
-
     await post_sign_in(client)
-
     assert await count_sessions(database) == 1
 
 
@@ -148,7 +142,6 @@ async def test_changed_rights_or_password_end_credentials(
     token = await make_token(database, user)
     await change(database, user, **changes)
     await set_all(database, User, is_active=True)  # the credentials do not come back
-
     assert (await user_client.get(PROFILE)).status_code == status
     response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == (200 if status == 200 else 401)
@@ -158,7 +151,6 @@ async def test_changed_rights_or_password_end_credentials(
 async def test_remembered_session_keeps_its_cookie(client: AsyncClient, database: Database) -> None:
     data = {"email": "ada@example.com", "password": PASSWORD, "remember": "true"}
     response = await client.post("/accounts/login", data=data)
-
     assert "Max-Age=2592000" in response.headers["set-cookie"].partition(", ")[0]
     assert (await read_one(database, Session)).is_remembered
 
@@ -186,7 +178,6 @@ async def test_signing_out_everywhere_ends_sessions_and_tokens(
     async with signed_in_client(app, user) as laptop, signed_in_client(app, user) as phone:
         async with database.writer() as session:
             await delete_all_sessions(session, user)
-
         assert (await laptop.get(PROFILE)).status_code == 303
         assert (await phone.get(PROFILE)).status_code == 303
     response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
@@ -219,7 +210,6 @@ async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database
         remembered = await client.post("/accounts/login", data={**data, "remember": "true"})
         client.cookies.clear()
         await client.post("/accounts/login", data=data)
-
     assert f"Max-Age={90 * 24 * 60 * 60}" in remembered.headers["set-cookie"]
     lifetimes = [row.expires_at - row.created_at for row in await read_all(database, Session)]
     for lifetime, expected in zip(lifetimes, (timedelta(days=90), timedelta(hours=2)), strict=True):

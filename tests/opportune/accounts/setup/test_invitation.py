@@ -76,7 +76,6 @@ async def test_existing_account_becomes_superuser(
     visitor = await make_user(database, EMAIL, "what a stranger chose", totp_secret="sealed")
     async with signed_in_client(app, visitor) as other_browser:
         await client.post(SETUP_PAGE, data={"email": EMAIL, "password": PASSWORD, "token": token})
-
         assert (await other_browser.get("/accounts/profile")).status_code == 303
         assert EMAIL in (await client.get("/accounts/profile")).text
     [user] = await read_superusers(database)

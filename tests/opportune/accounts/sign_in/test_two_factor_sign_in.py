@@ -71,7 +71,6 @@ async def test_code_page_needs_the_password(
         client.cookies.set("pending", cookie)
         for response in (await client.get(CODE), await send_code(client, authenticator.code)):
             assert (response.status_code, response.headers["location"]) == (303, LOGIN)
-
     client.cookies.clear()
     await send_password(client)
     for code in ("000000", "", "x" * 200, "\0"):

@@ -86,7 +86,6 @@ async def test_linking_needs_the_password(
     assert "This is not your current password." in refused.text
     assert (await request_link(user_client, provider="google")).status_code == 404
     assert (await request_link(client)).headers["location"].startswith("/accounts/login")
-
     address = provider.approve(refresh_url(await request_link(user_client)))
     await sign_in(user_client, app, await make_user(database, "eve@example.com"))
     assert "was not started in this browser" in await follow_to_message(user_client, await user_client.get(address))
@@ -227,7 +226,6 @@ async def test_superuser_reads_linked_accounts(
             assert (await admin.get(f"/admin/linked-account/{action}")).status_code == 403, action
     async with signed_in_client(app) as eve_client:
         assert (await eve_client.get("/admin/linked-account/list")).status_code == 403
-
     await user_client.post("/accounts/data/delete", data={"email": "bob@example.com", "current_password": PASSWORD})
     assert "bob@example.com" not in {email for email, *_ in await read_user_states(database)}
     assert await read_links(database) == []

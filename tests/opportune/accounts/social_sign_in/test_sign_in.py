@@ -60,10 +60,8 @@ async def test_closed_registration_refuses_new_accounts_only(
     user = await make_user(database)
     await add_linked_account(database, user.id, provider, "7")
     app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
-
     assert "This site accepts no new registrations." in await sign_in_to_message(client, provider)
     assert await read_user_states(database) == [(user.email, False, True)]
-
     provider.user = {"sub": "7", "email": "a@b.example", "email_verified": True}
     await return_from_provider(client, provider)
     assert await is_signed_in(client)
@@ -89,7 +87,6 @@ async def test_unverified_address_creates_no_account(
         provider.user = {"sub": "1", "email": "ada@example.com", "email_verified": claim}
         assert "Keycloak has not verified ada@example.com." in await sign_in_to_message(client, provider)
     assert await read_user_states(database) == []
-
     provider.response = {"code": "", "error": "access_denied", "error_description": "Call 0900 now"}
     message = await sign_in_to_message(client, provider)
     assert "You were not signed in at Keycloak." in message
@@ -114,7 +111,6 @@ async def test_existing_or_inactive_account_is_refused(
     assert "There is already an account with ada@example.com. Sign in to it, then add Keycloak" in message
     assert not await is_signed_in(client)
     assert await read_links(database) == []
-
     inactive = await make_user(database, is_active=False)
     await add_linked_account(database, inactive.id, provider)
     assert "This account is deactivated." in await sign_in_to_message(client, provider)

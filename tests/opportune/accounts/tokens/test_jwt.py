@@ -58,7 +58,6 @@ async def test_sign_in_returns_a_short_lived_jwt(
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
     assert await get_status(client, granted["access_token"]) == 200
     assert await get_status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
-
     assert await get_status(client, await make_token(database, user)) == 200
 
 
@@ -177,9 +176,7 @@ async def test_reused_refresh_token_ends_the_sign_in(
     other_tokens, stolen = await login(client, user), await login(client, user)
     thief = (await refresh(client, stolen["refresh_token"])).json()
     await set_all(database, ApiToken, refreshed_at=utc_now() - timedelta(seconds=11))
-
     assert (await refresh(client, stolen["refresh_token"])).status_code == 401
-
     assert await get_status(client, thief["access_token"]) == 401
     assert (await refresh(client, thief["refresh_token"])).status_code == 401
     assert await get_status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"

@@ -229,7 +229,6 @@ async def test_scopes_are_selected_on_the_page(user_client: AsyncClient, client:
         assert f'name="scopes" value="{name}"' in page
     assert 'value="read" checked' in page
     assert 'value="accounts:manage" checked' not in page
-
     form = {"name": "Backup", "days": "7", "current_password": PASSWORD}
     created = await user_client.post("/accounts/tokens", data={**form, "scopes": ["books:read", "accounts:read"]})
     assert "<code>books:read</code> <code>accounts:read</code>" in created.text

@@ -70,7 +70,6 @@ async def test_setup_needs_password_and_code(
     started = await user_client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})
     assert (started.status_code, 'src="data:image/svg+xml' in started.text) == (200, True)
     assert not (await reload(database, user)).has_two_factor
-
     key, codes = await turn_on_by_pages(user_client)
     assert len(set(codes)) == RECOVERY_CODE_COUNT
     assert (await reload(database, user)).has_two_factor

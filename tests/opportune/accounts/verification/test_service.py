@@ -30,7 +30,6 @@ async def test_address_is_verified_once_by_a_button(app: FastAPI, client: AsyncC
     await make_user(database, EMAIL)
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)
-
     assert (await client.get(path, params={"token": token})).status_code == 200
     assert await read_users(database) == [(EMAIL, False)]
     assert (await client.post(path, data={"token": token, "password": PASSWORD})).status_code == 303
@@ -44,7 +43,6 @@ async def test_verification_needs_the_password_of_the_account(
     await make_user(database, EMAIL)  # staff may have created the account, and know its password
     await client.post(f"{ACCOUNTS}/verify/again", data={"email": EMAIL})
     path, token = await read_newest_link(app)
-
     for password_fields in ({}, {"password": "a password of my own"}):
         assert (await client.post(path, data={"token": token, **password_fields})).status_code == 422
         assert (await client.post(f"{AUTH}/verify", json={"token": token, **password_fields})).status_code == 422
@@ -61,5 +59,4 @@ async def test_link_does_not_verify_another_address(app: FastAPI, database: Data
         context = AccountContext(session, settings, app.state.rate_limiter, Client())
         with pytest.raises(InvalidLinkError):
             await verification._verify_user(context, match[0])
-
     assert await read_users(database) == [("bob@example.com", False)]
