@@ -169,13 +169,10 @@ async def test_text_is_shown_after_signing_in(browser: AsyncClient, ann: User, p
     assert re.search(rf'value="{TEXT}"|<textarea name="{name}"[^>]*>{TEXT}<', shown)
 
 
-async def test_text_is_kept_for_htmx(browser: AsyncClient, ann: User) -> None:
+async def test_text_for_htmx_is_shown_to_its_user_only(browser: AsyncClient, ann: User, bob: User) -> None:
     response = await send_signed_out(browser, {"text": TEXT}, **HTMX)
     assert response.status_code == 401
     assert TEXT in await log_in(browser, ann, response.headers["HX-Redirect"])
-
-
-async def test_text_is_not_shown_to_another_user(browser: AsyncClient, bob: User) -> None:
     response = await send_signed_out(browser, {"text": TEXT})
     page = await log_in(browser, bob, response.headers["location"])
     assert TEXT not in page

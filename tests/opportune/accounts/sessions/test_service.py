@@ -147,14 +147,6 @@ async def test_changed_rights_or_password_end_credentials(
     assert response.status_code == (200 if status == 200 else 401)
 
 
-@pytest.mark.usefixtures("user")
-async def test_remembered_session_keeps_its_cookie(client: AsyncClient, database: Database) -> None:
-    data = {"email": "ada@example.com", "password": PASSWORD, "remember": "true"}
-    response = await client.post("/accounts/login", data=data)
-    assert "Max-Age=2592000" in response.headers["set-cookie"].partition(", ")[0]
-    assert (await read_one(database, Session)).is_remembered
-
-
 async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, database: Database) -> None:
     @app.post("/confirm")
     async def confirm(request: Request, _user: CurrentUser, session: WriteSession) -> None:
@@ -190,17 +182,14 @@ async def test_sessions_per_user_are_limited(
 ) -> None:
     monkeypatch.setattr(credentials, "MAX_CREDENTIALS_PER_USER", 3)
     other_user = await make_user(database)
-    end_times = [utc_now() + timedelta(hours=hours) for hours in (4, 1, 3, 2)]
     fields: dict[str, Any] = {"name": "a program", "scopes": "*"} if model is ApiToken else {}
-    rows = [
-        model(token_hash=str(number), user_id=user.id, expires_at=end, **fields) for number, end in enumerate(end_times)
-    ]
-    other_row = model(token_hash="another's", user_id=other_user.id, expires_at=end_times[1], **fields)
-    await store(database, *rows, other_row)
+    for owner, token_hash, hours in (*((user, str(hours), hours) for hours in (4, 1, 3, 2)), (other_user, "x", 1)):
+        ends = utc_now() + timedelta(hours=hours)
+        await store(database, model(token_hash=token_hash, user_id=owner.id, expires_at=ends, **fields))
     async with database.writer() as session:
         await credentials.delete_expired_and_surplus(session, user, model)
 
-    assert [row.token_hash for row in await read_all(database, model)] == ["0", "2", "another's"]
+    assert [row.token_hash for row in await read_all(database, model)] == ["4", "3", "x"]
 
 
 async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database: Database) -> None:
@@ -211,9 +200,10 @@ async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database
         client.cookies.clear()
         await client.post("/accounts/login", data=data)
     assert f"Max-Age={90 * 24 * 60 * 60}" in remembered.headers["set-cookie"]
-    lifetimes = [row.expires_at - row.created_at for row in await read_all(database, Session)]
-    for lifetime, expected in zip(lifetimes, (timedelta(days=90), timedelta(hours=2)), strict=True):
-        assert abs(lifetime - expected) < timedelta(minutes=1)
+    rows = await read_all(database, Session)
+    assert [row.is_remembered for row in rows] == [True, False]
+    for row, expected in zip(rows, (timedelta(days=90), timedelta(hours=2)), strict=True):
+        assert abs(row.expires_at - row.created_at - expected) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("name", ["SESSION_DAYS", "SESSION_IDLE_HOURS"])
