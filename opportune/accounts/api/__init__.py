@@ -18,20 +18,8 @@ from opportune.accounts.api import (
     verification,
 )
 
-ROUTERS = (
-    sign_in.router,
-    email_sign_in.router,
-    registration.router,
-    verification.router,
-    password_reset.router,
-    profile.router,
-    social_sign_in.router,
-    deletion.router,
-    sessions.router,
-    activity_log.router,
-    tokens.router,
-    two_factor.router,
-    passkeys.router,
-    reauthentication.router,
-    email_confirmation.router,
-)
+SIGN_IN = (sign_in, email_sign_in, registration, verification, password_reset)
+ACCOUNT = (profile, social_sign_in, deletion, sessions, activity_log, tokens)
+CONFIRMATION = (two_factor, passkeys, reauthentication, email_confirmation)
+
+ROUTERS = tuple(module.router for module in (*SIGN_IN, *ACCOUNT, *CONFIRMATION))

@@ -33,23 +33,8 @@ async def redirect_to_password_page() -> Response:
     return RedirectResponse("/accounts/password", 302)
 
 
-ROUTERS = (
-    sign_in.router,
-    email_sign_in.router,
-    social_sign_in.router,
-    registration.router,
-    verification.router,
-    password_reset.router,
-    two_factor.router,
-    passkeys.router,
-    reauthentication.router,
-    email_confirmation.router,
-    profile.router,
-    sessions.router,
-    activity_log.router,
-    impersonation.router,
-    tokens.router,
-    deletion.router,
-    setup.router,
-    router,
-)
+SIGN_IN = (sign_in, email_sign_in, social_sign_in, registration, verification, password_reset)
+CONFIRMATION = (two_factor, passkeys, reauthentication, email_confirmation)
+ACCOUNT = (profile, sessions, activity_log, impersonation, tokens, deletion, setup)
+
+ROUTERS = (*(module.router for module in (*SIGN_IN, *CONFIRMATION, *ACCOUNT)), router)

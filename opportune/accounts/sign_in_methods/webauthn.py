@@ -181,12 +181,7 @@ async def verify_creation(site: RelyingParty, ceremony: Ceremony, credential: di
     def verify() -> "VerifiedRegistration":
         import webauthn
 
-        return webauthn.verify_registration_response(
-            credential=credential,
-            expected_challenge=ceremony.challenge_bytes,
-            expected_rp_id=site.id,
-            expected_origin=site.origin,
-        )
+        return webauthn.verify_registration_response(credential=credential, **_expectations(site, ceremony))
 
     return await _run_verification(verify)
 
@@ -201,15 +196,21 @@ async def verify_authentication(
 
         return webauthn.verify_authentication_response(
             credential=credential,
-            expected_challenge=ceremony.challenge_bytes,
-            expected_rp_id=site.id,
-            expected_origin=site.origin,
+            **_expectations(site, ceremony),
             credential_public_key=webauthn.base64url_to_bytes(passkey.public_key),
             credential_current_sign_count=passkey.sign_count,
             require_user_verification=ceremony.purpose != "second-step",
         )
 
     return await _run_verification(verify)
+
+
+def _expectations(site: RelyingParty, ceremony: Ceremony) -> dict[str, Any]:
+    return {
+        "expected_challenge": ceremony.challenge_bytes,
+        "expected_rp_id": site.id,
+        "expected_origin": site.origin,
+    }
 
 
 async def _run_verification(verify: Callable[[], T]) -> T:

@@ -1,5 +1,6 @@
 """Pages of teams: list, members, invitations, settings."""
 
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, find_return_path
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import PRIVATE_HEADERS
+from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email
@@ -63,10 +64,9 @@ async def switcher(request: Request, _user: CurrentUser) -> Response:
 
 @router.post("/personal/switch")
 async def switch_to_personal(request: Request, user: CurrentUser, session: WriteSession) -> Response:
-    form = await request.form()
+    next_path = await _read_next(request, TEAMS_PATH)
     await service.switch_to_personal(session, user)
-    flash(request, "You have switched to “Personal”.")
-    return RedirectResponse(safe_redirect_path(str(form.get("next", "")), TEAMS_PATH), 303)
+    return _redirect_with_message(request, next_path, "You have switched to “Personal”.")
 
 
 @router.get("/new")
@@ -78,8 +78,8 @@ async def create_form(request: Request, _user: CurrentUser) -> Response:
 async def create(request: Request, user: CurrentUser, session: WriteSession) -> Response:
     form = await read_form(request, TeamCreate)
     if team := await form.save(lambda new: service.create_team(session, user, new)):
-        flash(request, gettext("You have created “%(team)s” and are its owner.", team=team.name))
-        return RedirectResponse(safe_redirect_path(form.value("next"), _path(team.id)), 303)
+        message = gettext("You have created “%(team)s” and are its owner.", team=team.name)
+        return _redirect_with_message(request, safe_redirect_path(form.value("next"), _path(team.id)), message)
     return _render_new_team(request, form)
 
 
@@ -114,10 +114,8 @@ async def accept(request: Request, invitation_id: RowId, user: AccountOwner, ses
     except NotFound:
         return templates.render(request, "teams/no_invitation.html", {}, 404)
     except FieldErrors as refusal:
-        flash(request, str(refusal), "danger")
-        return RedirectResponse(TEAMS_PATH, 303)
-    flash(request, gettext("Welcome to “%(team)s”.", team=team.name))
-    return RedirectResponse(_path(team.id), 303)
+        return redirect_with_error(request, TEAMS_PATH, refusal)
+    return _redirect_with_message(request, _path(team.id), gettext("Welcome to “%(team)s”.", team=team.name))
 
 
 @router.post("/invitations/{invitation_id}/decline")
@@ -145,10 +143,9 @@ async def members(
 
 @router.post("/{team_id}/switch")
 async def switch(request: Request, team_id: RowId, user: CurrentUser, session: WriteSession) -> Response:
-    form = await request.form()
+    next_path = await _read_next(request, _path(team_id))
     team = await service.switch_team(session, team_id, user)
-    flash(request, gettext("You have switched to “%(team)s”.", team=team.name))
-    return RedirectResponse(safe_redirect_path(str(form.get("next", "")), _path(team_id)), 303)
+    return _redirect_with_message(request, next_path, gettext("You have switched to “%(team)s”.", team=team.name))
 
 
 @router.post("/{team_id}/members/{member_id}/role")
@@ -158,23 +155,20 @@ async def update_member(
     form = await read_form(request, MemberUpdate)
     if form.data is None:
         await service.open_team(session, team_id, user, TeamRole.ADMIN)
-        return _redirect_with_error(request, team_id, gettext("This role does not exist."))
-    try:
-        await service.update_role(session, team_id, user, member_id, form.data.role)
-    except FieldErrors as refusal:
-        return _redirect_with_error(request, team_id, str(refusal))
-    return _redirect_with_message(request, _path(team_id), "The role is changed.")
+        flash(request, "This role does not exist.", "danger")
+        return RedirectResponse(_path(team_id), 303)
+    change = service.update_role(session, team_id, user, member_id, form.data.role)
+    refusal = await _try_change(request, team_id, change)
+    return refusal or _redirect_with_message(request, _path(team_id), "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
 async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
-    try:
-        await service.delete_member(session, team_id, user, member_id)
-    except FieldErrors as refusal:
-        return _redirect_with_error(request, team_id, str(refusal))
-    return _redirect_with_message(request, _path(team_id), "The member is removed.")
+    change = service.delete_member(session, team_id, user, member_id)
+    refusal = await _try_change(request, team_id, change)
+    return refusal or _redirect_with_message(request, _path(team_id), "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
@@ -182,7 +176,7 @@ async def leave(request: Request, team_id: RowId, user: CurrentUser, session: Wr
     try:
         team = await service.leave_team(session, team_id, user)
     except FieldErrors as refusal:
-        return _redirect_with_error(request, team_id, str(refusal))
+        return redirect_with_error(request, _path(team_id), refusal)
     return _redirect_with_message(request, TEAMS_PATH, gettext("You have left “%(team)s”.", team=team.name))
 
 
@@ -305,6 +299,14 @@ def _redirect_with_message(request: Request, path: str, message: str) -> Respons
     return RedirectResponse(path, 303)
 
 
-def _redirect_with_error(request: Request, team_id: int, message: str) -> Response:
-    flash(request, message, "danger")
-    return RedirectResponse(_path(team_id), 303)
+async def _read_next(request: Request, default: str) -> str:
+    return safe_redirect_path(str((await request.form()).get("next", "")), default)
+
+
+async def _try_change(request: Request, team_id: int, change: Awaitable[Any]) -> Response | None:
+    """Run a change of a team. If it is refused, return a redirect to the page of the team, which shows why."""
+    try:
+        await change
+    except FieldErrors as refusal:
+        return redirect_with_error(request, _path(team_id), refusal)
+    return None
