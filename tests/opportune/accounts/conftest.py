@@ -1,4 +1,4 @@
-"""Users of the tests of accounts."""
+"""Users and browsers of the tests of accounts."""
 
 from collections.abc import AsyncIterator
 
@@ -22,3 +22,7 @@ async def other_browser(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     """Another browser of Ada."""
     async with signed_in_client(app, user) as client:
         yield client
+
+
+async def is_signed_in(client: AsyncClient) -> bool:
+    return (await client.get("/accounts/profile")).status_code == 200

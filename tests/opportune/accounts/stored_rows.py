@@ -23,6 +23,10 @@ async def read_one(database: Database, model: type[M], **values: Any) -> M:
     return row
 
 
+async def count(database: Database, model: type[M], **values: Any) -> int:
+    return len(await read_all(database, model, **values))
+
+
 async def reload(database: Database, row: M) -> M:
     return await read_one(database, type(row), id=row.id)
 

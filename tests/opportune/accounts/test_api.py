@@ -12,7 +12,7 @@ from opportune.accounts.profile import service as profile
 from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
-from tests.opportune.accounts.stored_rows import read_all, read_one
+from tests.opportune.accounts.stored_rows import count, read_one
 
 EMAIL = "ada@example.com"
 NEW_PASSWORD = "another good password"
@@ -42,7 +42,7 @@ async def test_concurrent_registrations_make_one_user(client: AsyncClient, datab
     body = {"email": EMAIL, "password": PASSWORD}
     responses = await asyncio.gather(*(client.post(REGISTER, json=body) for _ in range(5)))
     assert sorted(response.status_code for response in responses) == [201] + [409] * 4
-    assert len(await read_all(database, User)) == 1
+    assert await count(database, User) == 1
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [

@@ -18,7 +18,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import RateLimit
-from tests.opportune.accounts.stored_rows import read_all, read_one, set_all, store
+from tests.opportune.accounts.stored_rows import count, read_all, read_one, set_all, store
 
 EMAIL = "ada@example.com"
 WRONG_PASSWORD = "not the password"
@@ -38,12 +38,12 @@ async def other_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits, so that tests need fewer attempts."""
-    for limit, count in (
+    for limit, number in (
         (service.PASSWORDS_PER_ACCOUNT, 3),
         (service.PASSWORDS_PER_DEVICE, 3),
         (service.PASSWORDS_PER_IP, 6),
     ):
-        monkeypatch.setattr(limit, "limit", count)
+        monkeypatch.setattr(limit, "limit", number)
 
 
 async def guess(client: AsyncClient, email: str = EMAIL, password: str = WRONG_PASSWORD) -> Response:
@@ -178,7 +178,7 @@ async def test_expired_counts_are_deleted(client: AsyncClient, database: Databas
     await store(database, *(Attempt(key=str(number), count=1, ends_at=old) for number in range(5)))
     async with database.writer() as session:
         assert await database_storage.delete_expired(session) == 5
-    assert len(await read_all(database, Attempt)) == 2
+    assert await count(database, Attempt) == 2
 
 
 async def test_counting_sometimes_deletes_expired_counts(

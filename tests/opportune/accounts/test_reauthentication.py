@@ -14,7 +14,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.stored_rows import read_all, set_all
+from tests.opportune.accounts.stored_rows import count, set_all
 
 CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
 PROTECTED_PAGE = "/danger"
@@ -79,7 +79,7 @@ async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: D
         client.cookies.clear()
         copied = await client.get("/accounts/tokens", headers={"Cookie": f"session={old_token}"})
         assert copied.status_code == 303
-        assert len(await read_all(database, Session)) == 1
+        assert await count(database, Session) == 1
 
 
 async def test_form_with_other_errors_keeps_the_session(app: FastAPI, database: Database) -> None:

@@ -12,7 +12,7 @@ from httpx2 import AsyncClient, Response
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, add_permission, make_user, sign_in, signed_in_client
-from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store
+from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload, store
 
 NEW_PASSWORD = "an altogether new one"
 CONFIRMED = {"confirmed": "yes"}
@@ -270,7 +270,7 @@ async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: Asyn
     assert "You cannot remove your own permissions" in (await admin.get("/admin/user/list")).text
     assert await read_all(database, User, is_active=False) == []
     await run_action(admin, "deactivate", *users)
-    assert len(await read_all(database, User, is_active=False)) == 2
+    assert await count(database, User, is_active=False) == 2
 
 
 @pytest.mark.parametrize("flag", ["is_staff", "is_superuser"])
@@ -309,4 +309,4 @@ async def test_concurrent_demotions_leave_one_superuser(app: FastAPI, superuser:
     async with signed_in_client(app, superuser) as client, signed_in_client(app, colleague) as colleague_client:
         statuses = await asyncio.gather(demote(client, colleague), demote(colleague_client, superuser))
     assert 303 in statuses
-    assert len(await read_all(app.state.database, User, is_superuser=True)) == 1
+    assert await count(app.state.database, User, is_superuser=True) == 1

@@ -11,7 +11,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.accounts.stored_rows import read_all, read_one, reload
+from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
 CONFIRMED = {"confirmed": "yes"}
@@ -134,7 +134,7 @@ async def test_deletion_in_batches_is_atomic(
     app: FastAPI, admin: AsyncClient, superuser: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def count_sessions(user: User) -> int:
-        return len(await read_all(app.state.database, Session, user_id=user.id))
+        return await count(app.state.database, Session, user_id=user.id)
 
     monkeypatch.setattr(batches, "MAX_CASCADED_ROWS", 0)
     user = await make_user(app.state.database)

@@ -42,10 +42,6 @@ async def submit_link(client: AsyncClient, token: str, **fields: str) -> Respons
     return await client.post(f"{SIGN_IN_PAGE}/link", data={"token": token, **fields})
 
 
-async def is_signed_in(client: AsyncClient) -> bool:
-    return (await client.get("/accounts/sessions")).status_code == 200
-
-
 async def request_and_read(app: FastAPI, client: AsyncClient, email: str = EMAIL) -> tuple[str, str]:
     """Request an e-mail. Return the token of its link and its code."""
     await request_email(client, email)

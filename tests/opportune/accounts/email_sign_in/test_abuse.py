@@ -14,10 +14,10 @@ from opportune.accounts.sign_in.service import PASSWORDS_PER_IP
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
+from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     SIGN_IN_API,
     SIGN_IN_PAGE,
-    is_signed_in,
     new_browser,
     read_newest_code,
     read_newest_token,
@@ -28,7 +28,7 @@ from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     wrong_code,
 )
 from tests.opportune.accounts.sent_emails import EMAIL, read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import delete, read_all, set_all
+from tests.opportune.accounts.stored_rows import count, delete, set_all
 from tests.opportune.form_tokens import without_tokens
 
 __all__ = ["settings"]  # a fixture
@@ -39,10 +39,6 @@ async def user(database: Database) -> User:
     return await make_user(database, EMAIL, is_verified=True)
 
 
-async def count_sessions(database: Database) -> int:
-    return len(await read_all(database, Session))
-
-
 async def test_opening_the_link_changes_nothing(
     app: FastAPI, client: AsyncClient, database: Database, user: User
 ) -> None:
@@ -51,7 +47,7 @@ async def test_opening_the_link_changes_nothing(
         for method in ("GET", "HEAD", "GET"):
             await scanner.request(method, f"{SIGN_IN_PAGE}/link", params={"token": token})
         assert not await is_signed_in(scanner)
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
     assert (await submit_link(client, token)).status_code == 303
     assert await is_signed_in(client)
 
@@ -94,7 +90,7 @@ async def test_concurrent_uses_of_an_email_sign_in_once(
             send_code(client, code), submit_link(other_browser, token), submit_link(other_browser, token)
         )
     assert sorted(response.status_code for response in responses) == [303, 410, 410]
-    assert await count_sessions(database) == 1
+    assert await count(database, Session) == 1
 
 
 async def test_email_expires_after_ten_minutes(
@@ -110,7 +106,7 @@ async def test_email_expires_after_ten_minutes(
     assert (await submit_link(client, token)).status_code == 410
     client.cookies.update(cookies)  # the client has dropped the expired cookies
     assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 async def test_code_is_bound_to_its_browser_and_request(
@@ -125,7 +121,7 @@ async def test_code_is_bound_to_its_browser_and_request(
         await request_email(eve_browser)  # for Ada's address, in Eve's browser
         assert "This is not the code" in (await send_code(eve_browser, code)).text
         assert "This is not the code" in (await send_code(eve_browser, eve_code)).text
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 async def test_request_ends_after_five_wrong_codes(
@@ -139,7 +135,7 @@ async def test_request_ends_after_five_wrong_codes(
     assert "too many wrong codes" in (await client.get(SIGN_IN_PAGE)).text
     client.cookies.update(cookies)  # an attacker keeps the cookie
     assert (await send_code(client, code)).headers["location"] == SIGN_IN_PAGE
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 async def test_wrong_codes_of_an_account_are_limited_per_day(
@@ -194,7 +190,7 @@ async def test_email_is_invalid_after_account_changes(
     assert (await submit_link(client, token)).status_code == 410
     assert (await client.post(f"{SIGN_IN_API}/code", json=data)).status_code in (401, 410)
     assert (await send_code(client, code)).status_code in (410, 422)
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 async def test_responses_do_not_reveal_accounts(

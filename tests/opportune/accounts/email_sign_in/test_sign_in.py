@@ -9,10 +9,10 @@ from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     SIGN_IN_API,
     SIGN_IN_PAGE,
-    is_signed_in,
     new_browser,
     read_newest_code,
     read_newest_token,

@@ -21,7 +21,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
-from tests.opportune.accounts.stored_rows import change, read_all, read_one, reload, set_all
+from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, reload, set_all
 
 __all__ = ["settings"]  # a fixture
 
@@ -198,7 +198,7 @@ async def test_ended_impersonation_cookie_is_worthless(
 ) -> None:
     started = await impersonate(boss_client, ada)
     await boss_client.post(path)
-    assert len(await read_all(database, Session)) == sessions_left
+    assert await count(database, Session) == sessions_left
     boss_client.cookies.clear()
     boss_client.cookies.set("session", started.cookies["session"])
     assert await get_current_email(boss_client) == ""

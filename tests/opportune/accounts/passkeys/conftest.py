@@ -50,10 +50,6 @@ async def send_password(client: AsyncClient, **form: str) -> Response:
     return await client.post(LOGIN, data={"email": EMAIL, "password": PASSWORD, **form})
 
 
-async def is_signed_in(client: AsyncClient) -> bool:
-    return (await client.get("/accounts/profile")).status_code == 200
-
-
 async def follow_redirect(client: AsyncClient, response: Response) -> str:
     """Return the text of the page after a redirect."""
     assert response.status_code == 303, response.text

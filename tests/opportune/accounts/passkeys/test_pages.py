@@ -16,6 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
+from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
 from tests.opportune.accounts.passkeys.conftest import (
     CODE,
@@ -24,7 +25,6 @@ from tests.opportune.accounts.passkeys.conftest import (
     confirm_sessions,
     follow_redirect,
     get_options,
-    is_signed_in,
     read_event_kinds,
     read_passkeys,
     send_password,

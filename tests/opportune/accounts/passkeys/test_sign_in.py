@@ -14,6 +14,7 @@ from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.passkeys.authenticator import Authenticator, encode_base64url
 from tests.opportune.accounts.passkeys.conftest import (
     CODE,
@@ -26,7 +27,6 @@ from tests.opportune.accounts.passkeys.conftest import (
     confirm_sessions,
     follow_redirect,
     get_options,
-    is_signed_in,
     read_passkeys,
     send_password,
     sign_in,

@@ -5,13 +5,10 @@ import re
 from httpx2 import AsyncClient, Response
 
 from opportune.testing.factories import PASSWORD
+from tests.opportune.accounts.conftest import is_signed_in
 
 SESSIONS, TOKENS = "/accounts/sessions", "/accounts/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": "30", "scopes": ["read", "write"], "current_password": PASSWORD}
-
-
-async def is_signed_in(client: AsyncClient) -> bool:
-    return (await client.get(SESSIONS)).status_code == 200
 
 
 def find_end_paths(page: Response) -> list[str]:

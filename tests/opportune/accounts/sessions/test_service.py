@@ -19,7 +19,7 @@ from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
-from tests.opportune.accounts.stored_rows import change, read_all, read_one, set_all, store
+from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, set_all, store
 
 PROFILE = "/accounts/profile"
 
@@ -29,10 +29,6 @@ async def post_sign_in(client: AsyncClient, email: str = "ada@example.com", pass
     response = await client.post("/accounts/login", data={"email": email, "password": password})
     assert response.status_code == 303, response.text
     return response.headers["set-cookie"]
-
-
-async def count_sessions(database: Database) -> int:
-    return len(await read_all(database, Session))
 
 
 @pytest.mark.usefixtures("user")
@@ -85,7 +81,7 @@ async def test_signing_in_again_ends_the_browsers_old_session(
     client.cookies.set("session", old_token, domain="testserver.local", path="/")
     await post_sign_in(client)
     assert client.cookies["session"] != old_token
-    assert await count_sessions(database) == 1
+    assert await count(database, Session) == 1
 
 
 async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, database: Database) -> None:
@@ -98,7 +94,7 @@ async def test_signing_out_ends_copies_of_the_cookie(app: FastAPI, user: User, d
         client.cookies.clear()
         copied = await client.get(PROFILE, headers={"Cookie": f"session={copied_cookies['session']}"})
         assert copied.status_code == 303
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
     async with signed_in_client(app, user) as browser, signed_in_client(app, user) as other_browser:
         await browser.post("/accounts/logout")
@@ -123,7 +119,7 @@ async def test_expired_session_is_refused_and_deleted(
         await set_all(database, Session, expires_at=utc_now() - timedelta(seconds=1))
         assert (await expired.get(PROFILE)).status_code == 303
     await post_sign_in(client)
-    assert await count_sessions(database) == 1
+    assert await count(database, Session) == 1
 
 
 @pytest.mark.parametrize(

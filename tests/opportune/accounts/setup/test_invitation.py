@@ -20,7 +20,7 @@ from opportune.db.database import Database
 from opportune.jobs.models import Job
 from opportune.testing.factories import PASSWORD, make_user, sign_in, signed_in_client
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.stored_rows import read_all
+from tests.opportune.accounts.stored_rows import count, read_all
 
 SETUP_PAGE = "/accounts/setup"
 EMAIL = "ada@example.com"
@@ -81,7 +81,7 @@ async def test_existing_account_becomes_superuser(
     [user] = await read_superusers(database)
     assert (user.id, user.is_active, user.has_two_factor) == (visitor.id, True, False)
     assert user.hashed_password != visitor.hashed_password
-    assert len(await read_all(database, Session)) == 1
+    assert await count(database, Session) == 1
 
 
 @pytest.mark.database("postgresql")

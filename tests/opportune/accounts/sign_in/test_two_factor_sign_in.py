@@ -14,7 +14,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
 from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
-from tests.opportune.accounts.stored_rows import read_all, read_one, set_all
+from tests.opportune.accounts.stored_rows import count, read_one, set_all
 
 EMAIL = "ada@example.com"
 LOGIN, CODE, API = "/accounts/login", "/accounts/login/code", "/api/v1/auth/login"
@@ -37,10 +37,6 @@ async def sign_in_program(client: AsyncClient, code: str = "") -> Response:
     return await client.post(API, data={"username": EMAIL, "password": PASSWORD, "code": code})
 
 
-async def count_sessions(database: Database) -> int:
-    return len(await read_all(database, Session))
-
-
 async def test_password_then_code_signs_in(
     client: AsyncClient, database: Database, authenticator: AuthenticatorApp
 ) -> None:
@@ -48,7 +44,7 @@ async def test_password_then_code_signs_in(
     assert (password_response.status_code, password_response.headers["location"]) == (303, CODE)
     assert "session=" not in password_response.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=lax"} <= set(password_response.headers["set-cookie"].split("; "))
-    assert (await count_sessions(database), (await client.get("/accounts/profile")).status_code) == (0, 303)
+    assert (await count(database, Session), (await client.get("/accounts/profile")).status_code) == (0, 303)
     assert 'autocomplete="one-time-code"' in (await client.get(CODE)).text
     code_response = await send_code(client, authenticator.code)
     assert (code_response.status_code, code_response.headers["location"]) == (303, "/accounts/tokens")
@@ -76,7 +72,7 @@ async def test_code_page_needs_the_password(
     for code in ("000000", "", "x" * 200, "\0"):
         response = await send_code(client, code)
         assert response.status_code == 422, code
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 @pytest.mark.parametrize("change", [{"hashed_password": "x"}, {"is_active": False}])
@@ -86,7 +82,7 @@ async def test_new_password_ends_the_second_step(
     await send_password(client)
     await set_all(database, User, **change)
     assert (await send_code(client, authenticator.code)).headers["location"] == LOGIN
-    assert await count_sessions(database) == 0
+    assert await count(database, Session) == 0
 
 
 async def test_wrong_codes_are_limited(client: AsyncClient, authenticator: AuthenticatorApp) -> None:

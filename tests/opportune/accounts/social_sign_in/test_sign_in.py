@@ -13,6 +13,7 @@ from opportune.accounts.social_sign_in import service
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import is_signed_in
 from tests.opportune.accounts.social_sign_in.conftest import (
     follow_to_message,
     read_links,
@@ -30,10 +31,6 @@ GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
 ]
-
-
-async def is_signed_in(client: AsyncClient) -> bool:
-    return (await client.get("/accounts/sessions")).status_code == 200
 
 
 async def add_linked_account(database: Database, user_id: int, provider: FakeProvider, subject: str = "1") -> None:

@@ -20,7 +20,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from opportune.testing.plugin import SECRET_KEY
-from tests.opportune.accounts.stored_rows import change, read_all, reload
+from tests.opportune.accounts.stored_rows import change, count, read_all, reload
 
 PERIOD_SECONDS = 30
 OTHER_KEY = "another secret key for tests"
@@ -85,7 +85,7 @@ async def test_recovery_code_is_valid_for_its_owner(database: Database, settings
     await enable_totp(database, settings, other)
     assert not await verify(database, settings, other, codes[0])
     assert await verify(database, settings, user, codes[0])
-    assert len(await read_all(database, RecoveryCode, user_id=user.id)) == RECOVERY_CODE_COUNT - 1
+    assert await count(database, RecoveryCode, user_id=user.id) == RECOVERY_CODE_COUNT - 1
 
 
 @pytest.mark.database("postgresql")  # SQLite has one writer at a time
@@ -101,7 +101,7 @@ async def test_concurrent_renewals_leave_one_set_of_codes(database: Database, se
             await renew_recovery_codes(session, user)
 
     await asyncio.gather(renew(), renew())
-    assert len(await read_all(database, RecoveryCode)) == RECOVERY_CODE_COUNT
+    assert await count(database, RecoveryCode) == RECOVERY_CODE_COUNT
 
 
 async def test_second_setup_keeps_the_first_key(database: Database, settings: Settings) -> None:
