@@ -1,4 +1,4 @@
-"""Pages of users: list, form and export, on both databases."""
+"""Pages of users and of their sessions."""
 
 import re
 from urllib.parse import urlencode
@@ -6,11 +6,13 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
+from sqlalchemy import func
 
 from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.feature import Admin, Feature, UserColumn
+from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
@@ -179,3 +181,51 @@ async def test_invalid_password_changes_nothing(app: FastAPI, admin: AsyncClient
         assert response.status_code == 400
         assert message in response.text
     assert (await reload(app.state.database, user)).hashed_password == user.hashed_password
+
+
+async def test_deleting_a_session_signs_its_browser_out(app: FastAPI, admin: AsyncClient) -> None:
+    user = await make_user(app.state.database, "user@example.com")
+    async with signed_in_client(app, user) as browser:
+        row = await read_one(app.state.database, Session, user_id=user.id)
+        page = (await admin.get(f"/admin/session/list?user_id={user.id}")).text
+        assert f'<a href="/admin/user/details/{user.id}">user@example.com</a>' in page
+        deleted = await admin.post(f"/admin/session/delete?pks={row.id}", data=CONFIRMED)
+        assert deleted.status_code == 303
+        assert (await browser.get("/accounts/profile")).status_code == 303
+
+
+async def test_sessions_cannot_be_created_or_edited(admin: AsyncClient) -> None:
+    for path in ("create", "edit/1"):
+        assert (await admin.get(f"/admin/session/{path}")).status_code == 403
+        assert (await admin.post(f"/admin/session/{path}")).status_code == 403
+    for term, results in (("roo", 1), ("ROOT example", 1), ("%", 0), ("\0", 1), ("argon2", 0)):
+        response = await admin.get("/admin/session/ajax/lookup", params={"name": "user_id", "term": term})
+        assert len(response.json()["results"]) == results, term
+    assert (await admin.get("/admin/session/ajax/lookup?name=token_hash&term=a")).status_code == 404
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_reference_filter_accepts_any_text(admin: AsyncClient) -> None:
+    for value in ("abc", "-1", "9" * 30, "%00", "1e3"):
+        response = await admin.get(f"/admin/session/list?user_id={value}")
+        assert response.status_code == 200, value
+        assert "Nothing matches" in response.text, value
+
+
+async def test_user_page_shows_columns_of_features(app: FastAPI, admin: AsyncClient, user: User) -> None:
+    columns = [UserColumn("Browsers", Session.user_id), UserColumn("Seen", Session.user_id, func.max(Session.seen_at))]
+    agents = UserColumn("Agents", Session.user_id, func.max(Session.agent))
+    app.state.features = (*app.state.features, Feature("other", admin=Admin(user_columns=[*columns, agents])))
+    path = f"/admin/user/details/{user.id}"
+    cell = '<dt class="col-sm-3">Browsers</dt>\n    <dd class="col-sm-9 details-value">'
+    assert f"{cell}0</dd>" in (await admin.get(path)).text
+    async with signed_in_client(app, user), signed_in_client(app, user):
+        page = (await admin.get(path)).text
+    assert f"{cell}2</dd>" in page
+    assert " UTC</dd>" in page.partition("Seen</dt>")[2]
+    staff = await make_user(app.state.database, is_staff=True)
+    for action in ("list", "get"):
+        await add_permission(app.state.database, staff, "user", action)
+    async with signed_in_client(app, staff) as browser:
+        response = await browser.get(f"/admin/user/details/{staff.id}")
+    assert (response.status_code, "Browsers" in response.text) == (200, False), "staff may not list sessions"

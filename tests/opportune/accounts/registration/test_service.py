@@ -6,11 +6,13 @@ from httpx2 import AsyncClient
 
 from opportune.accounts.password_reset.service import send_password_reset_email
 from opportune.accounts.passwords import hashing
+from opportune.accounts.passwords.hashing import hash_password
 from opportune.accounts.registration import service
-from opportune.accounts.registration.service import send_registration_email
+from opportune.accounts.registration.service import REGISTRATION_PURPOSE, send_registration_email
 from opportune.accounts.users import context
 from opportune.accounts.verification.service import VERIFICATIONS_PER_ACCOUNT
 from opportune.config.settings import Settings
+from opportune.config.signing import seal
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.testing.plugin import settings_for
@@ -112,7 +114,6 @@ async def test_taken_and_free_addresses_take_the_same_work(
 ) -> None:
     await make_user(database, EMAIL)
     steps: list[str] = []
-    hash_password = hashing.hash_password
 
     async def record_call(password: str) -> str:
         steps.append("hash")
@@ -136,3 +137,18 @@ async def test_site_without_mail_registers_immediately(settings: Settings, clien
     assert (await register(client)).status_code == 303
     app.state.settings = settings
     assert await read_sent_subjects(app) == []
+
+
+async def test_closed_registration_creates_no_account(app: FastAPI, client: AsyncClient, database: Database) -> None:
+    app.state.settings = app.state.settings.model_copy(update={"registration": "closed"})
+    for page in (await client.get(f"{ACCOUNTS}/register"), await register(client)):
+        assert (page.status_code, "Registration is closed" in page.text, "<input" in page.text) == (403, True, False)
+    response = await client.post(f"{AUTH}/register", json={"email": EMAIL, "password": PASSWORD})
+    assert (response.status_code, "accepts no new registrations" in response.json()["detail"]) == (403, True)
+    older_link = seal(app.state.settings, REGISTRATION_PURPOSE, f'["{EMAIL}", "{await hash_password(PASSWORD)}"]')
+    assert (await client.get(f"{ACCOUNTS}/verify", params={"token": older_link})).status_code == 410
+    form = {"token": older_link, "password": PASSWORD}
+    assert (await client.post(f"{ACCOUNTS}/verify", data=form)).status_code == 410
+    assert (await read_users(database), await read_sent_subjects(app)) == ([], [])
+    for path in ("/", "/accounts/login", "/accounts/verify", "/accounts/register", "/nothing"):
+        assert 'href="/accounts/register' not in (await client.get(path)).text, path
