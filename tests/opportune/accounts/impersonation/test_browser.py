@@ -1,19 +1,16 @@
 """The banner of an impersonation in a browser."""
 
-from fastapi import FastAPI
+from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.accounts.models import User
 from opportune.testing.services.accessibility import find_violations
+from tests.opportune.accounts.impersonation.conftest import impersonate
 
 
-async def test_banner_is_visible_on_a_phone(app: FastAPI, page: Page, site: str) -> None:
-    boss = await make_user(app.state.database, "boss@example.com", is_superuser=True)
-    ada = await make_user(app.state.database, "ada@example.com")
-    async with signed_in_client(app, boss) as client:
-        await client.post("/accounts/confirm", data={"current_password": PASSWORD})
-        started = await client.post(f"/admin/user/impersonate/{ada.id}", data={"reason": "Her list is empty."})
-        cookies = [{"name": name, "value": value, "url": site} for name, value in started.cookies.items()]
+async def test_banner_is_visible_on_a_phone(boss_client: AsyncClient, ada: User, page: Page, site: str) -> None:
+    started = await impersonate(boss_client, ada)
+    cookies = [{"name": name, "value": value, "url": site} for name, value in started.cookies.items()]
     await page.context.add_cookies(cookies)  # type: ignore[arg-type]
     await page.set_viewport_size({"width": 390, "height": 300})
     await page.goto("/accounts/events")

@@ -1,11 +1,14 @@
 """Changes by a superuser during an impersonation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from opportune.accounts import AccountOwner, CurrentUser
+from opportune.accounts import CurrentUser
 from opportune.accounts.dependencies import OWNER_ONLY, READ_ONLY
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.models import AccountEvent, User
@@ -15,19 +18,11 @@ from opportune.db import WriteSession
 from opportune.db.database import Database
 from opportune.db.sessions.hooked_session import has_flush_listeners
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.accounts.impersonation.test_impersonation import (
-    ADA,
-    END,
-    ada,
-    boss_client,
-    impersonate,
-    read_events,
-    settings,
-)
-from tests.opportune.accounts.sent_emails import read_sent_subjects
+from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
+from tests.opportune.accounts.sent_emails import read_sent_subjects, settings
 from tests.opportune.accounts.stored_rows import read_all, read_one, reload, store
 
-__all__ = ["ada", "boss_client", "settings"]  # fixtures
+__all__ = ["settings"]  # a fixture
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ async def team(database: Database, ada: User) -> Team:
 
 
 async def read_event_texts(app: FastAPI, user: User) -> list[str]:
-    return [describe_event(event) for event in await read_events(app, user)]
+    return [describe_event(event) for event in await read_events(app.state.database, user)]
 
 
 async def read_team_name(database: Database) -> str:
@@ -75,33 +70,35 @@ async def test_changes_are_listed_on_the_users_events(
         "A superuser, signed in as you, created team “Second”; created team member 2",
         "The superuser left your account",
     ]
-    assert all(event.actor_id and not event.address for event in await read_events(app, ada))
+    assert all(event.actor_id and not event.address for event in await read_events(app.state.database, ada))
     assert await read_sent_subjects(app) == [(ADA, "A superuser signed in as you, to change something")]
     async with signed_in_client(app, ada) as user_browser:
         assert "changed team “Changed”" in (await user_browser.get("/accounts/events")).text
 
 
+async def rename_by_statement(user: CurrentUser, session: WriteSession) -> None:
+    await session.execute(update(Team).values(name="By statement"))
+
+
+async def rename_in_a_session_opened_before_the_user(session: WriteSession, user: CurrentUser) -> None:
+    (await session.scalars(select(Team))).one().name = "Changed"
+
+
 @pytest.mark.database("sqlite", "postgresql")
-async def test_statements_are_listed_by_model(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
-    async def rename(user: CurrentUser, session: WriteSession) -> None:
-        await session.execute(update(Team).values(name="By statement"))
-
-    app.add_api_route("/rename", rename, methods=["POST"])
-    await impersonate(boss_client, ada, may_write=True)
-    await boss_client.post("/rename")
-    assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed rows of team"]
-
-
-async def test_session_opened_before_the_user_is_read_is_recorded(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
+@pytest.mark.parametrize(
+    ("rename", "change"),
+    [
+        (rename_by_statement, "changed rows of team"),
+        (rename_in_a_session_opened_before_the_user, "changed team “Changed”"),
+    ],
+)
+async def test_other_changes_are_listed(
+    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team, rename: Callable[..., Any], change: str
 ) -> None:
-    async def rename(session: WriteSession, user: CurrentUser) -> None:
-        (await session.get_one(Team, team.id)).name = "Changed"
-
     app.add_api_route("/rename", rename, methods=["POST"])
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post("/rename")
-    assert (await read_event_texts(app, ada))[1:] == ["A superuser, signed in as you, changed team “Changed”"]
+    assert (await read_event_texts(app, ada))[1:] == [f"A superuser, signed in as you, {change}"]
 
 
 async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClient, ada: User, team: Team) -> None:
@@ -116,25 +113,16 @@ async def test_failed_change_is_not_listed(app: FastAPI, boss_client: AsyncClien
     assert len(await read_event_texts(app, ada)) == 1
 
 
-async def test_only_recorded_requests_watch_sessions(
+async def test_changes_of_the_user_are_neither_watched_nor_listed(
     app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
 ) -> None:
     await impersonate(boss_client, ada, may_write=True)
     await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
     assert has_flush_listeners()
-    async with signed_in_client(app, ada) as user_browser:
-        await user_browser.get("/teams")
-    assert not has_flush_listeners()
-
-
-async def test_changes_of_the_user_are_not_listed(
-    app: FastAPI, boss_client: AsyncClient, ada: User, team: Team
-) -> None:
-    await impersonate(boss_client, ada, may_write=True)
-    await boss_client.post(f"/teams/{team.id}/settings", data={"name": "Once"})
     recorded_texts = await read_event_texts(app, ada)
     async with signed_in_client(app, ada) as user_browser:
         await user_browser.post(f"/teams/{team.id}/settings", data={"name": "Twice"})
+    assert not has_flush_listeners()
     assert await read_event_texts(app, ada) == recorded_texts
 
 
@@ -161,17 +149,6 @@ async def test_lasting_access_to_teams_is_refused(
 
     assert await read_all(database, TeamInvitation) == []
     assert (await reload(database, member)).role == TeamRole.MEMBER
-
-
-async def test_account_owner_refuses_superusers_only(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
-    async def give(user: AccountOwner) -> str:
-        return user.email
-
-    app.add_api_route("/give", give, methods=["POST"])
-    async with signed_in_client(app, ada) as user_browser:
-        assert (await user_browser.post("/give")).json() == ADA
-    await impersonate(boss_client, ada, may_write=True)
-    assert OWNER_ONLY in (await boss_client.post("/give")).text
 
 
 @pytest.mark.database("postgresql")

@@ -1,64 +1,38 @@
 """Start, limits and end of an impersonation."""
 
 import logging
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient, Response
+from httpx2 import AsyncClient
 from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
 from opportune.accounts.events.service import describe_event
 from opportune.accounts.impersonation.service import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
-from opportune.accounts.models import AccountEvent, Session, User
+from opportune.accounts.models import Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.access.addresses import example_path, list_addresses
-from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, make_user, signed_in_client
+from tests.opportune.accounts.impersonation.conftest import ADA, BOSS, END, REASON, impersonate, read_events
 from tests.opportune.accounts.sent_emails import ME, read_sent_subjects, settings
 from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, reload, set_all
 
 __all__ = ["settings"]  # a fixture
 
 
-BOSS, ADA = "boss@example.com", "ada@example.com"
-REASON = "She asked why her list is empty"
-END = "/accounts/impersonation/end"
 BANNER = 'id="impersonation"'
-
-
-@pytest.fixture
-async def ada(user: User) -> User:
-    return user
-
-
-@pytest.fixture
-async def boss_client(app: FastAPI, database: Database) -> AsyncIterator[AsyncClient]:
-    """Browser of a superuser with a confirmed identity."""
-    user = await make_user(database, BOSS, is_superuser=True)
-    async with signed_in_client(app, user) as client:
-        await client.post("/accounts/confirm", data={"current_password": PASSWORD})
-        yield client
-
-
-async def impersonate(client: AsyncClient, user: User, reason: str = REASON, *, may_write: bool = False) -> Response:
-    form = {"reason": reason, **({"may_write": "y"} if may_write else {})}
-    return await client.post(f"/admin/user/impersonate/{user.id}", data=form)
 
 
 async def get_current_email(client: AsyncClient) -> str:
     """E-mail of the signed-in user; empty for visitors."""
     response = await client.get(ME)
     return str(response.json().get("email", ""))
-
-
-async def read_events(app: FastAPI, user: User) -> list[AccountEvent]:
-    return await read_all(app.state.database, AccountEvent, user_id=user.id)
 
 
 async def test_superuser_impersonates_and_returns(app: FastAPI, boss_client: AsyncClient, ada: User) -> None:
@@ -85,7 +59,7 @@ async def test_start_is_recorded_for_user_admin_and_log(
     await impersonate(boss_client, ada, f"  {REASON}\r\n<b>again</b> ")
     await boss_client.post(END)
 
-    started, end = await read_events(app, ada)
+    started, end = await read_events(app.state.database, ada)
     assert [describe_event(event) for event in (started, end)] == [
         "A superuser signed in as you",
         "The superuser left your account",
@@ -117,7 +91,7 @@ async def test_impersonation_needs_reason_and_confirmation(
     await set_all(app.state.database, Session, confirmed_at=utc_now() - timedelta(hours=1))
     for response in (await boss_client.get(f"/admin/user/impersonate/{ada.id}"), await impersonate(boss_client, ada)):
         assert (response.status_code, response.headers["location"][:23]) == (303, "/accounts/confirm?next=")
-    assert (await get_current_email(boss_client), await read_events(app, ada)) == (BOSS, [])
+    assert (await get_current_email(boss_client), await read_events(app.state.database, ada)) == (BOSS, [])
 
 
 async def test_only_superusers_impersonate_active_users(
@@ -130,7 +104,7 @@ async def test_only_superusers_impersonate_active_users(
         page = await staff.get(f"/admin/user/details/{ada.id}")
         assert (page.status_code, "Sign in as …" in page.text) == (200, False)
         assert (await impersonate(staff, ada)).status_code == 403
-    assert await read_events(app, ada) == []
+    assert await read_events(app.state.database, ada) == []
 
     other_superuser = await make_user(database, is_superuser=True)
     inactive = await make_user(database, is_active=False)
@@ -230,7 +204,7 @@ async def test_user_sees_and_ends_the_impersonation(app: FastAPI, boss_client: A
         exported = (await user_browser.get(f"{ME}/export")).json()["accounts"]["sessions"]
         assert [item["id"] for item in exported] == [item["id"] for item in rows if not item["is_impersonation"]]
         assert (await user_browser.post(f"/accounts/sessions/{row['id']}/end")).status_code == 303
-        assert (await read_events(app, ada))[-1].details == {"device": "A superuser, signed in as you"}
+        assert (await read_events(app.state.database, ada))[-1].details == {"device": "A superuser, signed in as you"}
         assert (await get_current_email(user_browser), await get_current_email(boss_client)) == (ADA, "")
 
 
@@ -249,7 +223,7 @@ async def test_changes_are_recorded_as_done_by_staff(app: FastAPI, boss_client: 
     await boss_client.post("/cards")
 
     assert impersonators == ["", BOSS]
-    user_event, _start, staff_event = await read_events(app, ada)
+    user_event, _start, staff_event = await read_events(app.state.database, ada)
     assert user_event.actor_id is None
     assert (staff_event.actor_id is not None, staff_event.address) == (True, "")
 
