@@ -1,13 +1,12 @@
 """Admin pages of users."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, cast
 
 from pydantic import Field, ValidationError
 from sqladmin import action, expose
 from sqladmin.authorization import Action
-from sqlalchemy import Select, func, inspect, select
+from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,10 +18,11 @@ from opportune.accounts.admin.groups import (
     has_more_permissions,
     read_groups_of_user,
     read_permissions_by_group,
-    readable_table,
     set_groups,
 )
 from opportune.accounts.admin.impersonation import ImpersonationMixin
+from opportune.accounts.admin.permission_table import readable_table
+from opportune.accounts.admin.user_columns import user_columns
 from opportune.accounts.groups.service import lock_superusers
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passkeys.service import reset_two_factor
@@ -32,14 +32,12 @@ from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
-from opportune.admin.authorization import has_staff_permission, is_superuser, may_act, may_change_user
-from opportune.admin.base import BaseAdminSite, Check
+from opportune.admin.authorization import has_staff_permission, is_superuser, may_change_user
+from opportune.admin.base import Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
-from opportune.admin.lists.formatters import EMPTY_CELL
-from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
 from opportune.admin.persistence.transactions import RowAction, session_of
@@ -48,48 +46,17 @@ from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, is_text, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
-from opportune.feature import UserColumn
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n import pgettext_lazy as _p
-from opportune.i18n.formats import format_number
 from opportune.schemas import Schema
 from opportune.web import Form
 from opportune.web.forms.forms import fill_form
 from opportune.web.rendering.flash import flash
-from opportune.web.time_zone import format_datetime
 
 FLAGS = ("is_active", "is_staff", "is_superuser", "is_verified")
 PRIVILEGE_FIELDS = ("is_superuser", "is_staff")
-
-
-async def user_columns(request: Request, site: BaseAdminSite, user: User) -> list[tuple[str, str]]:
-    """Return label and value of each column whose rows the current user may list, read in one query."""
-    columns = [column for feature in request.app.state.features for column in feature.admin.user_columns]
-    views = [(column, site.view_for_model(column.owner.class_)) for column in columns]
-    listed = [(column, view) for column, view in views if view and may_act(request, view, Action.LIST)]
-    if not listed:
-        return []
-    queries = [_select_value(column, user).where(*row_conditions(view, request)) for column, view in listed]
-    async with site.database.reader() as session:
-        values: Sequence[object] = (
-            await session.execute(select(*(query.scalar_subquery() for query in queries)))
-        ).one()
-    return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
-
-
-def _select_value(column: UserColumn, user: User) -> Select[Any]:
-    value = func.count() if column.value is None else column.value
-    return select(value).where(column.owner == user.id).select_from(column.owner.class_)
-
-
-def _format(value: object) -> str:
-    if value is None:
-        return EMPTY_CELL
-    if isinstance(value, int):
-        return format_number(value)
-    return format_datetime(value) if isinstance(value, datetime) else str(value)
 
 
 PROJECT_FIELDS = [name for name in User.model_fields if name not in UserBase.model_fields and not is_secret(name)]
