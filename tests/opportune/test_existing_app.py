@@ -76,12 +76,15 @@ def test_routes_stay_as_they_are(visits: dict[str, Any]) -> None:
     assert visits["foreign form"] == visits["large body"] == 200
 
 
-def test_browsers_find_a_page_after_signing_in(visits: dict[str, Any]) -> None:
+def test_browsers_and_anonymous_visitors_sign_in(visits: dict[str, Any]) -> None:
     assert visits["start page"] == [303, "/accounts/profile"]
+    assert visits["anonymous program"] == 401
+    assert visits["anonymous browser"] == [303, "/accounts/login"]
 
 
-def test_messages_name_commands_of_the_application(visits: dict[str, Any]) -> None:
+def test_commands_are_those_of_the_application(visits: dict[str, Any]) -> None:
     assert visits["hint"].endswith("Run: python -m opportune migrate")
+    assert visits["commands"] == [0, 0, 0, 2]
 
 
 def test_documentation_stays_as_it_is(visits: dict[str, Any]) -> None:
@@ -95,30 +98,15 @@ def test_migrate_adds_only_own_tables(visits: dict[str, Any]) -> None:
     assert "alembic_version" not in visits["tables"]
 
 
-def test_commands_of_projects_are_not_offered(visits: dict[str, Any]) -> None:
-    assert visits["commands"] == [0, 0, 0, 2]
-
-
-def test_anonymous_visitors_are_asked_to_sign_in(visits: dict[str, Any]) -> None:
-    assert visits["anonymous program"] == 401
-    assert visits["anonymous browser"] == [303, "/accounts/login"]
-
-
-def test_users_may_use_routes_of_the_application(visits: dict[str, Any]) -> None:
+def test_routes_of_the_application_check_users(visits: dict[str, Any]) -> None:
     assert visits["token"] == visits["cookie"] == 200
     assert visits["cookie of another site"] == 403
     assert visits["cookies"] == ["browser", "opportune_session"]
-
-
-def test_routes_of_the_application_check_permissions(visits: dict[str, Any]) -> None:
     assert [visits["superuser may"], visits["user may not"]] == [200, 403]
 
 
-def test_job_changes_model_of_the_application(visits: dict[str, Any]) -> None:
+def test_job_and_admin_change_models_of_the_application(visits: dict[str, Any]) -> None:
     assert visits["trained"]
-
-
-def test_admin_edits_model_of_the_application(visits: dict[str, Any]) -> None:
     assert visits["admin"] == [200, True, "Assemble!"]
     assert visits["created"] == [303, "Spider-Boy"]
     assert visits["log"]

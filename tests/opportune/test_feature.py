@@ -1,5 +1,6 @@
 """The declaration of a feature, and the list of features of a site."""
 
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -70,6 +71,9 @@ def make_model(table: str, package: str = "shelf") -> Any:
     return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{package}.models"})
 
 
+BOOKS = make_feature("books")
+
+
 def client_for(*features: Feature) -> TestClient:
     return TestClient(create_app(settings_for("sqlite:///unused.db"), features))
 
@@ -78,16 +82,15 @@ def client_with_books(**declared: Any) -> TestClient:
     return client_for(Feature("books", api=router, **declared))
 
 
-def test_error_handler_responds_to_its_exception() -> None:
-    response = client_with_books(site=Site(error_handlers={OutOfPrint: on_out_of_print})).get("/api/v1/novel")
+def test_error_handlers_of_features() -> None:
+    handlers: dict[type[Exception], Any] = {
+        OutOfPrint: on_out_of_print,
+        NotFound: on_missing,
+    }  # the framework also has one for NotFound
+    client = client_with_books(site=Site(error_handlers=handlers))
+    response = client.get("/api/v1/novel")
     assert (response.status_code, response.json()) == (410, {"detail": "This book is out of print."})
-
-
-def test_error_handler_replaces_one_of_the_framework() -> None:
-    assert (
-        client_with_books(site=Site(error_handlers={NotFound: on_missing})).get("/api/v1/missing").text
-        == "No such book."
-    )
+    assert client.get("/api/v1/missing").text == "No such book."
 
 
 def test_middleware_of_first_feature_is_outermost() -> None:
@@ -104,9 +107,8 @@ def test_middleware_function_reads_the_settings(
         return [Middleware(StampMiddleware, name="shelf")] if app.state.settings.site_name == "Shelf" else []
 
     monkeypatch.setenv("SITE_NAME", site_name)
-    assert (
-        client_with_books(site=Site(middleware=middleware)).get("/health/live").headers.get_list("x-stamps") == stamps
-    )
+    response = client_with_books(site=Site(middleware=middleware)).get("/health/live")
+    assert response.headers.get_list("x-stamps") == stamps
 
 
 def test_metric_refuses_a_column_without_times() -> None:
@@ -116,65 +118,51 @@ def test_metric_refuses_a_column_without_times() -> None:
             Metric("Sign-ups", column)
 
 
-def test_feature_listed_twice_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"^app/installed\.py lists books twice"):
-        require_unique_names([books := make_feature("books"), make_feature("notes"), books])
+REFUSED_LISTS: dict[str, tuple[list[Any], str]] = {
+    "the same feature twice": ([BOOKS, make_feature("notes"), BOOKS], "app/installed.py lists books twice"),
+    "two features of one name": (
+        [BOOKS, make_feature("notes"), make_feature("books")],
+        "app/installed.py lists two features named books",
+    ),
+    "table named after another feature": (
+        [BOOKS, make_feature("notes", "notes_note", "books_shelf")],
+        "app/shelf/models.py: the table books_shelf has the prefix of the feature books. Begin its name with notes_.",
+    ),
+    "model of another feature": (
+        [BOOKS, Feature("notes", models=[make_model("books_shelf", "books")])],
+        "app/notes/feature.py lists Shelf, which is a model of books: take it out of models=[…].",
+    ),
+    "entry that is no feature": ([BOOKS, "notes"], "app/installed.py: 'notes' is not a Feature"),
+}
 
 
-def test_two_features_of_one_name_are_refused() -> None:
-    with pytest.raises(OperatorError, match=r"^app/installed\.py lists two features named books"):
-        require_unique_names([make_feature("books"), make_feature("notes"), make_feature("books")])
+@pytest.mark.parametrize(("features", "message"), REFUSED_LISTS.values(), ids=REFUSED_LISTS)
+def test_list_of_features_is_refused(features: list[Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
+        require_unique_names(features)
 
 
-def test_table_named_after_another_feature_is_refused() -> None:
-    with pytest.raises(OperatorError) as error:
-        require_unique_names([make_feature("books"), make_feature("notes", "notes_note", "books_shelf")])
-    assert str(error.value) == (
-        "app/shelf/models.py: the table books_shelf has the prefix of the feature books. Begin its name with notes_."
-    )
-
-
-def test_model_of_another_feature_is_refused() -> None:
-    notes = Feature("notes", models=[make_model("books_shelf", "books")])
-    with pytest.raises(OperatorError) as error:
-        require_unique_names([make_feature("books"), notes])
-    assert str(error.value) == (
-        "app/notes/feature.py lists Shelf, which is a model of books: take it out of models=[…]."
-    )
-
-
-def test_duplicate_table_error_names_both_modules() -> None:
-    with pytest.raises(OperatorError) as error:
-        type("Shelf", (Model,), {"__tablename__": "accounts_user", "__module__": "app.shelf.models"}, table=True)
-    assert str(error.value).startswith("opportune.accounts.models and app.shelf.models declare the table")
-
-
-def test_duplicate_table_in_one_module_is_named() -> None:
-    with pytest.raises(OperatorError) as error:
-        type(
-            "Entry",
-            (Model,),
-            {"__tablename__": "admin_audit_entry", "__module__": "opportune.admin.models"},
-            table=True,
-        )
-    assert str(error.value).startswith("opportune.admin.models declares the table admin_audit_entry twice.")
+@pytest.mark.parametrize(
+    ("table", "module", "message"),
+    [
+        ("accounts_user", "app.shelf.models", "opportune.accounts.models and app.shelf.models declare the table"),
+        (
+            "admin_audit_entry",
+            "opportune.admin.models",
+            "opportune.admin.models declares the table admin_audit_entry twice.",
+        ),
+    ],
+)
+def test_duplicate_table_error_names_its_modules(table: str, module: str, message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{message}"):
+        type("Shelf", (Model,), {"__tablename__": table, "__module__": module}, table=True)
 
 
 def test_function_that_is_no_job_is_refused() -> None:
-    def remind() -> None: ...
-
-    jobs: Any = [remind]
-    with pytest.raises(OperatorError) as error:
+    message = "Feature('books', jobs=Jobs(…)) lists print, which is not a job. Write @job(\"books.print\") above it."
+    jobs: Any = [print]
+    with pytest.raises(OperatorError, match=f"^{re.escape(message)}$"):
         Feature("books", jobs=Jobs(jobs))
-    assert str(error.value) == (
-        "Feature('books', jobs=Jobs(…)) lists remind, which is not a job. Write @job(\"books.remind\") above it."
-    )
-
-
-def test_entry_that_is_no_feature_is_refused() -> None:
-    entries: Any = [make_feature("books"), "notes"]
-    with pytest.raises(OperatorError, match=r"^app/installed\.py: 'notes' is not a Feature"):
-        require_unique_names(entries)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +171,9 @@ def test_entry_that_is_no_feature_is_refused() -> None:
 )
 def test_missing_core_feature_is_refused(missing: str, module: str) -> None:
     names = [name for name in ("accounts", "users", "admin", "jobs") if name != missing]
-    with pytest.raises(OperatorError) as error:
+    message = f"which every site needs: from {module} import {missing}, and list it in INSTALLED."
+    with pytest.raises(OperatorError, match=f"^app/installed.py lacks {missing}, {message}$"):
         require_core_features(names)
-    assert str(error.value) == (
-        f"app/installed.py lacks {missing}, which every site needs: "
-        f"from {module} import {missing}, and list it in INSTALLED."
-    )
 
 
 def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +184,7 @@ def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_site_with_a_feature_listed_twice_does_not_start() -> None:
     with pytest.raises(OperatorError, match="lists books twice"):
-        create_app(settings_for("sqlite:///unused.db"), [books := make_feature("books"), books])
+        create_app(settings_for("sqlite:///unused.db"), [BOOKS, BOOKS])
 
 
 def test_longest_feature_name_owns_a_table() -> None:

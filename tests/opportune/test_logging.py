@@ -25,7 +25,7 @@ from opportune.testing.plugin import settings_for
 from opportune.web.middleware.request_log import request_id
 
 CONTROL_CHARACTERS = (
-    "\x00\x07\x08\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
+    "\x00\x07\x08\n\x0b\x0c\r\x1b\x7f\x85\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2066\ufeff\U000e0041\ud800"
 )
 """Characters that control terminals, end lines in editors, or are invisible."""
 
@@ -54,12 +54,7 @@ def write_log(
 
 
 def test_text_line_names_logger_and_request(capsys: pytest.CaptureFixture[str]) -> None:
-    line = write_log(capsys, "text", "hello")
-    assert "WARNING hello  [app.test request-1]" in line
-
-
-def test_user_input_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert write_log(capsys, "text", "a\r\n2026 INFO forged").count("\n") == 1
+    assert "WARNING Grüße 你好 שלום 👋  [app.test request-1]" in write_log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
 def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,10 +64,6 @@ def test_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> N
     escaped = CONTROL_CHARACTERS.encode("unicode_escape").decode()
     assert line.endswith(f"WARNING message{escaped}\ttab  [app{escaped} request{escaped}]\n")
     assert line.splitlines() == [line.removesuffix("\n")]
-
-
-def test_text_of_any_language_is_not_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Grüße 你好 שלום 👋" in write_log(capsys, "text", "Grüße 你好 שלום 👋")
 
 
 @pytest.mark.parametrize("name", ["httpx2", "mcp.client.streamable_http"])
@@ -115,44 +106,30 @@ def test_traceback_cached_by_another_handler_is_escaped() -> None:
 
 
 def test_json_line_escapes_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    line = write_log(
-        capsys,
-        "json",
-        CONTROL_CHARACTERS,
-        f"app{CONTROL_CHARACTERS}",
-        CONTROL_CHARACTERS,
-        make_exception_with_user_input(),
-    )
+    error = make_exception_with_user_input()
+    line = write_log(capsys, "json", CONTROL_CHARACTERS, f"app{CONTROL_CHARACTERS}", CONTROL_CHARACTERS, error)
     assert line.removesuffix("\n").isprintable()
     assert json.loads(line)["message"] == CONTROL_CHARACTERS
 
 
 def test_json_line_has_the_logged_fields(capsys: pytest.CaptureFixture[str]) -> None:
     entry = json.loads(write_log(capsys, "json", "a\nb"))
-    assert entry["message"] == "a\nb"
-    assert (entry["level"], entry["logger"], entry["request_id"], entry["status"]) == (
-        "WARNING",
-        "app.test",
-        "request-1",
-        200,
-    )
+    fields = {"message": "a\nb", "level": "WARNING", "logger": "app.test", "request_id": "request-1", "status": 200}
+    assert entry.items() >= fields.items()
+    assert "job_id" not in entry
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 async def test_lines_of_a_job_have_its_id_and_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    async def run() -> tuple[str, str]:
+    async def run(log_format: Literal["text", "json"]) -> str:
         with observed_job(JobAttempt(12, "books.nightly", 1, TRACE)):
-            return write_log(capsys, "json", "hello", request_number=""), write_log(
-                capsys, "text", "hello", request_number=""
-            )
+            return write_log(capsys, log_format, "hello", request_number="")
 
-    line, text = await asyncio.create_task(run())  # jobs run in a separate task
-    entry = json.loads(line)
+    entry = json.loads(await asyncio.create_task(run("json")))  # jobs run in a separate task
     assert (entry["job_id"], entry["trace_id"]) == (12, TRACE[3:35])
-    assert f"[app.test job 12 {TRACE[3:35]}]" in text
-    assert "job_id" not in json.loads(write_log(capsys, "json", "hello"))
+    assert f"[app.test job 12 {TRACE[3:35]}]" in await asyncio.create_task(run("text"))
 
 
 @pytest.mark.parametrize(

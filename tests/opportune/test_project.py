@@ -295,24 +295,33 @@ SKIPPED = """
 import pytest
 from opportune.testing.services.missing_programs import skip_for_missing
 
-@pytest.mark.parametrize("program", ["PgBouncer", "Redis", "PgBouncer"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_it(program): skip_for_missing(program, f"apt install {program.lower()}")
 """
 
 
-def test_skipped_tests_are_counted_with_advice(tmp_path: Path, copy_of_project: ProjectCopy) -> None:
-    _, output = run_tests(copy_of_project, tmp_path, SKIPPED, "-p", "opportune.testing.services.missing_programs")
-    *_, total, first, second, last = output.splitlines()
-    assert total == "3 tests were skipped:"
-    assert first == "     2  PgBouncer is missing: apt install pgbouncer"
-    assert second == "     1  Redis is missing: apt install redis"
-    assert "3 skipped in" in last
-
-
-def test_one_skipped_test_is_singular(tmp_path: Path, copy_of_project: ProjectCopy) -> None:
-    code = SKIPPED.replace(', "Redis", "PgBouncer"', "")
+@pytest.mark.parametrize(
+    ("programs", "summary"),
+    [
+        (
+            ["PgBouncer", "Redis", "PgBouncer"],
+            [
+                "3 tests were skipped:",
+                "     2  PgBouncer is missing: apt install pgbouncer",
+                "     1  Redis is missing: apt install redis",
+            ],
+        ),
+        (["Redis"], ["1 test was skipped:", "     1  Redis is missing: apt install redis"]),
+    ],
+)
+def test_skipped_tests_are_counted_with_advice(
+    tmp_path: Path, copy_of_project: ProjectCopy, programs: list[str], summary: list[str]
+) -> None:
+    code = SKIPPED.replace("PROGRAMS", repr(programs))
     _, output = run_tests(copy_of_project, tmp_path, code, "-p", "opportune.testing.services.missing_programs")
-    assert output.splitlines()[-3] == "1 test was skipped:"
+    *_, last_line = output.splitlines()
+    assert output.splitlines()[-len(summary) - 1 : -1] == summary
+    assert f"{len(programs)} skipped in" in last_line
 
 
 def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:

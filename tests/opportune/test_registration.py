@@ -94,6 +94,7 @@ def notes_feature(**registered: Any) -> Feature:
     return Feature("notes", **registered)
 
 
+TIDY_UP = Admin(operations={"Tidy up": tidy()})
 CHECKS = {"monitoring": Monitoring(checks=[check_books])}
 FILTERS = {"site": Site(template_filters={"shout": shout})}
 SERVICES = {"process": Process(services=[make_service("shop")])}
@@ -115,6 +116,7 @@ SERVICES = {"process": Process(services=[make_service("shop")])}
         (HANDLER, HANDLER, "error handler of builtins.OSError"),
         ({"admin": Admin("app.books.admin")}, {"admin": Admin("app.books.admin")}, "admin view app.books.admin"),
         ({"admin": Admin([BookView])}, {"admin": Admin([BookView])}, f"admin view {THIS_MODULE}.BookView"),
+        ({"jobs": Jobs([tidy]), "admin": TIDY_UP}, {"admin": TIDY_UP}, "operation Tidy up"),
     ],
 )
 def test_double_registration_is_reported(books_arguments: Any, notes_arguments: Any, name: str) -> None:
@@ -122,17 +124,6 @@ def test_double_registration_is_reported(books_arguments: Any, notes_arguments: 
     assert message.startswith(f"The {name} is registered twice: in ")
     assert "(feature books)" in message
     assert message.endswith("(feature notes). Rename one.")
-
-
-def test_operation_registered_twice_is_reported() -> None:
-    operations = {"Tidy up": tidy()}
-    (message,) = find_registration_errors(
-        [
-            books_feature(jobs=Jobs([tidy]), admin=Admin(operations=operations)),
-            notes_feature(admin=Admin(operations=operations)),
-        ]
-    )
-    assert message.startswith("The operation Tidy up is registered twice")
 
 
 def test_tool_registered_twice_is_reported() -> None:
@@ -234,7 +225,7 @@ def test_two_admin_pages_at_one_address_are_reported() -> None:
 
 
 def test_operation_of_an_unlisted_job_is_reported() -> None:
-    (message,) = find_registration_errors([books_feature(admin=Admin(operations={"Tidy up": tidy()}))])
+    (message,) = find_registration_errors([books_feature(admin=TIDY_UP)])
     assert message == (
         f"Feature('books') queues the job books.tidy of {THIS_MODULE}, which no installed feature lists: "
         "add it to jobs=Jobs([…]), or install its feature."
@@ -288,12 +279,9 @@ async def test_request_names_the_missing_feature() -> None:
 
 def test_service_without_required_service_does_not_start() -> None:
     catalogue = Service("catalogue", str, lambda services: services.named("library"))
-    with pytest.raises(OperatorError) as error:
+    missing = "No installed feature has a service library. Install it."
+    with pytest.raises(OperatorError, match=f"^The service catalogue of {THIS_MODULE} needs another one: {missing}$"):
         Services([catalogue])
-    assert str(error.value) == (
-        f"The service catalogue of {THIS_MODULE} needs another one: "
-        "No installed feature has a service library. Install it."
-    )
 
 
 def test_installed_features_have_no_errors() -> None:
@@ -301,13 +289,9 @@ def test_installed_features_have_no_errors() -> None:
 
 
 def test_site_with_a_double_registration_does_not_start() -> None:
-    features = [
-        *installed_features(),
-        books_feature(jobs=Jobs([tidy])),
-        notes_feature(jobs=Jobs([tidy_with_same_name])),
-    ]
+    twice = [books_feature(jobs=Jobs([tidy])), notes_feature(jobs=Jobs([tidy_with_same_name]))]
     with pytest.raises(OperatorError, match=r"The job books\.tidy is registered twice"):
-        create_app(settings_for("sqlite:///unused.db"), features)
+        create_app(settings_for("sqlite:///unused.db"), [*installed_features(), *twice])
 
 
 @pytest.mark.parametrize("name", ["visitors", "storage"])

@@ -27,22 +27,13 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def read_example() -> str:
-    return (PROJECT / ".env.example").read_text(encoding="utf-8")
-
-
-def test_example_is_up_to_date() -> None:
-    assert read_example() == env_example(settings_classes())
-
-
-def test_example_loads_as_env_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(read_example(), encoding="utf-8")
+def test_example_is_up_to_date_and_valid(tmp_path: Path) -> None:
+    example = (PROJECT / ".env.example").read_text(encoding="utf-8")
+    assert example == env_example(settings_classes())
+    (tmp_path / ".env").write_text(example, encoding="utf-8")
     assert load_settings().port == 8000
-
-
-def test_example_loads_with_every_setting_uncommented(tmp_path: Path) -> None:
-    text = re.sub(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", read_example(), flags=re.MULTILINE)
-    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    uncommented = re.sub(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", example, flags=re.MULTILINE)
+    (tmp_path / ".env").write_text(uncommented, encoding="utf-8")
     read_feature_settings(load_settings(), installed_features())
 
 
@@ -52,14 +43,11 @@ def test_example_has_twenty_settings_of_the_framework() -> None:
     assert re.findall(r"^# ([A-Z_]+)=", env_example([Settings]), re.MULTILINE) == names
 
 
-def test_every_setting_has_a_description() -> None:
+def test_every_setting_has_an_area_and_a_description() -> None:
     settings = describe_settings(settings_classes())
     assert [name.upper() for name in settings] == list(setting_names())
     assert [name for name, setting in settings.items() if not (setting.area and setting.text)] == []
-
-
-def test_area_of_the_example_begins_with_a_setting() -> None:
-    assert not {name.upper() for name in AREAS} - set(setting_names())
+    assert not {name.upper() for name in AREAS} - set(setting_names()), "an area begins with a setting"
 
 
 @pytest.mark.parametrize("key", ["", "changeme", "CHANGE-ME", "x" * 64, STRONG_KEY[:31]])
@@ -71,14 +59,12 @@ def test_production_refuses_weak_keys(monkeypatch: pytest.MonkeyPatch, key: str)
     assert not key or key not in str(error.value)
 
 
-def test_former_setting_in_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAFF_NEEDS_TWO_FACTOR", "true")
-    with pytest.raises(SettingsError, match=r"^STAFF_NEEDS_TWO_FACTOR is now .*NEEDS_SECOND_FACTOR=staff"):
-        load_settings()
-
-
-def test_former_setting_in_env_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("STAFF_NEEDS_TWO_FACTOR=true\n", encoding="utf-8")
+@pytest.mark.parametrize("is_in_file", [False, True])
+def test_former_setting_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_in_file: bool) -> None:
+    if is_in_file:
+        (tmp_path / ".env").write_text("STAFF_NEEDS_TWO_FACTOR=true\n", encoding="utf-8")
+    else:
+        monkeypatch.setenv("STAFF_NEEDS_TWO_FACTOR", "true")
     with pytest.raises(SettingsError, match=r"^STAFF_NEEDS_TWO_FACTOR is now .*NEEDS_SECOND_FACTOR=staff"):
         load_settings()
 

@@ -12,17 +12,10 @@ from opportune.errors import OperatorError
 
 ERROR_MESSAGE = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
 """The relevant part of git's error output."""
-HOOK_VARIABLES = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-)
+HOOK_VARIABLES = {
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR"),
+}
 """Variables that git sets for its hooks. They would direct commands to another repository."""
-PERMISSION_VARIABLES = ("GIT_ALLOW_PROTOCOL",)
-"""Variables that would allow URLs that run commands, although `options` forbid them."""
 
 
 class GitError(OperatorError):
@@ -38,17 +31,15 @@ class Git:
     environ: Mapping[str, str] = field(default_factory=dict)
     is_uninterruptible: bool = False
     """True if Ctrl-C must not interrupt git."""
-    timeout_seconds: float | None = None
-    """Timeout for commands that use the network; None for local commands."""
 
-    def __call__(self, *arguments: str | Path, stdin: str = "", codes: Sequence[int] = (0,)) -> str:
+    def __call__(self, *arguments: str | Path) -> str:
         """Return the output of a git command.
 
         Raises:
-            GitError: the exit code is not one of `codes`.
+            GitError: the command fails.
         """
-        result = self.run(*arguments, stdin=stdin)
-        if result.returncode not in codes:
+        result = self.run(*arguments)
+        if result.returncode:
             output = os.fsdecode(result.stderr).strip()
             message = ERROR_MESSAGE.search(output)
             raise GitError(f"git {arguments[0]} failed: {message[1] if message else output or 'no error message'}")
@@ -58,29 +49,17 @@ class Git:
         """Return True if a git command succeeds."""
         return self.run(*arguments).returncode == 0
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            name: value for name, value in os.environ.items() if name not in (*HOOK_VARIABLES, *PERMISSION_VARIABLES)
-        }
-
-    def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
-        """Return output and exit code of a git command. Raises GitError if it takes too long."""
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+        """Return output and exit code of a git command."""
         if not (program := shutil.which("git")):
             raise GitError("git is not installed. Install it (Debian: apt install git).")
-        with subprocess.Popen(
+        inherited = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
+        return subprocess.run(
             [program, *self.options, *arguments],
             cwd=self.folder,
-            env={**self.environment, "LC_ALL": "C", **self.environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            env={**inherited, "LC_ALL": "C", **self.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
             start_new_session=self.is_uninterruptible,
-        ) as process:
-            try:
-                output = process.communicate(os.fsencode(stdin), self.timeout_seconds)
-            except subprocess.TimeoutExpired:  # the pipes are not read again, because git's children may keep them open
-                raise GitError(f"git {arguments[0]} took longer than {self.timeout_seconds:g} seconds.") from None
-            finally:
-                process.kill()
-            return subprocess.CompletedProcess(process.args, process.returncode, *output)
+            check=False,
+        )

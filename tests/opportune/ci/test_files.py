@@ -101,16 +101,14 @@ def test_release_needs_a_changelog_section(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (1, f'CHANGELOG.md has no section "## {__version__} - DATE".\n')
 
 
-def test_starter_rehearses_deployments() -> None:
+@pytest.mark.parametrize("step", ["deploy rehearse --all", ".ci/run setups"])
+def test_only_the_starter_has_a_step(step: str) -> None:
     text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    assert "deploy rehearse --all" in text
-    assert "rehears" not in STARTER_BLOCK.sub("", text)
+    assert step in text
+    assert step not in STARTER_BLOCK.sub("", text)
 
 
 def test_setup_is_tested_with_uv_and_pip() -> None:
-    text = (PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    assert ".ci/run setups" in text
-    assert "setups" not in STARTER_BLOCK.sub("", text)
     setups = SCRIPT.read_text(encoding="utf-8").partition("\nsetups() {\n")[2].partition("\n}\n")[0]
     paths = re.findall(r'^ +first_command "\$folder/\w+" "(\S+)"', setups, re.MULTILINE)
     assert set(paths) == {"$folder/uv", "$folder/pip", "$folder/uv:$PATH"}
@@ -141,34 +139,27 @@ def test_devcontainer_files_exist() -> None:
     assert workspace["volumes"] == [f"..:{container['workspaceFolder']}:cached"]
 
 
-def run_services(folder: Path, *programs: str) -> str:
-    """Return the output of `.ci/run services` for a user without root rights, on a machine with these programs."""
-    for name in ("bash", "dirname"):
-        (folder / name).symlink_to(shutil.which(name) or name)
-    for name, code in {
-        "id": "echo 1000",
-        "sudo": "exit 1",
-        "apt-get": "echo installs",
-        **dict.fromkeys(programs, ""),
-    }.items():
-        (folder / name).write_text(f"#!{shutil.which('bash')}\n{code}\n", encoding="utf-8")
-        (folder / name).chmod(0o755)
-    result = subprocess.run(
-        ["bash", str(SCRIPT), "services"], env={"PATH": str(folder)}, capture_output=True, text=True, check=True
-    )
-    return result.stdout + result.stderr
-
-
 SERVERS = ("caddy", "systemd-analyze", "pgbouncer", "redis-server")
 
 
-def test_script_needs_no_root_with_all_programs(tmp_path: Path) -> None:
-    assert run_services(tmp_path, *SERVERS, "sqlite3", "google-chrome") == ""
-
-
-def test_script_names_missing_programs(tmp_path: Path) -> None:
-    output = run_services(tmp_path, *SERVERS)
-    assert output == "Missing programs, which need root to install: sqlite3 chromium-headless-shell\n"
+@pytest.mark.parametrize(
+    ("programs", "output"),
+    [
+        (("sqlite3", "google-chrome"), ""),
+        ((), "Missing programs, which need root to install: sqlite3 chromium-headless-shell\n"),
+    ],
+)
+def test_script_needs_root_only_for_missing_programs(tmp_path: Path, programs: tuple[str, ...], output: str) -> None:
+    """Run `.ci/run services` as a user without root rights, on a machine with these programs."""
+    for name in ("bash", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    scripts = {"id": "echo 1000", "sudo": "exit 1", "apt-get": "echo installs", **dict.fromkeys(SERVERS + programs, "")}
+    for name, code in scripts.items():
+        (tmp_path / name).write_text(f"#!{shutil.which('bash')}\n{code}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    command = ["bash", str(SCRIPT), "services"]
+    result = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert result.stdout + result.stderr == output
 
 
 @pytest.mark.parametrize("part", ["tests", "browser"])

@@ -1,5 +1,6 @@
 """Fixtures to run commands: in this process with `oppman`, or in a copy of the project."""
 
+import io
 import os
 import re
 import shutil
@@ -56,6 +57,15 @@ COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman
 BYTECODE_FOLDER = "__pycache__"
 TIMEOUT_SECONDS = 60
 """Timeout of operations that are fast even on a busy machine."""
+
+
+class Terminal(io.StringIO):
+    """An output stream that commands take for a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
 
 
 class ProjectCopy:

@@ -11,6 +11,7 @@ from opportune.cli.completion import BASH
 from opportune.cli.main import main
 from opportune.cli.registry import COMPLETION_VARIABLE
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.conftest import Oppman
 
 PRINT_COMPLETIONS = """
 COMP_WORDS=({words})
@@ -32,24 +33,23 @@ def test_bash_completes_after_oppman_and_after_python() -> None:
     assert complete_in_bash(sys.executable, "script.py", "m") == []
 
 
-def complete_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
-    monkeypatch.setenv(COMPLETION_VARIABLE, "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "\n".join(words.split(" ")))
-    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
-    with pytest.raises(SystemExit):
-        main([])
-    return capsys.readouterr().out.split()
-
-
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("oppman.py copy", ["copydb"]),
+        ("oppman.py test --sq", ["--sqlite"]),
+        ("oppman.py jobs l", ["list"]),
+        ("oppman.py jobs list --st", ["--state"]),
+        ("oppman.py jobs list --state w", ["waiting"]),
+    ],
+)
 def test_completion_of_commands_and_options(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    oppman: Oppman, capsys: pytest.CaptureFixture[str], words: str, completions: list[str]
 ) -> None:
-    assert "migrate" in complete_in_process(monkeypatch, capsys, "oppman.py ")
-    assert complete_in_process(monkeypatch, capsys, "oppman.py copy") == ["copydb"]
-    assert complete_in_process(monkeypatch, capsys, "oppman.py test --sq") == ["--sqlite"]
-    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs l") == ["list"]
-    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --st") == ["--state"]
-    assert complete_in_process(monkeypatch, capsys, "oppman.py jobs list --state w") == ["waiting"]
+    environ = {"COMP_WORDS": words.replace(" ", "\n"), "COMP_CWORD": str(words.count(" "))}
+    with pytest.raises(SystemExit):
+        oppman(**{COMPLETION_VARIABLE: "complete_bash"}, **environ)
+    assert capsys.readouterr().out.split() == completions
 
 
 @pytest.mark.parametrize(("shell", "file"), [("bash", ".bash_completions/oppman.py.sh"), ("zsh", ".zfunc/_oppman.py")])

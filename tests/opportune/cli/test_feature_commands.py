@@ -9,12 +9,12 @@ import typer
 
 from opportune import features
 from opportune.cli import registry
-from opportune.cli.main import main
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.project import declared_commands
 from opportune.project.declared_commands import NotLiteral, commands_of_installed, commands_of_optional
 from opportune.project.optional_features import OPTIONAL_FEATURES
+from tests.opportune.cli.conftest import Oppman
 
 MODULE = "gadgets.commands"
 COMMANDS = {"gadgets": MODULE, "lend": "gadgets.lending", "migrate": MODULE}
@@ -41,9 +41,8 @@ def typer_with(*names: str) -> typer.Typer:
 
 
 @pytest.mark.usefixtures("module")
-def test_help_lists_commands_of_features(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+def test_help_lists_commands_of_features(oppman: Oppman) -> None:
+    lines = [" ".join(line.split()) for line in oppman("--help").out.splitlines()]
     assert lines[lines.index("Feature gadgets:") :] == ["Feature gadgets:", "gadgets", "lend Lend a gadget."]
 
 
@@ -55,45 +54,35 @@ def broken() -> list[Feature]:
     raise OperatorError("app/installed.py has no INSTALLED.")
 
 
-def test_help_survives_a_broken_feature(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_survives_a_broken_feature(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "commands_of_installed", not_literal)
     monkeypatch.setattr(registry, "installed_features", broken)
-    assert main(["--help"]) == 0
-    assert capsys.readouterr().out.endswith(
-        "Commands of features are not listed. OperatorError: app/installed.py has no INSTALLED.\n"
-    )
+    message = "Commands of features are not listed. OperatorError: app/installed.py has no INSTALLED.\n"
+    assert oppman("--help").out.endswith(message)
 
 
-def test_subcommand_runs(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_subcommand_runs_and_names_wrong_usage(oppman: Oppman, module: ModuleType) -> None:
     module.command = typer_with("count", "clear")  # type: ignore[attr-defined]
-    assert main(["gadgets", "count", "3"]) == 0
-    assert capsys.readouterr().out == "3 gadgets\n"
+    assert oppman("gadgets", "count", "3") == (0, "3 gadgets\n", "")
+    assert "oppman.py gadgets: No such option: --bogus." in oppman("gadgets", "--bogus").line(2)
+    assert "Did you mean gadgets?" in oppman("gadget").line(2)
 
 
-def test_wrong_usage_names_the_command(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    module.command = typer_with("count", "clear")  # type: ignore[attr-defined]
-    assert main(["gadgets", "--bogus"]) == 2
-    assert "oppman.py gadgets: No such option: --bogus." in capsys.readouterr().err
-    assert main(["gadget"]) == 2
-    assert "Did you mean gadgets?" in capsys.readouterr().err
-
-
-def test_command_defined_twice_is_refused(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_defined_twice_is_refused(oppman: Oppman, module: ModuleType) -> None:
     module.command = typer_with("clear-all", "clear-all")  # type: ignore[attr-defined]
-    assert main(["gadgets", "count"]) == 1
-    assert "gadgets.commands defines the command clear-all twice. Rename one." in capsys.readouterr().err
-
-
-def test_feature_cannot_replace_a_command(module: ModuleType) -> None:
-    assert registry.command_module("migrate") == "opportune.cli.database.migrate"
-    del module
+    line = oppman("gadgets", "count").line()
+    assert "gadgets.commands defines the command clear-all twice. Rename one." in line
 
 
 @pytest.mark.usefixtures("module")
-def test_command_of_missing_feature_names_the_feature(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["restore"]) == 1
+def test_feature_cannot_replace_a_command() -> None:
+    assert registry.command_module("migrate") == "opportune.cli.database.migrate"
+
+
+@pytest.mark.usefixtures("module")
+def test_command_of_missing_feature_names_the_feature(oppman: Oppman) -> None:
     message = "The command restore belongs to the feature backup. Add `backup` to app/installed.py.\n"
-    assert capsys.readouterr().err == message
+    assert oppman("restore") == (1, "", message)
 
 
 @pytest.mark.parametrize("commands", [["books"], {"books": typer_with}, {"books": "app/books/commands.py"}, "books"])

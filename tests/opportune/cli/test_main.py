@@ -21,9 +21,11 @@ from opportune.cli.main import load, main
 from opportune.cli.registry import COMMANDS, MODULES
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.conftest import Oppman
 
 OPPMAN = PROJECT / "oppman.py"
 CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
+SYNTAX_ERROR = SyntaxError("invalid syntax", (str(PROJECT / "app/books/pages.py"), 2, 5, "def ("))
 ReplaceCheck = Callable[[object], None]
 
 
@@ -53,10 +55,12 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_yes_and_no_input_are_one_option(name: str) -> None:
+def test_every_command_has_a_help_and_common_options(name: str) -> None:
     command = load(name)
+    assert command.name == name
+    assert command.help
     for subcommand in (command, *getattr(command, "commands", {}).values()):
-        for option in subcommand.params:
+        for option in subcommand.params:  # --yes and --no-input are one option
             assert len({"--yes", "--no-input"}.intersection(option.opts)) != 1, f"{subcommand.name} {option.name}"
 
 
@@ -68,22 +72,18 @@ def test_help_lists_every_command_in_its_group() -> None:
         assert [line.split(maxsplit=1)[0] for line in section.splitlines() if line.strip()] == list(commands)
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["jobs", "list", "-h"], ["help"], ["help", "jobs"]])
-def test_h_is_short_for_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.startswith("Usage: oppman.py ")
+@pytest.mark.parametrize("arguments", [[], ["-h"], ["check", "-h"], ["jobs", "list", "-h"], ["help"], ["help", "jobs"]])
+def test_help_is_printed(oppman: Oppman, arguments: list[str]) -> None:
+    outcome = oppman(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("Usage: oppman.py ")
 
 
-def test_version_names_opportune_fastapi_and_python(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+def test_version_names_opportune_fastapi_and_python() -> None:
     python = ".".join(map(str, sys.version_info[:3]))
-    assert capsys.readouterr().out.startswith(f"Opportune {__version__} (FastAPI 0.")
-    assert run_python(str(OPPMAN), "--version").stdout.endswith(f", Python {python})\n")
-
-
-def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    assert "quickstart" in capsys.readouterr().out
+    version = run_python(str(OPPMAN), "--version").stdout
+    assert version.startswith(f"Opportune {__version__} (FastAPI 0.")
+    assert version.endswith(f", Python {python})\n")
 
 
 def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,18 +93,9 @@ def test_help_is_folded_to_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert any(line.startswith(" " * 20) for line in lines)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_command_has_a_help(name: str) -> None:
-    command = load(name)
-    assert command.name == name
-    assert command.help
-
-
 @pytest.mark.parametrize("name", ["demo", "deploy", "env", "jobs", "llm", "secrets", "users"])
-def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    assert main([name, "--help"]) == 0
-    lines = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
+    lines = oppman(name, "--help", COLUMNS="80").out.split("Commands:\n")[1].splitlines()
     assert lines
     assert [line for line in lines if not re.search(r"^  [\w-]+ +\w.*[^.]\.$", line)] == []
 
@@ -129,71 +120,46 @@ def test_subcommand_help_fits(name: str, capsys: pytest.CaptureFixture[str], mon
         (["demo"], "oppman.py demo: Missing command."),
     ],
 )
-def test_wrong_usage_is_reported_in_one_line_and_exit_2(
-    arguments: list[str], message: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_is_reported_in_one_line_and_exit_2(oppman: Oppman, arguments: list[str], message: str) -> None:
+    assert message in oppman(*arguments).line(2)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "error"),
+    [
+        (lambda: None, 0, ""),
+        (raising(typer.Exit(3)), 3, ""),
+        (raising(KeyboardInterrupt()), 130, ""),
+        (raising(OperatorError("The host is down.\nTry later.")), 1, "The host is down. Try later.\n"),
+        (raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")), 1, "'?[2J?ü?' is no file.\n"),
+    ],
+    ids=["success", "exit code", "Ctrl-C", "error for the operator", "control characters"],
+)
+def test_exit_code_and_error(
+    oppman: Oppman, replace_check: ReplaceCheck, command: Callable[[], None], code: int, error: str
 ) -> None:
-    replace_check(lambda: None)
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert not out
-    assert message in err
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(("command", "code"), [(lambda: None, 0), (raising(typer.Exit(3)), 3)])
-def test_exit_code_of_commands(replace_check: ReplaceCheck, command: Callable[[], None], code: int) -> None:
     replace_check(command)
-    assert main(["check"]) == code
-
-
-def test_operator_error_is_reported_in_one_line(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
-) -> None:
-    replace_check(raising(OperatorError("The host is down.\nTry later.")))
-    assert main(["check"]) == 1
-    assert capsys.readouterr() == ("", "The host is down. Try later.\n")
-
-
-def test_control_characters_are_hidden(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
-    replace_check(raising(OperatorError("'\x1b[2J\x9bü\udcff' is no file.")))
-    assert main(["check"]) == 1
-    assert capsys.readouterr().err == "'?[2J?ü?' is no file.\n"
-
-
-def test_unexpected_error_names_its_line(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
-    replace_check(raising(ValueError("odd\nsecond line")))
-    assert main(["check"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("Unexpected ValueError: odd (tests/opportune/cli/test_main.py:")
-    assert error.count("\n") == 1
+    assert oppman("check") == (code, "", error)
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
+        (ValueError("odd\nsecond line"), "Unexpected ValueError: odd (tests/opportune/cli/test_main.py:"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
         (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
+        (SYNTAX_ERROR, "Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)"),
     ],
 )
-def test_operating_system_errors_are_explained(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], error: OSError, message: str
+def test_unexpected_error_is_explained(
+    oppman: Oppman, replace_check: ReplaceCheck, error: Exception, message: str
 ) -> None:
     replace_check(raising(error))
-    assert main(["check"]) == 1
-    assert capsys.readouterr().err.startswith(message)
-
-
-def test_syntax_error_names_file_and_line(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = PROJECT / "app/books/pages.py"
-    replace_check(lambda: compile("x = 1\ndef (", file, "exec"))
-    assert main(["check"]) == 1
-    assert capsys.readouterr().err.startswith("Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)")
+    assert oppman("check").line().startswith(message)
 
 
 def test_syntax_error_names_conflict_markers(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
     for name in ("app/books/pages.py", "opportune/web/pages.py"):
@@ -201,9 +167,8 @@ def test_syntax_error_names_conflict_markers(
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
     file = tmp_path / "app/books/pages.py"
     replace_check(lambda: compile(file.read_text(), file, "exec"))
-    assert main(["check"]) == 1
     message = "Conflict markers in app/books/pages.py:2, opportune/web/pages.py:2. Resolve"
-    assert capsys.readouterr().err.startswith(message)
+    assert oppman("check").line().startswith(message)
 
 
 @pytest.mark.parametrize("name", ["opportune/cli/registry.py", "opportune/cli/main.py"])
@@ -223,11 +188,16 @@ def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: s
     assert f"Conflict markers in {tmp_path}/{name}" in result.stderr
 
 
-def test_verbose_shows_the_traceback(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "environ"), [(["-v", "check"], {}), (["check", "--verbose"], {}), (["check"], {"DEBUG": "true"})]
+)
+def test_traceback_is_shown_on_request(
+    oppman: Oppman, replace_check: ReplaceCheck, arguments: list[str], environ: dict[str, str]
+) -> None:
     replace_check(raising(ValueError("odd")))
-    for arguments in (["-v", "check"], ["check", "--verbose"]):
-        assert main(arguments) == 1
-        assert capsys.readouterr().err.startswith("Traceback")
+    outcome = oppman(*arguments, **environ)
+    assert outcome.code == 1
+    assert outcome.err.startswith("Traceback")
 
 
 @pytest.mark.parametrize(
@@ -241,9 +211,7 @@ def test_verbose_shows_the_traceback(replace_check: ReplaceCheck, capsys: pytest
         (["check", "--yes"], "result\ndone\n", "odd\n"),
     ],
 )
-def test_common_options(
-    arguments: list[str], out: str, err: str, replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_common_options(oppman: Oppman, replace_check: ReplaceCheck, arguments: list[str], out: str, err: str) -> None:
     def command() -> None:
         typer.echo("result")
         output.say("done")
@@ -251,32 +219,17 @@ def test_common_options(
         output.detail("how")
 
     replace_check(command)
-    assert main(arguments) == 0
-    assert capsys.readouterr() == (out, err)
-
-
-def test_debug_shows_the_traceback(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DEBUG", "true")
-    replace_check(raising(ValueError("odd")))
-    assert main(["check"]) == 1
-    assert capsys.readouterr().err.startswith("Traceback")
-
-
-def test_ctrl_c_is_quiet_and_exit_130(replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str]) -> None:
-    replace_check(raising(KeyboardInterrupt()))
-    assert main(["check"]) == 130
-    assert capsys.readouterr() == ("", "")
+    assert oppman(*arguments) == (0, out, err)
 
 
 def test_question_without_terminal_is_exit_2(
-    replace_check: ReplaceCheck, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     replace_check(lambda: typer.prompt("Your name"))
-    assert main(["check"]) == 2
-    assert "There is no terminal for the question. Add --yes" in capsys.readouterr().err
+    outcome = oppman("check")
+    assert outcome.code == 2
+    assert "There is no terminal for the question. Add --yes" in outcome.err
 
 
 def test_broken_pipe_prints_no_traceback() -> None:

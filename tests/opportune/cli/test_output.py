@@ -10,14 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from opportune.cli import output, terminal
-
-
-class Terminal(io.StringIO):
-    encoding = "utf-8"
-
-    def isatty(self) -> bool:
-        return True
-
+from tests.opportune.cli.conftest import Terminal
 
 OpenTerminal = Callable[[int], Terminal]
 

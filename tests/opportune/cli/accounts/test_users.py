@@ -58,66 +58,51 @@ async def test_list_filters(database: Database, ada: User, run: Run) -> None:
 
 async def test_flags_are_changed(database: Database, ada: User, run: Run) -> None:
     await make_user(database, BOB)
-
-    assert await run("users", "change", "Bob@Example.com", "--staff", "--superuser") == (
-        0,
-        f"{BOB}: superuser, staff\n",
-        "",
-    )
-    assert (await run("users", "change", ADA, "--no-superuser", "--no-staff", "--inactive"))[0] == 0
-
-    user = await load_user(database, ADA)
-    assert not user.is_superuser
-    assert not user.is_staff
-    assert not user.is_active
+    outcome = await run("users", "change", "Bob@Example.com", "--staff", "--superuser")
+    assert outcome == (0, f"{BOB}: superuser, staff\n", "")
+    assert (await run("users", "change", ADA, "--no-superuser", "--no-staff", "--inactive")).code == 0
+    user = await load_user(database, ada.email)
+    assert (user.is_superuser, user.is_staff, user.is_active) == (False, False, False)
     assert (await load_user(database, BOB)).is_superuser
 
 
-async def test_groups_are_joined_and_left(database: Database, ada: User, run: Run) -> None:
-    del ada
+@pytest.mark.usefixtures("ada")
+async def test_groups_are_joined_and_left(database: Database, run: Run) -> None:
     await make_user(database, BOB)
     async with database.writer() as session:
         session.add_all(Group(name=name) for name in ("Editors", "Cooks"))
-
-    assert (await run("users", "change", BOB, "--join", "Editors", "--join", "Cooks"))[1] == (
-        f"{BOB}: in Cooks, in Editors\n"
-    )
-    assert (await run("users", "change", BOB, "--join", "Editors", "--leave", "Cooks"))[1] == f"{BOB}: in Editors\n"
+    for options, groups in {
+        ("--join", "Editors", "--join", "Cooks"): "in Cooks, in Editors",
+        ("--join", "Editors", "--leave", "Cooks"): "in Editors",
+    }.items():
+        assert (await run("users", "change", BOB, *options)).out == f"{BOB}: {groups}\n"
     async with database.reader() as session:
         assert len((await session.scalars(select(Membership))).all()) == 1
 
 
-async def test_two_factor_is_reset(database: Database, ada: User, run: Run) -> None:
-    del ada
+@pytest.mark.usefixtures("ada")
+async def test_two_factor_is_reset(database: Database, run: Run) -> None:
     bob = await make_user(database, BOB, totp_secret="sealed", totp_step=1)
     async with database.writer() as session:
         session.add(RecoveryCode(user_id=bob.id, code_hash="hash"))
-
     assert await run("users", "change", BOB, "--reset-two-factor") == (0, f"{BOB}: a user without permissions\n", "")
-
     assert not (await load_user(database, BOB)).has_two_factor
     async with database.reader() as session:
         assert (await session.scalars(select(RecoveryCode))).all() == []
 
 
 async def test_groups_are_listed_with_permissions(database: Database, run: Run) -> None:
-    assert (await run("users", "groups"))[1] == "There are no groups. Create one in the admin.\n"
+    assert (await run("users", "groups")).out == "There are no groups. Create one in the admin.\n"
     group = await add_permission(database, await make_user(database), "team", "list")
     async with database.writer() as session:
         session.add_all([Group(name="Cooks"), GroupPermission(group_id=group.id, identity="membership", action="*")])
-
-    _, out, _ = await run("users", "groups")
-
-    assert [line.split() for line in out.splitlines()] == [
+    assert [line.split() for line in (await run("users", "groups")).out.splitlines()] == [
         ["GROUP", "MEMBERS", "MAY"],
         ["Cooks", "0", "nothing", "yet"],
         [*group.name.split(), "1", "membership:*,", "team:list"],
     ]
-    assert json.loads((await run("users", "groups", "--json"))[1])[0] == {
-        "name": "Cooks",
-        "members": 0,
-        "permissions": [],
-    }
+    first_group = json.loads((await run("users", "groups", "--json")).out)[0]
+    assert first_group == {"name": "Cooks", "members": 0, "permissions": []}
 
 
 async def test_user_is_added_with_permissions(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,9 +129,7 @@ INVALID_ADD_ARGUMENTS: tuple[tuple[list[str], int, str], ...] = (
 async def test_refused_user_is_reported_in_one_line(
     database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, err = await run("users", "add", BOB, "--no-input")
-    assert (code, err.count("\n")) == (2, 1)
-    assert "NEW_PASSWORD" in err
+    assert "NEW_PASSWORD" in (await run("users", "add", BOB, "--no-input")).line(2)
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
     for arguments, code, message in INVALID_ADD_ARGUMENTS:
         assert message in (await run("users", "add", *arguments)).line(code)
@@ -156,10 +139,10 @@ async def test_refused_user_is_reported_in_one_line(
 
 async def test_email_is_changed_and_verified(database: Database, ada: User, run: Run) -> None:
     await make_user(database, BOB, is_verified=True)
-    assert (await run("users", "change", BOB, "--email", "Rob@example.com"))[1] == (
-        "rob@example.com: a user without permissions\n"
-    )
-    assert (await run("users", "change", "rob@example.com", "--verified"))[1] == "rob@example.com: verified\n"
+    changed = await run("users", "change", BOB, "--email", "Rob@example.com")
+    assert changed.out == "rob@example.com: a user without permissions\n"
+    verified = await run("users", "change", "rob@example.com", "--verified")
+    assert verified.out == "rob@example.com: verified\n"
     for email, message in {ada.email: "already has an account", "rob": "rob is not a valid e-mail address."}.items():
         assert message in (await run("users", "change", "rob@example.com", "--email", email)).line()
 
@@ -171,20 +154,17 @@ async def test_sign_out_ends_every_session(database: Database, ada: User, run: R
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-async def test_password_is_set(database: Database, ada: User, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    del ada
+@pytest.mark.usefixtures("ada")
+async def test_password_is_set(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
-    assert (await run("users", "password", ADA))[0] == 0
+    assert (await run("users", "password", ADA)).code == 0
     hashed_password = (await load_user(database, ADA)).hashed_password
     assert (await hashing.verify_password("another correct horse", hashed_password))[0]
 
 
 async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
-    bob = await make_user(database, BOB)
-    await make_token(database, bob)
-    code, _, err = await run("users", "delete", BOB)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "--yes" in err
+    await make_token(database, await make_user(database, BOB))
+    assert "--yes" in (await run("users", "delete", BOB)).line(2)
     assert await run("users", "delete", BOB, "--yes") == (0, f"Deleted {BOB} with all personal data.\n", "")
     for email, message in {ADA: "createsuperuser", BOB: f"There is no user with the e-mail {BOB}."}.items():
         assert message in (await run("users", "delete", email, "--yes")).line()

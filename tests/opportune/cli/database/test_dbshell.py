@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.database import dbshell
-from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import Oppman
 
 PROGRAMS = {"sqlite3", "psql"}
 ADDRESS = "host=db.example dbname=site user=ann port=6432 sslmode=require"
@@ -50,12 +50,9 @@ def test_sqlite_opens_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert run_dbshell("select 1").command == ["sqlite3", str(path), "select 1"]
 
 
-def test_missing_file_is_not_created(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_file_is_not_created(oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_database(monkeypatch, f"sqlite:///{tmp_path}/site.db")
-    assert main(["dbshell"]) == 1
-    assert "python3 oppman.py migrate" in capsys.readouterr().err
+    assert "python3 oppman.py migrate" in oppman("dbshell").line()
     assert not (tmp_path / "site.db").exists()
 
 
@@ -79,13 +76,10 @@ def test_password_is_not_on_the_command_line(url: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("url", ["sqlite:///{file}", "postgresql://ann@127.0.0.1/site"])
 def test_missing_client_is_reported_in_one_line(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    oppman: Oppman, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site.db").touch()
     use_database(monkeypatch, url.format(file=tmp_path / "site.db"))
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(sys, "version_info", (3, 11))
-    assert main(["dbshell"]) == 1
-    error = capsys.readouterr().err
-    assert "is missing. Install it" in error
-    assert error.count("\n") == 1
+    assert "is missing. Install it" in oppman("dbshell").line()

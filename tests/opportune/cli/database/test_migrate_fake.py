@@ -22,10 +22,17 @@ def execute(url: str, *statements: str) -> None:
         connection.commit()
 
 
+@pytest.fixture
+def unapplied(oppman: Oppman, database_url: str) -> str:
+    """URL of a database with the tables of a feature whose migrations are not recorded."""
+    outcome = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+    assert outcome.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
+    return database_url
+
+
+@pytest.mark.usefixtures("unapplied")
 @pytest.mark.database("sqlite", "postgresql")
-def test_tables_like_the_first_migration_are_adopted(oppman: Oppman, database_url: str) -> None:
-    unapplied = oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
-    assert unapplied.out.endswith("  Unapplying mcp.0001_initial... FAKED\n")
+def test_tables_like_the_first_migration_are_adopted(oppman: Oppman) -> None:
     assert "[ ]" in oppman("showmigrations", "mcp").out
     adopted = oppman("migrate", "--fake-initial")
     assert (adopted.code, adopted.err) == (0, "")
@@ -33,10 +40,9 @@ def test_tables_like_the_first_migration_are_adopted(oppman: Oppman, database_ur
     assert oppman("migrate", "--check").code == 0
 
 
-def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> None:
-    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+def test_different_tables_are_not_adopted(oppman: Oppman, unapplied: str) -> None:
     execute(
-        database_url,
+        unapplied,
         "ALTER TABLE mcp_client ADD COLUMN colour VARCHAR(20)",
         "ALTER TABLE mcp_client ADD COLUMN size INTEGER NOT NULL DEFAULT 1",
         "ALTER TABLE mcp_client RENAME COLUMN name TO errand",
@@ -46,20 +52,21 @@ def test_different_tables_are_not_adopted(oppman: Oppman, database_url: str) -> 
     assert result.code == 1
     *lines, summary = result.err.splitlines()
     assert any(line.startswith("error: mcp_client.name (") and line.endswith("is missing.") for line in lines)
-    assert "error: mcp_client.errand is not in the model." in lines
-    assert "Notice: mcp_client.colour is not in the model." in lines
-    assert "Notice: mcp_client.size is not in the model." in lines
-    assert "Notice: index ix_mcp_client_created_at on mcp_client is missing." in lines
+    assert {
+        "error: mcp_client.errand is not in the model.",
+        "Notice: mcp_client.colour is not in the model.",
+        "Notice: mcp_client.size is not in the model.",
+        "Notice: index ix_mcp_client_created_at on mcp_client is missing.",
+    } < {*lines}
     assert summary.startswith("Nothing was adopted. ")
     assert "[ ]" in oppman("showmigrations", "mcp").out
     assert oppman("migrate", "mcp", "--fake").out.endswith("  Applying mcp.0001_initial... FAKED\n")
 
 
 @pytest.mark.database("postgresql")
-def test_types_and_nullability_are_compared(oppman: Oppman, database_url: str) -> None:
-    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
+def test_types_and_nullability_are_compared(oppman: Oppman, unapplied: str) -> None:
     execute(
-        database_url,
+        unapplied,
         "ALTER TABLE mcp_client ALTER COLUMN name TYPE TEXT",
         "ALTER TABLE mcp_client ALTER COLUMN auth_method DROP NOT NULL",
     )
@@ -68,9 +75,8 @@ def test_types_and_nullability_are_compared(oppman: Oppman, database_url: str) -
     assert "error: mcp_client.auth_method must not allow NULL." in lines
 
 
-def test_incomplete_tables_are_not_adopted(oppman: Oppman, database_url: str) -> None:
-    oppman("migrate", "mcp", "zero", "--fake", DATABASE_URL=database_url)
-    execute(database_url, "DROP TABLE mcp_grant")
+def test_incomplete_tables_are_not_adopted(oppman: Oppman, unapplied: str) -> None:
+    execute(unapplied, "DROP TABLE mcp_grant")
     assert "but mcp_grant does not exist" in oppman("migrate", "--fake-initial").line()
 
 

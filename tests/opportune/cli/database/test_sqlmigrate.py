@@ -159,21 +159,6 @@ def test_sqlmigrate_needs_no_database(oppman: Oppman, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("acounts", "1"), 1, "No feature 'acounts' is installed. Did you mean accounts?"),
-        (("accounts", "99"), 1, "accounts has no migration '99'."),
-        (("accounts", "zero"), 1, "accounts has no migration 'zero'. List them:"),
-        (("accounts",), 2, "Missing argument 'migration'"),
-    ],
-)
-def test_invalid_arguments_are_reported_in_one_line(
-    oppman: Oppman, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    assert message in oppman("sqlmigrate", *arguments, DATABASE_URL=f"sqlite:///{tmp_path}/app.db").line(code)
-
-
 def test_sqlite_client_runs_the_sql(oppman: Oppman, tmp_path: Path) -> None:
     if not shutil.which("sqlite3"):
         skip_for_missing("SQLite's own client", "apt install sqlite3")

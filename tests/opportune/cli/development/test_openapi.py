@@ -8,8 +8,8 @@ import pytest
 
 from opportune.application import create_app
 from opportune.cli.development import openapi
-from opportune.cli.main import main
 from opportune.testing.plugin import settings_for
+from tests.opportune.cli.conftest import Oppman
 
 
 @pytest.fixture(autouse=True)
@@ -18,86 +18,72 @@ def _site_without_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def document(capsys: pytest.CaptureFixture[str]) -> Any:
-    assert main(["openapi"]) == 0
-    return json.loads(capsys.readouterr().out)
+def document(oppman: Oppman) -> Any:
+    return json.loads(oppman("openapi").out)
 
 
-def test_operation_ids_are_tag_and_name(document: Any) -> None:
-    assert document["paths"]["/api/v1/teams"]["get"]["operationId"] == "teams_list_teams"
-    assert document["paths"]["/api/v1/auth/login"]["post"]["operationId"] == "login"
-
-
-def test_document_names_the_server(document: Any) -> None:
+def test_document_is_complete(document: Any) -> None:
+    paths, schemas, text = document["paths"], document["components"]["schemas"], json.dumps(document)
     assert document["servers"] == [{"url": settings_for("sqlite:///nowhere.db").base_url}]
-
-
-def test_errors_share_one_schema(document: Any) -> None:
-    text = json.dumps(document)
-    assert text.count('"title": "Problem"') == 1
+    assert paths["/api/v1/teams"]["get"]["operationId"] == "teams_list_teams"
+    assert paths["/api/v1/auth/login"]["post"]["operationId"] == "login"
+    assert text.count('"title": "Problem"') == 1, "errors share one schema"
     assert "HTTPValidationError" not in text
+    assert schemas["Page_MemberRead_"]["title"] == "PageMemberRead"
+    stream = paths["/api/v1/answers/{answer_id}/stream"]["get"]["responses"]["200"]
+    assert stream["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/StreamEvent"}
 
 
-def test_event_stream_has_schema(document: Any) -> None:
-    response = document["paths"]["/api/v1/answers/{answer_id}/stream"]["get"]["responses"]["200"]
-    assert response["content"]["text/event-stream"]["schema"] == {"$ref": "#/components/schemas/StreamEvent"}
-
-
-def test_titles_of_generic_schemas_are_distinct(document: Any) -> None:
-    assert document["components"]["schemas"]["Page_MemberRead_"]["title"] == "PageMemberRead"
-
-
-def test_document_is_written_to_file(tmp_path: Path, document: Any) -> None:
-    assert main(["openapi", "--output", str(tmp_path / "api.json")]) == 0
+def test_document_is_written_to_file(oppman: Oppman, tmp_path: Path, document: Any) -> None:
+    assert oppman("openapi", "--output", str(tmp_path / "api.json")).code == 0
     assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == document
 
 
-def test_unwritable_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["openapi", "--output", str(tmp_path)]) == 1
-    assert capsys.readouterr() == ("", f"{tmp_path} cannot be written: Is a directory.\n")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "{output} cannot be written: Is a directory."),
+        (["--client", "python"], "{output} exists and is not a python client. Name a new folder with --output."),
+    ],
+)
+def test_existing_folder_is_kept(oppman: Oppman, tmp_path: Path, arguments: list[str], message: str) -> None:
+    outcome = oppman("openapi", *arguments, "--output", str(tmp_path))
+    assert outcome == (1, "", f"{message.format(output=tmp_path)}\n")
 
 
-def test_folder_with_other_files_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["openapi", "--client", "python", "--output", str(tmp_path)]) == 1
-    message = f"{tmp_path} exists and is not a python client. Name a new folder with --output.\n"
-    assert capsys.readouterr() == ("", message)
-
-
-def test_missing_npx_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["openapi", "--client", "typescript", "--output", str(tmp_path / "client")]) == 1
-    assert capsys.readouterr() == ("", "npx is not installed. Install Node.js 20 or newer.\n")
-
-
+@pytest.mark.parametrize(
+    ("npx", "message"),
+    [
+        ("", "npx is not installed. Install Node.js 20 or newer.\n"),
+        ("echo 'no network' >&2; exit 1", "The client was not generated. npx says: no network\n"),
+    ],
+)
 def test_failing_generator_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    oppman: Oppman, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npx: str, message: str
 ) -> None:
-    program = tmp_path / "npx"
-    program.write_text("#!/bin/sh\necho 'no network' >&2\nexit 1\n", encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    assert main(["openapi", "--client", "typescript", "--output", str(tmp_path / "client")]) == 1
-    assert capsys.readouterr() == ("", "The client was not generated. npx says: no network\n")
+    if npx:
+        (tmp_path / "npx").write_text(f"#!/bin/sh\n{npx}\n", encoding="utf-8")
+        (tmp_path / "npx").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    client = str(tmp_path / "client")
+    assert oppman("openapi", "--client", "typescript", "--output", client) == (1, "", message)
 
 
-def test_same_operation_id_is_an_error(
-    document: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("part", "name", "message"),
+    [
+        ("paths", "/other", "Two operations are called teams_"),
+        ("schemas", "app__books__schemas__Event", "Several schemas are called Event. Rename all but one: app__books"),
+    ],
+)
+def test_duplicate_name_is_an_error(
+    oppman: Oppman, document: Any, monkeypatch: pytest.MonkeyPatch, part: str, name: str, message: str
 ) -> None:
-    document["paths"]["/other"] = document["paths"]["/api/v1/teams"]
+    paths = document["paths"]
+    additions = paths if part == "paths" else document["components"]["schemas"]
+    additions[name] = paths["/api/v1/teams"]
     monkeypatch.setattr(openapi, "application", lambda: _Site(document))
-    assert main(["openapi"]) == 1
-    assert "Two operations are called teams_" in capsys.readouterr().err
-
-
-def test_same_schema_name_is_an_error(
-    document: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    document["components"]["schemas"]["app__books__schemas__Event"] = {}
-    monkeypatch.setattr(openapi, "application", lambda: _Site(document))
-    assert main(["openapi"]) == 1
-    assert "Several schemas are called Event. Rename all but one: app__books" in capsys.readouterr().err
+    assert message in oppman("openapi").err
 
 
 class _Site:

@@ -98,6 +98,7 @@ def test_terminal_asks_for_the_next_port(monkeypatch: pytest.MonkeyPatch, taken_
 def test_no_input_takes_the_next_free_port(taken_port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with runserver.reserve("127.0.0.1", int(taken_port), use_free_port=True) as listener:
         port = listener.getsockname()[1]
+    assert port > int(taken_port)
     assert capsys.readouterr().out == f"Port {taken_port} is in use. Using {port} instead.\n"
 
 
@@ -131,17 +132,18 @@ def test_address_formats(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["80x"], ["99999"], ["a:b:c"], [":"], ["::1:8000"], ["-1"], ["8000", "--port", "1"], ["a:1", "--host", "b"]],
+    [
+        *(["80x"], ["99999"], ["a:b:c"], [":"], ["::1:8000"], ["-1"]),
+        *(["8000", "--port", "1"], ["a:1", "--host", "b"], ["--workers", "2", "--reload"]),
+    ],
 )
-def test_invalid_address_is_wrong_usage(oppman: Oppman, arguments: list[str]) -> None:
-    code, out, err = oppman("runserver", *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
+def test_wrong_usage_is_reported_in_one_line(oppman: Oppman, arguments: list[str]) -> None:
+    oppman("runserver", *arguments).line(2)
 
 
 @pytest.mark.parametrize(
-    ("environ", "line"),
+    ("environ", "message"),
     [
-        ({"DATABASE_URL": "mysql://user:opensesame@127.0.0.1/name"}, "begins with mysql://"),
         ({"DATABASE_URL": "postgresql://user:opensesame@127.0.0.1:1/name"}, "No server responds at 127.0.0.1:1"),
         ({"DATABASE_URL": "sqlite:////dev/null/app.db"}, "The folder /dev/null"),  # like a read-only folder
         ({"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
@@ -150,22 +152,10 @@ def test_invalid_address_is_wrong_usage(oppman: Oppman, arguments: list[str]) ->
         ({"CACHE_URL": "redi://:opensesame@127.0.0.1"}, "CACHE_URL must be memory:, database: or redis://"),
     ],
 )
-def test_invalid_settings_are_reported_without_secrets(oppman: Oppman, environ: dict[str, str], line: str) -> None:
-    code, out, err = oppman("runserver", "--port", "0", **environ)
-    assert (code, out, err.count("\n")) == (1, "", 1)
-    assert line in err
-    assert "opensesame" not in err
-
-
-def test_wrong_password_is_refused(oppman: Oppman, postgres_server: Postgres) -> None:
-    url = f"postgresql://postgres:opensesame@127.0.0.1:{postgres_server.port}/postgres"
-    assert "refuses the password of user 'postgres'" in oppman("runserver", "--port", "0", DATABASE_URL=url).line()
-
-
-def test_several_workers_cannot_reload(oppman: Oppman) -> None:
-    code, _, err = oppman("runserver", "--workers", "2", "--reload")
-    assert code == 2
-    assert "--reload" in err
+def test_invalid_settings_are_reported_without_secrets(oppman: Oppman, environ: dict[str, str], message: str) -> None:
+    line = oppman("runserver", "--port", "0", **environ).line()
+    assert message in line
+    assert "opensesame" not in line
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from opportune.cli.development import shell
 from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.project.layout import PROJECT, installed_features
+from tests.opportune.cli.conftest import Oppman
 
 CREATE = "from sqlalchemy import text; await session.execute(text('create table t (x int)'))"
 
@@ -23,39 +24,37 @@ def _shell_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shell, "get_settings", lambda: settings)
 
 
-def test_code_may_await(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shell", "-c", "await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))"]) == 0
-    assert capsys.readouterr().out == "42\n"
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        ("await asyncio.sleep(0)\nprint(await session.scalar(select(41 + 1)))", "42\n"),
+        ("import datetime; print(datetime.date.today() > datetime.date.min)", "True\n"),
+    ],
+)
+def test_code_may_await_and_import(oppman: Oppman, code: str, output: str) -> None:
+    assert oppman("shell", "-c", code) == (0, output, "")
 
 
-def test_all_models_are_imported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_models_are_imported(oppman: Oppman) -> None:
     models = [model.__name__ for feature in installed_features() for model in feature.models]
-    assert main(["shell", "-c", f"print({', '.join(models)})"]) == 0
-    assert capsys.readouterr().out.count("<class") == len(models)
+    assert oppman("shell", "-c", f"print({', '.join(models)})").out.count("<class") == len(models)
 
 
-def test_code_of_c_may_import(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shell", "-c", "import datetime; print(datetime.date.today() > datetime.date.min)"]) == 0
-    assert capsys.readouterr().out == "True\n"
-
-
-def test_code_on_standard_input_is_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_on_standard_input_is_run(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("for x in range(2):\n    print(await asyncio.sleep(0, x))\n"))
-    assert main(["shell"]) == 0
-    assert capsys.readouterr().out == "0\n1\n"
+    assert oppman("shell") == (0, "0\n1\n", "")
 
 
-def test_only_committed_changes_are_saved() -> None:
-    assert main(["shell", "-c", CREATE]) == 0
-    assert main(["shell", "-c", f"{CREATE}; await session.commit()"]) == 0
-    assert main(["shell", "-c", CREATE]) == 1
+def test_only_committed_changes_are_saved(oppman: Oppman) -> None:
+    codes = [CREATE, f"{CREATE}; await session.commit()", CREATE]
+    assert [oppman("shell", "-c", code).code for code in codes] == [0, 0, 1]
 
 
-def test_commit_queues_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commit_queues_jobs(oppman: Oppman) -> None:
     queue = "from opportune.jobs import defer; from opportune.jobs.stored_files import delete_files"
-    assert main(["shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()"]) == 0
-    assert main(["shell", "-c", "print(*[job.name for job in await session.scalars(select(Job))])"]) == 0
-    assert "jobs.delete_files" in capsys.readouterr().out.split()
+    assert oppman("shell", "-c", f"{queue}; defer(session, delete_files([])); await session.commit()").code == 0
+    names = oppman("shell", "-c", "print(*[job.name for job in await session.scalars(select(Job))])").out
+    assert "jobs.delete_files" in names.split()
 
 
 @pytest.mark.parametrize(("arguments", "prompt"), [([], "IPython"), (["--plain"], "Python")])
@@ -85,9 +84,9 @@ def test_ipython_is_used_if_installed(
         ("def", "SyntaxError: invalid syntax"),
     ],
 )
-def test_failing_code_shows_its_traceback(code: str, last_line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shell", "-c", code]) == 1
-    error = capsys.readouterr().err
+def test_failing_code_shows_its_traceback(oppman: Oppman, code: str, last_line: str) -> None:
+    exit_code, _, error = oppman("shell", "-c", code)
+    assert exit_code == 1
     assert error.splitlines()[-1] == last_line
     assert '"<shell>", line' in error
     assert "cli/shell.py" not in error
@@ -99,8 +98,9 @@ def test_code_sets_the_exit_code() -> None:
     assert caught.value.code == 3
 
 
-def test_documented_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_documented_examples_run(oppman: Oppman) -> None:
     examples = re.findall(r"^python3 oppman\.py (shell .+)$", (PROJECT / "docs/commands.md").read_text(), re.MULTILINE)
     assert examples
     for example in examples:
-        assert main(shlex.split(example)) == 0, capsys.readouterr().err
+        outcome = oppman(*shlex.split(example))
+        assert outcome.code == 0, outcome.err

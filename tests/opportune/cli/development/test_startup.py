@@ -42,12 +42,6 @@ def test_unreachable_database_is_reported_in_one_line(monkeypatch: pytest.Monkey
     assert "opensesame" not in str(caught.value)
 
 
-def test_impossible_folder_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OperatorError, match="Set DATABASE_URL"):
-        startup.inspect_schema(settings_for(f"sqlite:///{tmp_path}/file/data/app.db"))
-
-
 @pytest.mark.parametrize("host", HOST_VARIABLES)
 def test_ephemeral_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
     monkeypatch.setenv(host, "something")

@@ -19,6 +19,7 @@ from opportune.cli.main import main
 from opportune.project.layout import PROJECT
 from opportune.testing import plugin
 from tests.opportune.cli.command_server import FEATURE_MODULES, PYTEST_OPTIONS, command_server
+from tests.opportune.cli.conftest import Oppman
 
 
 def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -35,8 +36,11 @@ def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert exec_arguments == [[sys.executable, "-m", "pytest", *arguments], PROJECT, False]
 
 
+RunTests = Callable[..., tuple[list[str], str]]
+
+
 @pytest.fixture
-def run_test_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], str]]:
+def run_test_command(monkeypatch: pytest.MonkeyPatch) -> RunTests:
     """Run `test` with these arguments, and return the arguments and the database of pytest."""
 
     def run(*arguments: str) -> tuple[list[str], str]:
@@ -53,7 +57,7 @@ def run_test_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[lis
     return run
 
 
-def test_parts_of_the_suite_have_options(run_test_command: Callable[..., tuple[list[str], str]]) -> None:
+def test_parts_of_the_suite_have_options(run_test_command: RunTests) -> None:
     tests, cores = str(PROJECT / "tests"), os.cpu_count() or 1
     number = str(cores + 1)
     in_parallel = ["-n", number]
@@ -67,7 +71,7 @@ def test_parts_of_the_suite_have_options(run_test_command: Callable[..., tuple[l
 
 
 def test_read_only_project_has_no_cache(
-    run_test_command: Callable[..., tuple[list[str], str]],
+    run_test_command: RunTests,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -76,28 +80,25 @@ def test_read_only_project_has_no_cache(
     assert capsys.readouterr().err == f"{PROJECT} is read-only, so pytest cannot remember failed tests.\n"
 
 
-def test_accept_access_runs_no_tests(run_test_command: Callable[..., tuple[list[str], str]]) -> None:
+def test_accept_access_runs_no_tests(run_test_command: RunTests) -> None:
     assert run_test_command("--accept-access") == ([], "")
 
 
-@pytest.mark.parametrize("argument", ["tests/users", "--sqlite"])
-def test_accept_access_takes_no_arguments(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["test", "--accept-access", argument]) == 2
-    assert "--accept-access runs no tests" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [("--project", "--framework"), ("--sqlite", "--postgres")])
-def test_exclusive_options_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["test", *arguments]) == 2
-    assert f"{arguments[0]} and {arguments[1]} cannot be combined." in capsys.readouterr().err
-
-
-def test_project_has_no_framework_tests(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--accept-access", "tests/users"], 2, "--accept-access runs no tests"),
+        (["--accept-access", "--sqlite"], 2, "--accept-access runs no tests"),
+        (["--project", "--framework"], 2, "--project and --framework cannot be combined."),
+        (["--sqlite", "--postgres"], 2, "--sqlite and --postgres cannot be combined."),
+        (["--framework"], 1, "does not include the framework's tests"),
+    ],
+)
+def test_refused_options(
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.setattr(test_command, "FRAMEWORK_TESTS", tmp_path / "opportune")
-    assert main(["test", "--framework"]) == 1
-    assert "does not include the framework's tests" in capsys.readouterr().err
+    assert message in oppman("test", *arguments).line(code)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +132,10 @@ def test_only_one_database_is_used(only: str, expected: list[str], monkeypatch: 
     ],
 )
 def test_missing_packages_name_the_command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], command: str
+    oppman: Oppman, monkeypatch: pytest.MonkeyPatch, arguments: list[str], command: str
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert main(["test", *arguments]) == 1
-    assert capsys.readouterr().err.endswith(command)
+    assert oppman("test", *arguments).line().endswith(command)
 
 
 def test_feature_tests_need_only_the_dev_lock() -> None:

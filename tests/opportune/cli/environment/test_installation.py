@@ -13,7 +13,7 @@ import pytest
 
 from opportune.cli.environment import installation
 from opportune.cli.environment.installation import LOG, InstallError, run_installer, show_progress
-from tests.opportune.cli.conftest import TIMEOUT_SECONDS
+from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Terminal
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +30,6 @@ def venv(tmp_path: Path) -> Path:
 def installer_command(*lines: str, code: int = 0) -> list[str]:
     """Return a command that prints these lines and exits."""
     return [sys.executable, "-S", "-c", f"import os, sys; print(*{lines}, sep=os.linesep); sys.exit({code})"]
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_terminal_shows_one_line(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,10 @@ def copy_partly(folder: Path, *included_folders: str) -> Path:
     return folder
 
 
-def run_program(folder: Path, *command: str) -> str:
+def run_program(folder: Path, *command: str, env: dict[str, str] | None = None) -> str:
     """Run a program that must succeed, and return its output."""
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

@@ -1,7 +1,6 @@
 """A project without a clone: `opportune new` of an installed wheel, and an upgrade from the same package index."""
 
 import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -43,19 +42,10 @@ def test_project_of_the_index_is_created_and_upgraded(index: Path, tmp_path: Pat
     site.environ["UV_FIND_LINKS"] = str(index)
     uv = str(Path(sys.executable).parent / "uv")
     run_program(tmp_path, uv, "venv", "--quiet", "--offline", "tool")
-    run_program(
-        *(tmp_path, uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", "tool/bin/python"),
-        str(next(index.glob(f"*-{__version__}-*.whl"))),
-    )
-    result = subprocess.run(
-        ["tool/bin/opportune", "new", "My shop", "--yes"],
-        cwd=tmp_path,
-        env=site.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
+    wheel = next(index.glob(f"*-{__version__}-*.whl"))
+    options = ("--quiet", "--offline", "--no-deps", "--python", "tool/bin/python")
+    run_program(tmp_path, uv, "pip", "install", *options, str(wheel))
+    run_program(tmp_path, "tool/bin/opportune", "new", "My shop", "--yes", env=site.environ)
     assert [path.name for path in (site.folder / "vendor").iterdir()] == ["README.md"]
     assert site.run("--version").startswith(f"Opportune {__version__} (")
 

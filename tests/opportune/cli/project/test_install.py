@@ -47,8 +47,8 @@ def test_lock_of_the_project_is_kept(oppman: Oppman, project: Path, name: str, l
 
 def test_another_environment_is_not_changed(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "prefix", str(project / "own"))
-    outcome = oppman("install", "aws")
-    assert "Next: python3 -m pip install --no-deps --require-hashes -r requirements/aws.lock" in outcome.out
+    next_step = "Next: python3 -m pip install --no-deps --require-hashes -r requirements/aws.lock"
+    assert next_step in oppman("install", "aws").out
     assert not (project / ".venv/requirements/aws.lock").exists()
 
 

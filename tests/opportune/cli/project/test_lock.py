@@ -20,10 +20,10 @@ from opportune.cli.environment.entry import (
     TELEMETRY,
     VENDORS,
 )
-from opportune.cli.main import main
 from opportune.cli.project import lock
 from opportune.cli.project.shared_files import FIND_LINKS
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.conftest import Oppman
 
 LOCKS = (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, BUILD, DEV, FRAMEWORK, lock.DOCS)
 
@@ -69,15 +69,17 @@ def lock_contents(project: Path) -> set[str]:
     return {(project / name).read_text() for name in LOCKS}
 
 
-def test_locks_have_hashes_and_agree(uv: Uv, project: Path) -> None:
-    assert main(["lock"]) == 0
+def test_locks_have_hashes_and_agree(oppman: Oppman, uv: Uv, project: Path) -> None:
+    assert oppman("lock").code == 0
     assert lock_contents(project) == {"new\n"}
     assert all({"--universal", "--generate-hashes"} < set(command) for command in uv.commands)
     base = uv.commands[0][-1]
     assert [command[command.index("-c") + 1] for command in uv.commands[1:-1]] == [base] * 10
 
 
-def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_reads_the_metadata_of_packages(
+    oppman: Oppman, uv: Uv, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "pyproject.toml").write_text("[tool.uv]\npackage = false")
     settings = []
 
@@ -87,78 +89,66 @@ def test_uv_reads_the_metadata_of_packages(uv: Uv, project: Path, monkeypatch: p
         return uv(command)
 
     monkeypatch.setattr(subprocess, "run", read_settings)
-    assert main(["lock"]) == 0
+    assert oppman("lock").code == 0
     (values,) = settings
     assert values["package"] is False
     assert {"name": "django-htmx", "version": "1.29.0", "requires-dist": []} in values["dependency-metadata"]
 
 
-def test_only_upgrade_changes_versions(uv: Uv) -> None:
-    main(["lock"])
-    assert not any("--upgrade" in command for command in uv.commands)
-    uv.commands.clear()
-    main(["lock", "--upgrade"])
-    assert all("--upgrade" in command for command in uv.commands)
+@pytest.mark.parametrize(
+    ("arguments", "upgrades", "cooldown"),
+    [([], False, True), (["--upgrade"], True, True), (["--cooldown", "0"], False, False)],
+)
+def test_upgrade_and_cooldown_are_options_of_uv(
+    oppman: Oppman, uv: Uv, arguments: list[str], upgrades: bool, cooldown: bool
+) -> None:
+    assert oppman("lock", *arguments).code == 0
+    assert {"--upgrade" in command for command in uv.commands} == {upgrades}
+    assert {"--exclude-newer=7 days" in command for command in uv.commands} == {cooldown}
 
 
 @pytest.mark.parametrize("has_vendor", [False, True])
-def test_framework_keeps_its_version_and_hash(uv: Uv, project: Path, has_vendor: bool) -> None:
+def test_framework_keeps_its_version_and_hash(oppman: Oppman, uv: Uv, project: Path, has_vendor: bool) -> None:
     pin = "opportune==1.2 \\\n    --hash=sha256:11\n"
     (project / BASE).write_text(pin)
     uv.content = "anyio==4\nopportune==1.2 \\\n    --hash=sha256:66 \\\n    --hash=sha256:67\npillow==13\n"
     if has_vendor:
         (project / "vendor").mkdir()
-    assert main(["lock", "--upgrade"]) == 0
+    assert oppman("lock", "--upgrade").code == 0
     header = FIND_LINKS if has_vendor else ""
     assert (project / BASE).read_text() == f"{header}anyio==4\n{pin}pillow==13\n"
     assert ("--find-links" in uv.commands[0]) == has_vendor
 
 
-def test_failure_changes_no_lock(uv: Uv, project: Path) -> None:
-    uv.fails_at = DEV
-    assert main(["lock"]) == 1
-    assert lock_contents(project) == {"old\n"}
-
-
-def test_project_without_framework_group(uv: Uv, project: Path) -> None:
+def test_project_without_framework_group(oppman: Oppman, uv: Uv, project: Path) -> None:
     (project / FRAMEWORK).unlink()
     (project / "pyproject.toml").write_text('[dependency-groups]\ndev = ["pytest"]\n')
-    assert main(["lock"]) == 0
+    assert oppman("lock").code == 0
     outputs = [command[command.index("-o") + 1] for command in uv.commands]
     assert [output.endswith(name) for output, name in zip(outputs, [BASE, DEV], strict=True)] == [True, True]
     assert not (project / FRAMEWORK).exists()
 
 
-def test_check_names_outdated_locks(uv: Uv, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lock", "--check"]) == 1
-    names = ", ".join(LOCKS)
-    assert capsys.readouterr().err.startswith(f"Out of date: {names}.")
+@pytest.mark.usefixtures("uv")
+def test_check_names_outdated_locks(oppman: Oppman, project: Path) -> None:
+    assert oppman("lock", "--check").err.startswith(f"Out of date: {', '.join(LOCKS)}.")
     assert lock_contents(project) == {"old\n"}
 
 
-def test_check_accepts_current_locks(uv: Uv) -> None:
+def test_check_accepts_current_locks(oppman: Oppman, uv: Uv) -> None:
     uv.content = "old\n"
-    assert main(["lock", "--check"]) == 0
+    assert oppman("lock", "--check").code == 0
 
 
-def test_missing_uv_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_uv_is_explained(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    assert main(["lock"]) == 1
-    assert DEV in capsys.readouterr().err
+    assert DEV in oppman("lock").line()
 
 
-def test_new_releases_wait_for_the_cooldown(uv: Uv) -> None:
-    main(["lock"])
-    assert all("--exclude-newer=7 days" in command for command in uv.commands)
-    uv.commands.clear()
-    main(["lock", "--cooldown", "0"])
-    assert not any(option.startswith("--exclude-newer") for command in uv.commands for option in command)
-
-
-def test_locked_release_of_the_last_days_is_kept(uv: Uv, project: Path) -> None:
+def test_locked_release_of_the_last_days_is_kept(oppman: Oppman, uv: Uv, project: Path) -> None:
     (project / BASE).write_text("babel==2.19.0 \\\n")
     uv.content = "babel==2.18.0 \\\n"
-    main(["lock", "--upgrade"])
+    oppman("lock", "--upgrade")
     assert uv.constraints[:2] == ["", "babel<=2.19.0\n"]
     assert "--exclude-newer-package=babel=false" in uv.commands[1]
 
@@ -193,16 +183,18 @@ def test_locked_release_of_the_last_days_is_kept(uv: Uv, project: Path) -> None:
         ("error: No `project` table found", "No `project` table found."),
     ],
 )
-def test_failure_of_uv_is_one_line(uv: Uv, capsys: pytest.CaptureFixture[str], message: str, reason: str) -> None:
-    uv.fails_at, uv.message = BASE, message
-    assert main(["lock"]) == 1
-    *_, line = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{BASE} could not be created, and no lock was changed: {reason}")
+def test_failure_of_uv_is_one_line(oppman: Oppman, uv: Uv, project: Path, message: str, reason: str) -> None:
+    uv.fails_at, uv.message = DEV, message
+    outcome = oppman("lock")
+    assert outcome.code == 1
+    *_, line = outcome.err.splitlines()
+    assert line.startswith(f"{DEV} could not be created, and no lock was changed: {reason}")
     assert "secret" not in line
+    assert lock_contents(project) == {"old\n"}
 
 
-def test_silent_exclusion_is_refused(uv: Uv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_exclusion_is_refused(oppman: Oppman, uv: Uv, monkeypatch: pytest.MonkeyPatch) -> None:
     """uv succeeds with an older release if the index has upload times of some releases only."""
     warning = "warning: `babel-2.0.whl` is missing an upload date, but user provided: 2026-11-19"
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, stderr=warning))
-    assert main(["lock"]) == 1
+    assert oppman("lock").code == 1

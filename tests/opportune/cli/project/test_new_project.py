@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -68,21 +67,11 @@ def path_of_tool(name: str) -> str:
 def shop(git_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with some examples, created without a terminal."""
     folder = tmp_path_factory.mktemp("shop") / "my-shop"
-    arguments = ["startproject", "my-shop", "--with", ",".join(SELECTED_EXAMPLES)]
-    result = subprocess.run(
-        [sys.executable, str(PROJECT / "oppman.py"), *arguments],
-        cwd=folder.parent,
-        env={"PATH": os.environ["PATH"], **git_environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    names = ", ".join(SELECTED_EXAMPLES)
+    command = (sys.executable, str(PROJECT / "oppman.py"), "startproject", "my-shop")
+    environ = {"PATH": os.environ["PATH"], **git_environ}
+    output = run_program(folder.parent, *command, "--with", ",".join(SELECTED_EXAMPLES), env=environ)
     next_steps = "Next:\n  cd my-shop\n  python3 oppman.py quick"
-    assert result.stdout.startswith(f"Created My shop in {folder}, with {names}.\n{next_steps}")
+    assert output.startswith(f"Created My shop in {folder}, with {', '.join(SELECTED_EXAMPLES)}.\n{next_steps}")
     assert not [path.name for path in folder.rglob("*") if path.name.endswith(".pyc")]
     return folder
 
@@ -158,6 +147,7 @@ def test_project_has_only_the_selected_examples(shop: Path) -> None:
     features = {path.parent.name for path in shop.glob("app/*/feature.py")}
     assert features & set(EXAMPLES) == set(SELECTED_EXAMPLES)
     assert [name for name in ONLY_STARTER if (shop / name).exists()] == []
+    assert {path.name for path in (shop / "requirements").iterdir()} == {"dev.lock", "model.lock"}
 
 
 @pytest.mark.usefixtures("small_starter")
@@ -184,23 +174,14 @@ def test_project_has_no_directives(projects: dict[str, Path]) -> None:
 def test_site_name_replaces_the_product_name(shop: Path) -> None:
     assert 'site_name: str = "My shop"' in (shop / "app/settings.py").read_text()
     assert "\n# SITE_NAME=My shop\n" in (shop / ".env.example").read_text()
-    with (shop / "pyproject.toml").open("rb") as file:
-        project = tomllib.load(file)["project"]
+    project = tomllib.loads((shop / "pyproject.toml").read_text())["project"]
     assert (project["name"], project["description"]) == ("my-shop", "My shop")
     assert (shop / "README.md").read_text().startswith("# My shop\n")
-    mentions = [
-        path.relative_to(shop).as_posix()
-        for folder in ("app", "templates", "static")
-        for path in (shop / folder).rglob("*.*")
-        if "__pycache__" not in path.parts and PRODUCT in path.read_text(encoding="utf-8", errors="replace")
-    ]
-    assert mentions == []
-
-
-def test_project_has_a_landing_page_without_presentation(shop: Path) -> None:
-    source = (shop / "templates/home/home.html").read_text(encoding="utf-8")
-    assert '{% extends "landing.html" %}' in source
-    assert (PRODUCT in source, (shop / "static/presentation").exists()) == (False, False)
+    files = [path for folder in ("app", "templates", "static") for path in (shop / folder).rglob("*.*")]
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files if path.suffix != ".pyc"}
+    assert [path for path, text in texts.items() if PRODUCT in text] == []
+    assert '{% extends "landing.html" %}' in texts[shop / "templates/home/home.html"]
+    assert not (shop / "static/presentation").exists()
 
 
 def test_readme_names_existing_files(shop: Path) -> None:
@@ -238,22 +219,15 @@ def test_lock_pins_the_wheel(shop: Path) -> None:
     assert names == sorted(names)
 
 
-def test_project_has_no_optional_lock(shop: Path) -> None:
-    assert {path.name for path in (shop / "requirements").iterdir()} == {"dev.lock", "model.lock"}
-
-
-def test_project_in_english_has_no_catalogues(projects: dict[str, Path]) -> None:
-    for project in projects.values():
-        assert [path for name in FOLDERS for path in (project / name).rglob("locale")] == []
-
-
 def test_project_without_examples_is_small(projects: dict[str, Path]) -> None:
     files = [path for name in ("app", "templates") for path in (projects["none"] / name).rglob("*.*")]
     assert sum(len(path.read_text().splitlines()) for path in files if path.suffix in (".py", ".html")) < 400
 
 
-def test_projects_have_different_secret_keys(projects: dict[str, Path]) -> None:
+def test_projects_have_different_keys_and_no_catalogues(projects: dict[str, Path]) -> None:
     assert len({(project / ".env").read_text() for project in projects.values()}) == len(projects)
+    for project in projects.values():
+        assert [path for name in FOLDERS for path in (project / name).rglob("locale")] == []
 
 
 def test_copy_of_a_read_only_folder_is_writable(tmp_path: Path) -> None:

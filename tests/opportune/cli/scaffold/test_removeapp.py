@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from opportune.cli.main import main
 from opportune.cli.scaffold import removeapp
 from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import without_feature
 from opportune.config.settings import Settings
 from opportune.db.migrations import ownership
 from opportune.errors import OperatorError
+from tests.opportune.cli.conftest import Oppman
 
 PROJECT_FILES = {
     "app/installed.py": '''\
@@ -85,17 +85,10 @@ def confirm_with(monkeypatch: pytest.MonkeyPatch, *choices: bool) -> list[str]:
     return questions
 
 
-def test_removeapp_deletes_all_files_and_lines(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["removeapp", "books", "--yes"]) == 0
-    out = capsys.readouterr().out
-    assert file_names(project) == {
-        "app/installed.py",
-        "app/notes/pages.py",
-        "docs/guide.md",
-        "README.md",
-        ".env",
-        ".env.example",
-    }
+def test_removeapp_deletes_all_files_and_lines(oppman: Oppman, project: Path) -> None:
+    out = oppman("removeapp", "books", "--yes").out
+    remaining_files = {"app/installed.py", "app/notes/pages.py", "docs/guide.md", "README.md", ".env", ".env.example"}
+    assert file_names(project) == remaining_files
     assert "app/books/ (2 files)" in out
     assert "2 lines of app/installed.py" in out
     assert not list(project.rglob("*books*"))
@@ -103,11 +96,11 @@ def test_removeapp_deletes_all_files_and_lines(project: Path, capsys: pytest.Cap
     assert (project / ".env.example").read_text() == (
         "# Copy.\n\n# ===== General =====\n\n# SITE_NAME=\n\n# ===== Settings of notes =====\n\n# A port.\n# PORT=80\n"
     )
+    assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
+    assert "a secret" not in out
 
 
-def test_failed_removal_can_be_repeated(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_removal_can_be_repeated(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         if path == project / "tests/books":
             raise PermissionError(13, "Permission denied", "test_pages.py")
@@ -116,37 +109,35 @@ def test_failed_removal_can_be_repeated(
     delete = shutil.rmtree
     with monkeypatch.context() as patch:
         patch.setattr("opportune.cli.scaffold.feature_removal.shutil.rmtree", refuse)
-        assert main(["removeapp", "books", "--yes"]) == 1
-    assert "tests/books cannot be changed (Permission denied)." in capsys.readouterr().err
-    assert main(["removeapp", "books", "--yes"]) == 0
+        error = oppman("removeapp", "books", "--yes").err
+    assert "tests/books cannot be changed (Permission denied)." in error
+    assert oppman("removeapp", "books", "--yes").code == 0
     assert not [name for name in file_names(project) if "books" in name]
 
 
-def test_quiet_prints_only_remaining_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["removeapp", "books", "--yes", "--keep-tables", "--quiet"]) == 0
+def test_quiet_prints_only_remaining_work(oppman: Oppman, project: Path) -> None:
+    out = oppman("removeapp", "books", "--yes", "--keep-tables", "--quiet").out
     lines = ["docs/guide.md:3 still mentions it.", "BOOKS_SHELF in .env is no longer used."]
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == lines
+    assert [line.strip() for line in out.splitlines()] == lines
 
 
-def test_user_model_cannot_be_removed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+REFUSED_NAMES = (
+    ("users", "app/users has the user model"),
+    ("teams", "teams is a feature of the framework. Remove its line from app/installed.py."),
+    *((name, "There is no feature ") for name in ("gone", "accounts", "../app", "", "installed")),
+)
+
+
+@pytest.mark.parametrize(("name", "message"), REFUSED_NAMES)
+def test_refused_name_changes_nothing(oppman: Oppman, project: Path, name: str, message: str) -> None:
     write_files(project, {"app/users/models.py": ""})
-    assert main(["removeapp", "users", "--yes"]) == 1
-    assert "app/users has the user model" in capsys.readouterr().err
-    assert (project / "app/users/models.py").exists()
+    assert message in oppman("removeapp", name, "--yes").line()
+    assert file_names(project) == {*PROJECT_FILES, "app/users/models.py"}
 
 
-def test_leftovers_are_listed_without_values(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["removeapp", "books", "--yes"]) == 0
-    assert (project / "docs/guide.md").read_text().startswith("- [Notes](notes.md)\n\nIn `app/books/`")
-    out = capsys.readouterr().out
-    assert "docs/guide.md:3 still mentions it." in out
-    assert "BOOKS_SHELF in .env is no longer used." in out
-    assert "a secret" not in out
-
-
-def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declined_removal_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = confirm_with(monkeypatch, False)
-    assert main(["removeapp", "books"]) == 1
+    assert oppman("removeapp", "books").code == 1
     assert len(questions) == 1
     assert file_names(project) == set(PROJECT_FILES)
 
@@ -162,22 +153,27 @@ def test_declined_removal_changes_nothing(project: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_tables_are_dropped_only_on_request(
-    project: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], choices: list[bool], dropped: list[str]
+    oppman: Oppman,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    choices: list[bool],
+    dropped: list[str],
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(removeapp, "drop", calls.append)
     questions = confirm_with(monkeypatch, *choices)
-    assert main(["removeapp", "books", *options]) == 0
+    assert oppman("removeapp", "books", *options).code == 0
     assert (calls, len(questions)) == (dropped, len(choices))
     assert not (project / "app/books").exists()
 
 
-def test_failed_drop_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_drop_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_name: str) -> None:
         raise OperatorError("The database is not available.")
 
     monkeypatch.setattr(removeapp, "drop", fail)
-    assert main(["removeapp", "books", "--yes", "--drop-tables"]) == 1
+    assert oppman("removeapp", "books", "--yes", "--drop-tables").code == 1
     assert file_names(project) == set(PROJECT_FILES)
 
 
@@ -196,46 +192,27 @@ REFERENCES = (
 
 
 @pytest.mark.parametrize(("path", "text"), REFERENCES)
-def test_feature_in_use_is_not_removed(project: Path, path: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_feature_in_use_is_not_removed(oppman: Oppman, project: Path, path: str, text: str) -> None:
     write_files(project, {path: text})
-    assert main(["removeapp", "books", "--yes"]) == 1
-    assert f"books is used by {path}:2." in capsys.readouterr().err
+    assert f"books is used by {path}:2." in oppman("removeapp", "books", "--yes").err
     assert file_names(project) == {*PROJECT_FILES, path}
 
 
-def test_starter_docs_and_tests_are_ignored(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_starter_docs_and_tests_are_ignored(oppman: Oppman, project: Path) -> None:
     starter_files = {
         "docs/tutorial.md": "```diff\n--- a/app/books/models.py\n```\n\nThere is app/books.\n",
         "tests/opportune/shelf/books/api.py": "from app.books import api\n",
     }
     write_files(project, starter_files)
-    assert main(["removeapp", "books", "--yes"]) == 0
+    assert "docs/tutorial.md" not in oppman("removeapp", "books", "--yes").out
     assert {path: (project / path).read_text() for path in starter_files} == starter_files
-    assert "docs/tutorial.md" not in capsys.readouterr().out
 
 
-def test_starter_docs_lose_entries_of_an_example(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    link = "- A list: [books](../app/books/README.md)\n"
-    write_files(
-        project,
-        {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": f"{link}\nIn app/books.\n"},
-    )
-    assert main(["removeapp", "books", "--yes"]) == 0
+def test_starter_docs_lose_entries_of_an_example(oppman: Oppman, project: Path) -> None:
+    guide = "- A list: [books](../app/books/README.md)\n\nIn app/books.\n"
+    write_files(project, {"tests/opportune/test_it.py": "", "app/books/README.md": "", "docs/crud.md": guide})
+    assert "docs/crud.md:2 still mentions it." in oppman("removeapp", "books", "--yes").out
     assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
-    assert "docs/crud.md:2 still mentions it." in capsys.readouterr().out
-
-
-def test_framework_feature_names_its_installed_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["removeapp", "teams", "--yes"]) == 1
-    assert "teams is a feature of the framework. Remove its line from app/installed.py." in capsys.readouterr().err
-    assert file_names(project) == set(PROJECT_FILES)
-
-
-def test_unknown_feature_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("gone", "accounts", "../app", "", "installed"):
-        assert main(["removeapp", name, "--yes"]) == 1
-        assert capsys.readouterr().err.startswith("There is no feature ")
-        assert file_names(project) == set(PROJECT_FILES)
 
 
 @pytest.mark.parametrize(

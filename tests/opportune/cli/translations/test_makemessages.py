@@ -94,34 +94,30 @@ def test_texts_of_an_example_are_translated_as_in_the_starter(
     assert "Gone" not in catalogue_text(source)
 
 
-def test_second_run_changes_nothing(source: extraction.Source, oppman: Oppman) -> None:
+@pytest.mark.parametrize("arguments", [["de"], [], ["en", "xx"]], ids=["language", "all", "English"])
+def test_nothing_changes_without_new_texts(source: extraction.Source, oppman: Oppman, arguments: list[str]) -> None:
     oppman("makemessages", "de")
     before = catalogue_text(source)
-    assert oppman("makemessages", "de").out == "All catalogues are up to date.\n"
-    assert oppman("makemessages").out == "All catalogues are up to date.\n"
+    assert oppman("makemessages", *arguments).out == "All catalogues are up to date.\n"
     assert catalogue_text(source) == before
 
 
 def test_translations_are_kept(source: extraction.Source, oppman: Oppman) -> None:
     oppman("makemessages", "de")
     translate(source, "Books", "Bücher")
-    (source.folders[0] / "pages.py").write_text('from opportune.i18n import gettext as _\n\nX = _("New")\n')
-    assert "8 texts, 7 missing" in oppman("makemessages").out
-    assert 'msgid "Books"\nmsgstr "Bücher"' in catalogue_text(source)
-
-
-def test_check_reports_outdated_catalogue(source: extraction.Source, oppman: Oppman) -> None:
-    oppman("makemessages", "de")
     assert oppman("makemessages", "--check").code == 0
     (source.folders[0] / "pages.py").write_text('from opportune.i18n import gettext as _\n\nX = _("New")\n')
     assert "is out of date. Update it: python3 oppman.py makemessages" in oppman("makemessages", "--check").line()
     assert "New" not in catalogue_text(source)
+    assert "8 texts, 7 missing" in oppman("makemessages").out
+    assert 'msgid "Books"\nmsgstr "Bücher"' in catalogue_text(source)
 
 
 @pytest.mark.usefixtures("source")
-@pytest.mark.parametrize("code", ["xq", "../de", ""])
-def test_unknown_language_is_refused(oppman: Oppman, code: str) -> None:
-    assert "is not the code of a language, such as de or pt-BR" in oppman("makemessages", code).line()
+def test_refusals(oppman: Oppman) -> None:
+    assert oppman("makemessages").out == "There are no catalogues. Add one: makemessages de\n"
+    for code in ("xq", "../de", ""):
+        assert "is not the code of a language, such as de or pt-BR" in oppman("makemessages", code).line()
 
 
 def test_new_texts_are_translated_like_the_framework(source: extraction.Source, oppman: Oppman) -> None:
@@ -138,16 +134,6 @@ def test_texts_in_formatted_strings_are_collected(source: extraction.Source, opp
     text = catalogue_text(source)
     assert 'msgid "Shelf"' in text
     assert 'msgctxt "books"\nmsgid "%(num)s row"\nmsgid_plural "%(num)s rows"' in text
-
-
-@pytest.mark.usefixtures("source")
-def test_no_catalogues_are_reported(oppman: Oppman) -> None:
-    assert oppman("makemessages").out == "There are no catalogues. Add one: makemessages de\n"
-
-
-@pytest.mark.usefixtures("source")
-def test_english_needs_no_catalogue(oppman: Oppman) -> None:
-    assert oppman("makemessages", "en", "xx").out == "All catalogues are up to date.\n"
 
 
 def test_broken_catalogue_is_reported(source: extraction.Source, oppman: Oppman) -> None:

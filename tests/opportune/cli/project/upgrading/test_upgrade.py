@@ -31,12 +31,16 @@ Next:
 """
 
 
-def test_wheel_and_pin_are_replaced(oppman: Oppman, shop: Path, wheel: Path) -> None:
+def test_release_is_installed_on_a_branch(oppman: Oppman, shop: Path, wheel: Path) -> None:
     code, out, _ = oppman("upgrade", str(wheel))
     assert (code, git(shop, "branch", "--show-current"), git(shop, "status", "--porcelain")) == (0, "upgrade-99.0", "")
-    assert [path.name for path in (shop / "vendor").iterdir()] == [wheel_name("99.0")]
     assert f"opportune==99.0 \\\n    --hash=sha256:{hash_of(wheel)}\n" in (shop / "requirements.lock").read_text()
+    assert out.startswith(NOTES)
     assert out.endswith(NEXT_STEPS)
+    changed = set(git(shop, "diff", "--name-only", "--no-renames", "main").splitlines())
+    wheels = {f"vendor/{wheel_name(version)}" for version in (__version__, "99.0")}
+    assert changed == {"Dockerfile", "requirements.lock", *wheels}
+    assert [path.name for path in (shop / "vendor").iterdir()] == [wheel_name("99.0")]
 
 
 def test_version_of_the_index_is_pinned(
@@ -48,51 +52,30 @@ def test_version_of_the_index_is_pinned(
     assert f"opportune==99.0 \\\n    --hash=sha256:{hash_of(wheel)}\n" in (shop / "requirements.lock").read_text()
 
 
-def test_only_changed_shared_files_are_touched(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    assert oppman("upgrade", str(wheel)).code == 0
-    changed = set(git(shop, "diff", "--name-only", "--no-renames", "main").splitlines())
-    wheels = {f"vendor/{wheel_name(version)}" for version in (__version__, "99.0")}
-    assert changed == {"Dockerfile", "requirements.lock", *wheels}
-
-
-def test_release_notes_are_shown(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    assert oppman("upgrade", str(wheel), "--dry-run").out.startswith(NOTES)
-
-
 def test_changes_of_both_sides_are_merged(oppman: Oppman, shop: Path, wheel: Path) -> None:
     edit(shop / "Dockerfile", "useradd", "useradd --system")
     edit(shop / "requirements.lock", "aiosqlite==", "aiodns==1.0 \\\n    --hash=sha256:00\naiosqlite==")
+    shutil.copy(PROJECT / "requirements/aws.lock", shop / "requirements")
     commit(shop)
     assert oppman("upgrade", str(wheel)).code == 0
     for name, texts in (
         ("Dockerfile", ["useradd --system", "EXPOSE 8080"]),
         ("requirements.lock", ["aiodns==1.0", "opportune==99.0"]),
+        ("requirements/aws.lock", ["boto2==1.0\nboto3=="]),
     ):
         assert [text for text in texts if text not in (shop / name).read_text()] == [], name
 
 
-def test_optional_lock_of_the_project_is_merged(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    shutil.copy(PROJECT / "requirements/aws.lock", shop / "requirements")
-    commit(shop)
-    assert oppman("upgrade", str(wheel)).code == 0
-    assert "boto2==1.0\nboto3==" in (shop / "requirements/aws.lock").read_text()
-
-
-def test_conflicting_lock_is_replaced(oppman: Oppman, shop: Path, wheel: Path) -> None:
-    edit(shop / "requirements.lock", "packaging==", "ours==1.0 \\\n    --hash=sha256:00\npackaging==")
-    commit(shop)
-    outcome = oppman("upgrade", str(wheel))
-    assert "requirements.lock is the release's, without your own dependencies." in outcome.out
-    assert "opportune==99.0" in (shop / "requirements.lock").read_text()
-
-
 def test_conflict_stays_on_the_branch(oppman: Oppman, shop: Path, wheel: Path) -> None:
     edit(shop / "Dockerfile", "EXPOSE 8000", "EXPOSE 9000")
+    edit(shop / "requirements.lock", "packaging==", "ours==1.0 \\\n    --hash=sha256:00\npackaging==")
     commit(shop)
     outcome = oppman("upgrade", str(wheel))
     assert (outcome.code, outcome.err) == (1, "")
     assert outcome.out.partition("Conflicts:\n")[2].startswith("  Dockerfile: line ")
     assert "EXPOSE 9000\n=======\nEXPOSE 8080\n>>>>>>> " in (shop / "Dockerfile").read_text()
+    assert "requirements.lock is the release's, without your own dependencies." in outcome.out
+    assert "opportune==99.0" in (shop / "requirements.lock").read_text()
     git(shop, "switch", "--quiet", "main")
     assert "<<<<" not in (shop / "Dockerfile").read_text()
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.main import main
 from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.packages import create
 from opportune.project.layout import PROJECT
+from tests.opportune.cli.conftest import Oppman
 
 INSTALLED = """\
 from app.plants.feature import plants
@@ -74,13 +74,10 @@ def test_package_has_code_tests_and_migration(package: Path) -> None:
     assert names == {"pyproject.toml", "README.md", *(f"opportune_journals/{name}" for name in inner_files)}
 
 
-def test_package_does_not_import_the_project(package: Path) -> None:
+def test_package_depends_only_on_the_framework(package: Path) -> None:
     texts = [path.read_text() for path in package.rglob("*.py")]
     modules = [node.module for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
     assert not [module for module in modules if (module or "").startswith("app")]
-
-
-def test_migration_depends_only_on_the_framework(package: Path) -> None:
     (migration,) = package.rglob("0001_initial.py")
     assert "depends_on = ('accounts_" in migration.read_text().replace('"', "'")
 
@@ -91,15 +88,14 @@ def test_project_is_unchanged_by_a_new_package(package: Path, project: Path) -> 
     assert package.is_dir()
 
 
-def test_existing_folder_is_refused(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["startapp", "journals", "--package"]) == 1
-    assert capsys.readouterr().err == f"{package} already exists. Choose another folder with --folder.\n"
+def test_existing_folder_is_refused(oppman: Oppman, package: Path) -> None:
+    message = f"{package} already exists. Choose another folder with --folder.\n"
+    assert oppman("startapp", "journals", "--package") == (1, "", message)
 
 
-def test_reference_to_a_model_of_the_project_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package"]
-    assert main(arguments) == 1
-    assert capsys.readouterr().err.startswith("plant: a package cannot refer to Plant, which is a model of this")
+def test_reference_to_a_model_of_the_project_is_refused(oppman: Oppman, project: Path) -> None:
+    line = oppman("startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package").line()
+    assert line.startswith("plant: a package cannot refer to Plant, which is a model of this")
     assert not (project.parent / "opportune-gardens").exists()
 
 
@@ -108,5 +104,5 @@ def test_folder_of_package_can_be_chosen(project: Path, tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere/opportune_letters/feature.py").is_file()
 
 
-def test_folder_needs_a_package(project: Path) -> None:
-    assert main(["startapp", "letters", "--folder", str(project.parent)]) == 2
+def test_folder_needs_a_package(oppman: Oppman, project: Path) -> None:
+    assert oppman("startapp", "letters", "--folder", str(project.parent)).code == 2
