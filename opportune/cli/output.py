@@ -76,6 +76,13 @@ def say(line: str = "", end: str = "\n") -> None:
         print(line, end=end, flush=not end)
 
 
+def say_next(*commands: str, heading: str = "Next:") -> None:
+    """Print the commands of oppman.py to run next, unless `-q` is set."""
+    say(heading)
+    for command in commands:
+        say(f"  python3 oppman.py {command}")
+
+
 def detail(line: str) -> None:
     """Print a message to standard error if `-v` is set."""
     if is_verbose():

@@ -20,6 +20,6 @@ def command(
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "changepassword EMAIL")
-    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", find_user)
+    password = password or ask_password(email, no_input, find_user)
     user = in_transaction(lambda session: set_password(session, email, password))
     say(f"{user.email} has a new password and was signed out everywhere.")

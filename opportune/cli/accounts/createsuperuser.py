@@ -17,6 +17,6 @@ def command(
     no_input: NoInput = False,
 ) -> None:
     email = email or ask_email(no_input, "--email or SUPERUSER_EMAIL")
-    password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", check_new_email)
+    password = password or ask_password(email, no_input, check_new_email)
     user = in_transaction(lambda session: create_superuser(session, email, password))
     say(f"{user.email} may now use the admin.")

@@ -25,9 +25,9 @@ def ask_email(no_input: bool, option: str) -> str:
             print(error)
 
 
-def ask_password(email: str, no_input: bool, option: str, check: EmailCheck) -> str:
+def ask_password(email: str, no_input: bool, check: EmailCheck) -> str:
     """Ask for a new password, after checking the e-mail address."""
-    _require_terminal(no_input, f"Enter the password: {option}.")
+    _require_terminal(no_input, "Enter the password: NEW_PASSWORD or --password.")
     in_transaction(lambda session: check(session, email))
     return type_password(email)
 

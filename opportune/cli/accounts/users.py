@@ -16,7 +16,6 @@ from opportune.accounts.models import User
 from opportune.accounts.passkeys import service as passkeys
 from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
-from opportune.cli.accounts import changepassword
 from opportune.cli.accounts.prompts import ask_password
 from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
@@ -25,7 +24,6 @@ from opportune.db.queries.matching import contains
 from opportune.project.layout import installed_features
 
 command = typer.Typer()
-command.command("password", help="Set the password of a user.")(changepassword.command)
 
 FLAG_LABELS = {
     "is_superuser": "superuser",
@@ -77,7 +75,7 @@ def add(
     join: GroupNames = None,
 ) -> None:
     """Add a user, without sending an e-mail."""
-    new_password = password or ask_password(email, no_input, "NEW_PASSWORD or --password", management.check_new_email)
+    new_password = password or ask_password(email, no_input, management.check_new_email)
     flags = _flags(is_active=active, is_staff=staff, is_superuser=superuser, is_verified=verified)
 
     async def add_user(session: AsyncSession) -> UserWithGroups:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,12 +77,9 @@ def require_distinct_names(document: dict[str, Any]) -> None:
     if name := next((name for name, count in ids.items() if count > 1), ""):
         raise OperatorError(f"Two operations are called {name}. Rename one function, or give it an operation_id.")
     # FastAPI adds the module to the names of schemas that are not unique, such as app__books__schemas__Event.
-    if match := next(filter(None, (re.fullmatch(r"[a-z_]\w*__(\w+)", name) for name in schema_names(document))), None):
-        raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {match[0]}.")
-
-
-def schema_names(document: dict[str, Any]) -> Sequence[str]:
-    return list(document["components"]["schemas"])
+    for name in document["components"]["schemas"]:
+        if match := re.fullmatch(r"[a-z_]\w*__(\w+)", name):
+            raise OperatorError(f"Several schemas are called {match[1]}. Rename all but one: {name}.")
 
 
 def write_document(document: dict[str, Any], path: Path) -> None:

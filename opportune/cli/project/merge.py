@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfile
 
-from opportune.cli.environment.entry import OPTIONAL_LOCKS
+from opportune.cli.environment.entry import OPTIONAL_LOCKS, pins
 from opportune.cli.project.git import Git
 from opportune.cli.project.release import Release
 from opportune.cli.project.shared_files import (
@@ -103,17 +103,12 @@ class Merge:
             if name != NAME:
                 text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
         write_text(self.project / path, text)
-        if _pins(current) - _pins(old) - _pins(text):
+        if pins(current).items() - pins(old).items() - pins(text).items():
             self.replaced_locks.append(path)
 
 
 def _read(file: Path) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
-
-
-def _pins(lock: str) -> set[str]:
-    """Return the pinned packages of a lock, such as `httpx2==2.16.2`."""
-    return set(re.findall(r"^[\w.-]+==\S+", lock, re.MULTILINE))
 
 
 @contextmanager

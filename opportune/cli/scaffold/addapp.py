@@ -13,7 +13,7 @@ import typer
 
 from opportune.cli.environment.entry import BASE, VENV, prepare
 from opportune.cli.environment.installation import InstallError
-from opportune.cli.output import say
+from opportune.cli.output import say, say_next
 from opportune.cli.project.lock import command as update_locks
 from opportune.cli.project.shared_files import VENDOR, with_wheel
 from opportune.cli.project.upgrade import require_project
@@ -146,6 +146,4 @@ def print_next_steps(package: FeaturePackage) -> None:
     say(f"Added {package.feature} of {package.name} {package.version} to {INSTALLED}.")
     if f"\n{package.name}==" not in (PROJECT / BASE).read_text(encoding="utf-8"):
         say(f"{package.name} is not in {BASE}, so other machines do not install it.")
-    say("Next:")
-    for step in ("migrate", "check"):
-        say(f"  python3 oppman.py {step}")
+    say_next("migrate", "check")

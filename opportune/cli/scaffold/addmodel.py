@@ -28,9 +28,9 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.output import say
+from opportune.cli.output import say, say_next
 from opportune.cli.scaffold.model import NewModel
-from opportune.cli.scaffold.model_addition import ModelRequest, add_model
+from opportune.cli.scaffold.model_addition import ModelOptions, ModelRequest, add_model
 from opportune.project.layout import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."
@@ -63,22 +63,14 @@ def command(
     versioned: Versioned = False,
     history: History = False,
 ) -> None:
-    mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
-    request = ModelRequest(feature, name, fields, read, write, path, icon, group, navigation, mixins, history)
-    model, manual_edits = add_model(PROJECT, request)
+    options = ModelOptions(read, write, path, icon, group, navigation, soft_delete, versioned, history)
+    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields, options))
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:
         print(f"Add by hand to {edit}.")
     print_next_steps(model)
 
 
-def selected_mixins(*, soft_delete: bool, versioned: bool) -> tuple[str, ...]:
-    """Return the names of the mixins of the model."""
-    return (*(("SoftDelete",) if soft_delete else ()), *(("Versioned",) if versioned else ()))
-
-
 def print_next_steps(model: NewModel, first: Sequence[str] = ()) -> None:
-    say("Next:")
-    for step in (*first, "migrate", f"test tests/{model.feature}", "runserver"):
-        say(f"  python3 oppman.py {step}")
+    say_next(*first, "migrate", f"test tests/{model.feature}", "runserver")
     say(f"The pages are at {model.path}.")

@@ -42,21 +42,33 @@ RESERVED_NAMES = {
 
 
 @dataclass(frozen=True)
+class ModelOptions:
+    """Options of the command line."""
+
+    read: str
+    write: str
+    path: str
+    icon: str
+    group: str
+    navigation: bool
+    soft_delete: bool
+    versioned: bool
+    keeps_history: bool
+
+    @property
+    def mixins(self) -> Sequence[str]:
+        """Base classes beside `Model`."""
+        return [name for name, is_base in (("SoftDelete", self.soft_delete), ("Versioned", self.versioned)) if is_base]
+
+
+@dataclass(frozen=True)
 class ModelRequest:
     """Arguments of the command line."""
 
     feature: str
     name: str
     fields: Sequence[str]
-    read: str = ""
-    write: str = ""
-    path: str = ""
-    icon: str = "point"
-    group: str = ""
-    navigation: bool = True
-    mixins: Sequence[str] = ()
-    """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
-    keeps_history: bool = False
+    options: ModelOptions
 
 
 def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
@@ -82,12 +94,12 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     Raises:
         OperatorError: a name, field or option is invalid or already in use.
     """
-    models = ExistingModels(project)
+    models, options = ExistingModels(project), request.options
     check_model_name(request.name, models)
     fields = parse_fields(request.fields, request.feature, request.name, models)
-    check_mixins(request.mixins, fields, models)
+    check_mixins(options.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
-    read, write = (_check_permission(value, is_owned=is_owned) for value in (request.read, request.write))
+    read, write = (_check_permission(value, is_owned=is_owned) for value in (options.read, options.write))
     if read == "owner" and write != "owner":
         raise OperatorError("--read owner: only the owner can write rows that only the owner can read. Omit --write.")
     if write != "owner" and any(field.type == "team" for field in fields):
@@ -98,13 +110,13 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
             f"{account}: visitors who are not signed in cannot choose an account. Write {account}:account:optional, "
             "or omit --write."
         )
-    if not re.fullmatch("[a-z0-9-]+", request.icon):
-        raise OperatorError(f"{request.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
-    if message := unknown_icon_message(request.icon):
+    if not re.fullmatch("[a-z0-9-]+", options.icon):
+        raise OperatorError(f"{options.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
+    if message := unknown_icon_message(options.icon):
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
-    path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
+    path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(
-        request.feature, request.name, fields, read, write, path, request.icon, request.mixins, request.keeps_history
+        request.feature, request.name, fields, read, write, path, options.icon, options.mixins, options.keeps_history
     )
     if message := path_error(project, path):
         raise OperatorError(message)
@@ -283,13 +295,13 @@ def feature_entries(model: NewModel, request: ModelRequest, router: str) -> dict
         "api": f"api.{router}",
         "admin": f"admin.{model.name}Admin",
     }
-    if request.navigation:
+    if request.options.navigation:
         entries["navigation"] = navigation_link(model)
     if model.personal_columns:
         columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
         entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
-    if request.group:
-        entries["groups"] = f'"{request.group}": {{"{model.placeholders["identity"]}": "*"}}'
+    if group := request.options.group:
+        entries["groups"] = f'"{group}": {{"{model.placeholders["identity"]}": "*"}}'
     return entries
 
 

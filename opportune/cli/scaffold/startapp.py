@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.output import say
+from opportune.cli.output import say, say_next
 from opportune.cli.scaffold.addmodel import (
     FIELDS_HELP,
     Group,
@@ -22,13 +22,12 @@ from opportune.cli.scaffold.addmodel import (
     Versioned,
     Write,
     print_next_steps,
-    selected_mixins,
 )
 from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.feature_names import folders, name_problem
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render_skeleton
-from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
+from opportune.cli.scaffold.model_addition import ModelOptions, ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.errors import OperatorError
@@ -66,8 +65,8 @@ def command(
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
-    mixins = selected_mixins(soft_delete=soft_delete, versioned=versioned)
-    request = ModelRequest(name, model, fields, read, write, path, icon, group, navigation, mixins, history)
+    options = ModelOptions(read, write, path, icon, group, navigation, soft_delete, versioned, history)
+    request = ModelRequest(name, model, fields, options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()
@@ -94,9 +93,7 @@ def default_folder(name: str) -> Path:
 
 def print_package_steps(folder: Path) -> None:
     say(f"Created {folder}.")
-    say("Next, in a project:")
-    for step in (f"addapp {shlex.quote(str(folder))}", "migrate"):
-        say(f"  python3 oppman.py {step}")
+    say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
 
 
 def name_error(name: str) -> str:

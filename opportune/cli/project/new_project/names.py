@@ -7,6 +7,7 @@ import sysconfig
 import unicodedata
 from pathlib import Path
 
+from opportune.cli.environment.entry import pins
 from opportune.cli.project.shared_files import BASE_LOCK, IS_CLONE, STARTER_ROOT
 
 MAX_NAME_LENGTH = 60
@@ -47,7 +48,7 @@ def _locked_names() -> set[str]:
     """Return the names of all locked packages."""
     locks = (STARTER_ROOT / BASE_LOCK, *STARTER_ROOT.glob("requirements/*.lock"))
     texts = (lock.read_text(encoding="utf-8") for lock in locks)
-    return {name.lower() for text in texts for name in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
+    return {name.lower() for text in texts for name in pins(text)}
 
 
 def _is_installed(module: str) -> bool:

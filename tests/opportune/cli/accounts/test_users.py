@@ -154,14 +154,6 @@ async def test_sign_out_ends_every_session(database: Database, ada: User, run: R
         assert not (await session.scalars(select(ApiToken))).all()
 
 
-@pytest.mark.usefixtures("ada")
-async def test_password_is_set(database: Database, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEW_PASSWORD", "another correct horse")
-    assert (await run("users", "password", ADA)).code == 0
-    hashed_password = (await load_user(database, ADA)).hashed_password
-    assert (await hashing.verify_password("another correct horse", hashed_password))[0]
-
-
 async def test_delete_removes_owned_rows(database: Database, ada: User, run: Run) -> None:
     await make_token(database, await make_user(database, BOB))
     assert "--yes" in (await run("users", "delete", BOB)).line(2)
