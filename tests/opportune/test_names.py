@@ -37,21 +37,6 @@ DIALECT = {
 }
 """Words to avoid, with their replacements."""
 
-TOO_GENERAL = {
-    "Beginning", "Call", "Edge", "Finish", "ForeignOrigins", "Kept", "KnownHosts", "Leaving", "MailedToken",
-    "Piece", "Proof", "QueuedJob", "Run", "Runs", "SiteJobs", "TooMany", "Try", "UserChange", "UserShown", "Withdrawn",
-}  # fmt: skip
-"""Former names of classes that were too general."""
-
-FILES = {
-    "asking", "attempts", "browsers", "by_mail", "chips", "circumstances", "confirming", "current", "edge",
-    "entering", "examining", "faults", "fused", "gadgets", "gate", "kept", "leaving", "lessons",
-    "letters", "lifetime", "mailed", "maker", "making", "noted", "opening", "own", "posted", "reading",
-    "recency", "refusals", "restoring", "rights", "saving", "scripted", "seen", "serving", "shelves", "shelving",
-    "showing", "spoiled", "stored", "subject", "sweeping", "talking", "texts", "timed", "told", "toys", "upstream",
-    "waiting", "walking", "watcher", "wording",
-}  # fmt: skip
-"""Former names of files that were hard to find."""
 
 UNIT = re.compile(
     r"""
@@ -124,16 +109,6 @@ def defined(code: str) -> Iterator[tuple[str, str]]:
 def test_public_names_avoid_dialect() -> None:
     matches = {str(name): name.words & DIALECT.keys() for name in public_names()}
     assert {name: [DIALECT[word] for word in words] for name, words in matches.items() if words} == {}
-
-
-def test_class_names_are_specific() -> None:
-    names = [name for name in public_names() if name.file.startswith("opportune/") and not name.value]
-    assert [str(name) for name in names if name.name in TOO_GENERAL] == []
-
-
-def test_file_names_are_searchable() -> None:
-    files = [path for folder in (*FOLDERS, PROJECT / "tests") for path in folder.rglob("*.py")]
-    assert [path for path in files if path.stem in FILES or path.parent.name in FILES] == []
 
 
 def test_texts_for_users_say_email() -> None:

@@ -1,13 +1,11 @@
 """Rules of the project that linters cannot check."""
 
 import ast
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatch
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction
 from itertools import permutations
 from pathlib import Path
@@ -72,25 +70,10 @@ PRINT_CALL = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
 def project_files() -> list[str]:
-    """Return the files that git tracks or would track. Works without git."""
+    """Return the files that git tracks or would track."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return files_not_ignored()
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
     return sorted(name for name in listed if (PROJECT / name).is_file())
-
-
-def files_not_ignored() -> list[str]:
-    """Return the files that .gitignore does not match. Supports the kinds of patterns that it contains."""
-    lines = [".git", *(line.rstrip("/") for line in (PROJECT / ".gitignore").read_text().splitlines())]
-    names_of_files = []
-    for folder, folders, files in os.walk(PROJECT):
-        patterns = [line.removeprefix("/") for line in lines if not line.startswith("/") or Path(folder) == PROJECT]
-        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in patterns)]
-        names = (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
-        names_of_files += [(Path(folder) / name).relative_to(PROJECT).as_posix() for name in names]
-    return sorted(names_of_files)
 
 
 def remove_feature(feature: str, project: Path) -> None:
@@ -267,13 +250,6 @@ def test_tests_do_not_contain_the_site_name() -> None:
     }
     files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
     assert [name for name in sorted(files - starter_tests) if "Opportune" in (PROJECT / name).read_text()] == []
-
-
-def test_project_files_are_the_same_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = project_files()
-    assert {"oppman.py", ".gitignore", ".env.example", "tests/opportune/test_project.py"} < set(listed)
-    monkeypatch.setenv("PATH", "")
-    assert project_files() == listed
 
 
 def run_tests(copy: ProjectCopy, folder: Path, code: str, *options: str) -> tuple[int, str]:

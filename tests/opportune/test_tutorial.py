@@ -5,8 +5,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from opportune.cli.project.new_project import history
 from opportune.project.layout import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
+from tests.opportune.cli.conftest import assert_ruff_passes
 from tests.opportune.owner_texts import edit_owner_texts
 from tests.opportune.test_errands import apply, diffs
 
@@ -79,7 +78,5 @@ def test_tutorial_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             code, output = run(*words)
             assert code == 0, output[-5000:]
             assert "ahead of their migrations" not in output  # as `check` would report
-    for task in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
-        subprocess.run(command, cwd=project, check=True, capture_output=True)
+    assert_ruff_passes(project, "app", "tests")
     assert " passed" in output

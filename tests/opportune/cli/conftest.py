@@ -213,6 +213,14 @@ def library(shared_copy: tuple[ProjectCopy, RunCommand], run: RunCommand) -> Lib
     return Library(shared_copy[0].folder)
 
 
+def assert_ruff_passes(folder: Path, *arguments: str) -> None:
+    """Check these paths of a project, with these options, and their format."""
+    for task in (["check"], ["format", "--diff"]):
+        command = [sys.executable, "-m", "ruff", *task, "--quiet", "--no-cache", *arguments]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
 def read_until(output: IO[str], text_to_find: str) -> str:
     """Return the output of a process up to the first line that contains a text."""
     text = ""

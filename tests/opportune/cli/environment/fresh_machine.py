@@ -34,6 +34,18 @@ def main():
 """
 
 
+PROGRAM_FILES = (
+    *("oppman.py", "app/__init__.py", "opportune/__init__.py", "opportune/config/__init__.py"),
+    *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
+    *(f"opportune/project/{name}.py" for name in ("declared_commands", "feature_packages", "layout")),
+    *(f"opportune/project/{name}.py" for name in ("lazy_exports", "optional_features")),
+    *(f"opportune/cli/{name}.py" for name in ("__init__", "options", "process", "registry", "terminal", "usage")),
+    *(f"opportune/cli/environment/{name}.py" for name in ("arguments", "entry", "framework_wheel", "installation")),
+    *("opportune/cli/scaffold/feature_names.py", "opportune/cli/scaffold/page_paths.py"),
+)
+"""Files that run before packages are installed."""
+
+
 def copy_with_bytecode(name: str, project: Path) -> None:
     """ProjectCopy a file of the project with its bytecode, which stays valid for the same time and size."""
     (project / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,34 +69,7 @@ class Machine:
         (self.project / "opportune/cli").mkdir(parents=True)
         (self.project / "app").mkdir()
         (self.project / "requirements").mkdir()
-        for name in (
-            "oppman.py",
-            "app/__init__.py",
-            "opportune/__init__.py",
-            "opportune/errors/__init__.py",
-            "opportune/errors/renamed_names.py",
-            "opportune/config/__init__.py",
-            "opportune/project/declared_commands.py",
-            "opportune/project/feature_packages.py",
-            "opportune/project/layout.py",
-            "opportune/project/optional_features.py",
-            "opportune/cli/__init__.py",
-            "opportune/cli/environment/arguments.py",
-            "opportune/cli/environment/entry.py",
-            "opportune/cli/environment/installation.py",
-            "opportune/cli/options.py",
-            "opportune/cli/process.py",
-            "opportune/cli/registry.py",
-            "opportune/cli/scaffold/feature_names.py",
-            "opportune/cli/scaffold/page_paths.py",
-            "opportune/cli/terminal.py",
-            "opportune/cli/usage.py",
-            "opportune/cli/environment/framework_wheel.py",
-            "opportune/project/lazy_exports.py",
-            "opportune/errors/renamed_names.py",
-            "opportune/errors/suggestions.py",
-            *(f"{module.replace('.', '/')}.py" for module in MODULES.values()),
-        ):
+        for name in (*PROGRAM_FILES, *(f"{module.replace('.', '/')}.py" for module in MODULES.values())):
             copy_with_bytecode(name, self.project)
         (self.project / "opportune/cli/main.py").write_text(COMMAND_LINE)
         for lock in (BASE, MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, DEV, FRAMEWORK):

@@ -81,10 +81,9 @@ def test_failed_installation_has_a_hint(venv: Path, line: str, hint: str) -> Non
 
 
 def test_missing_pip_is_named(venv: Path) -> None:
-    command = [sys.executable, "-c", "import sys; sys.exit('/site/.venv/bin/python: No module named pip')"]
-    with pytest.raises(InstallError, match=r"This environment has no pip\. Install uv, or run") as error:
+    command = installer_command("/site/.venv/bin/python: No module named pip", code=1)
+    with pytest.raises(InstallError, match=r"This environment has no pip\. Install uv, or run"):
         run_installer(venv, "Uninstalling", "opportune-reviews", command)
-    assert "network" not in str(error.value)
 
 
 def test_free_space_is_checked_after_failure(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:

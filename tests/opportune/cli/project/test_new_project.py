@@ -25,6 +25,7 @@ from opportune.cli.project.shared_files import (
 from opportune.cli.project.wheel import hash_of, wheel_name
 from opportune.project.layout import PROJECT, installed_features
 from tests.opportune.cli.command_server import command_server
+from tests.opportune.cli.conftest import assert_ruff_passes
 from tests.opportune.cli.project.git_program import git
 from tests.opportune.cli.project.starters import (
     EXAMPLES,
@@ -57,10 +58,6 @@ PRELOADED_MODULES = (
     "opportune.cli.database.migrate",
     "opportune.cli.development.check",
 )
-
-
-def path_of_tool(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +100,6 @@ def test_project_with_examples_passes_linters_and_check(shop: Path) -> None:
     assert code == 0, output
     assert output.endswith("No errors found.\n")
     assert not run_program(shop, "git", "status", "--porcelain")
-
-
-def assert_ruff_passes(project: Path, *paths: str) -> None:
-    run_program(project, path_of_tool("ruff"), "check", "-q", "--no-cache", *paths)
-    run_program(project, path_of_tool("ruff"), "format", "-q", "--no-cache", "--check", *paths)
 
 
 def test_project_with_all_examples_matches_the_starter(projects: dict[str, Path]) -> None:

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +11,7 @@ import pytest
 from opportune.project.layout import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
-from tests.opportune.cli.conftest import ProjectCopy, install_required_features
+from tests.opportune.cli.conftest import ProjectCopy, assert_ruff_passes, install_required_features
 from tests.opportune.cli.scaffold.field_definitions import EVERY_TYPE, SIGNED_IN
 from tests.opportune.test_imports import find_unlisted_imports
 
@@ -70,10 +68,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgre
 
 
 def test_generated_code_passes_the_linter(generated: GeneratedProject) -> None:
-    for task in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *task, "--no-cache", "app", "tests"]
-        result = subprocess.run(command, cwd=generated.folder, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout
+    assert_ruff_passes(generated.folder, "app", "tests")
 
 
 def test_migrations_are_named_after_models(generated: GeneratedProject) -> None:

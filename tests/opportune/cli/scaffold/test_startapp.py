@@ -2,8 +2,6 @@
 
 import ast
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.errors import OperatorError
 from opportune.features import FRAMEWORK_NAMES
 from opportune.project.layout import PROJECT
-from tests.opportune.cli.conftest import Oppman
+from tests.opportune.cli.conftest import Oppman, assert_ruff_passes
 
 INSTALLED = '''\
 """The list."""
@@ -62,11 +60,8 @@ def test_generated_feature_passes_the_linter(oppman: Oppman, project: Path) -> N
     for name in ("notes", "links", "book_reviews", "address", "zoo", "a" * 24):
         assert oppman("startapp", name).code == 0
     # The packages are incomplete here, so isort would not recognize them.
-    options = ["--no-cache", "--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
-    for task in (["check"], ["format", "--check"]):
-        command = [sys.executable, "-m", "ruff", *task, *options, "app", "tests"]
-        result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout
+    options = ["--config", "lint.isort.known-first-party = ['app', 'opportune', 'tests']"]
+    assert_ruff_passes(project, *options, "app", "tests")
 
 
 def test_table_is_named_after_feature_and_model(oppman: Oppman, project: Path) -> None:
