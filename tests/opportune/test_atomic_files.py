@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,16 +34,21 @@ def test_concurrent_writer_is_refused(tmp_path: Path) -> None:
     assert path.read_text() == "first"
 
 
-def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    atomic_files.temporary_path(path).write_text("of the other process")
+def lock_after(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Let another process act just before this one tries to lock a file."""
     lock = atomic_files._try_lock
 
     def lock_late(file: BinaryIO) -> bool:
-        atomic_files.replace_file(atomic_files.temporary_path(path), path)
+        act()
         return lock(file)
 
     monkeypatch.setattr(atomic_files, "_try_lock", lock_late)
+
+
+def test_renamed_file_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    atomic_files.temporary_path(path).write_text("of the other process")
+    lock_after(monkeypatch, lambda: atomic_files.replace_file(atomic_files.temporary_path(path), path))
     with pytest.raises(OperatorError, match="Another process is writing"), atomic_files.open_replacement(path):
         pass
     assert path.read_text() == "of the other process"
@@ -57,18 +63,16 @@ def test_abandoned_part_is_removed_without_its_lock(tmp_path: Path) -> None:
 
 
 def test_renamed_file_is_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    atomic_files.temporary_path(path).write_text("of the other process")
-    lock = atomic_files._try_lock
+    path, temporary = tmp_path / "file", atomic_files.temporary_path(tmp_path / "file")
+    temporary.write_text("of the other process")
 
-    def lock_late(file: BinaryIO) -> bool:
-        atomic_files.replace_file(atomic_files.temporary_path(path), path)
-        atomic_files.temporary_path(path).write_text("of a third process")
-        return lock(file)
+    def replace_and_write() -> None:
+        atomic_files.replace_file(temporary, path)
+        temporary.write_text("of a third process")
 
-    monkeypatch.setattr(atomic_files, "_try_lock", lock_late)
+    lock_after(monkeypatch, replace_and_write)
     atomic_files.remove_abandoned(path)
-    assert atomic_files.temporary_path(path).exists()
+    assert temporary.exists()
     assert path.exists()
 
 

@@ -38,18 +38,25 @@ def names() -> Iterator[dict[str, Any]]:
         yield names
 
 
-async def test_example_queues_jobs_and_refuses(names: dict[str, Any], database: Database, settings: Settings) -> None:
-    jobs, book_class = RecordedJobs(settings, database, open_storage(settings)), names["Book"]
+@pytest.fixture
+async def library(names: dict[str, Any], database: Database) -> Database:
+    """A database with the tables of the guide."""
+    del names
     async with database.engine.begin() as connection:
         await connection.run_sync(Table.metadata.create_all)
-    async with database.writer() as session:
+    return database
+
+
+async def test_example_queues_jobs_and_refuses(names: dict[str, Any], library: Database, settings: Settings) -> None:
+    jobs, book_class = RecordedJobs(settings, library, open_storage(settings)), names["Book"]
+    async with library.writer() as session:
         session.add(book := book_class(title="Emma", price=20))
     assert jobs.names == ["books.summarise"]
     for price in (25, 15):
-        async with database.writer() as session:
+        async with library.writer() as session:
             (await session.get_one(book_class, book.id)).price = price
     assert jobs.calls[1:] == [names["announce"](book.id, 15)]
-    async with database.writer() as session:
+    async with library.writer() as session:
         session.add(lent := book_class(title="Emma", loans=1))
         await session.flush()
         await session.delete(lent)
@@ -60,17 +67,15 @@ async def test_example_queues_jobs_and_refuses(names: dict[str, Any], database: 
 
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("copies", [1, 2])
-async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Database, copies: int) -> None:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
-    async with database.writer() as session:
+async def test_loans_are_limited_by_copies(names: dict[str, Any], library: Database, copies: int) -> None:
+    async with library.writer() as session:
         session.add(book := names["Book"](title="Emma", copies=copies))
         await session.flush()
         for loans in (2, 1, 1):
             with suppress(FieldErrors):
                 async with session.begin_nested():
                     session.add_all([names["Loan"](book_id=book.id) for _ in range(loans)])
-    async with database.reader() as session:
+    async with library.reader() as session:
         assert await session.scalar(select(func.count()).select_from(names["Loan"])) == copies
 
 
@@ -81,11 +86,9 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], database: Data
 )
 @pytest.mark.parametrize("together", [False, True])
 async def test_overlaps_and_wrong_periods_are_refused(
-    names: dict[str, Any], database: Database, periods: list[tuple[int, int]], stored: int, *, together: bool
+    names: dict[str, Any], library: Database, periods: list[tuple[int, int]], stored: int, *, together: bool
 ) -> None:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
-    async with database.writer() as session:
+    async with library.writer() as session:
         session.add(room := names["Room"]())
         await session.flush()
         bookings = [
@@ -101,7 +104,7 @@ async def test_overlaps_and_wrong_periods_are_refused(
                 async with session.begin_nested():
                     session.add_all(rows)
     expected = 0 if together and stored < len(periods) else stored
-    async with database.reader() as session:
+    async with library.reader() as session:
         assert await session.scalar(select(func.count()).select_from(names["Booking"])) == expected
 
 

@@ -46,6 +46,7 @@ async def wait_for_start(work: SlowCleanup) -> None:
 async def test_cancelled_task_releases_its_resources(work: SlowCleanup) -> None:
     task = asyncio.create_task(work())
     await wait_for_start(work)
+    await cancel_and_wait()  # nothing to cancel
     await cancel_and_wait(None, task)
     assert task.cancelled()
     assert work.is_released
@@ -81,11 +82,6 @@ async def test_stubborn_and_failing_tasks_do_not_block(monkeypatch: pytest.Monke
         released.set()
         await asyncio.wait([stays])
     assert isinstance(failed.exception(), ValueError)
-
-
-async def test_nothing_to_cancel() -> None:
-    await cancel_and_wait()
-    await cancel_and_wait(None)
 
 
 async def test_answer_follower_closes_after_its_query(

@@ -2,28 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from opportune.cli import transaction
-from opportune.cli.main import main
 from opportune.config.settings import Settings
-from opportune.testing.commands import Outcome
+from opportune.testing.commands import Oppman, Outcome
 
 Run = Callable[..., Awaitable[Outcome]]
 
 
 @pytest.fixture
-def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command without values from the environment."""
+def run_command(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command without values from the environment, in a thread because it has its own event loop."""
     for name in ("SUPERUSER_EMAIL", "SUPERUSER_PASSWORD", "NEW_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
-
-    async def command(*arguments: str) -> Outcome:
-        code = await asyncio.to_thread(main, [*arguments])
-        return Outcome(code, *capsys.readouterr())
-
-    return command
+    return partial(asyncio.to_thread, oppman)
 
 
 @pytest.fixture

@@ -18,9 +18,7 @@ async def test_new_password_signs_in(
     await make_user(database, EMAIL)
     if by_environment:
         monkeypatch.setenv("NEW_PASSWORD", NEW_PASSWORD)
-
     outcome = await run("changepassword", "ADA@example.com", *([] if by_environment else ["--password", NEW_PASSWORD]))
-
     assert outcome.code == 0
     assert NEW_PASSWORD not in outcome.out
     response = await client.post("/accounts/login", data={"email": EMAIL, "password": NEW_PASSWORD})
@@ -38,5 +36,4 @@ async def test_new_password_signs_in(
 )
 async def test_refusals(database: Database, run: Run, arguments: list[str], code: int, message: str) -> None:
     await make_user(database, EMAIL)
-
     assert message in (await run("changepassword", *arguments)).line(code)

@@ -22,9 +22,7 @@ async def test_clearsessions_deletes_expired_rows(settings: Settings, database: 
             session.add(Attempt(key=name, ends_at=end))
             created = end - timedelta(days=settings.account_event_days)
             session.add(AccountEvent(user_id=user.id, kind="signed_in", created_at=created))
-
     outcome = await run("clearsessions")
-
     assert outcome == (0, "Deleted 1 sessions, 1 tokens, 1 attempt counters and 1 account events.\n", "")
     async with database.reader() as session:
         for model in (Session, ApiToken, Attempt, AccountEvent):

@@ -28,7 +28,6 @@ def type_passwords(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
 
 async def test_options_create_a_superuser(database: Database, run: Run) -> None:
     code, out, err = await run("createsuperuser", "--email", "Ada@example.com", "--password", PASSWORD, "--no-input")
-
     assert (code, out, err) == (0, f"{EMAIL} may now use the admin.\n", "")
     assert [(user.email, user.is_superuser) for user in await all_users(database)] == [(EMAIL, True)]
 
@@ -39,7 +38,6 @@ async def test_environment_creates_a_superuser(
 ) -> None:
     monkeypatch.setenv("SUPERUSER_EMAIL", EMAIL)
     monkeypatch.setenv(variable, PASSWORD)
-
     assert (await run("createsuperuser", "--no-input"))[0] == 0
     assert [user.email for user in await all_users(database)] == [EMAIL]
 
@@ -48,9 +46,7 @@ async def test_password_prompt_repeats_until_valid(
     database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     type_passwords(monkeypatch, "qwerty123", PASSWORD, "a typing error", PASSWORD, PASSWORD)
-
     code, out, err = await run("createsuperuser", "--email", EMAIL)
-
     assert code == 0
     assert "too easy to guess" in out
     assert "different passwords" in out
@@ -79,7 +75,6 @@ async def test_bad_email_is_refused_before_the_password(
 ) -> None:
     await make_user(database, EMAIL)
     type_passwords(monkeypatch)  # asking for a password would fail
-
     for arguments, message in (
         (("createsuperuser", "--email", "nobody"), "nobody is not a valid e-mail address."),
         (("createsuperuser", "--email", "ADA@example.com"), "already has an account"),
@@ -93,9 +88,7 @@ async def test_invalid_email_is_asked_again(database: Database, run: Run, monkey
     type_passwords(monkeypatch, PASSWORD, PASSWORD)
     typed_emails = iter(["nobody", EMAIL])
     monkeypatch.setattr("typer._click.termui.visible_prompt_func", lambda *_: next(typed_emails))
-
     code, out, _ = await run("createsuperuser")
-
     assert (code, "nobody is not a valid e-mail address." in out) == (0, True)
     assert [user.email for user in await all_users(database)] == [EMAIL]
 
@@ -105,6 +98,5 @@ async def test_missing_value_without_terminal_is_wrong_usage(
     run_command: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-
     message = (await run_command("createsuperuser", *arguments)).line(2)
     assert ("NEW_PASSWORD" if "--email" in arguments else "SUPERUSER_EMAIL") in message

@@ -32,9 +32,7 @@ async def load_user(database: Database, email: str) -> User:
 async def test_users_list_shows_rights(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False, is_verified=True, totp_secret="sealed")
     group = await add_permission(database, bob, "team", "list")
-
     code, out, err = await run("users", "list")
-
     assert (code, err) == (0, "")
     assert [line.split(maxsplit=3) for line in out.splitlines()] == [
         ["ID", "SINCE", "E-MAIL", "PERMISSIONS"],
@@ -49,7 +47,6 @@ async def test_users_list_shows_rights(database: Database, ada: User, run: Run) 
 
 async def test_list_filters(database: Database, ada: User, run: Run) -> None:
     bob = await make_user(database, BOB, is_active=False)
-
     for arguments, user in {("--staff",): ada, ("--inactive",): bob, ("BOB@",): bob, ("--limit", "1"): bob}.items():
         _, out, _ = await run("users", "list", *arguments)
         assert (user.email in out, out.count("\n")) == (True, 2), arguments
@@ -109,9 +106,7 @@ async def test_user_is_added_with_permissions(database: Database, run: Run, monk
     async with database.writer() as session:
         session.add(Group(name="Cooks"))
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)
-
     outcome = await run("users", "add", "Eve@Example.com", "--staff", "--verified", "--join", "Cooks")
-
     assert outcome == (0, "eve@example.com: staff, verified, in Cooks\n", "")
     eve = await load_user(database, "eve@example.com")
     assert (await hashing.verify_password(PASSWORD, eve.hashed_password))[0]
@@ -186,7 +181,6 @@ async def test_two_superusers_cannot_remove_each_other(database: Database, ada: 
             await service.set_flags(session, user, {"is_superuser": False})
 
     outcomes = await asyncio.gather(remove(ada.email), remove(BOB), return_exceptions=True)
-
     assert [type(outcome) for outcome in outcomes if outcome] == [OperatorError]
 
 

@@ -62,7 +62,6 @@ async def test_load_adds_missing_rows(oppman: Oppman, database_url: str, databas
 async def test_clear_removes_only_the_demo(oppman: Oppman, database_url: str, database: Database) -> None:
     await make_user(database, "ada@example.com")
     await run(oppman, database_url, "load")
-
     assert await run(oppman, database_url, "clear") == (0, "people: 2 deleted\n", "")
     assert await run(oppman, database_url, "clear") == (0, "people: 0 deleted\n", "")
     assert await emails(database) == ["ada@example.com"]
@@ -72,7 +71,6 @@ async def test_failed_demo_rolls_back_other_features(
     oppman: Oppman, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (feature_with_demo, failing_feature))
-
     assert await run(oppman, database_url, "load") == (1, "", "The demo of this feature lacks something.\n")
     assert await emails(database) == []
 
@@ -91,7 +89,6 @@ async def test_database_without_tables_is_reported_in_one_line(oppman: Oppman, e
 
 async def test_site_without_demo_data(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "installed_features", lambda: (feature_without_demo,))
-
     assert (await run(oppman, database_url, "load")).out == "No installed feature has demonstration data.\n"
 
 

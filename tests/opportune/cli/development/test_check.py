@@ -214,25 +214,16 @@ def test_deploy_refuses_development_settings(oppman: Oppman, database_url: str) 
 
 @pytest.mark.database("postgresql")
 def test_deploy_accepts_production_settings(oppman: Oppman, database_url: str) -> None:
-    code, out, _ = oppman(
-        "check",
-        "--deploy",
-        DATABASE_URL=database_url,
-        ENVIRONMENT="production",
-        SECRET_KEY=KEY,
-        BASE_URL="https://example.org",
-        TRUSTED_PROXIES="*",
-        CLIENT_ADDRESS_HEADER="X-Real-IP",
-        MAIL_URL="smtp://ada:hunter2@mail.example.org",
-        LLM_BASE_URL="http://127.0.0.1:11434/v1",
-        LLM_MODEL="small",
-    )
+    proxies = {"TRUSTED_PROXIES": "*", "CLIENT_ADDRESS_HEADER": "X-Real-IP"}
+    model = {"LLM_BASE_URL": "http://127.0.0.1:11434/v1", "LLM_MODEL": "small"}
+    environ = {"ENVIRONMENT": "production", "SECRET_KEY": KEY, "BASE_URL": "https://example.org", **proxies, **model}
+    environ["MAIL_URL"] = "smtp://ada:hunter2@mail.example.org"
+    code, out, _ = oppman("check", "--deploy", DATABASE_URL=database_url, **environ)
     assert code == 0
-    lines = out.splitlines()
-    *placeholders, last = [line for line in lines if not line.startswith("warning: STORAGE_URL is a folder")]
-    pattern = r"^warning: Write your own text in templates/\w+/(\w+)\.html"
-    assert re.findall(pattern, "\n".join(placeholders), re.MULTILINE) == ["imprint", "privacy", "terms"]
-    assert len(placeholders) == 3
+    *placeholders, last = [line for line in out.splitlines() if not line.startswith("warning: STORAGE_URL is a folder")]
+    pattern = re.compile(r"warning: Write your own text in templates/\w+/(\w+)\.html")
+    names = [match and match[1] for match in map(pattern.match, placeholders)]
+    assert names == ["imprint", "privacy", "terms"]
     assert last == "No errors found."
 
 

@@ -184,11 +184,9 @@ def read_only_copy(tmp_path: Path) -> Iterator[ProjectCopy]:
 def test_read_only_tree_runs(
     read_only_copy: ProjectCopy, unprivileged: tuple[str, ...], postgres_server: Postgres
 ) -> None:
-    url = postgres_server.create_database("read_only_tree")
-    environ = {**PRODUCTION, "DATABASE_URL": url}
-    with read_only_copy.running(
-        "runserver", "--port", "0", "--migrate", environ=environ, prefix=unprivileged
-    ) as process:
+    environ = {**PRODUCTION, "DATABASE_URL": postgres_server.create_database("read_only_tree")}
+    arguments = ("runserver", "--port", "0", "--migrate")
+    with read_only_copy.running(*arguments, environ=environ, prefix=unprivileged) as process:
         assert process.stdout
         output = read_until(process.stdout, "Listening on")
         assert "Applying accounts.0001_initial... OK" in output

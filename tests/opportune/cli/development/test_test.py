@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,17 +23,17 @@ from tests.opportune.cli.conftest import Oppman
 
 
 def test_arguments_go_to_pytest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    exec_arguments: list[object] = []
+    runs: list[tuple[list[str], Path, bool]] = []
+
+    def record(command: list[str], environ: Mapping[str, str]) -> None:
+        runs.append((command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ))
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    monkeypatch.setattr(
-        test_command,
-        "exec_process",
-        lambda command, environ: exec_arguments.extend([command, Path.cwd(), "PYTHONDONTWRITEBYTECODE" in environ]),
-    )
-    assert main(["test", "-xk", "books and not slow", "tests", "--durations=3"]) == 0
+    monkeypatch.setattr(test_command, "exec_process", record)
     arguments = ["-xk", "books and not slow", "tests", "--durations=3"]
-    assert exec_arguments == [[sys.executable, "-m", "pytest", *arguments], PROJECT, False]
+    assert main(["test", *arguments]) == 0
+    assert runs == [([sys.executable, "-m", "pytest", *arguments], PROJECT, False)]
 
 
 RunTests = Callable[..., tuple[list[str], str]]
