@@ -1,7 +1,9 @@
 """Width and colours of the terminal, and safe printing. Imports little, because the help starts with it."""
 
 import os
+import shutil
 import sys
+from textwrap import wrap
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -23,12 +25,7 @@ def is_terminal(stream: object = None) -> bool:
 
 def columns() -> int:
     """Return the width of the terminal; 0 without a terminal."""
-    if not is_terminal():
-        return 0
-    try:
-        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(sys.stdout.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
+    return shutil.get_terminal_size().columns if is_terminal() else 0
 
 
 def styled(text: str, style: str, stream: object = None) -> str:
@@ -43,10 +40,4 @@ def printable(text: str) -> str:
 
 def fold(text: str, width: int) -> list[str]:
     """Wrap the text into lines of at most this width; 0 for a single line."""
-    lines: list[str] = []
-    for word in text.split():
-        if lines and (not width or len(lines[-1]) + 1 + len(word) <= width):
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines or [""]
+    return wrap(text, width or sys.maxsize, break_long_words=False, break_on_hyphens=False) or [""]

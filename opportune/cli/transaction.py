@@ -77,13 +77,12 @@ async def _run_in_transaction(settings: Settings, work: Callable[[DatabaseJobQue
 @asynccontextmanager
 async def open_job_queue(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
     """Open the job queue and the database, without the site."""
-    database = open_database(settings)
     features = all_features(installed_features())
     add_event_kinds(features)
-    services = open_services(settings, database, open_storage(settings, database), features)
-    try:
-        with installed_hooks(features):
-            yield open_jobs(services, features)
-    finally:
-        await services.close()
-        await database.dispose()
+    async with open_database(settings) as database:
+        services = open_services(settings, database, open_storage(settings, database), features)
+        try:
+            with installed_hooks(features):
+                yield open_jobs(services, features)
+        finally:
+            await services.close()

@@ -180,6 +180,12 @@ class Database(ABC):
     async def setup(self) -> None:
         """Prepare the database for its first session."""
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.dispose()
+
     async def dispose(self) -> None:
         await self.bus.close()
         await self.replicas.dispose()

@@ -36,11 +36,8 @@ async def check_connection(settings: Settings) -> None:
     Raises:
         OperatorError: the database is not available.
     """
-    database = open_database(settings)
-    try:
+    async with open_database(settings) as database:
         await database.ping(reader=False)
-    finally:
-        await database.dispose()
 
 
 def sqlite_command(url: DatabaseUrl) -> list[str]:

@@ -253,11 +253,8 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 
 async def _storage_problem(settings: Settings) -> str:
-    database = open_database(settings)
-    try:
+    async with open_database(settings) as database:
         return await open_storage(settings, database).check()
-    finally:
-        await database.dispose()
 
 
 def check_mail_server(settings: Settings) -> Iterator[Finding]:

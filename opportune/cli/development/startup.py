@@ -162,8 +162,7 @@ def inspect_schema(settings: Settings) -> SchemaState:
 
 
 async def _inspect_schema(settings: Settings) -> SchemaState:
-    database = open_database(settings)
-    try:
+    async with open_database(settings) as database:
         await database.setup()
         await _connect_with_retry(database, time.monotonic() + RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
         async with database.reader(fresh=True) as session:
@@ -171,8 +170,6 @@ async def _inspect_schema(settings: Settings) -> SchemaState:
             rows = await connection.run_sync(read_revisions)
             is_behind_code = bool(await connection.run_sync(due_statements))
             unindexed = tuple(await connection.run_sync(find_missing_search_indexes))
-    finally:
-        await database.dispose()
     graph = MigrationGraph(installed_names())
     return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code, unindexed)
 

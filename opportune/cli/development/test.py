@@ -42,9 +42,10 @@ def command(
     ] = False,
 ) -> None:
     selection = [*([ONLY_PROJECT] if project else []), *(arguments or [])]
-    for option, opposite in {"project": "framework", "sqlite": "postgres"}.items():
-        if locals()[option] and locals()[opposite]:
-            raise typer.BadParameter(f"--{option} and --{opposite} cannot be combined.")
+    if project and framework:
+        raise typer.BadParameter("--project and --framework cannot be combined.")
+    if sqlite and postgres:
+        raise typer.BadParameter("--sqlite and --postgres cannot be combined.")
     if framework and not FRAMEWORK_TESTS.is_dir():
         raise OperatorError("This project does not include the framework's tests. Omit --framework.")
     if accept_access and (arguments or project or framework or sqlite or postgres or browser):

@@ -27,6 +27,8 @@ from opportune.project.layout import PROJECT
 FRAMEWORK_PIN = re.compile(r"^opportune==(\S+)(?: \\\n +--hash=\S+)+\n", re.MULTILINE)
 DOCS = "requirements/docs.lock"
 """Packages for the static site of the documentation, which is built in a separate environment."""
+CONSTRAINTS: dict[str, list[str]] = {FRAMEWORK: [BASE, DEV], DOCS: []}
+"""Locks whose versions a lock takes over. The other locks take those of the first one."""
 PYPROJECT = "pyproject.toml"
 DEPENDENCY_METADATA = Path(__file__).with_name("dependency_metadata.toml")
 """Dependencies of the framework's packages that differ from their declarations."""
@@ -76,35 +78,32 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     Returns:
         The names of the locks that differ from the project's.
     """
-    base, dev = folder / BASE, folder / DEV
-    dev.parent.mkdir()
+    (folder / DEV).parent.mkdir()
     write_text(folder / PYPROJECT, f"{read_text(PROJECT / PYPROJECT)}\n{read_text(DEPENDENCY_METADATA)}")
     pin = FRAMEWORK_PIN.search(read_text(PROJECT / BASE))
-    framework = framework_options(folder, pin[1]) if pin else []
-    uv_arguments = {
-        BASE: [PYPROJECT, *framework],
-        MODEL: ["--group", "model", "-c", str(base)],
-        **{
-            lock: ["--group", name, "-c", str(base)]
-            for name, lock in OPTIONAL_LOCKS.items()
-            if (PROJECT / lock).exists()
-        },
-        BUILD: ["--group", "build", "-c", str(base)],
-        DEV: ["--group", "dev", "-c", str(base)],
-        FRAMEWORK: ["--group", "framework", "-c", str(base), "-c", str(dev)],
-        DOCS: ["--group", "docs"],
-    }
-    groups = dependency_groups()
-    uv_arguments = {lock: words for lock, words in uv_arguments.items() if lock == BASE or words[1] in groups}
-    upgrades = ["--upgrade"] if upgrade else []
-    with progress("Locking", len(uv_arguments), "locks") as bar:
-        for lock, words in uv_arguments.items():
-            resolve([uv, "pip", "compile", "--project", str(folder), *words, *upgrades], folder, lock, cooldown)
+    groups = groups_to_lock()
+    command_line = [uv, "pip", "compile", "--project", str(folder), *(["--upgrade"] if upgrade else [])]
+    with progress("Locking", 1 + len(groups), "locks") as bar:
+        framework = framework_options(folder, pin[1]) if pin else []
+        resolve([*command_line, PYPROJECT, *framework], folder, BASE, cooldown)
+        bar.advance()
+        for lock, group in groups.items():
+            constraints = [option for other in CONSTRAINTS.get(lock, [BASE]) for option in ("-c", str(folder / other))]
+            resolve([*command_line, "--group", group, *constraints], folder, lock, cooldown)
             bar.advance()
     if pin:  # the hash stays the same, whatever the index has under this name and version
-        text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(base))
-        write_text(base, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
-    return [lock for lock in uv_arguments if read_text(folder / lock) != read_text(PROJECT / lock)]
+        text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(folder / BASE))
+        write_text(folder / BASE, (FIND_LINKS if (PROJECT / VENDOR).is_dir() else "") + text)
+    return [lock for lock in (BASE, *groups) if read_text(folder / lock) != read_text(PROJECT / lock)]
+
+
+def groups_to_lock() -> dict[str, str]:
+    """Return the dependency groups of pyproject.toml by their lock. Optional locks are only updated."""
+    with (PROJECT / PYPROJECT).open("rb") as file:
+        existing_groups = tomllib.load(file).get("dependency-groups", ())
+    optional = {lock: group for group, lock in OPTIONAL_LOCKS.items() if (PROJECT / lock).exists()}
+    groups = {MODEL: "model", **optional, BUILD: "build", DEV: "dev", FRAMEWORK: "framework", DOCS: "docs"}
+    return {lock: group for lock, group in groups.items() if group in existing_groups}
 
 
 def resolve(command_line: list[str], folder: Path, lock: str, cooldown: int) -> None:
@@ -166,12 +165,6 @@ def framework_options(folder: Path, version: str) -> list[str]:
     write_text(folder / "framework.txt", f"opportune=={version}\n")
     wheels = ["--find-links", f"./{VENDOR}"] if (PROJECT / VENDOR).is_dir() else []
     return [*wheels, "-c", str(folder / "framework.txt")]
-
-
-def dependency_groups() -> set[str]:
-    """Return the dependency groups of pyproject.toml."""
-    with (PROJECT / PYPROJECT).open("rb") as file:
-        return set(tomllib.load(file).get("dependency-groups", ()))
 
 
 def read_text(path: Path) -> str:

@@ -69,19 +69,15 @@ WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespac
 
 async def examine_growth(settings: Settings, features: Sequence[Feature]) -> list[Finding]:
     """Run and explain the lists of large tables. Return the worst findings, one line each."""
-    database = open_database(settings)
-    try:
-        async with database.reader(fresh=True) as session:
-            connection = await session.connection()
-            large = await connection.run_sync(_find_large_tables)
-            if not large:
-                return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
-            statements, faults = await read_lists(settings, database, session, features)
-            pages = [page for page in statements if page.table in large]
-            findings = await connection.run_sync(_examine, large, pages, features)
-            findings += [notice("lists", fault) for fault in faults]
-    finally:
-        await database.dispose()
+    async with open_database(settings) as database, database.reader(fresh=True) as session:
+        connection = await session.connection()
+        large = await connection.run_sync(_find_large_tables)
+        if not large:
+            return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
+        statements, faults = await read_lists(settings, database, session, features)
+        pages = [page for page in statements if page.table in large]
+        findings = await connection.run_sync(_examine, large, pages, features)
+        findings += [notice("lists", fault) for fault in faults]
     if (more := len(findings) - MAX_FINDINGS) > 0:
         return [*findings[:MAX_FINDINGS], notice("lists", f"{pluralize(more, 'more finding')}, less important")]
     return findings or [ok("lists", f"{pluralize(len(pages), 'page')} of lists of large tables are fast")]

@@ -52,12 +52,8 @@ def evaluate_with_judge(options: JudgeOptions) -> int:
     settings = migrated_settings()
 
     async def run() -> int:
-        database = open_database(settings)
-        try:
-            async with open_llm(settings) as llm:
-                return await _evaluate(settings, database, llm, options)
-        finally:
-            await database.dispose()
+        async with open_database(settings) as database, open_llm(settings) as llm:
+            return await _evaluate(settings, database, llm, options)
 
     return asyncio.run(run())
 

@@ -16,6 +16,7 @@ from opportune.cli.project.new_project.languages import describe_language, requi
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
 from opportune.cli.registry import handle_broken_pipe
+from opportune.cli.terminal import printable
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.appearance import THEMES
 from opportune.errors import OperatorError
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
 
 
 def print_error(line: str, code: int) -> int:
-    print("".join(character if character.isprintable() else "?" for character in line), file=sys.stderr)
+    print(printable(line), file=sys.stderr)
     return code
 
 
@@ -114,8 +115,8 @@ def start_project(arguments: Arguments) -> None:
         raise not_writable(target, error) from error
     language = require_offered_language(arguments.language) if arguments.language else ""
     selected = selected_examples(arguments)
+    names = ProjectNames(site_name(arguments.name), slug)
     try:
-        names = ProjectNames(site_name(arguments.name), slug)
         note = build.create_project(target, names, selected, arguments.theme, language)
     except OSError as error:
         raise not_writable(target, error) from error
