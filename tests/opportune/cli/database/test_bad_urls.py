@@ -56,10 +56,10 @@ def url_parts(postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactor
 
 
 def assert_one_line(outcome: Outcome, message: str) -> None:
-    line = outcome.line()
-    assert message in line
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1), message
+    assert message in outcome.err
     for forbidden in (SECRET, "Traceback", "Unexpected"):
-        assert forbidden not in line
+        assert forbidden not in outcome.out + outcome.err
 
 
 def test_at_least_forty_urls_are_tested() -> None:
