@@ -6,9 +6,10 @@ also stores the signs of each vector's numbers. Only the numbers of vectors with
 
 import sqlite3
 from array import array
+from collections.abc import Iterable
 from functools import lru_cache
 from operator import mul
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import UserDefinedType
@@ -23,6 +24,18 @@ MAX_SCANNED = 100_000
 """Maximum number of vectors per query, the newest first."""
 SMOOTHING_RANKS = 60
 """Constant k of reciprocal rank fusion, whose score is 1 / (k + rank). A larger k reduces the weight of first ranks."""
+
+
+Item = TypeVar("Item")
+
+
+def fuse_rankings(rankings: Iterable[Iterable[Item]]) -> list[Item]:
+    """Merge rankings by reciprocal rank fusion. On a tie, the item of the first ranking wins."""
+    scores: dict[Item, float] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, 1):
+            scores[item] = scores.get(item, 0) + 1 / (SMOOTHING_RANKS + rank)
+    return sorted(scores, key=lambda item: -scores[item])
 
 
 class PgVector(UserDefinedType[str]):

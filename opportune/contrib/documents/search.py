@@ -1,6 +1,6 @@
 """Search in an index of documents, usually with one statement."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -23,15 +23,13 @@ from opportune.search.highlighting import Highlighter
 from opportune.search.query import MIN_MISSPELT_LETTERS, Query, closest_word
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
-from opportune.search.vectors import SMOOTHING_RANKS
+from opportune.search.vectors import fuse_rankings
 
 H = TypeVar("H", bound=DocumentHit)
 
 Rows = Sequence[Fields]
 
 CHECK_INTERVAL_SECONDS = 60
-BY_MEANING = ""
-"""Stands for the search by meaning among the queries of `find_related`."""
 MAX_FUSED = 100
 """Number of hits of the full-text search that are merged with hits by meaning."""
 
@@ -84,19 +82,15 @@ class DocumentSearch(Generic[H]):
         Raises:
             IndexMissing: The index has not been built.
         """
-        hits: dict[str, Fields] = {}
         similar = await self._find_similar(question)
-        names, queries = {*NAME.findall(question)}, [*queries_for(question)]
-        name_queries = [query for query in queries if query in names]
-        word_queries = [query for query in queries if query not in names]
-        for query in [*name_queries, BY_MEANING, *word_queries]:
-            if len(hits) >= limit:
-                break
-            if query == BY_MEANING:
-                rows = await self._load_by_slug([*similar][:limit])
-            else:
-                _, rows = await self._search_words(Query.parse(query), limit, 1)
-            hits |= {row["slug"]: row for row in rows if row["slug"] not in hits}
+        names = {*NAME.findall(question)}
+        queries = [*queries_for(question)]
+        hits: dict[str, Fields] = {}
+        await self._add_hits(hits, [query for query in queries if query in names], limit)
+        if len(hits) < limit:
+            for row in await self._load_by_slug([*similar][:limit]):
+                hits.setdefault(row["slug"], row)
+        await self._add_hits(hits, [query for query in queries if query not in names], limit)
         highlighter = Highlighter(Query.parse(question).highlighted_words)
         return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
 
@@ -153,6 +147,15 @@ class DocumentSearch(Generic[H]):
         limit = min(limit, MAX_RANKED_HITS - offset)
         return await self.engine.search(query, limit, offset) if limit > 0 else ()
 
+    async def _add_hits(self, hits: dict[str, Fields], queries: Iterable[str], limit: int) -> None:
+        """Add hits of each query in turn, until there are enough."""
+        for query in queries:
+            if len(hits) >= limit:
+                return
+            _, rows = await self._search_words(Query.parse(query), limit, 1)
+            for row in rows:
+                hits.setdefault(row["slug"], row)
+
     async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
         """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
         rows = await self._page(query, limit, page)
@@ -187,21 +190,16 @@ class DocumentSearch(Generic[H]):
                 defer(session, embed_documents(name), key=f"embed documents {name} {self._built_at}")
 
     async def _fuse_hits(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
-        """Return a page of hits by words or meaning: names first, then by reciprocal rank fusion."""
+        """Return a page of hits by words or meaning. Only the first MAX_FUSED hits by words are merged."""
         word_hits = await self._page(query, MAX_FUSED, 1)
-        by_slug = {row["slug"]: row for row in word_hits}
-        only_similar = await self._load_by_slug([slug for slug in similar if slug not in by_slug])
-        by_slug |= {row["slug"]: row for row in only_similar}
-        name_slugs = [row["slug"] for row in word_hits if row["rank"] < TEXT_MATCH]
-        scores = {row["slug"]: 1 / (SMOOTHING_RANKS + rank) for rank, row in enumerate(word_hits[len(name_slugs) :], 1)}
-        for rank, slug in enumerate((slug for slug in similar if slug in by_slug and slug not in name_slugs), 1):
-            scores[slug] = scores.get(slug, 0) + 1 / (SMOOTHING_RANKS + 0.5 + rank)
-        order = [*name_slugs, *sorted(scores, key=lambda slug: -scores[slug])]
+        word_slugs = {row["slug"] for row in word_hits}
+        only_similar = await self._load_by_slug([slug for slug in similar if slug not in word_slugs])
+        fused = _fuse(word_hits, only_similar, similar)
         start = (page - 1) * limit
-        rows = [by_slug[slug] for slug in order[start : start + limit]]
+        rows = fused[start : start + limit]
         words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
         if len(rows) < limit and words_total > len(word_hits):
-            offset = start + len(rows) - len(only_similar)
+            offset = max(start, len(fused)) - len(only_similar)
             rows += await self._hits(query, limit - len(rows), offset)
         total = words_total + len(only_similar)
         return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
@@ -241,6 +239,16 @@ class DocumentSearch(Generic[H]):
         fields = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
         return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
+
+
+def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[Fields]:
+    """Merge hits: matches of names first, then by reciprocal rank fusion of words and meaning."""
+    names = [row for row in word_hits if row["rank"] < TEXT_MATCH]
+    text_matches = word_hits[len(names) :]
+    rows = {row["slug"]: row for row in [*text_matches, *only_similar]}
+    by_words = [row["slug"] for row in text_matches]
+    by_meaning = [slug for slug in similar if slug in rows]
+    return [*names, *(rows[slug] for slug in fuse_rankings([by_words, by_meaning]))]
 
 
 def _seems_misspelt(query: Query, rows: Rows) -> bool:

@@ -21,7 +21,7 @@ from opportune.crud.crud import Crud
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.query import Query, fold
 from opportune.search.questions import key_words, queries_for
-from opportune.search.vectors import SMOOTHING_RANKS
+from opportune.search.vectors import fuse_rankings
 
 MAX_PAIRED_WORDS = 4
 """Key words of which a passage must contain two. A query has at most twelve words, so six pairs."""
@@ -143,8 +143,4 @@ async def find_passages(
     if session.info.get(EMBEDDINGS):
         by_meaning = await passage_search.search_hybrid(session, question, within)
         rankings.append((await session.scalars(by_meaning.limit(MAX_FUSED))).all())
-    scores: dict[KnowledgePassage, float] = {}
-    for ranking in rankings:
-        for rank, passage in enumerate(ranking, 1):
-            scores[passage] = scores.get(passage, 0) + 1 / (SMOOTHING_RANKS + rank)
-    return sorted(scores, key=lambda passage: -scores[passage])[:limit]
+    return fuse_rankings(rankings)[:limit]
