@@ -9,18 +9,28 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.store import AnswerProgress
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import FakeProvider
+from opportune.contrib.llm.prompts import Prompt
 from opportune.contrib.llm.providers.fake import Step
-from opportune.db import Database, utc_now
+from opportune.db import utc_now
 
 TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
 
 
-async def ask(manager: AnswerManager, owner_id: int, question: str = "Why?", topic: str = "") -> Answer:
+async def ask(
+    manager: AnswerManager, owner_id: int | None, question: Prompt = "Why?", topic: str = "", **options: Any
+) -> Answer:
+    """Ask a question. The options are those of `AnswerManager.ask`."""
     async with manager.database.writer() as session:
-        return await manager.ask(session, question, owner_id=owner_id, topic=topic)
+        return await manager.ask(session, question, owner_id=owner_id, topic=topic, **options)
+
+
+async def ask_and_wait(manager: AnswerManager, owner_id: int | None, *arguments: Any, **options: Any) -> Answer:
+    """Ask a question, and return its answer when it has ended."""
+    return await wait_until_ended(manager, await ask(manager, owner_id, *arguments, **options))
 
 
 async def start_answer(manager: AnswerManager, owner_id: int, first: str, *script: Step) -> Answer:
@@ -28,13 +38,26 @@ async def start_answer(manager: AnswerManager, owner_id: int, first: str, *scrip
     assert isinstance(manager.llm.provider, FakeProvider)
     manager.llm.provider.script = [first, *script]
     answer = await ask(manager, owner_id)
-    await wait_until_saved(manager.database, answer.id, first)
+    await wait_until_saved(manager, answer, first)
     return answer
 
 
 async def retry(manager: AnswerManager, answer: Answer) -> Answer:
     async with manager.database.writer() as session:
         return await manager.retry(session, answer)
+
+
+async def resume(manager: AnswerManager, answer: Answer) -> Answer:
+    """Continue an answer, and return it when it has ended."""
+    async with manager.database.writer() as session:
+        continued = await manager.resume(session, answer)
+    return await wait_until_ended(manager, continued)
+
+
+async def find(manager: AnswerManager, answer_id: int) -> Answer:
+    """Return the stored answer."""
+    async with manager.database.reader(fresh=True) as session:
+        return await session.get_one(Answer, answer_id)
 
 
 async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
@@ -53,23 +76,26 @@ async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
     return live.answer
 
 
-async def wait_until_saved(database: Database, answer_id: int, text: str) -> None:
+async def read_progress(manager: AnswerManager, answer: Answer) -> AnswerProgress:
+    """Return the stored answer with the text and reasoning that are saved."""
+    return (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
+
+
+async def wait_until_saved(manager: AnswerManager, answer: Answer, text: str) -> None:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        progress = None
-        while progress is None or progress.text != text:
+        while (await read_progress(manager, answer)).text != text:
             await asyncio.sleep(0.01)
-            progress = (await store.read_progress(database, {answer_id: -1})).get(answer_id)
 
 
-async def set_values(database: Database, answer: Answer, **values: Any) -> None:
-    async with database.writer() as session:
+async def set_values(manager: AnswerManager, answer: Answer, **values: Any) -> None:
+    async with manager.database.writer() as session:
         await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(values))
 
 
-async def kill_process(manager: AnswerManager, database: Database, answer: Answer) -> None:
+async def kill_process(manager: AnswerManager, answer: Answer) -> None:
     """Simulate SIGKILL: the row remains with a lease that is not renewed."""
     answer_task = manager._tasks.pop(answer.id)
     answer_task.task.cancel()  # no more saves and no end
     await asyncio.wait([answer_task.task])
     answer_task._generation.cancel()
-    await set_values(database, answer, lease_until=utc_now() - timedelta(seconds=1))
+    await set_values(manager, answer, lease_until=utc_now() - timedelta(seconds=1))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +17,7 @@ from opportune.db import WriteSession
 from opportune.feature import Feature, Llm
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
-from opportune.jobs import JobContext
+from opportune.jobs import JobContext, store
 
 BOOKS = 30
 CALL = llm.ToolCall("call_0", "read_shelf", "{}")
@@ -61,6 +62,7 @@ class Librarian(llm.Provider):
 
 
 def create_site() -> FastAPI:
+    store.LEASE_DURATION = timedelta(seconds=2)  # so that the job of a killed process is soon taken over
     shelves = Feature("shelves", "Shelves.", api=router, llm=Llm(tools=[tool(read_shelf, asks=False)]))
     app = create_app(features=[accounts, jobs, llm_feature, answers, shelves])
     app.state.llm.provider = Librarian()

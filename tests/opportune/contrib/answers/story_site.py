@@ -14,7 +14,7 @@ from opportune.feature import Feature
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
 
-STORY = "".join(f"Wave {number} 🌊 breaks.\n\n" for number in range(100))
+STORY = "".join(f"Wave {number} 🌊 breaks.\n\n" for number in range(40))
 CHARACTERS_PER_CHUNK = 3
 
 router = APIRouter(prefix="/stories")

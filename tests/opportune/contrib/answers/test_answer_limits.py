@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.answers import AnswerLimits
@@ -15,8 +16,7 @@ from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, LlmModel, ToolCall
 from opportune.contrib.tools import Toolbox
-from opportune.testing import signed_in_client
-from tests.opportune.contrib.answers.questions import retry, wait_until_ended
+from tests.opportune.contrib.answers.questions import ask_and_wait, resume, retry, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import start_manager
 
 PRICED = LlmModel(
@@ -53,20 +53,17 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
 
 async def ask(manager: AnswerManager, user: User, limits: AnswerLimits) -> Answer:
     """Ask a question, and return its answer when it has ended."""
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "Where?", owner_id=user.id, tools=True, limits=limits)
-    return await wait_until_ended(manager, answer)
+    return await ask_and_wait(manager, user.id, tools=True, limits=limits)
 
 
 async def test_last_step_has_no_tools_and_says_so(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     librarian.next_scripts = [["Step. ", FIND], ["It is there."]]
     answer = await ask(manager, user, AnswerLimits(steps=2))
     assert (answer.status, answer.error_code, answer.text) == ("truncated", "step_limit", "Step. Step. It is there.")
     assert (len(librarian.offered), len(librarian.received), len(searches)) == (2, 3, 2)
-    async with signed_in_client(app, user) as client:
-        page = (await client.get(f"/answers/{answer.id}")).text
+    page = (await user_client.get(f"/answers/{answer.id}")).text
     assert "This answer has used all of its steps, so it may be incomplete." in page
     assert "Cut at the maximum length" not in page
 
@@ -78,24 +75,19 @@ async def test_time_limit_keeps_the_text_until_continued(
     answer = await ask(manager, user, AnswerLimits(seconds=0.3))
     assert (answer.status, answer.error_code, answer.text) == ("failed", "time_limit", "So ")
     assert answer.error == "This answer has reached its time limit."
-    async with manager.database.writer() as session:
-        continued = await manager.resume(session, answer)
-    assert (await wait_until_ended(manager, continued)).text == "So far."
+    assert (await resume(manager, answer)).text == "So far."
 
 
 async def test_cost_limit_ends_before_the_next_step(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     answer = await ask(manager, user, AnswerLimits(cost=0.003))  # a call costs 0.0017
     assert (answer.status, answer.error_code, answer.text) == ("failed", "cost_limit", "Step. Step. ")
     assert answer.error == "This answer has reached its cost limit."
     assert (answer.cost_micro, len(librarian.received), len(searches)) == (3_400, 2, 1)
-    async with signed_in_client(app, user) as client:
-        page = (await client.get(f"/answers/{answer.id}")).text
+    page = (await user_client.get(f"/answers/{answer.id}")).text
     assert (">Try again<" in page, ">Continue<" in page) == (True, False)
-    async with manager.database.writer() as session:
-        continued = await manager.resume(session, answer)
-    ended = await wait_until_ended(manager, continued)
+    ended = await resume(manager, answer)
     assert (ended.error_code, ended.cost_micro, len(librarian.received)) == ("cost_limit", 3_400, 2)
 
 

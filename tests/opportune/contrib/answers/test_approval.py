@@ -18,11 +18,21 @@ from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowe
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession, utc_now
 from opportune.testing import make_token, make_user, signed_in_client
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, kill_process, set_values, wait_until_ended
+from tests.opportune.contrib.answers.questions import (
+    TIMEOUT_SECONDS,
+    ask,
+    find,
+    kill_process,
+    read_progress,
+    resume,
+    set_values,
+    wait_until_ended,
+)
+from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, start_manager
 
 LEND_DUNE = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Dune <1>", "days": 14}}')
 LEND_EMMA = ToolCall("call_1", "lend_book", '{"loan": {"book_title": "Emma"}}')
@@ -50,18 +60,12 @@ def request_calls(*calls: ToolCall) -> Done:
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 def librarian() -> FakeProvider:
     return FakeProvider.in_turn(["One moment. ", request_calls(LEND_DUNE)], ["It is **yours**.", Done(20, 7)])
 
 
-def create_manager(app: FastAPI, librarian: FakeProvider) -> AnswerManager:
-    toolbox = Toolbox(app, [find_book, lend_book])
-    return AnswerManager(app.state.database, LanguageModel(lambda: librarian), lambda: toolbox)
+def restart(app: FastAPI, librarian: FakeProvider) -> AnswerManager:
+    return start_manager(app, librarian, Toolbox(app, [find_book, lend_book]))
 
 
 @pytest.fixture
@@ -70,26 +74,9 @@ async def manager(app: FastAPI, librarian: FakeProvider) -> AsyncIterator[Answer
     may_lend = asyncio.Event()
     may_lend.set()
     lent_titles.clear()
-    app.state.answers = manager = create_manager(app, librarian)
+    manager = restart(app, librarian)
     yield manager
     await manager.close()
-
-
-async def find_answer(manager: AnswerManager, answer: Answer) -> Answer:
-    assert answer.owner_id is not None
-    stored = await manager.find(answer.id, answer.owner_id)
-    assert stored
-    return stored
-
-
-async def ask_until_waiting(manager: AnswerManager, owner: User, topic: str = "") -> Answer:
-    """Ask a question, and return its answer when it waits for an approval."""
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "May I?", owner_id=owner.id, topic=topic, tools=True)
-    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
-    waiting = await find_answer(manager, answer)
-    assert waiting.status == "waiting"
-    return waiting
 
 
 async def decide(
@@ -99,10 +86,10 @@ async def decide(
         await (manager.approve(session, answer, call, rest=rest) if yes else manager.refuse(session, answer, call))
 
 
-async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: AnswerManager, owner: User) -> None:
-    answer = await ask_until_waiting(manager, owner)
+async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
     path = f"/answers/{answer.id}"
-    async with signed_in_client(app, owner) as client, asyncio.timeout(TIMEOUT_SECONDS):
+    async with signed_in_client(app, user) as client, asyncio.timeout(TIMEOUT_SECONDS):
         page = (await client.get(path)).text
         assert "Allow this action? Lend a book" in page
         assert ">Book title</dt><dd>Dune &lt;1&gt;</dd>" in page
@@ -119,13 +106,13 @@ async def test_approval_on_the_page_continues_the_answer(app: FastAPI, manager: 
     assert "It is <strong>yours</strong>." in page
     assert "Allow this action?" not in page
     assert lent_titles == ["Dune <1>"]
-    stored = await find_answer(manager, answer)
+    stored = await find(manager, answer.id)
     assert (stored.text, stored.status) == ("One moment. It is **yours**.", "done")
     assert (stored.prompt_tokens, stored.completion_tokens, stored.usage_estimated) == (30, 12, False)
 
 
 async def test_unsaved_text_is_stored_and_shown_while_waiting(
-    manager: AnswerManager, owner: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, user: User, librarian: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also after a failed save."""
     failed, may_continue = asyncio.Event(), asyncio.Event()
@@ -136,20 +123,19 @@ async def test_unsaved_text_is_stored_and_shown_while_waiting(
 
     monkeypatch.setattr(store, "save_deltas", save)
     librarian.script = ["One ", may_continue, "moment. ", request_calls(LEND_DUNE)]
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "May I?", owner_id=owner.id, tools=True)
+    answer = await ask(manager, user.id, "May I?", tools=True)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         await failed.wait()
         may_continue.set()
         assert [text async for text in live.follow_text(0)][-1] == "One moment. "
-    progress = (await store.read_progress(manager.database, {answer.id: -1}))[answer.id]
+    progress = await read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
 
 
-async def test_approval_shows_all_arguments(manager: AnswerManager, owner: User, librarian: FakeProvider) -> None:
+async def test_approval_shows_all_arguments(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
     hidden = json.dumps({"loan": {"book_title": "Dune\u202e\u200b\U000e0041\nx", "except": [], "to\u2066": {}}})
     librarian.script = [request_calls(ToolCall("call_0", "lend_book", hidden))]
-    run = (await ask_until_waiting(manager, owner)).tool_runs[0]
+    run = (await ask_until_waiting(manager, user)).tool_runs[0]
     assert run["details"] == [
         ["Book title", "Dune\\u202e\\u200b\\U000e0041\nx"],
         ["Except", "none"],
@@ -158,9 +144,9 @@ async def test_approval_shows_all_arguments(manager: AnswerManager, owner: User,
 
 
 async def test_model_continues_after_a_refused_call(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
+    manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await decide(manager, answer, yes=False)
     assert (await wait_until_ended(manager, answer)).status == "done"
     assert librarian.received[1][1:] == [
@@ -171,47 +157,46 @@ async def test_model_continues_after_a_refused_call(
 
 
 async def test_repeated_approval_elsewhere_runs_once(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await manager.close()
-    other = app.state.answers = create_manager(app, librarian)
-    await other.take_over([await find_answer(other, answer)])
-    assert (await find_answer(other, answer)).is_waiting, "a starting process does not take over waiting answers"
-    async with signed_in_client(app, owner) as client:
-        approvals = [client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
-        assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}
+    other = restart(app, librarian)
+    await other.take_over([await find(other, answer.id)])
+    assert (await find(other, answer.id)).is_waiting, "a starting process does not take over waiting answers"
+    approvals = [user_client.post(f"/answers/{answer.id}/approve", data={"call": 0}) for _ in range(3)]
+    assert {response.status_code for response in await asyncio.gather(*approvals)} == {303}
     assert (await wait_until_ended(other, answer)).text == "One moment. It is **yours**."
     assert lent_titles == ["Dune <1>"]
     await other.close()
 
 
-async def test_expired_approval_counts_as_refused(manager: AnswerManager, owner: User, librarian: FakeProvider) -> None:
-    decided_late = await ask_until_waiting(manager, owner)
+async def test_expired_approval_counts_as_refused(manager: AnswerManager, user: User, librarian: FakeProvider) -> None:
+    decided_late = await ask_until_waiting(manager, user)
     long_ago = utc_now() - timedelta(seconds=1)
-    await set_values(manager.database, decided_late, lease_until=long_ago)
+    await set_values(manager, decided_late, lease_until=long_ago)
     await decide(manager, decided_late)
     assert (await wait_until_ended(manager, decided_late)).tool_runs[0]["result"] == NOT_ALLOWED
     vars(manager.llm)["provider"] = FakeProvider.in_turn([request_calls(LEND_DUNE)], ["Then not."])
-    answer = await ask_until_waiting(manager, owner)
-    await set_values(manager.database, answer, lease_until=long_ago)
-    rendered = await manager.shown(await find_answer(manager, answer))  # as for another viewer
+    answer = await ask_until_waiting(manager, user)
+    await set_values(manager, answer, lease_until=long_ago)
+    rendered = await manager.shown(await find(manager, answer.id))  # as for another viewer
     assert rendered.answer.status == "streaming"
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, stored.tool_runs[0]["approval"], lent_titles) == ("Then not.", "refused", [])
 
 
 async def test_approval_for_the_rest_allows_waiting_calls(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
+    manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     again = ToolCall("call_0", "lend_book", '{"loan": {"book_title": "Ada"}}')
     librarian.script = [request_calls(FIND, LEND_DUNE, LEND_EMMA)]
     librarian.next_scripts = [[request_calls(again)], ["All yours."]]
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     assert [run["result"] for run in answer.tool_runs] == [None] * 3, "calls without approval also wait"
     await decide(manager, answer, 0)  # which needs no approval
     await decide(manager, answer, 1, yes=False)
-    assert (await find_answer(manager, answer)).is_waiting
+    assert (await find(manager, answer.id)).is_waiting
     await decide(manager, answer, 2, rest=True)
     stored = await wait_until_ended(manager, answer)
     assert (stored.text, lent_titles) == ("All yours.", ["Emma", "Ada"])
@@ -224,111 +209,107 @@ async def test_approval_for_the_rest_allows_waiting_calls(
     ]
 
 
-async def test_unknown_call_is_not_found(app: FastAPI, manager: AnswerManager, owner: User) -> None:
-    answer = await ask_until_waiting(manager, owner)
-    async with signed_in_client(app, owner) as client:
-        for action in ("approve", "refuse"):
-            response = await client.post(f"/api/v1/answers/{answer.id}/{action}", json={"call": 7})
-            assert response.status_code == 404
-            assert response.json()["detail"] == "This answer has no such call."
-    assert (await find_answer(manager, answer)).is_waiting
+async def test_unknown_call_is_not_found(user_client: AsyncClient, manager: AnswerManager, user: User) -> None:
+    answer = await ask_until_waiting(manager, user)
+    for action in ("approve", "refuse"):
+        response = await user_client.post(f"/api/v1/answers/{answer.id}/{action}", json={"call": 7})
+        assert response.status_code == 404
+        assert response.json()["detail"] == "This answer has no such call."
+    assert (await find(manager, answer.id)).is_waiting
 
 
 async def test_interrupted_change_is_not_repeated(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     may_lend.clear()
     await decide(manager, answer)
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while not (await find_answer(manager, answer)).tool_runs[0]["has_begun"]:
+        while not (await find(manager, answer.id)).tool_runs[0]["has_begun"]:
             await asyncio.sleep(0.01)
-    await kill_process(manager, manager.database, answer)
+    await kill_process(manager, answer)
     may_lend.set()
-    other = create_manager(app, librarian)
-    stored = await wait_until_ended(other, await find_answer(other, answer))
+    other = restart(app, librarian)
+    stored = await wait_until_ended(other, await find(other, answer.id))
     assert (stored.status, stored.tool_runs[0]["result"], lent_titles) == ("done", RESULT_UNKNOWN, [])
     assert librarian.received[-1][-1] == Message("tool", RESULT_UNKNOWN, tool_call_id="call_0")
     await other.close()
 
 
 async def test_call_that_cannot_be_recorded_does_not_run(
-    manager: AnswerManager, owner: User, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> bool:
         raise OperationalError("", {}, Exception("away"))
 
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     monkeypatch.setattr(store, "save_tool_runs", fail)
     await decide(manager, answer)
     assert ((await wait_until_ended(manager, answer)).error_code, lent_titles) == ("database", [])
 
 
 async def test_waiting_answer_blocks_only_its_topic(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
+    manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     for number in range(4):
         librarian.script, librarian.next_scripts = [request_calls(LEND_DUNE)], []
-        await ask_until_waiting(manager, owner, f"books:{number}")
+        await ask_until_waiting(manager, user, f"books:{number}")
     with pytest.raises(AnswerRunning):
-        await ask_until_waiting(manager, owner, "books:1")
+        await ask_until_waiting(manager, user, "books:1")
 
 
 async def test_stopped_answer_continues_without_waiting_call(
-    manager: AnswerManager, owner: User, librarian: FakeProvider
+    manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
-    stopped = await find_answer(manager, answer)
+    stopped = await find(manager, answer.id)
     assert (stopped.status, stopped.text) == ("stopped", "One moment. ")
     await decide(manager, stopped)
-    assert (await find_answer(manager, answer)).status == "stopped"
-    async with manager.database.writer() as session:
-        await manager.resume(session, stopped)
-    assert (await wait_until_ended(manager, await find_answer(manager, answer))).status == "done"
+    assert (await find(manager, answer.id)).status == "stopped"
+    assert (await resume(manager, stopped)).status == "done"
     assert librarian.received[1][-1] == Message("tool", NOT_ALLOWED, tool_call_id="call_0")
     assert not lent_titles
 
 
 async def test_token_approves_only_calls_of_its_scopes(
-    app: FastAPI, client: AsyncClient, manager: AnswerManager, owner: User
+    app: FastAPI, client: AsyncClient, manager: AnswerManager, user: User
 ) -> None:
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     async with manager.database.writer() as session:
         with pytest.raises(ToolNotAllowed, match="it needs the scope write"):
             await manager.within("read").approve(session, answer, 0)
-    token = await make_token(app.state.database, owner, "write read")
+    token = await make_token(app.state.database, user, "write read")
     headers = {"Authorization": f"Bearer {token}"}
     path = f"/api/v1/answers/{answer.id}/approve"
     assert (await client.post(path, json={"call": -1}, headers=headers)).status_code == 422
     assert (await client.post(path, json={"call": 0})).status_code == 401
     approved = await client.post(path, json={"call": 0}, headers=headers)
     assert (approved.json()["status"], approved.json()["tool_runs"][0]["approval"]) == ("streaming", "allowed")
-    assert (await wait_until_ended(manager, await find_answer(manager, answer))).status == "done"
+    assert (await wait_until_ended(manager, await find(manager, answer.id))).status == "done"
     stranger = await make_user(app.state.database, "eve@example.com")
     async with signed_in_client(app, stranger) as stranger_client:
         assert (await stranger_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})).status_code == 404
 
 
 async def test_fields_of_the_endpoint_outlive_the_approval(
-    app: FastAPI, manager: AnswerManager, owner: User, librarian: FakeProvider
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     returned = {"origin": "here", "message": {"reasoning_content": "Hm."}, "call": {"extra_content": "sig"}}
     end = {"origin": "here", "message": {"reasoning_content": "Ah."}}
     librarian.origin = "here"
     librarian.script = [request_calls(replace(LEND_DUNE, returned=returned))]
     librarian.next_scripts = [["It is yours.", Done(20, 7, returned=end)]]
-    answer = await ask_until_waiting(manager, owner)
+    answer = await ask_until_waiting(manager, user)
     await manager.close()
-    app.state.answers = restarted = create_manager(app, librarian)
+    restarted = restart(app, librarian)
     await decide(restarted, answer)
     await wait_until_ended(restarted, answer)
     assert librarian.received[-1][-2].tool_calls[0].returned == returned
-    stored = await find_answer(restarted, answer)
+    stored = await find(restarted, answer.id)
     turns = answer_turns(stored, "here")
     assert [(turn.role, turn.content) for turn in turns[1:]] == [("tool", "Lent."), ("assistant", "It is yours.")]
     assert (turns[0].tool_calls[0].returned, turns[2].returned) == (returned, end)
     assert [turn.content for turn in answer_turns(stored, "elsewhere")] == ["It is yours."]
-    async with signed_in_client(app, owner) as client:
-        assert "Hm." not in (await client.get(f"/api/v1/answers/{answer.id}")).text
+    assert "Hm." not in (await user_client.get(f"/api/v1/answers/{answer.id}")).text
     await restarted.close()

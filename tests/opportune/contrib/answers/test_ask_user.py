@@ -15,7 +15,8 @@ from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, Message, ToolCall
 from opportune.contrib.tools import Toolbox, ask_user
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, end, find, start_manager
+from tests.opportune.contrib.answers.questions import find
+from tests.opportune.contrib.answers.waiting_answers import ask_until_waiting, end, start_manager
 
 ASK = ToolCall("call_0", "ask_audience", '{"question": "For <whom>?"}')
 
@@ -40,12 +41,6 @@ async def manager(app: FastAPI, writer: FakeProvider) -> AsyncIterator[AnswerMan
 
 
 @pytest.fixture
-async def client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-@pytest.fixture
 async def answer(manager: AnswerManager, user: User) -> Answer:
     """An answer that waits for the user."""
     return await ask_until_waiting(manager, user)
@@ -53,63 +48,63 @@ async def answer(manager: AnswerManager, user: User) -> Answer:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_reply_on_the_page_continues_the_answer(
-    app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
 ) -> None:
     await manager.close()  # a restart
     restarted = start_manager(app, writer, Toolbox(app, [ask_user(Audience)]))
     path = f"/answers/{answer.id}/reply/0"
-    assert "For &lt;whom&gt;?" in (await client.get(f"/answers/{answer.id}")).text
-    assert 'name="max_words"' in (await client.get(path)).text
-    invalid = await client.post(path, data={"readers": "experts", "max_words": "5"})
+    assert "For &lt;whom&gt;?" in (await user_client.get(f"/answers/{answer.id}")).text
+    assert 'name="max_words"' in (await user_client.get(path)).text
+    invalid = await user_client.post(path, data={"readers": "experts", "max_words": "5"})
     assert (invalid.status_code, 'value="5"' in invalid.text) == (422, True)
-    replied = await client.post(path, data={"readers": "experts", "max_words": "200"})
+    replied = await user_client.post(path, data={"readers": "experts", "max_words": "200"})
     assert (replied.status_code, replied.headers["location"]) == (303, f"/answers/{answer.id}")
     ended = await end(restarted, answer)
     assert (ended.status, ended.text) == ("done", "Gladly. Here it is.")
     reply = Message("tool", '{"readers":"experts","max_words":200}', tool_call_id="call_0")
     assert writer.received[1][-1] == reply
-    assert (await client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
+    assert (await user_client.get(path)).headers["location"] == f"/answers/{answer.id}", "the call waits no longer"
     await restarted.close()
 
 
-async def test_first_reply_of_the_api_counts(client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
+async def test_first_reply_of_the_api_counts(user_client: AsyncClient, manager: AnswerManager, answer: Answer) -> None:
     path = f"/api/v1/answers/{answer.id}/reply"
-    run = (await client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"][0]
+    run = (await user_client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"][0]
     assert (run["result_from"], [*run["form"]["properties"]]) == ("user", ["readers", "max_words"])
-    invalid = await client.post(path, json={"call": 0, "values": {"readers": "all"}})
+    invalid = await user_client.post(path, json={"call": 0, "values": {"readers": "all"}})
     assert (invalid.status_code, invalid.json()["errors"][0]["field"]) == (422, ["readers"])
     for readers in ("beginners", "experts"):
-        assert (await client.post(path, json={"call": 0, "values": {"readers": readers}})).status_code == 200
+        assert (await user_client.post(path, json={"call": 0, "values": {"readers": readers}})).status_code == 200
     result = (await end(manager, answer)).tool_runs[0]["result"]
     assert json.loads(result)["readers"] == "beginners"
 
 
 async def test_question_needs_a_reply_instead_of_approval(
-    client: AsyncClient, manager: AnswerManager, answer: Answer
+    user_client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
-    assert (await client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0})).status_code == 200
-    assert (await find(manager, answer)).is_waiting
+    assert (await user_client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0})).status_code == 200
+    assert (await find(manager, answer.id)).is_waiting
 
 
 async def test_refused_question_continues_without_reply(
-    client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
+    user_client: AsyncClient, manager: AnswerManager, answer: Answer, writer: FakeProvider
 ) -> None:
-    await client.post(f"/answers/{answer.id}/refuse", data={"call": 0})
+    await user_client.post(f"/answers/{answer.id}/refuse", data={"call": 0})
     assert (await end(manager, answer)).text == "Gladly. Here it is."
     assert writer.received[1][-1].content == "The user has not allowed this call."
 
 
 async def test_removed_question_is_gone(
-    app: FastAPI, client: AsyncClient, manager: AnswerManager, answer: Answer
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
     manager.resources.make_toolbox = lambda: Toolbox(app, [])
-    gone = await client.get(f"/answers/{answer.id}/reply/0")
+    gone = await user_client.get(f"/answers/{answer.id}/reply/0")
     assert (gone.status_code, "This question no longer exists." in gone.text) == (410, True)
 
 
-async def test_other_users_and_calls_are_not_found(app: FastAPI, client: AsyncClient, answer: Answer) -> None:
+async def test_other_users_and_calls_are_not_found(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:
     path = f"/answers/{answer.id}/reply"
-    assert [(await client.get(f"{path}/{call}")).status_code for call in (-1, 1)] == [404, 404]
+    assert [(await user_client.get(f"{path}/{call}")).status_code for call in (-1, 1)] == [404, 404]
     async with signed_in_client(app, await make_user(app.state.database, "eve@example.com")) as eve:
         assert (await eve.get(f"{path}/0")).status_code == 404
         assert (await eve.post(f"{path}/0", data={"readers": "experts"})).status_code == 404

@@ -12,7 +12,7 @@ from opportune.contrib.llm.documents.attachment import DATA_RULE
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.db import Database
 from opportune.storage import Storage, open_storage
-from tests.opportune.contrib.answers.questions import retry, wait_until_ended
+from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
 
 
 @pytest.fixture
@@ -34,9 +34,7 @@ async def test_picture_is_loaded_for_each_question(
     name = await storage.save("shown", "jpg", b"\xffdrawn", "image/jpeg")
     prompt = Message("user", "What is it?", pictures=(Picture(stored_as=name), Picture(b"\xff\0", "image/png")))
     model.script = [llm.LlmError("timeout", "Too slow.")]
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, [prompt], owner_id=owner_id, temperature=0.2, omitted="Half was left out.")
-    failed = await wait_until_ended(manager, answer)
+    failed = await ask_and_wait(manager, owner_id, [prompt], temperature=0.2, omitted="Half was left out.")
     retried = await wait_until_ended(manager, await retry(manager, failed))
     await storage.delete(name)
     await wait_until_ended(manager, await retry(manager, retried))
@@ -52,14 +50,11 @@ async def test_files_are_attached_as_far_as_they_fit(
 ) -> None:
     attachments = [Attachment("cat.jpg", picture=Picture(b"cat")), Attachment("long.txt", "word " * 10_000)]
     model.context_budget = 4_000
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "What is it?", owner_id=owner_id, attachments=attachments)
-    answer = await wait_until_ended(manager, answer)
+    answer = await ask_and_wait(manager, owner_id, "What is it?", attachments=attachments)
     (sent,) = model.received[0]
     assert (sent.pictures, sent.content.startswith(DATA_RULE)) == ((Picture(b"cat"),), True)
     assert 3_990 < llm.estimate_tokens(sent) <= 4_000
     assert (answer.question, answer.omitted[:26]) == ("What is it?", "Only the first 18 % of lon")
     model.sees_images = False
-    async with manager.database.writer() as session:
-        with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
-            await manager.ask(session, "What is it?", owner_id=owner_id, attachments=attachments)
+    with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
+        await ask(manager, owner_id, "What is it?", attachments=attachments)

@@ -14,6 +14,7 @@ from opportune.contrib.tools import Toolbox, ask_user, tool
 from opportune.jobs import JobContext
 from opportune.testing import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
+from tests.opportune.contrib.answers.questions import ask
 
 begun, may_end = asyncio.Event(), asyncio.Event()
 
@@ -41,13 +42,12 @@ async def test_question_and_progress_in_the_browser(
     toolbox = Toolbox(app, [ask_user(Audience), tool(write_page, asks=False)])
     manager: AnswerManager = app.state.answers
     manager.resources.make_toolbox = app.state.tool_jobs.make_toolbox = lambda: toolbox
-    ask = ToolCall("a", "ask_audience", '{"question": "For whom is the page, and how long may it be?"}')
+    question = ToolCall("a", "ask_audience", '{"question": "For whom is the page, and how long may it be?"}')
     write = ToolCall("b", "write_page", '{"title": "bees"}')
-    fake_llm.script = ["I ask you first. ", Done(tool_calls=(ask,))]
+    fake_llm.script = ["I ask you first. ", Done(tool_calls=(question,))]
     fake_llm.next_scripts = [[Done(tool_calls=(write,))], ["Here it is."]]
     await sign_in_browser(page, app, user, site)
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "Write a page about bees.", owner_id=user.id, tools=True)
+    answer = await ask(manager, user.id, "Write a page about bees.", tools=True)
     await page.goto(f"/answers/{answer.id}")
     await expect(page.get_by_text("For whom is the page")).to_be_visible()
     await expect(page.get_by_label("Max words")).to_be_visible()

@@ -105,7 +105,7 @@ async def test_many_answers_share_transactions(
     with count_connections(database, "commit") as in_use:
         model.gates[0].set()
         for answer in answers:
-            await wait_until_saved(database, answer.id, "A word. ")
+            await wait_until_saved(manager, answer, "A word. ")
         model.gates[1].set()
         stored = [await wait_until_ended(manager, answer) for answer in answers]
     assert {(row.status, row.text) for row in stored} == {(AnswerStatus.DONE, "A word. A word. ")}
@@ -155,7 +155,7 @@ async def test_rejected_delta_does_not_affect_other_answers(
     *good, bad = await ask_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
-        await wait_until_saved(database, answer.id, word)
+        await wait_until_saved(manager, answer, word)
     monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
     assert (await wait_until_ended(manager, bad)).error_code == "database"
     model.gates[1].set()
@@ -182,8 +182,8 @@ async def test_locked_row_does_not_delay_other_answers(
     async with database.writer() as session:
         await session.execute(select(Answer).where(col(Answer.id) == held.id).with_for_update())
         model.gates[0].set()
-        await wait_until_saved(database, free.id, "free ")
-    await wait_until_saved(database, held.id, "held ")
+        await wait_until_saved(manager, free, "free ")
+    await wait_until_saved(manager, held, "held ")
     model.gates[1].set()
     assert (await wait_until_ended(manager, held)).text == "held held "
 
@@ -223,7 +223,7 @@ def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
     (answer,) = await ask_all(manager, ["word "])
     model.gates[0].set()
-    await wait_until_saved(database, answer.id, "word ")
+    await wait_until_saved(manager, answer, "word ")
 
 
 @pytest.mark.usefixtures("long_intervals")
@@ -232,9 +232,9 @@ async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: 
     (answer,) = await ask_all(manager, ["word "])
     async with manager.view(answer):
         model.gates[0].set()
-        await wait_until_saved(database, answer.id, "word ")
+        await wait_until_saved(manager, answer, "word ")
         model.gates[1].set()
-        await wait_until_saved(database, answer.id, "word word ")
+        await wait_until_saved(manager, answer, "word word ")
 
 
 async def test_answer_fails_after_a_long_outage(
@@ -292,12 +292,12 @@ async def test_follower_ends_answers_of_dead_process(
 ) -> None:
     model.gates[0].set()
     answer = await ask(manager, owner_id, "word ")
-    await wait_until_saved(database, answer.id, "word ")
+    await wait_until_saved(manager, answer, "word ")
     sibling = AnswerManager(database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.follow_text(0)
         assert await anext(growth) == "word "
-        await kill_process(manager, database, answer)
+        await kill_process(manager, answer)
         async for _ in growth:
             pass
     assert (live.answer.status, live.answer.text) == (AnswerStatus.INTERRUPTED, "word ")

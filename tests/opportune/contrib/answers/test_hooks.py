@@ -59,8 +59,8 @@ async def test_hook_runs_for_interrupted_answers(
 ) -> None:
     model.script = ["Last words", asyncio.Event()]
     answer = await ask(manager, owner_id, topic="books:1")
-    await wait_until_saved(database, answer.id, "Last words")
-    await kill_process(manager, database, answer)
+    await wait_until_saved(manager, answer, "Last words")
+    await kill_process(manager, answer)
     await load_answer(AnswerManager(database, LanguageModel(lambda: None)), answer)
     assert arguments(queued) == [(answer.id, "interrupted")]
 

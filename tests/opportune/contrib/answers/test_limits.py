@@ -186,13 +186,12 @@ async def complete(llm: Llm) -> str:
 
 
 async def test_api_limit_is_429_with_retry_after(
-    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider, settings: Settings
+    app: FastAPI, user: User, client: AsyncClient, fake_llm: FakeProvider, settings: Settings
 ) -> None:
     app.include_router(asking_routes, prefix="/api/v1/test")
     limits = AnswersSettings(llm_max_tokens_per_person_per_day=10, llm_max_tokens_per_visitor_per_day=10)
     app.state.llm.guard = SpendingGuard(settings.having(limits), app.state.database)
-    owner = await make_user(app.state.database)
-    headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner)}"}
+    headers = {"Authorization": f"Bearer {await make_token(app.state.database, user)}"}
     for response in (await client.post("/api/v1/test/ask", headers=headers), await client.get("/api/v1/test/told")):
         assert (response.status_code, response.json()["code"]) == (429, "limit_reached")
         assert 0 < int(response.headers["Retry-After"]) <= 86_400
@@ -372,19 +371,20 @@ def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:
     assert [*check_spending(settings.model_copy(update={"llm_models": unpriced}))] == []
 
 
-async def test_guide_examples_run(app: FastAPI, recorded_jobs: RecordedJobs, fake_llm: FakeProvider) -> None:
+async def test_guide_examples_run(
+    app: FastAPI, user: User, recorded_jobs: RecordedJobs, fake_llm: FakeProvider
+) -> None:
     names: dict[str, Any] = {}
     guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
     for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
         exec(code, names)  # noqa: S102 - examples of the guide
     for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
         assert setting.lower() in AnswersSettings.model_fields, setting
-    owner = await make_user(app.state.database)
-    await recorded_jobs.run(names["sum_up_for"](owner.id, "A text."))
+    await recorded_jobs.run(names["sum_up_for"](user.id, "A text."))
     await app.state.llm.guard.flush()
     async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == owner.id)) == 1
-    assert await names["words_at_the_form"](owner, app.state.answers) == ""
+        assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)) == 1
+    assert await names["words_at_the_form"](user, app.state.answers) == ""
 
 
 def test_reserved_tokens_are_not_used_up() -> None:

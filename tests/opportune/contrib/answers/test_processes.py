@@ -8,9 +8,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
@@ -24,8 +22,10 @@ from opportune.db import Database, utc_now
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
+    ask_and_wait,
     kill_process,
     load_answer,
+    read_progress,
     set_values,
     start_answer,
     wait_until_ended,
@@ -91,24 +91,13 @@ async def test_every_viewer_gets_the_same_text(manager: AnswerManager, owner_id:
         assert set(await asyncio.gather(*viewers)) == {"One, two."}
 
 
-async def test_reading_ends_answers_of_dead_processes(
-    manager: AnswerManager, owner_id: int, database: Database
-) -> None:
-    answer = await start_answer(manager, owner_id, "Last words", asyncio.Event())
-    await kill_process(manager, database, answer)
-    reader = AnswerManager(database, LanguageModel(lambda: None))
-    answer = await load_answer(reader, answer)
-    assert (answer.status, answer.text) == (AnswerStatus.INTERRUPTED, "Last words")
-
-
 @pytest.mark.database("sqlite", "postgresql")
 async def test_process_that_lost_its_answer_stops_writing(
     manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
 ) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Mine", gate, " and more")
-    async with database.writer() as session:
-        await session.execute(update(Answer).where(col(Answer.id) == answer.id).values(worker="another"))
+    await set_values(manager, answer, worker="another")
     async with asyncio.timeout(TIMEOUT_SECONDS):
         await model.stopped.wait()
     gate.set()
@@ -121,17 +110,16 @@ async def test_answers_of_dead_processes_do_not_count(
     model.script = [asyncio.Event()]
     for _ in range(MAX_RUNNING_ANSWERS):
         answer = await ask(manager, owner_id)
-        await kill_process(manager, database, answer)
+        await kill_process(manager, answer)
     model.script = ["An answer."]
     restarted = AnswerManager(database, LanguageModel(lambda: model))
-    answer = await ask(restarted, owner_id)
-    assert (await wait_until_ended(restarted, answer)).status == AnswerStatus.DONE
+    assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
 
 
 async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int, database: Database) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
-    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await load_answer(manager, answer)).status == AnswerStatus.STREAMING
     gate.set()
     assert (await wait_until_ended(manager, answer)).text == "Still here."
@@ -142,20 +130,20 @@ async def test_renewed_lease_prevents_takeover(
     manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())
-    await kill_process(manager, database, answer)
+    await kill_process(manager, answer)
     writer = database.writer
 
     @asynccontextmanager
     async def renewed_just_before() -> AsyncIterator[AsyncSession]:
         monkeypatch.undo()
-        await set_values(database, answer, lease_until=utc_now() + timedelta(minutes=1))
+        await set_values(manager, answer, lease_until=utc_now() + timedelta(minutes=1))
         async with writer() as session:
             yield session
 
     monkeypatch.setattr(database, "writer", renewed_just_before)
     sibling = AnswerManager(database, LanguageModel(lambda: None))
-    await sibling.take_over([(await store.read_progress(database, {answer.id: -1}))[answer.id].answer])
-    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
+    await sibling.take_over([(await read_progress(manager, answer)).answer])
+    progress = await read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
 
 

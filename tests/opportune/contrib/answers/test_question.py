@@ -4,33 +4,31 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
-from opportune.testing import signed_in_client
 from tests.opportune.contrib.answers.question_page import TOPIC, app
 
 __all__ = ["app"]  # a fixture
 
 
-async def test_question_with_a_file_reaches_the_model(app: FastAPI, user: User) -> None:
+async def test_question_with_a_file_reaches_the_model(app: FastAPI, user_client: AsyncClient, user: User) -> None:
     app.state.llm.provider = model = FakeProvider("So.")
     files = {"attachments": ("notes.txt", b"Tides are high.", "text/plain")}
-    async with signed_in_client(app, user) as client:
-        assert 'enctype="multipart/form-data"' in (await client.get("/waves")).text
-        response = await client.post("/waves", data={"question": "How high?"}, files=files)
-        assert (response.status_code, response.headers["location"]) == (303, "/waves")
-        newest = await app.state.answers.newest(TOPIC, user.id)
-        await client.get(f"/api/v1/answers/{newest.answer.id}/stream")
+    assert 'enctype="multipart/form-data"' in (await user_client.get("/waves")).text
+    response = await user_client.post("/waves", data={"question": "How high?"}, files=files)
+    assert (response.status_code, response.headers["location"]) == (303, "/waves")
+    newest = await app.state.answers.newest(TOPIC, user.id)
+    await user_client.get(f"/api/v1/answers/{newest.answer.id}/stream")
     assert "Tides are high." in model.received[0][-1].content
 
 
-async def test_question_during_an_answer_is_kept(app: FastAPI, user: User) -> None:
+async def test_question_during_an_answer_is_kept(app: FastAPI, user_client: AsyncClient) -> None:
     app.state.llm.provider = FakeProvider("So", gate := asyncio.Event())
-    async with signed_in_client(app, user) as client:
-        await client.post("/waves", data={"question": "One?"})
-        response = await client.post("/waves", data={"question": "And <two>?"})
-        gate.set()
+    await user_client.post("/waves", data={"question": "One?"})
+    response = await user_client.post("/waves", data={"question": "And <two>?"})
+    gate.set()
     assert response.status_code == 409
     assert 'value="And &lt;two&gt;?"' in response.text
     assert "The last answer is still being written." in response.text
@@ -42,10 +40,9 @@ async def test_question_during_an_answer_is_kept(app: FastAPI, user: User) -> No
     ids=["too long", "unreadable file"],
 )
 async def test_invalid_question_is_kept(
-    app: FastAPI, user: User, question: str, files: dict[str, tuple[str, bytes, str]]
+    user_client: AsyncClient, question: str, files: dict[str, tuple[str, bytes, str]]
 ) -> None:
-    async with signed_in_client(app, user) as client:
-        response = await client.post("/waves", data={"question": question}, files=files)
+    response = await user_client.post("/waves", data={"question": question}, files=files)
     assert response.status_code == 422
     assert f'value="{question}"' in response.text
     assert 'id="question-refusal" role="alert"' in response.text

@@ -21,14 +21,9 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
-async def answer(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
+async def answer(app: FastAPI, user: User, fake_llm: FakeProvider) -> Answer:
     fake_llm.script = ["A secret"]
-    return await wait_until_ended(app.state.answers, await ask(app.state.answers, owner.id, "Of me?", "books:1"))
+    return await wait_until_ended(app.state.answers, await ask(app.state.answers, user.id, "Of me?", "books:1"))
 
 
 async def read_rating(database: Database, answer: Answer) -> tuple[Rating | None, str]:
@@ -37,31 +32,30 @@ async def read_rating(database: Database, answer: Answer) -> tuple[Rating | None
         return found.rating, found.rating_note
 
 
-async def test_owner_rates_and_removes_the_rating(app: FastAPI, owner: User, answer: Answer) -> None:
+async def test_owner_rates_and_removes_the_rating(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
-    async with signed_in_client(app, owner) as client:
-        fragment = await client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
-        assert fragment.text.count('aria-pressed="true" aria-label="Good answer"') == 1
-        redirected = await client.post(
-            page, data={"rating": "down", "note": "Wrong"}, headers={"Referer": "http://testserver/accounts/profile"}
-        )
-        assert redirected.headers["location"] == "/accounts/profile"
-        assert await read_rating(app.state.database, answer) == (Rating.DOWN, "Wrong")
-        assert (await client.post(page, data={"rating": "sideways"})).status_code == 422
-        assert (await client.put(api, json={"rating": "up", "note": "x" * 501})).status_code == 422
-        assert (await client.put(api, json={"rating": "up", "note": "Good"})).json()["rating_note"] == "Good"
-        assert (await client.put(api, json={"rating": "", "note": "Good"})).json()["rating"] is None
+    fragment = await user_client.post(page, data={"rating": "up", "note": ""}, headers=HTMX)
+    assert fragment.text.count('aria-pressed="true" aria-label="Good answer"') == 1
+    redirected = await user_client.post(
+        page, data={"rating": "down", "note": "Wrong"}, headers={"Referer": "http://testserver/accounts/profile"}
+    )
+    assert redirected.headers["location"] == "/accounts/profile"
+    assert await read_rating(app.state.database, answer) == (Rating.DOWN, "Wrong")
+    assert (await user_client.post(page, data={"rating": "sideways"})).status_code == 422
+    assert (await user_client.put(api, json={"rating": "up", "note": "x" * 501})).status_code == 422
+    assert (await user_client.put(api, json={"rating": "up", "note": "Good"})).json()["rating_note"] == "Good"
+    assert (await user_client.put(api, json={"rating": "", "note": "Good"})).json()["rating"] is None
     assert await read_rating(app.state.database, answer) == (None, "")
 
 
-async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answer: Answer, make: Make) -> None:
+async def test_export_contains_ratings_and_usage(app: FastAPI, user: User, answer: Answer, make: Make) -> None:
     other = await make_user(app.state.database, "other@example.com")
-    for user in (owner, other):
-        await make(LlmUsage, owner_id=user.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
+    for rater in (user, other):
+        await make(LlmUsage, owner_id=rater.id, day=date(2026, 1, 5), model="Fast", prompt_tokens=7)
         # As in a feature that exports questions and answers itself.
-        await make(Answer, owner_id=user.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
+        await make(Answer, owner_id=rater.id, topic="books:2", status="done", rating="down", rating_note="Wrong")
     async with app.state.database.reader() as session:
-        exported = await read(session, Person(owner.id, ""))
+        exported = await read(session, Person(user.id, ""))
     assert [(row["topic"], row["rating"], row["rating_note"]) for row in exported["ratings"]] == [
         ("books:2", "down", "Wrong")
     ]
@@ -72,7 +66,7 @@ async def test_export_contains_ratings_and_usage(app: FastAPI, owner: User, answ
 
 
 async def test_only_owner_rates_finished_answers(
-    app: FastAPI, client: AsyncClient, owner: User, answer: Answer, fake_llm: FakeProvider
+    app: FastAPI, user_client: AsyncClient, client: AsyncClient, user: User, answer: Answer, fake_llm: FakeProvider
 ) -> None:
     page, api = f"/answers/{answer.id}/rate", f"/api/v1/answers/{answer.id}/rating"
     assert (await client.post(page, data={"rating": "up"})).headers["location"].startswith("/accounts/login")
@@ -81,16 +75,14 @@ async def test_only_owner_rates_finished_answers(
         assert (await other.post(page, data={"rating": "up"})).status_code == 404
         assert (await other.put(api, json={"rating": "up"})).status_code == 404
     fake_llm.script = [asyncio.Event()]
-    running = await ask(app.state.answers, owner.id, topic="books:2")
-    async with signed_in_client(app, owner) as owner_client:
-        response = await owner_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
+    running = await ask(app.state.answers, user.id, topic="books:2")
+    response = await user_client.put(f"/api/v1/answers/{running.id}/rating", json={"rating": "up"})
     assert response.status_code == 409
     assert await read_rating(app.state.database, answer) == (None, "")
 
 
-async def test_admin_shows_ratings_but_no_texts(app: FastAPI, owner: User, answer: Answer) -> None:
-    async with signed_in_client(app, owner) as client:
-        await client.post(f"/answers/{answer.id}/rate", data={"rating": "down", "note": "Not my book"})
+async def test_admin_shows_ratings_but_no_texts(app: FastAPI, user_client: AsyncClient, answer: Answer) -> None:
+    await user_client.post(f"/answers/{answer.id}/rate", data={"rating": "down", "note": "Not my book"})
     async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as admin:
         listed = (await admin.get("/admin/answer/list?rating=down")).text
         details = (await admin.get(f"/admin/answer/details/{answer.id}")).text

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine import store
@@ -11,7 +12,6 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import Done, FakeProvider, LlmError, Reasoning
 from opportune.db import Database
-from opportune.testing import signed_in_client
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -44,7 +44,7 @@ async def test_reasoning_survives_a_dead_process(
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
     await wait_until_reasoned(database, answer.id, "Let me think.")
-    await kill_process(manager, database, answer)
+    await kill_process(manager, answer)
     model.script = [Reasoning("Again."), "Because."]
     await load_answer(manager, answer)
     interrupted = await manager.find(answer.id, owner_id)
@@ -108,14 +108,15 @@ async def test_resumed_stream_repeats_reasoning_but_no_text() -> None:
     assert events[1]["reasoning"] == "Hm."
 
 
-async def test_page_gets_reasoning_escaped(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+async def test_page_gets_reasoning_escaped(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
     fake_llm.script = [Reasoning(HOSTILE), "Because."]
-    async with signed_in_client(app, user) as client:
-        async with app.state.database.writer() as session:
-            answer = await app.state.answers.ask(session, "Why?", owner_id=user.id)
-        stream = (await client.get(f"/answers/{answer.id}/stream")).text
-        page = (await client.get(f"/answers/{answer.id}")).text
-        read = (await client.get(f"/api/v1/answers/{answer.id}")).json()
+    async with app.state.database.writer() as session:
+        answer = await app.state.answers.ask(session, "Why?", owner_id=user.id)
+    stream = (await user_client.get(f"/answers/{answer.id}/stream")).text
+    page = (await user_client.get(f"/answers/{answer.id}")).text
+    read = (await user_client.get(f"/api/v1/answers/{answer.id}")).json()
     for html in (stream, page):
         assert "&lt;script&gt;alert(1)&lt;/script&gt; **no**" in html
         assert "<script>alert" not in html

@@ -4,7 +4,6 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -12,26 +11,21 @@ from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.llm import FakeProvider
 from opportune.feature import Feature
-from opportune.testing import make_token, make_user, signed_in_client
+from opportune.testing import make_token, signed_in_client
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 
 API = "/api/v1/answers"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
-@pytest.fixture
-async def owner(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-async def ask_question(app: FastAPI, owner: User) -> Answer:
+async def ask_question(app: FastAPI, user: User) -> Answer:
     manager: AnswerManager = app.state.answers
-    return await ask(manager, owner.id, topic="books:1")
+    return await ask(manager, user.id, topic="books:1")
 
 
-async def ask_and_stop(app: FastAPI, owner: User, fake_llm: FakeProvider) -> Answer:
+async def ask_and_stop(app: FastAPI, user: User, fake_llm: FakeProvider) -> Answer:
     fake_llm.script = ["So *far*", asyncio.Event()]
-    answer = await ask_question(app, owner)
+    answer = await ask_question(app, user)
     async with app.state.answers.view(answer) as live, asyncio.timeout(30):
         await anext(live.follow_text(0))
     await app.state.answers.stop(answer)
@@ -44,8 +38,8 @@ async def read_events(client: AsyncClient, path: str, **headers: str) -> list[di
     return [{**event, "data": json.loads(event["data"])} for event in fields if event]
 
 
-async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, owner: User) -> None:
-    answer = await ask_question(app, owner)
+async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, user: User) -> None:
+    answer = await ask_question(app, user)
     await wait_until_ended(app.state.answers, answer)
     pages = [("GET", ""), ("POST", "/stop"), ("POST", "/retry"), ("POST", "/continue")]
     for method, path in pages:
@@ -60,13 +54,14 @@ async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient
             assert (await stranger.get(f"{API}/{answer.id}/stream")).status_code == 404
 
 
-async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+async def test_json_stream_resumes_at_the_offset(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
     fake_llm.script = ["A scripted answer."]
-    answer = await ask_question(app, owner)
-    async with signed_in_client(app, owner) as client:
-        complete = await read_events(client, f"{API}/{answer.id}/stream")
-        resumed = await read_events(client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
-        read = (await client.get(f"{API}/{answer.id}")).json()
+    answer = await ask_question(app, user)
+    complete = await read_events(user_client, f"{API}/{answer.id}/stream")
+    resumed = await read_events(user_client, f"{API}/{answer.id}/stream", **{"Last-Event-ID": f"{answer.id}:11"})
+    read = (await user_client.get(f"{API}/{answer.id}")).json()
     assert (complete[0]["event"], complete[-1]["event"]) == ("status", "done")
     assert "".join(event["data"].get("text", "") for event in complete) == "A scripted answer."
     assert [event["data"]["text"] for event in resumed if event["event"] == "delta"] == ["answer."]
@@ -74,11 +69,11 @@ async def test_json_stream_resumes_at_the_offset(app: FastAPI, owner: User, fake
     assert "prompt" not in read
 
 
-async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
+async def test_html_stream_updates_the_page(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
     gate = asyncio.Event()
     fake_llm.script = ["The first half", gate, " and the *second*."]
-    answer = await ask_question(app, owner)
-    async with signed_in_client(app, owner) as client, asyncio.timeout(30):
+    answer = await ask_question(app, user)
+    async with signed_in_client(app, user) as client, asyncio.timeout(30):
         while "The first half" not in (page := (await client.get(f"/answers/{answer.id}")).text):
             await asyncio.sleep(0)
         assert f'hx-sse:connect="/answers/{answer.id}/stream?after={answer.id}:14"' in page
@@ -93,51 +88,54 @@ async def test_html_stream_updates_the_page(app: FastAPI, owner: User, fake_llm:
     assert "hx-sse:connect" not in complete
 
 
-async def test_buttons_stop_continue_and_retry(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    answer = await ask_and_stop(app, owner, fake_llm)
-    async with signed_in_client(app, owner) as client:
-        page = (await client.get(f"/answers/{answer.id}")).text
-        assert all(word in page for word in ("Stopped", "Continue", "Try again"))
-        fake_llm.script = [" so good."]
-        response = await client.post(f"/answers/{answer.id}/continue", headers=HTMX)
-        assert f'id="answer-{answer.id}"' in response.text
-        await wait_until_ended(app.state.answers, (await app.state.answers.newest("books:1", owner.id)).answer)
-        assert "So <em>far</em> so good." in (await client.get(f"/answers/{answer.id}")).text
-        # complete answers cannot be continued
-        for path in ("continue", "retry"):
-            assert (await client.post(f"{API}/{answer.id}/{path}")).json()["id"] == answer.id
+async def test_buttons_stop_continue_and_retry(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
+    answer = await ask_and_stop(app, user, fake_llm)
+    page = (await user_client.get(f"/answers/{answer.id}")).text
+    assert all(word in page for word in ("Stopped", "Continue", "Try again"))
+    fake_llm.script = [" so good."]
+    response = await user_client.post(f"/answers/{answer.id}/continue", headers=HTMX)
+    assert f'id="answer-{answer.id}"' in response.text
+    await wait_until_ended(app.state.answers, (await app.state.answers.newest("books:1", user.id)).answer)
+    assert "So <em>far</em> so good." in (await user_client.get(f"/answers/{answer.id}")).text
+    # complete answers cannot be continued
+    for path in ("continue", "retry"):
+        assert (await user_client.post(f"{API}/{answer.id}/{path}")).json()["id"] == answer.id
     assert [turn.content for turn in fake_llm.received[1][:2]] == ["Why?", "So *far*"]
     assert fake_llm.received[1][-1].content.startswith("Continue exactly")
 
 
-async def test_continuing_model_gets_no_instruction(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    answer = await ask_and_stop(app, owner, fake_llm)
+async def test_continuing_model_gets_no_instruction(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
+    answer = await ask_and_stop(app, user, fake_llm)
     fake_llm.continues = True
     fake_llm.script = [" so good."]
-    async with signed_in_client(app, owner) as client:
-        assert (await client.post(f"{API}/{answer.id}/continue")).status_code == 202
-        assert "event: done" in (await client.get(f"{API}/{answer.id}/stream")).text
+    assert (await user_client.post(f"{API}/{answer.id}/continue")).status_code == 202
+    assert "event: done" in (await user_client.get(f"{API}/{answer.id}/stream")).text
     assert fake_llm.received[1][-1].content == "So *far*"
 
 
-async def test_running_answer_is_not_retried(app: FastAPI, owner: User, fake_llm: FakeProvider) -> None:
-    failed = await ask_and_stop(app, owner, fake_llm)
-    running = await ask_question(app, owner)
-    async with signed_in_client(app, owner) as client:
-        assert (await client.post(f"{API}/{running.id}/retry")).json()["id"] == running.id
-        assert (await client.post(f"{API}/{failed.id}/retry")).status_code == 409
-        assert (await client.post(f"/answers/{failed.id}/continue")).status_code == 409
-        assert (await client.post(f"{API}/{running.id}/stop")).status_code == 204
-        assert (await client.get(f"{API}/{running.id}")).json()["status"] == "stopped"
+async def test_running_answer_is_not_retried(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
+    failed = await ask_and_stop(app, user, fake_llm)
+    running = await ask_question(app, user)
+    assert (await user_client.post(f"{API}/{running.id}/retry")).json()["id"] == running.id
+    assert (await user_client.post(f"{API}/{failed.id}/retry")).status_code == 409
+    assert (await user_client.post(f"/answers/{failed.id}/continue")).status_code == 409
+    assert (await user_client.post(f"{API}/{running.id}/stop")).status_code == 204
+    assert (await user_client.get(f"{API}/{running.id}")).json()["status"] == "stopped"
 
 
-async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, owner: User) -> None:
+async def test_token_needs_scope_of_the_feature(app: FastAPI, client: AsyncClient, user: User) -> None:
     app.state.features = [*app.state.features, Feature("books", "Books.")]
-    answer = await ask_question(app, owner)
+    answer = await ask_question(app, user)
     await wait_until_ended(app.state.answers, answer)
     statuses = []
     for scopes in ("answers:read answers:write", "answers:read books:read", "answers:write books:read", "read write"):
-        headers = {"Authorization": f"Bearer {await make_token(app.state.database, owner, scopes)}"}
+        headers = {"Authorization": f"Bearer {await make_token(app.state.database, user, scopes)}"}
         paths = [("GET", ""), ("GET", "/stream"), ("POST", "/stop")]
         answers = [await client.request(method, f"{API}/{answer.id}{path}", headers=headers) for method, path in paths]
         statuses.append([answer.status_code for answer in answers])

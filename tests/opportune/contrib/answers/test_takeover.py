@@ -34,6 +34,7 @@ from tests.opportune.contrib.answers.questions import (
     ask,
     kill_process,
     load_answer,
+    read_progress,
     set_values,
     wait_until_ended,
     wait_until_saved,
@@ -82,7 +83,7 @@ async def sibling(database: Database) -> AsyncIterator[AnswerManager]:
 
 async def start_story(manager: AnswerManager, owner_id: int) -> Answer:
     answer = await ask(manager, owner_id)
-    await wait_until_saved(manager.database, answer.id, STORY[:20])
+    await wait_until_saved(manager, answer, STORY[:20])
     return answer
 
 
@@ -156,13 +157,13 @@ async def test_unsaved_text_is_handed_over(
     monkeypatch.setattr("opportune.contrib.answers.engine.flusher.FLUSH_INTERVAL_SECONDS", 60)
     answer = await ask(manager, owner_id)
     if is_stored is None:
-        await wait_until_saved(database, answer.id, STORY[:10])
+        await wait_until_saved(manager, answer, STORY[:10])
     else:
         await asyncio.wait_for(failed.wait(), TIMEOUT_SECONDS)
     model.may_continue.set()
     await asyncio.wait_for(model.is_read.wait(), TIMEOUT_SECONDS)
     await manager.close()
-    await wait_until_saved(database, answer.id, STORY[:20])
+    await wait_until_saved(manager, answer, STORY[:20])
     assert (await load_answer(sibling, answer)).is_running
     assert (await wait_until_ended(sibling, answer)).text == STORY
 
@@ -206,7 +207,7 @@ async def test_streams_close_before_the_answers_end(
 @pytest.mark.database("sqlite", "postgresql")
 async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, database, answer)
+    await kill_process(manager, answer)
     models = [Storyteller() for _ in range(4)]
     siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
     await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
@@ -218,9 +219,9 @@ async def test_starting_process_takes_over_answers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, database, answer)
+    await kill_process(manager, answer)
     sibling.open()
-    await wait_until_saved(database, answer.id, STORY)
+    await wait_until_saved(manager, answer, STORY)
     assert (await load_answer(sibling, answer)).takeovers == 1
 
 
@@ -263,8 +264,8 @@ async def test_answer_has_a_maximum_of_takeovers(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, database, answer)
-    await set_values(database, answer, takeovers=MAX_TAKEOVERS)
+    await kill_process(manager, answer)
+    await set_values(manager, answer, takeovers=MAX_TAKEOVERS)
     assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
@@ -272,7 +273,7 @@ async def test_stopped_answer_is_not_taken_over(
     manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
 ) -> None:
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, database, answer)
+    await kill_process(manager, answer)
     await sibling.stop(answer)
     loaded = await load_answer(sibling, answer)
     assert (loaded.status, loaded.text) == (AnswerStatus.STOPPED, STORY[:20])
@@ -283,7 +284,7 @@ async def test_living_process_keeps_answers_after_lease(
 ) -> None:
     manager._lock.acquire()
     answer = await start_story(manager, owner_id)
-    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=1))
+    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
     assert (await load_answer(sibling, answer)).is_running
     model.may_continue.set()
     assert (await wait_until_ended(manager, answer)).takeovers == 0
@@ -294,7 +295,7 @@ async def test_late_worker_stores_the_complete_answer(
 ) -> None:
     answer = await start_story(manager, owner_id)
     live = manager._tasks[answer.id].live
-    await set_values(database, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
+    await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_continue.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async for _ in live.follow_text(0):
@@ -313,8 +314,8 @@ async def test_dead_process_is_detected_by_its_lock(
     process.start()
     assert await asyncio.to_thread(parent_end.poll, TIMEOUT_SECONDS), "the process holds the lock"
     answer = await start_story(manager, owner_id)
-    await kill_process(manager, database, answer)
-    await set_values(database, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
+    await kill_process(manager, answer)
+    await set_values(manager, answer, worker="other", lease_until=utc_now() + timedelta(minutes=1))
     assert WorkerLock(address, "").is_dead("other") is False
     assert (await load_answer(sibling, answer)).takeovers == 0
     process.kill()
@@ -398,9 +399,9 @@ async def test_replaced_process_finishes_its_answers(
         app.state.llm.provider = FakeProvider("So", may_continue, " it is.")
         answer = await ask(app.state.answers, owner_id)
         viewer = asyncio.create_task(watch(answer))
-        await wait_until_saved(database, answer.id, "So")
+        await wait_until_saved(app.state.answers, answer, "So")
         if next_serves:
             next_version.set()
     await viewer
-    progress = (await store.read_progress(database, {answer.id: -1}))[answer.id]
+    progress = await read_progress(app.state.answers, answer)
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)

@@ -1,10 +1,12 @@
 """Tools that run as jobs while their answer waits, also after restarts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -23,13 +25,12 @@ from opportune.db import WriteSession
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 from opportune.jobs.models import Job, JobState
-from opportune.testing import RecordedJobs, signed_in_client
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values, wait_until_ended
+from opportune.testing import RecordedJobs
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, find, resume, set_values, wait_until_ended
 from tests.opportune.contrib.answers.waiting_answers import (
     ask_until_waiting,
     cancel_job,
     end,
-    find,
     start_manager,
     wait_for_tasks,
 )
@@ -96,20 +97,31 @@ async def manager(app: FastAPI, librarian: FakeProvider, tools: Toolbox) -> Asyn
     await manager.close()
 
 
+async def set_values_of_job(manager: AnswerManager, **values: Any) -> None:
+    async with manager.database.writer() as session:
+        await session.execute(update(Job).values(values))
+
+
+async def start_working(app: FastAPI) -> asyncio.Task[None]:
+    """Run the jobs, and wait until the tool has begun."""
+    working = asyncio.create_task(app.state.jobs.worker.drain())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await begun.wait()
+    return working
+
+
 @pytest.mark.database("sqlite", "postgresql")
 async def test_result_of_a_job_goes_back_to_the_model(
-    app: FastAPI, manager: AnswerManager, user: User, librarian: FakeProvider
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, librarian: FakeProvider
 ) -> None:
     may_end.clear()
     answer = await ask_until_waiting(manager, user)
     assert (answer.status, answer.worker) == ("waiting", "job")
-    working = asyncio.create_task(app.state.jobs.worker.drain())
-    async with asyncio.timeout(TIMEOUT_SECONDS), signed_in_client(app, user) as client:
-        await begun.wait()
-        page = (await client.get(f"/answers/{answer.id}")).text
-        runs = (await client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"]
-        may_end.set()
-        await working
+    working = await start_working(app)
+    page = (await user_client.get(f"/answers/{answer.id}")).text
+    runs = (await user_client.get(f"/api/v1/answers/{answer.id}")).json()["tool_runs"]
+    may_end.set()
+    await asyncio.wait_for(working, TIMEOUT_SECONDS)
     assert "1 of 3: Dune" in page
     assert 'http-equiv="refresh"' in page, "without JavaScript, the page shows the progress"
     assert '<progress class="progress w-100" max="3" value="1"' in page
@@ -135,7 +147,7 @@ async def test_answer_goes_on_after_site_and_worker_restart(
     await app.state.jobs.worker.drain()
     restarted = [start_manager(app, librarian, tools) for _ in range(3)]
     await asyncio.gather(*(process.continue_released() for process in restarted))
-    ended = await wait_until_ended(restarted[0], await find(restarted[0], answer))
+    ended = await wait_until_ended(restarted[0], await find(restarted[0], answer.id))
     assert (ended.status, ended.text) == ("done", "One moment. It has three [1].")
     assert len(librarian.received) == 2, "one of several processes continues the answer"
     for process in restarted:
@@ -148,16 +160,13 @@ async def test_repeated_job_takes_effect_once(
 ) -> None:
     may_end.clear()
     answer = await ask_until_waiting(manager, user)
-    working = asyncio.create_task(app.state.jobs.worker.drain())
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await begun.wait()
+    working = await start_working(app)
     working.cancel()
     await asyncio.wait([working])
     may_end.set()
     await app.state.jobs.worker.drain()
     assert (written, paid) == (["A begun", "A read"], ["A"])
-    async with manager.database.writer() as session:
-        await session.execute(update(Job).values(state=JobState.WAITING))
+    await set_values_of_job(manager, state=JobState.WAITING)
     await app.state.jobs.worker.drain()
     assert written == ["A begun", "A read"], "a job of a call with a result does nothing"
     assert (await end(manager, answer)).status == "done"
@@ -168,7 +177,7 @@ async def test_stop_ends_the_job_and_keeps_the_text(
 ) -> None:
     answer = await ask_until_waiting(manager, user)
     await manager.stop(answer)
-    stopped = await find(manager, answer)
+    stopped = await find(manager, answer.id)
     assert (stopped.status, stopped.text, stopped.tool_runs[0]["result"]) == (
         "stopped",
         "One moment. ",
@@ -176,66 +185,59 @@ async def test_stop_ends_the_job_and_keeps_the_text(
     )
     await app.state.jobs.worker.drain()
     assert not written
-    async with manager.database.writer() as session:
-        await manager.resume(session, stopped)
-    assert (await wait_until_ended(manager, await find(manager, answer))).status == "done"
+    assert (await resume(manager, stopped)).status == "done"
     assert librarian.received[1][-2] == Message("tool", STOPPED_BY_USER, tool_call_id="call_0")
 
 
+async def fail(_app: FastAPI, _tools: Toolbox) -> None:
+    fault.append(ValueError("secret"))
+
+
+async def take_too_long(_app: FastAPI, tools: Toolbox) -> None:
+    tools.tools["read_shelf"] = tool(read_shelf, asks=False, max_seconds=0.05)
+    may_end.clear()
+
+
+async def remove_tool(app: FastAPI, _tools: Toolbox) -> None:
+    app.state.tool_jobs.make_toolbox = lambda: Toolbox(app, [find_book])
+
+
+async def kill_workers(app: FastAPI, _tools: Toolbox) -> None:
+    await set_values_of_job(app.state.answers, attempt=3)
+
+
 @pytest.mark.parametrize(
-    ("error", "seconds", "result"),
+    ("break_job", "result"),
     [
-        (ValueError("secret"), None, TOOL_FAILED),
-        (None, 0.05, "The tool took longer than 0 seconds."),
+        (fail, TOOL_FAILED),
+        (take_too_long, "The tool took longer than 0 seconds."),
+        (remove_tool, "There is no tool read_shelf. Available: find_book."),
+        (kill_workers, WORKER_DIED),
     ],
 )
 async def test_failed_job_is_told_to_the_model(
+    app: FastAPI,
     manager: AnswerManager,
     user: User,
-    recorded_jobs: RecordedJobs,
     tools: Toolbox,
-    error: Exception | None,
-    seconds: float | None,
+    break_job: Callable[[FastAPI, Toolbox], Awaitable[None]],
     result: str,
 ) -> None:
-    fault.extend([error] if error else [])
-    tools.tools["read_shelf"] = tool(read_shelf, asks=False, max_seconds=seconds)
-    if seconds:
-        may_end.clear()
     answer = await ask_until_waiting(manager, user)
-    await recorded_jobs.work()
+    await break_job(app, tools)
+    await app.state.jobs.worker.drain()
     ended = await end(manager, answer)
     assert (ended.status, ended.tool_runs[0]["result"], ended.tool_runs[0]["is_error"]) == ("done", result, True)
-
-
-async def test_removed_tool_is_told_to_the_model(
-    app: FastAPI, manager: AnswerManager, user: User, recorded_jobs: RecordedJobs
-) -> None:
-    answer = await ask_until_waiting(manager, user)
-    app.state.tool_jobs.make_toolbox = lambda: Toolbox(app, [find_book])
-    await recorded_jobs.work()
-    run = (await end(manager, answer)).tool_runs[0]
-    assert (run["result"], run["is_error"]) == ("There is no tool read_shelf. Available: find_book.", True)
-
-
-async def test_job_that_kills_its_workers_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
-    answer = await ask_until_waiting(manager, user)
-    async with manager.database.writer() as session:
-        await session.execute(update(Job).values(attempt=3))
-    await app.state.jobs.worker.drain()
-    assert (await end(manager, answer)).tool_runs[0]["result"] == WORKER_DIED
-    assert not written
+    assert "A read" not in written
 
 
 async def test_job_cancelled_by_the_operator_ends(app: FastAPI, manager: AnswerManager, user: User) -> None:
     may_end.clear()
     answer = await ask_until_waiting(manager, user)
-    working = asyncio.create_task(app.state.jobs.worker.drain())
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await begun.wait()
-        await cancel_job(app)
-        may_end.set()
-        await working
+    working = await start_working(app)
+    await cancel_job(app)
+    may_end.set()
+    await asyncio.wait_for(working, TIMEOUT_SECONDS)
     assert (await end(manager, answer)).tool_runs[0]["result"] == CANCELLED
 
 
@@ -277,7 +279,7 @@ async def test_job_waits_for_the_approval_first(
     async with manager.database.writer() as session:
         await manager.approve(session, answer, 0)
     await wait_for_tasks(manager)
-    assert ((await find(manager, answer)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
+    assert ((await find(manager, answer.id)).status, recorded_jobs.names) == ("waiting", ["answers.run_tool"])
     await recorded_jobs.work()
     assert ((await end(manager, answer)).status, written) == ("done", ["A begun", "A read"])
 
@@ -285,9 +287,9 @@ async def test_job_waits_for_the_approval_first(
 async def test_job_without_result_for_days_is_unknown(manager: AnswerManager, user: User) -> None:
     answer = await ask_until_waiting(manager, user)
     runs = [{**answer.tool_runs[0], "has_begun": True}, answer.tool_runs[1]]
-    await set_values(manager.database, answer, lease_until=answer.created_at, tool_runs=runs)
-    await manager.take_over([await find(manager, answer)])
-    ended = await wait_until_ended(manager, await find(manager, answer))
+    await set_values(manager, answer, lease_until=answer.created_at, tool_runs=runs)
+    await manager.take_over([await find(manager, answer.id)])
+    ended = await wait_until_ended(manager, await find(manager, answer.id))
     assert "its result is unknown" in ended.tool_runs[0]["result"]
 
 

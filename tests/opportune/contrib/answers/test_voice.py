@@ -34,9 +34,8 @@ async def add_answer(app: FastAPI, user: User, text: str = "**Yes** & no.\n\n```
     return f"/answers/{answer.id}/speech"
 
 
-async def test_recording_becomes_text(app: FastAPI, user: User, media: FakeMedia) -> None:
-    async with signed_in_client(app, user) as client:
-        response = await client.post(TRANSCRIPTIONS, files={"recording": ("recording.webm", b"sound")})
+async def test_recording_becomes_text(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
+    response = await user_client.post(TRANSCRIPTIONS, files={"recording": ("recording.webm", b"sound")})
     assert (response.json(), media.received) == ({"text": "Why is the sky blue?"}, [b"sound"])
     await app.state.llm.guard.flush()
     async with app.state.database.reader(fresh=True) as session:
@@ -54,21 +53,19 @@ async def test_recording_becomes_text(app: FastAPI, user: User, media: FakeMedia
     ],
 )
 async def test_refused_recording_says_why(
-    app: FastAPI, user: User, media: FakeMedia, field: str, file: tuple[str, bytes], error: LlmError, status: int
+    user_client: AsyncClient, media: FakeMedia, field: str, file: tuple[str, bytes], error: LlmError, status: int
 ) -> None:
     media.error = error
-    async with signed_in_client(app, user) as client:
-        response = await client.post(TRANSCRIPTIONS, files={field: file}, headers=JSON)
+    response = await user_client.post(TRANSCRIPTIONS, files={field: file}, headers=JSON)
     assert (response.status_code, len(response.json()["detail"]) > 10) == (status, True)
 
 
-async def test_audio_is_made_once(app: FastAPI, user: User, media: FakeMedia) -> None:
+async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     path = await add_answer(app, user)
-    async with signed_in_client(app, user) as client:
-        assert (await client.get(path)).status_code == 404
-        for response in await asyncio.gather(client.post(path), client.post(path)):
-            assert (response.status_code, response.headers["location"]) == (303, path)
-        audio = await client.get(path, headers={"Range": "bytes=0-2"})
+    assert (await user_client.get(path)).status_code == 404
+    for response in await asyncio.gather(user_client.post(path), user_client.post(path)):
+        assert (response.status_code, response.headers["location"]) == (303, path)
+    audio = await user_client.get(path, headers={"Range": "bytes=0-2"})
     assert media.received == ["Yes & no."], "without markup and code"
     assert (audio.status_code, audio.content, audio.headers["content-type"]) == (206, b"ID3", "audio/mpeg")
     assert audio.headers["cache-control"].startswith("private")
@@ -82,23 +79,25 @@ async def test_audio_belongs_to_the_owner(app: FastAPI, client: AsyncClient, use
     assert (await client.get(path)).headers["location"].startswith("/accounts/login")
 
 
-async def test_changed_answer_is_read_again(app: FastAPI, user: User, media: FakeMedia) -> None:
+async def test_changed_answer_is_read_again(
+    app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia
+) -> None:
     path = await add_answer(app, user)
-    async with signed_in_client(app, user) as client:
-        await client.post(path)
-        for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
-            async with app.state.database.writer() as session:
-                (await session.scalars(select(Answer))).one().text = text
-            assert (await client.get(path)).status_code == 404
-            assert (await client.post(path)).status_code == status
+    await user_client.post(path)
+    for text, status in (("A sentence. " * 1_000, 303), ("", 409)):
+        async with app.state.database.writer() as session:
+            (await session.scalars(select(Answer))).one().text = text
+        assert (await user_client.get(path)).status_code == 404
+        assert (await user_client.post(path)).status_code == status
     spoken = media.received[-1]
     assert isinstance(spoken, str)
     assert (4_000 < len(spoken) <= 4_096, spoken.endswith("sentence.")) == (True, True)
 
 
-async def test_failed_audio_stores_nothing(app: FastAPI, user: User, media: FakeMedia) -> None:
+async def test_failed_audio_stores_nothing(
+    app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia
+) -> None:
     path, media.error = await add_answer(app, user), FAILURE
-    async with signed_in_client(app, user) as client:
-        assert (await client.post(path)).status_code == 503
+    assert (await user_client.post(path)).status_code == 503
     async with app.state.database.reader(fresh=True) as session:
         assert await session.scalar(select(func.count()).select_from(AnswerAttachment)) == 0

@@ -10,7 +10,7 @@ from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database, utc_now
 from opportune.testing.statements import counted_statements
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, set_values
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, set_values
 from tests.opportune.contrib.answers.test_takeover import STORY, Storyteller
 
 
@@ -25,49 +25,38 @@ def create_manager(database: Database, model: Storyteller) -> RequestAnswerManag
     return manager
 
 
-async def ask_story(manager: RequestAnswerManager, owner_id: int) -> Answer:
-    async with manager.database.writer() as session:
-        return await manager.ask(session, "Tell me a story.", owner_id=owner_id, topic="test:1")
-
-
-async def find_answer(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
-    stored = await manager.find(answer.id, owner_id)
-    assert stored
-    return stored
-
-
-async def poll_until_ended(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
+async def poll_until_ended(manager: RequestAnswerManager, answer: Answer) -> Answer:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (stored := await find_answer(manager, answer, owner_id)).is_running:
+        while (stored := await find(manager, answer.id)).is_running:
             await asyncio.sleep(0.01)
     return stored
 
 
-async def read_stream(manager: RequestAnswerManager, answer: Answer, owner_id: int, until: str = "") -> str:
+async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str = "") -> str:
     """Read the stream of an answer up to a text or its end."""
-    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await find_answer(manager, answer, owner_id)) as live:
+    async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await find(manager, answer.id)) as live:
         async for text in live.follow_text(0):
             if until and text.endswith(until):
                 break
         return live.text
 
 
-async def wait_until_handed_over(manager: RequestAnswerManager, answer: Answer, owner_id: int) -> Answer:
+async def wait_until_handed_over(manager: RequestAnswerManager, answer: Answer) -> Answer:
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while (stored := await find_answer(manager, answer, owner_id)).worker:
+        while (stored := await find(manager, answer.id)).worker:
             await asyncio.sleep(0.01)
     return stored
 
 
 async def test_reopened_stream_continues_the_answer(database: Database, model: Storyteller, owner_id: int) -> None:
     asking, streaming = create_manager(database, model), create_manager(database, model)
-    answer = await ask_story(asking, owner_id)
-    await asking.refresh([await find_answer(asking, answer, owner_id)])
+    answer = await ask(asking, owner_id)
+    await asking.refresh([await find(asking, answer.id)])
     assert model.received == [], "nothing is generated before the stream is opened"
     assert not asking._tasks
 
-    assert await read_stream(streaming, answer, owner_id, STORY[10:20]) == STORY[:20]
-    stored = await wait_until_handed_over(streaming, answer, owner_id)
+    assert await read_stream(streaming, answer, STORY[10:20]) == STORY[:20]
+    stored = await wait_until_handed_over(streaming, answer)
     assert stored.status == AnswerStatus.STREAMING
     assert (await asking.shown(stored)).answer.text == STORY[:20]
     with counted_statements() as statements:
@@ -75,19 +64,19 @@ async def test_reopened_stream_continues_the_answer(database: Database, model: S
     assert statements == [], "there are no queries between requests"
 
     model.may_continue.set()
-    assert await read_stream(asking, answer, owner_id) == STORY
-    assert (await poll_until_ended(asking, answer, owner_id)).status == AnswerStatus.DONE
+    assert await read_stream(asking, answer) == STORY
+    assert (await poll_until_ended(asking, answer)).status == AnswerStatus.DONE
     assert len(model.received) == 2
 
 
 async def test_abandoned_answer_can_be_continued(database: Database, model: Storyteller, owner_id: int) -> None:
     manager = create_manager(database, model)
-    answer = await ask_story(manager, owner_id)
-    await read_stream(manager, answer, owner_id, STORY[10:20])
-    stored = await wait_until_handed_over(manager, answer, owner_id)
-    await set_values(database, answer, lease_until=utc_now() - timedelta(minutes=2))
-    await manager.refresh([await find_answer(manager, answer, owner_id)])
-    stored = await find_answer(manager, answer, owner_id)
+    answer = await ask(manager, owner_id)
+    await read_stream(manager, answer, STORY[10:20])
+    stored = await wait_until_handed_over(manager, answer)
+    await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=2))
+    await manager.refresh([await find(manager, answer.id)])
+    stored = await find(manager, answer.id)
     assert (stored.status, stored.text, stored.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
     assert stored.error.startswith("The page was closed")
 
@@ -95,7 +84,7 @@ async def test_abandoned_answer_can_be_continued(database: Database, model: Stor
     model.continues = False  # as most endpoints, which get an instruction to continue
     async with database.writer() as session:
         await manager.resume(session, stored)
-    assert await read_stream(manager, answer, owner_id) == STORY[:20] + STORY
+    assert await read_stream(manager, answer) == STORY[:20] + STORY
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
@@ -104,11 +93,11 @@ async def test_answer_of_a_frozen_process_is_taken_over(
 ) -> None:
     model.may_continue.set()
     manager = create_manager(database, model)
-    answer = await ask_story(manager, owner_id)
-    await set_values(database, answer, worker="f" * 32, lease_until=utc_now() - timedelta(minutes=2))
+    answer = await ask(manager, owner_id)
+    await set_values(manager, answer, worker="f" * 32, lease_until=utc_now() - timedelta(minutes=2))
     if is_streamed:
-        assert await read_stream(manager, answer, owner_id) == STORY
+        assert await read_stream(manager, answer) == STORY
     else:
-        await manager.refresh([await find_answer(manager, answer, owner_id)])
+        await manager.refresh([await find(manager, answer.id)])
     status = AnswerStatus.DONE if is_streamed else AnswerStatus.INTERRUPTED
-    assert (await poll_until_ended(manager, answer, owner_id)).status == status
+    assert (await poll_until_ended(manager, answer)).status == status

@@ -13,7 +13,7 @@ from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.contrib.tools import Toolbox
 from opportune.jobs.models import Job
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, find, wait_until_ended
 
 
 def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: Any) -> AnswerManager:
@@ -25,28 +25,23 @@ def start_manager(app: FastAPI, model: FakeProvider, tools: Toolbox, **options: 
     return manager
 
 
-async def find(manager: AnswerManager, answer: Answer) -> Answer:
-    async with manager.database.reader(fresh=True) as session:
-        return await session.get_one(Answer, answer.id)
-
-
 async def wait_for_tasks(manager: AnswerManager) -> None:
     """Wait until no answer is written, because all wait or have ended."""
     if tasks := [answer_task.task for answer_task in manager._tasks.values()]:
         await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
 
-async def ask_until_waiting(manager: AnswerManager, owner: User) -> Answer:
-    async with manager.database.writer() as session:
-        answer = await manager.ask(session, "What is there?", owner_id=owner.id, tools=True)
+async def ask_until_waiting(manager: AnswerManager, owner: User, topic: str = "") -> Answer:
+    """Ask a question, and return its answer when it waits or has ended."""
+    answer = await ask(manager, owner.id, "What is there?", topic, tools=True)
     await wait_for_tasks(manager)
-    return await find(manager, answer)
+    return await find(manager, answer.id)
 
 
 async def end(manager: AnswerManager, answer: Answer) -> Answer:
     """Continue a released answer, and return it when it has ended."""
     await manager.continue_released()
-    return await wait_until_ended(manager, await find(manager, answer))
+    return await wait_until_ended(manager, await find(manager, answer.id))
 
 
 async def cancel_job(app: FastAPI) -> None:

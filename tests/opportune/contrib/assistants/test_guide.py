@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from sqlalchemy import MetaData
 
 from opportune.accounts.models import User
@@ -16,7 +17,6 @@ from opportune.contrib.llm import FakeProvider
 from opportune.db.database import Database
 from opportune.feature import Feature
 from opportune.project.layout import PROJECT
-from opportune.testing.factories import signed_in_client
 from opportune.testing.rows import Make
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
@@ -45,15 +45,14 @@ def database(app: FastAPI) -> Database:
     return database
 
 
-async def test_page_answers_with_the_assistant(app: FastAPI, user: User, make: Make) -> None:
+async def test_page_answers_with_the_assistant(app: FastAPI, user_client: AsyncClient, user: User, make: Make) -> None:
     provider = app.state.llm.provider = FakeProvider("On shelf 3.")
     await make(Assistant, name="Librarian", shared_with=Audience.SITE, instructions="Be a librarian.")
-    async with signed_in_client(app, user) as client:
-        assert "Ask the librarian" in (await client.get("/desk")).text
-        response = await client.post("/desk", data={"question": "Where is Dune?"})
-        assert response.headers["location"] == "/desk"
-        newest = await app.state.answers.newest("desk", user.id)
-        async with asyncio.timeout(30):
-            await client.get(f"/api/v1/answers/{newest.answer.id}/stream")  # until the answer ends
-        assert "On shelf 3." in (await client.get("/desk")).text
+    assert "Ask the librarian" in (await user_client.get("/desk")).text
+    response = await user_client.post("/desk", data={"question": "Where is Dune?"})
+    assert response.headers["location"] == "/desk"
+    newest = await app.state.answers.newest("desk", user.id)
+    async with asyncio.timeout(30):
+        await user_client.get(f"/api/v1/answers/{newest.answer.id}/stream")  # until the answer ends
+    assert "On shelf 3." in (await user_client.get("/desk")).text
     assert provider.received[0][0].content.startswith("Be a librarian.")

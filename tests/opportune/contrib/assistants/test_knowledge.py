@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.contrib.assistants import Assistant, options_of
@@ -11,7 +12,7 @@ from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, 
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import full_toolbox_of
 from opportune.db.database import Database
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import make_user
 from opportune.testing.rows import Make
 
 SEARCH = "search_knowledge"
@@ -46,12 +47,11 @@ async def test_user_must_be_allowed_to_read(
     assert await search(app, await make_user(database), [f"{SEARCH}:{shelves[0].id}"]) == []
 
 
-async def test_form_offers_collections(app: FastAPI, user: User, shelves: list[KnowledgeCollection]) -> None:
-    async with signed_in_client(app, user) as browser:
-        value = f"{SEARCH}:{shelves[0].id}"
-        assert f'value="{value}"' in (await browser.get("/assistants/new")).text
-        data = {"name": "Waiter", "icon": "ti-book", "knowledge": value, "tools": SEARCH}
-        path = (await browser.post("/assistants/new", data=data)).headers["location"]
-        page = await browser.get(f"{path}/edit")
+async def test_form_offers_collections(user_client: AsyncClient, shelves: list[KnowledgeCollection]) -> None:
+    value = f"{SEARCH}:{shelves[0].id}"
+    assert f'value="{value}"' in (await user_client.get("/assistants/new")).text
+    data = {"name": "Waiter", "icon": "ti-book", "knowledge": value, "tools": SEARCH}
+    path = (await user_client.post("/assistants/new", data=data)).headers["location"]
+    page = await user_client.get(f"{path}/edit")
     assert f'value="{value}"' in page.text
     assert page.text.count(" checked") == 2

@@ -119,14 +119,14 @@ def printing(monkeypatch: pytest.MonkeyPatch, lines: str) -> None:
 
 def test_slow_document_is_read_until_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     printing(monkeypatch, '{"total": 3}\n[1, "", "One"]\n[2, "", "Two\\u0000"]\n[3')
-    document = DocumentReader("a.pdf", b"%PDF-", Limits(5, 100, 2))
+    document = DocumentReader("a.pdf", b"%PDF-", Limits(5, 100, 1))
     assert ([page.text for page in document.pages()], document.total, document.is_cut) == (["One", "Two"], 3, True)
 
 
 def test_slow_document_without_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     printing(monkeypatch, '{"total": 3}\n')
     with pytest.raises(Unreadable, match="damaged"):
-        read("a.pdf", b"%PDF-", Limits(5, 100, 2))
+        read("a.pdf", b"%PDF-", Limits(5, 100, 1))
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
@@ -12,7 +11,7 @@ from opportune.contrib.teams.models import Team
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
-from opportune.testing import RecordedJobs, signed_in_client
+from opportune.testing import RecordedJobs
 from tests.opportune.contrib.knowledge.collections import add_file, make_collection, read_documents
 
 
@@ -33,13 +32,12 @@ async def test_export_contains_collections_and_documents(
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("owner", ["user", "team"])
 async def test_files_are_deleted_with_their_owner(
-    app: FastAPI, user: User, database: Database, recorded_jobs: RecordedJobs, owner: str
+    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs, owner: str
 ) -> None:
     team = await make_team(database, user)
     fields: dict[str, Any] = {"owner_id": user.id} if owner == "user" else {"team_id": team.id}
     collection = await make_collection(database, **fields)
-    async with signed_in_client(app, user) as client:
-        await add_file(client, collection.id)
+    await add_file(user_client, collection.id)
     async with database.writer() as session:
         model, row_id = (User, user.id) if owner == "user" else (Team, team.id)
         await session.delete(await session.get_one(model, row_id))
