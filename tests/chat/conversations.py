@@ -1,6 +1,10 @@
 """Helpers that start, store and read conversations."""
 
 import asyncio
+import re
+from typing import Any
+
+from httpx2 import AsyncClient
 
 from app.chat import service
 from app.chat.conversation_view import view_conversation
@@ -12,6 +16,8 @@ from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmModel, Provider
 from opportune.db import Database
 
+API = "/api/v1/conversations"
+HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TIMEOUT_SECONDS = 30
 """Timeout of events that a test waits for."""
 
@@ -25,6 +31,23 @@ def make_two_models(settings: Settings, fast: Provider, sharp: Provider) -> Lang
     llm = LanguageModel.of(settings.model_copy(update={"llm_models": models}))
     llm.using("Fast").provider, llm.using("Sharp").provider = fast, sharp
     return llm
+
+
+async def ask(client: AsyncClient, content: str = "Why?", url: str = API, **values: Any) -> dict[str, Any]:
+    """Ask a question by the API and wait until its answer has ended.
+
+    Return the response, with the paths of the conversation in the API (`url`) and of its page (`page`).
+    """
+    created: dict[str, Any] = (await client.post(url, json={"content": content, **values})).json()
+    await client.get(created["stream_url"])
+    return {**created, "url": f"{API}/{created['conversation']}", "page": f"/chat/{created['conversation']}"}
+
+
+def find_path(html: str, pattern: str) -> str:
+    """Return the path in a page that matches a pattern, such as `/chat/messages/N/stop`; N is a number."""
+    match = re.search(pattern.replace("N", r"\d+"), html)
+    assert match, pattern
+    return match[0]
 
 
 async def read_messages(manager: AnswerManager, owner_id: int, conversation_id: int) -> list[Message]:

@@ -148,13 +148,14 @@ async def test_model_gets_facts_after_the_user_agreed(
     assert after.startswith(SYSTEM_PROMPT)
 
 
-async def test_shared_link_shows_no_facts(app: FastAPI, manager: AnswerManager, user: User, make: Make) -> None:
+async def test_shared_link_shows_no_facts(
+    app: FastAPI, user_client: AsyncClient, manager: AnswerManager, user: User, make: Make
+) -> None:
     await make(Memory, owner_id=user.id, text=FACT)
     number = await ask_with_memory(app, user, manager, is_on=True)
-    async with signed_in_client(app, user) as browser:
-        share = (await browser.post(f"/api/v1/conversations/{number}/shares")).json()
-        assert FACT not in (await browser.get(f"/api/v1/conversations/{number}/export")).text
-        assert FACT not in (await browser.get(f"/chat/{number}")).text
+    share = (await user_client.post(f"/api/v1/conversations/{number}/shares")).json()
+    assert FACT not in (await user_client.get(f"/api/v1/conversations/{number}/export")).text
+    assert FACT not in (await user_client.get(f"/chat/{number}")).text
     async with signed_in_client(app) as stranger:
         page = await stranger.get(share["path"])
     assert page.status_code == 200

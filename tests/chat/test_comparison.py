@@ -23,9 +23,8 @@ from opportune.db import Database
 from opportune.errors import FieldErrors
 from opportune.storage import open_storage
 from opportune.testing import signed_in_client
-from tests.chat.conversations import make_two_models, read_messages, wait_until_ended
+from tests.chat.conversations import API, make_two_models, read_messages, wait_until_ended
 
-API = "/api/v1/conversations"
 WHY = MessageCreate(content="Why?")
 
 

@@ -4,20 +4,20 @@ from datetime import date, timedelta
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from app.chat.models import Conversation
 from app.chat.periods import name_period
 from app.chat.service import Conversations
+from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.db import utc_now
-from opportune.testing import make_user, signed_in_client
-from tests.chat.conversations import make_answer, make_conversation
+from opportune.testing import signed_in_client
+from tests.chat.conversations import API, HTMX, ask, make_answer, make_conversation
 
 DAY = date(2026, 3, 2)
 TODAY, YESTERDAY = name_period(DAY, DAY), name_period(DAY - timedelta(1), DAY)
 AGO = {"Two months ago": timedelta(days=62), "Two hours ago": timedelta(hours=2), "Just now": timedelta(0)}
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-API = "/api/v1/conversations"
 
 
 @pytest.mark.parametrize(
@@ -38,37 +38,33 @@ def test_days_have_relative_names(day: date, period: str) -> None:
     assert name_period(day, date(2026, 3, 20)) == period
 
 
-async def test_list_is_grouped_by_local_date(app: FastAPI, fake_llm: FakeProvider) -> None:
-    owner = await make_user(app.state.database)
-    old = await make_conversation(app.state.database, owner.id, 1)
+async def test_list_is_grouped_by_local_date(
+    app: FastAPI, user_client: AsyncClient, user: User, fake_llm: FakeProvider
+) -> None:
+    old = await make_conversation(app.state.database, user.id, 1)
     async with app.state.database.writer() as session:
         for title, ago in AGO.items():
-            session.add(Conversation(owner_id=owner.id, title=title, used_at=utc_now() - ago))
+            session.add(Conversation(owner_id=user.id, title=title, used_at=utc_now() - ago))
         (await session.get_one(Conversation, old)).used_at = utc_now() - timedelta(days=400)
-    async with signed_in_client(app, owner) as client:
-        html = (await client.get("/chat")).text
-        positions = [
-            html.index(text) for text in (f">{TODAY}<", "Just now<", "Two months ago<", "A long conversation<")
-        ]
-        assert positions == sorted(positions)
-        for local_hour, day in ((0, YESTERDAY), (12, TODAY)):
-            ahead = (local_hour - utc_now().hour + 11) % 24 - 11
-            client.cookies.set("time_zone", f"Etc/GMT{-ahead:+}")  # direction marks are escaped
-            html = (await client.get("/chat")).text
-            assert html[: html.index("Two hours ago<")].count(f">{day}<"), local_hour
-            assert (f">{YESTERDAY}<" in html) == (local_hour == 0)
+    html = (await user_client.get("/chat")).text
+    positions = [html.index(text) for text in (f">{TODAY}<", "Just now<", "Two months ago<", "A long conversation<")]
+    assert positions == sorted(positions)
+    for local_hour, day in ((0, YESTERDAY), (12, TODAY)):
+        ahead = (local_hour - utc_now().hour + 11) % 24 - 11
+        user_client.cookies.set("time_zone", f"Etc/GMT{-ahead:+}")  # direction marks are escaped
+        html = (await user_client.get("/chat")).text
+        assert html[: html.index("Two hours ago<")].count(f">{day}<"), local_hour
+        assert (f">{YESTERDAY}<" in html) == (local_hour == 0)
 
-        response = await client.post(f"{API}/{old}/messages", json={"content": "Again?"})
-        await client.get(response.json()["stream_url"])
-        assert (await client.get(API)).json()["items"][0]["id"] == old, "used last"
-        assert f">{TODAY}<" not in (await client.get("/chat?sort=title")).text
+    await ask(user_client, "Again?", f"{API}/{old}/messages")
+    assert (await user_client.get(API)).json()["items"][0]["id"] == old, "used last"
+    assert f">{TODAY}<" not in (await user_client.get("/chat?sort=title")).text
 
 
-async def test_pages_and_api_rename_and_api_deletes(app: FastAPI) -> None:
-    owner = await make_user(app.state.database)
-    number = await make_conversation(app.state.database, owner.id, 1)
+async def test_pages_and_api_rename_and_api_deletes(app: FastAPI, user: User) -> None:
+    number = await make_conversation(app.state.database, user.id, 1)
     page, api = f"/chat/{number}", f"{API}/{number}"
-    async with signed_in_client(app, owner) as client, signed_in_client(app) as other_client:
+    async with signed_in_client(app, user) as client, signed_in_client(app) as other_client:
         assert (await other_client.post(f"{page}/rename", data={"title": "Mine"})).status_code == 404
         assert (await other_client.patch(api, json={"title": "Mine"})).status_code == 404
         assert (await client.post(f"{page}/rename", data={"title": "<Whales>"})).headers["location"] == page
@@ -83,15 +79,14 @@ async def test_pages_and_api_rename_and_api_deletes(app: FastAPI) -> None:
         assert [(await http.delete(api)).status_code for http in (other_client, client, client)] == [404, 204, 404]
 
 
-async def test_conversation_exports_markdown_and_json(app: FastAPI) -> None:
-    owner = await make_user(app.state.database)
-    number = await make_conversation(app.state.database, owner.id, 1)
+async def test_conversation_exports_markdown_and_json(app: FastAPI, user: User) -> None:
+    number = await make_conversation(app.state.database, user.id, 1)
     async with app.state.database.writer() as session:
-        conversations = Conversations(session, owner.id)
+        conversations = Conversations(session, user.id)
         conversation = await session.get_one(Conversation, number)
         other = await conversations.add_question(conversation, "Other question?")
-        await conversations.add_answer(make_answer(owner.id, conversation, "*Other* answer."), other)
-    async with signed_in_client(app, owner) as client, signed_in_client(app) as other_client:
+        await conversations.add_answer(make_answer(user.id, conversation, "*Other* answer."), other)
+    async with signed_in_client(app, user) as client, signed_in_client(app) as other_client:
         text = await client.get(f"/chat/{number}/export/md")
         assert text.text == "# A long conversation\n\n## You\n\nOther question?\n\n## Answer\n\n*Other* answer.\n"
         assert text.headers["content-disposition"] == f'attachment; filename="conversation-{number}.md"'

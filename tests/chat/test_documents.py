@@ -145,19 +145,18 @@ async def open_document(client: AsyncClient, block: int = 0) -> tuple[str, str]:
     return page, form[1]
 
 
-async def test_document_without_javascript(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+async def test_document_without_javascript(user_client: AsyncClient, fake_llm: FakeProvider) -> None:
     fake_llm.script = [CODE]
-    async with signed_in_client(app, user) as client:
-        page, form = await open_document(client, 1)
-        saved = await client.post(form, data={"text": "Mine <b>.", "version": "1"})
-        assert saved.headers["location"] == page
-        assert "Mine &lt;b&gt;." in (await client.get(page)).text
-        refused = await client.post(form, data={"text": "Too late.", "version": "1"})
-        assert (refused.status_code, "Too late." in refused.text) == (409, True)
-        assert 'name="version" value="2"' in refused.text
-        assert "print(1)" in (await client.get(page.replace("#", "&version=1#"))).text
-        export = await client.get(f"{form}/export")
-        assert (export.text, export.headers["content-type"]) == ("Mine <b>.\n", "text/markdown; charset=utf-8")
+    page, form = await open_document(user_client, 1)
+    saved = await user_client.post(form, data={"text": "Mine <b>.", "version": "1"})
+    assert saved.headers["location"] == page
+    assert "Mine &lt;b&gt;." in (await user_client.get(page)).text
+    refused = await user_client.post(form, data={"text": "Too late.", "version": "1"})
+    assert (refused.status_code, "Too late." in refused.text) == (409, True)
+    assert 'name="version" value="2"' in refused.text
+    assert "print(1)" in (await user_client.get(page.replace("#", "&version=1#"))).text
+    export = await user_client.get(f"{form}/export")
+    assert (export.text, export.headers["content-type"]) == ("Mine <b>.\n", "text/markdown; charset=utf-8")
 
 
 async def test_documents_of_others_are_not_found(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
@@ -171,10 +170,9 @@ async def test_documents_of_others_are_not_found(app: FastAPI, user: User, fake_
         assert (shown.status_code, 'id="document"' in shown.text) == (200, False)
 
 
-async def test_running_answer_is_not_opened(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
+async def test_running_answer_is_not_opened(user_client: AsyncClient, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["So far", asyncio.Event()]
-    async with signed_in_client(app, user) as client:
-        page = (await client.post("/chat", data={"content": "Why?"})).headers["location"]
-        stop = re.search(r"/chat/messages/(\d+)/stop", (await client.get(page)).text)
-        assert stop
-        assert (await client.post(f"/chat/messages/{stop[1]}/document")).headers["location"] == page
+    page = (await user_client.post("/chat", data={"content": "Why?"})).headers["location"]
+    stop = re.search(r"/chat/messages/(\d+)/stop", (await user_client.get(page)).text)
+    assert stop
+    assert (await user_client.post(f"/chat/messages/{stop[1]}/document")).headers["location"] == page

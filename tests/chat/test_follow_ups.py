@@ -14,21 +14,14 @@ from app.chat.follow_ups import choose_questions
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import RecordedJobs, sign_in_browser, signed_in_client
+from tests.chat.conversations import API, ask, find_path
 
-API = "/api/v1/conversations"
 QUESTIONS = ["Which whales sing?", "How <loud>?"]
 
 
 @pytest.fixture
 def _no_follow_ups() -> None:
     """Suggest questions, which the fixture of conftest.py turns off."""
-
-
-async def ask(client: AsyncClient, url: str = API) -> str:
-    """Ask, wait until the answer ends, and return the path of the conversation in the API."""
-    created = (await client.post(url, json={"content": "Why do whales sing?"})).json()
-    await client.get(created["stream_url"])
-    return f"{API}/{created['conversation']}"
 
 
 async def suggested(client: AsyncClient, url: str) -> list[list[str]]:
@@ -38,7 +31,7 @@ async def suggested(client: AsyncClient, url: str) -> list[list[str]]:
 async def test_newest_answer_gets_suggestions(
     user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    url = await ask(user_client)
+    url = (await ask(user_client, "Why do whales sing?"))["url"]
     fake_llm.script = [json.dumps(QUESTIONS)]
     await recorded_jobs.work()
     assert "Why do whales sing?\n\nA scripted answer." in fake_llm.received[-1][-1].content
@@ -60,7 +53,7 @@ async def test_newest_answer_gets_suggestions(
 async def test_unusable_reply_suggests_nothing(
     user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]
 ) -> None:
-    url = await ask(user_client)
+    url = (await ask(user_client, "Why do whales sing?"))["url"]
     fake_llm.script = script
     await recorded_jobs.work()
     assert await suggested(user_client, url) == [[], []]
@@ -73,8 +66,8 @@ def test_first_short_different_questions_are_chosen() -> None:
 async def test_continued_conversation_gets_no_suggestions(
     user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    url = await ask(user_client)
-    await ask(user_client, f"{url}/messages")
+    url = (await ask(user_client, "Why do whales sing?"))["url"]
+    await ask(user_client, "And?", f"{url}/messages")
     calls = len(fake_llm.received)
     await recorded_jobs.work()
     assert len(fake_llm.received) == calls + 1, "only for the second answer"
@@ -94,23 +87,20 @@ async def test_stopped_answer_and_constant_queue_nothing(
 async def test_page_polls_until_there_are_suggestions(
     app: FastAPI, user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    url = await ask(user_client)
+    url = (await ask(user_client, "Why do whales sing?"))["url"]
     page = url.replace(API, "/chat")
-    match = re.search(
-        r'hx-get=\\?"(/chat/messages/\d+/follow-ups\?tries=1)', (await user_client.get(f"{page}/stream")).text
-    )
-    assert match
-    assert "tries=2" in (await user_client.get(match[1])).text
-    assert (await user_client.get(match[1].replace("=1", "=4"))).text == ""
+    poll = find_path((await user_client.get(f"{page}/stream")).text, r"/chat/messages/N/follow-ups\?tries=1")
+    assert "tries=2" in (await user_client.get(poll)).text
+    assert (await user_client.get(poll.replace("=1", "=4"))).text == ""
     fake_llm.script = [json.dumps(QUESTIONS)]
     await recorded_jobs.work()
-    html = (await user_client.get(match[1])).text
+    html = (await user_client.get(poll)).text
     assert 'hx-target="#follow-ups"' in html
     assert QUESTIONS[0] in html
     async with signed_in_client(app) as other:
-        assert (await other.get(match[1])).status_code == 404
-    await ask(user_client, f"{url}/messages")
-    assert (await user_client.get(match[1])).text == "", "the conversation has continued"
+        assert (await other.get(poll)).status_code == 404
+    await ask(user_client, "And?", f"{url}/messages")
+    assert (await user_client.get(poll)).text == "", "the conversation has continued"
 
 
 async def test_click_asks_the_suggested_question(

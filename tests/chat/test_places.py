@@ -16,9 +16,7 @@ from opportune.contrib.answers import Answer
 from opportune.contrib.llm import FakeProvider
 from opportune.db import utc_now, with_deleted
 from opportune.testing import RecordedJobs, signed_in_client
-from tests.chat.conversations import make_conversation
-
-API = "/api/v1/conversations"
+from tests.chat.conversations import API, make_conversation
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Prompts in the question field, with htmx and without JavaScript."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -10,8 +8,8 @@ from opportune.accounts import User
 from opportune.contrib.assistants import Prompt
 from opportune.testing import signed_in_client
 from opportune.testing.rows import Make
+from tests.chat.conversations import HTMX
 
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 LETTER = "Write a {{tone:friendly|formal}} letter to {{name}}."
 
 
@@ -20,51 +18,45 @@ async def prompt(make: Make, user: User) -> Prompt:
     return await make(Prompt, name="Letter", text=LETTER, owner_id=user.id)
 
 
-@pytest.fixture
-async def browser(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, user) as client:
-        yield client
-
-
-async def start(browser: AsyncClient) -> int:
-    number: int = (await browser.post("/api/v1/conversations", json={"content": "Why?"})).json()["conversation"]
+async def start(client: AsyncClient) -> int:
+    number: int = (await client.post("/api/v1/conversations", json={"content": "Why?"})).json()["conversation"]
     return number
 
 
-async def test_list_finds_prompts(browser: AsyncClient, prompt: Prompt, make: Make, user: User) -> None:
+async def test_list_finds_prompts(user_client: AsyncClient, prompt: Prompt, make: Make, user: User) -> None:
     await make(Prompt, name="Poem", text="Rhyme.", owner_id=user.id)
-    page = await browser.get("/chat/prompts?q=lett")
+    page = await user_client.get("/chat/prompts?q=lett")
     assert f'href="/chat/prompts/{prompt.id}"' in page.text
     assert "Poem" not in page.text
-    part = await browser.get("/chat/prompts", headers=HTMX)
+    part = await user_client.get("/chat/prompts", headers=HTMX)
     assert "Letter" in part.text
     assert "<html" not in part.text
 
 
-async def test_form_asks_for_variables(browser: AsyncClient, prompt: Prompt) -> None:
+async def test_form_asks_for_variables(user_client: AsyncClient, prompt: Prompt) -> None:
     for headers in ({}, HTMX):
-        page = await browser.get(f"/chat/prompts/{prompt.id}", headers=headers)
+        page = await user_client.get(f"/chat/prompts/{prompt.id}", headers=headers)
         assert page.text.count('name="variable_0"') == 1
         assert '<option value="formal">' in page.text
         assert 'name="variable_1"' in page.text
 
 
-async def test_page_fills_the_question_without_javascript(browser: AsyncClient, prompt: Prompt) -> None:
-    number = await start(browser)
+async def test_page_fills_the_question_without_javascript(user_client: AsyncClient, prompt: Prompt) -> None:
+    number = await start(user_client)
     values = {"variable_0": "formal", "variable_1": "Ada"}
-    page = await browser.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
+    page = await user_client.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
     assert ">Write a formal letter to Ada.</textarea>" in page.text
     assert f'action="/chat/{number}/messages"' in page.text
 
 
-async def test_htmx_receives_the_text(browser: AsyncClient, prompt: Prompt) -> None:
+async def test_htmx_receives_the_text(user_client: AsyncClient, prompt: Prompt) -> None:
     values = {"variable_0": "formal", "variable_1": "<b>"}
-    part = await browser.post(f"/chat/prompts/{prompt.id}", data=values, headers=HTMX)
+    part = await user_client.post(f"/chat/prompts/{prompt.id}", data=values, headers=HTMX)
     assert part.text.strip() == "<p hidden data-prompt>Write a formal letter to &lt;b&gt;.</p>"
 
 
-async def test_missing_value_is_refused(browser: AsyncClient, prompt: Prompt) -> None:
-    response = await browser.post(f"/chat/prompts/{prompt.id}", data={"variable_0": "rude"})
+async def test_missing_value_is_refused(user_client: AsyncClient, prompt: Prompt) -> None:
+    response = await user_client.post(f"/chat/prompts/{prompt.id}", data={"variable_0": "rude"})
     assert response.status_code == 422
     assert 'id="variable_0-error"' in response.text
     assert 'id="variable_1-error"' in response.text
@@ -77,10 +69,10 @@ async def test_prompts_of_others_are_not_found(app: FastAPI, prompt: Prompt) -> 
         assert "Letter" not in (await stranger.get("/chat/prompts")).text
 
 
-async def test_conversation_of_others_is_not_shown(app: FastAPI, browser: AsyncClient, prompt: Prompt) -> None:
+async def test_conversation_of_others_is_not_shown(app: FastAPI, user_client: AsyncClient, prompt: Prompt) -> None:
     async with signed_in_client(app) as stranger:
         number = await start(stranger)
     values = {"variable_0": "formal", "variable_1": "Ada"}
-    page = await browser.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
+    page = await user_client.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
     assert 'action="/chat"' in page.text
     assert "Why?" not in page.text

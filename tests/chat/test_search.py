@@ -5,10 +5,7 @@ from fastapi import FastAPI
 from app.chat.models import Conversation
 from app.chat.service import Conversations
 from opportune.testing import make_user, signed_in_client
-from tests.chat.conversations import make_answer
-
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
-API = "/api/v1/conversations"
+from tests.chat.conversations import API, HTMX, make_answer
 
 
 async def test_search_finds_only_rows_of_the_owner(app: FastAPI) -> None:

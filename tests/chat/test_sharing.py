@@ -15,9 +15,13 @@ from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import PASSWORD, make_user, signed_in_client
 from opportune.web import HOUR_SECONDS, RateLimit
-from tests.chat.conversations import make_answer, make_conversation
+from tests.chat.conversations import API, make_answer, make_conversation
 
-API = "/api/v1/conversations"
+
+@pytest.fixture
+async def number(app: FastAPI, user: User) -> int:
+    """Id of a conversation of the user."""
+    return await make_conversation(app.state.database, user.id, 1)
 
 
 async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClient) -> None:
@@ -54,75 +58,67 @@ async def test_link_shows_only_the_shared_branch(app: FastAPI, client: AsyncClie
             assert "Another branch" not in (await client.get(f"{link[1]}?before={message}")).text
 
 
-async def test_only_the_owner_manages_links(app: FastAPI) -> None:
-    owner = await make_user(app.state.database)
-    number = await make_conversation(app.state.database, owner.id, 1)
-    async with signed_in_client(app, owner) as ada:
-        share = (await ada.post(f"{API}/{number}/shares")).json()
-        listed = (await ada.get(f"{API}/shares")).json()["items"]
-        assert [(item["id"], item["path"]) for item in listed] == [(share["id"], share["path"])]
-        async with signed_in_client(app) as other_client:
-            assert (await other_client.post(f"/chat/{number}/share")).status_code == 404
-            assert (await other_client.post(f"{API}/{number}/shares")).status_code == 404
-            assert (await other_client.post(f"/chat/shared/{share['id']}/delete")).status_code == 404
-            assert (await other_client.delete(f"{API}/shares/{share['id']}")).status_code == 404
-            assert (await other_client.get(f"{API}/shares")).json()["total"] == 0
+async def test_only_the_owner_manages_links(app: FastAPI, user_client: AsyncClient, number: int) -> None:
+    share = (await user_client.post(f"{API}/{number}/shares")).json()
+    listed = (await user_client.get(f"{API}/shares")).json()["items"]
+    assert [(item["id"], item["path"]) for item in listed] == [(share["id"], share["path"])]
+    async with signed_in_client(app) as other_client:
+        assert (await other_client.post(f"/chat/{number}/share")).status_code == 404
+        assert (await other_client.post(f"{API}/{number}/shares")).status_code == 404
+        assert (await other_client.post(f"/chat/shared/{share['id']}/delete")).status_code == 404
+        assert (await other_client.delete(f"{API}/shares/{share['id']}")).status_code == 404
+        assert (await other_client.get(f"{API}/shares")).json()["total"] == 0
 
 
-async def test_deleted_link_shows_nothing(app: FastAPI, client: AsyncClient) -> None:
-    owner = await make_user(app.state.database)
-    number = await make_conversation(app.state.database, owner.id, 1)
-    async with signed_in_client(app, owner) as ada:
-        share = (await ada.post(f"{API}/{number}/shares")).json()
-        assert (await ada.post(f"/chat/shared/{share['id']}/delete")).headers["location"] == "/chat/shared"
-        assert (await client.get(share["path"])).status_code == 404
+async def test_deleted_link_shows_nothing(user_client: AsyncClient, client: AsyncClient, number: int) -> None:
+    share = (await user_client.post(f"{API}/{number}/shares")).json()
+    assert (await user_client.post(f"/chat/shared/{share['id']}/delete")).headers["location"] == "/chat/shared"
+    assert (await client.get(share["path"])).status_code == 404
 
-        new_share = (await ada.post(f"{API}/{number}/shares")).json()
-        assert new_share["path"] != share["path"]
-        await ada.post(f"/chat/{number}/delete")
-        assert (await client.get(new_share["path"])).status_code == 404, "links to deleted conversations are closed"
+    new_share = (await user_client.post(f"{API}/{number}/shares")).json()
+    assert new_share["path"] != share["path"]
+    await user_client.post(f"/chat/{number}/delete")
+    assert (await client.get(new_share["path"])).status_code == 404, "links to deleted conversations are closed"
 
 
-async def test_shared_pages_and_unfinished_answers(app: FastAPI, client: AsyncClient, fake_llm: FakeProvider) -> None:
-    owner = await make_user(app.state.database)
-    number = await make_conversation(app.state.database, owner.id, MAX_QUESTIONS_PER_PAGE + 1)
-    async with signed_in_client(app, owner) as ada:
-        path = (await ada.post(f"{API}/{number}/shares")).json()["path"]
-        newest = (await client.get(path)).text
-        earlier = re.search(r'href="(\?before=\d+)">', newest)
-        assert "Question 0?" not in newest
-        assert earlier
-        assert earlier
-        assert "Question 0?" in (await client.get(path + earlier[1])).text
+async def test_shared_pages_and_unfinished_answers(
+    app: FastAPI, user_client: AsyncClient, user: User, client: AsyncClient, fake_llm: FakeProvider
+) -> None:
+    number = await make_conversation(app.state.database, user.id, MAX_QUESTIONS_PER_PAGE + 1)
+    path = (await user_client.post(f"{API}/{number}/shares")).json()["path"]
+    newest = (await client.get(path)).text
+    earlier = re.search(r'href="(\?before=\d+)">', newest)
+    assert "Question 0?" not in newest
+    assert earlier
+    assert earlier
+    assert "Question 0?" in (await client.get(path + earlier[1])).text
 
-        fake_llm.script = ["Half", asyncio.Event()]
-        created = await ada.post(API, json={"content": "Why?"})
-        url = created.json()["stream_url"].removesuffix("/stream")
-        assert (await ada.post(f"{url}/shares")).status_code == 409
-        page = f"/chat/{url.rpartition('/')[2]}"
-        assert (await ada.post(f"{page}/share")).headers["location"] == page
+    fake_llm.script = ["Half", asyncio.Event()]
+    created = await user_client.post(API, json={"content": "Why?"})
+    url = created.json()["stream_url"].removesuffix("/stream")
+    assert (await user_client.post(f"{url}/shares")).status_code == 409
+    page = f"/chat/{url.rpartition('/')[2]}"
+    assert (await user_client.post(f"{page}/share")).headers["location"] == page
 
 
 async def test_continued_answers_and_inactive_owners_stay_private(
-    app: FastAPI, client: AsyncClient, fake_llm: FakeProvider
+    app: FastAPI, user_client: AsyncClient, user: User, client: AsyncClient, fake_llm: FakeProvider
 ) -> None:
-    owner = await make_user(app.state.database)
     fake_llm.script = ["Public", LlmError("interrupted", "Cut.")]
-    async with signed_in_client(app, owner) as ada:
-        created = (await ada.post(API, json={"content": "Why?"})).json()
-        path, answer_id = created["stream_url"].removesuffix("/stream"), created["answer"]["id"]
-        await ada.get(created["stream_url"])  # until the answer has ended
-        link = (await ada.post(f"{path}/shares")).json()["path"]
-        assert "Public" in (await client.get(link)).text
-        fake_llm.script = [" and private"]
-        await ada.post(f"{path}/messages/{answer_id}/continue")
-        await ada.get(created["stream_url"])
-        html = (await client.get(link)).text
-        assert "private" not in html
-        newer = (await ada.post(f"{path}/shares")).json()["path"]
-        assert "Public and private" in (await client.get(newer)).text
+    created = (await user_client.post(API, json={"content": "Why?"})).json()
+    path, answer_id = created["stream_url"].removesuffix("/stream"), created["answer"]["id"]
+    await user_client.get(created["stream_url"])  # until the answer has ended
+    link = (await user_client.post(f"{path}/shares")).json()["path"]
+    assert "Public" in (await client.get(link)).text
+    fake_llm.script = [" and private"]
+    await user_client.post(f"{path}/messages/{answer_id}/continue")
+    await user_client.get(created["stream_url"])
+    html = (await client.get(link)).text
+    assert "private" not in html
+    newer = (await user_client.post(f"{path}/shares")).json()["path"]
+    assert "Public and private" in (await client.get(newer)).text
     async with app.state.database.writer() as session:
-        (await session.get_one(User, owner.id)).is_active = False
+        (await session.get_one(User, user.id)).is_active = False
     assert (await client.get(newer)).status_code == 404
 
 

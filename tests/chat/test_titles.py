@@ -1,11 +1,11 @@
 """Titles generated after the first answer."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
@@ -15,9 +15,9 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import RecordedJobs, make_user, signed_in_client
+from tests.chat.conversations import ask, find_path
 
 TOO_LONG_TITLE = "Of the model, and much too long for a title of anything that a page shows"
-API = "/api/v1/conversations"
 
 
 @pytest.fixture
@@ -40,85 +40,73 @@ def test_long_or_multiline_reply_is_not_a_title(reply: str, title: str) -> None:
     assert parse_title(reply) == title
 
 
-async def test_first_answer_creates_a_title(app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs) -> None:
-    async with signed_in_client(app) as client, signed_in_client(app) as other_client:
-        created = (await client.post(API, json={"content": "Why do whales sing?"})).json()
-        url = created["stream_url"].removesuffix("/stream")
-        page = f"/chat/{url.rpartition('/')[2]}"
-        events = (await client.get(f"{page}/stream")).text
-        assert recorded_jobs.names == ["chat.title"]
-        poll_match = re.search(r'hx-get=\\?"(/chat/\d+/title\?tries=1)', events)
-        assert poll_match
-        assert "tries=2" in (await client.get(poll_match[1])).text, "there is no title yet"
-        assert (await client.get(f"{page}/title?tries=4")).text == "", "polling ends after some tries"
-
-        fake_llm.script = ["Songs of whales"]
-        await recorded_jobs.work()
-        assert await count_user_calls(app) == 2, "the title counts as a call of the user"
-        assert "Why do whales sing?" in fake_llm.received[-1][-1].content
-        titled = (await client.get(poll_match[1])).text
-        assert 'hx-target="#title"' in titled
-        assert "Songs of whales" in titled
-        assert (await other_client.get(poll_match[1])).status_code == 404
-
-        created = await client.post(f"{url}/messages", json={"content": "And?"})
-        assert "title?tries" not in (await client.get(f"{page}/stream")).text
-        assert recorded_jobs.names == [], "only the first answer queues a title"
-
-
-UNUSABLE_SCRIPTS: list[list[Any]] = [
-    [TOO_LONG_TITLE],
-    ["on and on " * 50, asyncio.Event()],
-    [llm.LlmError("timeout", "Too slow.")],
-]
-
-
-async def test_unusable_title_keeps_the_first_words(
-    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+async def test_first_answer_creates_a_title(
+    app: FastAPI, user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    async with signed_in_client(app) as client:
+    created = await ask(user_client, "Why do whales sing?")
+    page = created["page"]
+    assert recorded_jobs.names == ["chat.title"]
+    poll = find_path((await user_client.get(f"{page}/stream")).text, r"/chat/N/title\?tries=1")
+    assert "tries=2" in (await user_client.get(poll)).text, "there is no title yet"
+    assert (await user_client.get(f"{page}/title?tries=4")).text == "", "polling ends after some tries"
 
-        async def ask(question: str) -> str:
-            """Ask the first question of a conversation without a title, and return its path."""
-            fake_llm.script = ["An answer."]
-            created = (await client.post(API, json={"content": question})).json()
-            await client.get(created["stream_url"])
-            fake_llm.received = []
-            return str(created["stream_url"]).removesuffix("/stream")
+    fake_llm.script = ["Songs of whales"]
+    await recorded_jobs.work()
+    assert await count_user_calls(app) == 2, "the title counts as a call of the user"
+    assert "Why do whales sing?" in fake_llm.received[-1][-1].content
+    titled = (await user_client.get(poll)).text
+    assert 'hx-target="#title"' in titled
+    assert "Songs of whales" in titled
+    async with signed_in_client(app) as other:
+        assert (await other.get(poll)).status_code == 404
 
-        for script in UNUSABLE_SCRIPTS:
-            url = await ask("One?")
-            fake_llm.script = script
-            async with asyncio.timeout(30):
-                await recorded_jobs.work()
-            assert len(fake_llm.received) == 1
-            assert (await client.get(url)).json()["title"] == "One?", script
-        assert "?tries=2" in (await client.get(f"/chat/{url.rpartition('/')[2]}/title?tries=1")).text
+    await ask(user_client, "And?", f"{created['url']}/messages")
+    assert "title?tries" not in (await user_client.get(f"{page}/stream")).text
+    assert recorded_jobs.names == [], "only the first answer queues a title"
 
-        named, deleted = await ask("Two?"), await ask("Three?")
-        await client.patch(named, json={"title": "Mine"})
-        await client.post(f"/chat/{deleted.rpartition('/')[2]}/delete")
+
+@pytest.mark.parametrize(
+    "script",
+    [[TOO_LONG_TITLE], ["on and on " * 50, asyncio.Event()], [llm.LlmError("timeout", "Too slow.")]],
+    ids=["too long", "endless", "failed"],
+)
+async def test_unusable_title_keeps_the_first_words(
+    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, script: list[Any]
+) -> None:
+    created = await ask(user_client, "One?")
+    fake_llm.script = script
+    async with asyncio.timeout(30):
         await recorded_jobs.work()
-        assert fake_llm.received == []
-        assert (await client.get(named)).json()["title"] == "Mine"
+    assert len(fake_llm.received) == 2
+    assert (await user_client.get(created["url"])).json()["title"] == "One?"
+    assert "?tries=2" in (await user_client.get(f"{created['page']}/title?tries=1")).text
+
+
+async def test_renamed_or_deleted_conversation_gets_no_title(
+    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+) -> None:
+    named, deleted = await ask(user_client), await ask(user_client)
+    await user_client.patch(named["url"], json={"title": "Mine"})
+    await user_client.post(f"{deleted['page']}/delete")
+    await recorded_jobs.work()
+    assert len(fake_llm.received) == 2, "only the questions"
+    assert (await user_client.get(named["url"])).json()["title"] == "Mine"
 
 
 async def test_manual_title_wins_over_the_model(
-    app: FastAPI, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+    user_client: AsyncClient, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    async with signed_in_client(app) as client:
-        created = (await client.post(API, json={"content": "One?"})).json()
-        await client.get(created["stream_url"])
-        may_finish = asyncio.Event()
-        fake_llm.script, fake_llm.received = ["Of the model", may_finish], []
-        work = asyncio.create_task(recorded_jobs.work())
-        async with asyncio.timeout(30):
-            while not fake_llm.received:
-                await asyncio.sleep(0)
-            await client.patch(url := created["stream_url"].removesuffix("/stream"), json={"title": "Mine"})
-            may_finish.set()
-            await work
-        assert (await client.get(url)).json()["title"] == "Mine"
+    url = (await ask(user_client, "One?"))["url"]
+    may_finish = asyncio.Event()
+    fake_llm.script, fake_llm.received = ["Of the model", may_finish], []
+    work = asyncio.create_task(recorded_jobs.work())
+    async with asyncio.timeout(30):
+        while not fake_llm.received:
+            await asyncio.sleep(0)
+        await user_client.patch(url, json={"title": "Mine"})
+        may_finish.set()
+        await work
+    assert (await user_client.get(url)).json()["title"] == "Mine"
 
 
 async def test_title_in_a_shared_account_is_charged_to_the_visitor(
@@ -127,8 +115,7 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
     owner = await make_user(app.state.database, "demo@example.com")
     app.state.llm.guard.answers_settings = AnswersSettings(llm_demo_accounts=owner.email)
     async with signed_in_client(app, owner) as client:
-        created = (await client.post(API, json={"content": "Why?"})).json()
-        await client.get(created["stream_url"])
+        await ask(client)
         await recorded_jobs.work()
     assert len(fake_llm.received) == 2
     assert await count_user_calls(app) is None

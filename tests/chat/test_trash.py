@@ -16,9 +16,7 @@ from opportune.contrib.answers import Answer, AnswerAttachment
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database, utc_now, with_deleted
 from opportune.testing import PASSWORD, RecordedJobs, picture, sign_in_browser, signed_in_client
-from tests.chat.conversations import make_conversation
-
-API = "/api/v1/conversations"
+from tests.chat.conversations import API, make_conversation
 
 
 @pytest.fixture
@@ -39,14 +37,13 @@ async def empty_trash_after(database: Database, days: int) -> int:
     return await empty_trash(database, [Conversation])
 
 
-async def test_undo_restores_a_conversation(app: FastAPI, user: User, number: int) -> None:
-    async with signed_in_client(app, user) as client:
-        await client.post(f"/chat/{number}/delete")
-        assert f'method="post" action="/chat/{number}/restore"' in (await client.get("/chat")).text
-        restored = await client.post(f"/chat/{number}/restore")
-        assert (restored.status_code, restored.headers["location"]) == (303, f"/chat/{number}")
-        assert "Answer 0." in (await client.get(f"/chat/{number}")).text
-        assert (await client.post(f"/chat/{number}/restore")).status_code == 404, "it is not in the trash"
+async def test_undo_restores_a_conversation(user_client: AsyncClient, number: int) -> None:
+    await user_client.post(f"/chat/{number}/delete")
+    assert f'method="post" action="/chat/{number}/restore"' in (await user_client.get("/chat")).text
+    restored = await user_client.post(f"/chat/{number}/restore")
+    assert (restored.status_code, restored.headers["location"]) == (303, f"/chat/{number}")
+    assert "Answer 0." in (await user_client.get(f"/chat/{number}")).text
+    assert (await user_client.post(f"/chat/{number}/restore")).status_code == 404, "it is not in the trash"
 
 
 async def test_only_the_owner_restores(app: FastAPI, client: AsyncClient, user: User, number: int) -> None:
@@ -57,43 +54,46 @@ async def test_only_the_owner_restores(app: FastAPI, client: AsyncClient, user: 
         assert (await owner.post(f"{API}/{number}/restore")).json()["id"] == number
 
 
-async def test_search_and_links_omit_the_trash(app: FastAPI, client: AsyncClient, user: User, number: int) -> None:
-    async with signed_in_client(app, user) as owner:
-        link = (await owner.post(f"{API}/{number}/shares")).json()["path"]
-        for action, hits, status in (("delete", 0, 404), ("restore", 1, 200)):
-            await owner.post(f"/chat/{number}/{action}")
-            assert (await owner.get(f"{API}/search?q=answer")).json()["total"] == hits
-            assert (await owner.get(f"{API}/shares")).json()["total"] == hits
-            assert (await client.get(link)).status_code == status
+async def test_search_and_links_omit_the_trash(user_client: AsyncClient, client: AsyncClient, number: int) -> None:
+    link = (await user_client.post(f"{API}/{number}/shares")).json()["path"]
+    for action, hits, status in (("delete", 0, 404), ("restore", 1, 200)):
+        await user_client.post(f"/chat/{number}/{action}")
+        assert (await user_client.get(f"{API}/search?q=answer")).json()["total"] == hits
+        assert (await user_client.get(f"{API}/shares")).json()["total"] == hits
+        assert (await client.get(link)).status_code == status
 
 
 @pytest.mark.parametrize("is_account_deleted", [False, True])
 async def test_rows_and_files_stay_until_the_purge(
-    app: FastAPI, user: User, fake_llm: FakeProvider, recorded_jobs: RecordedJobs, *, is_account_deleted: bool
+    app: FastAPI,
+    user_client: AsyncClient,
+    user: User,
+    fake_llm: FakeProvider,
+    recorded_jobs: RecordedJobs,
+    *,
+    is_account_deleted: bool,
 ) -> None:
     fake_llm.sees_images = True
     database, folder = app.state.database, app.state.storage.folder / "attachments"
-    async with signed_in_client(app, user) as client:
-        file = {"attachments": ("cat.png", picture())}
-        path = (await client.post("/chat", data={"content": "Who?"}, files=file)).headers["location"]
-        await client.get(f"{path.replace('/chat', API)}/stream")
-        await client.post(f"{path}/share")
-        await client.post(f"{path}/delete")
-        assert await empty_trash_after(database, days=6) == 0
-        assert (await count_rows(database), len([*folder.iterdir()])) == ([1, 2, 1, 1, 1], 1)
+    file = {"attachments": ("cat.png", picture())}
+    path = (await user_client.post("/chat", data={"content": "Who?"}, files=file)).headers["location"]
+    await user_client.get(f"{path.replace('/chat', API)}/stream")
+    await user_client.post(f"{path}/share")
+    await user_client.post(f"{path}/delete")
+    assert await empty_trash_after(database, days=6) == 0
+    assert (await count_rows(database), len([*folder.iterdir()])) == ([1, 2, 1, 1, 1], 1)
 
-        if is_account_deleted:
-            await client.post("/accounts/data/delete", data={"email": user.email, "current_password": PASSWORD})
-        else:
-            assert await empty_trash_after(database, days=8) == 1
-            assert (await client.post(f"{path}/restore")).status_code == 404
-        await recorded_jobs.work()
-        assert (await count_rows(database), [*folder.iterdir()]) == ([0, 0, 0, 0, 0], [])
+    if is_account_deleted:
+        await user_client.post("/accounts/data/delete", data={"email": user.email, "current_password": PASSWORD})
+    else:
+        assert await empty_trash_after(database, days=8) == 1
+        assert (await user_client.post(f"{path}/restore")).status_code == 404
+    await recorded_jobs.work()
+    assert (await count_rows(database), [*folder.iterdir()]) == ([0, 0, 0, 0, 0], [])
 
 
-async def test_export_contains_the_trash(app: FastAPI, user: User, number: int) -> None:
-    async with signed_in_client(app, user) as client:
-        await client.post(f"/chat/{number}/delete")
+async def test_export_contains_the_trash(app: FastAPI, user_client: AsyncClient, user: User, number: int) -> None:
+    await user_client.post(f"/chat/{number}/delete")
     async with app.state.database.reader() as session:
         (exported,) = (await read_personal_data(session, app.state.features, user))["chat"]["conversations"]
     assert [message["text"] for message in exported["messages"]] == ["Question 0?", "Answer 0."]
