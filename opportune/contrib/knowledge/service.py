@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, or_, select, text
+from sqlalchemy import ColumnElement, Select, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -31,8 +31,6 @@ MAX_CANDIDATES = 200
 """Number of matching passages, the newest first, that are ranked on PostgreSQL."""
 MAX_FUSED = 20
 """Number of passages of each search that are merged."""
-WITHOUT_SCAN_BY_ID = text("SET LOCAL enable_indexscan = off")
-WITH_SCAN_BY_ID = text("SET LOCAL enable_indexscan = on")
 collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scope", default=None)
 
 
@@ -106,8 +104,6 @@ async def _find_by_words(
     if session.get_bind().dialect.name == "sqlite":
         return (await session.scalars(statement.limit(MAX_FUSED))).all()
     # PostgreSQL's rank parses each text again, which takes 0.3 ms for a passage.
-    # For a frequent word it would read the newest rows by their ids instead of the full-text index.
-    await session.execute(WITHOUT_SCAN_BY_ID)
     newest = statement.order_by(None).order_by(col(KnowledgePassage.id).desc()).limit(MAX_CANDIDATES)
     words = Query.parse(query).highlighted_words
 
@@ -116,7 +112,6 @@ async def _find_by_words(
         return sum(word in folded for word in words), sum(map(folded.count, words))
 
     matches = (await session.scalars(newest)).all()
-    await session.execute(WITH_SCAN_BY_ID)
     return sorted(matches, key=count_words, reverse=True)[:MAX_FUSED]
 
 

@@ -55,7 +55,10 @@ class PostgreSQL(Dialect):
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
         key: ColumnClause[int] = literal_column(f"{fields.table}.id")
         rank = func.ts_rank(words, query)  # repeated words count less and less, as with bm25
-        best = self.newest(statement.where(words.op("@@", is_comparison=True)(query)), key.label("id"))
+        # As a subquery, whose words the planner does not know. For frequent words it would read rows without the
+        # full-text index and parse each text, which it takes for cheap.
+        is_match = words.op("@@", is_comparison=True)(select(query).scalar_subquery())
+        best = self.newest(statement.where(is_match), key.label("id"))
         return statement.join(best, best.c.id == key), (rank.desc(), key)
 
     def definitions(self, fields: Fields) -> dict[str, str]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from opportune.accounts import User
 from opportune.contrib.knowledge import only_collections
+from opportune.contrib.knowledge.models import passage_search
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.teams.testing import make_team
 from opportune.contrib.tools import ToolResult, toolbox_of
@@ -80,3 +82,17 @@ async def test_tool_asks_nothing_and_retrieves(app: FastAPI) -> None:
 @pytest.mark.parametrize("words", ["", "   ", "the of and", '"', "ä" * 3_000, "-- OR 1=1", "vault or -nine"])
 async def test_any_text_is_a_query(app: FastAPI, user: User, collections: Mapping[str, int], words: str) -> None:
     assert not (await search(app, user, words)).is_error
+
+
+@pytest.mark.database("postgresql")
+async def test_frequent_word_is_searched_in_the_index(database: Database, user: User) -> None:
+    """Parsing the texts of many rows instead would take seconds."""
+    collection = await make_collection(database, owner_id=user.id)
+    await make_document(database, collection.id, *["The vault opens at nine. " * 9] * 3_000)
+    async with database.writer() as session:
+        await session.execute(text("ANALYZE"))
+        search = passage_search.search(session, "vault").limit(20)
+        plan = await session.scalars(
+            text(f"EXPLAIN {search.compile(session.get_bind(), compile_kwargs={'literal_binds': True})}")
+        )
+        assert "Bitmap Index Scan on fts_knowledge_passage" in "".join(plan)
