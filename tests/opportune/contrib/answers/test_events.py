@@ -19,7 +19,7 @@ from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.store import AnswerProgress
 from opportune.contrib.answers.engine.tool_runs import update_run
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.contrib.answers.screens.events import AnswerStream, parse_event_id
+from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import ToolRun
 from opportune.web import EventStream, MarkdownBlocks, markdown, markdown_blocks
@@ -69,10 +69,6 @@ async def read_json_events(live: LiveAnswer, offset: int = 0) -> list[Event]:
     return [Event.of(sent) async for sent in AnswerStream(live, offset, 7).json()]
 
 
-def test_event_id_has_answer_and_offset() -> None:
-    assert parse_event_id("7:123") == (7, 123)
-
-
 async def test_waiting_call_is_sent_to_new_viewers() -> None:
     """The call is stored before the stream is opened, or by another process."""
     live = make_live_answer()
@@ -84,11 +80,34 @@ async def test_waiting_call_is_sent_to_new_viewers() -> None:
         assert "send" in str(Event.of(await anext(api_events))["tools"])
 
 
-async def test_finished_answer_is_one_delta_and_done() -> None:
-    events = await read_json_events(make_live_answer(TEXT, AnswerStatus.DONE))
-    assert [event.event for event in events] == ["status", "delta", "done"]
-    assert events[1]["text"] == TEXT
-    assert events[2].id == f"7:{len(TEXT)}"
+DONE = AnswerStatus.DONE
+ERROR = {"answer_id": 7, "status": "failed", "code": "timeout", "message": "The model took too long."}
+
+
+@pytest.mark.parametrize(
+    ("values", "offset", "names", "last"),
+    [
+        ({"text": TEXT, "status": DONE}, 0, ["status", "delta", "done"], {"status": "done"}),
+        ({"text": TEXT, "status": DONE}, len(TEXT), ["status", "done"], {"status": "done"}),
+        (
+            {"text": "half", "status": AnswerStatus.FAILED, "error_code": "timeout", "error": ERROR["message"]},
+            *(0, ["status", "delta", "error"], ERROR),
+        ),
+        ({"text": "So.", "status": DONE, "reasoning": "Hm."}, 0, ["status", "status", "delta", "done"], {}),
+        ({"text": "So.", "status": DONE, "reasoning": "Hm."}, 3, ["status", "status", "done"], {}),
+    ],
+    ids=["done", "done, resumed", "failed", "with reasoning", "with reasoning, resumed"],
+)
+async def test_json_events_of_an_ended_answer(
+    values: dict[str, Any], offset: int, names: list[str], last: dict[str, Any]
+) -> None:
+    events = await read_json_events(make_live_answer(**values), offset)
+    assert [event.event for event in events] == names
+    assert "".join(str(event["text"]) for event in events if event.event == "delta") == values["text"][offset:]
+    assert events[-1].id == f"7:{len(values['text'])}"
+    assert {name: events[-1][name] for name in last} == last
+    reasoning = [event["reasoning"] for event in events[:-1] if "reasoning" in json_module.loads(event.data)]
+    assert "".join(map(str, reasoning)) == values.get("reasoning", ""), "reasoning is sent again after a reconnection"
 
 
 async def test_growing_answer_links_citations() -> None:
@@ -102,23 +121,6 @@ async def test_growing_answer_links_citations() -> None:
     await stream.aclose()
     live.finish(make_answer("So it is [1]", AnswerStatus.DONE, sources=sources))
     assert (await read_json_events(live))[-1]["sources"] == sources
-
-
-async def test_failed_answer_ends_with_one_error() -> None:
-    failed = make_live_answer("half", AnswerStatus.FAILED, error_code="timeout", error="The model took too long.")
-    events = await read_json_events(failed)
-    assert [event.event for event in events] == ["status", "delta", "error"]
-    assert json_module.loads(events[2].data) == {
-        "answer_id": 7,
-        "status": "failed",
-        "code": "timeout",
-        "message": "The model took too long.",
-    }
-
-
-async def test_stream_starts_at_the_offset() -> None:
-    events = await read_json_events(make_live_answer("abcdef", AnswerStatus.DONE), offset=4)
-    assert [event["text"] for event in events if event.event == "delta"] == ["ef"]
 
 
 async def test_viewer_receives_added_text() -> None:

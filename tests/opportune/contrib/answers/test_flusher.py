@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select, text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -213,41 +212,18 @@ async def test_viewers_see_only_what_is_stored(
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
 
 
-@pytest.fixture
-def long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_first_text_and_viewed_text_are_saved_soon(
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 60)
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 60)
-
-
-@pytest.mark.usefixtures("long_intervals")
-async def test_first_text_is_saved_immediately(manager: AnswerManager, model: Parrot, database: Database) -> None:
+    model.gates.append(asyncio.Event())
     (answer,) = await ask_all(manager, ["word "])
     model.gates[0].set()
     await wait_until_saved(manager, answer, "word ")
-
-
-@pytest.mark.usefixtures("long_intervals")
-async def test_viewed_answer_is_saved_more_often(manager: AnswerManager, model: Parrot, database: Database) -> None:
-    model.gates.append(asyncio.Event())
-    (answer,) = await ask_all(manager, ["word "])
     async with manager.view(answer):
-        model.gates[0].set()
-        await wait_until_saved(manager, answer, "word ")
         model.gates[1].set()
         await wait_until_saved(manager, answer, "word word ")
-
-
-async def test_answer_fails_after_a_long_outage(
-    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def save(*_: object, **__: object) -> None:
-        raise OperationalError("update", {}, Exception("connection refused"))
-
-    monkeypatch.setattr(store, "save_deltas", save)
-    monkeypatch.setattr(flusher, "SAVE_TIMEOUT_SECONDS", 0)
-    (answer,) = await ask_all(manager, ["word "])
-    model.gates[0].set()
-    assert (await wait_until_ended(manager, answer)).error_code == "database"
 
 
 async def test_idle_flusher_runs_no_task(manager: AnswerManager, model: Parrot) -> None:

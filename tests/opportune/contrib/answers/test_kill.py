@@ -1,4 +1,4 @@
-"""A killed server loses no text that a client has received."""
+"""A killed server loses no text that a client has received, and no job."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,9 +21,8 @@ from opportune.contrib.answers.spending.models import LlmState
 from opportune.db import Database
 from opportune.testing import make_token
 from tests.opportune.cli.development.processes import serve_site
+from tests.opportune.contrib.answers.killed_site import BOOKS, STORY
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS
-from tests.opportune.contrib.answers.shelf_site import BOOKS
-from tests.opportune.contrib.answers.story_site import STORY
 from tests.opportune.forked import PROCESSES
 
 START_SECONDS = 60
@@ -49,14 +49,12 @@ class Reader:
 
 
 @asynccontextmanager
-async def run_server(
-    database_url: str, site: str = "story_site", jobs: str = "off"
-) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
+async def run_server(database_url: str) -> AsyncIterator[tuple[httpx2.AsyncClient, int]]:
     """A client of a server, and the server's process id."""
-    environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url, "JOBS": jobs}
+    environ = {"ENVIRONMENT": "test", "DATABASE_URL": database_url, "JOBS": "inline"}
     with server.reserve("127.0.0.1", 0) as listener:
         listener.listen()
-        app = f"tests.opportune.contrib.answers.{site}:create_site"
+        app = "tests.opportune.contrib.answers.killed_site:create_site"
         process = PROCESSES.Process(target=serve_site, args=(listener, app, environ, {}))
         process.start()
         address = server.listener_url(listener)
@@ -69,30 +67,6 @@ async def run_server(
         process.join(TIMEOUT_SECONDS)
 
 
-@pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-async def test_displayed_text_survives_sigkill(database_url: str, database: Database, user: User) -> None:
-    reader = Reader(await make_token(database, user))
-    async with run_server(database_url) as (client, pid):
-        answer_id = (await client.post("/api/v1/stories", headers=reader.headers)).json()
-        path = f"/api/v1/answers/{answer_id}"
-        await reader.read(client, path, len(STORY) // 3)
-        os.kill(pid, signal.SIGKILL)
-    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
-    assert stored.startswith(reader.text)
-    async with run_server(database_url) as (client, pid):
-        stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
-        assert stored_text.startswith(reader.text)
-        await reader.read(client, path, 2 * len(STORY) // 3)
-        os.kill(pid, signal.SIGKILL)
-    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id].text
-    assert stored.startswith(reader.text)
-    async with run_server(database_url) as (client, _):
-        await reader.read(client, path, len(STORY) + 1)
-        complete = (await client.get(path, headers=reader.headers)).json()
-    assert (reader.text, complete["text"], complete["status"]) == (STORY, STORY, "done")
-
-
 async def wait_for_progress(client: httpx2.AsyncClient, path: str, headers: dict[str, str], done: int) -> None:
     """Wait until the job of the first call has done this much."""
     async with asyncio.timeout(START_SECONDS):
@@ -103,23 +77,44 @@ async def wait_for_progress(client: httpx2.AsyncClient, path: str, headers: dict
             await asyncio.sleep(0.05)
 
 
+async def wait_until_ended(client: httpx2.AsyncClient, path: str, headers: dict[str, str]) -> dict[str, Any]:
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            answer: dict[str, Any] = (await client.get(path, headers=headers)).json()
+            if answer["status"] not in ("waiting", "streaming"):
+                return answer
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-async def test_job_of_an_answer_survives_sigkill(database_url: str, database: Database, user: User) -> None:
-    headers = {"Authorization": f"Bearer {await make_token(database, user)}"}
-    async with run_server(database_url, "shelf_site", "inline") as (client, pid):
-        answer_id = (await client.post("/api/v1/shelves", headers=headers)).json()
-        path = f"/api/v1/answers/{answer_id}"
-        await wait_for_progress(client, path, headers, 5)
+async def test_displayed_text_and_jobs_survive_sigkill(database_url: str, database: Database, user: User) -> None:
+    reader = Reader(await make_token(database, user))
+    async with run_server(database_url) as (client, pid):
+        shelf_id = (await client.post("/api/v1/shelves", headers=reader.headers)).json()
+        story_id = (await client.post("/api/v1/stories", headers=reader.headers)).json()
+        shelf_path, path = f"/api/v1/answers/{shelf_id}", f"/api/v1/answers/{story_id}"
+        await wait_for_progress(client, shelf_path, reader.headers, 5)
+        await reader.read(client, path, len(STORY) // 3)
         os.kill(pid, signal.SIGKILL)
-    stored = (await store.read_progress(database, {answer_id: -1}))[answer_id]
-    assert (stored.answer.status, stored.text) == ("waiting", "One moment. ")
-    async with run_server(database_url, "shelf_site", "inline") as (client, _):
-        async with asyncio.timeout(START_SECONDS):
-            while (ended := (await client.get(path, headers=headers)).json())["status"] in ("waiting", "streaming"):
-                await asyncio.sleep(0.1)
-    assert (ended["status"], ended["text"]) == ("done", "One moment. All 30 books are read.")
-    assert (ended["prompt_tokens"], ended["completion_tokens"]) == (20, 10)
+    stored = await store.read_progress(database, {story_id: -1, shelf_id: -1})
+    assert stored[story_id].text.startswith(reader.text)
+    assert (stored[shelf_id].answer.status, stored[shelf_id].text) == ("waiting", "One moment. ")
+
+    async with run_server(database_url) as (client, pid):
+        stored_text = (await client.get(path, headers=reader.headers)).json()["text"]
+        assert stored_text.startswith(reader.text)
+        await reader.read(client, path, 2 * len(STORY) // 3)
+        os.kill(pid, signal.SIGKILL)
+    assert (await store.read_progress(database, {story_id: -1}))[story_id].text.startswith(reader.text)
+
+    async with run_server(database_url) as (client, _):
+        await reader.read(client, path, len(STORY) + 1)
+        story = await wait_until_ended(client, path, reader.headers)
+        shelf = await wait_until_ended(client, shelf_path, reader.headers)
+    assert (reader.text, story["text"], story["status"]) == (STORY, STORY, "done")
+    assert (shelf["text"], shelf["status"]) == (f"One moment. All {BOOKS} books are read.", "done")
+    assert (shelf["prompt_tokens"], shelf["completion_tokens"]) == (20, 10)
     async with database.reader(fresh=True) as session:
         books = col(LlmState.key).startswith("book ")
         assert await session.scalar(select(func.count()).where(books)) == BOOKS

@@ -19,7 +19,6 @@ from tests.opportune.contrib.answers.questions import (
     load_answer,
     wait_until_ended,
 )
-from tests.opportune.contrib.answers.test_events import make_live_answer, read_json_events
 
 HOSTILE = "<script>alert(1)</script> **no**"
 
@@ -93,19 +92,6 @@ async def test_thinking_too_long_is_explained(manager: AnswerManager, model: Fak
     assert (stored.status, stored.error_code, stored.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
     assert stored.reasoning == "Hm."
     assert stored.can_continue
-
-
-async def test_json_stream_has_reasoning_in_status() -> None:
-    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."))
-    assert [event.event for event in events] == ["status", "status", "delta", "done"]
-    assert (events[1]["reasoning"], events[1]["reasoning_offset"], events[1].id) == ("Hm.", 0, "7:0")
-    assert events[2]["text"] == "Because."
-
-
-async def test_resumed_stream_repeats_reasoning_but_no_text() -> None:
-    events = await read_json_events(make_live_answer("Because.", AnswerStatus.DONE, reasoning="Hm."), offset=8)
-    assert [event.event for event in events] == ["status", "status", "done"]
-    assert events[1]["reasoning"] == "Hm."
 
 
 async def test_page_gets_reasoning_escaped(

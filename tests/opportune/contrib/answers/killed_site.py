@@ -1,4 +1,4 @@
-"""A site whose model uses a tool that runs as a long job."""
+"""A site whose model tells a long story, or uses a tool that runs as a long job."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -19,14 +19,21 @@ from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
 from opportune.jobs import JobContext, store
 
-BOOKS = 30
+STORY = "".join(f"Wave {number} 🌊 breaks.\n\n" for number in range(40))
+CHARACTERS_PER_CHUNK = 3
+BOOKS = 40
 CALL = llm.ToolCall("call_0", "read_shelf", "{}")
 
-router = APIRouter(prefix="/shelves")
+router = APIRouter()
 
 
-@router.post("")
-async def begin(session: WriteSession, user: CurrentUser, answers: Answers) -> int:
+@router.post("/stories")
+async def begin_story(session: WriteSession, user: CurrentUser, answers: Answers) -> int:
+    return (await answers.ask(session, "Tell me a story.", owner_id=user.id)).id
+
+
+@router.post("/shelves")
+async def begin_shelf(session: WriteSession, user: CurrentUser, answers: Answers) -> int:
     return (await answers.ask(session, "Read them.", owner_id=user.id, tools=True)).id
 
 
@@ -44,26 +51,35 @@ async def read_book(session: AsyncSession, number: int) -> None:
 
 
 class Librarian(llm.Provider):
-    """Requests the call, and answers with its result."""
-
     name = "Librarian"
     context_budget = 10_000
+    continues = True
 
     async def stream(
         self, messages: Sequence[llm.Message], *, temperature: float | None = None
     ) -> AsyncGenerator[llm.Chunk, None]:
-        yield messages[-1].content if messages[-1].role == "tool" else "One moment. "
-        yield llm.Done(10, 5, tool_calls=() if messages[-1].role == "tool" else (CALL,))
+        """Tell the story from the end of the prompt."""
+        text = messages[-1].content if messages[-1].role == "assistant" else ""
+        for start in range(len(text), len(STORY), CHARACTERS_PER_CHUNK):
+            yield STORY[start : start + CHARACTERS_PER_CHUNK]
+            await asyncio.sleep(0.005)
+        yield llm.Done()
 
-    def stream_with_tools(
+    async def stream_with_tools(
         self, messages: Sequence[llm.Message], tools: Sequence[llm.ToolSchema], *, temperature: float | None = None
     ) -> AsyncGenerator[llm.Chunk, None]:
-        return self.stream(messages)
+        """Request the call, and answer with its result."""
+        if messages[-1].role == "tool":
+            yield messages[-1].content
+            yield llm.Done(10, 5)
+        else:
+            yield "One moment. "
+            yield llm.Done(10, 5, tool_calls=(CALL,))
 
 
 def create_site() -> FastAPI:
     store.LEASE_DURATION = timedelta(seconds=2)  # so that the job of a killed process is soon taken over
-    shelves = Feature("shelves", "Shelves.", api=router, llm=Llm(tools=[tool(read_shelf, asks=False)]))
-    app = create_app(features=[accounts, jobs, llm_feature, answers, shelves])
+    library = Feature("library", "Library.", api=router, llm=Llm(tools=[tool(read_shelf, asks=False)]))
+    app = create_app(features=[accounts, jobs, llm_feature, answers, library])
     app.state.llm.provider = Librarian()
     return app
