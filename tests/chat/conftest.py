@@ -1,9 +1,13 @@
 """Fixtures of the tests of the chat."""
 
 import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page
 
 from app.chat import follow_ups, hooks, pages
+from opportune.accounts import User
 from opportune.contrib.answers.testing import manager, model, owner_id, short_intervals
+from opportune.testing import sign_in_browser
 
 __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 
@@ -19,3 +23,11 @@ def _no_follow_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not suggest questions. Tests of suggestions override this fixture."""
     for module in (follow_ups, pages):
         monkeypatch.setattr(module, "MAX_FOLLOW_UPS", 0)
+
+
+@pytest.fixture
+async def chat_page(page: Page, app: FastAPI, site: str, user: User) -> Page:
+    """The empty chat in a browser in which the user is signed in."""
+    await sign_in_browser(page, app, user, site)
+    await page.goto("/chat")
+    return page

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from httpx2 import AsyncClient
+from playwright.async_api import Page
 
 from app.chat import service
 from app.chat.conversation_view import view_conversation
@@ -41,6 +42,11 @@ async def ask(client: AsyncClient, content: str = "Why?", url: str = API, **valu
     created: dict[str, Any] = (await client.post(url, json={"content": content, **values})).json()
     await client.get(created["stream_url"])
     return {**created, "url": f"{API}/{created['conversation']}", "page": f"/chat/{created['conversation']}"}
+
+
+async def ask_in_browser(page: Page, question: str) -> None:
+    await page.locator("#question").fill(question)
+    await page.locator("#question").press("Enter")
 
 
 def find_path(html: str, pattern: str) -> str:

@@ -14,7 +14,7 @@ from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import PASSWORD, sign_in_browser
-from tests.chat.conversations import make_conversation
+from tests.chat.conversations import ask_in_browser, make_conversation
 
 
 @pytest.fixture
@@ -25,22 +25,17 @@ async def script(app: FastAPI, page: Page, site: str, user: User, fake_llm: Fake
     return fake_llm
 
 
-async def ask(page: Page, question: str) -> None:
-    await page.locator("#question").fill(question)
-    await page.locator("#question").press("Enter")
-
-
 async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, user: User, script: FakeProvider) -> None:
     await page.goto(f"/chat/{await make_conversation(app.state.database, user.id, 1)}")
     script.script = ["So far", asyncio.Event()]
     other_tab = await page.context.new_page()
     await other_tab.goto(page.url)
     await page.evaluate("window.same = true")
-    await ask(other_tab, "Two?")
+    await ask_in_browser(other_tab, "Two?")
     await expect(other_tab.locator("article").nth(3)).to_contain_text("So far")
     await expect(other_tab.locator("#question")).to_have_value("")
     await page.bring_to_front()
-    await ask(page, "Three?")
+    await ask_in_browser(page, "Three?")
     await expect(page.locator("#refusal")).not_to_be_empty()
     await expect(page.locator("article").nth(3)).to_contain_text("So far")
     await page.locator("#stop").click()
@@ -64,7 +59,7 @@ async def test_second_tab_shows_the_running_answer(page: Page, app: FastAPI, use
 async def test_retry_replaces_a_failed_answer(page: Page, script: FakeProvider) -> None:
     script.script = [llm.LlmError("timeout", "The model took too long.")]
     await page.goto("/chat")
-    await ask(page, "Why?")
+    await ask_in_browser(page, "Why?")
     await expect(page.get_by_role("alert").filter(has_text="took too long")).to_have_count(1)
     script.script = ["Better."]
     async with delay_first_refresh(page):
@@ -104,11 +99,11 @@ async def test_send_button_stops_a_running_answer(page: Page, script: FakeProvid
     question, send, stop = page.locator("#question"), page.locator("#send"), page.locator("#stop")
     script.script = ["So far", asyncio.Event()]
     await page.goto("/chat")
-    await ask(page, "Why?")
+    await ask_in_browser(page, "Why?")
     await expect(send).to_be_hidden()
     await expect(page.get_by_role("status").filter(has_text="Answering")).to_have_count(1)
     await expect(page.locator("article").nth(1)).to_contain_text("So far")
-    await ask(page, "Second")
+    await ask_in_browser(page, "Second")
     await expect(page.locator("#refusal")).not_to_be_empty()
     await expect(question).to_have_value("Second")
     await stop.press("Enter")
@@ -169,7 +164,7 @@ async def copy_code_and_answer(page: Page, script: FakeProvider) -> None:
     text = f"*So:*\n\n```python\n{code}```\n"
     script.script = [text]
     await page.goto("/chat")
-    await ask(page, "Why?")
+    await ask_in_browser(page, "Why?")
     for label, copied in (("Copy the code", code), ("Copy the answer", text)):
         await page.get_by_label(label).click()
         await expect(page.get_by_role("status").filter(has_text="Copied")).to_have_count(1)
@@ -244,7 +239,7 @@ async def test_markup_of_an_answer_is_harmless(page: Page, script: FakeProvider)
     await page.add_init_script(SPEED_UP_TIMEOUTS)
     await page.set_viewport_size({"width": 390, "height": 780})
     await page.goto("/chat")
-    await ask(page, "Walks along the " + "Donaudampfschifffahrtsgesellschaft" * 2)
+    await ask_in_browser(page, "Walks along the " + "Donaudampfschifffahrtsgesellschaft" * 2)
     await expect(page.locator("article").nth(1)).to_contain_text("<script>alert(2)</script>")
     assert await page.locator("article script, article img, article a[href^=javascript]").count() == 0
     assert dialogs == []

@@ -11,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-from tests.chat.conversations import make_two_models
+from tests.chat.conversations import ask_in_browser, make_two_models
 
 ARTICLE = "#messages > article"
 
@@ -31,11 +31,6 @@ async def models(
     return models
 
 
-async def ask(page: Page, question: str) -> None:
-    await page.locator("#question").fill(question)
-    await page.locator("#question").press("Enter")
-
-
 @pytest.mark.parametrize(("width", "is_beside"), [(390, False), (1280, True)])
 async def test_columns_grow_and_one_is_chosen(
     page: Page, models: tuple[FakeProvider, FakeProvider], *, width: int, is_beside: bool
@@ -43,7 +38,7 @@ async def test_columns_grow_and_one_is_chosen(
     end = asyncio.Event()
     models[0].script = ["A fast ", end, "answer."]
     await page.set_viewport_size({"width": width, "height": 800})
-    await ask(page, "Why?")
+    await ask_in_browser(page, "Why?")
     columns = page.locator(".chat-column")
     await expect(columns.nth(1)).to_contain_text("A sharp answer.")
     await expect(columns.nth(0)).to_contain_text("A fast")
@@ -59,7 +54,7 @@ async def test_columns_grow_and_one_is_chosen(
 
     await columns.nth(1).get_by_role("button", name="Continue with this answer").click()
     await expect(columns.nth(1)).to_contain_text("The conversation continues with this answer")
-    await ask(page, "And?")
+    await ask_in_browser(page, "And?")
     await expect(page.locator(ARTICLE)).to_have_count(5)
     await expect(page.locator(ARTICLE).nth(1)).to_contain_text("A sharp answer.")
     await expect(columns).to_have_count(2)
@@ -71,7 +66,7 @@ async def test_columns_grow_and_one_is_chosen(
 async def test_each_column_has_its_stop(page: Page, models: tuple[FakeProvider, FakeProvider]) -> None:
     for model in models:
         model.script = ["So far", asyncio.Event()]
-    await ask(page, "Why?")
+    await ask_in_browser(page, "Why?")
     columns = page.locator(".chat-column")
     await columns.nth(0).get_by_role("button", name="Stop").click()
     await expect(columns.nth(0).locator(".badge", has_text="Stopped")).to_be_visible()

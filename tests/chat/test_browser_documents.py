@@ -10,7 +10,7 @@ from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
-from tests.chat.conversations import make_conversation
+from tests.chat.conversations import ask_in_browser, make_conversation
 
 PANEL, TEXT = "#document", "#document textarea[name=text]"
 
@@ -63,7 +63,6 @@ async def test_texts_of_user_and_model_both_stay(page: Page, script: FakeProvide
 async def test_question_beside_a_document(page: Page, script: FakeProvider) -> None:
     await page.locator(TEXT).fill("Not saved yet")
     script.script = ["An answer."]
-    await page.locator("#question").fill("And?")
-    await page.locator("#question").press("Enter")
+    await ask_in_browser(page, "And?")
     await expect(page.locator("article").last).to_contain_text("An answer.")
     await expect(page.locator(TEXT)).to_have_value("Not saved yet")

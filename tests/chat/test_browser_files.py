@@ -1,11 +1,9 @@
 """Files of a question, selected, pasted or dropped in Chromium."""
 
-from fastapi import FastAPI
 from playwright.async_api import FilePayload, Page, expect
 
-from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
-from opportune.testing import picture, sign_in_browser
+from opportune.testing import picture
 
 PUT = """(element, [kind, name]) => {
   const held = new DataTransfer();
@@ -16,34 +14,30 @@ PUT = """(element, [kind, name]) => {
 }"""
 
 
-async def test_files_are_selected_pasted_dropped_removed_and_sent(
-    app: FastAPI, page: Page, site: str, user: User, fake_llm: FakeProvider
-) -> None:
-    await sign_in_browser(page, app, user, site)
+async def test_files_are_selected_pasted_dropped_removed_and_sent(chat_page: Page, fake_llm: FakeProvider) -> None:
     fake_llm.script, fake_llm.sees_images, fake_llm.context_budget = ["A cat."], True, 8_000
     cat = FilePayload(name="cat.png", mimeType="image/png", buffer=picture())
-    await page.goto("/chat")
-    question, listed = page.locator("#question"), page.locator("#attached li")
-    await page.locator("#composer [type=file]").set_input_files([cat])
+    question, listed = chat_page.locator("#question"), chat_page.locator("#attached li")
+    await chat_page.locator("#composer [type=file]").set_input_files([cat])
     await question.evaluate(PUT, ["paste", "pasted.txt"])
-    await page.locator("body").evaluate(PUT, ["drop", "dropped.txt"])
+    await chat_page.locator("body").evaluate(PUT, ["drop", "dropped.txt"])
     await expect(listed).to_have_text(["cat.png", "pasted.txt", "dropped.txt"])
-    await page.get_by_label("Remove pasted.txt").press("Enter")
-    await expect(page.get_by_label("Remove cat.png")).to_be_focused()
-    await page.locator(".chat-options summary").click()
-    await page.locator("[name=system_prompt]").fill("Be brief.")
+    await chat_page.get_by_label("Remove pasted.txt").press("Enter")
+    await expect(chat_page.get_by_label("Remove cat.png")).to_be_focused()
+    await chat_page.locator(".chat-options summary").click()
+    await chat_page.locator("[name=system_prompt]").fill("Be brief.")
     await question.fill("What is it?")
     await question.press("Enter")
-    await expect(page.locator("article").last).to_contain_text("A cat.")
-    await expect(page.locator("article img")).to_have_js_property("naturalWidth", 40)
-    await expect(page.locator("article .attachments")).to_contain_text("dropped.txt")
+    await expect(chat_page.locator("article").last).to_contain_text("A cat.")
+    await expect(chat_page.locator("article img")).to_have_js_property("naturalWidth", 40)
+    await expect(chat_page.locator("article .attachments")).to_contain_text("dropped.txt")
     await expect(listed).to_have_count(0)
 
-    await page.locator("#composer [type=file]").set_input_files([cat])
+    await chat_page.locator("#composer [type=file]").set_input_files([cat])
     await question.fill("And this?")
     await question.press("Enter")
-    await expect(page.locator("article img")).to_have_count(2)
+    await expect(chat_page.locator("article img")).to_have_count(2)
     await expect(listed).to_have_count(0)
-    await expect(page.locator("article").nth(3)).to_contain_text("A cat.")
+    await expect(chat_page.locator("article").nth(3)).to_contain_text("A cat.")
     assert [len(turn.pictures) for turn in fake_llm.received[-1]] == [0, 1, 0, 1]
     assert fake_llm.received[-1][0].content == "Be brief."

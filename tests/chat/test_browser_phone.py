@@ -44,16 +44,14 @@ async def test_enter_is_a_new_line_on_touch_screens(
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_slash_goes_to_the_search(page: Page, app: FastAPI, site: str, user: User, width: int) -> None:
-    await page.set_viewport_size({"width": width, "height": 700})
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/chat")
-    await page.locator("#question").fill("1")
-    await page.locator("#question").press("/")
-    await expect(page.locator("#question")).to_have_value("1/")
-    await page.locator("#question").blur()
-    await page.keyboard.press("/")
-    await expect(page.locator("main [name=q]")).to_be_focused()
+async def test_slash_goes_to_the_search(chat_page: Page, width: int) -> None:
+    await chat_page.set_viewport_size({"width": width, "height": 700})
+    await chat_page.locator("#question").fill("1")
+    await chat_page.locator("#question").press("/")
+    await expect(chat_page.locator("#question")).to_have_value("1/")
+    await chat_page.locator("#question").blur()
+    await chat_page.keyboard.press("/")
+    await expect(chat_page.locator("main [name=q]")).to_be_focused()
 
 
 async def test_toy_offers_examples_and_superusers_a_real_model(
@@ -71,8 +69,6 @@ async def test_toy_offers_examples_and_superusers_a_real_model(
     await expect(page.locator("article").last).to_contain_text("Paris.")
 
 
-async def test_real_model_is_not_called_a_toy(page: Page, app: FastAPI, site: str, user: User) -> None:
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/chat")
-    await expect(page.locator("#question")).to_be_visible()
-    await expect(page.locator(REAL_MODEL)).to_have_count(0)
+async def test_real_model_is_not_called_a_toy(chat_page: Page) -> None:
+    await expect(chat_page.locator("#question")).to_be_visible()
+    await expect(chat_page.locator(REAL_MODEL)).to_have_count(0)

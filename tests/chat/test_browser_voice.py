@@ -13,6 +13,7 @@ from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.testing import picture, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
+from tests.chat.conversations import ask_in_browser
 
 MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SPEAK, STATUS = "[data-transcribe]", "#question-voice"
@@ -92,8 +93,7 @@ async def test_answer_has_a_picture_and_is_read_aloud(
     await page.set_viewport_size({"width": width, "height": 800})
     await sign_in_browser(page, app, user, site)
     await page.goto("/chat")
-    await page.locator("#question").fill("Draw a square")
-    await page.locator("#question").press("Enter")
+    await ask_in_browser(page, "Draw a square")
     shown = page.get_by_role("img", name="A teal square")
     assert await shown.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 400
     await page.reload()

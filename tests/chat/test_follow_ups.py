@@ -11,10 +11,9 @@ from playwright.async_api import Page, expect
 
 from app.chat import follow_ups
 from app.chat.follow_ups import choose_questions
-from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LlmError
-from opportune.testing import RecordedJobs, sign_in_browser, signed_in_client
-from tests.chat.conversations import API, ask, find_path
+from opportune.testing import RecordedJobs, signed_in_client
+from tests.chat.conversations import API, ask, ask_in_browser, find_path
 
 QUESTIONS = ["Which whales sing?", "How <loud>?"]
 
@@ -104,17 +103,14 @@ async def test_page_polls_until_there_are_suggestions(
 
 
 async def test_click_asks_the_suggested_question(
-    page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
+    chat_page: Page, fake_llm: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
-    await sign_in_browser(page, app, user, site)
-    await page.goto("/chat")
-    await page.locator("#question").fill("Why?")
-    await page.locator("#question").press("Enter")
-    await expect(page.get_by_text("A scripted answer.")).to_be_visible()
-    await expect(page.locator("#send")).to_be_visible()
+    await ask_in_browser(chat_page, "Why?")
+    await expect(chat_page.get_by_text("A scripted answer.")).to_be_visible()
+    await expect(chat_page.locator("#send")).to_be_visible()
     fake_llm.script = [json.dumps(QUESTIONS)]
     await recorded_jobs.work()
-    await page.reload()  # on a busy machine, the page has stopped asking for them
-    await page.get_by_role("button", name=QUESTIONS[0]).click()
-    await expect(page.locator(".chat-question")).to_have_text(["Why?", QUESTIONS[0]])
-    await expect(page.locator(".chat-follow-ups")).to_have_count(0)
+    await chat_page.reload()  # on a busy machine, the page has stopped asking for them
+    await chat_page.get_by_role("button", name=QUESTIONS[0]).click()
+    await expect(chat_page.locator(".chat-question")).to_have_text(["Why?", QUESTIONS[0]])
+    await expect(chat_page.locator(".chat-follow-ups")).to_have_count(0)

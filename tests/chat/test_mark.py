@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.testing import sign_in_browser
-from tests.chat.conversations import make_conversation
+from tests.chat.conversations import ask_in_browser, make_conversation
 
 TEXT = "did not read the messages above"
 
@@ -44,8 +44,7 @@ async def test_mark_appears_with_the_question(page: Page, app: FastAPI, site: st
     await sign_in_browser(page, app, user, site)
     await page.goto(f"/chat/{number}")
     for question in ("One more?", "And one more?"):
-        await page.locator("#question").fill(question)
-        await page.locator("#question").press("Enter")
+        await ask_in_browser(page, question)
         await expect(page.locator(".chat-question").last).to_have_text(question)
         await expect(page.locator("#send")).to_be_visible()
         await expect(page.get_by_text(TEXT).locator("visible=true")).to_have_count(1)
