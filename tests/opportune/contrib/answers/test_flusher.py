@@ -96,12 +96,12 @@ def count_connections(database: Database, event_name: str) -> Iterator[list[int]
 
 
 async def test_many_answers_share_transactions(
-    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flusher, "FLUSH_INTERVAL_SECONDS", 0.25)  # as on a site; a busy machine needs more
     monkeypatch.setattr(flusher, "LEASE_RENEWAL_SECONDS", 30)
     answers = await ask_all(manager, ["A word. "] * ANSWER_COUNT)
-    with count_connections(database, "commit") as in_use:
+    with count_connections(manager.database, "commit") as in_use:
         model.gates[0].set()
         for answer in answers:
             await wait_until_saved(manager, answer, "A word. ")
@@ -148,9 +148,9 @@ async def test_hundreds_of_ends_share_a_transaction(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_rejected_delta_does_not_affect_other_answers(
-    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await refuse_poison(database, "INSERT ON answers_chunk")
+    await refuse_poison(manager.database, "INSERT ON answers_chunk")
     *good, bad = await ask_all(manager, ["one ", "two ", "three ", "poison "])
     model.gates[0].set()
     for answer, word in zip(good, ["one ", "two ", "three "], strict=True):
@@ -162,10 +162,10 @@ async def test_rejected_delta_does_not_affect_other_answers(
 
 
 async def test_rejected_end_does_not_affect_other_answers(
-    manager: AnswerManager, model: Parrot, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, model: Parrot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.contrib.answers.engine.task.RETRY_DELAYS_SECONDS", (0,))
-    await refuse_poison(database, "UPDATE ON answers_answer")
+    await refuse_poison(manager.database, "UPDATE ON answers_answer")
     answers = await ask_all(manager, ["one ", "poison ", "three ", "four "])
     for gate in model.gates:
         gate.set()
@@ -174,11 +174,9 @@ async def test_rejected_end_does_not_affect_other_answers(
 
 
 @pytest.mark.database("postgresql")  # SQLite does not lock rows
-async def test_locked_row_does_not_delay_other_answers(
-    manager: AnswerManager, model: Parrot, database: Database
-) -> None:
+async def test_locked_row_does_not_delay_other_answers(manager: AnswerManager, model: Parrot) -> None:
     held, free = await ask_all(manager, ["held ", "free "])
-    async with database.writer() as session:
+    async with manager.database.writer() as session:
         await session.execute(select(Answer).where(col(Answer.id) == held.id).with_for_update())
         model.gates[0].set()
         await wait_until_saved(manager, free, "free ")
@@ -263,13 +261,11 @@ async def test_one_query_polls_all_followed_answers(
     assert len(reads) < ANSWER_COUNT
 
 
-async def test_follower_ends_answers_of_dead_process(
-    manager: AnswerManager, owner_id: int, model: Parrot, database: Database
-) -> None:
+async def test_follower_ends_answers_of_dead_process(manager: AnswerManager, owner_id: int, model: Parrot) -> None:
     model.gates[0].set()
     answer = await ask(manager, owner_id, "word ")
     await wait_until_saved(manager, answer, "word ")
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         growth = live.follow_text(0)
         assert await anext(growth) == "word "

@@ -55,13 +55,13 @@ async def test_hook_queues_a_job_for_its_topic(manager: AnswerManager, owner_id:
 
 
 async def test_hook_runs_for_interrupted_answers(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, queued: RecordedJobs
+    manager: AnswerManager, owner_id: int, model: FakeProvider, queued: RecordedJobs
 ) -> None:
     model.script = ["Last words", asyncio.Event()]
     answer = await ask(manager, owner_id, topic="books:1")
     await wait_until_saved(manager, answer, "Last words")
     await kill_process(manager, answer)
-    await load_answer(AnswerManager(database, LanguageModel(lambda: None)), answer)
+    await load_answer(AnswerManager(manager.database, LanguageModel(lambda: None)), answer)
     assert arguments(queued) == [(answer.id, "interrupted")]
 
 
@@ -79,10 +79,10 @@ async def test_failing_hook_keeps_the_answer(
 
 
 async def test_export_contains_questions_and_answers(
-    manager: AnswerManager, owner_id: int, database: Database, queued: RecordedJobs
+    manager: AnswerManager, owner_id: int, queued: RecordedJobs
 ) -> None:
     await wait_until_ended(manager, await ask(manager, owner_id))
-    async with database.reader() as session:
+    async with manager.database.reader() as session:
         (exported,) = (await read(session, Person(owner_id, "")))["answers"]
         assert (await read(session, Person(owner_id + 1, "")))["answers"] == []
     assert (exported["question"], exported["text"]) == ("Why?", "An answer.")

@@ -17,7 +17,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream
 from opportune.contrib.llm import FakeProvider, LanguageModel
-from opportune.db import Database, utc_now
+from opportune.db import utc_now
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -31,21 +31,19 @@ from tests.opportune.contrib.answers.questions import (
 )
 
 
-async def test_other_process_stops_an_answer(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
-) -> None:
+async def test_other_process_stops_an_answer(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
     model.script = ["So far", asyncio.Event()]
     answer = await ask(manager, owner_id)
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     await sibling.stop(answer)
     assert (await wait_until_ended(manager, answer)).status == AnswerStatus.STOPPED
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One, ", gate, "two.")
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     answer = await load_answer(sibling, answer)
     assert answer.text == "One, "
     seen = []
@@ -58,12 +56,12 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
 
 
 async def test_closed_stream_keeps_newer_viewers(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
     model.script = ["One, ", gate, "two."]
     answer = await ask(manager, owner_id)
-    follower = AnswerFollower(database, manager.take_over)
+    follower = AnswerFollower(manager.database, manager.take_over)
     async with AsyncExitStack() as first_viewer, asyncio.timeout(TIMEOUT_SECONDS):
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
@@ -78,7 +76,7 @@ async def test_closed_stream_keeps_newer_viewers(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_process_that_lost_its_answer_stops_writing(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Mine", gate, " and more")
@@ -90,18 +88,18 @@ async def test_process_that_lost_its_answer_stops_writing(
 
 
 async def test_answers_of_dead_processes_do_not_count(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database
+    manager: AnswerManager, owner_id: int, model: FakeProvider
 ) -> None:
     model.script = [asyncio.Event()]
     for _ in range(MAX_RUNNING_ANSWERS):
         answer = await ask(manager, owner_id)
         await kill_process(manager, answer)
     model.script = ["An answer."]
-    restarted = AnswerManager(database, LanguageModel(lambda: model))
+    restarted = AnswerManager(manager.database, LanguageModel(lambda: model))
     assert (await ask_and_wait(restarted, owner_id)).status == AnswerStatus.DONE
 
 
-async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "Still ", gate, "here.")
     await set_values(manager, answer, lease_until=utc_now() - timedelta(minutes=1))
@@ -112,11 +110,11 @@ async def test_own_answer_is_alive_after_its_lease(manager: AnswerManager, owner
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_renewed_lease_prevents_takeover(
-    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = await start_answer(manager, owner_id, "Saved", asyncio.Event())
     await kill_process(manager, answer)
-    writer = database.writer
+    writer = manager.database.writer
 
     @asynccontextmanager
     async def renewed_just_before() -> AsyncIterator[AsyncSession]:
@@ -125,8 +123,8 @@ async def test_renewed_lease_prevents_takeover(
         async with writer() as session:
             yield session
 
-    monkeypatch.setattr(database, "writer", renewed_just_before)
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    monkeypatch.setattr(manager.database, "writer", renewed_just_before)
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     await sibling.take_over([(await read_progress(manager, answer)).answer])
     progress = await read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == (AnswerStatus.STREAMING, "Saved")
@@ -153,10 +151,10 @@ async def test_close_does_not_wait_for_an_outage(
     may_finish.set()
 
 
-async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_reload_elsewhere_repeats_no_block(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "One.\n\nTwo.\n\nThree.\n\n", gate, "Four.")
-    sibling = AnswerManager(database, LanguageModel(lambda: None))
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
 
     async def article(_: Answer) -> str:
         return ""

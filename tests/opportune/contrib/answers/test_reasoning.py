@@ -37,12 +37,10 @@ async def test_reasoning_is_stored_apart(manager: AnswerManager, model: FakeProv
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_reasoning_survives_a_dead_process(
-    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
-) -> None:
+async def test_reasoning_survives_a_dead_process(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
-    await wait_until_reasoned(database, answer.id, "Let me think.")
+    await wait_until_reasoned(manager.database, answer.id, "Let me think.")
     await kill_process(manager, answer)
     model.script = [Reasoning("Again."), "Because."]
     await load_answer(manager, answer)
@@ -66,10 +64,8 @@ async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model:
     assert stored.completion_tokens >= stored.reasoning_tokens > 0
 
 
-async def test_viewer_elsewhere_sees_reasoning_grow(
-    manager: AnswerManager, model: FakeProvider, owner_id: int, database: Database
-) -> None:
-    other = AnswerManager(database, manager.llm)
+async def test_viewer_elsewhere_sees_reasoning_grow(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
+    other = AnswerManager(manager.database, manager.llm)
     may_end = asyncio.Event()
     model.script = [Reasoning("Let me think."), may_end, "Because."]
     answer = await ask(manager, owner_id)

@@ -102,12 +102,12 @@ async def test_stopping_process_hands_over_to_another(
     assert live.answer.usage_estimated, "token counts of the first process are unknown"
 
 
-async def test_complete_text_is_not_continued(manager: AnswerManager, database: Database, owner_id: int) -> None:
+async def test_complete_text_is_not_continued(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.close()
     model = FakeProvider(llm.LlmError("empty", "The model gave an empty answer."))
     model.continues = True
-    sibling = AnswerManager(database, LanguageModel(lambda: model))
+    sibling = AnswerManager(manager.database, LanguageModel(lambda: model))
     stored = await wait_until_ended(sibling, answer)
     assert (stored.status, stored.text, stored.error) == (AnswerStatus.DONE, STORY[:20], "")
     await sibling.close()
@@ -168,12 +168,10 @@ async def test_unsaved_text_is_handed_over(
     assert (await wait_until_ended(sibling, answer)).text == STORY
 
 
-async def test_model_that_cannot_continue_is_interrupted(
-    manager: AnswerManager, owner_id: int, database: Database
-) -> None:
+async def test_model_that_cannot_continue_is_interrupted(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await manager.close()
-    loaded = await load_answer(AnswerManager(database, LanguageModel(lambda: FakeProvider("Else."))), answer)
+    loaded = await load_answer(AnswerManager(manager.database, LanguageModel(lambda: FakeProvider("Else."))), answer)
     assert (loaded.status, loaded.text, loaded.can_continue) == (AnswerStatus.INTERRUPTED, STORY[:20], True)
 
 
@@ -194,18 +192,18 @@ async def test_streams_close_before_the_answers_end(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_only_one_process_takes_over(manager: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
     models = [Storyteller() for _ in range(4)]
-    siblings = [AnswerManager(database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
+    siblings = [AnswerManager(manager.database, LanguageModel(lambda model=model: model)) for model in models]  # type: ignore[misc]
     await asyncio.gather(*(load_answer(sibling, answer) for sibling in siblings))
     assert [(await wait_until_ended(sibling, answer)).text for sibling in siblings] == [STORY] * 4
     assert sum(len(model.received) for model in models) == 1
 
 
 async def test_starting_process_takes_over_answers(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int
 ) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
@@ -249,18 +247,14 @@ async def test_other_answers_are_watched_until_they_end(
     assert (await load_answer(manager, answer)).takeovers == 0
 
 
-async def test_answer_has_a_maximum_of_takeovers(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
-) -> None:
+async def test_answer_has_a_maximum_of_takeovers(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
     await set_values(manager, answer, takeovers=MAX_TAKEOVERS)
     assert (await load_answer(sibling, answer)).status == AnswerStatus.INTERRUPTED
 
 
-async def test_stopped_answer_is_not_taken_over(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database
-) -> None:
+async def test_stopped_answer_is_not_taken_over(manager: AnswerManager, sibling: AnswerManager, owner_id: int) -> None:
     answer = await start_story(manager, owner_id)
     await kill_process(manager, answer)
     await sibling.stop(answer)
@@ -269,7 +263,7 @@ async def test_stopped_answer_is_not_taken_over(
 
 
 async def test_living_process_keeps_answers_after_lease(
-    manager: AnswerManager, sibling: AnswerManager, owner_id: int, database: Database, model: Storyteller
+    manager: AnswerManager, sibling: AnswerManager, owner_id: int, model: Storyteller
 ) -> None:
     manager._lock.acquire()
     answer = await start_story(manager, owner_id)
@@ -280,7 +274,7 @@ async def test_living_process_keeps_answers_after_lease(
 
 
 async def test_late_worker_stores_the_complete_answer(
-    manager: AnswerManager, owner_id: int, database: Database, model: Storyteller
+    manager: AnswerManager, owner_id: int, model: Storyteller
 ) -> None:
     answer = await start_story(manager, owner_id)
     live = manager._tasks[answer.id].live
@@ -295,9 +289,9 @@ async def test_late_worker_stores_the_complete_answer(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 async def test_dead_process_is_detected_by_its_lock(
-    manager: AnswerManager, owner_id: int, database: Database, sibling: AnswerManager
+    manager: AnswerManager, owner_id: int, sibling: AnswerManager
 ) -> None:
-    address = str(database.url.sync_url)
+    address = str(manager.database.url.sync_url)
     parent_end, child_end = PROCESSES.Pipe()
     process = PROCESSES.Process(target=hold_lock, args=(address, "other", child_end))
     process.start()

@@ -11,7 +11,6 @@ from opportune.contrib.answers.engine import flusher, store, task
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm import FakeProvider
-from opportune.db import Database
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,
@@ -23,22 +22,20 @@ from tests.opportune.contrib.answers.questions import (
 )
 
 
-async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int, database: Database) -> None:
+async def test_growing_answer_is_stored(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "The beginning", gate, " and the end.")
     gate.set()
     assert (await wait_until_ended(manager, answer)).text == "The beginning and the end."
-    async with database.reader() as session:
+    async with manager.database.reader() as session:
         assert await session.scalar(select(func.count()).select_from(AnswerChunk)) == 0
 
 
-async def test_no_session_is_held_while_the_model_thinks(
-    manager: AnswerManager, owner_id: int, database: Database
-) -> None:
+async def test_no_session_is_held_while_the_model_thinks(manager: AnswerManager, owner_id: int) -> None:
     gate = asyncio.Event()
     answer = await start_answer(manager, owner_id, "x", gate)
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        while database.engine.pool.checkedout() or database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
+        while manager.database.engine.pool.checkedout() or manager.database.reading_engine.pool.checkedout():  # type: ignore[attr-defined]  # of QueuePool
             await asyncio.sleep(0)
     gate.set()
     await wait_until_ended(manager, answer)
@@ -87,7 +84,7 @@ async def test_stop_right_after_the_start_is_stored(manager: AnswerManager, owne
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_save_without_response_is_not_duplicated(
-    manager: AnswerManager, owner_id: int, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[object] = []
 
@@ -109,7 +106,7 @@ async def test_save_without_response_is_not_duplicated(
 
 
 async def test_text_during_a_failed_save_is_saved(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, database: Database, monkeypatch: pytest.MonkeyPatch
+    manager: AnswerManager, owner_id: int, model: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts: list[object] = []
 

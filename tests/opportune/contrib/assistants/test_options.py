@@ -1,7 +1,5 @@
 """Answers with an assistant, from the code of a site."""
 
-import asyncio
-
 import pytest
 from fastapi import FastAPI
 
@@ -11,6 +9,7 @@ from opportune.contrib.answers.testing import short_intervals
 from opportune.contrib.assistants import Assistant, Audience, assistant_options
 from opportune.contrib.llm import FakeProvider
 from opportune.testing.rows import Make
+from tests.opportune.contrib.answers.questions import ask_and_wait
 
 __all__ = ["short_intervals"]
 
@@ -30,16 +29,7 @@ def answers(app: FastAPI) -> AnswerManager:
 
 async def ask(answers: AnswerManager, user: User, key: int | str) -> Answer:
     options = await assistant_options(answers, user, key)
-    async with answers.database.writer() as session:
-        answer = await answers.ask(session, "What is in it?", owner_id=user.id, **options)
-    return await wait_until_ended(answers, answer)
-
-
-async def wait_until_ended(answers: AnswerManager, answer: Answer) -> Answer:
-    async with asyncio.timeout(30), answers.view(answer) as live:
-        async for _ in live.follow_text(0):
-            pass
-    return live.answer
+    return await ask_and_wait(answers, user.id, "What is in it?", **options)
 
 
 async def test_assistant_gives_its_instructions_and_tools(

@@ -30,10 +30,10 @@ async def create(client: AsyncClient, name: str, shared_with: str = "me", page: 
 
 
 @pytest.mark.parametrize("page", ["/assistants", "/assistants/prompts"])
-async def test_rows_belong_to_user_team_or_site(clients: Clients, staff_client: AsyncClient, page: str) -> None:
+async def test_rows_belong_to_user_team_or_site(clients: Clients, superuser_client: AsyncClient, page: str) -> None:
     mine = await create(clients["member"], "Mine", "me", page)
     ours = await create(clients["member"], "Ours", "team", page)
-    public = await create(staff_client, "Public", "site", page)
+    public = await create(superuser_client, "Public", "site", page)
     for name, found, writable in (("owner", [ours, public], [ours]), ("stranger", [public], [])):
         for path in (mine, ours, public):
             assert (await clients[name].get(path)).status_code == (200 if path in found else 404), (name, path)
@@ -47,8 +47,8 @@ async def test_only_staff_share_with_the_site(clients: Clients) -> None:
     assert (await clients["member"].post("/assistants/new", data=data)).status_code == 422
 
 
-async def test_users_cannot_read_instructions(staff_client: AsyncClient, clients: Clients) -> None:
-    path = await create(staff_client, "Librarian", "site")
+async def test_users_cannot_read_instructions(superuser_client: AsyncClient, clients: Clients) -> None:
+    path = await create(superuser_client, "Librarian", "site")
     assert (await clients["stranger"].get(f"{path}/edit")).status_code == 404
     for page in (path, "/assistants", "/assistants?q=swordfish", API):
         response = await clients["stranger"].get(page)

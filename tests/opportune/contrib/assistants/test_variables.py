@@ -41,8 +41,8 @@ def test_form_refuses_other_choices() -> None:
         form.model_validate({"variable_0": "rude"})
 
 
-async def test_prompt_has_at_most_ten_variables(staff_client: AsyncClient) -> None:
+async def test_prompt_has_at_most_ten_variables(superuser_client: AsyncClient) -> None:
     text = " ".join(f"{{{{v{number}}}}}" for number in range(11))
-    response = await staff_client.post("/assistants/prompts/new", data={"name": "Long", "text": text})
+    response = await superuser_client.post("/assistants/prompts/new", data={"name": "Long", "text": text})
     assert response.status_code == 422
     assert "Please use at most 10 variables." in response.text

@@ -1,5 +1,6 @@
 """Collections and documents for tests."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from httpx2 import AsyncClient, Response
@@ -8,6 +9,7 @@ from sqlmodel import col
 
 from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.db import Database
+from opportune.testing import RecordedJobs
 
 GUIDE = b"# Loans\nA loan lasts four weeks.\n\n# Fines\nEach day costs ten cents."
 
@@ -30,6 +32,40 @@ async def read_documents(database: Database) -> list[KnowledgeDocument]:
 async def read_passages(database: Database) -> list[KnowledgePassage]:
     async with database.reader(fresh=True) as session:
         return [*await session.scalars(select(KnowledgePassage).order_by(col(KnowledgePassage.id)))]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A collection of a user, with the browser of the user."""
+
+    client: AsyncClient
+    database: Database
+    jobs: RecordedJobs
+    id: int
+
+    @property
+    def path(self) -> str:
+        return f"/knowledge/{self.id}"
+
+    async def add(self, name: str = "guide.md", content: bytes = GUIDE) -> KnowledgeDocument:
+        """Add a file, and return its document, which the job has not read yet."""
+        await add_file(self.client, self.id, name, content)
+        return (await read_documents(self.database))[-1]
+
+    async def add_and_read(self, name: str = "guide.md", content: bytes = GUIDE) -> KnowledgeDocument:
+        """Add a file, and return its document after the job has read it."""
+        await self.add(name, content)
+        await self.jobs.work()
+        return (await read_documents(self.database))[-1]
+
+    async def add_page(self, url: str) -> KnowledgeDocument:
+        """Add a web page, and return its document after the job has read it."""
+        await self.client.post(f"{self.path}/documents", data={"url": url})
+        await self.jobs.work()
+        return (await read_documents(self.database))[-1]
+
+    async def html(self) -> str:
+        return (await self.client.get(self.path)).text
 
 
 async def make_document(database: Database, collection_id: int, *texts: str, page: int = 0) -> KnowledgeDocument:

@@ -4,149 +4,102 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts import User
 from opportune.contrib.knowledge.models import DocumentState
 from opportune.contrib.teams.models import TeamRole
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
-from opportune.testing import RecordedJobs, add_permission, make_user, signed_in_client
+from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf
-from tests.opportune.contrib.knowledge.collections import (
-    add_file,
-    make_collection,
-    make_document,
-    read_documents,
-    read_passages,
-)
+from tests.opportune.contrib.knowledge.collections import Shelf, make_document, read_documents, read_passages
 
 
-async def test_files_are_added_and_read(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
+async def test_files_are_added_and_read(shelf: Shelf) -> None:
     files = [("files", ("guide.pdf", make_pdf("One", "Two"))), ("files", ("loans.docx", make_docx()))]
-    response = await user_client.post(f"/knowledge/{collection.id}/documents", files=files)
-    assert (response.status_code, response.headers["location"]) == (303, f"/knowledge/{collection.id}")
-    page = await user_client.get(f"/knowledge/{collection.id}")
-    assert page.text.count("Waiting") == 2
-    assert 'hx-trigger="load delay:2s"' in page.text
-    await recorded_jobs.work()
-    page = await user_client.get(f"/knowledge/{collection.id}")
-    assert page.text.count("Ready") == 2
-    assert "hx-trigger" not in page.text.partition('id="documents"')[2]
-    documents = await read_documents(database)
+    response = await shelf.client.post(f"{shelf.path}/documents", files=files)
+    assert (response.status_code, response.headers["location"]) == (303, shelf.path)
+    html = await shelf.html()
+    assert html.count("Waiting") == 2
+    assert 'hx-trigger="load delay:2s"' in html
+    await shelf.jobs.work()
+    html = await shelf.html()
+    assert html.count("Ready") == 2
+    assert "hx-trigger" not in html.partition('id="documents"')[2]
+    documents = await read_documents(shelf.database)
     assert [(document.pages_read, document.page_count) for document in documents] == [(2, 2), (2, 0)]
 
 
-async def test_form_needs_a_file_or_an_address(user_client: AsyncClient, user: User, database: Database) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    path = f"/knowledge/{collection.id}/documents"
-    response = await user_client.post(path, data={"url": ""})
-    assert (response.status_code, "Please choose files" in response.text) == (422, True)
-    response = await user_client.post(path, data={"url": "file:///etc/passwd"})
-    assert (response.status_code, await read_documents(database)) == (422, [])
+@pytest.mark.parametrize(("url", "text"), [("", "Please choose files"), ("file:///etc/passwd", "file:///etc/passwd")])
+async def test_form_needs_a_file_or_an_address(shelf: Shelf, url: str, text: str) -> None:
+    response = await shelf.client.post(f"{shelf.path}/documents", data={"url": url})
+    assert (response.status_code, text in response.text) == (422, True)
+    assert await read_documents(shelf.database) == []
 
 
 @pytest.mark.parametrize("page", ["0", "00", "-1", "x", "", "9" * 30])
-async def test_invalid_page_number_shows_the_first_page(
-    user_client: AsyncClient, user: User, database: Database, page: str
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await make_document(database, collection.id, "One")
-    response = await user_client.get(f"/knowledge/{collection.id}", params={"page": page})
+async def test_invalid_page_number_shows_the_first_page(shelf: Shelf, page: str) -> None:
+    await make_document(shelf.database, shelf.id, "One")
+    response = await shelf.client.get(shelf.path, params={"page": page})
     assert (response.status_code, "Guide" in response.text) == (200, True)
 
 
-async def test_unreadable_file_shows_its_reason(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id, "scan.pdf", make_pdf("", ""))
-    await recorded_jobs.work()
-    page = await user_client.get(f"/knowledge/{collection.id}")
-    assert "scan.pdf contains no text; it may be a scan." in page.text
-    (document,) = await read_documents(database)
+async def test_unreadable_file_shows_its_reason(shelf: Shelf) -> None:
+    document = await shelf.add_and_read("scan.pdf", make_pdf("", ""))
     assert document.state == DocumentState.FAILED
+    assert "scan.pdf contains no text; it may be a scan." in await shelf.html()
 
 
-async def test_document_is_read_again(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    (document,) = await read_documents(database)
-    assert len(recorded_jobs.names) == 1
-    await user_client.post(f"/knowledge/documents/{document.id}/read")
-    assert len(recorded_jobs.names) == 1, "a waiting document is queued once"
-    await recorded_jobs.work()
-    before = [passage.text for passage in await read_passages(database)]
-    await user_client.post(f"/knowledge/documents/{document.id}/read")
-    await recorded_jobs.work()
-    assert [passage.text for passage in await read_passages(database)] == before
+async def test_document_is_read_again(shelf: Shelf) -> None:
+    document = await shelf.add()
+    assert len(shelf.jobs.names) == 1
+    await shelf.client.post(f"/knowledge/documents/{document.id}/read")
+    assert len(shelf.jobs.names) == 1, "a waiting document is queued once"
+    await shelf.jobs.work()
+    before = [passage.text for passage in await read_passages(shelf.database)]
+    await shelf.client.post(f"/knowledge/documents/{document.id}/read")
+    await shelf.jobs.work()
+    assert [passage.text for passage in await read_passages(shelf.database)] == before
 
 
-async def test_deleted_document_loses_its_file(
-    app: FastAPI, user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    (document,) = await read_documents(database)
-    await user_client.post(f"/knowledge/documents/{document.id}/delete")
-    assert "jobs.delete_files" in recorded_jobs.names
-    await recorded_jobs.work()  # the job that reads it finds nothing
-    assert await read_documents(database) == []
+async def test_deleted_document_loses_its_file(shelf: Shelf) -> None:
+    document = await shelf.add()
+    await shelf.client.post(f"/knowledge/documents/{document.id}/delete")
+    assert "jobs.delete_files" in shelf.jobs.names
+    await shelf.jobs.work()  # the job that reads it finds nothing
+    assert await read_documents(shelf.database) == []
 
 
-async def test_deleted_collection_loses_its_files(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    await user_client.post(f"/knowledge/{collection.id}/delete")
-    assert (await read_documents(database), "jobs.delete_files" in recorded_jobs.names) == ([], True)
+async def test_deleted_collection_loses_its_files(shelf: Shelf) -> None:
+    await shelf.add()
+    await shelf.client.post(f"{shelf.path}/delete")
+    assert (await read_documents(shelf.database), "jobs.delete_files" in shelf.jobs.names) == ([], True)
 
 
-async def test_text_marks_the_passage(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    await recorded_jobs.work()
-    passage = (await read_passages(database))[1]
-    page = await user_client.get(passage.url)
+async def test_text_marks_the_passage(shelf: Shelf) -> None:
+    await shelf.add_and_read()
+    passage = (await read_passages(shelf.database))[1]
+    page = await shelf.client.get(passage.url)
     assert '<mark class="document-text" id="passage" tabindex="-1">Each day costs ten cents.</mark>' in page.text
     assert '<div class="document-text">A loan lasts four weeks.</div>' in page.text
 
 
-async def test_search_page_links_to_passages(
-    user_client: AsyncClient, user: User, database: Database, recorded_jobs: RecordedJobs
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    await recorded_jobs.work()
-    page = await user_client.get("/knowledge/search?q=How long is a loan?")
+async def test_search_page_links_to_passages(shelf: Shelf) -> None:
+    await shelf.add_and_read()
+    page = await shelf.client.get("/knowledge/search?q=How long is a loan?")
     assert "guide.md · Loans" in page.text
     assert "<mark>loan</mark>" in page.text
-    assert "Nothing matches" in (await user_client.get("/knowledge/search?q=zebra")).text
+    assert "Nothing matches" in (await shelf.client.get("/knowledge/search?q=zebra")).text
 
 
-async def test_pages_of_other_users_are_not_found(
-    client: AsyncClient, app: FastAPI, user_client: AsyncClient, user: User, database: Database
-) -> None:
-    collection = await make_collection(database, owner_id=user.id)
-    await add_file(user_client, collection.id)
-    (document,) = await read_documents(database)
-    paths = [f"/knowledge/{collection.id}", f"/knowledge/documents/{document.id}"]
-    actions = [f"/knowledge/{collection.id}/documents"]
-    actions += [f"/knowledge/documents/{document.id}/{action}" for action in ("read", "delete")]
+async def test_pages_of_other_users_are_not_found(client: AsyncClient, app: FastAPI, shelf: Shelf) -> None:
+    document = f"/knowledge/documents/{(await shelf.add()).id}"
     async with signed_in_client(app) as stranger:
-        for path in paths:
+        for path in (shelf.path, document):
             assert (await stranger.get(path)).status_code == 404, path
             assert (await client.get(path)).headers["location"].startswith("/accounts/login"), path
-        for path in actions:
+        for path in (f"{shelf.path}/documents", f"{document}/read", f"{document}/delete"):
             assert (await stranger.post(path, data={"url": "https://example.com"})).status_code == 404, path
             assert (await client.post(path)).headers["location"].startswith("/accounts/login"), path
-    assert len(await read_documents(database)) == 1
+    assert len(await read_documents(shelf.database)) == 1
 
 
 async def test_members_share_the_collections_of_a_team(app: FastAPI, database: Database) -> None:
