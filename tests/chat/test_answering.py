@@ -6,7 +6,6 @@ import pytest
 
 from app.chat import service
 from app.chat.schemas import MessageCreate
-from opportune.contrib import llm
 from opportune.contrib.answers import AnswerManager, AnswerRunning
 from opportune.contrib.llm import FakeProvider
 from tests.chat.conversations import read_messages, start_conversation, wait_until_ended
@@ -20,17 +19,6 @@ async def test_model_receives_the_earlier_messages(manager: AnswerManager, owner
     assert [turn.content for turn in model.received[1][1:]] == ["First?", "An answer.", "Second?"]
 
 
-async def test_repeated_key_stores_one_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    conversation_id, answer = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, answer)
-    new_message = MessageCreate(content="Again?", client_key="k1")
-    first = await service.ask(manager, owner_id, conversation_id, new_message)
-    second = await service.ask(manager, owner_id, conversation_id, new_message)
-    assert [message.id for message in first] == [message.id for message in second]
-    await wait_until_ended(manager, second[1])
-    assert len(model.received) == 2
-
-
 @pytest.mark.database("postgresql")
 async def test_only_one_of_concurrent_questions_is_stored(
     manager: AnswerManager, owner_id: int, model: FakeProvider
@@ -42,17 +30,6 @@ async def test_only_one_of_concurrent_questions_is_stored(
     results = await asyncio.gather(*questions, return_exceptions=True)
     assert sum(isinstance(result, AnswerRunning) for result in results) == 3
     assert len(await read_messages(manager, owner_id, conversation_id)) == 4
-
-
-async def test_retry_answers_the_same_question(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:
-    model.script = [llm.LlmError("timeout", "Too slow.")]
-    conversation_id, failed = await start_conversation(manager, owner_id)
-    await wait_until_ended(manager, failed)
-    model.script = ["Better."]
-    _, second_answer = await service.retry(manager, owner_id, failed)
-    await wait_until_ended(manager, second_answer)
-    assert [message.text for message in await read_messages(manager, owner_id, conversation_id)] == ["Why?", "Better."]
-    assert [turn.content for turn in model.received[1][1:]] == ["Why?"]
 
 
 @pytest.mark.database("postgresql")

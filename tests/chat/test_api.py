@@ -12,7 +12,6 @@ from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE
 from app.chat.models import Conversation
 from app.chat.schemas import MAX_QUESTION_LENGTH
 from opportune.accounts import User
-from opportune.contrib import llm
 from opportune.contrib.answers import StreamEvent
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
@@ -81,14 +80,6 @@ async def test_conversation_contains_all_questions(user_client: AsyncClient, scr
     assert texts == ["One?", "A scripted answer.", "Two?", "A scripted answer."]
     listed = (await user_client.get(API)).json()
     assert (listed["total"], listed["items"][0]["title"]) == (1, "One?")
-
-
-async def test_failed_answer_ends_with_an_error(user_client: AsyncClient, script: FakeProvider) -> None:
-    script.script = ["Half", llm.LlmError("timeout", "The model took too long.")]
-    events = await read_events(user_client, (await ask(user_client))["stream_url"])
-    assert [event["event"] for event in events].count("error") == 1
-    assert events[-1]["data"]["code"] == "timeout"
-    assert events[-1]["data"]["message"]
 
 
 async def test_running_answer_is_stopped(user_client: AsyncClient, script: FakeProvider) -> None:

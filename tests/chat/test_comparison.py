@@ -65,14 +65,6 @@ async def chat(database: Database, settings: Settings, owner_id: int) -> AsyncIt
     await comparison.manager.close()
 
 
-@pytest.mark.database("postgresql")
-async def test_two_models_answer_one_question(chat: Comparison) -> None:
-    await chat.ask()
-    first, second = await chat.wait()
-    assert (first.text, second.text) == ("A fast answer.", "A sharp answer.")
-    assert first.parent_id == second.parent_id
-
-
 @pytest.mark.parametrize(("is_second", "continued"), [(False, "A fast answer."), (True, "A sharp answer.")])
 async def test_next_question_continues_the_current_answer(chat: Comparison, *, is_second: bool, continued: str) -> None:
     await chat.ask()

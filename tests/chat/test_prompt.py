@@ -1,5 +1,9 @@
 """Messages of a prompt that fit into the model's context."""
 
+from collections.abc import Sequence
+
+import pytest
+
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT, build_prompt
 from opportune.contrib import llm
@@ -26,47 +30,29 @@ def make_answer(number: int, text: str) -> Message:
     return Message(id=number, conversation_id=1, role=Role.ASSISTANT, answer=Answer(text=text))
 
 
-def test_prompt_has_instructions_and_messages_in_order() -> None:
-    messages = make_messages("first", "answer", "second")
-    sent = get_prompt(messages, messages[2])
-    assert [(turn.role, turn.content) for turn in sent] == [
-        ("system", SYSTEM_PROMPT),
-        ("user", "first"),
-        ("assistant", "answer"),
-        ("user", "second"),
-    ]
+OLD_TURN = ("old " * 100, "old answer " * 100)
+LONG_QUESTION = "weighty " * 1_000
 
 
-def test_oldest_turns_are_dropped() -> None:
-    messages = make_messages("old " * 100, "old answer " * 100, "new", "new answer", "question")
-    budget = llm.estimate_tokens(SYSTEM_PROMPT) + 30
-    assert [turn.content for turn in get_prompt(messages, messages[4], budget)] == [
-        SYSTEM_PROMPT,
-        "new",
-        "new answer",
-        "question",
-    ]
-
-
-def test_answer_without_its_question_is_dropped() -> None:
-    messages = make_messages("long question " * 100, "short", "next")
-    budget = llm.estimate_tokens(SYSTEM_PROMPT) + 20
-    assert [turn.content for turn in get_prompt(messages, messages[2], budget)] == [SYSTEM_PROMPT, "next"]
-
-
-def test_question_is_always_sent() -> None:
-    (question,) = make_messages("weighty " * 1_000)
-    assert get_prompt([question], question, budget=10)[-1].content == question.text
-
-
-def test_prompt_of_a_retry_omits_later_messages() -> None:
-    messages = make_messages("first", "failed", "later", "later answer")
-    assert [turn.content for turn in get_prompt(messages, messages[0])] == [SYSTEM_PROMPT, "first"]
-
-
-def test_empty_answer_is_not_sent() -> None:
-    messages = make_messages("first", "", "second")
-    assert [turn.content for turn in get_prompt(messages, messages[2])] == [SYSTEM_PROMPT, "first", "second"]
+@pytest.mark.parametrize(
+    ("texts", "question", "budget", "sent"),
+    [
+        pytest.param(("one", "answer", "two"), 2, LARGE_BUDGET, ["one", "answer", "two"], id="messages in order"),
+        pytest.param((*OLD_TURN, "new", "answer", "now"), 4, 30, ["new", "answer", "now"], id="old turns are dropped"),
+        pytest.param(("long " * 300, "short", "next"), 2, 20, ["next"], id="no answer without its question"),
+        pytest.param((LONG_QUESTION,), 0, 10, [LONG_QUESTION.strip()], id="the question is always sent"),
+        pytest.param(("one", "failed", "two", "later"), 0, LARGE_BUDGET, ["one"], id="a retry omits later messages"),
+        pytest.param(("one", "", "two"), 2, LARGE_BUDGET, ["one", "two"], id="no empty answer"),
+    ],
+)
+def test_prompt_has_the_newest_messages_that_fit(
+    texts: Sequence[str], question: int, budget: int, sent: list[str]
+) -> None:
+    """The budget is that of the messages, without the instructions."""
+    messages = make_messages(*texts)
+    system, *turns = get_prompt(messages, messages[question], llm.estimate_tokens(SYSTEM_PROMPT) + budget)
+    assert (system.role, system.content) == ("system", SYSTEM_PROMPT)
+    assert [turn.content.strip() for turn in turns] == sent
 
 
 def test_omitted_messages_and_files_are_reported() -> None:

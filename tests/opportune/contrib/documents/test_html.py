@@ -14,34 +14,27 @@ def as_lists(element: HtmlElement) -> list[object]:
     return [child if isinstance(child, str) else [child.tag, *as_lists(child)] for child in element.children]
 
 
-def test_main_text_is_parsed_to_a_tree() -> None:
-    main = parse_main(PAGE)
-    assert (main.tag, main.classes) == ("div", {"a", "b"})
-    assert as_lists(main) == [["p", "One", ["br"], "two"]]
-
-
-def test_unclosed_element_ends_with_its_parent() -> None:
-    assert as_lists(parse_main("<main><ul><li>one<ul><li>two</ul><p>three")) == [
-        ["ul", ["li", "one", ["ul", ["li", "two"]], ["p", "three"]]]
-    ]
-
-
-def test_unmatched_end_tag_is_ignored() -> None:
-    assert as_lists(parse_main("<body><main>one</body>two</main>three")) == ["one", "two"]
+@pytest.mark.parametrize(
+    ("page", "tree"),
+    [
+        pytest.param(PAGE, [["p", "One", ["br"], "two"]], id="main element by its role"),
+        pytest.param(
+            "<main><ul><li>one<ul><li>two</ul><p>three",
+            [["ul", ["li", "one", ["ul", ["li", "two"]], ["p", "three"]]]],
+            id="unclosed element ends with its parent",
+        ),
+        pytest.param("<body><main>one</body>two</main>three", ["one", "two"], id="unmatched end tag is ignored"),
+        pytest.param("<p>all", [], id="no main element"),
+    ],
+)
+def test_main_text_is_parsed_to_a_tree(page: str, tree: list[object]) -> None:
+    assert as_lists(parse_main(page)) == tree
 
 
 def test_scripts_and_void_elements_have_no_text() -> None:
-    script, rule = parse_main("<main><script>no()</script><hr></main>").children
-    assert isinstance(script, HtmlElement)
-    assert isinstance(rule, HtmlElement)
-    assert script.is_silent
-    assert not script.is_void
-    assert not rule.is_silent
-    assert rule.is_void
-
-
-def test_page_without_main_text_is_empty() -> None:
-    assert parse_main("<p>all").children == []
+    elements = [*parse_main('<main><script>no()</script><hr class="a b"></main>').elements]
+    assert [(element.is_silent, element.is_void) for element in elements] == [(True, False), (False, True)]
+    assert elements[1].classes == {"a", "b"}
 
 
 def test_invalid_markup_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
