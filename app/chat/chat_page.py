@@ -23,6 +23,8 @@ from opportune.i18n import gettext as _
 from opportune.web import Form, is_htmx, redirect, templates
 
 TEMPLATE = "chat/chat.html"
+UNFILTERED = {"size", "before", "at", "document", "version"}
+"""Query parameters that do not filter or sort the list of conversations."""
 
 
 class ChatPage:
@@ -50,13 +52,7 @@ class ChatPage:
         filters = filters or ConversationFilter()
         async with self.answers.database.reader() as session:
             conversations = Conversations(session, self.user_id)
-            if view and filters.model_fields_set <= {
-                "size",
-                "before",
-                "at",
-                "document",
-                "version",
-            }:  # open the list at the conversation
+            if view and filters.model_fields_set <= UNFILTERED:  # open the list at the conversation
                 page_number = await conversations.find_page_number(view.conversation, filters.size)
                 filters = filters.model_copy(update={"page": page_number})
             context["documents"] = await Documents(session, self.user_id).list(view.conversation.id) if view else ()

@@ -87,15 +87,10 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
             repeated := await conversations.find_repeated(question.client_key, conversation_id)
         ):
             return repeated
-        if conversation_id:
-            conversation = await conversations.get(conversation_id)
+        if conversation_id is None:
+            conversation = await _create_conversation(conversations, question, settings)
         else:
-            fields = {*ConversationSettings.model_fields, *ConversationPlace.model_fields}
-            values = settings.model_dump(include=fields) if settings else {}
-            values = await with_assistant_name(session, owner_id, values)
-            conversation = await conversations.create_conversation(question.content, values)
-        if conversation is None:  # deleted during the request
-            raise NotFound
+            conversation = await conversations.require(conversation_id)
         setup = await read_setup(session, answers.llm, conversation)
         for column in columns_of(answers.llm, conversation, default_model=setup.options["model"]):
             _check_question(column.model, question.content, attachments)
@@ -108,6 +103,15 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         if replaced_question:
             stored.attachment_ids = replaced_question.attachment_ids + stored.attachment_ids
         return stored, await _start_answers(answers, conversations, conversation, stored)
+
+
+async def _create_conversation(
+    conversations: "Conversations", question: MessageCreate, settings: ConversationSettings | None
+) -> Conversation:
+    fields = {*ConversationSettings.model_fields, *ConversationPlace.model_fields}
+    values = settings.model_dump(include=fields) if settings else {}
+    values = await with_assistant_name(conversations.session, conversations.owner_id, values)
+    return await conversations.create_conversation(question.content, values)
 
 
 async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple[Message, Message]:
@@ -265,6 +269,13 @@ class Conversations:
     async def get(self, conversation_id: int) -> Conversation | None:
         query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
         return (await self.session.scalars(query)).one_or_none()
+
+    async def require(self, conversation_id: int) -> Conversation:
+        """Return a conversation. Raises NotFound, for example if it was deleted during the request."""
+        conversation = await self.get(conversation_id)
+        if conversation is None:
+            raise NotFound
+        return conversation
 
     async def restore(self, conversation_id: int) -> Conversation:
         """Take a conversation out of the trash and return it.

@@ -8,7 +8,7 @@ import pytest
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.models import Answer, AnswerStatus
-from opportune.contrib.answers.spending.guard import Switch
+from opportune.contrib.answers.spending.switch import Switch
 from opportune.db import Database
 from opportune.services import tasks
 from opportune.services.tasks import cancel_and_wait
@@ -100,7 +100,7 @@ async def test_answer_follower_closes_after_its_query(
 async def test_switch_closes_after_its_query(
     database: Database, work: SlowCleanup, monkeypatch: pytest.MonkeyPatch, *, has_left: bool
 ) -> None:
-    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.switch.CHECK_INTERVAL_SECONDS", 0)
     monkeypatch.setattr(database, "lookup", work)
     guard = Switch(database)
     guard.watch(lambda: None)
@@ -112,7 +112,7 @@ async def test_switch_closes_after_its_query(
 
 
 async def test_unwatched_switch_is_watched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("opportune.contrib.answers.spending.switch.CHECK_INTERVAL_SECONDS", 0)
     guard, notified = Switch(database), asyncio.Event()
     monkeypatch.setattr(database, "lookup", AsyncMock(return_value="off"))
     guard.watch(lambda: None)

@@ -21,7 +21,7 @@ from opportune.cli.output import is_quiet, print_json, print_table, progress, sa
 from opportune.cli.transaction import with_jobs
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import get_settings
-from opportune.contrib.answers.spending import guard
+from opportune.contrib.answers.spending import switch
 from opportune.contrib.evaluation.commands import JudgeOptions, evaluate_with_judge
 from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, open_llm
 from opportune.contrib.llm.call_guard import SITE
@@ -219,7 +219,7 @@ def _switch_answers(state: Literal["on", "off"]) -> None:
     require_feature("answers", features)
 
     async def work(_jobs: object, session: AsyncSession) -> bool:
-        changed = await (guard.switch_off(session, "oppman.py") if state == "off" else guard.switch_on(session))
+        changed = await (switch.switch_off(session, "oppman.py") if state == "off" else switch.switch_on(session))
         if changed and any(feature.name == "admin" for feature in features):
             action = f"switch-llm-{state}"
             session.add(AuditEntry(actor="oppman.py", action=action, identity="operations", title=MESSAGES[state]))

@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.contrib.answers.spending import guard
+from opportune.contrib.answers.spending import switch
 from opportune.feature import AdminPanel
 from opportune.i18n import gettext as _
 
 
 async def _switch_state(request: Request) -> Mapping[str, Any]:
     async with request.app.state.database.reader(fresh=True) as session:
-        return {"off": await guard.read_switch(session)}
+        return {"off": await switch.read_switch(session)}
 
 
 async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
@@ -21,13 +21,13 @@ async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
 
 
 async def switch_off(session: AsyncSession, request: Request) -> str:
-    if await guard.switch_off(session, request.state.user.email):
+    if await switch.switch_off(session, request.state.user.email):
         return _("Answers of language models are switched off.")
     return _("Answers of language models were already switched off.")
 
 
 async def switch_on(session: AsyncSession, _request: Request) -> str:
-    if await guard.switch_on(session):
+    if await switch.switch_on(session):
         return _("Answers of language models are switched on again.")
     return _("Answers of language models were already switched on.")
 

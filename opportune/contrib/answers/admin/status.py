@@ -6,9 +6,10 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from opportune.contrib.answers.spending.guard import SpendingGuard, read_switch
+from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import money
 from opportune.contrib.answers.spending.models import TOTAL, LlmUsage
+from opportune.contrib.answers.spending.switch import read_switch
 from opportune.feature import HealthLight
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext

@@ -1,12 +1,13 @@
 """Usage and cost of language models by day, model and user, for the page /admin/llm."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
@@ -14,10 +15,11 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.charts import Chart, Point
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.contrib.answers.spending.guard import SpendingGuard, read_switch
+from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.ledger import read_totals
 from opportune.contrib.answers.spending.limits import money
 from opportune.contrib.answers.spending.models import SITE_CALLS, TOTAL, VISITORS, LlmUsage
+from opportune.contrib.answers.spending.switch import read_switch
 from opportune.contrib.llm.call_guard import SITE
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -100,29 +102,30 @@ async def _read_site_limits(session: AsyncSession, guard: SpendingGuard, today: 
 async def _read_charts(session: AsyncSession, first: date, days: int, model: str, currency: str) -> list[Chart]:
     """Return charts of tokens, cost and answers by day. For several models, add a chart of tokens per model."""
     previous_first = first - timedelta(days=days)
-    query = select(col(LlmUsage.day), col(LlmUsage.model), TOKENS, col(LlmUsage.cost_micro), col(LlmUsage.calls))
+    numbers = TOKENS.label("tokens"), col(LlmUsage.cost_micro), col(LlmUsage.calls)
+    query = select(col(LlmUsage.day), col(LlmUsage.model), *numbers)
     query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
-    rows: Sequence[Row[*tuple[Any, ...]]] = (await session.execute(query)).all()
+    rows: Sequence[Any] = (await session.execute(query)).all()
 
-    def chart(label: str, column: int, name: str = "", per: int = 1) -> Chart:
-        sums: dict[date, int] = {}
+    def chart(label: str, column: str, model_name: str = "", per: int = 1) -> Chart:
+        sums = Counter[date]()
         for row in rows:
-            if name in ("", row[1]):
-                sums[row[0]] = sums.get(row[0], 0) + row[column]
+            if model_name in ("", row.model):
+                sums[row.day] += getattr(row, column)
         dates = (first + timedelta(days=n) for n in range(days))
-        points = [Point(format_month_day(day), _scale(sums.get(day, 0), per)) for day in dates]
+        points = [Point(format_month_day(day), _scale(sums[day], per)) for day in dates]
         previous = _scale(sum(number for day, number in sums.items() if day < first), per)
         return Chart(label, points, previous, days, shape="bar")
 
     charts = [
-        chart(gettext("Tokens"), 2),
-        chart(gettext("Cost in %(currency)s", currency=currency), 3, per=MICRO_PER_UNIT),
-        chart(gettext("Answers"), 4),
+        chart(gettext("Tokens"), "tokens"),
+        chart(gettext("Cost in %(currency)s", currency=currency), "cost_micro", per=MICRO_PER_UNIT),
+        chart(gettext("Answers"), "calls"),
     ]
-    names = sorted({row[1] for row in rows})
+    names = sorted({row.model for row in rows})
     if len(names) < 2:
         return charts
-    return charts + [chart(gettext("Tokens of %(model)s", model=name), 2, name) for name in names]
+    return charts + [chart(gettext("Tokens of %(model)s", model=name), "tokens", name) for name in names]
 
 
 def _scale(number: int, per: int) -> Any:

@@ -44,17 +44,17 @@ async def stop(answer: CurrentAnswer, answers: Answers) -> None:
     await answers.stop(answer)
 
 
-class Refusal(Schema):
+class Decision(Schema):
     call: int = Field(ge=0)
     """Index of a call in `tool_runs`, from 0."""
 
 
-class Reply(Refusal):
+class Reply(Decision):
     values: dict[str, Any]
     """The fields of the form."""
 
 
-class Approval(Refusal):
+class Approval(Decision):
     rest: bool = False
     """Whether to allow later calls of the same tool in this answer."""
 
@@ -66,7 +66,7 @@ async def approve(answer: CurrentAnswer, session: WriteSession, answers: Answers
 
 
 @router.post("/{answer_id}/refuse", response_model=AnswerRead)
-async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers, refusal: Refusal) -> Answer:
+async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers, refusal: Decision) -> Answer:
     """Refuse a waiting tool call. The model continues without it when no call waits."""
     return await answers.refuse(session, answer, refusal.call)
 

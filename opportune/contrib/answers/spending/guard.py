@@ -1,16 +1,12 @@
 """Guard that counts calls of models in the database and enforces the limits in the settings."""
 
-import asyncio
 import hmac
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from time import monotonic
 
-from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.config.llm_models import LlmModel
@@ -22,105 +18,22 @@ from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.call import RunningCall
 from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey
 from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, find_tightest_limit
-from opportune.contrib.answers.spending.models import OFF, LlmReservation, LlmState
+from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
+from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, is_outage, utc_now
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
-from opportune.i18n import gettext_lazy as _l
-from opportune.services.tasks import cancel_and_wait
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
 
-CHECK_INTERVAL_SECONDS = 2.0
-"""Maximum delay until all processes stop running calls and refuse new ones."""
-RETRY_AFTER_SECONDS = 60.0
-"""Retry-After of a refusal."""
-OFF_MESSAGE = _l("Answers of language models are switched off for now. Try again later.")
-
-_IS_OFF = select(col(LlmState.key)).where(col(LlmState.key) == OFF)
 RESERVATION_MARGIN_SECONDS = 60
 """Seconds after the longest answer until a reservation of a dead process expires."""
 WARNING_PERCENT = 80
 """Used percentage of a limit from which users see a notice."""
 RESERVED_RETRY_SECONDS = 10.0
 """Retry-After of a refusal that lasts until running answers have ended."""
-
-
-def refusal() -> SpendingRefused:
-    return SpendingRefused("switched_off", OFF_MESSAGE, RETRY_AFTER_SECONDS)
-
-
-async def switch_off(session: AsyncSession, by: str) -> bool:
-    """Refuse all calls of models after the session's commit. Return False if they already are.
-
-    `by` is the name of the superuser, shown in the admin.
-    """
-    if await session.get(LlmState, OFF):
-        return False
-    session.add(LlmState(key=OFF, said=by[:500]))
-    return True
-
-
-async def switch_on(session: AsyncSession) -> bool:
-    """Allow calls of models. Return False if they already are."""
-    deleted = await session.execute(delete(LlmState).where(col(LlmState.key) == OFF).returning(col(LlmState.key)))
-    return deleted.first() is not None
-
-
-async def read_switch(session: AsyncSession) -> LlmState | None:
-    """Return the time and user of switching off; None if answers are on."""
-    return await session.get(LlmState, OFF)
-
-
-class Switch:
-    """State of the switch in this process. Without running calls, it sends no queries."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.is_off = False
-        self._checked_at = -CHECK_INTERVAL_SECONDS
-        self._task: asyncio.Task[None] | None = None
-
-    def update(self, *, is_off: bool) -> None:
-        self.is_off, self._checked_at = is_off, monotonic()
-
-    @property
-    def is_fresh(self) -> bool:
-        return monotonic() - self._checked_at < CHECK_INTERVAL_SECONDS
-
-    async def read(self) -> bool:
-        """Return True if answers are off. During a database outage, return the last known state."""
-        try:
-            self.update(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
-        except (SQLAlchemyError, TimeoutError) as fault:
-            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
-                raise
-        return self.is_off
-
-    async def require_on(self) -> None:
-        """Raise SpendingRefused if answers are switched off."""
-        if self.is_off if self.is_fresh else await self.read():
-            raise refusal()
-
-    def watch(self, stop_calls: Callable[[], None]) -> None:
-        """Poll the switch until `unwatch`, and call `stop_calls` while it is off."""
-        if self._task is None or self._task.done() or self._task.cancelling():
-            self._task = asyncio.create_task(self._watch(stop_calls), name="watch the switch")
-
-    def unwatch(self) -> None:
-        if self._task:
-            self._task.cancel()
-
-    async def close(self) -> None:
-        await cancel_and_wait(self._task)
-
-    async def _watch(self, stop_calls: Callable[[], None]) -> None:
-        while True:
-            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
-            if await self.read():
-                stop_calls()
 
 
 class SpendingGuard(CallGuard):
@@ -162,7 +75,7 @@ class SpendingGuard(CallGuard):
             self.switch.update(is_off=totals.is_off)
             self._require_room(limits, totals, prompt_tokens, model, now)
         elif not self.switch.is_fresh:
-            self.switch.update(is_off=await ledger.is_off(session))
+            self.switch.update(is_off=await read_switch(session) is not None)
         await self.switch.require_on()
 
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
@@ -197,7 +110,7 @@ class SpendingGuard(CallGuard):
                 totals = await ledger.read_totals(session, payer, now.date())
                 self.switch.update(is_off=totals.is_off)
                 if totals.is_off:
-                    raise refusal()
+                    raise switched_off_error()
                 is_growing = running.reservation_id is not None
                 room = self._require_room(limits, totals, prompt_tokens, model, now, is_growing=is_growing)
                 granted = answer_tokens if room is None else min(answer_tokens, room)
@@ -285,7 +198,7 @@ class SpendingGuard(CallGuard):
 
     def _stop_all(self) -> None:
         for running in self._running:
-            running.stop(refusal())
+            running.stop(switched_off_error())
 
     async def close(self) -> None:
         await self.switch.close()

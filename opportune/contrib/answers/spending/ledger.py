@@ -13,7 +13,7 @@ from sqlmodel import UTCDateTime, col
 
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.spending.limits import Limit, Sums
-from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation, LlmState
+from opportune.contrib.answers.spending.models import OFF, SITE_CALLS, TOTAL, VISITORS, LlmReservation
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database, utc_now
@@ -124,10 +124,6 @@ async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
     row = (await session.execute(_OTHER_TOTALS if payer.user_id is None else _USER_TOTALS, values)).one()
     numbers = [int(number) for number in row]
     return Totals(Sums(*numbers[:6]), Sums(*numbers[6:12]), bool(numbers[12]))
-
-
-async def is_off(session: AsyncSession) -> bool:
-    return await session.get(LlmState, OFF) is not None
 
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,10 @@ from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
-from opportune.contrib.answers.spending.guard import SpendingGuard, switch_off, switch_on
+from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, Sums
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
+from opportune.contrib.answers.spending.switch import switch_off, switch_on
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
 from opportune.contrib.llm.call_guard import SITE, Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
@@ -206,7 +207,7 @@ async def test_api_limit_is_429_with_retry_after(
 async def test_switch_stops_calls_until_it_is_on(
     make_guard: MakeGuard, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.contrib.answers.spending.guard.CHECK_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr("opportune.contrib.answers.spending.switch.CHECK_INTERVAL_SECONDS", 0.02)
     guards = [make_guard(), make_guard(llm_max_tokens_per_person_per_day=9_000)]
     streams = [llm_with(guard, "So", asyncio.Event()).for_user(user.id).stream("Why?") for guard in guards]
     for stream in streams:
