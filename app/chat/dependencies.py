@@ -106,18 +106,13 @@ async def get_stream(
     # A replica may be behind the client that reconnects, so read from the primary database.
     async with answers.database.reader(fresh=True) as session:
         conversations = Conversations(session, user.id)
-        if not (conversation := await conversations.get(conversation_id)):
+        conversation = await conversations.get(conversation_id)
+        message = await _find_streamed_answer(conversations, conversation_id, position) if conversation else None
+        if conversation is None or message is None or message.answer is None:
             return None
-        message = await conversations.find_message(position[0]) if position else None
-        if message is None or message.conversation_id != conversation_id or message.role != Role.ASSISTANT:
-            message = await find_newest_answer(session, conversation_id)
-        if message is None or message.answer is None:
-            return None
-        is_untitled = conversation.titled_by == TitledBy.QUESTION and not conversation.is_temporary
-        awaits_title = is_untitled and await _is_first_answer(session, message)
+        awaits_title = await _awaits_title(session, conversation, message)
         branches = (await find_siblings(session, [message]))[message.id]
         is_column = await find_beside(session, message) is not None
-        awaits_title &= message.answer.topic == conversation.topic
     offset = position[1] if position and position[0] == message.id else 0
     # The answer's prompt is the whole conversation, so a stream of each viewer must not hold its own answer.
     message_without_answer = Message(**message.model_dump())
@@ -133,8 +128,22 @@ async def get_stream(
     )
 
 
-async def _is_first_answer(session: AsyncSession, answer: Message) -> bool:
-    return (await session.get_one(Message, answer.parent_id)).parent_id is None
+async def _find_streamed_answer(
+    conversations: Conversations, conversation_id: int, position: tuple[int, int] | None
+) -> Message | None:
+    message = await conversations.find_message(position[0]) if position else None
+    if message and message.conversation_id == conversation_id and message.role == Role.ASSISTANT:
+        return message
+    return await find_newest_answer(conversations.session, conversation_id)
+
+
+async def _awaits_title(session: AsyncSession, conversation: Conversation, message: Message) -> bool:
+    """Return whether the model will write a title after this answer, because it is the first one."""
+    is_untitled = conversation.titled_by == TitledBy.QUESTION and not conversation.is_temporary
+    is_of_first_model = message.answer is not None and message.answer.topic == conversation.topic
+    if not (is_untitled and is_of_first_model):
+        return False
+    return (await session.get_one(Message, message.parent_id)).parent_id is None
 
 
 CurrentStream = Annotated[MessageStream | None, Depends(get_stream)]
