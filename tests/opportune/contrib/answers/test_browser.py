@@ -14,14 +14,18 @@ from tests.opportune.contrib.answers.question_page import app
 __all__ = ["app"]  # a fixture
 
 
+async def ask_in_browser(page: Page) -> None:
+    await page.goto("/waves")
+    await page.get_by_label("Your question").fill("Why?")
+    await page.get_by_label("Your question").press("Enter")
+
+
 async def test_answer_in_the_browser_reload_stop_continue(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["The *first* part", asyncio.Event()]
-    await page.goto("/waves")
-    await page.get_by_label("Your question").fill("Why?")
-    await page.get_by_label("Your question").press("Enter")
+    await ask_in_browser(page)
     answer = page.get_by_role("article", name="Answer")
     await expect(answer.locator("em")).to_have_text("first")
     await page.reload()
@@ -50,9 +54,7 @@ async def test_focus_survives_an_answer_that_ends_before_stop(
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["The first part", asyncio.Event()]
     await page.route("**/stop", respond_late)
-    await page.goto("/waves")
-    await page.get_by_label("Your question").fill("Why?")
-    await page.get_by_label("Your question").press("Enter")
+    await ask_in_browser(page)
     await expect(answer.get_by_text("The first part")).to_be_visible()
     await answer.get_by_role("button", name="Stop").press("Enter")
     await expect(answer.get_by_role("button", name="Continue")).to_be_focused()
@@ -64,9 +66,7 @@ async def test_focus_survives_a_swap_that_began_before_the_response(
     await sign_in_browser(page, app, user, site)
     fake_llm.script = ["The first part", asyncio.Event()]
     await page.route("**/stop", lambda route: route.fulfill(status=204))
-    await page.goto("/waves")
-    await page.get_by_label("Your question").fill("Why?")
-    await page.get_by_label("Your question").press("Enter")
+    await ask_in_browser(page)
     stop = page.get_by_role("article", name="Answer").get_by_role("button", name="Stop")
     await stop.press("Enter")
     await expect(stop).to_be_focused()

@@ -10,7 +10,6 @@ from opportune.contrib.answers import Answer, after_answer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.personal import read
 from opportune.contrib.llm import FakeProvider, LanguageModel
-from opportune.db import Database
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Person
 from opportune.jobs import JobContext, defer, job
@@ -39,35 +38,32 @@ def _hook() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def queued(database: Database, recorded_jobs: RecordedJobs) -> RecordedJobs:
-    return recorded_jobs
+def arguments(jobs: RecordedJobs) -> list[tuple[object, ...]]:
+    return [call.arguments for call in jobs.calls]
 
 
-def arguments(queued: RecordedJobs) -> list[tuple[object, ...]]:
-    return [call.arguments for call in queued.calls]
-
-
-async def test_hook_queues_a_job_for_its_topic(manager: AnswerManager, owner_id: int, queued: RecordedJobs) -> None:
+async def test_hook_queues_a_job_for_its_topic(
+    manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs
+) -> None:
     answer = await wait_until_ended(manager, await ask(manager, owner_id, topic="books:1"))
     await wait_until_ended(manager, await ask(manager, owner_id, topic="films:1"))
-    assert arguments(queued) == [(answer.id, "done")]
+    assert arguments(recorded_jobs) == [(answer.id, "done")]
 
 
 async def test_hook_runs_for_interrupted_answers(
-    manager: AnswerManager, owner_id: int, model: FakeProvider, queued: RecordedJobs
+    manager: AnswerManager, owner_id: int, model: FakeProvider, recorded_jobs: RecordedJobs
 ) -> None:
     model.script = ["Last words", asyncio.Event()]
     answer = await ask(manager, owner_id, topic="books:1")
     await wait_until_saved(manager, answer, "Last words")
     await kill_process(manager, answer)
     await load_answer(AnswerManager(manager.database, LanguageModel(lambda: None)), answer)
-    assert arguments(queued) == [(answer.id, "interrupted")]
+    assert arguments(recorded_jobs) == [(answer.id, "interrupted")]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_failing_hook_keeps_the_answer(
-    manager: AnswerManager, owner_id: int, queued: RecordedJobs, caplog: pytest.LogCaptureFixture
+    manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     @after_answer("books")
     async def fail(session: AsyncSession, answer: Answer) -> None:
@@ -79,7 +75,7 @@ async def test_failing_hook_keeps_the_answer(
 
 
 async def test_export_contains_questions_and_answers(
-    manager: AnswerManager, owner_id: int, queued: RecordedJobs
+    manager: AnswerManager, owner_id: int, recorded_jobs: RecordedJobs
 ) -> None:
     await wait_until_ended(manager, await ask(manager, owner_id))
     async with manager.database.reader() as session:

@@ -1,7 +1,5 @@
 """Tool calls of a user's answers while a superuser impersonates the user."""
 
-import asyncio
-
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -15,12 +13,12 @@ from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm import Done, FakeProvider, LanguageModel, ToolCall
+from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import WriteSession
-from opportune.testing import make_user, signed_in_client
 from opportune.web.client import Client
-from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, wait_until_ended
+from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+from tests.opportune.contrib.answers.waiting_answers import start_manager, wait_for_tasks
 
 
 async def pay(session: WriteSession) -> str:
@@ -31,11 +29,9 @@ async def pay(session: WriteSession) -> str:
 async def ask_to_pay(app: FastAPI, owner_id: int) -> tuple[AnswerManager, Answer]:
     """An answer that waits for the approval of a changing call."""
     model = FakeProvider.in_turn([Done(tool_calls=(ToolCall("c1", "pay", "{}"),))], ["Then not."])
-    toolbox = Toolbox(app, [pay])
-    app.state.answers = manager = AnswerManager(app.state.database, LanguageModel(lambda: model), lambda: toolbox)
-    async with app.state.database.writer() as session:
-        answer = await manager.ask(session, "Pay it.", owner_id=owner_id, tools=True)
-    await asyncio.wait([manager._tasks[answer.id].task], timeout=TIMEOUT_SECONDS)
+    manager = start_manager(app, model, Toolbox(app, [pay]))
+    answer = await ask(manager, owner_id, "Pay it.", tools=True)
+    await wait_for_tasks(manager)
     return manager, answer
 
 
@@ -48,31 +44,20 @@ async def impersonate(client: AsyncClient, app: FastAPI, superuser: User, user_i
 
 
 @pytest.mark.parametrize(("may_write", "message"), [(False, READ_ONLY), (True, "needs the scope write")])
-async def test_an_impersonator_cannot_approve_tool_calls(app: FastAPI, may_write: bool, message: str) -> None:
-    database = app.state.database
-    ada, superuser = await make_user(database, "ada@example.com"), await make_user(database, is_superuser=True)
-    manager, answer = await ask_to_pay(app, ada.id)
-    async with signed_in_client(app, superuser) as client:
-        await impersonate(client, app, superuser, ada.id, may_write=may_write)
-        assert "Pay the bill" in (await client.get(f"/answers/{answer.id}")).text
-        for rest in (False, True):
-            refused = await client.post(f"/api/v1/answers/{answer.id}/approve", json={"call": 0, "rest": rest})
-            assert (refused.status_code, message in refused.json()["detail"]) == (403, True)
-        assert (await client.post(f"/answers/{answer.id}/approve", data={"call": 0})).status_code == 403
-        assert "Pay the bill" in (await client.get(f"/answers/{answer.id}")).text
-    await manager.close()
-
-
-@pytest.mark.parametrize("may_write", [False, True])
-async def test_an_impersonator_refuses_a_call_if_changes_are_allowed(app: FastAPI, may_write: bool) -> None:
-    database = app.state.database
-    ada, superuser = await make_user(database, "ada@example.com"), await make_user(database, is_superuser=True)
-    manager, answer = await ask_to_pay(app, ada.id)
-    async with signed_in_client(app, superuser) as client:
-        await impersonate(client, app, superuser, ada.id, may_write=may_write)
-        refused = await client.post(f"/answers/{answer.id}/refuse", data={"call": 0})
-        assert (refused.status_code == 403) is not may_write
+async def test_impersonator_cannot_approve_tool_calls(
+    app: FastAPI, user: User, superuser: User, superuser_client: AsyncClient, may_write: bool, message: str
+) -> None:
+    """An impersonator with permission to write may refuse them."""
+    manager, answer = await ask_to_pay(app, user.id)
+    client, path = superuser_client, f"/answers/{answer.id}"
+    await impersonate(client, app, superuser, user.id, may_write=may_write)
+    assert "Pay the bill" in (await client.get(path)).text
+    for rest in (False, True):
+        refused = await client.post(f"/api/v1{path}/approve", json={"call": 0, "rest": rest})
+        assert (refused.status_code, message in refused.json()["detail"]) == (403, True)
+    assert (await client.post(f"{path}/approve", data={"call": 0})).status_code == 403
+    assert "Pay the bill" in (await client.get(path)).text
+    assert (await client.post(f"{path}/refuse", data={"call": 0})).status_code == (303 if may_write else 403)
     if may_write:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            assert (await wait_until_ended(manager, answer)).text == "Then not."
+        assert (await wait_until_ended(manager, answer)).text == "Then not."
     await manager.close()

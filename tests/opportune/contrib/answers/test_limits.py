@@ -342,25 +342,19 @@ async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make)
     assert sorted(payers) == ["total", "total", "visitor:1a", "visitors", "visitors"]
 
 
-async def test_usage_of_users_is_deleted_after_set_days(app: FastAPI, make: Make) -> None:
+async def test_old_rows_are_deleted_after_set_days(app: FastAPI, make: Make, user: User) -> None:
+    """Usage of users, and answers without an owner. Zero days keep all rows."""
+    now = utc_now()
     for payer, days in (("", 9), ("", 11), ("total", 11)):
-        await make(LlmUsage, payer=payer, day=utc_now().date() - timedelta(days=days))
-    settings = app.state.settings
+        await make(LlmUsage, payer=payer, day=now.date() - timedelta(days=days))
+    for owner_id, days in ((user.id, 11), (None, 11), (None, 9)):
+        await make(Answer, owner_id=owner_id, finished_at=now - timedelta(days=days))
     for kept_days, count in ((0, 3), (10, 2)):
-        await clean_up(app.state.database, settings.having(AnswersSettings(llm_usage_days=kept_days)), CLEANUPS)
-        async with app.state.database.reader(fresh=True) as session:
-            assert len([*await session.scalars(select(LlmUsage))]) == count
-
-
-async def test_answers_without_owner_are_deleted(app: FastAPI, make: Make) -> None:
-    owner = await make_user(app.state.database)
-    for owner_id, days in ((owner.id, 11), (None, 11), (None, 9)):
-        await make(Answer, owner_id=owner_id, finished_at=utc_now() - timedelta(days=days))
-    for kept_days, count in ((0, 3), (10, 2)):
-        settings = app.state.settings.having(AnswersSettings(unowned_answer_days=kept_days))
+        settings = app.state.settings.having(AnswersSettings(llm_usage_days=kept_days, unowned_answer_days=kept_days))
         await clean_up(app.state.database, settings, CLEANUPS)
         async with app.state.database.reader(fresh=True) as session:
-            assert len([*await session.scalars(select(col(Answer.id)))]) == count
+            rows = [(await session.scalars(select(model))).all() for model in (LlmUsage, Answer)]
+        assert [len(found) for found in rows] == [count, count]
 
 
 def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:

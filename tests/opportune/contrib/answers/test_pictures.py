@@ -10,12 +10,12 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib.answers.engine.pictures import NAME, adopt_pictures
 from opportune.contrib.answers.lifespan import offer_pictures
-from opportune.contrib.answers.models import Answer, AnswerAttachment
+from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import Done, FakeMedia, FakeProvider, LlmError
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.testing import picture, signed_in_client
-from tests.opportune.contrib.answers.questions import wait_until_ended
+from tests.opportune.contrib.answers.questions import ask_and_wait
 
 REQUEST = Done(tool_calls=(ToolCall("c1", NAME, '{"description": "A <red> fox"}'),))
 
@@ -29,17 +29,8 @@ def media(app: FastAPI, fake_llm: FakeProvider) -> FakeMedia:
     return media
 
 
-async def ask(app: FastAPI, user: User) -> Answer:
-    async with app.state.database.writer() as session:
-        answer: Answer = await app.state.answers.ask(session, "Draw", owner_id=user.id, topic="books:1", tools=True)
-    await wait_until_ended(app.state.answers, answer)
-    async with app.state.database.reader(fresh=True) as session:
-        stored: Answer = await session.get_one(Answer, answer.id)
-    return stored
-
-
 async def test_picture_is_shown_with_the_answer(app: FastAPI, user: User, media: FakeMedia) -> None:
-    answer = await ask(app, user)
+    answer = await ask_and_wait(app.state.answers, user.id, "Draw", "books:1", tools=True)
     assert media.received == ["A <red> fox"]
     path = f"/answers/attachments/{answer.tool_runs[0]['picture']['id']}"
     async with signed_in_client(app, user) as client, signed_in_client(app) as other_client:
@@ -55,7 +46,7 @@ async def test_picture_is_shown_with_the_answer(app: FastAPI, user: User, media:
 
 
 async def test_pictures_of_the_owner_get_the_topic(app: FastAPI, user: User, media: FakeMedia) -> None:
-    answer = await ask(app, user)
+    answer = await ask_and_wait(app.state.answers, user.id, "Draw", "books:1", tools=True)
     async with app.state.database.writer() as session:
         row = (await session.scalars(select(AnswerAttachment))).one()
         assert (row.owner_id, row.topic) == (user.id, "books:1")
@@ -70,12 +61,12 @@ async def test_model_is_told_of_a_failed_picture(
     app: FastAPI, user: User, media: FakeMedia, fake_llm: FakeProvider
 ) -> None:
     media.error = LlmError("filtered", "The model refused this picture.")
-    answer = await ask(app, user)
+    answer = await ask_and_wait(app.state.answers, user.id, "Draw", "books:1", tools=True)
     assert (answer.tool_runs[0]["is_error"], "picture" in answer.tool_runs[0]) == (True, False)
     assert "refused this picture" in fake_llm.received[-1][-1].content
 
 
 async def test_no_tool_without_a_model_for_pictures(app: FastAPI, user: User, fake_llm: FakeProvider) -> None:
     offer_pictures(app)
-    await ask(app, user)
+    await ask_and_wait(app.state.answers, user.id, "Draw", "books:1", tools=True)
     assert NAME not in {name for names in fake_llm.offered for name in names}

@@ -27,7 +27,7 @@ from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox
 from opportune.db import Database
 from opportune.testing import make_user
-from tests.opportune.contrib.answers.questions import ask, wait_until_ended
+from tests.opportune.contrib.answers.questions import ask, ask_and_wait, wait_until_ended
 
 PRICED = LlmModel(
     name="Fast",
@@ -54,10 +54,6 @@ def model() -> FakeProvider:
 
 @pytest.fixture
 def llm(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
-    return llm_with(guard, model)
-
-
-def llm_with(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
     llm = LanguageModel(lambda: model)
     llm.guard, llm.model, llm.models = guard, PRICED, [PRICED]
     return llm
@@ -162,9 +158,7 @@ async def test_rounds_with_tools_are_summed(app: FastAPI, fake_llm: FakeProvider
     fake_llm.next_scripts = [["There.", Done(200, 20)]]
     llm.model = PRICED.model_copy(update={"calls_tools": True})
     manager = AnswerManager(app.state.database, llm, lambda: toolbox)
-    async with app.state.database.writer() as session:
-        answer = await manager.ask(session, "Is it there?", owner_id=user.id, tools=True)
-    answer = await wait_until_ended(manager, answer)
+    answer = await ask_and_wait(manager, user.id, tools=True)
     await manager.close()
     assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_micro) == (300, 30, 420)
     assert not answer.usage_estimated
