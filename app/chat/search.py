@@ -40,17 +40,20 @@ async def search_messages(session: AsyncSession, owner_id: int, request: SearchQ
         return SearchResults(items=[], total=0, page=1, pages=1, query="")
     matches = _matches(session, owner_id, query)
     total = await session.scalar(select(func.count()).select_from(matches)) or 0
-    conversation_id, message_id = matches.c
-    titles_first = (message_id == 0).desc(), message_id.desc(), conversation_id.desc()
-    page = select(matches).order_by(*titles_first)
-    hits = (await session.execute(page.offset((request.page - 1) * request.size).limit(request.size))).all()
-    ids = [hit[0] for hit in hits], [hit[1] for hit in hits]
-    conversations = await session.scalars(select(Conversation).where(col(Conversation.id).in_(ids[0])))
-    messages = await session.scalars(select(Message).where(col(Message.id).in_(ids[1])))
+    titles_first = (matches.c.message_id == 0).desc(), matches.c.message_id.desc(), matches.c.conversation_id.desc()
+    page = select(matches).order_by(*titles_first).offset((request.page - 1) * request.size).limit(request.size)
+    hits = (await session.execute(page)).all()
+    conversation_ids = [conversation_id for conversation_id, _ in hits]
+    message_ids = [message_id for _, message_id in hits]
+    conversations = await session.scalars(select(Conversation).where(col(Conversation.id).in_(conversation_ids)))
+    messages = await session.scalars(select(Message).where(col(Message.id).in_(message_ids)))
     titles = {conversation.id: conversation.title for conversation in conversations}
     texts = {message.id: message.text for message in messages}
     return SearchResults(
-        items=[_hit(query, hit, titles[hit[0]], texts.get(hit[1], "")) for hit in hits],
+        items=[
+            _hit(query, conversation_id, message_id, titles[conversation_id], texts.get(message_id, ""))
+            for conversation_id, message_id in hits
+        ],
         total=total,
         page=request.page,
         pages=page_count(total, request.size),
@@ -83,8 +86,7 @@ def _matches(session: AsyncSession, owner_id: int, query: str) -> Subquery:
     return union_all(*(statement.order_by(None) for statement in selects)).subquery()
 
 
-def _hit(query: str, ids: tuple[int, int], title: str, text: str) -> ChatHit:
-    conversation_id, message_id = ids
+def _hit(query: str, conversation_id: int, message_id: int, title: str, text: str) -> ChatHit:
     return ChatHit(
         conversation_id=conversation_id,
         message_id=message_id or None,
