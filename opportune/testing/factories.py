@@ -60,6 +60,13 @@ async def add_permission(database: Database, user: User, identity: str, action: 
     return group
 
 
+async def session_cookie(app: FastAPI, user: User) -> tuple[str, str]:
+    """Create a session, and return the name and the value of its cookie."""
+    async with app.state.database.writer() as session:
+        token = await create_session(session, app.state.settings, user)
+    return cookie_name(app.state.settings), token
+
+
 async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
     """Add the cookie of a new session to the client.
 
@@ -68,9 +75,7 @@ async def sign_in(client: AsyncClient, app: FastAPI, user: User) -> None:
         app: The site.
         user: The user to sign in.
     """
-    async with app.state.database.writer() as session:
-        token = await create_session(session, app.state.settings, user)
-    name = cookie_name(app.state.settings)
+    name, token = await session_cookie(app, user)
     # Cookies that the site has set have its domain, so `set` would not replace them.
     for old_cookie in [cookie for cookie in client.cookies.jar if cookie.name == name]:
         client.cookies.jar.clear(old_cookie.domain, old_cookie.path, old_cookie.name)
@@ -98,9 +103,8 @@ async def sign_in_browser(page: "Page", app: FastAPI, user: User, site: str) -> 
         user: The user to sign in.
         site: URL of the site.
     """
-    async with app.state.database.writer() as session:
-        token = await create_session(session, app.state.settings, user)
-    await page.context.add_cookies([{"name": cookie_name(app.state.settings), "value": token, "url": site}])
+    name, token = await session_cookie(app, user)
+    await page.context.add_cookies([{"name": name, "value": token, "url": site}])
 
 
 @asynccontextmanager

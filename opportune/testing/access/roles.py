@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 
 from opportune.accounts.models import User
-from opportune.accounts.sessions.cookies import cookie_name
-from opportune.accounts.sessions.service import create_session
-from opportune.testing.factories import make_user
+from opportune.testing.factories import make_user, session_cookie
 from opportune.testing.sample_rows import insert_sample_rows
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
@@ -29,6 +27,5 @@ async def headers_by_role(app: FastAPI) -> dict[str, Headers]:
 
 
 async def session_headers(app: FastAPI, user: User) -> Headers:
-    async with app.state.database.writer() as session:
-        token = await create_session(session, app.state.settings, user)
-    return {"cookie": f"{cookie_name(app.state.settings)}={token}"}
+    name, token = await session_cookie(app, user)
+    return {"cookie": f"{name}={token}"}

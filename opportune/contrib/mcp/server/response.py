@@ -77,8 +77,6 @@ def create_server(caller: Caller, site_name: str) -> Server[Any]:
     return Server(
         site_name,
         version=opportune.__version__,
-        get_tool_input_schema=lambda name: (
-            caller.toolbox.tools[name].schema.parameters if name in caller.toolbox.tools else None
-        ),
+        get_tool_input_schema=caller.input_schema,
         **handlers,
     )

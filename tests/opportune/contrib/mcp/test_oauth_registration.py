@@ -82,10 +82,7 @@ EDITORS: dict[str, Any] = {
         "application_type": "web",
     },
     "Visual Studio Code": {
-        "redirect_uris": [
-            *("https://insiders.vscode.dev/redirect", "https://vscode.dev/redirect"),
-            *("http://localhost/", "http://127.0.0.1/", "http://localhost:33418/", "http://127.0.0.1:33418/"),
-        ],
+        "redirect_uris": ["https://vscode.dev/redirect", "http://127.0.0.1/", "http://localhost:33418/"],
         "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
         "scope": "library:read",
         "client_uri": "https://code.visualstudio.com",
