@@ -143,15 +143,9 @@ def _with_unique_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 
 
 def _add_tokens(done: Done, previous: Done) -> Done:
-    prompt_tokens = (done.prompt_tokens or 0) + (previous.prompt_tokens or 0)
-    completion_tokens = (done.completion_tokens or 0) + (previous.completion_tokens or 0)
-    reasoning_tokens = (done.reasoning_tokens or 0) + (previous.reasoning_tokens or 0)
-    return replace(
-        done,
-        prompt_tokens=prompt_tokens or None,
-        completion_tokens=completion_tokens or None,
-        reasoning_tokens=reasoning_tokens or None,
-    )
+    names = ("prompt_tokens", "completion_tokens", "reasoning_tokens")
+    totals: dict[str, Any] = {name: (getattr(done, name) or 0) + (getattr(previous, name) or 0) for name in names}
+    return replace(done, **{name: total or None for name, total in totals.items()})
 
 
 def _create_run(toolbox: Toolbox, call: ToolCall, round_: int) -> ToolRun:
@@ -174,14 +168,11 @@ def number_result(result: ToolResult, cited: list[Cited]) -> ToolResult:
 
 async def _ask_approvals(toolbox: Toolbox, calls: Sequence[ToolCall], approve: Approve) -> dict[str, bool | None]:
     """Ask the user to approve each call, except calls that need no approval, are malformed, or exceed the limit."""
-    return {
-        call.id: number >= MAX_CALLS_PER_ROUND
-        or call.name not in toolbox.tools
-        or not toolbox.asks(call.name)
-        or bool(toolbox.refusal(call))
-        or await approve(call)
-        for number, call in enumerate(calls)
-    }
+    allowed: dict[str, bool | None] = {}
+    for number, call in enumerate(calls):
+        is_valid = number < MAX_CALLS_PER_ROUND and call.name in toolbox.tools and not toolbox.refusal(call)
+        allowed[call.id] = await approve(call) if is_valid and toolbox.asks(call.name) else True
+    return allowed
 
 
 async def _run_calls(
@@ -199,7 +190,12 @@ async def _run_calls(
             yield replace(run, has_begun=False)
             continue
         yield run
-        result = await _run_call(toolbox, run.call, user, allowed[run.call.id]) if has_room else TOO_MANY_CALLS
+        if not has_room:
+            result = TOO_MANY_CALLS
+        elif allowed[run.call.id]:
+            result = await toolbox.call(run.call, user)
+        else:
+            result = NOT_ALLOWED
         yield replace(run, result=result)
 
 
@@ -210,7 +206,3 @@ def _add_result(turns: list[Message], run: ToolRun, cited: list[Cited]) -> ToolR
     result = number_result(run.result, cited)
     turns.append(Message("tool", result.text, tool_call_id=run.call.id))
     return result
-
-
-async def _run_call(toolbox: Toolbox, call: ToolCall, user: User | None, is_allowed: bool | None) -> ToolResult:
-    return await toolbox.call(call, user) if is_allowed else NOT_ALLOWED
