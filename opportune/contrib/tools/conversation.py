@@ -143,9 +143,16 @@ def _with_unique_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
 
 
 def _add_tokens(done: Done, previous: Done) -> Done:
-    names = ("prompt_tokens", "completion_tokens", "reasoning_tokens")
-    totals: dict[str, Any] = {name: (getattr(done, name) or 0) + (getattr(previous, name) or 0) for name in names}
-    return replace(done, **{name: total or None for name, total in totals.items()})
+    return replace(
+        done,
+        prompt_tokens=_sum_of(done.prompt_tokens, previous.prompt_tokens),
+        completion_tokens=_sum_of(done.completion_tokens, previous.completion_tokens),
+        reasoning_tokens=_sum_of(done.reasoning_tokens, previous.reasoning_tokens),
+    )
+
+
+def _sum_of(*counts: int | None) -> int | None:
+    return sum(count or 0 for count in counts) or None
 
 
 def _create_run(toolbox: Toolbox, call: ToolCall, round_: int) -> ToolRun:
