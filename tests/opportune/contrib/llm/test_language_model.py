@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRouter
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
@@ -213,41 +213,35 @@ async def test_models_share_the_parallel_limit() -> None:
 
 
 @pytest.fixture
-async def site(settings: Settings) -> FastAPI:
+async def app(settings: Settings) -> FastAPI:
     return create_app(settings, [llm, LIBRARY])
 
 
-async def get(app: FastAPI, path: str) -> tuple[int, str, dict[str, str]]:
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        response = await client.get(path)
-    return response.status_code, response.text, dict(response.headers)
-
-
-async def test_route_and_job_share_the_model(site: FastAPI) -> None:
-    site.state.llm.provider = provider = FakeProvider("Short.")
-    assert (await get(site, "/summary"))[:2] == (200, '"Short."')
-    jobs = RecordedJobs(site.state.settings, site.state.database, site.state.storage, llm=site.state.llm)
+async def test_route_and_job_share_the_model(app: FastAPI, client: AsyncClient) -> None:
+    state = app.state
+    state.llm.provider = provider = FakeProvider("Short.")
+    assert (await client.get("/summary")).json() == "Short."
+    jobs = RecordedJobs(state.settings, state.database, state.storage, llm=state.llm)
     await sum_up.function(jobs.context)
     assert len(provider.received) == 2
-    assert site.state.services.get(LanguageModel) is site.state.llm
+    assert state.services.get(LanguageModel) is state.llm
 
 
 @pytest.mark.parametrize("path", ["/summary", "/api/v1/summary"])
-async def test_missing_model_is_503_without_setting_names(site: FastAPI, path: str) -> None:
-    site.state.llm.provider = None
-    status, text, headers = await get(site, path)
-    assert status == 503
-    assert "No language model is set up yet." in text
-    assert "LLM_" not in text
-    assert "retry-after" not in headers
+async def test_missing_model_is_503_without_setting_names(app: FastAPI, client: AsyncClient, path: str) -> None:
+    app.state.llm.provider = None
+    response = await client.get(path)
+    assert response.status_code == 503
+    assert "No language model is set up yet." in response.text
+    assert "LLM_" not in response.text
+    assert "retry-after" not in response.headers
 
 
-async def test_busy_model_sends_retry_after(site: FastAPI) -> None:
-    error = LlmError("rate_limited", "Not now.", retry_after=60.2)
-    site.state.llm.provider = FakeProvider(error)
-    status, text, headers = await get(site, "/summary")
-    assert (status, headers["retry-after"]) == (503, "61")
-    assert "Not now." in text
+async def test_busy_model_sends_retry_after(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = FakeProvider(LlmError("rate_limited", "Not now.", retry_after=60.2))
+    response = await client.get("/summary")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "61")
+    assert "Not now." in response.text
 
 
 async def test_model_is_closed_with_the_site(settings: Settings) -> None:

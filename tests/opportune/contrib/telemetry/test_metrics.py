@@ -30,6 +30,7 @@ from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
 
+SITE = "http://testserver"
 TOKEN = "a token of the tests, long enough"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 MODEL = LlmModel(
@@ -69,7 +70,7 @@ async def failing(_run: JobContext) -> None:
 
 
 @pytest.fixture
-async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with METRICS_TOKEN and a model that has a price."""
     settings = settings.model_copy(update={"llm_models": [MODEL]})
     settings = settings.having(TelemetrySettings(metrics_token=SecretStr(TOKEN)))
@@ -79,21 +80,17 @@ async def metered_app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-@pytest.fixture
-async def visitor(metered_app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(transport=ASGITransport(metered_app), base_url="http://testserver") as client:
-        yield client
-
-
-async def read_metrics(visitor: AsyncClient, query: str = "") -> Samples:
-    response = await visitor.get(f"/metrics{query}", headers=BEARER)
+async def read_metrics(client: AsyncClient, query: str = "") -> Samples:
+    response = await client.get(f"/metrics{query}", headers=BEARER)
     assert response.status_code == 200, response.text
     return Samples(response.text)
 
 
-async def test_metrics_are_off_without_a_token(app: FastAPI, client: AsyncClient) -> None:
-    assert (await client.get("/metrics", headers=BEARER)).status_code == 404
-    assert not observers
+async def test_metrics_are_off_without_a_token(settings: Settings) -> None:
+    app = create_test_app(settings)
+    async with app.router.lifespan_context(app), AsyncClient(transport=ASGITransport(app), base_url=SITE) as client:
+        assert (await client.get("/metrics", headers=BEARER)).status_code == 404
+        assert not observers
 
 
 @pytest.mark.parametrize(
@@ -101,12 +98,12 @@ async def test_metrics_are_off_without_a_token(app: FastAPI, client: AsyncClient
     [{}, {"Authorization": "Bearer "}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": f"Bearer {TOKEN}x"}],
 )
 async def test_request_without_the_token_is_refused_and_logged(
-    visitor: AsyncClient, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+    client: AsyncClient, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "opportune.request")
-    response = await visitor.get("/metrics", headers=headers)
+    response = await client.get("/metrics", headers=headers)
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
-    await visitor.get("/metrics", headers=BEARER)
+    await client.get("/metrics", headers=BEARER)
     (line,) = [record.getMessage() for record in caplog.records if record.name == "opportune.request"]
     assert line.startswith("GET /metrics 401")
     assert TOKEN not in caplog.text
@@ -118,13 +115,13 @@ def test_short_token_is_refused_without_being_shown() -> None:
     assert "guessable" not in str(caught.value)
 
 
-async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: AsyncClient) -> None:
-    async with signed_in_client(metered_app, await make_user(metered_app.state.database, is_superuser=True)) as admin:
+async def test_requests_are_counted_by_route(app: FastAPI, client: AsyncClient) -> None:
+    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as admin:
         await admin.get("/admin/user/list")
     for path in ("/", "/accounts/login?next=/secret", "/static/site.css", "/no/such/7", "/admin/user/details/7"):
-        await visitor.get(path)
-    await visitor.request("BREW", "/accounts/login")
-    samples = await read_metrics(visitor)
+        await client.get(path)
+    await client.request("BREW", "/accounts/login")
+    samples = await read_metrics(client)
 
     for labels in (
         {"method": "GET", "route": "/accounts/login", "status": "200", "worker": "0"},
@@ -142,27 +139,27 @@ async def test_requests_are_counted_by_route(metered_app: FastAPI, visitor: Asyn
     assert not any("secret" in route or "7" in route for route in samples.labels("route"))
 
 
-async def test_process_and_pools_are_reported(visitor: AsyncClient) -> None:
-    samples = await read_metrics(visitor)
+async def test_process_and_pools_are_reported(client: AsyncClient) -> None:
+    samples = await read_metrics(client)
     assert (samples.value("process_resident_memory_bytes", worker="0") or 0) > 10_000_000
     assert samples.value("opportune_database_up") == 1
     assert samples.value("opportune_database_connections_in_use", pool="writer") == 0
     assert samples.value("opportune_database_connections_max", pool="writer") == 1
     assert samples.value("opportune_database_waiting", pool="reader") == 0
     assert samples.value("opportune_info", environment="test") == 1
-    assert (await read_metrics(visitor, "?database=false")).value("opportune_database_up") is None
+    assert (await read_metrics(client, "?database=false")).value("opportune_database_up") is None
 
 
-async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor: AsyncClient) -> None:
+async def test_waiting_for_a_connection_is_counted(app: FastAPI, client: AsyncClient) -> None:
     async def write() -> None:
-        async with metered_app.state.database.writer() as session:
+        async with app.state.database.writer() as session:
             await session.connection()
 
-    async with metered_app.state.database.writer() as session:
+    async with app.state.database.writer() as session:
         await session.connection()
         waiting = asyncio.create_task(write())
         for _ in range(100):
-            samples = await read_metrics(visitor)
+            samples = await read_metrics(client)
             if samples.value("opportune_database_waiting", pool="writer") == 1:
                 break
         assert samples.value("opportune_database_waiting", pool="writer") == 1
@@ -170,14 +167,14 @@ async def test_waiting_for_a_connection_is_counted(metered_app: FastAPI, visitor
     await waiting
 
 
-async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: AsyncClient) -> None:
-    metered_app.state.llm.provider = FakeProvider.in_turn(
+async def test_model_calls_count_tokens_and_cost(app: FastAPI, client: AsyncClient) -> None:
+    app.state.llm.provider = FakeProvider.in_turn(
         ["Hello", Done(prompt_tokens=10_000, completion_tokens=5_000)], [LlmError("rejected", "No.")]
     )
-    await metered_app.state.llm.complete("Say hello")
+    await app.state.llm.complete("Say hello")
     with pytest.raises(LlmError):
-        await metered_app.state.llm.complete("Say more")
-    samples = await read_metrics(visitor)
+        await app.state.llm.complete("Say more")
+    samples = await read_metrics(client)
 
     assert samples.value("opportune_llm_calls_total", model="Fast", outcome="ok") == 1
     assert samples.value("opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
@@ -187,11 +184,11 @@ async def test_model_calls_count_tokens_and_cost(metered_app: FastAPI, visitor: 
     assert samples.value("opportune_llm_time_to_first_token_seconds_count", model="Fast") == 1
 
 
-async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncClient) -> None:
-    jobs = metered_app.state.jobs
+async def test_jobs_are_counted_by_outcome(app: FastAPI, client: AsyncClient) -> None:
+    jobs = app.state.jobs
     assert await jobs.wait_until_ended(await jobs.enqueue(succeeding())) is JobState.DONE
     assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
-    samples = await read_metrics(visitor)
+    samples = await read_metrics(client)
 
     assert samples.value("opportune_jobs", state="failed") == 1
     assert samples.value("opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
@@ -200,23 +197,23 @@ async def test_jobs_are_counted_by_outcome(metered_app: FastAPI, visitor: AsyncC
 
 
 async def test_unavailable_database_keeps_other_metrics(
-    metered_app: FastAPI, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raise_timeout(**_: object) -> object:
         raise TimeoutError
 
-    monkeypatch.setattr(metered_app.state.database, "reader", raise_timeout)
-    samples = await read_metrics(visitor)
+    monkeypatch.setattr(app.state.database, "reader", raise_timeout)
+    samples = await read_metrics(client)
     assert samples.value("opportune_database_up") == 0
     assert samples.value("process_resident_memory_bytes")
 
 
 @pytest.fixture
-def group(metered_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+def group(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """Site whose new `Workers` belong to a group of three."""
     monkeypatch.setenv(WORKERS_VARIABLE, "")
     create_worker_group(3)
-    return metered_app
+    return app
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract sockets")
@@ -231,7 +228,7 @@ async def test_each_worker_reports_all_workers(group: FastAPI) -> None:
         async with successor.listening():
             assert len(await workers[1].reports()) == 4, "a new worker starts before the old one ends"
         group.state.workers = workers[2]
-        async with AsyncClient(transport=ASGITransport(group), base_url="http://testserver") as client:
+        async with AsyncClient(transport=ASGITransport(group), base_url=SITE) as client:
             samples = await read_metrics(client)
         assert samples.labels("worker") == {"0", "1", "2"}
     assert [report.worker for report in await workers[0].reports()] == [0], "the other workers have ended"
@@ -256,17 +253,17 @@ def test_labels_are_escaped() -> None:
     assert family.samples[0].labels == {"label": '"\\\n'}
 
 
-async def test_gauges_of_features_are_current(metered_app: FastAPI, visitor: AsyncClient) -> None:
+async def test_gauges_of_features_are_current(app: FastAPI, client: AsyncClient) -> None:
     shelves = [2, 3]
 
     async def read(_session: AsyncSession) -> list[Gauge]:
         return [Gauge("books_on_shelves", "Books.", [({"shelf": "top"}, shelves.pop())])]
 
-    metered_app.state.features = [*metered_app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
-    assert (await read_metrics(visitor)).value("books_on_shelves", shelf="top") == 3
-    assert (await read_metrics(visitor)).value("books_on_shelves", shelf="top") == 2
+    app.state.features = [*app.state.features, Feature("books", monitoring=Monitoring(gauges=read))]
+    assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 3
+    assert (await read_metrics(client)).value("books_on_shelves", shelf="top") == 2
 
 
-async def test_answers_are_counted_by_state(visitor: AsyncClient) -> None:
-    samples = await read_metrics(visitor)
+async def test_answers_are_counted_by_state(client: AsyncClient) -> None:
+    samples = await read_metrics(client)
     assert [samples.value("opportune_answers", state=state) for state in ("running", "waiting")] == [0, 0]

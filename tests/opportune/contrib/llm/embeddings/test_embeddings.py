@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import hypot
 from typing import Any
@@ -12,38 +12,15 @@ from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
 from opportune.contrib.llm import EmbeddingModel, LanguageModel, LlmError
-from opportune.contrib.llm.call_guard import GuardedCall, SpendingRefused
+from opportune.contrib.llm.call_guard import SpendingRefused
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
-from opportune.contrib.llm.providers.provider import Chunk, Done
 from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
+from tests.opportune.contrib.llm.metering_guard import MeteringGuard
 from tests.opportune.contrib.llm.providers.endpoint import response
-
-Spent = list[tuple[str, int | None, int]]
-
-
-class CountingGuard:
-    """Records the usage of calls, or refuses them."""
-
-    def __init__(self) -> None:
-        self.spent: Spent = []
-        self.is_off = False
-
-    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
-        if self.is_off:
-            raise SpendingRefused("switched_off", "Off.")
-        async for chunk in call.chunks:
-            assert isinstance(chunk, Done)
-            assert call.meter.model is not None
-            cost = call.meter.model.cost_micro(chunk.prompt_tokens or 0, 0)
-            self.spent.append((call.meter.name, chunk.prompt_tokens, cost))
-            yield chunk
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 @pytest.fixture
@@ -95,11 +72,11 @@ async def test_embedding_model_has_prefixes_and_no_key_of_the_llm(endpoint: Embe
 
 
 async def test_embedding_calls_are_counted_and_refused(endpoint: EmbeddingEndpoint) -> None:
-    guard = CountingGuard()
+    guard = MeteringGuard()
     async with open_embeddings(endpoint, guard, price_per_million_prompt_tokens=2) as embeddings:
         await asyncio.gather(*(embeddings.embed_query("bread") for _ in range(3)))
         await embeddings.embed_texts(["a", "b"])
-        assert guard.spent == [("small", 3, 6), ("small", 6, 12)]
+        assert [(usage.prompt_tokens, usage.cost_micro) for _, usage in guard.usages] == [(3, 6), (6, 12)]
         guard.is_off = True
         assert await embeddings.embed_query("something else") is None
         with pytest.raises(SpendingRefused):
@@ -207,9 +184,10 @@ async def test_embedding_model_sends_its_own_parameters_and_headers(endpoint: Em
 
 
 async def test_implausible_embedding_tokens_are_ignored(endpoint: EmbeddingEndpoint) -> None:
-    guard = CountingGuard()
+    guard = MeteringGuard()
     vector = json.dumps({"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 10**15}})
     endpoint.responses = [response("200 OK", vector.encode())]
     async with open_embeddings(endpoint, guard) as embeddings:
         await embeddings.embed_texts(["bread"])
-    assert guard.spent == [("small", None, 0)]
+    ((_, usage),) = guard.usages
+    assert (usage.prompt_tokens, usage.estimated_tokens) == (2, 2), "the estimate"

@@ -1,8 +1,7 @@
 """Pictures, speech, transcription and reranking, at an endpoint on this machine."""
 
-import json
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -14,17 +13,17 @@ from opportune.config.settings import Settings
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.contrib.llm.call_guard import GuardedCall, Payer, SpendingRefused
+from opportune.contrib.llm.call_guard import Payer, SpendingRefused
 from opportune.contrib.llm.checks import check_llm
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.media.fake import PIXEL
 from opportune.contrib.llm.media.models import MediaModel
-from opportune.contrib.llm.providers.provider import Chunk
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
+from tests.opportune.contrib.llm.metering_guard import MeteringGuard
+from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, json_response, response, serve_endpoint
 
 PICTURE = {"data": [{"b64_json": b64encode(PIXEL).decode()}]}
 EVERY_MODEL = dict.fromkeys(("image_model", "speech_model", "transcription_model", "rerank_model"), "model")
@@ -37,36 +36,8 @@ ARGUMENTS: dict[str, list[Any]] = {
 RESULTS = [{"index": 0, "relevance_score": 0.2}, {"index": 2, "relevance_score": 0.9}]
 
 
-def json_response(value: object, status: str = "200 OK") -> bytes:
-    return response(status, json.dumps(value).encode(), "Content-Type: application/json")
-
-
 def audio_response(content: bytes, content_type: str = "audio/mpeg") -> bytes:
     return response("200 OK", content, f"Content-Type: {content_type}")
-
-
-class MeteringGuard:
-    """Records payer and usage of calls, or refuses them."""
-
-    def __init__(self) -> None:
-        self.usages: list[tuple[Payer, TokenUsage]] = []
-        self.is_off = False
-
-    async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
-        if self.is_off:
-            raise SpendingRefused("switched_off", "Off.")
-        try:
-            async for chunk in call.chunks:
-                yield chunk
-        finally:
-            self.usages.append((call.payer, call.meter.usage()))
-
-    @property
-    def costs(self) -> list[int]:
-        return [usage.cost_micro for _, usage in self.usages]
-
-    async def close(self) -> None:
-        """Nothing to close."""
 
 
 def settings_with(values: dict[str, Any], **changes: Any) -> Settings:

@@ -99,11 +99,15 @@ def response(status: str, body: bytes = b"", *fields: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+def json_response(value: object, status: str = "200 OK", *fields: str) -> bytes:
+    return response(status, json.dumps(value).encode(), "Content-Type: application/json", *fields)
+
+
 def _extra_forbidden(parameter: str) -> bytes:
     """Return the rejection of a parameter, worded like Mistral's API."""
     detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
     body = {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
-    return response("422 Unprocessable Entity", json.dumps(body).encode())
+    return json_response(body, "422 Unprocessable Entity")
 
 
 E = TypeVar("E", bound=FakeEndpoint)

@@ -1,6 +1,5 @@
 """Parameters and headers of requests to an endpoint, and endpoints that refuse one of them."""
 
-import json
 import logging
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     STOP,
     FakeEndpoint,
     event,
+    json_response,
     response,
     serve_endpoint,
     text,
@@ -149,7 +149,7 @@ def test_headers_of_a_model_are_not_in_its_repr() -> None:
 
 
 def refuse(message: str, status: str = "400 Bad Request") -> bytes:
-    return response(status, json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode())
+    return json_response({"error": {"message": message, "type": "invalid_request_error"}}, status)
 
 
 def has(name: str, body: dict[str, Any]) -> bool:
