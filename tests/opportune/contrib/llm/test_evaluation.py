@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
+from opportune.contrib.llm.evaluation import Question, read_questions
 from opportune.errors import OperatorError
 
 
@@ -27,10 +27,6 @@ def test_answer_is_compared_with_expectations(expected: dict[str, object], answe
     assert [*Question.model_validate({"ask": "Well?", **expected}).faults(answer)] == faults
 
 
-def test_example_questions_are_valid() -> None:
-    assert len(read_questions(EXAMPLES)) == 10
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -50,8 +46,3 @@ def test_mistake_in_a_question_file_is_one_line(text: str, message: str, tmp_pat
         read_questions(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
-
-
-def test_missing_question_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match="cannot be read: No such file"):
-        read_questions(tmp_path / "none.toml")

@@ -19,7 +19,6 @@ from opportune.contrib.llm import (
     LlmModel,
     Message,
     Provider,
-    open_llm,
 )
 from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
@@ -69,13 +68,6 @@ async def test_system_message_precedes_the_question(
     assert provider.received == [sent or prompt]
 
 
-async def test_closing_an_answer_stops_the_model() -> None:
-    provider = FakeProvider("It is", asyncio.Event())
-    async with aclosing(llm_with(provider).stream("Is it?")) as texts:
-        assert await anext(texts) == "It is"
-    assert provider.stopped.is_set()
-
-
 async def test_interrupted_answer_is_an_error() -> None:
     with pytest.raises(LlmError, match="Too slow"):
         await llm_with(FakeProvider("It is", LlmError("timeout", "Too slow."))).complete("Is it?")
@@ -108,11 +100,6 @@ async def test_queue_has_a_timeout() -> None:
         with pytest.raises(LlmError, match="busy") as caught:
             await llm.complete("Second?")
     assert caught.value.retryable
-
-
-async def test_open_llm_opens_a_model() -> None:
-    async with open_llm(settings_for("sqlite:///none.db")) as llm:
-        assert await llm.complete("Is it?") == "A scripted answer."
 
 
 def test_provider_is_created_lazily_and_once() -> None:

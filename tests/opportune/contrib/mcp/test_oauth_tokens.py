@@ -16,7 +16,6 @@ from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up
-from opportune.testing import make_token
 from tests.opportune.contrib.mcp.library import LIBRARY, SITE, create_site, open_mcp_client
 from tests.opportune.contrib.mcp.oauth import Program, read_error, read_tokens, register, request_status
 
@@ -116,10 +115,6 @@ async def test_tokens_of_programs_only_work_for_mcp(program: Program) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         assert (await program.http.get("/api/v1/users/me", headers=headers)).status_code == 401
     assert await program.status(refresh) == 401
-
-
-async def test_token_created_by_the_user_works(http: AsyncClient, database: Database, ada: User) -> None:
-    assert await request_status(http, await make_token(database, ada)) == 200
 
 
 async def test_token_of_another_resource_is_refused(program: Program, site: FastAPI) -> None:

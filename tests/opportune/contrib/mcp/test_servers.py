@@ -63,8 +63,10 @@ def weather_server() -> "MCPServer[Any]":
 
 
 @asynccontextmanager
-async def weather(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[httpx2.Request]]:
-    """Run the weather server and return the requests to it."""
+async def serve_weather(
+    site: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Toolbox, list[httpx2.Request]]]:
+    """Run the weather server, and return the toolbox of the site with its tools and the requests to it."""
     from mcp.server.transport_security import TransportSecuritySettings  # as in `open_mcp_client`
 
     server, requests = weather_server(), list[httpx2.Request]()
@@ -83,22 +85,16 @@ async def weather(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[httpx2.
         )
 
     monkeypatch.setattr(f"{CLIENT}.http_client", http_client)
-    async with server.session_manager.run():
-        yield requests
+    async with server.session_manager.run(), listed_servers(site), asyncio.timeout(60):
+        while not hasattr(site.state, "full_toolbox"):
+            await asyncio.sleep(0.01)
+        yield full_toolbox_of(site), requests
 
 
 def create_site_with(app: FastAPI, *servers: McpServer) -> FastAPI:
     site = create_site(app, LIBRARY)
     site.state.settings = site.state.settings.having(McpSettings(mcp_servers=list(servers)))
     return site
-
-
-@asynccontextmanager
-async def list_remote_tools(site: FastAPI) -> AsyncIterator[Toolbox]:
-    async with listed_servers(site), asyncio.timeout(60):
-        while not hasattr(site.state, "full_toolbox"):
-            await asyncio.sleep(0.01)
-        yield full_toolbox_of(site)
 
 
 def call(name: str, **arguments: Any) -> ToolCall:
@@ -116,7 +112,7 @@ async def test_tools_of_a_server_are_added_with_its_name(
     from opportune.contrib.mcp.servers.client import MAX_DESCRIPTION_LENGTH  # as in `open_mcp_client`
 
     assert full_toolbox_of(weather_site).tools.keys() == toolbox_of(weather_site).tools.keys()
-    async with weather(monkeypatch), list_remote_tools(weather_site) as toolbox:
+    async with serve_weather(weather_site, monkeypatch) as (toolbox, _):
         assert [*toolbox.tools][-2:] == ["weather_forecast", "weather_make_rain"], "without the name that is too long"
         forecast = toolbox.tools["weather_forecast"]
         assert (forecast.status, len(forecast.description)) == ("weather: Fore cast", MAX_DESCRIPTION_LENGTH)
@@ -128,7 +124,7 @@ async def test_tools_of_a_server_are_added_with_its_name(
 
 
 async def test_tools_of_a_server_are_called(weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch, ada: User) -> None:
-    async with weather(monkeypatch) as requests, list_remote_tools(weather_site) as toolbox:
+    async with serve_weather(weather_site, monkeypatch) as (toolbox, requests):
         result = await toolbox.call(call("weather_forecast", city="Rome"), ada)
         assert not result.is_error
         assert IGNORE_ALL in result.text
@@ -144,7 +140,7 @@ async def test_tools_of_a_server_are_called(weather_site: FastAPI, monkeypatch: 
 async def test_tools_of_a_server_are_not_offered_to_programs(
     weather_site: FastAPI, monkeypatch: pytest.MonkeyPatch, ada: User
 ) -> None:
-    async with weather(monkeypatch), list_remote_tools(weather_site), connect(weather_site, ada) as program:
+    async with serve_weather(weather_site, monkeypatch), connect(weather_site, ada) as program:
         names = [tool.name for tool in (await program.list_tools()).tools]
     assert "weather_forecast" not in names
 
@@ -153,7 +149,7 @@ async def test_read_only_tool_of_an_untrusted_server_needs_approval(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = create_site_with(app, WEATHER.model_copy(update={"trust_read_only": False}))
-    async with weather(monkeypatch), list_remote_tools(site) as toolbox:
+    async with serve_weather(site, monkeypatch) as (toolbox, _):
         assert toolbox.asks("weather_forecast")
 
 
@@ -181,7 +177,7 @@ async def test_unavailable_server_keeps_its_tools(
 ) -> None:
     monkeypatch.setattr(lifespan, "LIST_INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(lifespan, "RETRY_SECONDS", 0.01)
-    async with weather(monkeypatch), list_remote_tools(weather_site) as before:
+    async with serve_weather(weather_site, monkeypatch) as (before, _):
         monkeypatch.setattr(f"{CLIENT}.http_client", lambda _server: httpx2.AsyncClient(transport=Away()))
         result = await before.call(call("weather_forecast", city="Rome"), ada)
         assert result.text == "The server weather is unavailable or responds with errors."

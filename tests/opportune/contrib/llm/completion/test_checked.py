@@ -70,10 +70,6 @@ async def test_call_without_offered_tools_is_an_error() -> None:
     assert "does not exist" in str(caught.value)
 
 
-async def test_call_with_offered_tools_is_passed_on() -> None:
-    assert (await read_chunks(Done(tool_calls=(CALL,)), tools=(TOOL,)))[-1] == Done(model="Fast", tool_calls=(CALL,))
-
-
 async def test_content_may_be_a_list_of_parts() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     answer, outcome = await read_answer_of(
