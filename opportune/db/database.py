@@ -2,8 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
@@ -235,6 +235,18 @@ class Database(ABC):
         """The engines of the primary and the replicas, for event listeners."""
         engines = [self.engine, self.reading_engine, *(replica.engine for replica in self.replicas.members)]
         return [engine.sync_engine for engine in engines]
+
+    @contextmanager
+    def listened_to_by(self, listeners: Mapping[str, Callable[..., None]]) -> Iterator[None]:
+        """Call the listeners for events of all engines, such as `before_cursor_execute`, until the block ends."""
+        targets = [(engine, name, listener) for engine in self.sync_engines for name, listener in listeners.items()]
+        for target in targets:
+            event.listen(*target)
+        try:
+            yield
+        finally:
+            for target in targets:
+                event.remove(*target)
 
     @property
     def _autocommit_engine(self) -> AsyncEngine:

@@ -4,7 +4,7 @@ import inspect
 import linecache
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 import greenlet
-from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from opportune.contrib.request_panel.records import LogLine, PanelMask, Statement, current_record
@@ -34,22 +33,9 @@ EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 _rank = cache(code_rank)
 
 
-@contextmanager
-def recorded_statements(database: Database, mask: PanelMask) -> Iterator[None]:
+def recorded_statements(database: Database, mask: PanelMask) -> AbstractContextManager[None]:
     """Record the statements of requests until the block ends."""
-    listeners = _listeners(mask)
-    for engine in database.sync_engines:
-        for name, listener in listeners.items():
-            event.listen(engine, name, listener)
-    try:
-        yield
-    finally:
-        for engine in database.sync_engines:
-            for name, listener in listeners.items():
-                event.remove(engine, name, listener)
 
-
-def _listeners(mask: PanelMask) -> dict[str, Any]:
     def start(_connection: Connection, _cursor: Any, sql: str, parameters: Any, context: Any, many: bool) -> None:
         if record := current_record():
             statement = _statement(sql, parameters, context, many, mask)
@@ -65,7 +51,7 @@ def _listeners(mask: PanelMask) -> dict[str, Any]:
             statement.seconds = perf_counter() - statement.started
             statement.error = type(context.original_exception).__name__
 
-    return {"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail}
+    return database.listened_to_by({"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail})
 
 
 def _statement(sql: str, parameters: Any, context: Any, is_many: bool, mask: PanelMask) -> Statement:

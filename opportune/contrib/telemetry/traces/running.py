@@ -1,13 +1,12 @@
 """Tracing during the lifetime of a process."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Tracer
-from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from opportune.config.settings import Settings
@@ -70,23 +69,10 @@ def _span(tracer: Tracer, request: httpx2.Request) -> Iterator[Callable[[httpx2.
         span.end()
 
 
-@contextmanager
-def traced_statements(database: Database, tracer: Tracer) -> Iterator[None]:
+def traced_statements(database: Database, tracer: Tracer) -> AbstractContextManager[None]:
     """Trace the statements of this database until the block ends, without their values."""
-    engines = database.sync_engines
-    listeners = _listeners(tracer, engines[0].dialect.name)
-    for engine in engines:
-        for name, listener in listeners.items():
-            event.listen(engine, name, listener)
-    try:
-        yield
-    finally:
-        for engine in engines:
-            for name, listener in listeners.items():
-                event.remove(engine, name, listener)
+    system = database.engine.dialect.name
 
-
-def _listeners(tracer: Tracer, system: str) -> dict[str, Any]:
     def start(_connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
         if trace.get_current_span().is_recording():
             operation = statement.lstrip().partition(" ")[0].upper()[:20]
@@ -106,7 +92,7 @@ def _listeners(tracer: Tracer, system: str) -> dict[str, Any]:
             mark_failed(span, type(context.original_exception).__name__)
             span.end()
 
-    return {"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail}
+    return database.listened_to_by({"before_cursor_execute": start, "after_cursor_execute": end, "handle_error": fail})
 
 
 @asynccontextmanager
