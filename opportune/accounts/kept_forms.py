@@ -105,18 +105,28 @@ async def _keep(request: Request, notice: str) -> str:
     """Store the texts of the request and return their key. Return an empty string if there is nothing to keep."""
     if request.method != "POST":
         return ""
-    user: User | None = getattr(request.state, "user", None)
-    users = [mark] if (mark := submitted_mark(request)) else []
-    users += user_marks(request.app.state.settings, user.id)[:1] if user else []
+    mark, marks_of_user = submitted_mark(request), _marks_of_user(request)
+    users = [*filter(None, [mark]), *marks_of_user[:1]]
     if not users and read_session_token(request):  # the author is unknown, and another user may sign in
         return ""
     fields, names = await _read_texts(request)
-    is_of_other_user = bool(mark and user and mark not in user_marks(request.app.state.settings, user.id))
+    is_of_other_user = bool(mark and marks_of_user) and mark not in marks_of_user
     if not fields and not is_of_other_user and not notice:  # a button of another user needs a message on the page
         return ""
+    content = {"users": users, "fields": fields, "names": names, "notice": notice}
+    return await _try_to_store(request, content, users[0] if users else client_address(request))
+
+
+def _marks_of_user(request: Request) -> list[str]:
+    user: User | None = getattr(request.state, "user", None)
+    return user_marks(request.app.state.settings, user.id) if user else []
+
+
+async def _try_to_store(request: Request, content: dict[str, object], author: str) -> str:
+    """Store the content and return its key. Return an empty string if there are too many, or the database fails."""
     try:
-        await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(users[0] if users else client_address(request)))
-        return await _store(request, {"users": users, "fields": fields, "names": names, "notice": notice})
+        await request.app.state.rate_limiter.hit(KEEP_LIMIT.by(author))
+        return await _store(request, content)
     except TooManyRequests:
         return ""
     except (SQLAlchemyError, ReadOnlyError, OSError) as error:

@@ -144,10 +144,11 @@ class PasskeyCeremonies:
     async def _read_assertion(self, purpose: Purpose, assertion: str) -> tuple[Ceremony, dict[str, Any], Hit]:
         """Return ceremony, credential and the counted failure, which the caller refunds after verification."""
         await self.context.manager.release()
-        address = self.context.client.address
-        failure = FAILURES_PER_USER.by(self.user.id) if self.user else FAILURES_PER_IP.by(address)
+        user, address = self.user, self.context.client.address
+        failure = FAILURES_PER_USER.by(user.id) if user else FAILURES_PER_IP.by(address)
         await self.context.limiter.hit(failure)
-        return *await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, self.user), failure
+        ceremony, credential = await webauthn.read_assertion(self.context, assertion, purpose, self.browser_id, user)
+        return ceremony, credential, failure
 
     async def _find_passkey(self, credential: Mapping[str, Any]) -> tuple[Passkey, User]:
         """Return the passkey of a credential and its owner. Raises PasskeyRefused for another user's passkey."""
@@ -161,10 +162,11 @@ class PasskeyCeremonies:
         if row is None:
             raise PasskeyRefused(UNKNOWN)
         passkey, owner = row
-        is_owner = self.user is not None and self.user.id == owner.id
-        # The library checks neither owner nor user handle. A device may omit the handle if the user is known.
-        has_handle = user_handle == passkey.user_handle or (is_owner and user_handle is None)
-        if (self.user and not is_owner) or not has_handle:
+        # The library checks neither owner nor user handle.
+        is_of_other_user = self.user is not None and self.user.id != owner.id
+        may_omit_handle = self.user is not None  # the device need not say who the user is
+        has_handle = user_handle == passkey.user_handle or (may_omit_handle and user_handle is None)
+        if is_of_other_user or not has_handle:
             raise PasskeyRefused(NOT_VERIFIED)
         return passkey, owner
 

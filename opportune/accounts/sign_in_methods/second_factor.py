@@ -114,7 +114,9 @@ async def verify_code(session: AsyncSession, settings: Settings, user: User, cod
         return await use_recovery_code(session, user, code)
     key = _unseal_key(settings, user)
     period = _find_period(key, code) if key else None
-    return key is not None and period is not None and await _use_period(session, settings, user, key, period)
+    if key is None or period is None:
+        return False
+    return await _use_period(session, settings, user, key, period)
 
 
 def start_setup(settings: Settings, user: User) -> PendingSetup:

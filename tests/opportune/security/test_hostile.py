@@ -29,7 +29,6 @@ pytestmark = pytest.mark.database("sqlite", "postgresql")
 FORM = "application/x-www-form-urlencoded"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_hostile_values_do_not_crash_the_api(app: FastAPI) -> None:
     owner = _UserClient(app, await insert_sample_rows(app.state.database, app.state.features))
     for request in hostile_requests(app.openapi(), database_kind=app.state.database.url.kind):
