@@ -52,13 +52,7 @@ async def invite(
     membership.require(new.role)
     if await find_member(session, team_id, new.email):
         raise FieldErrors({"email": ALREADY_MEMBER})
-    of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
-    previous = await session.scalar(of_team.where(col(TeamInvitation.email) == new.email))
-    if previous:
-        await session.delete(previous)
-        await session.flush()
-    elif len(await find_invitations(session, team_id)) >= MAX_OPEN_INVITATIONS:
-        raise FieldErrors({"": TOO_MANY_OPEN})
+    await _delete_previous(session, team_id, new.email)
     token = secrets.token_urlsafe(32)
     invitation = TeamInvitation(
         team_id=team_id,
@@ -71,6 +65,17 @@ async def invite(
     session.add(invitation)
     await session.flush()
     return membership.team, invitation, token
+
+
+async def _delete_previous(session: AsyncSession, team_id: int, email: str) -> None:
+    """Delete an earlier invitation to this address. Without one, raise FieldErrors if too many others are open."""
+    of_team = select(TeamInvitation).where(col(TeamInvitation.team_id) == team_id)
+    previous = await session.scalar(of_team.where(col(TeamInvitation.email) == email))
+    if previous:
+        await session.delete(previous)
+        await session.flush()
+    elif len(await find_invitations(session, team_id)) >= MAX_OPEN_INVITATIONS:
+        raise FieldErrors({"": TOO_MANY_OPEN})
 
 
 async def find_invitations(session: AsyncSession, team_id: int) -> Sequence[TeamInvitation]:
@@ -123,16 +128,11 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
         NotFound: The invitation is not for the user or no longer valid, or its sender may no longer invite.
         FieldErrors: The user is in too many teams. The invitation remains.
     """
-    query = select(TeamInvitation).where(
-        col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
-    )
-    if (invitation := await session.scalar(query)) is None:
-        raise NotFound
-    await lock_team_row(session, invitation.team_id)
-    team = await session.get(Team, invitation.team_id)
-    member = await session.scalar(
-        select(TeamMember).where(col(TeamMember.team_id) == invitation.team_id, col(TeamMember.user_id) == user.id)
-    )
+    team_id = await _find_inviting_team(session, invitation_id, user)
+    await lock_team_row(session, team_id)
+    team = await session.get(Team, team_id)
+    membership = select(TeamMember).where(col(TeamMember.team_id) == team_id, col(TeamMember.user_id) == user.id)
+    member = await session.scalar(membership)
     if member is None:
         await refuse_too_many_teams(session, user)
     used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
@@ -148,6 +148,17 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     session.add(member)
     await session.flush()
     return team
+
+
+async def _find_inviting_team(session: AsyncSession, invitation_id: int, user: User) -> int:
+    """Return the id of the team of an open invitation to the user. Raises NotFound."""
+    query = select(col(TeamInvitation.team_id)).where(
+        col(TeamInvitation.id) == invitation_id, _is_invitation_for(user), TeamInvitation.is_open()
+    )
+    team_id: int | None = await session.scalar(query)
+    if team_id is None:
+        raise NotFound
+    return team_id
 
 
 async def decline(session: AsyncSession, invitation_id: int, user: User) -> None:
