@@ -124,23 +124,14 @@ async def _read_user(request: HTTPConnection) -> User | None:
     state = request.state
     state.session = state.token = state.impersonator = None
     state.permissions = frozenset()
-    database: Database = request.app.state.database
-    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
-    bearer_token = read_bearer_token(request) if takes_tokens else None
-    match: tuple[Session, User, PermissionSet] | TokenMatch | None = None
-    if bearer_token is not None:
-        match = await token_strategy(request.app.state.settings, database).find_match(bearer_token)
-    elif token := read_session_token(request):
-        if is_foreign_route(request):  # the site's middleware has checked the others
-            refuse_foreign_page(request)
-        match = await find_by_token(database, Session, token)
+    match = await _find_credential(request)
     if match is None:
         return None
     row, user, permissions = match
     if isinstance(row, ApiToken):
         require_scopes(row.scopes, get_request_scopes(request))
     elif row.impersonator_session_id is not None:
-        state.impersonator = await find_impersonator(database, row, user)
+        state.impersonator = await find_impersonator(request.app.state.database, row, user)
         if state.impersonator is None:
             return None
     state.permissions = permissions
@@ -148,6 +139,21 @@ async def _read_user(request: HTTPConnection) -> User | None:
     state.token = row if isinstance(row, ApiToken) else None
     _record_use(request, row)
     return user
+
+
+async def _find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
+    """Return the token or session of the request, with its user and their permissions."""
+    database: Database = request.app.state.database
+    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
+    bearer_token = read_bearer_token(request) if takes_tokens else None
+    if bearer_token is not None:
+        return await token_strategy(request.app.state.settings, database).find_match(bearer_token)
+    token = read_session_token(request)
+    if not token:
+        return None
+    if is_foreign_route(request):  # the site's middleware has checked the others
+        refuse_foreign_page(request)
+    return await find_by_token(database, Session, token)
 
 
 async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:

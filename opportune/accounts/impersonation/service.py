@@ -8,6 +8,7 @@ import secrets
 from datetime import timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
@@ -62,22 +63,10 @@ async def start_impersonation(
         NotFound: the user does not exist.
         ImpersonationRefused: with a message for the superuser.
     """
-    session = context.session
     # The superuser's session and both users are locked, so that a concurrent change of their permissions takes effect.
-    superuser_session = await session.scalar(
-        select(Session)
-        .join(User, col(User.id) == col(Session.user_id))
-        .where(col(Session.id) == origin.id, col(User.is_superuser), col(User.is_active))
-        .with_for_update()
-    )
-    if superuser_session is None or superuser_session.impersonator_session_id is not None:
-        raise ImpersonationRefused(SIGNED_OUT)
-    user = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
-    if user is None:
-        raise NotFound
-    if problem := find_impersonation_problem(superuser, user):
-        raise ImpersonationRefused(problem)
-    await delete_expired_and_surplus(session, user, Session)
+    superuser_session = await _lock_superuser_session(context.session, origin)
+    user = await _lock_user(context.session, user_id, superuser)
+    await delete_expired_and_surplus(context.session, user, Session)
     token = secrets.token_urlsafe(32)
     new_session = Session(
         token_hash=hash_token(token),
@@ -88,12 +77,35 @@ async def start_impersonation(
         address=context.client.address[:64],
         agent=context.client.user_agent[:256],
     )
-    session.add(new_session)
+    context.session.add(new_session)
     kind = "impersonated_with_changes" if may_write else "impersonated"
     record_event(context, user, kind, by=superuser, reason=reason)
     permission = "may change things" if may_write else "read-only"
     logger.warning("user %d signed in as user %d, %s", superuser.id, user.id, permission)
     return new_session, token
+
+
+async def _lock_superuser_session(session: AsyncSession, origin: Session) -> Session:
+    """Lock the superuser's session and account. Raises ImpersonationRefused if one of them has ended."""
+    superuser_session: Session | None = await session.scalar(
+        select(Session)
+        .join(User, col(User.id) == col(Session.user_id))
+        .where(col(Session.id) == origin.id, col(User.is_superuser), col(User.is_active))
+        .with_for_update()
+    )
+    if superuser_session is None or superuser_session.impersonator_session_id is not None:
+        raise ImpersonationRefused(SIGNED_OUT)
+    return superuser_session
+
+
+async def _lock_user(session: AsyncSession, user_id: int, superuser: User) -> User:
+    """Lock the user to sign in as. Raises NotFound and ImpersonationRefused."""
+    user: User | None = await session.scalar(select(User).where(col(User.id) == user_id).with_for_update())
+    if user is None:
+        raise NotFound
+    if problem := find_impersonation_problem(superuser, user):
+        raise ImpersonationRefused(problem)
+    return user
 
 
 async def end_impersonation(context: AccountContext, user: User, ended_session: Session) -> tuple[Session, str] | None:

@@ -22,6 +22,13 @@ from opportune.web.rate_limit import RateLimit
 
 STARTS_PER_IP = RateLimit("accounts.social_starts_per_address", 60)
 FAILURES_PER_IP = RateLimit("accounts.social_failures_per_address", 20)
+NOT_SHARED = _l(
+    "%(label)s does not share your e-mail address. Register here first, then add %(label)s on your profile."
+)
+NOT_VERIFIED = _l(
+    "%(label)s has not verified %(email)s. Register here with that address, then add %(label)s on your profile."
+)
+TAKEN = _l("There is already an account with %(email)s. Sign in to it, then add %(label)s on your profile.")
 LINKED_TO_YOU = _l("That account at %(label)s is already linked to your account.")
 LINKED_TO_ANOTHER = _l("That account at %(label)s is already linked to another account.")
 
@@ -44,24 +51,10 @@ async def sign_in_with(context: AccountContext, provider: Provider, identity: Id
 
 
 async def _register(context: AccountContext, provider: Provider, identity: Identity) -> User:
-    label = provider.label
     if not identity.email:
-        raise SocialSignInRefused(
-            gettext(
-                "%(label)s does not share your e-mail address. "
-                "Register here first, then add %(label)s on your profile.",
-                label=label,
-            )
-        )
+        raise _refusal(NOT_SHARED, provider, identity)
     if not identity.email_is_verified:
-        raise SocialSignInRefused(
-            gettext(
-                "%(label)s has not verified %(email)s. "
-                "Register here with that address, then add %(label)s on your profile.",
-                label=label,
-                email=identity.email,
-            )
-        )
+        raise _refusal(NOT_VERIFIED, provider, identity)
     await context.limiter.hit(REGISTRATIONS_PER_IP.by(context.client.address))
     try:
         await require_may_register(context, identity.email)
@@ -71,13 +64,11 @@ async def _register(context: AccountContext, provider: Provider, identity: Ident
     except RegistrationClosedError as refusal:
         raise SocialSignInRefused(str(refusal)) from None
     except EmailTakenError:
-        raise SocialSignInRefused(
-            gettext(
-                "There is already an account with %(email)s. Sign in to it, then add %(label)s on your profile.",
-                email=identity.email,
-                label=label,
-            )
-        ) from None
+        raise _refusal(TAKEN, provider, identity) from None
+
+
+def _refusal(message: str, provider: Provider, identity: Identity) -> SocialSignInRefused:
+    return SocialSignInRefused(gettext(message, label=provider.label, email=identity.email))
 
 
 async def link(context: AccountContext, provider: Provider, identity: Identity, user: User) -> None:
@@ -92,9 +83,8 @@ async def link(context: AccountContext, provider: Provider, identity: Identity, 
         raise SocialSignInRefused(CHANGED_MEANWHILE)
     linked_user = await manager.user_db.get_by_oauth_account(identity.issuer, identity.subject)
     if linked_user is not None:
-        is_same_user = linked_user.id == user.id
-        message = LINKED_TO_YOU if is_same_user else LINKED_TO_ANOTHER
-        raise SocialSignInRefused(gettext(message, label=provider.label))
+        message = LINKED_TO_YOU if linked_user.id == user.id else LINKED_TO_ANOTHER
+        raise _refusal(message, provider, identity)
     values = {"oauth_name": identity.issuer, "account_id": identity.subject, "account_email": identity.email}
     await manager.user_db.add_oauth_account(user, values)
     record_event(context, user, "account_linked", label=provider.label)
