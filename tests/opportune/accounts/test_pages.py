@@ -126,6 +126,9 @@ async def test_registration_signs_in(client: AsyncClient, database: Database) ->
     assert (response.status_code, response.headers["location"]) == (303, "/")
     assert (await read_one(database, User)).email == EMAIL
     assert EMAIL in (await client.get("/accounts/profile")).text
+    client.cookies.clear()
+    again = await client.post("/accounts/register", data={"email": EMAIL, "password": PASSWORD})
+    assert (again.status_code, "No account was created with this address" in again.text) == (422, True)
 
 
 async def test_database_refuses_emails_that_differ_in_case(database: Database, user: User) -> None:

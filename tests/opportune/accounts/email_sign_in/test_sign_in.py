@@ -32,6 +32,7 @@ async def test_code_signs_in_the_requesting_browser(app: FastAPI, client: AsyncC
     assert requested.headers["location"] == f"{SIGN_IN_PAGE}/code"
     assert EMAIL in (await client.get(f"{SIGN_IN_PAGE}/code")).text
     code = await read_newest_code(app)
+    assert (await send_code(client, "")).status_code == 422
     redirect = await send_code(client, f" {code[:3]} {code[3:]} ")
     assert redirect.headers["location"] == "/accounts/tokens"
     assert await is_signed_in(client)
@@ -57,6 +58,7 @@ async def test_link_in_another_browser_names_the_requester(
     app: FastAPI, client: AsyncClient, database: Database
 ) -> None:
     await make_user(database, EMAIL, is_verified=True)
+    await request_email(client, "nobody@example.com")
     async with new_browser(app, "198.51.100.7") as other_browser:
         await request_email(other_browser, remember="true", next="/accounts/tokens")
         token = await read_newest_token(app)

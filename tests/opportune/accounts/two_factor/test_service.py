@@ -160,6 +160,8 @@ async def test_api_names_wrong_fields_and_states(user_client: AsyncClient) -> No
     assert (refused.status_code, "code" in refused.text) == (422, True)
     await turn_on_by_pages(user_client)
     assert (await user_client.post(TWO_FACTOR_API, json={"password": PASSWORD})).status_code == 409
+    form = {"sealed": started["sealed"], "code": "1"}
+    assert (await user_client.put(TWO_FACTOR_API, json=form)).status_code == 409
 
 
 async def test_required_setup_is_explained_to_staff(app: FastAPI, database: Database) -> None:
