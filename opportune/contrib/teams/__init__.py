@@ -2,7 +2,7 @@
 
 from opportune.contrib.teams.dependencies import CurrentTeam, OptionalTeam, TeamAdmin, TeamOwner, team_role
 from opportune.contrib.teams.models import Team, TeamMember, TeamOwned, TeamRole, TeamShared
-from opportune.contrib.teams.service import UserTeam
+from opportune.contrib.teams.user_teams import UserTeam
 
 __all__ = [
     "CurrentTeam",

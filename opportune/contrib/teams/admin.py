@@ -5,7 +5,8 @@ from starlette.requests import Request
 
 from opportune.admin import AdminView
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
-from opportune.contrib.teams.service import lock_team_row, require_other_owner
+from opportune.contrib.teams.owners import require_other_owner
+from opportune.contrib.teams.service import lock_team_row
 from opportune.db import changes
 
 CATEGORY = "Teams"

@@ -25,6 +25,7 @@ from opportune.contrib.teams.schemas import (
     TeamRead,
     TeamUpdate,
 )
+from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
@@ -158,7 +159,7 @@ async def withdraw(team_id: RowId, invitation_id: RowId, user: CurrentUser, sess
 
 
 async def _read_own_teams(session: AsyncSession, user: User) -> list[TeamRead]:
-    mine = await service.read_teams(session, user)
+    mine = await read_teams(session, user)
     return [
         TeamRead(id=team.id, name=team.name, role=team.role, is_current=team == mine.current) for team in mine.teams
     ]

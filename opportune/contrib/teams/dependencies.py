@@ -16,7 +16,7 @@ from opportune.accounts.dependencies import (
     make_redirect_error,
 )
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
-from opportune.contrib.teams.service import UserTeam, UserTeams, read_current_team, read_teams
+from opportune.contrib.teams.user_teams import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.teams import TeamOwners, team_owners
 from opportune.errors import NotFound
 from opportune.i18n import gettext

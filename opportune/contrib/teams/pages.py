@@ -24,6 +24,7 @@ from opportune.contrib.teams.schemas import (
     TeamHandOver,
     TeamUpdate,
 )
+from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import FieldErrors, NotFound
@@ -46,7 +47,7 @@ router = APIRouter(prefix=TEAMS_PATH, dependencies=[Depends(get_user_teams)])
 @router.get("")
 async def list_teams(request: Request, user: CurrentUser, session: ReadSession) -> Response:
     context = {
-        "mine": await service.read_teams(session, user),
+        "mine": await read_teams(session, user),
         "invitations": await invitations.find_own_invitations(session, user),
         "next": safe_redirect_path(request.query_params.get("next"), TEAMS_PATH),
     }

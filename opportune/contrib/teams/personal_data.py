@@ -10,7 +10,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.accounts.users.deactivation import may_refuse_deactivation
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
-from opportune.contrib.teams.service import find_sole_ownerships, remove_team
+from opportune.contrib.teams.owners import find_sole_ownerships
+from opportune.contrib.teams.service import remove_team
 from opportune.db.hooks.registry import before_delete, before_update
 from opportune.errors import FieldErrors
 from opportune.feature import Person, PersonalData

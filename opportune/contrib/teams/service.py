@@ -1,21 +1,20 @@
 """Teams and their members. Changes of memberships lock the team's row until the commit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.contrib.teams.events import record_for_member
-from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, TeamRole
+from opportune.contrib.teams.models import Team, TeamMember, TeamRole
+from opportune.contrib.teams.owners import require_other_owner
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead, TeamCreate
-from opportune.crud.registry import crud_classes
-from opportune.db.database import Database, Session
+from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_dependents_in_batches
 from opportune.db.queries.matching import matches, patterns_of
@@ -26,92 +25,10 @@ from opportune.pagination import Page, order, page_count
 
 MAX_TEAMS_PER_USER = 100
 
-LAST_OWNER = _l("The team would have no active owner. Make another member its owner first.")
-ONLY_MEMBER = _l("You are the only member of the team. Delete it instead.")
 TOO_MANY_TEAMS = _l("You are in %(num)s teams. Leave one first.")
 NO_MEMBER = _l("No member of the team has this address.")
 DEACTIVATED = _l("This account is deactivated. Choose another member.")
 YOURSELF = _l("You are already an owner. Choose another member.")
-
-
-@dataclass(frozen=True)
-class UserTeam:
-    """Team with the membership of a user."""
-
-    id: int
-    name: str
-    role: TeamRole
-    member_id: int
-
-    def has_role(self, role: str) -> bool:
-        """Return True if the user has at least this role in the team."""
-        return self.role.includes(role)
-
-
-class UserTeams(NamedTuple):
-    """Teams of a user, the current one first, and the number of open invitations."""
-
-    teams: Sequence[UserTeam] = ()
-    invitation_count: int = 0
-    is_personal: bool = False
-    """Whether the user has selected personal rows instead of a team."""
-
-    @property
-    def current(self) -> UserTeam | None:
-        return self.teams[0] if self.teams and not self.is_personal else None
-
-    @property
-    def others(self) -> Sequence[UserTeam]:
-        """The teams that the user can switch to."""
-        return self.teams[1:] if self.current else self.teams
-
-    @property
-    def offers_personal(self) -> bool:
-        """Return whether the site has rows that belong to a user while no team is selected."""
-        return any(crud_class.team_column for classes in crud_classes.values() for crud_class in classes)
-
-    def find(self, team_id: int) -> UserTeam | None:
-        return next((team for team in self.teams if team.id == team_id), None)
-
-
-async def read_teams(session: AsyncSession, user: User) -> UserTeams:
-    """Read the data for the navigation of all pages in one statement."""
-    values = {"user_id": user.id, "email": user.email if user.is_verified else "", "now": utc_now()}
-    statement = _teams_of_user()
-    if isinstance(session, Session):
-        rows: Sequence[Any] = await session.fetch(statement, values)
-    else:
-        rows = (await session.execute(statement, values)).all()
-    teams = [
-        UserTeam(team_id, name, TeamRole(role), member_id) for team_id, name, role, member_id, *_ in rows if team_id
-    ]
-    if not rows:
-        return UserTeams()
-    *_, invitation_count, switched_at = rows[0]
-    return UserTeams(teams, invitation_count, is_personal=bool(teams) and switched_at is None)
-
-
-async def read_current_team(session: AsyncSession, user: User) -> UserTeam | None:
-    """Read the team that the user has selected in the browser."""
-    return (await read_teams(session, user)).current
-
-
-@cache  # SQLAlchemy recognizes a cached statement without comparing its parts
-def _teams_of_user() -> Select[Any]:
-    invitations = (
-        select(func.count())
-        .select_from(TeamInvitation)
-        .where(col(TeamInvitation.email) == bindparam("email"), TeamInvitation.is_open(bindparam("now")))
-    )
-    return (
-        select(col(Team.id), col(Team.name), col(TeamMember.role), col(TeamMember.id))
-        .add_columns(invitations.scalar_subquery(), col(TeamMember.switched_at))
-        .select_from(User)
-        .outerjoin(TeamMember, col(TeamMember.user_id) == User.id)
-        .outerjoin(Team, col(Team.id) == col(TeamMember.team_id))
-        .where(col(User.id) == bindparam("user_id"))
-        .order_by(col(TeamMember.switched_at).desc().nulls_last(), col(TeamMember.id))
-    )
 
 
 @dataclass(frozen=True)
@@ -303,47 +220,6 @@ def to_member_read(member: TeamMember, member_user: User, user: User) -> MemberR
     )
 
 
-class SoleOwnership(NamedTuple):
-    """Team without another active owner."""
-
-    team: Team
-    member_count: int
-    has_other_active_member: bool
-
-
-async def find_sole_ownerships(session: AsyncSession, user_id: int) -> list[SoleOwnership]:
-    """Return the teams that would have no active owner without this user. Lock them until the commit.
-
-    Other users that the same session deletes or deactivates do not count as owners.
-    """
-    leaving = {user_id, *_leaving_users(session)}
-    owned = select(col(TeamMember.team_id)).where(
-        col(TeamMember.user_id) == user_id, col(TeamMember.role) == TeamRole.OWNER
-    )
-    locked = select(Team).where(col(Team.id).in_(owned)).order_by(col(Team.id)).with_for_update(key_share=True)
-    teams = (await session.scalars(locked)).all()
-    is_other = col(User.is_active) & col(TeamMember.user_id).not_in(leaving)
-    owners, others = func.count().filter(is_other, _is_active_owner()), func.count().filter(is_other)
-    counts = (
-        select(col(TeamMember.team_id), func.count(), owners, others)
-        .join(User, col(User.id) == col(TeamMember.user_id))
-        .where(col(TeamMember.team_id).in_([team.id for team in teams]))
-        .group_by(col(TeamMember.team_id))
-    )
-    by_id = {team.id: team for team in teams}
-    return [
-        SoleOwnership(by_id[team_id], member_count, bool(others))
-        for team_id, member_count, owners, others in await session.execute(counts.order_by(col(TeamMember.team_id)))
-        if not owners
-    ]
-
-
-def _leaving_users(session: AsyncSession) -> set[int]:
-    """Return the ids of users that the next flush deletes or deactivates."""
-    deactivated = (row for row in session.dirty if isinstance(row, User) and not row.is_active)
-    return {row.id for row in (*session.deleted, *deactivated) if isinstance(row, User)}
-
-
 async def find_member(session: AsyncSession, team_id: int, email: str) -> TeamMember | None:
     query = select(TeamMember).join(User, col(User.id) == col(TeamMember.user_id))
     member: TeamMember | None = await session.scalar(
@@ -366,23 +242,6 @@ async def _delete_member(session: AsyncSession, team: Team, member: TeamMember) 
         await require_other_owner(session, team.id, member.id)
     await session.delete(member)
     await session.flush()
-
-
-async def require_other_owner(session: AsyncSession, team_id: int, member_id: int) -> None:
-    """Raise FieldErrors if a locked team has no other active owner than this member."""
-    counts = (
-        select(func.count(), func.count().filter(_is_active_owner()))
-        .select_from(TeamMember)
-        .join(User, col(User.id) == col(TeamMember.user_id))
-        .where(col(TeamMember.team_id) == team_id, col(TeamMember.id) != member_id)
-    )
-    member_count, owners = (await session.execute(counts)).one()
-    if not owners:
-        raise FieldErrors({"": LAST_OWNER if member_count else ONLY_MEMBER})
-
-
-def _is_active_owner() -> ColumnElement[bool]:
-    return and_(col(TeamMember.role) == TeamRole.OWNER, col(User.is_active))
 
 
 def _is_membership_of(user: User) -> ColumnElement[bool]:

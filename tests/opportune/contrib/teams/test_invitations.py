@@ -8,7 +8,7 @@ from httpx2 import AsyncClient
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.feature import teams
 from opportune.contrib.teams.models import TeamInvitation, TeamRole
-from opportune.contrib.teams.service import read_teams
+from opportune.contrib.teams.user_teams import read_teams
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.cleanup import clean_up

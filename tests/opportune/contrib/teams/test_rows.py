@@ -8,6 +8,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from opportune.contrib.teams import service
 from opportune.contrib.teams.models import TeamMember, TeamRole
+from opportune.contrib.teams.user_teams import read_teams
 from opportune.crud import Crud, CrudApi
 from opportune.db.database import Database
 from opportune.errors import OperatorError
@@ -148,7 +149,7 @@ async def test_removed_member_cannot_finish_a_write(clients: Clients, crew: Crew
 async def test_service_takes_a_team_without_a_request(database: Database, crew: Crew) -> None:
     user = crew.users["owner"]
     async with database.writer() as session:
-        team = (await service.read_teams(session, user)).teams[0]
+        team = (await read_teams(session, user)).teams[0]
         await Projects(session, user, team=team).create({"name": "By a job"})
         assert (await Projects(session, user, team=team).list()).total == 1
         assert not Projects(session, user).may("create")
