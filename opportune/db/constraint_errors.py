@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Table
 from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
 
 from opportune.errors import FieldErrors
@@ -43,6 +44,15 @@ def translate_database_errors(table: Table, *, deleting: bool = False) -> Iterat
         raise FieldErrors({"": NOT_STORABLE}) from error
     except IntegrityError as error:
         raise FieldErrors(_explain(error, table, deleting)) from error
+
+
+async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
+    """Flush the changes. If a value is taken, roll back and raise the refusal."""
+    try:
+        await session.flush()
+    except IntegrityError:
+        await session.rollback()
+        raise refusal from None
 
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:

@@ -4,9 +4,9 @@ from opportune.accounts.api import (
     activity_log,
     deletion,
     email_confirmation,
+    email_links,
     email_sign_in,
     passkeys,
-    password_reset,
     profile,
     reauthentication,
     registration,
@@ -15,10 +15,9 @@ from opportune.accounts.api import (
     social_sign_in,
     tokens,
     two_factor,
-    verification,
 )
 
-SIGN_IN = (sign_in, email_sign_in, registration, verification, password_reset)
+SIGN_IN = (sign_in, email_sign_in, registration, email_links)
 ACCOUNT = (profile, social_sign_in, deletion, sessions, activity_log, tokens)
 CONFIRMATION = (two_factor, passkeys, reauthentication, email_confirmation)
 

@@ -7,7 +7,6 @@ import secrets
 
 from itsdangerous import BadData
 from sqlalchemy import exists, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -19,6 +18,7 @@ from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings
 from opportune.config.signing import signer
 from opportune.config.site_url import site_url
+from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.errors import NotFound
 
@@ -64,11 +64,7 @@ async def create_first_superuser(session: AsyncSession, email: str, password: st
     user.hashed_password = hashed_password
     user.is_active = user.is_verified = user.is_staff = user.is_superuser = True
     session.add(user)
-    try:
-        await session.flush()
-    except IntegrityError:
-        await session.rollback()
-        raise EmailTakenError from None
+    await flush_or_refuse(session, EmailTakenError())
     await delete_all_sessions(session, user)
     await delete_sign_in_methods(session, user)
     return user

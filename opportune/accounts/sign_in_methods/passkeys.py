@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -27,6 +26,7 @@ from opportune.accounts.sign_in_methods.webauthn import (
 from opportune.accounts.tokens.service import end_weaker_sign_ins
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
+from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.models.model import utc_now
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import Hit, RateLimit
@@ -126,7 +126,8 @@ class PasskeyCeremonies:
         verified = await webauthn.verify_creation(self.site, ceremony, credential)
         await self._check_may_add(user)
         is_first = not await has_second_factor(session, user)
-        await _store(session, _create_row(user, name, ceremony, verified, credential))
+        session.add(_create_row(user, name, ceremony, verified, credential))
+        await flush_or_refuse(session, PasskeyRefused(ALREADY_ADDED))
         record_event(self.context, user, "passkey_created", name=name)
         await self.context.limiter.refund(session, failure)
         if not is_first:
@@ -196,16 +197,6 @@ def _create_row(
         verifies_user=verified.user_verified,
         is_synced=verified.credential_backed_up,
     )
-
-
-async def _store(session: AsyncSession, passkey: Passkey) -> None:
-    """Insert a passkey. Raises PasskeyRefused if a user already has it."""
-    session.add(passkey)
-    try:
-        await session.flush()
-    except IntegrityError:
-        await session.rollback()
-        raise PasskeyRefused(ALREADY_ADDED) from None
 
 
 def _base64url(data: bytes) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi_users import InvalidPasswordException, exceptions
 from fastapi_users.db import BaseUserDatabase
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -19,6 +18,7 @@ from opportune.accounts.users.errors import (
 )
 from opportune.accounts.users.lookup import find_by_email
 from opportune.config.email_domains import normalize_email
+from opportune.db.constraint_errors import flush_or_refuse
 
 
 class UserTaken(EmailTakenError, exceptions.UserAlreadyExists):
@@ -48,11 +48,7 @@ class UserDatabase(BaseUserDatabase[Any, int]):
     async def create(self, create_dict: Mapping[str, Any]) -> User:
         """Create a user. Raises UserTaken, also if two requests register the same address at the same time."""
         self.session.add(user := User(**{**create_dict, "email": normalize_email(create_dict["email"])}))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            raise UserTaken from None
+        await flush_or_refuse(self.session, UserTaken())
         return user
 
     async def update(self, user: User, update_dict: Mapping[str, Any]) -> User:
@@ -60,11 +56,10 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         self.session.add(user)
         user.sqlmodel_update(dict(update_dict))
         try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
+            await flush_or_refuse(self.session, UserTaken())
+        except UserTaken:
             await self.session.refresh(user)  # the error page shows the user
-            raise UserTaken from None
+            raise
         return user
 
     async def delete(self, user: User) -> None:
@@ -84,9 +79,5 @@ class UserDatabase(BaseUserDatabase[Any, int]):
         """Link an account. Tokens of the provider are not stored. Raises AccountLinkedError."""
         issuer, subject, email = (create_dict[name] for name in ("oauth_name", "account_id", "account_email"))
         self.session.add(LinkedAccount(user_id=user.id, issuer=issuer, subject=subject, email=email))
-        try:
-            await self.session.flush()
-        except IntegrityError:
-            await self.session.rollback()
-            raise AccountLinkedError from None
+        await flush_or_refuse(self.session, AccountLinkedError())
         return user
