@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-import pytest
-
 from opportune.cli.registry import overview
 from opportune.project.layout import FRAMEWORK, PROJECT
 
@@ -125,19 +123,3 @@ def test_names_of_numbers_have_a_unit() -> None:
     numbers = [name for name in public_names() if name.name.isupper() and name.is_number]
     assert len(numbers) > 100
     assert [str(name) for name in numbers if not UNIT.fullmatch(name.name) and name.name not in CODES] == []
-
-
-@pytest.mark.parametrize(
-    ("name", "is_good"),
-    [
-        ("PATIENCE", False),
-        ("SECONDS", False),
-        ("POLL_EVERY", False),
-        ("POLL_INTERVAL_SECONDS", True),
-        ("MAX_NAME_LENGTH", True),
-        ("MAX_RATIO", True),
-        ("ROWS_PER_PAGE", True),
-    ],
-)
-def test_rule_for_units(name: str, is_good: bool) -> None:
-    assert bool(UNIT.fullmatch(name)) is is_good

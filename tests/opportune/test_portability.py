@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
-import pytest
 from packaging.utils import canonicalize_name
 
 from opportune.cli.environment.entry import BASE, DEV
@@ -48,19 +47,6 @@ def calls_without_encoding(code: str) -> Iterator[int]:
 def is_binary(call: ast.Call) -> bool:
     modes = [argument.value for argument in call.args[1:2] if isinstance(argument, ast.Constant)]
     return any("b" in str(mode) for mode in modes)
-
-
-@pytest.mark.parametrize(
-    ("code", "lines"),
-    [
-        ("path.read_text()", [1]),
-        ("path.write_text(text)", [1]),
-        ("open(path)", [1]),
-        ("path.read_text('utf-8')\npath.write_text(text, encoding='utf-8')\npath.read_bytes()", []),
-    ],
-)
-def test_missing_encoding_is_detected(code: str, lines: list[int]) -> None:
-    assert list(calls_without_encoding(code)) == lines
 
 
 def test_files_are_opened_with_an_encoding() -> None:

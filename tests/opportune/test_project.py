@@ -194,14 +194,11 @@ def test_deleted_feature_leaves_nothing(copy_of_project: ProjectCopy) -> None:
     words = "|".join(rf"\b{name}\b|\b{name}_" for name in NAMED_BY_WORD)
     pattern = re.compile(rf"{paths}|\bapp\.(?:{'|'.join(FEATURES)})\b|{words}")
     copy_of_project.delete(FEATURES)
-    history = {"CHANGELOG.md", Path(__file__).relative_to(PROJECT).as_posix()}
-    history |= {"opportune/cli/project/shared_files.py", "tests/opportune/cli/project/test_new_project.py"}
-    history |= {
-        "tests/opportune/cli/project/test_startproject.py",
-        "docs/images/take.py",
-    }  # the landing page of new projects
-    skipped = (".png", ".webp", ".ico", ".lock", ".po")  # catalogues have words of other languages
-    names = [name for name in project_files() if name not in history and not name.endswith(skipped)]
+    tests_of_projects = {f"tests/opportune/cli/project/test_{name}.py" for name in ("new_project", "startproject")}
+    landing_page = {"opportune/cli/project/shared_files.py", "docs/images/take.py", *tests_of_projects}
+    skipped_files = {"CHANGELOG.md", THIS_FILE, *landing_page}
+    skipped_ends = (".png", ".webp", ".ico", ".lock", ".po")  # catalogues have words of other languages
+    names = [name for name in project_files() if name not in skipped_files and not name.endswith(skipped_ends)]
     remaining = {name: path for name in names if (path := copy_of_project.folder / name).is_file()}
     texts = {name: path.read_text().lower() for name, path in remaining.items()}  # faster than ignoring case
     assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := pattern.search(text))] == []

@@ -53,11 +53,3 @@ def test_mypy_errors_have_the_line_of_the_guide(tmp_path: Path) -> None:
     write_modules(guides, SURROUNDINGS, tmp_path)
 
     assert mypy(tmp_path).startswith('wrong_6.py:6: error: Argument 1 to "selectinload"')
-
-
-def test_snippets_take_names_of_earlier_ones(tmp_path: Path) -> None:
-    write_modules([guide(tmp_path, "notes", "class Book: ...", "print(Book, Genre)")], SURROUNDINGS, tmp_path)
-
-    module = (tmp_path / PACKAGE / "notes_6.py").read_text().splitlines()
-    assert module[0] == f"from {PACKAGE}.notes_2 import Book; from {SURROUNDINGS} import Genre"
-    assert module[5] == "print(Book, Genre)"

@@ -146,34 +146,25 @@ class Files:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
-        paths = [path for folder in folders for path in folder.rglob("*") if BYTECODE_FOLDER not in path.parts]
-        self.folders_before = {path for path in paths if path.is_dir()}
-        self.files_before = {path: (version_of(path), path.read_bytes()) for path in paths if path.is_file()}
+        self.paths_before = set(self._paths())
+        files = [path for path in self.paths_before if path.is_file()]
+        self.contents = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+    def _paths(self) -> list[Path]:
+        return [path for folder in self.folders for path in folder.rglob("*") if BYTECODE_FOLDER not in path.parts]
 
     def restore(self) -> None:
         """Restore changed and deleted files, and delete new ones."""
-        unchanged = set()
-        for folder in self.folders:
-            for parent, folders, files in os.walk(folder):
-                for path in [Path(parent, name) for name in folders if name != BYTECODE_FOLDER]:
-                    if path not in self.folders_before:
-                        shutil.rmtree(path)
-                for path in [Path(parent, name) for name in files if not parent.endswith(BYTECODE_FOLDER)]:
-                    if path not in self.files_before:
-                        path.unlink()
-                    elif version_of(path) == self.files_before[path][0]:
-                        unchanged.add(path)
-        for path in self.files_before.keys() - unchanged:
-            (modified, _), content = self.files_before[path]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            os.utime(path, ns=(modified, modified))  # keeps the bytecode valid
-
-
-def version_of(path: Path) -> tuple[int, int]:
-    """Return modification time and size, by which Python also validates bytecode."""
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
+        for path in set(self._paths()) - self.paths_before:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)  # deleted with its folder
+        for path, (content, modified) in self.contents.items():
+            if not path.exists() or path.read_bytes() != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                os.utime(path, ns=(modified, modified))  # keeps the bytecode valid
 
 
 def link_compiled(source: str, destination: str) -> None:
