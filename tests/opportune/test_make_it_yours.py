@@ -66,26 +66,26 @@ def page_title(page: str) -> str:
     return unescape(re.findall(r"<title>(.*?)</title>", page)[0])
 
 
-async def test_base_template_and_name_change_every_page(client: AsyncClient) -> None:
+async def test_files_of_the_project_change_every_page(client: AsyncClient) -> None:
     pages = {path: (await client.get(path)).text for path in TITLES}
     assert {path: page_title(page) for path, page in pages.items()} == TITLES
     for page in (pages[path] for path in ("/accounts/login", "/accounts/register", "/nothing")):
         assert "Reading Circle, Lisbon</footer>" in page
         assert f'<link rel="stylesheet" href="{assets.url("own.css")}">' in page
         assert '<nav class="navbar-collapse" id="menu"' in page
-    assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
+    sign_in = pages["/accounts/login"]
+    assert sign_in.index("Members only") < sign_in.index('name="password"')
+    error = await client.get("/nothing", headers={"Accept": "text/html"})
+    assert error.status_code == 404
+    assert [text for text in ("Lost a book?", "Back to the start") if text not in error.text] == []
     assert (await client.get("/api/openapi.json")).json()["info"]["title"] == NAME
 
 
-async def test_sign_in_and_error_pages_are_changed(client: AsyncClient) -> None:
-    page = (await client.get("/accounts/login")).text
-    assert page.index("Members only") < page.index('name="password"')
-    response = await client.get("/nothing", headers={"Accept": "text/html"})
-    assert (response.status_code, "Lost a book?" in response.text, "Back to the start" in response.text) == (
-        404,
-        True,
-        True,
-    )
+async def test_style_sheet_logo_and_colours_are_single_files(client: AsyncClient) -> None:
+    assert "letter-spacing" in (await client.get(assets.url("own.css"))).text
+    for url in (assets.url("icon.svg"), "/favicon.ico"):
+        assert (await client.get(url)).text == FILES["static/icon.svg"]
+    assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
 
 
 async def test_admin_pages_are_changed(app: FastAPI) -> None:
@@ -97,17 +97,16 @@ async def test_admin_pages_are_changed(app: FastAPI) -> None:
             assert (page_title(page), f'href="{assets.url("own.css")}"' in page) == (title, True)
 
 
-def test_emails_are_changed(settings: Settings) -> None:
-    email = render_email(settings, "ada@example.com", "mail/test", {})
+def test_emails_are_changed_and_name_the_site(settings: Settings) -> None:
+    email = render_email(settings, "ada@example.com", "accounts/mail/register", {"token": "abc"})
     assert "Rua do Alecrim 12" in email.html
     assert "Replies to this address" not in email.html
     assert "background: #0f766e" in email.html
-
-
-async def test_logo_and_colours_are_single_files(client: AsyncClient) -> None:
-    assert (await client.get(assets.url("icon.svg"))).text == FILES["static/icon.svg"]
-    assert (await client.get("/favicon.ico")).text == FILES["static/icon.svg"]
-    assert (await client.get(assets.url("colours.css"))).text == FILES["static/colours.css"]
+    assert f">{NAME}</a>" in email.html
+    assert NAME in email.text
+    assert sender_address(settings).display_name == NAME
+    named = settings.model_copy(update={"mail_from": "Librarian <books@example.org>"})
+    assert sender_address(named).display_name == "Librarian"
 
 
 async def test_buttons_and_links_have_the_colour(site: str, page: Page) -> None:
@@ -120,15 +119,6 @@ async def test_buttons_and_links_have_the_colour(site: str, page: Page) -> None:
     assert await link.evaluate(COLOUR_SCRIPT, "color") == [94, 234, 212]
 
 
-def test_emails_name_the_site(settings: Settings) -> None:
-    email = render_email(settings, "ada@example.com", "accounts/mail/register", {"token": "abc"})
-    assert f">{NAME}</a>" in email.html
-    assert NAME in email.text
-    assert sender_address(settings).display_name == NAME
-    named = settings.model_copy(update={"mail_from": "Librarian <books@example.org>"})
-    assert sender_address(named).display_name == "Librarian"
-
-
 def test_settings_example_is_valid() -> None:
     names: dict[str, Any] = {}
     exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0], names)  # noqa: S102 - code of the guide
@@ -136,12 +126,9 @@ def test_settings_example_is_valid() -> None:
     assert names["Settings"](_env_file=None, environment="test").site_name == NAME
 
 
-def test_guide_lists_the_blocks_of_the_base_template() -> None:
-    listed = set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE))
-    assert listed == set(re.findall(r"{% block (\w+) %}", (FRAMEWORK / "templates/base.html").read_text()))
-
-
-def test_guide_lists_existing_templates() -> None:
+def test_guide_lists_blocks_and_templates() -> None:
+    blocks = set(re.findall(r"^\| `(\w+)` \|", GUIDE, re.MULTILINE))
+    assert blocks == set(re.findall(r"{% block (\w+) %}", (FRAMEWORK / "templates/base.html").read_text()))
     rows = re.findall(r"^\| (`[\w/]+\.html`.*?) \|", GUIDE, re.MULTILINE)
     paths = [path for row in rows for path in re.findall(r"`([\w/]+\.html)`", row)]
     assert len(paths) >= 6

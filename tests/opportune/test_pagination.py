@@ -25,16 +25,13 @@ async def read_page(database: Database, number: int) -> Page[User]:
 async def test_pages_have_the_rows_in_order(database: Database) -> None:
     for email in reversed(EMAILS):
         await make_user(database, email)
-
     pages = [await read_page(database, number) for number in (1, 2, 3)]
-
     assert [[user.email for user in page.items] for page in pages] == [EMAILS[1:4], EMAILS[4:], []]
     assert {(page.total, page.pages) for page in pages} == {(4, 2)}
 
 
 async def test_empty_list_has_one_page(database: Database) -> None:
     page = await read_page(database, 1)
-
     assert (list(page.items), page.total, page.page, page.pages) == ([], 0, 1, 1)
 
 
@@ -73,7 +70,6 @@ async def test_sort_order_with_nulls_last(database: Database) -> None:
         *(select(literal(id_).label("id"), literal(age, Integer).label("age")) for id_, age in rows)
     ).subquery()
     orders = {"": [1, 2, 3, 4], "age": [2, 4, 1, 3], "-age": [1, 2, 4, 3], "unknown": [1, 2, 3, 4]}
-
     async with database.reader() as session:
         for sort, ids in orders.items():
             query = select(people.c.id).order_by(*order(sort, {"age": people.c.age}, people.c.id))

@@ -34,17 +34,10 @@ CALENDAR = Service(
 CLOCK = Service("clock", Clock, lambda _services: Clock(), close=Clock.close)
 
 
-def test_service_is_found_by_name_and_type() -> None:
-    services = Services([CLOCK])
-    assert services.named("clock") is services.get(Clock)
-
-
-def test_service_may_use_one_declared_later() -> None:
+def test_services_are_found_by_name_and_type() -> None:
     services = Services([CALENDAR, CLOCK])
-    assert services.get(Calendar).clock is services.get(Clock)
-
-
-def test_existing_object_is_a_service() -> None:
+    assert services.named("clock") is services.get(Clock)
+    assert services.get(Calendar).clock is services.get(Clock), "a service may use one that is declared later"
     clock = Clock()
     assert Services([CALENDAR], clock=clock).get(Calendar).clock is clock
 

@@ -83,11 +83,23 @@ def test_development_makes_a_key_for_each_process() -> None:
     assert first != second
 
 
-@pytest.mark.parametrize(("name", "header"), [("FLY_APP_NAME", "Fly-Client-IP"), ("DYNO", "")])
-def test_client_address_header_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, header: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "address", "header"),
+    [
+        ("RENDER_EXTERNAL_URL", "https://site.onrender.com", "https://site.onrender.com", ""),
+        ("RAILWAY_PUBLIC_DOMAIN", "site.up.railway.app", "https://site.up.railway.app", ""),
+        ("FLY_APP_NAME", "site", "https://site.fly.dev", "Fly-Client-IP"),
+        ("DYNO", "site", "", ""),
+    ],
+)
+def test_host_sets_base_url_and_client_address_header(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str, header: str
+) -> None:
     monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
-    monkeypatch.setenv(name, "site")
-    assert load_settings().client_address_header == header
+    monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.base_url, settings.client_address_header) == (address, header)
+    assert settings.hosts == ([address.removeprefix("https://")] if address else [])
 
 
 @pytest.mark.parametrize("name", HOST_VARIABLES)
@@ -95,22 +107,6 @@ def test_known_host_is_production(monkeypatch: pytest.MonkeyPatch, name: str) ->
     monkeypatch.setenv(name, "something")
     with pytest.raises(SettingsError, match="SECRET_KEY is missing"):
         load_settings()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "address"),
-    [
-        ("RENDER_EXTERNAL_URL", "https://site.onrender.com", "https://site.onrender.com"),
-        ("RAILWAY_PUBLIC_DOMAIN", "site.up.railway.app", "https://site.up.railway.app"),
-        ("FLY_APP_NAME", "site", "https://site.fly.dev"),
-    ],
-)
-def test_base_url_comes_from_the_host(monkeypatch: pytest.MonkeyPatch, name: str, value: str, address: str) -> None:
-    monkeypatch.setenv("SECRET_KEY", STRONG_KEY)
-    monkeypatch.setenv(name, value)
-    settings = load_settings()
-    assert settings.base_url == address
-    assert settings.hosts == [address.removeprefix("https://")]
 
 
 def test_international_hosts_are_converted_to_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
