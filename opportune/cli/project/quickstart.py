@@ -69,20 +69,27 @@ def command(
         settings = get_settings()
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
-        if superuser := in_transaction(first_superuser):
-            if password or (email and candidate.email.lower() != superuser.email.lower()):
-                print("A superuser already exists, so --email and --password were ignored.")
-        else:
+        superuser = in_transaction(first_superuser)
+        if superuser and (password or (email and candidate.email.lower() != superuser.email.lower())):
+            print("A superuser already exists, so --email and --password were ignored.")
+        if not superuser:
             if interactive and not (email and password):
                 candidate = prompt_superuser(email, password, settings)
-            superuser = save_superuser(candidate)
-            for module in quickstart_modules() if interactive else ():
-                settings = module.configure(settings)
-            in_transaction(add_initial_data)  # only for a new site, because users may delete the demonstration data
-            print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
+            superuser = candidate
+            settings = set_up_new_site(superuser, settings, interactive=interactive)
         print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
+
+
+def set_up_new_site(superuser: Superuser, settings: Settings, *, interactive: bool) -> Settings:
+    """Store the first superuser and the demonstration data, which users may delete later. Return the new settings."""
+    in_transaction(lambda session: create_superuser(session, superuser.email, superuser.password))
+    for module in quickstart_modules() if interactive else ():
+        settings = module.configure(settings)
+    in_transaction(add_initial_data)
+    print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
+    return settings
 
 
 async def add_initial_data(session: AsyncSession) -> None:
@@ -135,11 +142,6 @@ async def first_superuser(session: AsyncSession) -> Superuser | None:
     query = select(col(User.email)).where(col(User.is_superuser), col(User.is_active)).order_by(col(User.id)).limit(1)
     email = await session.scalar(query)
     return Superuser(email) if email else None
-
-
-def save_superuser(superuser: Superuser) -> Superuser:
-    in_transaction(lambda session: create_superuser(session, superuser.email, superuser.password))
-    return superuser
 
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
