@@ -23,7 +23,6 @@ from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.feature import Feature, Monitoring
 from opportune.project import layout as project
-from opportune.project.layout import installed_features
 from opportune.schemas import Schema
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering.template_errors import calls_in_templates, template_errors
@@ -127,12 +126,12 @@ def test_unreachable_database_hides_the_password(oppman: Oppman) -> None:
 
 
 def test_memory_database_is_a_note(oppman: Oppman, sqlite_template: Path, tmp_path: Path) -> None:
-    code, out, err = oppman("check", DATABASE_URL=f"sqlite+memory:///{sqlite_template}")
-    assert code == 0, out + err
-    assert f"note: sqlite+memory:///{sqlite_template} is read into memory and cannot be written. " in out
-    code, out, _ = oppman("check", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
-    assert code == 1
-    assert f"error: The file {tmp_path}/none.db does not exist. Check DATABASE_URL.\n" in out
+    outcome = oppman("check", DATABASE_URL=f"sqlite+memory:///{sqlite_template}")
+    assert outcome.code == 0, outcome
+    assert f"note: sqlite+memory:///{sqlite_template} is read into memory and cannot be written. " in outcome.out
+    outcome = oppman("check", DATABASE_URL=f"sqlite+memory:///{tmp_path}/none.db")
+    assert f"error: The file {tmp_path}/none.db does not exist. Check DATABASE_URL.\n" in outcome.out
+    assert outcome.code == 1
 
 
 def test_readable_secrets_are_an_error(folder: Path, unopened: Settings) -> None:
@@ -261,33 +260,31 @@ def test_misspelt_setting_is_a_warning(oppman: Oppman, database_url: str, folder
     assert last_line == "No errors found."
 
 
-def test_checks_of_features_run(oppman: Oppman, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def check_shelf(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"The shelf of {settings.environment} is empty.", is_error=False)
 
     books = Feature("books", monitoring=Monitoring(checks=[check_shelf]))
-    monkeypatch.setattr(check, "installed_features", lambda: [*installed_features(), books])
-    outcome = oppman("check", DATABASE_URL=database_url, ENVIRONMENT="test")
-    assert outcome.code == 0
-    assert "warning: The shelf of test is empty." in outcome.out
+    monkeypatch.setattr(check, "installed_features", lambda: [books])
+    assert Finding("The shelf of test is empty.", is_error=False) in check.check_features(unopened)
 
 
-def test_conflict_markers_are_an_error(oppman: Oppman, database_url: str, folder: Path) -> None:
+def test_conflict_markers_are_an_error(folder: Path, unopened: Settings) -> None:
     (folder / "base.html").write_text(CONFLICT)
     (folder / "notes.md").write_text("Heading\n=======\n")
-    code, out, _ = oppman("check", DATABASE_URL=database_url)
-    assert (code, out.count("Conflict markers")) == (1, 1)
-    assert "error: Conflict markers in base.html:2." in out
+    (finding,) = check.check_conflicts(unopened)
+    assert finding.is_error
+    assert finding.text.startswith("Conflict markers in base.html:2.")
 
 
 def test_models_without_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:
     table = Table("accounts_extra", Model.metadata, Column("id", Integer, primary_key=True))
     try:
-        code, out, _ = oppman("check", DATABASE_URL=database_url)
+        outcome = oppman("check", DATABASE_URL=database_url)
     finally:
         Model.metadata.remove(table)
-    assert code == 0
-    assert "warning: The models of accounts have changes without migrations." in out
+    assert outcome.code == 0
+    assert "warning: The models of accounts have changes without migrations." in outcome.out
 
 
 @pytest.mark.parametrize(
