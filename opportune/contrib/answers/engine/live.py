@@ -62,9 +62,10 @@ class LiveAnswer:
         return not self.answer.is_running
 
     def copy_to(self, row: Answer) -> None:
-        """Update a row of the same answer."""
-        values = {"status": self.answer.status, "sources": self.answer.sources, "tool_runs": self.tool_runs}
-        row.sqlmodel_update({**values, "text": self.text, "reasoning": self.reasoning})
+        """Update a row of the same answer. If it has ended since the row was read, its usage and error are new."""
+        names = Answer.model_fields if self.ended else ("status", "sources")
+        growing = {"text": self.text, "reasoning": self.reasoning, "tool_runs": self.tool_runs}
+        row.sqlmodel_update(growing | {name: getattr(self.answer, name) for name in names})
 
     async def render_blocks(self) -> tuple[MarkdownBlocks, int]:
         """Render new text for all viewers. Return the HTML and the length of its text, valid until the next `await`."""

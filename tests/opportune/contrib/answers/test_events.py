@@ -123,6 +123,13 @@ async def test_growing_answer_links_citations() -> None:
     assert (await read_json_events(live))[-1]["sources"] == sources
 
 
+def test_row_that_was_read_before_the_end_gets_all_of_it() -> None:
+    live, row = make_live_answer("So"), make_answer("So")
+    live.finish(make_answer("So.", AnswerStatus.FAILED, error_code="timeout", prompt_tokens=7))
+    live.copy_to(row)
+    assert (row.status, row.text, row.error_code, row.prompt_tokens) == ("failed", "So.", "timeout", 7)
+
+
 async def test_viewer_receives_added_text() -> None:
     live = make_live_answer()
     events = AnswerStream(live, 0, 7).json()
