@@ -55,13 +55,15 @@ async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: st
                 detail(type="text", text="H", index=0),
                 detail(type="text", text="m.", index=0, format="v1"),
                 detail(type="text", signature="sig", index=0),
-                detail(type="encrypted", data="x", id="a", index=0),
+                *[detail(type="encrypted", data="x", id="a", index=0)] * 2,
+                detail(type="encrypted", data="y", id="b", index=0),
                 detail(type="text", text="Next.", index=1),
             ],
             {
                 "reasoning_details": [
                     {"type": "text", "text": "Hm.", "index": 0, "format": "v1", "signature": "sig"},
                     {"type": "encrypted", "data": "x", "id": "a", "index": 0},
+                    {"type": "encrypted", "data": "y", "id": "b", "index": 0},
                     {"type": "text", "text": "Next.", "index": 1},
                 ]
             },
