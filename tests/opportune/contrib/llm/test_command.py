@@ -76,6 +76,8 @@ def test_ask_prints_answer_and_time(run: Oppman) -> None:
     assert err.startswith("Polly: first chunk after 0.0")
     assert err.endswith("1000 + 2000 tokens, 0.005\n")
     assert run("-q", "llm", "ask", "Hello").err == ""
+    (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
+    assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
 
 
 def test_question_is_read_from_a_pipe(run: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +92,6 @@ def test_all_models_get_the_same_question(run: Oppman) -> None:
     assert [row.split()[0] for row in rows] == ["Polly", "Quiet", "Mute"]
     assert rows[0].endswith("0.005  Hello!")
     assert rows[2].endswith("The key is refused.")
-
-
-def test_json_answer(run: Oppman) -> None:
-    (answer,) = json.loads(run("llm", "ask", "Hello", "--json").out)
-    assert (answer["model"], answer["text"], answer["cost"], answer["error"]) == ("Polly", "Hello!", "0.005", "")
 
 
 @pytest.mark.parametrize(
