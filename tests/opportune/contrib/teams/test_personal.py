@@ -109,10 +109,6 @@ async def test_api_lists_no_current_team_while_personal(clients: Clients) -> Non
     assert [team["is_current"] for team in (await clients["owner"].get("/api/v1/teams")).json()] == [False]
 
 
-async def test_visitor_cannot_switch_to_personal(client: AsyncClient) -> None:
-    assert (await client.post(PERSONAL)).headers["location"].startswith("/accounts/login")
-
-
 async def test_code_without_a_request_reads_the_current_team(
     clients: Clients, make: Make, crew: Crew, database: Database
 ) -> None:
