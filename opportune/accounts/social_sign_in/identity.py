@@ -40,6 +40,7 @@ CLOCK_SKEW_SECONDS = 60
 MAX_SUBJECT_CHARS = 255
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Accepted signatures. Only the provider can create them, unlike `none` and algorithms with a shared secret."""
+REQUIRED_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 REQUIRED_CLAIMS = ["iss", "sub", "aud", "exp", "iat"]
 GITHUB_USER_URL = "https://api.github.com/user"
 
@@ -140,15 +141,20 @@ class OpenIDClient(ProviderClient):
     async def _discover(self, http: httpx2.AsyncClient) -> Mapping[str, Any]:
         if time.monotonic() - self._read_at >= METADATA_SECONDS:
             metadata = await _request_json(http, "GET", self.provider.discovery_url)
-            if metadata["issuer"].rstrip("/") != self.provider.issuer:
-                raise InvalidProviderResponse("its discovery document names another issuer")
-            issuer_scheme = urlsplit(self.provider.issuer).scheme
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
-                url = metadata.get(name, "") if name == "userinfo_endpoint" else metadata[name]
-                if url and urlsplit(url).scheme not in ("https", issuer_scheme):
-                    raise InvalidProviderResponse(f"its {name} does not use https")
+            self._check_metadata(metadata)
             self._metadata, self._keys, self._read_at = metadata, [], time.monotonic()
         return self._metadata
+
+    def _check_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Raise InvalidProviderResponse if the document is of another issuer, or an endpoint does not use https."""
+        if metadata["issuer"].rstrip("/") != self.provider.issuer:
+            raise InvalidProviderResponse("its discovery document names another issuer")
+        endpoints = {name: metadata[name] for name in REQUIRED_ENDPOINTS}
+        endpoints["userinfo_endpoint"] = metadata.get("userinfo_endpoint", "")
+        schemes = ("https", urlsplit(self.provider.issuer).scheme)
+        for name, url in endpoints.items():
+            if url and urlsplit(url).scheme not in schemes:
+                raise InvalidProviderResponse(f"its {name} does not use https")
 
     def _check_issuer(self, issuer: str | None) -> None:
         super()._check_issuer(issuer)
