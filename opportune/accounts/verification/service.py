@@ -56,18 +56,25 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
     """
     link = await signed_links.read_link_token(context.session, context.settings, "verify", token)
     await context.manager.release()
-    user = link[0] if link else None
-    credentials = (user.email, user.hashed_password) if user else read_registration(context.settings, token)
-    if credentials is None or (user and user.is_verified):
+    if link:
+        return await _verify_account(context, link[0], password, signed_in_user)
+    return await _finish_registration(context, token, password)
+
+
+async def _verify_account(context: AccountContext, user: User, password: str, signed_in_user: User | None) -> User:
+    if user.is_verified:
         raise InvalidLinkError
-    if user and signed_in_user and user.id == signed_in_user.id:
-        return await _verify_user(context, user)
-    email, hashed_password = credentials
-    await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
-    if not (await hashing.verify_password(password, hashed_password))[0]:
-        raise InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
-    if user:
-        return await _verify_user(context, user)
+    if signed_in_user is None or signed_in_user.id != user.id:
+        await _check_password(context, user.email, password, user.hashed_password)
+    return await _verify_user(context, user)
+
+
+async def _finish_registration(context: AccountContext, token: str, password: str) -> User:
+    registration = read_registration(context.settings, token)
+    if registration is None:
+        raise InvalidLinkError
+    email, hashed_password = registration
+    await _check_password(context, email, password, hashed_password)
     if not await context.manager.may_register(email):  # the rules may have changed since the e-mail was sent
         raise InvalidLinkError
     try:
@@ -75,6 +82,13 @@ async def verify_email(context: AccountContext, token: str, password: str, signe
     except EmailTakenError:
         raise InvalidLinkError from None
     return created
+
+
+async def _check_password(context: AccountContext, email: str, password: str, hashed_password: str) -> None:
+    """Raise InvalidPasswordError for a wrong password, or TooManyRequests."""
+    await context.limiter.hit(VERIFICATIONS_PER_ACCOUNT.by(email))
+    if not (await hashing.verify_password(password, hashed_password))[0]:
+        raise InvalidPasswordError(REGISTRATION_NOT_VERIFIED)
 
 
 async def _verify_user(context: AccountContext, user: User) -> User:
