@@ -1,6 +1,6 @@
 """URLs of the pages that edit rows of a list, below the URL of their model."""
 
-from opportune.admin.editing.cells import cell_page, row_page
+from opportune.admin.editing.cell_pages import cell_page, row_page
 from opportune.admin.editing.editors import editors_page
 from opportune.admin.editing.page_rows import page_rows
 from opportune.admin.editing.restore import restore_page

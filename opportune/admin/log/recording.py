@@ -6,7 +6,7 @@ The admin writes its own entries, which include the name of the action and the r
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import inspect
+from sqladmin.helpers import get_object_identifier
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.requests import Request
@@ -88,11 +88,15 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "action": action,
         "channel": origin.channel[:100],
         "identity": identity_of(type(row)),
-        "row_id": ";".join(map(str, inspect(type(row), raiseerr=True).primary_key_from_instance(row)))[:64],
+        "row_id": str(get_object_identifier(row))[:64],
         "title": title_of(row)[:200],
         "changes": changed,
-        "address": client_address(Request(dict(origin.scope)))[:64] if origin.scope.get("client") else "",
+        "address": _address(origin)[:64],
     }
+
+
+def _address(origin: ChangeOrigin) -> str:
+    return client_address(Request(dict(origin.scope))) if origin.scope.get("client") else ""
 
 
 def _actor(origin: ChangeOrigin) -> tuple[int | None, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from fastapi import FastAPI
@@ -56,16 +56,11 @@ class Health:
 
     async def _check_database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
-        lights = [
-            HealthLight("Database", _("is available"), "ok")
-            if "writer" not in failures
-            else HealthLight("Database", _("is not available"), "fault")
-        ]
+        lights = [_database_light(is_available="writer" not in failures)]
         replicas: Replicas = self.app.state.database.replicas
         if replicas.members:
             is_faulty = "reader" in failures or len(replicas.usable) < len(replicas.members)
-            fault = HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status")
-            lights.append(fault if is_faulty else HealthLight("Replicas", _("all are available")))
+            lights.append(_replicas_light(is_faulty=is_faulty))
         try:
             return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
@@ -119,6 +114,18 @@ def sends_mail(settings: Settings) -> bool:
         return False
 
 
+def _database_light(*, is_available: bool) -> HealthLight:
+    if is_available:
+        return HealthLight("Database", _("is available"), "ok")
+    return HealthLight("Database", _("is not available"), "fault")
+
+
+def _replicas_light(*, is_faulty: bool) -> HealthLight:
+    if is_faulty:
+        return HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status")
+    return HealthLight("Replicas", _("all are available"))
+
+
 def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
     if not pending:
         return HealthLight("Migrations", _("all applied"))
@@ -128,14 +135,18 @@ def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
 
 
 def _jobs_light(counts: Mapping[JobState, int], mode: str, oldest: datetime | None) -> HealthLight:
+    delay = utc_now() - oldest if oldest else timedelta()
+    is_late = delay > LATE_AFTER
+    notes = [JOB_MODES[mode]] if mode in JOB_MODES else []
+    if is_late:
+        notes.append(_("The oldest is %(duration)s late.", duration=format_duration(delay.total_seconds())))
     waiting, failed = counts[JobState.WAITING], counts[JobState.FAILED]
     text = _("%(waiting)s planned, %(failed)s failed", waiting=format_number(waiting), failed=format_number(failed))
-    if mode in JOB_MODES:
-        text = f"{text}. {JOB_MODES[mode]}"
+    if notes:
+        text = f"{text}. {' '.join(notes)}"
     url = f"/admin/job/list?state={JobState.FAILED if failed else JobState.WAITING}"
-    if oldest and (wait := utc_now() - oldest) > LATE_AFTER:
-        late = _("The oldest is %(duration)s late.", duration=format_duration(wait.total_seconds()))
-        return HealthLight("Jobs", f"{text.removesuffix('.')}. {late}", late_state(mode), url)
+    if is_late:
+        return HealthLight("Jobs", text, late_state(mode), url)
     return HealthLight("Jobs", text, "notice" if failed or mode == "off" else "ok", url)
 
 

@@ -1,0 +1,202 @@
+"""Pages of one cell of a list, which htmx loads and saves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any, cast
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from opportune.admin.editing.cells import describe_change, editable_cells
+from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of
+from opportune.admin.forms.admin_form import AdminForm, read_form_texts
+from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values
+from opportune.admin.views import AdminView
+from opportune.errors import FieldErrors
+from opportune.i18n import gettext
+from opportune.web.time_zone import local
+
+CELL_TEMPLATE = "admin/cell.html"
+CHANGE_TEMPLATE = "admin/cell_change.html"
+UNDO = "undo"
+"""Form field that marks an undo."""
+TOGGLE = "toggle"
+"""Form field with the new value of a column with yes or no."""
+
+
+async def cell_page(request: Request, view: AdminView) -> Response:
+    """Return the control of a cell, or save its value."""
+    name = request.path_params["column"]
+    if not view.may_edit_any(request):
+        raise HTTPException(403)
+    if name not in view.editable_names:
+        raise HTTPException(404)
+    cell = Cell(ListRow(request, view), name)
+    return await cell.save() if request.method == "POST" else await cell.open()
+
+
+async def row_page(request: Request, view: AdminView) -> Response:
+    """Return a row of the list, to close a cell without a change."""
+    return await ListRow(request, view).render()
+
+
+class ListRow:
+    """The row of the list that the URL names."""
+
+    def __init__(self, request: Request, view: AdminView) -> None:
+        self.request = request
+        self.view = view
+        self.pk: str = request.path_params["pk"]
+
+    async def load(self) -> Any:
+        """Return the row with all that its cells show, or None if it is not in the list."""
+        return (await load_rows(self.request, self.view, [self.pk])).get(self.pk)
+
+    async def render(self, context: Mapping[str, Any] | None = None, status: int = 200) -> Response:
+        """Render the row, with a message or an open cell if `context` has one."""
+        row = await self.load()
+        if row is None:
+            return await self.render_template(CHANGE_TEMPLATE, {"error": ROW_IS_GONE}, 404)
+        for name in self.view.references.keys() & set(self.view.listed_names(self.request)):
+            await self.view.name_references(self.request, name, [row])
+        cells = await editable_cells(self.request, self.view, [row])
+        return await self.render_template(CHANGE_TEMPLATE, {"row": row, "cells": cells, **(context or {})}, status)
+
+    async def render_template(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+        escaped = self.pk.replace("\\", "\\\\").replace('"', '\\"')
+        page = {
+            "model_view": self.view,
+            "columns": self.view.listed_names(self.request),
+            "pk": self.pk,
+            "seen_name": prefix_of(self.pk) + SEEN_FIELD,
+            "row_selector": f'tr[data-pk="{escaped}"]',
+            **context,
+        }
+        response = await self.view.templates.TemplateResponse(self.request, template, page, status)
+        return cast("Response", response)
+
+
+@dataclass(frozen=True)
+class OpenCell:
+    """A cell with its control."""
+
+    name: str
+    field: Any
+    seen: str
+    """Hash of the stored value."""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The form that restores the value before a change."""
+
+    name: str
+    text: str
+    zone: str
+    seen: str
+
+
+class Cell:
+    """A column of a row, which a request opens or saves."""
+
+    def __init__(self, list_row: ListRow, name: str) -> None:
+        self.request = list_row.request
+        self.view = list_row.view
+        self.list_row = list_row
+        self.pk = list_row.pk
+        self.name = name
+
+    async def open(self) -> Response:
+        row = await self.list_row.load()
+        if row is None:
+            return await self.list_row.render()
+        editable = await editable_cells(self.request, self.view, [row])
+        if self.name not in editable.get(self.pk, ()):
+            raise HTTPException(403)
+        field = await self._stored_field(row)
+        cell = OpenCell(self.name, field, hash_values([field]))
+        return await self.list_row.render_template(CELL_TEMPLATE, {"cell": cell})
+
+    async def save(self) -> Response:
+        form_data = await read_form_texts(self.request)
+        is_undo = UNDO in form_data
+        if TOGGLE in form_data:
+            form_data = await self._toggled(is_on=form_data[TOGGLE] == "yes")
+        edit = RowEdit(self.pk, [self.name], form_data)
+        editor = await RowEditor.for_request(self.request, self.view)
+        try:
+            changed = await editor.save([edit])
+        except FieldErrors as refusal:
+            return await self._render_refusal(edit, refusal, is_undo=is_undo)
+        if not changed:
+            return await self.list_row.render()
+        return await self._render_saved(edit, is_undo=is_undo)
+
+    async def _toggled(self, *, is_on: bool) -> FormData:
+        """Return the form that a browser would send for a column with yes or no, which a click sets."""
+        if self.name not in self.view.toggled_names:
+            raise HTTPException(404)
+        row = await self.list_row.load()
+        seen = "" if row is None else hash_values([await self._stored_field(row)])
+        fields = {prefix_of(self.pk) + SEEN_FIELD: seen}
+        if is_on:
+            fields[prefix_of(self.pk) + self.name] = "True"
+        return FormData(fields)
+
+    async def _render_saved(self, edit: RowEdit, *, is_undo: bool) -> Response:
+        label = self.view.labels.get(self.name, self.name)
+        title = await self.view.title_for(self.request, edit.row)
+        if is_undo:
+            message = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
+            return await self.list_row.render({"message": message})
+        message = gettext("%(field)s of “%(row)s” was saved.", field=label, row=title)
+        undo = await self._undo(edit.form)
+        return await self.list_row.render({"message": message, "undo": undo, "name": self.name})
+
+    async def _undo(self, form: AdminForm | None) -> Undo | None:
+        """Return the form to restore the value before an edit."""
+        row = await self.list_row.load()
+        if row is None or form is None or self.name not in form:
+            return None
+        old = form[self.name]
+        new = await self._stored_field(row)
+        return Undo(old.name, _exact_text(old), getattr(old, "zone", ""), hash_values([new]))
+
+    async def _render_refusal(self, edit: RowEdit, refusal: FieldErrors, *, is_undo: bool) -> Response:
+        """Render the row with the reason, and the cell with the submitted text."""
+        row = None if edit.is_gone else await self.list_row.load()
+        if row is None:
+            return await self.list_row.render()
+        error = edit.error_of(self.name) or edit.other_errors([self.name]) or str(refusal)
+        if edit.conflicts:
+            error = await describe_change(self.request, self.view, row, self.name)
+        if is_undo:
+            error = gettext("Nothing was undone: %(error)s", error=error)
+            return await self.list_row.render({"error": error}, 409)
+        if edit.conflicts:
+            error = gettext("%(change)s Save again to replace it.", change=error)
+        if edit.form is None or self.name not in edit.form:
+            return await self.list_row.render({"error": error}, 409)
+        seen = hash_values([await self._stored_field(row)])
+        cell = OpenCell(self.name, edit.form[self.name], seen, error)
+        return await self.list_row.render({"cell": cell}, 409 if edit.conflicts else 422)
+
+    async def _stored_field(self, row: Any) -> Any:
+        """Return the form field with the stored value."""
+        editor = await RowEditor.for_request(self.request, self.view)
+        return (await editor.open(row))[self.name]
+
+
+def _exact_text(form_field: Any) -> str:
+    """Return the text of the stored value, with all digits of a time."""
+    value = form_field.object_data
+    if isinstance(value, datetime):
+        shown = local(value) if value.tzinfo else value
+        return shown.replace(tzinfo=None).isoformat()
+    if isinstance(value, time):
+        return value.isoformat()
+    return str(getattr(form_field, "stored_text", value))
