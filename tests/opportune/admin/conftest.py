@@ -11,14 +11,14 @@ from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
 from tests.opportune.admin.shelf_feature import shelves
 from tests.opportune.site_with import site_fixture, site_with
+from tests.opportune.stored_rows import add_rows
 
 
 @pytest.fixture
 async def app_with_gadgets(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with the gadgets feature."""
     async with site_with(gadgets, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add_all([Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")])
+        await add_rows(app, Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd"))
         yield app
 
 
@@ -34,6 +34,5 @@ app_with_bookshelf = site_fixture(bookshelf, Table.metadata)
 async def app_with_novels(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with a feature with many-to-many relationships and hooks."""
     async with site_with(novels, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add_all([Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED)])
+        await add_rows(app, Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED))
         yield app

@@ -6,6 +6,7 @@ from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import GadgetAdmin
+from tests.opportune.stored_rows import make_staff
 
 ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'
 ACCEPT_HTML = {"Accept": "text/html"}
@@ -59,7 +60,7 @@ async def test_users_without_access_see_the_frame_of_the_site(app: FastAPI) -> N
 
 
 async def test_staff_without_permissions_see_the_frame_of_the_admin(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     async with signed_in_client(app, staff) as client:
         response = await client.get("/admin/", headers=ACCEPT_HTML)
     assert response.status_code == 403

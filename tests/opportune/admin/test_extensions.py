@@ -12,9 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from opportune.admin import AdminExtension, MenuLink, ModelPage
 from opportune.config.settings import Settings
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.gadget_feature import Table, gadgets
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import make_staff
 
 EXTENSION = "tests.opportune.admin.test_extensions.Labels"
 changed: list[Collection[str]] = []
@@ -54,6 +55,6 @@ async def test_extension_adds_pages_links_and_buttons(admin: AsyncClient) -> Non
 
 
 async def test_page_of_extension_requires_the_list(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/maker/labels")).status_code == 403

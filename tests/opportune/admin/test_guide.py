@@ -20,6 +20,7 @@ from opportune.db.models.column_types import BigId
 from opportune.db.models.model import ModelBase, utc_now
 from opportune.project.layout import FRAMEWORK, PROJECT
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows, execute, get_row
 
 GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
 CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
@@ -56,8 +57,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     names: dict[str, Any] = {"Book": Book, "__name__": __name__}
     exec(CODE, names)  # noqa: S102 - from our documentation
     async with site_with(names["library"], Shelf.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Author(name="Ada"))
+        await add_rows(app, Author(name="Ada"))
         yield app
 
 
@@ -65,14 +65,12 @@ async def test_view_of_the_guide_works(app: FastAPI, admin: AsyncClient) -> None
     book = {"title": "Tea", "slug": "tea", "summary": "", "price": "-1", "author_id": "1"}
     assert "A price is not below zero." in (await admin.post("/admin/book/create", data=book)).text
     assert (await admin.post("/admin/book/create", data={**book, "price": "5"})).status_code == 303
-    async with app.state.database.writer() as session:
-        await session.execute(update(Book).values(lent_at=utc_now()))
+    await execute(app, update(Book).values(lent_at=utc_now()))
     response = await admin.post(
         "/admin/book/action/return", data={"pks": "1", "confirmed": "yes"}, follow_redirects=True
     )
     assert "Book 1: here again." in response.text
-    async with app.state.database.reader() as session:
-        assert (await session.get_one(Book, 1)).lent_at is None
+    assert (await get_row(app, Book, 1)).lent_at is None
     assert 'href="/books/tea"' in (await admin.get("/admin/book/details/1")).text
     assert "Books by day: 1 from" in (await admin.get("/admin/")).text
 

@@ -14,6 +14,7 @@ from opportune.admin.view_classes import views_of
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.stored_rows import execute
 
 PAGES = [
     "/admin/",
@@ -85,13 +86,9 @@ async def test_visitors_and_users_change_nothing(app: FastAPI, client: AsyncClie
 
 async def test_demoted_superuser_is_refused_immediately(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     for change in ({"is_superuser": False}, {"is_superuser": True, "is_active": False}):
-        async with app.state.database.writer() as session:
-            await session.execute(
-                update(User).where(col(User.id) == superuser.id).values(is_superuser=True, is_active=True)
-            )
+        await execute(app, update(User).where(col(User.id) == superuser.id).values(is_superuser=True, is_active=True))
         assert (await admin.get("/admin/user/export/json")).status_code == 200
-        async with app.state.database.writer() as session:
-            await session.execute(update(User).where(col(User.id) == superuser.id).values(**change))
+        await execute(app, update(User).where(col(User.id) == superuser.id).values(**change))
         assert (await admin.get("/admin/user/list")).status_code in (303, 403)
 
 

@@ -16,6 +16,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows
 
 REQUIRED_ACTIONS = {
     "GET gadget/list": "list",
@@ -45,8 +46,7 @@ BUTTONS = {
 
 @pytest.fixture
 async def staff(app_with_gadgets: FastAPI) -> User:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add(Gadget(name="Anvil", maker_id=1))
+    await add_rows(app_with_gadgets, Gadget(name="Anvil", maker_id=1))
     return await make_user(app_with_gadgets.state.database, "staff@example.com", is_staff=True)
 
 

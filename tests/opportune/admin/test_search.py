@@ -14,8 +14,9 @@ from opportune.accounts.models import User
 from opportune.admin import search
 from opportune.admin.models import AuditEntry
 from opportune.search import everything
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin
+from tests.opportune.stored_rows import add_rows, make_staff
 
 PALETTE = {"HX-Request-Type": "partial"}
 
@@ -23,8 +24,9 @@ PALETTE = {"HX-Request-Type": "partial"}
 @pytest.fixture
 async def shelf(app_with_bookshelf: FastAPI) -> FastAPI:
     """Site with seven authors and a country."""
-    async with app_with_bookshelf.state.database.writer() as session:
-        session.add_all([*(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")])
+    await add_rows(
+        app_with_bookshelf, *(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")
+    )
     return app_with_bookshelf
 
 
@@ -42,8 +44,7 @@ async def admin(shelf: FastAPI, superuser: User) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def staff(shelf: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of a user who may only list countries."""
-    user = await make_user(shelf.state.database, is_staff=True)
-    await add_permission(shelf.state.database, user, "country", "list")
+    user = await make_staff(shelf, "country.list")
     async with signed_in_client(shelf, user) as client:
         yield client
 
@@ -64,8 +65,7 @@ async def test_palette_says_that_there_are_more_results(admin: AsyncClient, quer
 
 
 async def test_rows_of_the_project_come_first(shelf: FastAPI, admin: AsyncClient) -> None:
-    async with shelf.state.database.writer() as session:
-        session.add(AuditEntry(actor="me", action="update", identity="author", title="Ada 8"))
+    await add_rows(shelf, AuditEntry(actor="me", action="update", identity="author", title="Ada 8"))
     page = (await admin.get("/admin/search?q=ada", headers=PALETTE)).text
     assert max(page.index("Ada 7"), page.index("Adaland")) < page.index("Ada 8")
 

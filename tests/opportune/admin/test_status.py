@@ -20,6 +20,7 @@ from opportune.jobs.models import Job, JobState, LastRun
 from opportune.jobs.schedules import SCHEDULE_KEY, scheduled_names
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
+from tests.opportune.stored_rows import add_rows
 
 TOKEN = "a token of the tests, long enough"
 
@@ -77,17 +78,15 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
 async def test_late_and_failed_jobs_are_faults_with_hints(app: FastAPI, admin: AsyncClient) -> None:
     late_job, failed_job, *_ = scheduled_names(app.state.jobs.jobs.values(), app.state.settings)
     hour_ago = utc_now() - timedelta(hours=1)
-    async with app.state.database.writer() as session:
-        session.add_all(
-            [
-                Job(name=late_job, key=f"{SCHEDULE_KEY}{late_job}:now", due_at=hour_ago),
-                Job(name="removed.job", due_at=utc_now() - timedelta(days=1)),
-                Job(name=failed_job, key=f"{SCHEDULE_KEY}{failed_job}:now", due_at=utc_now() + timedelta(hours=1)),
-                LastRun(name=late_job, succeeded_at=hour_ago),
-                LastRun(name=failed_job, failed_at=hour_ago, error="No room."),
-                Job(name="mail.send", state=JobState.FAILED, ended_at=hour_ago, error="550 <no> such user"),
-            ]
-        )
+    await add_rows(
+        app,
+        Job(name=late_job, key=f"{SCHEDULE_KEY}{late_job}:now", due_at=hour_ago),
+        Job(name="removed.job", due_at=utc_now() - timedelta(days=1)),
+        Job(name=failed_job, key=f"{SCHEDULE_KEY}{failed_job}:now", due_at=utc_now() + timedelta(hours=1)),
+        LastRun(name=late_job, succeeded_at=hour_ago),
+        LastRun(name=failed_job, failed_at=hour_ago, error="No room."),
+        Job(name="mail.send", state=JobState.FAILED, ended_at=hour_ago, error="550 <no> such user"),
+    )
     page = (await admin.get("/admin/status")).text
     assert "Something needs you" in page
     assert re.search(r"Succeeded: .*\. Late since", extract_status(page, late_job))
@@ -109,8 +108,7 @@ async def test_jobs_that_no_process_runs_are_noticed(app: FastAPI, admin: AsyncC
 
 
 async def test_status_shows_no_sent_mail_without_a_mail_server(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Job(name="mail.send", state=JobState.DONE, ended_at=utc_now()))
+    await add_rows(app, Job(name="mail.send", state=JobState.DONE, ended_at=utc_now()))
     for url, has_line in (("console:", False), ("smtp://mail.example", True)):
         app.state.settings = app.state.settings.model_copy(update={"mail_url": SecretStr(url)})
         page = (await admin.get("/admin/status")).text

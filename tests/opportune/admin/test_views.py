@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from opportune.testing.app import create_test_app
 from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
+from tests.opportune.stored_rows import add_rows, read_one
 
 CREATE_PAGE = "/admin/gadget/create"
 CONFIRMED = {"confirmed": "yes"}
@@ -29,8 +30,7 @@ async def create_gadget(admin: AsyncClient, **fields: str) -> Response:
 
 
 async def read_gadget(app: FastAPI) -> Gadget:
-    async with app.state.database.reader() as session:
-        return (await session.scalars(select(Gadget))).one()  # type: ignore[no-any-return]  # state is untyped
+    return await read_one(app, select(Gadget))  # type: ignore[no-any-return]  # state is untyped
 
 
 def extract_error(response: Response, field: str) -> str:
@@ -131,8 +131,7 @@ async def test_errors_are_beside_their_fields(app: FastAPI, admin: AsyncClient) 
             assert extract_error(response, field), (field, values)
         for leak in ("INSERT", "constraint failed", "violates", "sqlalchemy", "Traceback"):
             assert leak not in response.text, values
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Gadget)) == 0
+    assert await read_one(app, select(func.count()).select_from(Gadget)) == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -151,8 +150,7 @@ async def test_constraint_errors_have_messages(
     assert "Acme" in page
 
     monkeypatch.setattr("opportune.contrib.import_export.export.EXPORT_BATCH_ROWS", 2)
-    async with app.state.database.writer() as session:
-        session.add_all([Maker(name=f"Maker {number}") for number in range(3)])
+    await add_rows(app, *[Maker(name=f"Maker {number}") for number in range(3)])
     rows = (await admin.get("/admin/maker/export/json")).json()
     assert [row["name"] for row in rows] == ["Acme", "100% Ltd", "Maker 0", "Maker 1", "Maker 2"]
     assert "api_key" not in rows[0]

@@ -14,10 +14,11 @@ from opportune.crud import Crud, Permission
 from opportune.db import SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
-from opportune.testing.factories import add_permission, make_user
+from opportune.testing.factories import add_permission
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import make_staff
 
 ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
 
@@ -65,7 +66,7 @@ vault = Feature("vault", "For tests.", models=(Dossier,), admin=Admin((DossierAd
 
 async def make_keeper(app: FastAPI, *actions: str) -> User:
     """Return staff with these permissions for dossiers, by default all but the one for ratings."""
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for action in actions or ACTIONS:
         await add_permission(app.state.database, user, "dossier", action)
     return user

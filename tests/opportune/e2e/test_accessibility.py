@@ -19,6 +19,7 @@ from opportune.project.layout import installed_features
 from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.e2e.parts_of_pages import RenderMode, select_pages
+from tests.opportune.stored_rows import execute
 
 LINK = re.compile(r'<a [^>]*?href="(/[^"#]*)"')
 EXCLUDED_PATH = re.compile(r"/(static|files)/|/export\b|/mailbox/.|/api/docs$")
@@ -150,8 +151,7 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
     pages = {(False, path): (await client.get(path, headers=BROWSER_HEADERS)).text for path in anonymous_paths}
     async with signed_in_client(app, superuser) as superuser_client:
         pages_by_path = await fetch_linked_pages(app, superuser_client)
-        async with app.state.database.writer() as session:  # a recent sign-in
-            await session.execute(update(Session).values(confirmed_at=utc_now()))
+        await execute(app, update(Session).values(confirmed_at=utc_now()))
         pages_by_path |= {path: (await superuser_client.get(path)).text for path in OPERATIONS_PAGES}
     pages |= {(True, path): html for path, html in pages_by_path.items()}
     assert len(pages) > 20
@@ -170,8 +170,7 @@ async def test_pages_are_accessible(page: Page, app: FastAPI, client: AsyncClien
         needs_sign_in, path = key
         if needs_sign_in and not is_signed_in:
             await sign_in_browser(page, app, superuser, site)
-            async with app.state.database.writer() as session:
-                await session.execute(update(Session).values(confirmed_at=utc_now()))
+            await execute(app, update(Session).values(confirmed_at=utc_now()))
             is_signed_in = True
         loaded = await show(page, path, pages[key], selected[key], loaded)
         violations += [f"{path}: {text}" for text in await find_violations(page)]

@@ -24,11 +24,11 @@ from tests.opportune.admin.editing.pages import (
     undo,
 )
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
+from tests.opportune.stored_rows import execute, make_staff
 
 
 async def delete_part(app: FastAPI, pk: int = 1) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Part).where(col(Part.id) == pk))
+    await execute(app, delete(Part).where(col(Part.id) == pk))
 
 
 EDITED_CELLS: tuple[tuple[str, str, Any], ...] = (
@@ -166,9 +166,7 @@ async def test_closed_cell_shows_the_row(admin: AsyncClient) -> None:
 
 
 async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "part", "list")
-    await add_permission(app.state.database, staff, "maker", "list")
+    staff = await make_staff(app, "part.list", "maker.list")
     async with signed_in_client(app, staff) as browser:
         assert "cell-edit" not in (await browser.get(LIST)).text
         assert (await browser.get("/admin/part/cell/state/1")).status_code == 403

@@ -16,6 +16,7 @@ from opportune.db.bus.redis import RedisBus
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.editing.pages import edit_cell
 from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.stored_rows import execute
 
 ROW = ("part", "1")
 DELAY = "load delay:20s"
@@ -62,8 +63,7 @@ async def test_change_before_the_form_was_opened_is_not_announced(app: FastAPI, 
 
 
 async def test_deleted_row_is_announced_once(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Part).where(col(Part.id) == 1))
+    await execute(app, delete(Part).where(col(Part.id) == 1))
     page = (await admin.get(url())).text
     assert "Another user has deleted this row." in page
     assert DELAY not in page

@@ -9,9 +9,10 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.stored_rows import execute, make_staff
 
 EDIT_PAGE = "/admin/part/edit-page"
 
@@ -78,15 +79,14 @@ async def test_conflict_names_the_other_user(app: FastAPI, admin: AsyncClient, s
 
 async def test_deleted_row_stops_the_others(app: FastAPI, admin: AsyncClient) -> None:
     fields = await open_rows(admin)
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Part).where(col(Part.id) == 1))
+    await execute(app, delete(Part).where(col(Part.id) == 1))
     response = await admin.post(EDIT_PAGE, data=fields | {"2-price": ["7"]})
     assert response.text.count("Another user has deleted this row.") == 1
     assert (await read_part(app, 2)).price == 1
 
 
 async def test_rows_and_columns_need_their_permission(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     for model in ("part", "maker"):
         await add_permission(app.state.database, staff, model, "list")
     async with signed_in_client(app, staff) as browser:

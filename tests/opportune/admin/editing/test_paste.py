@@ -9,6 +9,7 @@ from httpx2 import AsyncClient, Response
 
 from tests.opportune.admin.editing.pages import LIST, form_fields, read_part
 from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.stored_rows import add_rows
 
 URL = "/admin/part/edit-page"
 
@@ -48,8 +49,7 @@ async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncCl
 
 
 async def test_two_errors_in_a_thousand_cells_are_beside_them(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 110))
+    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 110)))
     lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(200)][:100]
     lines[40] = "item 40\tNobody\tnew\t1\tno"
     lines[70] = "item 70\tAcme\tnew\tmany\tno"

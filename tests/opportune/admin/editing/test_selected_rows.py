@@ -9,9 +9,10 @@ from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.editing.pages import LIST, form_fields, read_changes, read_part
 from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.stored_rows import add_rows, make_staff
 
 EDIT_SELECTED = "/admin/part/edit-selected"
 
@@ -120,8 +121,7 @@ async def test_row_deleted_after_the_preview_is_named(app: FastAPI, admin: Async
 
 
 async def test_many_rows_are_changed_in_batches(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 610))
+    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 610)))
     fields: dict[str, Any] = {"all": "1", "change": "maker_id", "new-maker_id": "2", "preview": "yes"}
     page = await admin.post(f"{EDIT_SELECTED}?search=part", data=fields)
     assert "600 of 600 rows change" in page.text
@@ -140,8 +140,7 @@ async def test_too_many_and_no_rows_are_refused(admin: AsyncClient, monkeypatch:
 
 
 async def test_selected_rows_need_their_permission(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "part", "list")
+    staff = await make_staff(app, "part.list")
     async with signed_in_client(app, staff) as browser:
         assert EDIT_SELECTED not in (await browser.get(LIST)).text
         assert (await preview(browser, "1", {"state": "used"})).status_code == 403

@@ -10,14 +10,13 @@ from opportune.accounts.models import User
 from opportune.testing import picture
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Book, Shelf
+from tests.opportune.stored_rows import add_rows
 
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    async with app_with_shelves.state.database.writer() as session:
-        session.add_all([Shelf(id=1, title="Poems", price=1), Shelf(id=2, title="Plays", price=2)])
-        await session.flush()
-        session.add(Book(shelf_id=1, title="Sonnets"))
+    await add_rows(app_with_shelves, Shelf(id=1, title="Poems", price=1), Shelf(id=2, title="Plays", price=2))
+    await add_rows(app_with_shelves, Book(shelf_id=1, title="Sonnets"))
     return app_with_shelves
 
 

@@ -9,6 +9,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+from tests.opportune.stored_rows import add_rows
 
 EDIT = "/admin/shelf/edit/1"
 
@@ -17,10 +18,8 @@ EDIT = "/admin/shelf/edit/1"
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "tabs", True)
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(id=1, title="Novels"))
-        await session.flush()
-        session.add(Label(shelf_id=1, text="red"))
+    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"))
+    await add_rows(app_with_shelves, Label(shelf_id=1, text="red"))
     return app_with_shelves
 
 

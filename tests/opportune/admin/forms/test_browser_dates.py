@@ -11,6 +11,7 @@ from sqlalchemy import select
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows, read_all
 
 TYPED = {"de-DE": "02.12.2026 16:00", "en-US": "12/02/2026 04:00 PM", "ja-JP": "2026/12/02 16:00"}
 STORED_AT = datetime(2026, 12, 2, 16, 0, 5, 250, tzinfo=UTC)
@@ -35,8 +36,7 @@ async def local_page(
 
 
 async def read_gadgets(app: FastAPI) -> list[Gadget]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(Gadget)))
+    return await read_all(app, select(Gadget))
 
 
 async def save(page: Page) -> None:
@@ -77,8 +77,7 @@ async def test_incomplete_date_is_not_sent(app: FastAPI, local_page: Page) -> No
 
 
 async def test_unchanged_row_keeps_its_times(app: FastAPI, local_page: Page) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Gadget(id=1, name="watch", maker_id=1, made_on=date(2026, 12, 2), seen_at=STORED_AT))
+    await add_rows(app, Gadget(id=1, name="watch", maker_id=1, made_on=date(2026, 12, 2), seen_at=STORED_AT))
     await local_page.goto("/admin/gadget/edit/1")
     await expect(local_page.get_by_label("Made on")).to_have_value("2026-12-02")
     await expect(local_page.get_by_label("Seen at")).to_have_value("2026-12-02T16:00:05")

@@ -11,6 +11,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+from tests.opportune.stored_rows import add_rows
 
 EDIT = "/admin/shelf/edit/1"
 
@@ -102,10 +103,8 @@ async def test_buttons_work_in_a_browser_without_scripts(
 class TestPickers:
     @pytest.fixture
     async def app(self, app_with_bookshelf: FastAPI) -> FastAPI:
-        async with app_with_bookshelf.state.database.writer() as session:
-            session.add(Author(id=1, name="Sigrid"))
-            await session.flush()
-            session.add(Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1))
+        await add_rows(app_with_bookshelf, Author(id=1, name="Sigrid"))
+        await add_rows(app_with_bookshelf, Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1))
         return app_with_bookshelf
 
     async def test_added_line_has_pickers(self, app: FastAPI, page: Page, superuser: User, site: str) -> None:

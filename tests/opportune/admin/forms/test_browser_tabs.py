@@ -7,6 +7,7 @@ from playwright.async_api import Locator, Page, expect
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
+from tests.opportune.stored_rows import add_rows
 
 EDIT = "/admin/shelf/edit/1"
 
@@ -14,10 +15,8 @@ EDIT = "/admin/shelf/edit/1"
 @pytest.fixture
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "tabs", True)
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(id=1, title="Novels"))
-        await session.flush()
-        session.add(Label(shelf_id=1, text="red"))
+    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"))
+    await add_rows(app_with_shelves, Label(shelf_id=1, text="red"))
     return app_with_shelves
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from tests.opportune.stored_rows import read_one
 
 
 @pytest.fixture
@@ -34,8 +35,7 @@ def save_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
 
 
 async def count_gadgets(app: FastAPI) -> int:
-    async with app.state.database.reader() as session:
-        return int(await session.scalar(select(func.count()).select_from(Gadget)) or 0)
+    return int(await read_one(app, select(func.count()).select_from(Gadget)) or 0)
 
 
 async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superuser: User, site: str) -> None:

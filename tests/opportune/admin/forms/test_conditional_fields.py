@@ -18,6 +18,7 @@ from tests.opportune.admin.editing.pages import read_part
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin, parts
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 EDIT = "/admin/part/edit/1"
 FORM = {"name": "bolt", "state": "used", "due_on": "2026-12-24", "save": "Save"}
@@ -28,8 +29,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     conditions = {"due_on": {"state": ("used", "old")}, "price": {"is_ready": True}}
     monkeypatch.setattr(PartAdmin, "show_when", conditions)
     async with site_with(parts, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Part(name="bolt", price=Decimal(7), due_on=date(2026, 1, 2)))
+        await add_rows(app, Part(name="bolt", price=Decimal(7), due_on=date(2026, 1, 2)))
         yield app
 
 

@@ -13,6 +13,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving
+from tests.opportune.stored_rows import add_rows, make_staff
 
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "n", "price": "3", "save": "Save"}
@@ -22,10 +23,8 @@ NEW_KEY = 'name="label-new0-text"'
 @pytest.fixture
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size")),))
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(title="Novels", slug="n", price=3))
-        await session.flush()
-        session.add(Label(shelf_id=1, text="red", size=1))
+    await add_rows(app_with_shelves, Shelf(title="Novels", slug="n", price=3))
+    await add_rows(app_with_shelves, Label(shelf_id=1, text="red", size=1))
     return app_with_shelves
 
 
@@ -71,7 +70,7 @@ async def test_change_of_another_user_is_shown(app: FastAPI, admin: AsyncClient)
 
 
 async def test_author_needs_the_permission_for_history(app: FastAPI, admin: AsyncClient) -> None:
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for action in ("list", "update"):
         await add_permission(app, user.id, "shelf", action)
     async with signed_in_client(app, user) as staff:

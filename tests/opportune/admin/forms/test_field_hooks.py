@@ -12,6 +12,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import Field
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
+from tests.opportune.stored_rows import add_rows
 
 EDIT = "/admin/shelf/edit/1"
 CREATE = "/admin/shelf/create"
@@ -20,10 +21,8 @@ FORM = {"title": "Novels", "slug": "n", "code": "X", "price": "9", "save": "Save
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(title="Novels", slug="old", code="N1", price=3))
-        await session.flush()
-        session.add(Label(shelf_id=1, text="red", size=4))
+    await add_rows(app_with_shelves, Shelf(title="Novels", slug="old", code="N1", price=3))
+    await add_rows(app_with_shelves, Label(shelf_id=1, text="red", size=4))
     return app_with_shelves
 
 

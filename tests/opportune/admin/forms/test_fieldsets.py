@@ -5,13 +5,15 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin
+from tests.opportune.stored_rows import add_rows
 
 
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(BookAdmin, "fieldsets", (("People", ("author",)), ("Shop", ("price", "status"))))
-    async with app_with_bookshelf.state.database.writer() as session:
-        session.add_all([Author(id=1, name="Sigrid"), Book(title="Kristin", slug="k", isbn="1", author_id=1)])
+    await add_rows(
+        app_with_bookshelf, Author(id=1, name="Sigrid"), Book(title="Kristin", slug="k", isbn="1", author_id=1)
+    )
     return app_with_bookshelf
 
 

@@ -14,6 +14,7 @@ from opportune.accounts.models import Group, GroupPermission, User
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.contrib.import_export.import_steps import upload_file
+from tests.opportune.stored_rows import add_rows, read_all, read_one
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
@@ -23,8 +24,7 @@ MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose anot
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
     """Site with a gadget of the first maker; the third maker has no gadgets."""
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all([Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE)])
+    await add_rows(app_with_gadgets, Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE))
     return app_with_gadgets
 
 
@@ -37,8 +37,7 @@ async def group(app: FastAPI) -> Group:
 
 @pytest.fixture
 async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
-    async with app.state.database.reader() as session:
-        user = (await session.scalars(select(User).where(col(User.email) == "staff@example.com"))).one()
+    user = await read_one(app, select(User).where(col(User.email) == "staff@example.com"))
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -52,8 +51,7 @@ async def set_permissions(app: FastAPI, group: Group, *permissions: tuple[str, s
 
 
 async def read_maker_ids(app: FastAPI) -> list[int]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(col(Gadget.maker_id)).order_by(col(Gadget.id))))
+    return await read_all(app, select(col(Gadget.maker_id)).order_by(col(Gadget.id)))
 
 
 async def send_file(client: AsyncClient, maker_id: int) -> str:
@@ -149,8 +147,7 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
 async def test_deletion_names_only_listed_related_rows(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Gadget(name="Hidden gadget", maker_id=1))
+    await add_rows(app, Gadget(name="Hidden gadget", maker_id=1))
 
     def query_without_hidden_gadget(_self: Any, _request: Any) -> Select[Any]:
         return select(Gadget).where(col(Gadget.name) != "Hidden gadget")

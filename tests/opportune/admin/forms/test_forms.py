@@ -15,6 +15,7 @@ from opportune.testing import picture
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.forms.uploads import too_large_message
 from tests.opportune.admin.shelf_feature import Shelf, run_before_saving
+from tests.opportune.stored_rows import read_all
 
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
@@ -36,8 +37,7 @@ async def save_shelf(admin: AsyncClient, url: str = CREATE, *, uploads: Any = No
 
 
 async def read_shelves(app: FastAPI) -> list[Shelf]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(Shelf).order_by(Shelf.id)))  # type: ignore[arg-type]  # a column
+    return await read_all(app, select(Shelf).order_by(Shelf.id))  # type: ignore[arg-type]  # a column
 
 
 async def run_jobs_and_list_files(app: FastAPI, tmp_path: Path) -> set[str]:

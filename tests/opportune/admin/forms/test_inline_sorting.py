@@ -10,9 +10,10 @@ from sqlmodel import col
 
 from opportune.admin.forms.inline import Inline
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
+from tests.opportune.stored_rows import add_rows, make_staff
 
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
@@ -75,8 +76,7 @@ async def test_equal_positions_are_numbered(app: FastAPI, admin: AsyncClient) ->
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Label(shelf_id=1, text="other", position=1))
+    await add_rows(app, Label(shelf_id=1, text="other", position=1))
     assert (await admin.post(EDIT, data=order_of("3", "2", "1"))).status_code == 303
     assert [text for text, _ in await read_positions(app)] == ["second", "first", "third", "other"]
 
@@ -114,7 +114,7 @@ async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, mon
 
 
 async def test_user_without_edit_permission_may_add_lines(app: FastAPI) -> None:
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     await add_permission(app, user.id, "shelf", "*")
     await add_permission(app, user.id, "label", "create")
     async with signed_in_client(app, user) as staff:

@@ -7,9 +7,10 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
+from tests.opportune.stored_rows import get_row, make_staff
 
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
@@ -98,8 +99,7 @@ async def test_invalid_inline_saves_nothing(app: FastAPI, admin: AsyncClient, mo
         assert "Please correct the rows below." in response.text
         assert 'value="Kept"' in response.text
         assert await read_labels(app) == LABELS_BEFORE
-    async with app.state.database.reader() as session:
-        assert (await session.get_one(Shelf, 1)).title == "Novels"
+    assert (await get_row(app, Shelf, 1)).title == "Novels"
 
     forged = {"label-3-text": "stolen", "label-3-size": "1", "label-3-delete": "1", "label-1-shelf_id": "2"}
     assert (await admin.post(EDIT, data={**FORM, **forged})).status_code == 303
@@ -130,7 +130,7 @@ async def test_inline_moved_by_another_user_is_refused(
 
 
 async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     await add_permission(app, user.id, "shelf", "*")
     await add_permission(app, user.id, "label", "list")
     changes = {**FORM, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}

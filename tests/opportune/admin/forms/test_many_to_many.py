@@ -14,6 +14,7 @@ from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Genre, Loan, Novel, NovelGenre, Reader
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
@@ -67,8 +68,7 @@ async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClie
 
 
 async def test_rows_are_linked_within_a_model(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Reader(name="Ada"), Reader(name="Bob")])
+    await add_rows(app, Reader(name="Ada"), Reader(name="Bob"))
     await admin.post("/admin/reader/create", data={"name": "Cy", "friends": ["", "1", "2"], "save": "Save"})
     form = (await admin.get("/admin/reader/edit/3")).text
     assert '<option value="1" selected>Ada</option><option value="2" selected>Bob</option>' in form
@@ -128,7 +128,7 @@ async def test_lookup_finds_only_rows_that_the_user_may_list(admin: AsyncClient,
 async def test_add_button_needs_permission_to_create(app: FastAPI, admin: AsyncClient) -> None:
     add_link = 'href="/admin/genre/create?_dialog=1"'
     assert add_link in (await admin.get(CREATE)).text
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for identity, action in (("novel", "*"), ("genre", "list")):
         await add_permission(app.state.database, user, identity, action)
     async with signed_in_client(app, user) as reader:
@@ -149,13 +149,11 @@ async def test_invalid_selection_is_refused(app: FastAPI, admin: AsyncClient) ->
         response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": text})
         assert (response.status_code, extract_error(response.text)) == (400, message), text
         assert BANNED not in response.text, text
-        async with app.state.database.reader() as session:
-            assert (await session.scalars(select(Novel))).all() == [], text
+        assert await read_all(app, select(Novel)) == [], text
 
 
 async def test_deleted_row_cannot_be_selected(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Genre).where(col(Genre.id) == 1))
+    await execute(app, delete(Genre).where(col(Genre.id) == 1))
     response = await admin.post(CREATE, data=NOVEL_FORM | {"genres": "1,2"})
     assert extract_error(response.text) == "The selected entry no longer exists."
 
@@ -175,8 +173,7 @@ async def test_unlisted_links_can_be_kept_and_removed(app: FastAPI, admin: Async
 
 async def test_hidden_link_is_kept(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(CREATE, data=NOVEL_FORM)
-    async with app.state.database.writer() as session:
-        session.add(NovelGenre(novel_id=1, genre_id=3))
+    await add_rows(app, NovelGenre(novel_id=1, genre_id=3))
     await admin.post(EDIT, data=NOVEL_FORM | {"genres": "3,1"})
     assert await read_genre_ids(app) == [1, 3]
 

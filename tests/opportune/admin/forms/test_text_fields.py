@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 
 from opportune.admin.forms.model_fields import AdminConverter
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows, execute, get_row
 
 EDIT = "/admin/gadget/edit/1"
 
@@ -24,13 +25,11 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 async def add_gadget(app: FastAPI, **texts: Any) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Gadget(name="first", maker_id=1, **texts))
+    await add_rows(app, Gadget(name="first", maker_id=1, **texts))
 
 
 async def read_gadget(app: FastAPI) -> Gadget:
-    async with app.state.database.reader() as session:
-        return await session.get_one(Gadget, 1)  # type: ignore[no-any-return]  # state is untyped
+    return await get_row(app, Gadget, 1)  # type: ignore[no-any-return]  # state is untyped
 
 
 async def find_textareas(admin: AsyncClient) -> set[str]:
@@ -42,8 +41,7 @@ async def test_long_texts_have_a_textarea(app: FastAPI, admin: AsyncClient) -> N
     await add_gadget(app, nickname="short")
     assert await find_textareas(admin) == {"notes", "story", "motto"}
     for text in ("two\nlines", "two\rlines"):
-        async with app.state.database.writer() as session:
-            await session.execute(update(Gadget).values(nickname=text))
+        await execute(app, update(Gadget).values(nickname=text))
         assert "nickname" in await find_textareas(admin), text
 
 

@@ -13,6 +13,7 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows, read_one
 
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
@@ -25,9 +26,11 @@ IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scro
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=f"red {number}", maker_id=1) for number in range(26))
-        session.add(Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE, **TEXTS))
+    await add_rows(
+        app_with_gadgets,
+        *(Gadget(name=f"red {number}", maker_id=1) for number in range(26)),
+        Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE, **TEXTS),
+    )
     return app_with_gadgets
 
 
@@ -39,8 +42,7 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     await page.keyboard.press("Control+s")
     await expect(page.get_by_role("status")).to_contain_text("was saved")
     await expect(page.locator("tbody tr"), "the list is still filtered").to_have_count(1)
-    async with app.state.database.reader() as session:
-        saved = (await session.scalars(select(Gadget).where(col(Gadget.name) == "blue"))).one()
+    saved = await read_one(app, select(Gadget).where(col(Gadget.name) == "blue"))
     assert saved.seen_at
     assert saved.seen_at.isoformat() == "2026-11-20T16:05:00+00:00"
     assert {name: getattr(saved, name) for name in TEXTS} == TEXTS, "untouched fields are unchanged"

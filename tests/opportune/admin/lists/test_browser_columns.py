@@ -7,14 +7,14 @@ from playwright.async_api import Page, expect
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list?columns=name,size,state"
 
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add(Gadget(name="gadget", maker_id=1))
+    await add_rows(app_with_gadgets, Gadget(name="gadget", maker_id=1))
     return app_with_gadgets
 
 

@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list?columns=id,motto,size"
 MOTTO = "Word " * 40
@@ -16,8 +17,7 @@ MOTTO = "Word " * 40
 
 @pytest.fixture
 async def list_page(app_with_gadgets: FastAPI, page: Page, superuser: User, site: str) -> Page:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3))
+    await add_rows(app_with_gadgets, *(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3)))
     await sign_in_browser(page, app_with_gadgets, superuser, site)
     await page.goto(LIST)
     return page

@@ -8,17 +8,17 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, Book
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows, make_staff
 
 LIST = "/admin/gadget/list"
 
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add(Gadget(name="gadget", maker_id=1, spare_id=2, story="long"))
+    await add_rows(app_with_gadgets, Gadget(name="gadget", maker_id=1, spare_id=2, story="long"))
     return app_with_gadgets
 
 
@@ -39,9 +39,9 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
 
 
 async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: User) -> None:
-    async with app_with_bookshelf.state.database.writer() as session:
-        session.add(Book(title="Emma", slug="emma", isbn="1", author_id=1))
-        session.add(Author(id=1, name="Jane"))
+    await add_rows(
+        app_with_bookshelf, Book(title="Emma", slug="emma", isbn="1", author_id=1), Author(id=1, name="Jane")
+    )
     async with signed_in_client(app_with_bookshelf, superuser) as client:
         page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
     assert headings(page) == ["Isbn", "Author country name", "Tags"]
@@ -97,8 +97,7 @@ async def test_added_columns_can_be_sorted(admin: AsyncClient, monkeypatch: pyte
 
 async def test_details_columns_need_the_permission(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "column_list", ("name",))
-    user = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, user, "gadget", "list")
+    user = await make_staff(app, "gadget.list")
     async with signed_in_client(app, user) as client:
         assert (await client.get(f"{LIST}?columns=size")).status_code == 400
         assert (await client.get(f"{LIST}?sortBy=size")).status_code == 400

@@ -13,6 +13,7 @@ from opportune.admin.views import AdminView
 from opportune.errors import OperatorError
 from opportune.testing import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 YEAR, MONTH, DAY = (f"seen_at__{part}" for part in ("year", "month", "day"))
@@ -27,9 +28,11 @@ SEEN_AT = {
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "seen_at")
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=name, maker_id=1, seen_at=at) for name, at in SEEN_AT.items())
-        session.add(Gadget(name="never", maker_id=2))
+    await add_rows(
+        app_with_gadgets,
+        *(Gadget(name=name, maker_id=1, seen_at=at) for name, at in SEEN_AT.items()),
+        Gadget(name="never", maker_id=2),
+    )
     return app_with_gadgets
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows
 
 SEEN_AT = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2026, 3, 1, 23, 1, tzinfo=UTC)}
 """A minute before and after midnight in Vienna; both are on 1 March in UTC."""
@@ -16,11 +17,13 @@ SEEN_AT = {"late": datetime(2026, 3, 1, 22, 59, tzinfo=UTC), "early": datetime(2
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     now = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
     monkeypatch.setattr("opportune.admin.lists.comparison_filter.utc_now", lambda: now)
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(
+    await add_rows(
+        app_with_gadgets,
+        *(
             Gadget(name=name, maker_id=1, seen_at=at, made_on=date(2026, 3, 2) if name == "early" else None)
             for name, at in SEEN_AT.items()
-        )
+        ),
+    )
     return app_with_gadgets
 
 

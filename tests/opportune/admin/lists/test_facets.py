@@ -16,15 +16,18 @@ from opportune.admin.views import AdminView
 from opportune.testing import counted_statements
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=f"red {number}", maker_id=1, state="used", spare_id=2) for number in range(3))
-        session.add(Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE))
+    await add_rows(
+        app_with_gadgets,
+        *(Gadget(name=f"red {number}", maker_id=1, state="used", spare_id=2) for number in range(3)),
+        Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE),
+    )
     return app_with_gadgets
 
 

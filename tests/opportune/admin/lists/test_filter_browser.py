@@ -9,6 +9,7 @@ from playwright.async_api import Page, ViewportSize, expect
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -17,9 +18,11 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(GadgetAdmin, "date_hierarchy", "created_at")
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=f"red {number}", maker_id=1) for number in range(26))
-        session.add(Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE))
+    await add_rows(
+        app_with_gadgets,
+        *(Gadget(name=f"red {number}", maker_id=1) for number in range(26)),
+        Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE),
+    )
     return app_with_gadgets
 
 

@@ -18,6 +18,7 @@ from opportune.contrib.import_export.export import csv_cell, unescape_formula
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 CONFIRMED = {"confirmed": "yes"}
 POLISH_ACTION = "/admin/gadget/action/polish"
@@ -30,17 +31,11 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 @pytest.fixture
 async def gadgets(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all([Gadget(name=f"gadget {number}", maker_id=1, size=2 * number) for number in range(1, 61)])
+    await add_rows(app, *[Gadget(name=f"gadget {number}", maker_id=1, size=2 * number) for number in range(1, 61)])
 
 
 async def read_polished_names(app: FastAPI) -> list[str]:
-    async with app.state.database.reader() as session:
-        return list(
-            await session.scalars(
-                select(col(Gadget.name)).where(col(Gadget.notes) == "polished").order_by(col(Gadget.id))
-            )
-        )
+    return await read_all(app, select(col(Gadget.name)).where(col(Gadget.notes) == "polished").order_by(col(Gadget.id)))
 
 
 def extract_pks(page: str) -> str:
@@ -59,8 +54,7 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
     assert f'href="{list_url}"' in unescape(page.text)
     await admin.post(POLISH_ACTION, data={"pks": extract_pks(page.text), **CONFIRMED})
     assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
-    async with app.state.database.reader() as session:
-        recorded = (await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))).all()
+    recorded = await read_all(app, select(AuditEntry).where(col(AuditEntry.action) == "action:polish"))
     assert {entry.row_id for entry in recorded} == {"1", "2"}
 
 
@@ -94,8 +88,7 @@ async def test_deletion_needs_a_confirmed_post_of_this_site(app: FastAPI, admin:
     assert (await admin.delete(url)).status_code == 405
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
         assert (await admin.post(url, headers=headers, data=CONFIRMED)).status_code == 403, headers
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(Gadget)) == 60
+    assert await read_one(app, select(func.count()).select_from(Gadget)) == 60
 
 
 async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) -> None:
@@ -110,8 +103,7 @@ async def test_deletion_counts_cascading_rows(app: FastAPI, admin: AsyncClient) 
     assert " and 295 more</li>" in page
     response = await admin.post(f"/admin/user/delete?pks={user.id}&search=many&page=1", data=CONFIRMED)
     assert response.headers["location"] == "/admin/user/list?search=many&page=1"
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(ApiToken)) == 0
+    assert await read_one(app, select(func.count()).select_from(ApiToken)) == 0
 
 
 async def test_booleans_are_filtered_at_one_click(admin: AsyncClient) -> None:
@@ -123,9 +115,11 @@ async def test_booleans_are_filtered_at_one_click(admin: AsyncClient) -> None:
 async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncClient) -> None:
     today = utc_now().replace(hour=12)
     seen_at = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
-    async with app.state.database.writer() as session:
-        session.add_all([Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen_at.items()])
-        session.add(Gadget(name="never", maker_id=2, spare_id=1, state="used"))
+    await add_rows(
+        app,
+        *[Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen_at.items()],
+        Gadget(name="never", maker_id=2, spare_id=1, state="used"),
+    )
     names_this_year = ["now", "before"] if (today - timedelta(days=5)).year == today.year else ["now"]
     names_this_month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
     for query, names in (
@@ -192,8 +186,7 @@ async def test_export_keeps_the_order_and_is_logged(
     query = "sortBy=size&sort=desc&size=112&size_op=greater_than&search=gadget"
     text = (await admin.get(f"/admin/gadget/export/csv?{query}")).text
     assert [row["size"] for row in csv.DictReader(io.StringIO(text))] == ["120", "118", "116", "114"]
-    async with app.state.database.reader() as session:
-        entry = (await session.scalars(select(AuditEntry))).one()
+    entry = await read_one(app, select(AuditEntry))
     assert (entry.actor, entry.action, entry.identity) == (superuser.email, "export", "gadget")
     assert entry.title == f"csv {query}"
 
@@ -228,8 +221,7 @@ def test_harmless_cell_is_not_escaped(text: str) -> None:
 
 
 async def test_list_actions_need_their_own_permissions(app: FastAPI, gadgets: None) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "gadget", "list")
+    staff = await make_staff(app, "gadget.list")
     requests_by_action = {
         "export": ("GET", "/admin/gadget/export/csv"),
         "import": ("GET", "/admin/gadget/import"),

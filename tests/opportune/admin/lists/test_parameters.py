@@ -11,14 +11,14 @@ from sqlmodel import col
 
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 from tests.opportune.admin.test_errors import ACCEPT_HTML, ADMIN_MENU
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all([Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)])
+    await add_rows(app_with_gadgets, *[Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)])
     return app_with_gadgets
 
 

@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from opportune.admin.lists.comparison_filter import ComparisonFilter
 from opportune.db.queries.paths import AttributePath
 from tests.opportune.admin.gadget_feature import Gadget, Table
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
 
@@ -24,14 +25,12 @@ class Opening(Table, table=True):
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(
-            [
-                Gadget(name="one", maker_id=1, size=1, made_on=date(2026, 3, 1), state="new"),
-                Gadget(name="five", maker_id=2, size=5, made_on=date(2026, 3, 5), state="used", spare_id=1),
-                Gadget(name="nine", maker_id=1, size=9, seen_at=datetime(2026, 3, 9, 12, 30, tzinfo=UTC)),
-            ]
-        )
+    await add_rows(
+        app_with_gadgets,
+        Gadget(name="one", maker_id=1, size=1, made_on=date(2026, 3, 1), state="new"),
+        Gadget(name="five", maker_id=2, size=5, made_on=date(2026, 3, 5), state="used", spare_id=1),
+        Gadget(name="nine", maker_id=1, size=9, seen_at=datetime(2026, 3, 9, 12, 30, tzinfo=UTC)),
+    )
     return app_with_gadgets
 
 

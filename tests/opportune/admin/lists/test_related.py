@@ -8,19 +8,17 @@ from httpx2 import AsyncClient
 from sqlalchemy import event
 
 from opportune.accounts.models import Group, GroupPermission, Membership
-from opportune.testing.factories import make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.shelf_feature import Book, Shelf
+from tests.opportune.stored_rows import add_rows, make_staff
 
 PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
 
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(id=1, title="Novels"))
-        session.add(Shelf(id=2, title="Empty"))
-        await session.flush()
-        session.add_all([Book(shelf_id=1, title=f"Book {number}.") for number in range(30)])
+    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"), Shelf(id=2, title="Empty"))
+    await add_rows(app_with_shelves, *[Book(shelf_id=1, title=f"Book {number}.") for number in range(30)])
     return app_with_shelves
 
 
@@ -47,7 +45,7 @@ async def test_form_of_a_related_row_is_prefilled(admin: AsyncClient) -> None:
 
 
 async def test_related_rows_need_permission_to_list(app: FastAPI) -> None:
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     cases = ((("shelf", "get"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
     for (identity, action), sees_rows, sees_add_link in cases:
         await add_permission(app, user.id, identity, action)

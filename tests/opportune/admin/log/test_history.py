@@ -16,14 +16,14 @@ from opportune.admin.models import AuditEntry
 from opportune.testing import counted_statements
 from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
 
 NEW_PASSWORD = "an altogether new one"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
 async def read_entries(app: FastAPI) -> list[AuditEntry]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id))))
+    return await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
 
 
 async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
@@ -54,8 +54,7 @@ async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
         assert "Heavy anvil" in page
         assert "(deleted)" in page
         assert (await admin.get("/admin/gadget/history/2")).status_code == 404
-    staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "gadget", "list")
+    staff = await make_staff(app, "gadget.list")
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
@@ -109,8 +108,7 @@ async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None
     async with signed_in_client(app, root) as admin:
         for refused in ({"name": "gizmo"}, {"size": "13"}, {"maker_id": "99"}, {"name": ""}):
             assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | refused)).status_code == 400, refused
-        async with app.state.database.writer() as session:
-            session.add(Gadget(name="keep me", maker_id=1))
+        await add_rows(app, Gadget(name="keep me", maker_id=1))
         await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
         await admin.post(
             "/admin/maker/delete?pks=2,1", data={"confirmed": "yes"}
@@ -173,8 +171,7 @@ async def test_log_is_filtered(app: FastAPI, admin: AsyncClient) -> None:
     for name in ("First", "Second"):
         await admin.post("/admin/group/create", data={"name": name})
     await admin.post("/admin/group/delete?pks=1", data={"confirmed": "yes"})
-    async with app.state.database.writer() as session:
-        await session.execute(update(AuditEntry).where(col(AuditEntry.title) == "Second").values(actor="anna@x.org"))
+    await execute(app, update(AuditEntry).where(col(AuditEntry.title) == "Second").values(actor="anna@x.org"))
 
     async def list_entries(query: str) -> list[str]:
         rows = (await admin.get(f"/admin/audit-entry/export/json?{query}")).json()
@@ -218,11 +215,13 @@ async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: Us
 
 
 async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all(
+    await add_rows(
+        app,
+        *(
             AuditEntry(actor="a@example.com", action=f"action {number:02}", identity="user", row_id="1")
             for number in range(35)
-        )
+        ),
+    )
     newest = (await admin.get("/admin/user/history/1")).text
     assert "Action 34" in newest
     assert "Action 05" in newest
@@ -271,8 +270,7 @@ async def test_history_restores_the_values_before_a_change(app_with_gadgets: Fas
         assert len(urls) == 2
         await admin.post(urls[1])
         assert "The old values were restored." in (await admin.get("/admin/gadget/history/1")).text
-        async with app_with_gadgets.state.database.reader(fresh=True) as session:
-            gadget = await session.get_one(Gadget, 1)
+        gadget = await get_row(app_with_gadgets, Gadget, 1)
         assert (gadget.colour.value, str(gadget.weight), gadget.made_on, gadget.size) == ("red", "1.50", None, 5)
         assert (await admin.post("/admin/gadget/restore-entry/1?entry=999")).status_code == 404
         assert (await admin.post("/admin/gadget/restore-entry/2?entry=2")).status_code == 404

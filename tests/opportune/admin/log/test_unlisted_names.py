@@ -16,6 +16,7 @@ from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -129,8 +130,7 @@ async def test_pages_only_name_listed_rows(staff: AsyncClient) -> None:
 async def test_log_shows_own_changes_and_no_older_row(app: FastAPI, staff: AsyncClient, clerk: User) -> None:
     await staff.post("/admin/paper/delete?pks=4", data={"confirmed": "yes"})
     await staff.post("/admin/paper/trash/purge?pks=4", data={"confirmed": "yes"})
-    async with app.state.database.writer() as session:
-        session.add(Paper(id=3, title="Reused id", owner_id=clerk.id))
+    await add_rows(app, Paper(id=3, title="Reused id", owner_id=clerk.id))
     text = (await staff.get("/admin/audit-entry/export/json")).text
     assert OWN in text
     assert SECRET not in text

@@ -9,6 +9,7 @@ from httpx2 import AsyncClient
 
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import signed_in_client
+from tests.opportune.stored_rows import add_rows, get_row
 
 LIST_PAGE = "/admin/job/list"
 DETAILS = "/admin/job/details/{}"
@@ -25,8 +26,7 @@ async def job_rows(app: FastAPI) -> None:
         {"name": "gone.wait"},
         {"name": "gone.done", "state": JobState.DONE},
     ]
-    async with app.state.database.writer() as session:
-        session.add_all(Job(id=number, **fields) for number, fields in enumerate(values, FAILED))
+    await add_rows(app, *(Job(id=number, **fields) for number, fields in enumerate(values, FAILED)))
 
 
 async def list_job_names(admin: AsyncClient, query: str = "") -> list[str]:
@@ -74,8 +74,7 @@ async def test_job_is_retried_and_cancelled(app: FastAPI, admin: AsyncClient, jo
         response = await admin.post(f"/admin/job/action/{action}?pks={FAILED}", data=CONFIRMED)
         assert (response.status_code, response.headers["location"]) == (303, LIST_PAGE)
         assert message in (await admin.get(LIST_PAGE)).text
-    async with app.state.database.reader() as session:
-        assert (await session.get_one(Job, FAILED)).state == JobState.CANCELLED
+    assert (await get_row(app, Job, FAILED)).state == JobState.CANCELLED
 
 
 async def test_refused_jobs_are_reported(admin: AsyncClient, job_rows: None) -> None:

@@ -19,6 +19,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.stored_rows import read_all
 
 
 def list_names(folder: Path) -> list[str]:
@@ -127,6 +128,5 @@ async def test_backups_are_listed_and_queued(app: FastAPI, operator: AsyncClient
     for button in ("back-up-now", "rehearse-restore"):
         await operator.post(f"{PAGE}/do/{button}")
         assert (await flash_messages(operator)).startswith("A ")
-    async with app.state.database.reader(fresh=True) as session:
-        names = (await session.scalars(select(col(Job.name)).where(col(Job.name).startswith("backups.")))).all()
+    names = await read_all(app, select(col(Job.name)).where(col(Job.name).startswith("backups.")))
     assert {*names} == {"backups.make", "backups.rehearse"}

@@ -11,8 +11,9 @@ from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.models.model import utc_now
-from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, signed_in_client
 from tests.opportune.admin.operations.pages import CHANGE_PATHS, CONFIRM, PAGE, READ_PATHS, read_entries
+from tests.opportune.stored_rows import execute, make_staff
 
 
 def is_confirmation(location: str) -> bool:
@@ -20,7 +21,7 @@ def is_confirmation(location: str) -> bool:
 
 
 async def test_operations_refuse_staff_with_all_permissions(app: FastAPI, client: AsyncClient) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     async with app.state.database.writer() as session:
         group = Group(name="all")
         session.add(group)
@@ -56,8 +57,7 @@ async def test_confirmation_redirects_back_and_expires(app: FastAPI, admin: Asyn
         response = await admin.post(f"{CONFIRM}?next={next_url}", data={"current_password": PASSWORD})
         assert (response.status_code, response.headers["location"]) == (303, location)
     assert (await admin.get(PAGE)).status_code == 200
-    async with app.state.database.writer() as session:
-        await session.execute(update(Session).values(confirmed_at=utc_now() - CONFIRMED_FOR))
+    await execute(app, update(Session).values(confirmed_at=utc_now() - CONFIRMED_FOR))
     assert is_confirmation((await admin.get(PAGE)).headers["location"])
 
 

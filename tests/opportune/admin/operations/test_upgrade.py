@@ -14,6 +14,7 @@ from opportune.admin.operations import upgrade
 from opportune.db.migrations.graph import VERSIONS, MigrationGraph
 from opportune.feature import Feature
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
+from tests.opportune.stored_rows import execute
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -78,8 +79,7 @@ async def test_long_upgrade_runs_in_the_background(
 
 @pytest.mark.usefixtures("_pending_migration")
 async def test_failed_upgrade_is_reported(app: FastAPI, operator: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(text("CREATE TABLE parcels_parcel (id INTEGER)"))
+    await execute(app, text("CREATE TABLE parcels_parcel (id INTEGER)"))
     await operator.post(f"{PAGE}/upgrade")
     page = (await operator.get(PAGE)).text
     assert "The last upgrade failed. parcels.0001_initial failed and was undone" in page

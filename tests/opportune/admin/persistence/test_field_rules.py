@@ -12,10 +12,11 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
-from opportune.testing import add_permission, make_user, signed_in_client
+from opportune.testing import add_permission, signed_in_client
 from tests.opportune.contrib.import_export.import_steps import upload_file
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import make_staff, read_one
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Added one by one, because "*" would include the permissions of fields.
@@ -38,7 +39,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of staff who may do everything with wares except see their cost."""
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for identity in ("ware", "vendor"):
         for action in ACTIONS:
             await add_permission(app.state.database, user, identity, action)
@@ -50,7 +51,7 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of staff who may also see the cost of wares."""
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for identity in ("ware", "vendor"):
         await add_permission(app.state.database, user, identity, "*")
     async with signed_in_client(app, user) as client:
@@ -173,8 +174,7 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
         "save": "Save",
     }
     assert (await admin.post("/admin/ware/edit/1", data=form_data)).status_code == 303
-    async with app.state.database.reader(fresh=True) as session:
-        number = (await session.scalars(select(col(AuditEntry.id)).where(col(AuditEntry.action) == "update"))).one()
+    number = await read_one(app, select(col(AuditEntry.id)).where(col(AuditEntry.action) == "update"))
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
         seller_page, full_page = [(await client.get(page)) for client in (seller, admin)]
         assert (seller_page.status_code, full_page.status_code) == (200, 200), page

@@ -17,6 +17,7 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
+from tests.opportune.stored_rows import read_all
 
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
@@ -27,8 +28,7 @@ def app(app_with_novels: FastAPI) -> FastAPI:
 
 
 async def read_labels(app: FastAPI) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return list(await session.scalars(select(col(Copy.label)).order_by(col(Copy.id))))
+    return await read_all(app, select(col(Copy.label)).order_by(col(Copy.id)))
 
 
 async def test_hooks_run_before_and_after_a_row_is_saved(app: FastAPI, admin: AsyncClient) -> None:
@@ -55,8 +55,7 @@ async def test_refusing_hook_rolls_back_the_change(
     monkeypatch.setattr(NovelAdmin, "after_save", refuse)
     assert "Not this one." in (await admin.post("/admin/novel/create", data=NOVEL_FORM)).text
     assert "Not so." in (await admin.post("/admin/novel/edit/1", data=NOVEL_FORM)).text
-    async with app.state.database.reader() as session:
-        assert list(await session.scalars(select(col(Novel.title)))) == ["Taken"]
+    assert await read_all(app, select(col(Novel.title))) == ["Taken"]
 
 
 async def test_hooks_run_before_and_after_a_deletion(app: FastAPI, admin: AsyncClient) -> None:
@@ -125,5 +124,4 @@ async def test_sqladmin_hook_can_change_values(
 
     monkeypatch.setattr(NovelAdmin, "on_model_change", shout)
     await admin.post("/admin/novel/create", data=NOVEL_FORM)
-    async with app.state.database.reader() as session:
-        assert list(await session.scalars(select(col(Novel.title)))) == ["SAGA"]
+    assert await read_all(app, select(col(Novel.title))) == ["SAGA"]

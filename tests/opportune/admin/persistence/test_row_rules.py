@@ -14,6 +14,7 @@ from opportune.admin.views import AdminView
 from opportune.crud import Crud
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
+from tests.opportune.stored_rows import add_rows
 
 HIDDEN_ID, FOREIGN_ID, OWNED_ID = 1, 2, 3
 
@@ -31,10 +32,12 @@ class Novels(Crud[Novel]):
 @pytest.fixture
 async def app(app_with_novels: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(NovelAdmin, "crud", Novels)
-    async with app_with_novels.state.database.writer() as session:
-        session.add(Novel(id=HIDDEN_ID, title="Hidden", added_by="ed@example.com"))
-        session.add(Novel(id=FOREIGN_ID, title="Emma", added_by="root@example.com"))
-        session.add(Novel(id=OWNED_ID, title="Persuasion", added_by="ed@example.com"))
+    await add_rows(
+        app_with_novels,
+        Novel(id=HIDDEN_ID, title="Hidden", added_by="ed@example.com"),
+        Novel(id=FOREIGN_ID, title="Emma", added_by="root@example.com"),
+        Novel(id=OWNED_ID, title="Persuasion", added_by="ed@example.com"),
+    )
     return app_with_novels
 
 

@@ -15,6 +15,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.transactions import session_of
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from tests.opportune.stored_rows import add_rows, read_all
 
 CONFIRMED = {"confirmed": "yes"}
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
@@ -26,13 +27,11 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
 
 
 async def read_gadget_names(app: FastAPI) -> list[str]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(col(Gadget.name)).order_by(col(Gadget.id))))
+    return await read_all(app, select(col(Gadget.name)).order_by(col(Gadget.id)))
 
 
 async def read_logged_actions(app: FastAPI) -> list[str]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
+    return await read_all(app, select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))
 
 
 async def allow_outside_transaction(_self: Any, _request: Any, row: Any) -> bool:
@@ -97,8 +96,7 @@ async def test_rows_outside_list_query_are_not_found(
 
 async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> None:
     changes = {"email": ["a@example.com", "b@example.com"], "totp_step": [98765, 98766]}
-    async with app.state.database.writer() as session:
-        session.add(AuditEntry(action="update", identity="user", row_id="7", changes=changes))
+    await add_rows(app, AuditEntry(action="update", identity="user", row_id="7", changes=changes))
     for page in ("audit-entry/details/1", "audit-entry/export/json", "audit-entry/export/csv", "user/history/7"):
         text = (await admin.get(f"/admin/{page}")).text
         assert "b@example.com" in text, page

@@ -13,6 +13,7 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.config.settings import Settings
 from opportune.db import restore, utc_now, with_deleted
 from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, parcel_site
+from tests.opportune.stored_rows import read_all
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
@@ -32,8 +33,7 @@ async def _expire(app: FastAPI, *codes: str) -> None:
 
 
 async def _codes(app: FastAPI) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return [*await session.scalars(with_deleted(select(col(Parcel.code)).order_by(col(Parcel.id))))]
+    return await read_all(app, with_deleted(select(col(Parcel.code)).order_by(col(Parcel.id))))
 
 
 async def test_recently_deleted_row_stays(app: FastAPI) -> None:

@@ -13,8 +13,9 @@ from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, parcel_site
+from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 TRASH = "/admin/parcel/trash"
 CONFIRMED = {"confirmed": "yes"}
@@ -27,19 +28,16 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 async def _row_id(app: FastAPI, code: str) -> int:
-    async with app.state.database.reader(fresh=True) as session:
-        return int((await session.scalars(with_deleted(select(col(Parcel.id)).where(col(Parcel.code) == code)))).one())
+    return int(await read_one(app, with_deleted(select(col(Parcel.id)).where(col(Parcel.code) == code))))
 
 
 async def _codes(app: FastAPI, *, deleted: bool = False) -> list[str]:
     query = select(col(Parcel.code)).order_by(col(Parcel.id))
-    async with app.state.database.reader(fresh=True) as session:
-        return [*await session.scalars(with_deleted(query) if deleted else query)]
+    return await read_all(app, with_deleted(query) if deleted else query)
 
 
 async def _logged_actions(app: FastAPI) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return [*await session.scalars(select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))]
+    return await read_all(app, select(col(AuditEntry.action)).order_by(col(AuditEntry.id)))
 
 
 async def test_list_leaves_deleted_rows_out(admin: AsyncClient) -> None:
@@ -94,8 +92,7 @@ async def test_trash_links_to_the_history_of_a_row(app: FastAPI, admin: AsyncCli
 
 
 async def test_history_of_a_deleted_row_needs_the_trash(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, staff, "parcel", "get")
+    staff = await make_staff(app, "parcel.get")
     async with signed_in_client(app, staff) as client:
         assert (await client.get(f"/admin/parcel/history/{await _row_id(app, 'Gone')}")).status_code == 404
 
@@ -126,8 +123,7 @@ async def test_undo_restores_and_returns_to_the_list(app: FastAPI, admin: AsyncC
 
 
 async def test_deletion_of_many_rows_asks_first(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add_all(Parcel(code=str(number)) for number in range(300))
+    await add_rows(app, *(Parcel(code=str(number)) for number in range(300)))
     response = await admin.post("/admin/parcel/delete", data={"all": "1"})
     assert "Move to the trash? You can restore it from there for 30 days." in response.text
     assert len(await _codes(app)) == 301
@@ -149,23 +145,20 @@ async def test_permanent_deletion(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post(f"{TRASH}/purge", data={"pk": await _row_id(app, "Gone"), **CONFIRMED})
     assert await _codes(app, deleted=True) == ["Here"]
     assert await _logged_actions(app) == ["delete permanently"]
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.scalar(select(func.count()).select_from(Stamp)) == 0
+    assert await read_one(app, select(func.count()).select_from(Stamp)) == 0
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_row_in_use_stays_in_the_trash(app: FastAPI, admin: AsyncClient) -> None:
     row_id = await _row_id(app, "Gone")
-    async with app.state.database.writer() as session:
-        session.add(Receipt(parcel_id=row_id))
+    await add_rows(app, Receipt(parcel_id=row_id))
     await admin.post(f"{TRASH}/purge", data={"pk": row_id, **CONFIRMED})
     assert "Nothing was deleted. Something else still refers to it." in (await admin.get(TRASH)).text
     assert await _codes(app, deleted=True) == ["Here", "Gone"]
 
 
 async def test_hook_refuses_to_move_to_the_trash(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Parcel(code=LOCKED))
+    await add_rows(app, Parcel(code=LOCKED))
     await admin.post(f"/admin/parcel/delete?pks={await _row_id(app, LOCKED)}", data=CONFIRMED)
     assert await _codes(app) == ["Here", LOCKED]
 
@@ -187,7 +180,7 @@ async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClien
 
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_trash_needs_the_permission_to_delete(app: FastAPI, allowed: bool) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     for action in ("list", "delete") if allowed else ("list",):
         await add_permission(app.state.database, staff, "parcel", action)
     async with signed_in_client(app, staff) as client:

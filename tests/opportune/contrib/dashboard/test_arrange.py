@@ -20,6 +20,7 @@ from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_one
 
 URL = "/admin/arrange-overview"
 WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)]
@@ -86,8 +87,7 @@ async def test_arrangement_of_a_group_is_the_same_for_its_members(
 ) -> None:
     assert await arrange(client, readers, [KEYS[1], KEYS[0]], [KEYS[1]]) == 303
     other = await make_user(app.state.database, "other@example.com", is_staff=True)
-    async with app.state.database.writer() as session:
-        session.add(Membership(user_id=other.id, group_id=readers))
+    await add_rows(app, Membership(user_id=other.id, group_id=readers))
     async with signed_in_client(app, other) as other_client:
         assert shown_labels((await other_client.get("/admin/")).text) == ["Two"]
 
@@ -95,8 +95,7 @@ async def test_arrangement_of_a_group_is_the_same_for_its_members(
 async def test_group_keeps_parts_that_a_member_may_not_see(
     app: FastAPI, admin: AsyncClient, client: AsyncClient, readers: int
 ) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))
+    await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "maker"))
     await arrange(admin, readers, [KEYS[2], KEYS[0], KEYS[1]], [KEYS[0], KEYS[1]])
     await arrange(client, readers, [KEYS[1], KEYS[0], KEYS[2]], [*KEYS])
     page = (await admin.get("/admin/", params={"group": readers})).text
@@ -128,8 +127,7 @@ async def test_default_order_can_be_restored(app: FastAPI, admin: AsyncClient) -
     await arrange(admin, "overview", KEYS[::-1], KEYS)
     assert await arrange(admin, "overview", KEYS, [], reset="1") == 303
     assert shown_labels((await admin.get("/admin/")).text)[:3] == ["One", "Two", "Makers"]
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(DashboardLayout)) == 0
+    assert await read_one(app, select(func.count()).select_from(DashboardLayout)) == 0
 
 
 async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int) -> None:
@@ -147,13 +145,11 @@ async def test_form_lists_widgets_and_sections(client: AsyncClient, readers: int
 
 
 async def test_members_without_the_permission_may_not_arrange(app: FastAPI, client: AsyncClient, readers: int) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(GroupPermission).where(col(GroupPermission.identity) == "arrange-overview"))
+    await execute(app, delete(GroupPermission).where(col(GroupPermission.identity) == "arrange-overview"))
     assert f'href="{URL}' not in (await client.get("/admin/", params={"group": readers})).text
     assert (await client.get(URL, params={"group": readers})).status_code == 403
     assert await arrange(client, readers, KEYS, KEYS) == 403
-    async with app.state.database.reader() as session:
-        assert await session.scalar(select(func.count()).select_from(DashboardLayout)) == 0
+    assert await read_one(app, select(func.count()).select_from(DashboardLayout)) == 0
 
 
 async def test_pages_of_others_are_not_found(client: AsyncClient) -> None:
@@ -171,8 +167,7 @@ async def test_user_chooses_the_first_page(app: FastAPI, client: AsyncClient, re
     assert 'aria-current="page">Readers</a>' in page
     assert "Show this page first" not in page
 
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Group).where(col(Group.id) == readers))
+    await execute(app, delete(Group).where(col(Group.id) == readers))
     assert (await client.get("/admin/")).status_code == 200, "the choice is deleted with the group"
 
 
@@ -185,7 +180,7 @@ def test_features_permit_the_page_to_their_groups() -> None:
 
 
 async def test_first_page_needs_no_permission(app: FastAPI) -> None:
-    user = await make_user(app.state.database, is_staff=True)
+    user = await make_staff(app)
     for _ in range(2):
         group = await add_permission(app.state.database, user, "gadget", "list")
     async with signed_in_client(app, user) as client:

@@ -15,6 +15,7 @@ from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.contrib.dashboard.test_widgets import WIDGETS
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 Theme = Literal["light", "dark"]
 
@@ -36,10 +37,8 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(
         replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
     ) as app:
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
-            await session.flush()
-            session.add_all(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4))
+        await add_rows(app, Maker(id=1, name="Acme"))
+        await add_rows(app, *(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4)))
         yield app
 
 

@@ -25,6 +25,7 @@ from opportune.db import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState
 from opportune.testing.factories import make_user, signed_in_client
+from tests.opportune.stored_rows import add_rows, execute
 
 """Mark of tests whose queries are the same on PostgreSQL."""
 
@@ -99,8 +100,7 @@ def read_sign_up_count(page: str) -> str:
 
 async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncClient) -> None:
     entry = AuditEntry(actor="root@example.com", action="action:give-back", identity="user", title="<b>Tea</b>")
-    async with app.state.database.writer() as session:
-        session.add_all([Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry])
+    await add_rows(app, Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry)
     page = (await admin.get("/admin/")).text
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
@@ -111,21 +111,18 @@ async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncC
 
 
 async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
+    await execute(app, text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
     page = (await admin.get("/admin/")).text
     assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
 
 
 async def test_recent_action_of_the_site_has_no_author(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        session.add(AuditEntry(actor="", action="update", identity="user", title="Tea"))
+    await add_rows(app, AuditEntry(actor="", action="update", identity="user", title="Tea"))
     assert re.search(r'text-break">\s*<time', (await admin.get("/admin/")).text)
 
 
 async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(AuditEntry(actor="root@example.com", action="update", identity="user", title="Tea"))
+    await add_rows(app, AuditEntry(actor="root@example.com", action="update", identity="user", title="Tea"))
     async with signed_in_client(app, staff) as client:
         page = (await client.get("/admin/")).text
     assert "/admin/group/list" in page
@@ -142,8 +139,7 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
     ):
         assert hidden_text not in page, hidden_text
 
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Membership).where(col(Membership.user_id) == staff.id))
+    await execute(app, delete(Membership).where(col(Membership.user_id) == staff.id))
     async with signed_in_client(app, staff) as client:
         assert (await client.get("/admin/")).status_code == 403
 
@@ -151,8 +147,7 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI, staff: User) ->
 async def test_failed_health_check_does_not_hide_other_checks(app: FastAPI) -> None:
     changes = {"mail_url": SecretStr("pigeon:s3cret"), "jobs": "off"}
     app.state.settings = app.state.settings.model_copy(update=changes)
-    async with app.state.database.writer() as session:
-        await session.execute(text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
+    await execute(app, text("ALTER TABLE jobs_job RENAME TO jobs_gone"))
     lights = {light.part: light for light in await Health(app).lights()}
     assert (lights["Database"].state, lights["Files"].state) == ("ok", "ok")
     assert (lights["Mail"].state, lights["Tables"].state) == ("fault", "fault")

@@ -19,6 +19,7 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, Table
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 
 class SavedViewAdmin(AdminView, model=SavedView):
@@ -58,8 +59,7 @@ async def test_card_compares_new_rows_with_the_range_before(admin: AsyncClient) 
 
 
 async def test_card_names_the_owner_of_a_row(app: FastAPI, superuser: User) -> None:
-    async with app.state.database.writer() as session:
-        session.add(SavedView(name="<b>Tea</b>", owner_id=superuser.id, identity="gadget"))
+    await add_rows(app, SavedView(name="<b>Tea</b>", owner_id=superuser.id, identity="gadget"))
     views = card(await read_as_staff(app, "saved-view"), "Saved Views")
     assert "&lt;b&gt;Tea&lt;/b&gt;" in views
     assert superuser.email in views

@@ -24,6 +24,7 @@ from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 WIDGETS: list[Widget] = [Number("All gadgets", Gadget), Metric("New gadgets", Gadget.created_at)]
 COUNTS = {
@@ -45,15 +46,13 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(
         replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
     ) as app:
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
+        await add_rows(app, Maker(id=1, name="Acme"))
         await add_gadget(app, "first")
         yield app
 
 
 async def add_gadget(app: FastAPI, name: str, **values: Any) -> None:
-    async with app.state.database.writer() as session:
-        session.add(Gadget(name=name, maker_id=1, **values))
+    await add_rows(app, Gadget(name=name, maker_id=1, **values))
 
 
 async def read_counts(client: AsyncClient, **parameters: str) -> dict[str, str]:
@@ -92,8 +91,7 @@ async def test_users_with_the_same_rows_share_counts(app: FastAPI, admin: AsyncC
 async def test_users_with_other_rows_have_their_counts(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, GadgetsOfUserAdmin), metrics=WIDGETS))
     async with site_with(feature, GadgetTable.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
+        await add_rows(app, Maker(id=1, name="Acme"))
         for name in ("ada 1", "ada 2", "bob 1"):
             await add_gadget(app, name)
         for email, number in (("ada@example.com", 2), ("bob@example.com", 1), ("eve@example.com", 0)):

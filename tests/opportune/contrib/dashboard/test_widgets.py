@@ -34,6 +34,7 @@ from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Ma
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows, make_staff
 
 WIDGETS: list[Widget] = [
     Metric("New gadgets", Gadget.created_at),
@@ -52,14 +53,15 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
     ) as app:
         ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
-            await session.flush()
-            session.add_all(
+        await add_rows(app, Maker(id=1, name="Acme"))
+        await add_rows(
+            app,
+            *(
                 Gadget(name=name, maker_id=1, size=1000, created_at=utc_now() - timedelta(days=days))
                 for name, days in ages.items()
-            )
-            session.add(Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE))
+            ),
+            Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE),
+        )
         yield app
 
 
@@ -163,10 +165,8 @@ async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings, widget
         shop, admin=replace(shop.admin, metrics=[widget, Table("First wares", Ware, columns=("name", "cost"))])
     )
     async with site_with(feature, ShopTable.metadata, settings) as app:
-        seller = await make_user(app.state.database, is_staff=True)
-        await add_permission(app.state.database, seller, "ware", "list")
-        async with app.state.database.writer() as session:
-            session.add(Ware(name="Lamp", cost=Decimal(1)))
+        seller = await make_staff(app, "ware.list")
+        await add_rows(app, Ware(name="Lamp", cost=Decimal(1)))
         async with signed_in_client(app, seller) as client:
             page = (await client.get("/admin/")).text
         assert f">{widget.label}</a>" not in page
@@ -191,10 +191,8 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS))
     async with site_with(feature, GadgetTable.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
-            await session.flush()
-            session.add_all(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
+        await add_rows(app, Maker(id=1, name="Acme"))
+        await add_rows(app, *(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1")))
         pages = [await read_overview(app, f"{name}@example.com") for name in ("ada", "bob", "eve")]
     for label in ("Red ones", "Total size"):
         assert [read_number(page, label) for page in pages] == ["2", "1", "0"]

@@ -16,6 +16,7 @@ from opportune.contrib.import_export.table import read_table
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, MakerAdmin
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
+from tests.opportune.stored_rows import add_rows, execute, read_all
 
 IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
@@ -31,8 +32,7 @@ async def upload(admin: AsyncClient, content: str | bytes, name: str = "rows.csv
 
 
 async def read_gadgets(app: FastAPI) -> list[Gadget]:
-    async with app.state.database.reader() as session:
-        return list(await session.scalars(select(Gadget).order_by(col(Gadget.id))))
+    return await read_all(app, select(Gadget).order_by(col(Gadget.id)))
 
 
 async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient) -> None:
@@ -71,8 +71,7 @@ async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     (before,) = await read_gadgets(app)
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/gadget/export/{format_}")).content
-        async with app.state.database.writer() as session:
-            await session.execute(delete(Gadget))
+        await execute(app, delete(Gadget))
         preview = await upload(admin, exported, f"gadgets.{format_}")
         await confirm_preview(admin, preview)
         (after,) = await read_gadgets(app)
@@ -160,8 +159,7 @@ async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: Asy
 
 async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
     preview = await upload(admin, f"{HEADER}\nfirst,1,red,new,2\ntaken,1,red,new,2\n")
-    async with app.state.database.writer() as session:
-        session.add(Gadget(name="taken", maker_id=1))
+    await add_rows(app, Gadget(name="taken", maker_id=1))
     assert (await confirm_preview(admin, preview)).status_code == 303
     assert "Line 3: Name: This value is already in use." in (await admin.get(preview.url.path)).text
     assert [row.name for row in await read_gadgets(app)] == ["taken"]

@@ -17,6 +17,7 @@ from opportune.testing import counted_statements
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, upload_file
+from tests.opportune.stored_rows import add_rows, read_all, read_one
 
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
@@ -24,10 +25,10 @@ MAX_STATEMENTS = 40
 
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI) -> FastAPI:
-    async with app_with_bookshelf.state.database.writer() as session:
-        session.add_all([Author(name="Sigrid"), Tag(name="Epic"), Country(name="Congo"), Country(name="Congo")])
-        await session.flush()
-        session.add(Tag(name="a|b\\c, d"))
+    await add_rows(
+        app_with_bookshelf, Author(name="Sigrid"), Tag(name="Epic"), Country(name="Congo"), Country(name="Congo")
+    )
+    await add_rows(app_with_bookshelf, Tag(name="a|b\\c, d"))
     return app_with_bookshelf
 
 
@@ -50,14 +51,12 @@ async def upload(
 async def read_books(app: FastAPI) -> list[tuple[str, str, list[str], Decimal]]:
     """Return title, author, tags and price of each book."""
     statement = select(Book).options(load(Book.author), load(Book.tags)).order_by(col(Book.id))
-    async with app.state.database.reader(fresh=True) as session:
-        books = (await session.scalars(statement)).all()
+    books = await read_all(app, statement)
     return [(book.title, book.author.name, sorted(tag.name for tag in book.tags), book.price) for book in books]
 
 
 async def read_names(app: FastAPI, model: type[Author] | type[Tag]) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return list(await session.scalars(select(col(model.name)).order_by(col(model.id))))
+    return await read_all(app, select(col(model.name)).order_by(col(model.id)))
 
 
 KRISTIN = ("Kristin", "Sigrid", ["Epic", "a|b\\c, d"], Decimal("9.50"))
@@ -217,8 +216,7 @@ async def test_ambiguous_and_unknown_names_are_reported(app: FastAPI, admin: Asy
 async def test_new_row_has_defaults_for_missing_columns(app: FastAPI, admin: AsyncClient) -> None:
     await confirm_preview(admin, await upload(admin, f"{HEADER}\nA,a,1,Sigrid,,1\n"))
     await confirm_preview(admin, await upload(admin, "book,critic\n1,Sigrid\n", model="review"))
-    async with app.state.database.reader(fresh=True) as session:
-        review = (await session.scalars(select(Review))).one()
+    review = await read_one(app, select(Review))
     assert (review.stars, review.critic_id, review.mood) == (5, 1, None)
 
 

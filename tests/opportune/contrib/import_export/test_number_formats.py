@@ -13,6 +13,7 @@ from opportune.config.languages import find_language
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, read_choices
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
+from tests.opportune.stored_rows import execute
 
 HEADER = "name;maker_id;size;weight;ratio;made_on"
 
@@ -64,8 +65,7 @@ async def test_whole_number_of_another_language_is_refused(admin: AsyncClient, s
 async def test_export_is_unambiguous_in_each_language(app: FastAPI, admin: AsyncClient, language: str) -> None:
     await import_numbers(app, admin, "a;1;1000;12,50;1,234;")
     exported = (await admin.get("/admin/gadget/export/csv")).text
-    async with app.state.database.writer() as session:
-        await session.execute(delete(Gadget))
+    await execute(app, delete(Gadget))
     await confirm_preview(admin, await upload(admin, exported))
     assert [(row.size, row.weight, row.ratio) for row in await read_gadgets(app)] == [(1000, Decimal("12.50"), 1.234)]
 

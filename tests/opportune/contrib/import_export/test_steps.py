@@ -14,7 +14,7 @@ from opportune.admin.models import ImportFile
 from opportune.contrib.import_export import import_view
 from opportune.jobs import PermanentFailure
 from opportune.testing import RecordedJobs
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.contrib.import_export.import_steps import (
     choose_columns,
@@ -24,6 +24,7 @@ from tests.opportune.contrib.import_export.import_steps import (
     upload_file,
 )
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
+from tests.opportune.stored_rows import make_staff
 
 ROWS = "name,maker_id,size\nfirst,1,1\nsecond,999,2\nthird,1,many\n"
 
@@ -165,7 +166,7 @@ async def test_error_of_a_job_is_shown(
 
 async def test_import_needs_permission_to_write(app: FastAPI, admin: AsyncClient, client: AsyncClient) -> None:
     assert (await client.get(IMPORT)).status_code in (303, 401)
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     for action in ("import", "list"):
         await add_permission(app.state.database, staff, "gadget", action)
     await confirm_preview(admin, await upload(admin, "name,maker_id\nfirst,1\n"))

@@ -25,6 +25,7 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, Table, gadgets
 from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows, execute, make_staff
 
 URL = "/admin/gadget/report"
 ROWS: list[dict[str, Any]] = [
@@ -41,11 +42,11 @@ SEEN += [datetime(2026, 12, 31, 22, 59, tzinfo=UTC), datetime(2026, 12, 31, 23, 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(gadgets, Table.metadata, settings) as app:
-        await add_rows(app)
+        await add_sample_rows(app)
         yield app
 
 
-async def add_rows(app: FastAPI) -> None:
+async def add_sample_rows(app: FastAPI) -> None:
     async with app.state.database.writer() as session:
         session.add_all([Maker(id=1, name="Acme"), Maker(id=2, name="<b>Bolt</b>")])
         await session.flush()
@@ -194,7 +195,7 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin)))
     async with site_with(feature, Table.metadata, settings) as app:
-        await add_rows(app)
+        await add_sample_rows(app)
         staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
         async with signed_in_client(app, staff) as client:
             assert (await client.get(URL)).status_code == 403
@@ -203,8 +204,7 @@ async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -
         shared = SavedView(
             id=1, owner_id=root.id, identity="gadget", name="All", query="_group=maker_id", group_id=group.id
         )
-        async with app.state.database.writer() as session:
-            session.add(shared)
+        await add_rows(app, shared)
         async with signed_in_client(app, staff) as client:
             url = (await client.get("/admin/gadget/views/1")).headers["location"]
             assert (await read(client, url.partition("?")[2]))[1:] == [["Maker 2", "1"], ["Total", "1"]]
@@ -213,10 +213,8 @@ async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -
 
 async def test_hidden_field_cannot_be_measured(settings: Settings) -> None:
     async with site_with(shop, ShopTable.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            await session.execute(insert(Ware).values(name="Lamp", cost=Decimal(1)))
-        seller = await make_user(app.state.database, is_staff=True)
-        await add_permission(app.state.database, seller, "ware", "list")
+        await execute(app, insert(Ware).values(name="Lamp", cost=Decimal(1)))
+        seller = await make_staff(app, "ware.list")
         async with signed_in_client(app, seller) as client:
             page = (await client.get("/admin/ware/report?_group=created_at:month&_measure=sum:cost")).text
         assert "Cost" not in page

@@ -21,6 +21,7 @@ from opportune.testing import RecordedJobs
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, Maker, Table, gadgets
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows, execute
 
 QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 
@@ -28,10 +29,8 @@ QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(gadgets, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Maker(id=1, name="Acme"))
-            await session.flush()
-            session.add_all(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+        await add_rows(app, Maker(id=1, name="Acme"))
+        await add_rows(app, *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3)))
         yield app
 
 
@@ -70,8 +69,7 @@ async def test_view_of_a_list_has_no_schedule(client: AsyncClient) -> None:
 
 async def send_due(app: FastAPI, recorded_jobs: RecordedJobs, last: date) -> list[EmailMessage]:
     """Return the e-mails that are sent if the last one was sent on this day."""
-    async with app.state.database.writer() as session:
-        await session.execute(update(SavedView).values(sent_on=last))
+    await execute(app, update(SavedView).values(sent_on=last))
     await recorded_jobs.run(send_due_reports())
     await recorded_jobs.work()
     return recorded_jobs.outbox
@@ -113,8 +111,7 @@ async def test_schedule_decides_when_a_report_is_due(
 ) -> None:
     monkeypatch.setattr(jobs, "utc_now", lambda: datetime(2026, 11, 25, 5, tzinfo=UTC))
     report = SavedView(owner_id=staff.id, identity="gadget", name="Sizes", query=QUERY, schedule=schedule)
-    async with app.state.database.writer() as session:
-        session.add(report)
+    await add_rows(app, report)
     assert bool(await send_due(app, recorded_jobs, last)) is is_due
 
 
@@ -137,8 +134,7 @@ async def test_report_with_a_removed_field_says_so(
     app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs
 ) -> None:
     await save(client, schedule="daily")
-    async with app.state.database.writer() as session:
-        await session.execute(update(SavedView).values(query="_group=shade"))
+    await execute(app, update(SavedView).values(query="_group=shade"))
     (email,) = await send_due(app, recorded_jobs, date(2020, 1, 1))
     assert "This report uses the field “shade”" in email.text
 
@@ -146,8 +142,7 @@ async def test_report_with_a_removed_field_says_so(
 async def test_site_without_reports_opens_the_list(settings: Settings) -> None:
     async with site_with(gadgets, Table.metadata, settings, without=[reports.name]) as app:
         root = await make_user(app.state.database, "root@example.com", is_superuser=True)
-        async with app.state.database.writer() as session:
-            session.add(SavedView(id=1, owner_id=root.id, identity="gadget", name="Sizes", query=QUERY))
+        await add_rows(app, SavedView(id=1, owner_id=root.id, identity="gadget", name="Sizes", query=QUERY))
         async with signed_in_client(app, root) as client:
             response = await client.get("/admin/gadget/views/1")
             assert response.headers["location"] == "/admin/gadget/list?size__gte=2&view=1"

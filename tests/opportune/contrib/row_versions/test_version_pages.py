@@ -11,8 +11,9 @@ from sqlmodel import col
 from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.contrib.row_versions import pages, versions
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.contrib.row_versions.leaflet_feature import BANNED, Editor, Leaflet
+from tests.opportune.stored_rows import get_row, make_staff
 
 HISTORY = "/admin/leaflet/history/1"
 VERSION = "/admin/leaflet/version/1"
@@ -23,8 +24,7 @@ def _words(response: Response) -> str:
 
 
 async def _read_leaflet(app: FastAPI) -> Leaflet:
-    async with app.state.database.reader(fresh=True) as session:
-        leaflet: Leaflet = await session.get_one(Leaflet, 1)
+    leaflet: Leaflet = await get_row(app, Leaflet, 1)
     return leaflet
 
 
@@ -134,7 +134,7 @@ async def test_anonymous_visitor_signs_in_first(app: FastAPI, client: AsyncClien
 
 
 async def test_restore_needs_the_permission_to_update(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, is_staff=True)
+    staff = await make_staff(app)
     for action in ("list", "get"):
         await add_permission(app.state.database, staff, "leaflet", action)
     async with signed_in_client(app, staff) as client:

@@ -16,6 +16,7 @@ from opportune.admin.models import DefaultView, SavedView
 from opportune.testing import counted_statements
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 LIST = "/admin/gadget/list"
 ADD = "/admin/gadget/views/add"
@@ -25,8 +26,7 @@ ADD = "/admin/gadget/views/add"
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add_all(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+    await add_rows(app_with_gadgets, *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3)))
     return app_with_gadgets
 
 
@@ -51,8 +51,7 @@ async def save(client: AsyncClient, query: str = "search=gadget", **details: Any
 
 
 async def only_view(app: FastAPI) -> SavedView:
-    async with app.state.database.reader() as session:
-        view: SavedView = (await session.scalars(select(SavedView))).one()
+    view: SavedView = await read_one(app, select(SavedView))
     return view
 
 
@@ -219,8 +218,7 @@ async def test_number_of_views_is_limited(admin: AsyncClient, monkeypatch: pytes
 
 
 async def test_views_need_the_permission_to_list(app: FastAPI, admin: AsyncClient) -> None:
-    user = await make_user(app.state.database, is_staff=True)
-    await add_permission(app.state.database, user, "maker", "list")
+    user = await make_staff(app, "maker.list")
     async with signed_in_client(app, user) as client:
         assert (await client.get(ADD)).status_code == 403
         assert (await client.post("/admin/gadget/columns")).status_code == 403
@@ -248,9 +246,8 @@ async def test_deletion_of_the_user_deletes_views(app: FastAPI, staff_client: As
     await staff_client.post(f"/admin/gadget/views/{(await only_view(app)).id}/default")
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(User, staff.id))
-    async with app.state.database.reader() as session:
-        assert not (await session.scalars(select(SavedView))).all()
-        assert not (await session.scalars(select(DefaultView))).all()
+    assert not await read_all(app, select(SavedView))
+    assert not await read_all(app, select(DefaultView))
 
 
 def test_views_are_personal_data(app: FastAPI) -> None:

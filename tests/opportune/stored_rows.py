@@ -1,0 +1,46 @@
+"""Rows that tests store and read without the pages."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import Executable, Select
+from sqlmodel import SQLModel
+
+from opportune.accounts.models import User
+from opportune.testing.factories import add_permission, make_user
+
+
+async def add_rows(app: FastAPI, *rows: SQLModel) -> None:
+    """Store rows, in this order and in one transaction."""
+    async with app.state.database.writer() as session:
+        for row in rows:
+            session.add(row)
+            await session.flush()
+
+
+async def execute(app: FastAPI, statement: Executable) -> None:
+    async with app.state.database.writer() as session:
+        await session.execute(statement)
+
+
+async def read_all(app: FastAPI, statement: Select[Any]) -> list[Any]:
+    async with app.state.database.reader(fresh=True) as session:
+        return list(await session.scalars(statement))
+
+
+async def read_one(app: FastAPI, statement: Select[Any]) -> Any:
+    (row,) = await read_all(app, statement)
+    return row
+
+
+async def get_row(app: FastAPI, model: type[SQLModel], pk: object = 1) -> Any:
+    async with app.state.database.reader(fresh=True) as session:
+        return await session.get_one(model, pk)
+
+
+async def make_staff(app: FastAPI, *permissions: str) -> User:
+    """Store a staff user with permissions, such as `book.list`."""
+    staff = await make_user(app.state.database, is_staff=True)
+    for permission in permissions:
+        await add_permission(app.state.database, staff, *permission.split("."))
+    return staff
