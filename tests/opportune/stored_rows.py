@@ -11,11 +11,9 @@ from opportune.testing.factories import add_permission, make_user
 
 
 async def add_rows(app: FastAPI, *rows: SQLModel) -> None:
-    """Store rows, in this order and in one transaction."""
+    """Store rows in one transaction. Rows of a model get ids in this order."""
     async with app.state.database.writer() as session:
-        for row in rows:
-            session.add(row)
-            await session.flush()
+        session.add_all(rows)
 
 
 async def execute(app: FastAPI, statement: Executable) -> None:

@@ -15,8 +15,12 @@ from tests.opportune.stored_rows import add_rows
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(app_with_shelves, Shelf(id=1, title="Poems", price=1), Shelf(id=2, title="Plays", price=2))
-    await add_rows(app_with_shelves, Book(shelf_id=1, title="Sonnets"))
+    await add_rows(
+        app_with_shelves,
+        Shelf(id=1, title="Poems", price=1),
+        Shelf(id=2, title="Plays", price=2),
+        Book(shelf_id=1, title="Sonnets"),
+    )
     return app_with_shelves
 
 

@@ -18,8 +18,7 @@ EDIT = "/admin/shelf/edit/1"
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "tabs", True)
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
-    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"))
-    await add_rows(app_with_shelves, Label(shelf_id=1, text="red"))
+    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"), Label(shelf_id=1, text="red"))
     return app_with_shelves
 
 

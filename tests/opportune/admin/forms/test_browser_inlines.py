@@ -103,8 +103,11 @@ async def test_buttons_work_in_a_browser_without_scripts(
 class TestPickers:
     @pytest.fixture
     async def app(self, app_with_bookshelf: FastAPI) -> FastAPI:
-        await add_rows(app_with_bookshelf, Author(id=1, name="Sigrid"))
-        await add_rows(app_with_bookshelf, Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1))
+        await add_rows(
+            app_with_bookshelf,
+            Author(id=1, name="Sigrid"),
+            Book(id=1, title="Kristin", slug="k", isbn="1", author_id=1),
+        )
         return app_with_bookshelf
 
     async def test_added_line_has_pickers(self, app: FastAPI, page: Page, superuser: User, site: str) -> None:

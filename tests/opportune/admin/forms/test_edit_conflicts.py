@@ -23,8 +23,7 @@ NEW_KEY = 'name="label-new0-text"'
 @pytest.fixture
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size")),))
-    await add_rows(app_with_shelves, Shelf(title="Novels", slug="n", price=3))
-    await add_rows(app_with_shelves, Label(shelf_id=1, text="red", size=1))
+    await add_rows(app_with_shelves, Shelf(title="Novels", slug="n", price=3), Label(shelf_id=1, text="red", size=1))
     return app_with_shelves
 
 

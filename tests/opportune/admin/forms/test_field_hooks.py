@@ -21,8 +21,9 @@ FORM = {"title": "Novels", "slug": "n", "code": "X", "price": "9", "save": "Save
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(app_with_shelves, Shelf(title="Novels", slug="old", code="N1", price=3))
-    await add_rows(app_with_shelves, Label(shelf_id=1, text="red", size=4))
+    await add_rows(
+        app_with_shelves, Shelf(title="Novels", slug="old", code="N1", price=3), Label(shelf_id=1, text="red", size=4)
+    )
     return app_with_shelves
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -110,34 +109,6 @@ async def test_booleans_are_filtered_at_one_click(admin: AsyncClient) -> None:
     page = (await admin.get("/admin/user/list?is_active=true&is_active=false")).text
     assert page.count('type="checkbox" name="is_active"') == 2
     assert "is_active_op" not in page, "not yes is no"
-
-
-async def test_filters_by_choices_days_and_emptiness(app: FastAPI, admin: AsyncClient) -> None:
-    today = utc_now().replace(hour=12)
-    seen_at = {"now": today, "before": today - timedelta(days=5), "long ago": today - timedelta(days=800)}
-    await add_rows(
-        app,
-        *[Gadget(name=name, maker_id=1, seen_at=at, made_on=at.date()) for name, at in seen_at.items()],
-        Gadget(name="never", maker_id=2, spare_id=1, state="used"),
-    )
-    names_this_year = ["now", "before"] if (today - timedelta(days=5)).year == today.year else ["now"]
-    names_this_month = ["now", "before"] if (today - timedelta(days=5)).month == today.month else ["now"]
-    for query, names in (
-        ("state=new&state=used", ["now", "before", "long ago", "never"]),
-        ("state=used&state=nonsense", []),
-        ("seen_at_op=today", ["now"]),
-        ("made_on_op=today", ["now"]),
-        ("seen_at_op=last_7_days", ["now", "before"]),
-        ("made_on_op=last_7_days", ["now", "before"]),
-        ("seen_at_op=this_month", names_this_month),
-        ("made_on_op=this_year", names_this_year),
-        ("seen_at_op=empty", ["never"]),
-        ("maker_id=1&maker_id=2", ["now", "before", "long ago", "never"]),
-        ("spare_id=&spare_id=empty", ["now", "before", "long ago"]),
-        ("spare_id=empty&spare_id=1", ["now", "before", "long ago", "never"]),
-    ):
-        rows = (await admin.get(f"/admin/gadget/export/json?{query}")).json()
-        assert [row["name"] for row in rows] == names, query
 
 
 async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) -> None:

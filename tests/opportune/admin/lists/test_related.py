@@ -17,8 +17,12 @@ PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"), Shelf(id=2, title="Empty"))
-    await add_rows(app_with_shelves, *[Book(shelf_id=1, title=f"Book {number}.") for number in range(30)])
+    await add_rows(
+        app_with_shelves,
+        Shelf(id=1, title="Novels"),
+        Shelf(id=2, title="Empty"),
+        *[Book(shelf_id=1, title=f"Book {number}.") for number in range(30)],
+    )
     return app_with_shelves
 
 

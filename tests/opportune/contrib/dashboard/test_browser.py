@@ -37,8 +37,11 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(
         replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
     ) as app:
-        await add_rows(app, Maker(id=1, name="Acme"))
-        await add_rows(app, *(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4)))
+        await add_rows(
+            app,
+            Maker(id=1, name="Acme"),
+            *(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4)),
+        )
         yield app
 
 

@@ -29,8 +29,9 @@ QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(gadgets, Table.metadata, settings) as app:
-        await add_rows(app, Maker(id=1, name="Acme"))
-        await add_rows(app, *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3)))
+        await add_rows(
+            app, Maker(id=1, name="Acme"), *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
+        )
         yield app
 
 
