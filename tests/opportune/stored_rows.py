@@ -1,5 +1,6 @@
 """Rows that tests store and read without the pages."""
 
+from itertools import groupby
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,9 +12,11 @@ from opportune.testing.factories import add_permission, make_user
 
 
 async def add_rows(app: FastAPI, *rows: SQLModel) -> None:
-    """Store rows in one transaction. Rows of a model get ids in this order."""
+    """Store rows in this order and in one transaction."""
     async with app.state.database.writer() as session:
-        session.add_all(rows)
+        for _, rows_of_model in groupby(rows, type):
+            session.add_all(rows_of_model)
+            await session.flush()
 
 
 async def execute(app: FastAPI, statement: Executable) -> None:

@@ -40,7 +40,7 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
 
 async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: User) -> None:
     await add_rows(
-        app_with_bookshelf, Book(title="Emma", slug="emma", isbn="1", author_id=1), Author(id=1, name="Jane")
+        app_with_bookshelf, Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)
     )
     async with signed_in_client(app_with_bookshelf, superuser) as client:
         page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
