@@ -4,8 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
+from playwright.async_api import Page
 
+from opportune.accounts.models import User
 from opportune.config.settings import Settings
+from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.bookshelf_feature import bookshelf
 from tests.opportune.admin.gadget_feature import Maker, Table, gadgets
 from tests.opportune.admin.novel_feature import BANNED, Genre, novels
@@ -36,3 +39,17 @@ async def app_with_novels(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(novels, Table.metadata, settings) as app:
         await add_rows(app, Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED))
         yield app
+
+
+@pytest.fixture
+async def page(page: Page, app: FastAPI, superuser: User, site: str) -> Page:
+    """A browser page of a superuser."""
+    await sign_in_browser(page, app, superuser, site)
+    return page
+
+
+@pytest.fixture
+async def plain_page(plain_page: Page, app: FastAPI, superuser: User, site: str) -> Page:
+    """A browser page of a superuser, without JavaScript."""
+    await sign_in_browser(plain_page, app, superuser, site)
+    return plain_page

@@ -4,15 +4,12 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.accounts.models import User
 from opportune.admin.appearance import view
 from opportune.config.appearance import THEMES, find_appearance, read_appearance, style_sheet
 from opportune.config.settings import Settings
-from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
 ADDRESS = "/admin/appearance"
@@ -86,8 +83,7 @@ async def test_staff_may_not_change_the_appearance(staff_client: AsyncClient, st
     assert not stored_sheet(stored_file)
 
 
-async def test_theme_is_previewed_live(app: FastAPI, page: Page, site: str, superuser: User, stored_file: Path) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_theme_is_previewed_live(page: Page, stored_file: Path) -> None:
     await page.goto(ADDRESS)
     await page.get_by_text("Forest").click()
     await expect(page.get_by_label("Corners")).to_have_value("large")
@@ -100,9 +96,8 @@ async def test_theme_is_previewed_live(app: FastAPI, page: Page, site: str, supe
 
 
 @pytest.mark.parametrize("theme", THEMES)
-async def test_themes_are_readable(app: FastAPI, page: Page, site: str, superuser: User, theme: str) -> None:
+async def test_themes_are_readable(page: Page, theme: str) -> None:
     """Contrast of the admin, which shows the previewed theme, and of the site."""
-    await sign_in_browser(page, app, superuser, site)
     await page.goto(f"{ADDRESS}?theme={theme}")
     assert not await find_violations(page, of_colours_alone=True)
     await page.goto("/accounts/profile")

@@ -3,14 +3,11 @@
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.accounts.models import User
-from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.admin.editing.pages import LIST, read_part
 
 
-async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) -> None:
     await page.goto(f"{LIST}?search=bolt")
     await page.get_by_role("button", name="Edit Price of 1").press("Enter")
     price = page.get_by_role("spinbutton", name="Price", exact=True)
@@ -51,8 +48,7 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page, 
     assert page.url.endswith("?search=bolt")
 
 
-async def test_keys_save_a_cell_and_open_the_next(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_keys_save_a_cell_and_open_the_next(app: FastAPI, page: Page) -> None:
     await page.goto(LIST)
     price = page.get_by_role("spinbutton", name="Price", exact=True)
     await page.get_by_role("button", name="Edit Price of 1").focus()
@@ -73,8 +69,7 @@ async def test_keys_save_a_cell_and_open_the_next(app: FastAPI, page: Page, supe
     assert [(await read_part(app, pk)).price for pk in (1, 2)] == [4, 3]
 
 
-async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page) -> None:
     await page.goto(LIST)
     assert await find_violations(page) == []
     switch = page.get_by_role("switch", name="Ready of 1")
@@ -86,8 +81,7 @@ async def test_yes_and_no_change_at_one_click(app: FastAPI, page: Page, superuse
     await expect(switch).not_to_be_checked()
 
 
-async def test_cells_of_a_spreadsheet_are_pasted(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_cells_of_a_spreadsheet_are_pasted(app: FastAPI, page: Page) -> None:
     await page.goto(LIST)
     cell = page.get_by_role("button", name="Edit Price of 1")
     paste = """(cell, text) => {

@@ -6,9 +6,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Dialog, Page, expect
 
-from opportune.accounts.models import User
 from opportune.testing import picture
-from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Book, Shelf
 from tests.opportune.stored_rows import add_rows
 
@@ -24,14 +22,8 @@ async def app(app_with_shelves: FastAPI) -> FastAPI:
     return app_with_shelves
 
 
-@pytest.fixture
-async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
-    await sign_in_browser(page, app, superuser, site)
-    return page
-
-
-async def test_image_upload_and_size_limit_in_a_browser(browser_page: Page, tmp_path: Path) -> None:
-    page, plan = browser_page, tmp_path / "plan.txt"
+async def test_image_upload_and_size_limit_in_a_browser(page: Page, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.txt"
     with plan.open("wb") as file:
         file.truncate(10_000_001)
     await page.goto("/admin/shelf/create")
@@ -49,8 +41,7 @@ async def test_image_upload_and_size_limit_in_a_browser(browser_page: Page, tmp_
     await expect(page.get_by_role("alert")).to_contain_text("at most 10 MB")
 
 
-async def test_unsaved_changes_and_keyboard_shortcuts(browser_page: Page) -> None:
-    page = browser_page
+async def test_unsaved_changes_and_keyboard_shortcuts(page: Page) -> None:
     await page.goto("/admin/shelf/edit/1")
     await page.get_by_label("Title").fill("Sonnets")
     dialogs: list[str] = []

@@ -4,8 +4,6 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.accounts.models import User
-from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 
 
@@ -14,15 +12,8 @@ def app(app_with_novels: FastAPI) -> FastAPI:
     return app_with_novels
 
 
-@pytest.fixture
-async def browser_page(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
-    await sign_in_browser(page, app, superuser, site)
-    return page
-
-
-async def test_picker_adds_rows_in_nested_dialogs(browser_page: Page) -> None:
+async def test_picker_adds_rows_in_nested_dialogs(page: Page) -> None:
     """A new row replaces the selection of a picker for one row."""
-    page = browser_page
     await page.goto("/admin/copy/create?novel_id=1")
     await page.get_by_role("link", name="Add Novel").click()
     dialog = page.get_by_role("dialog", name="Add Novel")

@@ -4,8 +4,6 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Locator, Page, expect
 
-from opportune.accounts.models import User
-from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
 from tests.opportune.stored_rows import add_rows
 
@@ -23,8 +21,7 @@ def tab(page: Page, name: str) -> Locator:
     return page.get_by_role("tab", name=name)
 
 
-async def test_keys_select_tabs(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_keys_select_tabs(page: Page) -> None:
     await page.goto(EDIT)
     await expect(page.get_by_role("tabpanel", name="Name").get_by_label("Title")).to_be_visible()
     await expect(page.get_by_label("Price")).to_be_hidden()
@@ -41,10 +38,13 @@ async def test_keys_select_tabs(app: FastAPI, page: Page, superuser: User, site:
     await expect(page.get_by_label("Title")).to_be_focused()
 
 
-async def test_first_tab_with_an_error_is_open(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_first_tab_with_an_error_is_open(page: Page) -> None:
     await page.goto(EDIT)
     await tab(page, "Other").click()
+    await page.get_by_label("Price").press_sequentially("e")
+    await tab(page, "Name").click()
+    await page.get_by_role("button", name="Save", exact=True).click()
+    await expect(page.get_by_label("Price")).to_be_focused()
     await page.get_by_label("Price").fill("9" * 20)
     await tab(page, "Labels").click()
     await page.get_by_label("Text of red").fill("")
@@ -57,8 +57,7 @@ async def test_first_tab_with_an_error_is_open(app: FastAPI, page: Page, superus
     await expect(tab(page, "Name")).to_have_text("Name")
 
 
-async def test_open_tab_is_remembered(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_open_tab_is_remembered(page: Page) -> None:
     await page.goto(EDIT)
     await tab(page, "Looks").click()
     await page.get_by_role("button", name="More ways to save").click()
@@ -67,20 +66,7 @@ async def test_open_tab_is_remembered(app: FastAPI, page: Page, superuser: User,
     await expect(page.get_by_label("Photo")).to_be_visible()
 
 
-async def test_unreadable_date_opens_its_tab(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto(EDIT)
-    await tab(page, "Other").click()
-    await page.get_by_label("Price").press_sequentially("e")
-    await tab(page, "Name").click()
-    await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.get_by_label("Price")).to_be_focused()
-
-
-async def test_all_parts_are_visible_without_scripts(
-    app: FastAPI, plain_page: Page, superuser: User, site: str
-) -> None:
-    await sign_in_browser(plain_page, app, superuser, site)
+async def test_all_parts_are_visible_without_scripts(plain_page: Page) -> None:
     await plain_page.goto(EDIT)
     for label in ("Title", "Photo", "Price", "Text of red"):
         await expect(plain_page.get_by_label(label)).to_be_visible()

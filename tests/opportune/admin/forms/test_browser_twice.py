@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from playwright.async_api import Page, Route, expect
 from sqlalchemy import func, select
 
-from opportune.accounts.models import User
-from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 from tests.opportune.stored_rows import read_one
 
@@ -38,8 +36,7 @@ async def count_gadgets(app: FastAPI) -> int:
     return int(await read_one(app, select(func.count()).select_from(Gadget)) or 0)
 
 
-async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_buttons_of_a_sent_form_are_busy(page: Page) -> None:
     await page.goto("/admin/gadget/create?name=clock&maker_id=1")
     requests: list[str] = []
 
@@ -61,9 +58,8 @@ async def test_buttons_of_a_sent_form_are_busy(app: FastAPI, page: Page, superus
 
 
 async def test_second_submit_shows_the_first_result(
-    app: FastAPI, plain_page: Page, superuser: User, site: str, save_allowed: asyncio.Event
+    app: FastAPI, plain_page: Page, save_allowed: asyncio.Event
 ) -> None:
-    await sign_in_browser(plain_page, app, superuser, site)
     await plain_page.goto("/admin/gadget/create?name=clock&maker_id=1")
     await plain_page.locator("#name").focus()
     for _ in range(2):

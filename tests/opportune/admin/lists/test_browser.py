@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts.models import Session, User
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.testing.factories import make_user
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows, read_one
 
@@ -34,8 +34,7 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Page) -> None:
     await page.goto("/admin/gadget/list?search=blue")
     await page.get_by_title("Edit").first.click()
     await page.get_by_label("Seen at").fill("2026-11-20 16:05:00")
@@ -62,8 +61,7 @@ async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Pa
     await expect(page.get_by_text("Delete 26 Gadgets?")).to_be_visible()
 
 
-async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_lists_fit_a_phone(app: FastAPI, page: Page, superuser: User) -> None:
     email = "long.name.of.ada@example.org"
     await make_user(app.state.database, email)
     await page.goto("/admin/user/list")
@@ -85,13 +83,10 @@ class TestLanguages:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"languages": ["en", "de"]})
 
-    async def test_german_buttons_are_in_one_line(
-        self, app: FastAPI, page: Page, superuser: User, site: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_german_buttons_are_in_one_line(self, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(GadgetAdmin, "name", "Veranstaltung")
         await page.set_viewport_size({"width": 1000, "height": 700})
         await page.set_extra_http_headers({"Accept-Language": "de"})
-        await sign_in_browser(page, app, superuser, site)
         await page.goto("/admin/gadget/list")
         tops = "buttons => [...new Set(buttons.map((button) => Math.round(button.getBoundingClientRect().top)))]"
         buttons = page.locator(".page-header .btn:visible")
@@ -112,3 +107,13 @@ async def check_actions_stay_visible_beside_long_texts(app: FastAPI, page: Page,
     assert await page.evaluate("document.documentElement.scrollWidth") == 500
     await page.get_by_role("button", name="Actions for").first.click()
     await expect(actions).to_be_in_viewport(ratio=1)
+
+
+async def test_printed_list_has_no_navigation(page: Page) -> None:
+    await page.goto("/admin/user/list")
+    await expect(page.get_by_role("link", name="Add User")).to_be_visible()
+    await page.emulate_media(media="print")
+    await expect(page.locator("aside.navbar-vertical")).to_be_hidden()
+    await expect(page.get_by_role("link", name="Add User")).to_be_hidden()
+    assert await page.locator("main").evaluate("(main) => main.getBoundingClientRect().left") == 0
+    await page.emulate_media(media="screen")

@@ -4,8 +4,6 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.accounts.models import User
-from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.stored_rows import add_rows
 
@@ -18,11 +16,14 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_arrow_keys_move_a_column(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_arrow_keys_move_a_column(page: Page) -> None:
     await page.goto(LIST)
     await page.get_by_text("Columns", exact=True).click()
     handle = page.get_by_role("button", name="Move State")
+    await page.keyboard.press("Escape")
+    await expect(handle).to_be_hidden()
+    await expect(page.locator("summary", has_text="Columns")).to_be_focused()
+    await page.get_by_text("Columns", exact=True).click()
     await handle.press("ArrowUp")
     await expect(handle).to_be_focused()
     await handle.press("ArrowUp")
@@ -31,8 +32,7 @@ async def test_arrow_keys_move_a_column(app: FastAPI, page: Page, superuser: Use
     await page.wait_for_url("**/list?columns=state%2Cname")
 
 
-async def test_pointer_drags_a_column(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
+async def test_pointer_drags_a_column(page: Page) -> None:
     await page.goto(LIST)
     await page.get_by_text("Columns", exact=True).click()
     await page.get_by_role("button", name="Move Name").hover()
@@ -45,20 +45,8 @@ async def test_pointer_drags_a_column(app: FastAPI, page: Page, superuser: User,
     await page.wait_for_url("**/list?columns=size%2Cstate%2Cname")
 
 
-async def test_escape_closes_the_columns(app: FastAPI, page: Page, superuser: User, site: str) -> None:
-    await sign_in_browser(page, app, superuser, site)
-    await page.goto(LIST)
-    await page.get_by_text("Columns", exact=True).click()
-    await page.keyboard.press("Escape")
-    await expect(page.get_by_role("button", name="Move Name")).to_be_hidden()
-    await expect(page.locator("summary", has_text="Columns")).to_be_focused()
-
-
-async def test_numbers_order_columns_without_scripts(
-    app: FastAPI, plain_page: Page, superuser: User, site: str
-) -> None:
+async def test_numbers_order_columns_without_scripts(plain_page: Page) -> None:
     page = plain_page
-    await sign_in_browser(page, app, superuser, site)
     await page.goto(LIST)
     await page.get_by_text("Columns", exact=True).click()
     await page.get_by_label("Position of State").fill("1")
