@@ -4,10 +4,10 @@ from itertools import groupby
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Executable, Select
-from sqlmodel import SQLModel
+from sqlalchemy import Executable, Select, delete
+from sqlmodel import SQLModel, col
 
-from opportune.accounts.models import User
+from opportune.accounts.models import Group, GroupPermission, User
 from opportune.testing.factories import add_permission, make_user
 
 
@@ -45,3 +45,10 @@ async def make_staff(app: FastAPI, *permissions: str) -> User:
     for permission in permissions:
         await add_permission(app.state.database, staff, *permission.split("."))
     return staff
+
+
+async def set_permissions(app: FastAPI, group: Group, *permissions: str) -> None:
+    """Give only these permissions to a group."""
+    await execute(app, delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
+    pairs = (permission.split(".") for permission in permissions)
+    await add_rows(app, *(GroupPermission(group_id=group.id, identity=name, action=action) for name, action in pairs))

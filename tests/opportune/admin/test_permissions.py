@@ -7,16 +7,15 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqladmin import ModelView
-from sqlalchemy import delete, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import update
 from sqlmodel import col
 
-from opportune.accounts.models import Group, GroupPermission, User
+from opportune.accounts.models import Group, User
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, execute, set_permissions
 
 REQUIRED_ACTIONS = {
     "GET gadget/list": "list",
@@ -45,29 +44,25 @@ BUTTONS = {
 
 
 @pytest.fixture
-async def staff(app_with_gadgets: FastAPI) -> User:
-    await add_rows(app_with_gadgets, Gadget(name="Anvil", maker_id=1))
-    return await make_user(app_with_gadgets.state.database, "staff@example.com", is_staff=True)
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
 
 
 @pytest.fixture
-async def group(app_with_gadgets: FastAPI, staff: User) -> Group:
-    return await add_permission(app_with_gadgets.state.database, staff, "nothing", "list")
+async def staff(app: FastAPI) -> User:
+    await add_rows(app, Gadget(name="Anvil", maker_id=1))
+    return await make_user(app.state.database, "staff@example.com", is_staff=True)
 
 
 @pytest.fixture
-async def client(app_with_gadgets: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app_with_gadgets, staff) as client:
+async def group(app: FastAPI, staff: User) -> Group:
+    return await add_permission(app.state.database, staff, "nothing", "list")
+
+
+@pytest.fixture
+async def client(app: FastAPI, staff: User, group: Group) -> AsyncIterator[AsyncClient]:
+    async with signed_in_client(app, staff) as client:
         yield client
-
-
-async def set_permissions(app: FastAPI, group: Group, *permissions: tuple[str, str]) -> None:
-    """Give only these permissions to the group."""
-    async with app.state.database.writer() as session:
-        await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
-        session.add_all(
-            GroupPermission(group_id=group.id, identity=identity, action=action) for identity, action in permissions
-        )
 
 
 async def send_request(client: AsyncClient, request: str) -> Response:
@@ -82,89 +77,71 @@ async def find_allowed_requests(client: AsyncClient, requests: Iterable[str]) ->
     return {request for request, status in responses.items() if status != 403}
 
 
-async def test_permission_opens_only_its_addresses(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
+async def test_permission_opens_only_its_addresses(app: FastAPI, client: AsyncClient, group: Group) -> None:
     for action in dict.fromkeys(REQUIRED_ACTIONS.values()):
-        await set_permissions(app_with_gadgets, group, ("gadget", action))
+        await set_permissions(app, group, f"gadget.{action}")
         assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {
             request for request, required_action in REQUIRED_ACTIONS.items() if required_action == action
         }, action
 
 
-async def test_wildcard_permissions_all_actions_or_models(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
-    await set_permissions(app_with_gadgets, group, ("*", "list"))
+async def test_wildcard_permissions_all_actions_or_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
+    await set_permissions(app, group, "*.list")
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == {"GET gadget/list"}
-    await set_permissions(app_with_gadgets, group, ("gadget", "*"))
+    await set_permissions(app, group, "gadget.*")
     assert await find_allowed_requests(client, REQUIRED_ACTIONS) == set(REQUIRED_ACTIONS)
 
 
-async def test_permission_opens_no_pages_of_other_models(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
-    await set_permissions(app_with_gadgets, group, ("gadget", "*"))
+async def test_permission_opens_no_pages_of_other_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
+    await set_permissions(app, group, "gadget.*")
     await client.get("/admin")  # the first request builds the routes
-    for path in list_other_addresses(app_with_gadgets):
+    for path in list_other_addresses(app):
         assert (await client.get(path)).status_code == 403, path
 
 
-async def test_wildcard_opens_no_pages_for_superusers_only(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
-    await set_permissions(app_with_gadgets, group, ("*", "*"))
+async def test_wildcard_opens_no_pages_for_superusers_only(app: FastAPI, client: AsyncClient, group: Group) -> None:
+    await set_permissions(app, group, "*.*")
     for identity in ("session", "api-token", "membership"):
         for page in ("list", "details/1", "export/csv", "delete?pks=1"):
             assert (await client.get(f"/admin/{identity}/{page}")).status_code == 403, (identity, page)
     assert (await client.get("/admin/operations")).status_code == 403
 
 
-async def test_lookup_needs_permissions_on_both_models(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
+async def test_lookup_needs_permissions_on_both_models(app: FastAPI, client: AsyncClient, group: Group) -> None:
     cases = {
-        (("gadget", "create"), ("maker", "list")): True,
-        (("gadget", "update"), ("maker", "list")): True,
-        (("gadget", "list"), ("maker", "list")): True,
-        (("gadget", "create"),): False,
-        (("gadget", "update"), ("maker", "get")): False,
-        (("maker", "list"),): False,
-        (("gadget", "list"),): False,
-        (("gadget", "get"), ("maker", "get")): False,
+        "gadget.create maker.list": True,
+        "gadget.update maker.list": True,
+        "gadget.list maker.list": True,
+        "gadget.create": False,
+        "gadget.update maker.get": False,
+        "maker.list": False,
+        "gadget.list": False,
+        "gadget.get maker.get": False,
     }
     for permissions, is_allowed in cases.items():
-        await set_permissions(app_with_gadgets, group, *permissions)
+        await set_permissions(app, group, *permissions.split())
         assert bool(await find_allowed_requests(client, [LOOKUP_REQUEST])) == is_allowed, permissions
 
 
-async def test_pages_hide_actions_without_permission(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group
-) -> None:
+async def test_pages_hide_actions_without_permission(app: FastAPI, client: AsyncClient, group: Group) -> None:
     # Any two actions differ in at least one of these requests.
     for actions in (
         ("get", "update", "export"),
         ("create", "update", "action:polish"),
         ("delete", "export", "action:polish"),
     ):
-        await set_permissions(app_with_gadgets, group, ("gadget", "list"), *(("gadget", action) for action in actions))
+        await set_permissions(app, group, "gadget.list", *(f"gadget.{action}" for action in actions))
         page = (await send_request(client, "GET gadget/list")).text
         assert {name for name, url in BUTTONS.items() if url in page} == {"list", *actions}
         assert "/admin/maker/" not in page
 
-    await set_permissions(app_with_gadgets, group, ("maker", "list"), ("gadget", "get"))
+    await set_permissions(app, group, "maker.list", "gadget.get")
     page = (await client.get("/admin/")).text
     assert "/admin/maker/list" in page
-    for hidden in (
-        "/admin/gadget/list",
-        "/admin/maker/create",
-        "/admin/user/list",
-        "/admin/cache",
-        "/admin/operations",
-    ):
-        assert hidden not in page
+    for hidden in ("gadget/list", "maker/create", "user/list", "cache", "operations"):
+        assert f"/admin/{hidden}" not in page
 
-    await set_permissions(app_with_gadgets, group, ("maker", "create"))
+    await set_permissions(app, group, "maker.create")
     response = await client.post("/admin/maker/create", data={"name": "New", "save": "Save"})
     assert response.headers["location"] == "/admin/"
 
@@ -183,24 +160,19 @@ def list_other_addresses(app: FastAPI) -> list[str]:
 
 
 async def test_revoked_permission_ends_with_the_next_request(
-    app_with_gadgets: FastAPI, client: AsyncClient, group: Group, staff: User
+    app: FastAPI, client: AsyncClient, group: Group, staff: User
 ) -> None:
-    await set_permissions(app_with_gadgets, group, ("gadget", "list"))
+    await set_permissions(app, group, "gadget.list")
     assert (await client.get("/admin/gadget/list")).status_code == 200
-    await set_permissions(app_with_gadgets, group)
+    await set_permissions(app, group)
     response = await client.get("/admin/gadget/list")
     assert response.status_code == 403
     assert "None of your groups has permissions in the admin." in response.text
-    await set_permissions(app_with_gadgets, group, ("gadget", "list"))
-    async with app_with_gadgets.state.database.writer() as session:
-        await demote(session, staff)
+    await set_permissions(app, group, "gadget.list")
+    await execute(app, update(User).where(col(User.id) == staff.id).values(is_staff=False))
     response = await client.get("/admin/gadget/list")
     assert response.status_code == 403
     assert "for staff" in response.text
-
-
-async def demote(session: AsyncSession, user: User) -> None:
-    await session.execute(update(User).where(col(User.id) == user.id).values(is_staff=False))
 
 
 async def test_permissions_without_staff_flag_open_nothing(app: FastAPI) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.editing.pages import (
     LIST,
@@ -25,11 +25,6 @@ from tests.opportune.admin.editing.pages import (
 )
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin
 from tests.opportune.stored_rows import execute, make_staff
-
-
-async def delete_part(app: FastAPI, pk: int = 1) -> None:
-    await execute(app, delete(Part).where(col(Part.id) == pk))
-
 
 EDITED_CELLS: tuple[tuple[str, str, Any], ...] = (
     ("name", "screw", "screw"),
@@ -64,13 +59,8 @@ async def test_unchecked_checkbox_saves_no(app: FastAPI, admin: AsyncClient) -> 
     assert (await read_part(app)).is_ready is True
     await edit_cell(admin, "is_ready", None)
     assert (await read_part(app)).is_ready is False
-
-
-async def test_unchanged_cell_saves_nothing(app: FastAPI, admin: AsyncClient) -> None:
-    response = await edit_cell(admin, "name", "bolt")
-    assert response.status_code == 200
-    assert "was saved" not in response.text
-    assert await read_changes(app) == []
+    assert "was saved" not in (await edit_cell(admin, "name", "bolt")).text, "the name is unchanged"
+    assert len(await read_changes(app)) == 2
 
 
 REFUSED_TEXTS = (
@@ -102,21 +92,16 @@ async def test_rule_of_another_field_is_named(app: FastAPI, admin: AsyncClient) 
     assert (await read_part(app)).state == "new"
 
 
-async def test_undo_restores_the_value(app: FastAPI, admin: AsyncClient) -> None:
-    response = await edit_cell(admin, "price", "2.50")
-    restored = await undo(admin, "price", response)
-    assert "was restored." in restored.text
-    assert (await read_part(app)).price == Decimal(1)
-    assert [changes["price"] for changes in await read_changes(app)] == [["1.00", "2.50"], ["2.50", "1.00"]]
-
-
 @pytest.mark.database("sqlite", "postgresql")
-async def test_undo_restores_all_digits_of_a_time(app: FastAPI, admin: AsyncClient) -> None:
+async def test_undo_restores_the_exact_value(app: FastAPI, admin: AsyncClient) -> None:
     moment = datetime(2026, 12, 24, 18, 30, 5, 123456, tzinfo=UTC)
-    async with app.state.database.writer() as session:
-        (await session.get_one(Part, 1)).seen_at = moment
+    await execute(app, update(Part).where(col(Part.id) == 1).values(seen_at=moment))
     await undo(admin, "seen_at", await edit_cell(admin, "seen_at", ""))
     assert (await read_part(app)).seen_at == moment
+    restored = await undo(admin, "price", await edit_cell(admin, "price", "2.50"))
+    assert "was restored." in restored.text
+    changes = (await read_changes(app))[-2:]
+    assert [change["price"] for change in changes] == [["1.00", "2.50"], ["2.50", "1.00"]]
 
 
 async def test_undo_is_refused_after_another_change(app: FastAPI, admin: AsyncClient) -> None:
@@ -150,7 +135,7 @@ async def test_second_editor_sees_the_first_and_may_save(app: FastAPI, admin: As
 
 async def test_deleted_row_gets_one_line(app: FastAPI, admin: AsyncClient) -> None:
     loaded = await open_cell(admin, "price")
-    await delete_part(app)
+    await execute(app, delete(Part).where(col(Part.id) == 1))
     response = await send_cell(admin, "price", {**loaded, "1-price": "2"})
     assert response.status_code == 404
     assert "Another user has deleted this row." in response.text
@@ -189,13 +174,6 @@ async def test_cells_need_the_permission_to_edit(app: FastAPI) -> None:
 async def test_unknown_cells_are_not_found(admin: AsyncClient) -> None:
     for path in ("cell/saves/1", "cell/nothing/1", "cell/state/x", "cell/state/99", "row/99"):
         assert (await admin.get(f"/admin/part/{path}")).status_code == 404, path
-
-
-async def test_visitors_and_users_reach_no_cell(app: FastAPI, client: AsyncClient) -> None:
-    assert (await client.get("/admin/part/cell/state/1")).status_code in (303, 401)
-    user = await make_user(app.state.database, "plain@example.com")
-    async with signed_in_client(app, user) as browser:
-        assert (await browser.get("/admin/part/cell/state/1")).status_code == 403
 
 
 async def test_plain_list_has_no_cells(admin: AsyncClient) -> None:

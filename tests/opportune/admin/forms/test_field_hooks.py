@@ -12,7 +12,7 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import Field
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, get_row
 
 EDIT = "/admin/shelf/edit/1"
 CREATE = "/admin/shelf/create"
@@ -34,12 +34,6 @@ def set_fields(monkeypatch: pytest.MonkeyPatch, view: type[Any], method: str, *n
     monkeypatch.setattr(view, method, names_of_fields)
 
 
-async def read_shelf(app: FastAPI, shelf_id: int = 1) -> Shelf:
-    async with app.state.database.reader() as session:
-        shelf: Shelf = await session.get_one(Shelf, shelf_id)
-        return shelf
-
-
 async def test_omitted_fields_are_not_shown(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     set_fields(monkeypatch, ShelfAdmin, "get_fields", "price", Shelf.title)
     page = (await admin.get(EDIT)).text
@@ -47,22 +41,19 @@ async def test_omitted_fields_are_not_shown(admin: AsyncClient, monkeypatch: pyt
     assert 'name="title"' in page
     assert "slug" not in page.split('class="card-body"')[1].split('class="card-footer')[0]
     assert "N1" not in page
+    monkeypatch.setattr(ShelfAdmin, "fieldsets", ())
+    set_fields(monkeypatch, ShelfAdmin, "get_fields", "price", "code", "title")
+    page = (await admin.get(EDIT)).text
+    assert page.index('name="price"') < page.index("N1") < page.index('name="title"')
 
 
 async def test_omitted_fields_are_not_read(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     set_fields(monkeypatch, ShelfAdmin, "get_fields", "title", "code")
     assert (await admin.post(EDIT, data={**FORM, "title": "Plays"})).status_code == 303
-    shelf = await read_shelf(app)
+    shelf = await get_row(app, Shelf)
     assert (shelf.title, shelf.slug, shelf.price) == ("Plays", "old", 3)
     assert (await admin.post(CREATE, data={**FORM, "title": "Poems"})).status_code == 303
-    assert (await read_shelf(app, 2)).slug == ""
-
-
-async def test_fields_have_the_order_of_get_fields(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ShelfAdmin, "fieldsets", ())
-    set_fields(monkeypatch, ShelfAdmin, "get_fields", "price", "code", "title")
-    page = (await admin.get(EDIT)).text
-    assert page.index('name="price"') < page.index("N1") < page.index('name="title"')
+    assert (await get_row(app, Shelf, 2)).slug == ""
 
 
 async def test_readonly_fields_are_text(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +62,7 @@ async def test_readonly_fields_are_text(app: FastAPI, admin: AsyncClient, monkey
     assert 'name="slug"' not in page
     assert '<div class="form-control-plaintext text-break">old</div>' in page
     assert (await admin.post(EDIT, data=FORM)).status_code == 303
-    shelf = await read_shelf(app)
+    shelf = await get_row(app, Shelf)
     assert (shelf.slug, shelf.price, shelf.code) == ("old", 3, "X")
 
 
@@ -83,9 +74,8 @@ async def test_hooks_apply_to_inlines(app: FastAPI, admin: AsyncClient, monkeypa
     assert "<td>\n            4" not in page, "an omitted value is not shown as text"
     forged = {"label-1-text": "blue", "label-1-size": "7"}
     assert (await admin.post(EDIT, data={**FORM, **forged})).status_code == 303
-    async with app.state.database.reader() as session:
-        label = await session.get_one(Label, 1)
-        assert (label.text, label.size, label.is_bold) == ("blue", 4, True)
+    label = await get_row(app, Label)
+    assert (label.text, label.size, label.is_bold) == ("blue", 4, True)
 
 
 @pytest.mark.parametrize("method", ["get_fields", "get_readonly_fields"])

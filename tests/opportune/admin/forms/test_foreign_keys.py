@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, select
 from sqlmodel import col
 
-from opportune.accounts.models import Group, GroupPermission, User
+from opportune.accounts.models import Group, User
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.contrib.import_export.import_steps import upload_file
-from tests.opportune.stored_rows import add_rows, read_all, read_one
+from tests.opportune.stored_rows import add_rows, read_all, read_one, set_permissions
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
@@ -40,14 +40,6 @@ async def staff(app: FastAPI, group: Group) -> AsyncIterator[AsyncClient]:
     user = await read_one(app, select(User).where(col(User.email) == "staff@example.com"))
     async with signed_in_client(app, user) as client:
         yield client
-
-
-async def set_permissions(app: FastAPI, group: Group, *permissions: tuple[str, str]) -> None:
-    async with app.state.database.writer() as session:
-        await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
-        session.add_all(
-            GroupPermission(group_id=group.id, identity=identity, action=action) for identity, action in permissions
-        )
 
 
 async def read_maker_ids(app: FastAPI) -> list[int]:
@@ -90,13 +82,13 @@ async def test_titles_of_unlisted_rows_are_not_revealed(staff: AsyncClient, app:
 
 
 async def test_choosing_needs_details_and_searching_needs_list(app: FastAPI, group: Group, staff: AsyncClient) -> None:
-    await set_permissions(app, group, ("gadget", "*"), ("maker", "get"))
+    await set_permissions(app, group, "gadget.*", "maker.get")
     page = (await staff.get("/admin/gadget/create?maker_id=3")).text
     assert f'<option value="3" selected>{SECRET_TITLE}</option>' in page
     assert "<row-picker" not in page
     assert (await staff.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "3"})).status_code == 303
     assert await read_maker_ids(app) == [3]
-    await set_permissions(app, group, ("gadget", "*"), ("maker", "list"))
+    await set_permissions(app, group, "gadget.*", "maker.list")
     assert "<row-picker" in (await staff.get("/admin/gadget/edit/1")).text
     results = (await staff.get("/admin/gadget/ajax/lookup?name=maker_id&term=Secret")).json()["results"]
     assert results == [{"id": "3", "text": SECRET_TITLE}]
@@ -109,7 +101,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
         return select(Maker).where(col(Maker.id) != 3)
 
     monkeypatch.setattr(MakerAdmin, "list_query", query_without_third_maker)
-    await set_permissions(app, group, ("gadget", "*"), ("maker", "*"))
+    await set_permissions(app, group, "gadget.*", "maker.*")
     for page in ("create?maker_id=3", "list?maker_id=3", "ajax/lookup?name=maker_id&term=Secret"):
         assert SECRET_TITLE not in (await staff.get(f"/admin/gadget/{page}")).text, page
     for number in (3, 999):
@@ -121,7 +113,7 @@ async def test_rows_outside_list_query_cannot_be_chosen(
 
 async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group: Group, staff: AsyncClient) -> None:
     user = await make_user(app.state.database, "telltale@example.com")
-    await set_permissions(app, group, ("user", "action:sign-out"), ("maker", "delete"), ("user", "delete"))
+    await set_permissions(app, group, "user.action:sign-out", "maker.delete", "user.delete")
     for url, number, name in (
         (f"user/action/sign-out?pks={user.id}", f"User {user.id}", user.email),
         (f"user/delete?pks={user.id}", f"User {user.id}", user.email),
@@ -138,7 +130,7 @@ async def test_actions_without_list_permission_show_only_ids(app: FastAPI, group
     for url in ("user/action/sign-out?search=telltale", "maker/delete?search=Secret"):
         assert (await staff.post(f"/admin/{url}", data={"all": "1"})).status_code == 403
 
-    await set_permissions(app, group, ("audit-entry", "list"), ("gadget", "get"), ("maker", "list"))
+    await set_permissions(app, group, "audit-entry.list", "gadget.get", "maker.list")
     page = (await staff.get("/admin/audit-entry/list")).text
     assert 'value="gadget"' in page
     assert 'value="maker"' not in page

@@ -5,29 +5,25 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.admin.forms.inline import Inline
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.lists.test_related import add_permission
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all
 
 EDIT = "/admin/shelf/edit/1"
+POSITIONS = {"third": 30, "first": 10, "second": 20}
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
 
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text",), sortable="position"),))
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(title="Novels"))
-        await session.flush()
-        for number, text in ((30, "third"), (10, "first"), (20, "second")):
-            session.add(Label(shelf_id=1, text=text, position=number))
-            await session.flush()
+    labels = (Label(shelf_id=1, text=text, position=position) for text, position in POSITIONS.items())
+    await add_rows(app_with_shelves, Shelf(title="Novels"), *labels)
     return app_with_shelves
 
 
@@ -38,20 +34,14 @@ def order_of(*keys: str) -> dict[str, Any]:
 
 
 async def read_positions(app: FastAPI) -> list[tuple[str, int]]:
-    async with app.state.database.reader(fresh=True) as session:
-        labels = await session.scalars(select(Label).order_by(col(Label.position), col(Label.id)))
-        return [(label.text, label.position) for label in labels]
+    labels = await read_all(app, select(Label).order_by(col(Label.position), col(Label.id)))
+    return [(label.text, label.position) for label in labels]
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_lines_have_the_order_of_positions(admin: AsyncClient) -> None:
+async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get(EDIT)).text
     assert page.index('value="first"') < page.index('value="second"') < page.index('value="third"')
     assert 'name="label-1-position"' not in page
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("2", "3", "1", "new0"))).status_code == 303
     assert await read_positions(app) == [("first", 10), ("second", 20), ("third", 30), ("new0", 31)]
 
@@ -60,21 +50,16 @@ async def test_unchanged_order_keeps_positions(app: FastAPI, admin: AsyncClient)
 async def test_new_order_is_stored_and_logged(app: FastAPI, admin: AsyncClient) -> None:
     assert (await admin.post(EDIT, data=order_of("1", "new0", "2", "3"))).status_code == 303
     assert await read_positions(app) == [("third", 1), ("new0", 2), ("first", 3), ("second", 4)]
-    async with app.state.database.reader(fresh=True) as session:
-        entries = await session.scalars(select(AuditEntry).where(col(AuditEntry.action) == "update"))
-        assert {entry.title: entry.changes for entry in entries}["third"] == {"position": [30, 1]}
+    entries = await read_all(app, select(AuditEntry).where(col(AuditEntry.action) == "update"))
+    assert {entry.title: entry.changes for entry in entries}["third"] == {"position": [30, 1]}
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_equal_positions_are_numbered(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        for label in await session.scalars(select(Label)):
-            label.position = 0
+    await execute(app, update(Label).values(position=0))
     assert (await admin.post(EDIT, data=order_of("1", "2", "3"))).status_code == 303
     assert await read_positions(app) == [("third", 1), ("first", 2), ("second", 3)]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_row_added_meanwhile_comes_last(app: FastAPI, admin: AsyncClient) -> None:
     await add_rows(app, Label(shelf_id=1, text="other", position=1))
     assert (await admin.post(EDIT, data=order_of("3", "2", "1"))).status_code == 303
@@ -114,10 +99,7 @@ async def test_locked_row_prevents_sorting(app: FastAPI, admin: AsyncClient, mon
 
 
 async def test_user_without_edit_permission_may_add_lines(app: FastAPI) -> None:
-    user = await make_staff(app)
-    await add_permission(app, user.id, "shelf", "*")
-    await add_permission(app, user.id, "label", "create")
-    async with signed_in_client(app, user) as staff:
+    async with signed_in_client(app, await make_staff(app, "shelf.*", "label.create")) as staff:
         page = (await staff.get(EDIT)).text
         assert 'name="label-new0-text"' in page
         assert 'value="second"' not in page, "rows need the permission to list them"

@@ -3,14 +3,13 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.lists.test_related import add_permission
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, run_before_saving
-from tests.opportune.stored_rows import get_row, make_staff
+from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
 
 EDIT = "/admin/shelf/edit/1"
 SHELF_FORM = {"title": "Novels", "slug": "", "price": "0", "save": "Save"}
@@ -23,19 +22,14 @@ FORM = {**SHELF_FORM, **RED_ROW, **BLUE_ROW, **BOLD_FIELDS, **BLANK_ROW}
 
 @pytest.fixture
 async def app(app_with_shelves: FastAPI) -> FastAPI:
-    async with app_with_shelves.state.database.writer() as session:
-        session.add_all([Shelf(title="Novels"), Shelf(title="Poems")])
-        await session.flush()
-        for shelf_id, text, size in ((1, "red", 1), (1, "blue", 2), (2, "green", 3)):
-            session.add(Label(shelf_id=shelf_id, text=text, size=size))
-            await session.flush()
+    labels = (Label(shelf_id=shelf_id, text=text, size=size) for shelf_id, text, size, _ in LABELS_BEFORE)
+    await add_rows(app_with_shelves, Shelf(title="Novels"), Shelf(title="Poems"), *labels)
     return app_with_shelves
 
 
 async def read_labels(app: FastAPI) -> list[tuple[int, str, int, bool]]:
-    async with app.state.database.reader() as session:
-        rows = await session.scalars(select(Label).order_by(col(Label.id)))
-        return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
+    rows = await read_all(app, select(Label).order_by(col(Label.id)))
+    return [(label.shelf_id, label.text, label.size, label.is_bold) for label in rows]
 
 
 LABELS_BEFORE = [(1, "red", 1, True), (1, "blue", 2, True), (2, "green", 3, True)]
@@ -46,13 +40,9 @@ async def test_inlines_are_changed_deleted_and_added(app: FastAPI, admin: AsyncC
     response = await admin.post(EDIT, data={**FORM, **changes})
     assert response.status_code == 303, response.text
     assert await read_labels(app) == [(1, "crimson", 1, True), (2, "green", 3, True), (1, "gold", 9, True)]
-    async with app.state.database.reader() as session:
-        recorded = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
-        assert [(entry.action, entry.identity, entry.title) for entry in recorded] == [
-            ("update", "label", "crimson"),
-            ("delete", "label", "blue"),
-            ("create", "label", "gold"),
-        ], "unchanged rows are not logged"
+    recorded = await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
+    texts = [f"{entry.action} {entry.identity} {entry.title}" for entry in recorded]
+    assert texts == ["update label crimson", "delete label blue", "create label gold"], "no unchanged row"
 
 
 async def test_new_row_is_saved_with_its_inlines(app: FastAPI, admin: AsyncClient) -> None:
@@ -119,8 +109,7 @@ async def test_inline_moved_by_another_user_is_refused(
     app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def move() -> None:
-        async with app.state.database.writer() as session:
-            (await session.get_one(Label, 1)).shelf_id = 2
+        await execute(app, update(Label).where(col(Label.id) == 1).values(shelf_id=2))
 
     run_before_saving(monkeypatch, move)
     response = await admin.post(EDIT, data={**FORM, "label-1-text": "stolen"})
@@ -130,9 +119,7 @@ async def test_inline_moved_by_another_user_is_refused(
 
 
 async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
-    user = await make_staff(app)
-    await add_permission(app, user.id, "shelf", "*")
-    await add_permission(app, user.id, "label", "list")
+    user = await make_staff(app, "shelf.*", "label.list")
     changes = {**FORM, "label-1-text": "forged", "label-2-delete": "1", "label-new0-text": "gold"}
     async with signed_in_client(app, user) as staff:
         page = (await staff.get(EDIT)).text
@@ -140,7 +127,7 @@ async def test_inlines_need_permission_to_edit(app: FastAPI) -> None:
         assert 'href="/admin/label/list?shelf_id=1"' in page, "shown as related rows only"
         assert (await staff.post(EDIT, data=changes)).status_code == 303
         assert await read_labels(app) == LABELS_BEFORE
-        await add_permission(app, user.id, "label", "update")
+        await add_permission(app.state.database, user, "label", "update")
         page = (await staff.get(EDIT)).text
         assert "label-1-text" in page
         assert "label-1-delete" not in page

@@ -34,7 +34,8 @@ async def gadgets(app: FastAPI) -> None:
 
 
 async def read_polished_names(app: FastAPI) -> list[str]:
-    return await read_all(app, select(col(Gadget.name)).where(col(Gadget.notes) == "polished").order_by(col(Gadget.id)))
+    polished = select(col(Gadget.name)).where(col(Gadget.notes) == "polished")
+    return await read_all(app, polished.order_by(col(Gadget.id)))
 
 
 def extract_pks(page: str) -> str:
@@ -131,13 +132,6 @@ async def test_list_links_to_its_last_page(admin: AsyncClient, gadgets: None) ->
     assert "Last page" not in last_page
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_search_compares_signs_of_like_literally(admin: AsyncClient) -> None:
-    for text, is_found in (("00%25", True), ("%25", True), ("1_0", False), ("100/", False)):
-        page = (await admin.get(f"/admin/maker/list?search={text}")).text
-        assert ("100% Ltd" in page, "Acme" in page) == (is_found, False), text
-
-
 async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gadgets: None) -> None:
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page
@@ -162,17 +156,17 @@ async def test_export_keeps_the_order_and_is_logged(
     assert entry.title == f"csv {query}"
 
 
+@pytest.mark.database("sqlite", "postgresql")
 async def test_search_matches_words_and_quoted_texts(app: FastAPI, admin: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        names = ("red door", "door, red", "100% red", "a_b", "axb")
-        session.add_all([Gadget(name=name, maker_id=1) for name in names])
-    for search, results in (
-        ("DOOR red", ["red door", "door, red"]),
-        ('"red door"', ["red door"]),
-        ("0%", ["100% red"]),
-        ("a_b", ["a_b"]),
-        ("/", []),
-    ):
+    names = ("red door", "door, red", "100% red", "a_b", "axb")
+    await add_rows(app, *(Gadget(name=name, maker_id=1) for name in names))
+    for search, results in {
+        "DOOR red": ["red door", "door, red"],
+        '"red door"': ["red door"],
+        "0%": ["100% red"],
+        "a_b": ["a_b"],
+        "/": [],
+    }.items():
         rows = (await admin.get("/admin/gadget/export/json", params={"search": search})).json()
         assert [row["name"] for row in rows] == results, search
 

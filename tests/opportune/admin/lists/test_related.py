@@ -7,8 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import event
 
-from opportune.accounts.models import Group, GroupPermission, Membership
-from opportune.testing.factories import signed_in_client
+from opportune.testing.factories import add_permission, signed_in_client
 from tests.opportune.admin.shelf_feature import Book, Shelf
 from tests.opportune.stored_rows import add_rows, make_staff
 
@@ -52,18 +51,9 @@ async def test_related_rows_need_permission_to_list(app: FastAPI) -> None:
     user = await make_staff(app)
     cases = ((("shelf", "get"), False, False), (("book", "list"), True, False), (("book", "create"), True, True))
     for (identity, action), sees_rows, sees_add_link in cases:
-        await add_permission(app, user.id, identity, action)
+        await add_permission(app.state.database, user, identity, action)
         async with signed_in_client(app, user) as staff:
             page = (await staff.get(PAGES[0])).text
         assert "Novels" in page
         assert ("Book 29." in page) is sees_rows
         assert ("/admin/book/create" in page) is sees_add_link
-
-
-async def add_permission(app: FastAPI, user_id: int, identity: str, action: str) -> None:
-    async with app.state.database.writer() as session:
-        group = Group(name=f"{identity} {action}")
-        session.add(group)
-        await session.flush()
-        session.add(Membership(user_id=user_id, group_id=group.id))
-        session.add(GroupPermission(group_id=group.id, identity=identity, action=action))

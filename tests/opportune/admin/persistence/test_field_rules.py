@@ -12,11 +12,11 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.config.settings import Settings
-from opportune.testing import add_permission, signed_in_client
+from opportune.testing import signed_in_client
 from tests.opportune.contrib.import_export.import_steps import upload_file
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import make_staff, read_one
+from tests.opportune.stored_rows import add_rows, make_staff, read_one
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Added one by one, because "*" would include the permissions of fields.
@@ -26,24 +26,18 @@ ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(shop, ShopTable.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add_all([Vendor(id=1, name="Acme", region="Atlantis"), Vendor(id=2, name="Zed", region="Utopia")])
-            await session.flush()
-            lamp = Ware(
-                id=1, name="Lamp", cost=Decimal(7), note="Haggle", vendor_id=1, buyer_id=2, marks=[Mark(name="Top")]
-            )
-            session.add_all([lamp, Ware(id=2, name="Mug", cost=Decimal(3))])
+        vendors = Vendor(id=1, name="Acme", region="Atlantis"), Vendor(id=2, name="Zed", region="Utopia")
+        lamp = Ware(id=1, name="Lamp", cost=Decimal(7), note="Haggle", vendor_id=1, buyer_id=2)
+        lamp.marks = [Mark(name="Top")]
+        await add_rows(app, *vendors, lamp, Ware(id=2, name="Mug", cost=Decimal(3)))
         yield app
 
 
 @pytest.fixture
 async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of staff who may do everything with wares except see their cost."""
-    user = await make_staff(app)
-    for identity in ("ware", "vendor"):
-        for action in ACTIONS:
-            await add_permission(app.state.database, user, identity, action)
-    await add_permission(app.state.database, user, "audit-entry", "*")
+    actions = (f"{identity}.{action}" for identity in ("ware", "vendor") for action in ACTIONS)
+    user = await make_staff(app, *actions, "audit-entry.*")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -51,17 +45,14 @@ async def seller(app: FastAPI) -> AsyncIterator[AsyncClient]:
 @pytest.fixture
 async def buyer(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Client of staff who may also see the cost of wares."""
-    user = await make_staff(app)
-    for identity in ("ware", "vendor"):
-        await add_permission(app.state.database, user, identity, "*")
-    async with signed_in_client(app, user) as client:
+    async with signed_in_client(app, await make_staff(app, "ware.*", "vendor.*")) as client:
         yield client
 
 
-async def read_ware(app: FastAPI, name: str) -> Ware:
-    async with app.state.database.reader(fresh=True) as session:
-        ware: Ware = (await session.scalars(select(Ware).where(col(Ware.name) == name))).one()
-        return ware
+async def read_values(app: FastAPI, name: str, *columns: str) -> tuple[Any, ...]:
+    """Return values of the ware with this name."""
+    ware = await read_one(app, select(Ware).where(col(Ware.name) == name))
+    return tuple(getattr(ware, column) for column in columns)
 
 
 def find_texts_of_hidden_fields(response: Response) -> list[str]:
@@ -83,26 +74,37 @@ async def test_pages_show_all_fields_to_users_with_the_permission(buyer: AsyncCl
         assert {*find_texts_of_hidden_fields(await client.get("/admin/ware/details/1"))} >= {"Cost", "Haggle"}
 
 
-async def test_lists_do_not_sort_by_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    for name in ("cost", "vendor.region"):
-        assert (await seller.get(f"/admin/ware/list?sortBy={name}")).status_code == 400
-    assert (await buyer.get("/admin/ware/list?sortBy=cost")).status_code == 200
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("ware/list?sortBy=cost", [400, 200]),
+        ("ware/list?cost=7&cost_op=greater_than", [422, 200]),
+        ("ware/list?marks=77", [422, 200]),
+        ("ware/ajax/lookup?name=buyer_id&term=", [404, 200]),
+    ],
+)
+async def test_hidden_field_is_an_unknown_name(
+    seller: AsyncClient, buyer: AsyncClient, path: str, statuses: list[int]
+) -> None:
+    assert [(await client.get(f"/admin/{path}")).status_code for client in (seller, buyer)] == statuses
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        pytest.param("ware/list?search=haggle", ">Lamp<", id="search"),
+        pytest.param("ware/ajax/lookup?name=vendor_id&term=atlantis", "Acme", id="lookup"),
+        pytest.param("vendor/details/2", "Lamp", id="related rows by a hidden foreign key"),
+    ],
+)
+async def test_hidden_field_finds_no_row(seller: AsyncClient, buyer: AsyncClient, path: str, text: str) -> None:
+    pages = [(await client.get(f"/admin/{path}")).text for client in (seller, buyer)]
+    assert [text in page for page in pages] == [False, True]
 
 
 async def test_default_order_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
     pages = [(await client.get("/admin/ware/list")).text for client in (seller, buyer)]
-    assert [text.index(">Mug<") < text.index(">Lamp<") for text in pages] == [True, False]
-
-
-async def test_filters_by_hidden_fields_are_refused(seller: AsyncClient, buyer: AsyncClient) -> None:
-    for query in ("cost=7&cost_op=greater_than", "marks=77"):
-        statuses = [(await client.get(f"/admin/ware/list?{query}")).status_code for client in (seller, buyer)]
-        assert statuses == [422, 200], query
-
-
-async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    pages = [(await client.get("/admin/ware/list?search=haggle")).text for client in (seller, buyer)]
-    assert [">Lamp<" in text for text in pages] == [False, True]
+    assert [page.index(">Mug<") < page.index(">Lamp<") for page in pages] == [True, False]
 
 
 async def test_actions_on_all_rows_skip_hidden_fields(seller: AsyncClient) -> None:
@@ -126,26 +128,22 @@ async def test_form_shows_locked_fields_as_text(seller: AsyncClient) -> None:
 
 
 async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: AsyncClient) -> None:
-    form_data = {
-        "name": "Lamp",
-        "price": "5",
-        "cost": "1",
-        "note": "x",
-        "status": "sold",
-        "buyer_id": "1",
-        "save": "Save",
-    }
+    form_data = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1"}
     assert (await seller.post("/admin/ware/edit/1", data=form_data)).status_code == 303
-    ware = await read_ware(app, "Lamp")
-    values = ware.price, ware.cost, ware.note, ware.status, ware.buyer_id
-    assert values == (Decimal(5), Decimal(7), "Haggle", "new", 2)
+    assert await read_values(app, "Lamp", "price", "cost", "note", "status", "buyer_id") == (
+        Decimal(5),
+        Decimal(7),
+        "Haggle",
+        "new",
+        2,
+    )
 
 
 async def test_prefilling_ignores_hidden_and_locked_fields(app: FastAPI, seller: AsyncClient) -> None:
     url = "/admin/ware/create?status=sold&cost=66"
     form_data = {"name": "Pen", "price": "5", "status": "sold", "cost": "66", "save": "Save"}
     assert (await seller.post(url, data=form_data)).status_code == 303
-    assert ((ware := await read_ware(app, "Pen")).status, ware.cost) == ("new", Decimal(0))
+    assert await read_values(app, "Pen", "status", "cost") == ("new", Decimal(0))
 
 
 FIELD_REFUSED = "The fields of this model have changed. Please choose the columns again."
@@ -157,22 +155,12 @@ async def test_imports_refuse_hidden_and_locked_fields(seller: AsyncClient, name
     assert response.status_code == 400
     assert FIELD_REFUSED in response.text
     assert f'value="{name}"' not in response.text
-
-
-async def test_importing_changes_refuses_locked_fields(seller: AsyncClient) -> None:
-    content, choices = "name,status\nLamp,sold\n", {"updates": "1", "column_2": "status"}
+    content, choices = f"name,{name}\nLamp,1\n", {"updates": "1", "column_2": name}
     assert FIELD_REFUSED in (await upload_file(seller, "/admin/ware/import", content, **choices)).text
 
 
 async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: AsyncClient, seller: AsyncClient) -> None:
-    form_data: dict[str, Any] = {
-        "name": "Lamp",
-        "price": "5",
-        "cost": "66.5",
-        "note": "Secret",
-        "status": "new",
-        "save": "Save",
-    }
+    form_data = {"name": "Lamp", "price": "5", "cost": "66.5", "note": "Secret", "status": "new"}
     assert (await admin.post("/admin/ware/edit/1", data=form_data)).status_code == 303
     number = await read_one(app, select(col(AuditEntry.id)).where(col(AuditEntry.action) == "update"))
     for page in ("/admin/ware/history/1", f"/admin/audit-entry/details/{number}", "/admin/audit-entry/export/csv"):
@@ -183,22 +171,6 @@ async def test_history_and_audit_log_omit_hidden_fields(app: FastAPI, admin: Asy
         assert "price" in seller_page.text.lower(), page
 
 
-async def test_lookups_do_not_search_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    url = "/admin/ware/ajax/lookup?name=vendor_id&term=atlantis"
-    results = [(await client.get(url)).json()["results"] for client in (seller, buyer)]
-    assert [len(item) for item in results] == [0, 1]
-
-
-async def test_lookups_of_hidden_references_are_not_found(seller: AsyncClient, buyer: AsyncClient) -> None:
-    url = "/admin/ware/ajax/lookup?name=buyer_id&term="
-    assert [(await client.get(url)).status_code for client in (seller, buyer)] == [404, 200]
-
-
-async def test_related_rows_are_omitted_if_their_foreign_key_is_hidden(seller: AsyncClient, buyer: AsyncClient) -> None:
-    pages = [(await client.get("/admin/vendor/details/2")).text for client in (seller, buyer)]
-    assert ["Lamp" in text for text in pages] == [False, True]
-
-
 async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
     pages = [(await client.get("/admin/vendor/edit/1")).text for client in (seller, buyer)]
     assert [("ware-1-cost" in text, "Cost" in text, "ware-1-status" in text) for text in pages] == [
@@ -207,7 +179,7 @@ async def test_inlines_hide_and_lock_fields(app: FastAPI, seller: AsyncClient, b
     ]
     form_data = {"name": "Acme", "ware-1-name": "Lantern", "ware-1-cost": "1", "ware-1-status": "sold", "save": "Save"}
     assert (await seller.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
-    assert ((ware := await read_ware(app, "Lantern")).cost, ware.status) == (Decimal(7), "new")
+    assert await read_values(app, "Lantern", "cost", "status") == (Decimal(7), "new")
 
 
 async def test_rows_that_are_not_writable_are_text_in_inlines(
@@ -220,4 +192,4 @@ async def test_rows_that_are_not_writable_are_text_in_inlines(
     ware = {"ware-1-name": "Lantern", "ware-1-delete": "1"}
     form_data = {"name": "Acme", "region": "Atlantis", **ware, "save": "Save"}
     assert (await buyer.post("/admin/vendor/edit/1", data=form_data)).status_code == 303
-    assert (await read_ware(app, "Lamp")).id == 1
+    assert await read_values(app, "Lamp", "id") == (1,)

@@ -1,6 +1,7 @@
 """Relationships are loaded for hooks, actions and pages."""
 
 from collections.abc import AsyncIterator
+from itertools import product
 
 import pytest
 from fastapi import FastAPI
@@ -141,45 +142,32 @@ async def hook_calls(app: FastAPI, make: Make) -> list[str]:
     return VisitAdmin.hook_calls
 
 
-async def test_action_reads_relationships(admin: AsyncClient, hook_calls: list[str]) -> None:
-    response = await admin.post("/admin/visit/action/ring", data={"pks": "1", "confirmed": "yes"})
-
-    assert response.status_code == 303
-    assert hook_calls == ["ring: Ann Rome new"]
-
-
-@pytest.mark.parametrize(("form", "row"), [("create", "Bob Oslo"), ("edit/1", "Bob Oslo new")])
-async def test_hooks_of_a_form_read_relationships(
-    admin: AsyncClient, hook_calls: list[str], form: str, row: str
+@pytest.mark.parametrize(
+    ("path", "data", "calls"),
+    [
+        ("action/ring", {"pks": "1", "confirmed": "yes"}, ["ring: Ann Rome new"]),
+        ("create", {"doctor_id": "2"}, ["before save: Bob Oslo", "after save: Bob Oslo"]),
+        ("edit/1", {"doctor_id": "2"}, ["before save: Bob Oslo new", "after save: Bob Oslo new"]),
+        ("delete?pks=1", {"confirmed": "yes"}, ["before delete: Ann Rome new"]),
+    ],
+)
+async def test_actions_and_hooks_read_relationships(
+    admin: AsyncClient, hook_calls: list[str], path: str, data: dict[str, str], calls: list[str]
 ) -> None:
-    response = await admin.post(f"/admin/visit/{form}", data={"doctor_id": "2", "save": "Save"})
-
-    assert response.status_code == 303
-    assert hook_calls == [f"before save: {row}", f"after save: {row}"]
-
-
-async def test_hooks_of_a_deletion_read_relationships(admin: AsyncClient, hook_calls: list[str]) -> None:
-    response = await admin.post("/admin/visit/delete?pks=1", data={"confirmed": "yes"})
-
-    assert response.status_code == 303
-    assert hook_calls == ["before delete: Ann Rome new"]
+    assert (await admin.post(f"/admin/visit/{path}", data=data)).status_code == 303
+    assert hook_calls == calls
 
 
 @pytest.mark.usefixtures("hook_calls")
-@pytest.mark.parametrize("model", ["doctor", "visit"])
-@pytest.mark.parametrize("page", ["list", "details/1", "edit/1"])
-async def test_titles_read_loaded_relationships(admin: AsyncClient, model: str, page: str) -> None:
-    response = await admin.get(f"/admin/{model}/{page}")
-
-    assert response.status_code == 200
+async def test_titles_read_loaded_relationships(admin: AsyncClient) -> None:
+    for model, page in product(("doctor", "visit"), ("list", "details/1", "edit/1")):
+        assert (await admin.get(f"/admin/{model}/{page}")).status_code == 200, (model, page)
 
 
 @pytest.mark.usefixtures("hook_calls")
 async def test_error_names_the_relationship_to_load(admin: AsyncClient) -> None:
-    response = await admin.post(
-        "/admin/doctor/action/count", data={"pks": "1", "confirmed": "yes"}, headers={"Accept": "application/json"}
-    )
-
+    url, json = "/admin/doctor/action/count?pks=1", {"Accept": "application/json"}
+    response = await admin.post(url, data={"confirmed": "yes"}, headers=json)
     assert response.status_code == 500
     assert "class DoctorAdmin(AdminView, …):\n    load = ('city', 'visits')" in response.json()["detail"]
 

@@ -15,7 +15,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.transactions import session_of
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
-from tests.opportune.stored_rows import add_rows, read_all
+from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 CONFIRMED = {"confirmed": "yes"}
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
@@ -102,15 +102,13 @@ async def test_log_omits_hidden_columns(app: FastAPI, admin: AsyncClient) -> Non
         assert "b@example.com" in text, page
         assert "98766" not in text, page
 
-    database = app.state.database
-    staff = await make_user(database, is_staff=True)
-    await add_permission(database, staff, "gadget", "list")
+    staff = await make_staff(app, "gadget.list")
     async with signed_in_client(app, staff) as client:
         url = "/admin/gadget/list?maker_id=1"
         page = (await client.get(url)).text
         assert "Maker: 1" in page
         assert "Acme" not in page
-        await add_permission(database, staff, "maker", "list")
+        await add_permission(app.state.database, staff, "maker", "list")
         assert "Maker: Acme" in (await client.get(url)).text
 
 
