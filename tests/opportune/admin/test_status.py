@@ -135,9 +135,8 @@ async def test_json_status_without_a_database_is_english(settings: Settings) -> 
 async def test_json_status_masks_email_addresses(settings: Settings) -> None:
     app = create_test_app(settings.having(TelemetrySettings(metrics_token=SecretStr(TOKEN))))
     async with app.router.lifespan_context(app):
-        async with app.state.database.writer() as session:
-            error = "550 <ada@example.com>: no such user"
-            session.add(Job(name="mail.send", state=JobState.FAILED, ended_at=utc_now(), error=error))
+        error = "550 <ada@example.com>: no such user"
+        await add_rows(app, Job(name="mail.send", state=JobState.FAILED, ended_at=utc_now(), error=error))
         async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
             status = (await client.get("/metrics/status", headers={"Authorization": f"Bearer {TOKEN}"})).text
     assert "550 […] no such user" in status
@@ -167,11 +166,8 @@ def test_sizes_and_durations_are_readable() -> None:
 
 @pytest.mark.parametrize("path", ["/admin/status", "/admin/"])
 async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: str) -> None:
-    async with app.state.database.writer() as session:
-        queued = utc_now() - timedelta(hours=1)
-        session.add(
-            Job(name="mail.send", attempt=9, created_at=queued, due_at=utc_now() + timedelta(hours=1), error="No.")
-        )
+    now, hour = utc_now(), timedelta(hours=1)
+    await add_rows(app, Job(name="mail.send", attempt=9, created_at=now - hour, due_at=now + hour, error="No."))
     assert extract_status((await admin.get(path)).text, "E-mails waiting").startswith(
         "fault: 1 e-mail could not be sent yet. No."
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient, Response
+from httpx2 import AsyncClient
 
 from opportune.cli.translations import labels
 from opportune.config.settings import Settings
@@ -58,10 +58,6 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
-async def post(client: AsyncClient, path: str, data: dict[str, str]) -> Response:
-    return await client.post(path, data=data, headers=DE)
-
-
 GERMAN_PAGES: list[tuple[str, list[str]]] = [
     (
         "/lamps",
@@ -90,19 +86,13 @@ async def test_pages_are_german(superuser_client: AsyncClient) -> None:
         assert [text for text in texts if text not in page.text] == [], path
 
 
-async def test_forms_have_german_errors(superuser_client: AsyncClient) -> None:
-    page = await post(superuser_client, "/admin/lamp/create", {"title": "", "mood": "warm", "save": "Save"})
+async def test_forms_and_actions_are_german(superuser_client: AsyncClient) -> None:
+    lamp = {"title": "Moon", "mood": "warm", "height": "1", "save": "Save and add another"}
+    page = await superuser_client.post("/admin/lamp/create", data=lamp | {"title": ""}, headers=DE)
     assert "Dieses Feld wird benötigt." in page.text
-
-
-async def test_german_button_saves_and_adds_another(superuser_client: AsyncClient) -> None:
-    data = {"title": "Moon", "mood": "warm", "height": "1", "save": "Save and add another"}
-    page = await post(superuser_client, "/admin/lamp/create", data)
+    page = await superuser_client.post("/admin/lamp/create", data=lamp, headers=DE)
     assert (page.status_code, page.headers["location"].endswith("/admin/lamp/create")) == (303, True)
-
-
-async def test_action_asks_in_german(superuser_client: AsyncClient) -> None:
-    page = await post(superuser_client, "/admin/lamp/action/switch-on?pks=1", {})
+    page = await superuser_client.post("/admin/lamp/action/switch-on?pks=1", headers=DE)
     assert "Wirklich einschalten?" in page.text
     assert "<title>Einschalten" in page.text
 

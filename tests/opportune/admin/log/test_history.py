@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from html import unescape
 
+import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
@@ -14,7 +15,7 @@ from opportune.admin.log.change_rows import ABSENT
 from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
 from opportune.testing import counted_statements
-from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.admin.gadget_feature import Gadget
 from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
 
@@ -22,77 +23,71 @@ NEW_PASSWORD = "an altogether new one"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
+@pytest.fixture
+def app(app_with_gadgets: FastAPI) -> FastAPI:
+    return app_with_gadgets
+
+
 async def read_entries(app: FastAPI) -> list[AuditEntry]:
     return await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
 
 
-async def test_changes_of_a_row_are_logged(app_with_gadgets: FastAPI) -> None:
-    app = app_with_gadgets
-    root = await make_user(app.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app, root) as admin:
-        assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})).status_code == 303
-        changed = GADGET_FORM | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
-        assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
-        assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
-        await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
-        await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-        created, edited, polished, deleted = await read_entries(app)
-        assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
-        assert created.changes["name"] == [None, "Anvil"]
-        assert edited.changes == {
-            "name": ["Anvil", "Heavy anvil"],
-            "colour": ["red", "deep_blue"],
-            "made_on": [None, "2026-11-20"],
-        }
-        assert (polished.action, polished.row_id) == ("action:polish", "1")
-        assert deleted.action == "delete"
-        assert deleted.changes["name"] == ["Heavy anvil", None]
-        assert deleted.changes["notes"] == ["polished", None]
-        page = (await admin.get("/admin/gadget/history/1")).text
-        order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
-        assert order == sorted(order)
-        assert "Heavy anvil" in page
-        assert "(deleted)" in page
-        assert (await admin.get("/admin/gadget/history/2")).status_code == 404
-    staff = await make_staff(app, "gadget.list")
-    async with signed_in_client(app, staff) as client:
+async def test_changes_of_a_row_are_logged(app: FastAPI, admin: AsyncClient) -> None:
+    assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})).status_code == 303
+    changed = GADGET_FORM | {"name": "Heavy anvil", "colour": "deep_blue", "made_on": "2026-11-20", "weight": "1.5"}
+    assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
+    assert (await admin.post("/admin/gadget/edit/1", data=changed)).status_code == 303
+    await admin.post("/admin/gadget/action/polish?pks=1", data={"confirmed": "yes"})
+    await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+    created, edited, polished, deleted = await read_entries(app)
+    assert (created.action, created.row_id, created.actor) == ("create", "1", "root@example.com")
+    assert created.changes["name"] == [None, "Anvil"]
+    assert edited.changes == {
+        "name": ["Anvil", "Heavy anvil"],
+        "colour": ["red", "deep_blue"],
+        "made_on": [None, "2026-11-20"],
+    }
+    assert (polished.action, polished.row_id) == ("action:polish", "1")
+    assert deleted.action == "delete"
+    assert deleted.changes["name"] == ["Heavy anvil", None]
+    assert deleted.changes["notes"] == ["polished", None]
+    page = (await admin.get("/admin/gadget/history/1")).text
+    order = [page.index(f"<strong>{action}</strong>") for action in ("Delete", "Polish", "Edit", "Create")]
+    assert order == sorted(order)
+    assert "Heavy anvil" in page
+    assert "(deleted)" in page
+    assert (await admin.get("/admin/gadget/history/2")).status_code == 404
+    async with signed_in_client(app, await make_staff(app, "gadget.list")) as client:
         assert (await client.get("/admin/gadget/history/1")).status_code == 403
 
 
-async def test_log_shows_titles_of_visible_references(app_with_gadgets: FastAPI) -> None:
-    database = app_with_gadgets.state.database
-    root = await make_user(database, is_superuser=True)
-    async with signed_in_client(app_with_gadgets, root) as admin:
-        await admin.post("/admin/gadget/create", data=GADGET_FORM)
-        assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2"})).status_code == 303
-        entry = (await read_entries(app_with_gadgets))[1]
-        assert entry.changes == {"maker_id": [1, 2]}
-        for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
-            assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
-    staff = await make_user(database, is_staff=True)
-    await add_permission(database, staff, "gadget", "get")
-    async with signed_in_client(app_with_gadgets, staff) as client:
+async def test_log_shows_titles_of_visible_references(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    assert (await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2"})).status_code == 303
+    entry = (await read_entries(app))[1]
+    assert entry.changes == {"maker_id": [1, 2]}
+    for page in ("/admin/gadget/history/1", f"/admin/audit-entry/details/{entry.id}"):
+        assert extract_changed_maker((await admin.get(page)).text) == ["Acme", "100% Ltd"]
+    async with signed_in_client(app, await make_staff(app, "gadget.get")) as client:
         assert extract_changed_maker((await client.get("/admin/gadget/history/1")).text) == ["1", "2"]
 
 
-async def test_log_list_shows_changes_with_few_queries(app_with_gadgets: FastAPI) -> None:
+async def test_log_list_shows_changes_with_few_queries(app: FastAPI, admin: AsyncClient) -> None:
     async def read_list() -> tuple[str, int]:
         with counted_statements("test_maker", "test_gadget") as statements:
             page = (await admin.get("/admin/audit-entry/list?identity=gadget")).text
         return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split()), len(statements)
 
-    root = await make_user(app_with_gadgets.state.database, is_superuser=True)
-    async with signed_in_client(app_with_gadgets, root) as admin:
-        await admin.post("/admin/gadget/create", data=GADGET_FORM)
-        await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2", "notes": "<b>" + "n" * 90})
-        text, number = await read_list()
-        assert "Maker: Acme became 100% Ltd" in text
-        assert f"Notes: {ABSENT} became <b>{'n' * 56}…" in text
-        assert f"Name: {ABSENT} became Anvil" in text
-        assert " more." in text
-        for maker in "1212":
-            await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": maker})
-        assert (await read_list())[1] == number
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": "2", "notes": "<b>" + "n" * 90})
+    text, number = await read_list()
+    assert "Maker: Acme became 100% Ltd" in text
+    assert f"Notes: {ABSENT} became <b>{'n' * 56}…" in text
+    assert f"Name: {ABSENT} became Anvil" in text
+    assert " more." in text
+    for maker in "1212":
+        await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"maker_id": maker})
+    assert (await read_list())[1] == number
 
 
 def extract_changed_maker(page: str) -> list[str]:
@@ -102,19 +97,14 @@ def extract_changed_maker(page: str) -> list[str]:
     return [old.strip(), new.strip()]
 
 
-async def test_refused_changes_are_not_logged(app_with_gadgets: FastAPI) -> None:
-    app = app_with_gadgets
-    root = await make_user(app.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app, root) as admin:
-        for refused in ({"name": "gizmo"}, {"size": "13"}, {"maker_id": "99"}, {"name": ""}):
-            assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | refused)).status_code == 400, refused
-        await add_rows(app, Gadget(name="keep me", maker_id=1))
-        await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
-        await admin.post(
-            "/admin/maker/delete?pks=2,1", data={"confirmed": "yes"}
-        )  # the database refuses to delete maker 1
-        await admin.post(f"/admin/user/action/deactivate?pks={root.id}", data={"confirmed": "yes"})
-        await admin.post(f"/admin/user/password/{root.id}", data={"password": "short", "password_again": "short"})
+async def test_refused_changes_are_not_logged(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
+    for refused in ({"name": "gizmo"}, {"size": "13"}, {"maker_id": "99"}, {"name": ""}):
+        assert (await admin.post("/admin/gadget/create", data=GADGET_FORM | refused)).status_code == 400, refused
+    await add_rows(app, Gadget(name="keep me", maker_id=1))
+    await admin.post("/admin/gadget/delete?pks=1", data={"confirmed": "yes"})
+    await admin.post("/admin/maker/delete?pks=2,1", data={"confirmed": "yes"})  # the database refuses to delete maker 1
+    await admin.post(f"/admin/user/action/deactivate?pks={superuser.id}", data={"confirmed": "yes"})
+    await admin.post(f"/admin/user/password/{superuser.id}", data={"password": "short", "password_again": "short"})
     assert await read_entries(app) == []
 
 
@@ -143,9 +133,8 @@ async def test_log_is_escaped_and_read_only(admin: AsyncClient) -> None:
 async def test_history_omits_a_deleted_user_with_the_same_id(admin: AsyncClient, app: FastAPI) -> None:
     user = await make_user(app.state.database)
     hour = timedelta(hours=1)
-    async with app.state.database.writer() as session:
-        for moment, title in ((user.created_at - hour, "deleted user"), (user.created_at + hour, "current user")):
-            session.add(AuditEntry(at=moment, identity="user", row_id=str(user.id), action="update", actor=title))
+    for at, actor in ((user.created_at - hour, "deleted user"), (user.created_at + hour, "current user")):
+        await add_rows(app, AuditEntry(at=at, identity="user", row_id=str(user.id), action="update", actor=actor))
     page = (await admin.get(f"/admin/user/history/{user.id}")).text
     assert "current user" in page
     assert "deleted user" not in page
@@ -184,14 +173,10 @@ async def test_log_is_filtered(app: FastAPI, admin: AsyncClient) -> None:
 
 
 async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: AsyncClient) -> None:
-    database = app.state.database
     await admin.post("/admin/group/create", data={"name": "Hidden"})
-    victim = await make_user(database, "victim@example.com")
+    victim = await make_user(app.state.database, "victim@example.com")
     await admin.post(f"/admin/user/delete?pks={victim.id}", data={"confirmed": "yes"})
-    staff = await make_user(database, is_staff=True)
-    for identity in ("audit-entry", "user"):
-        await add_permission(database, staff, identity, "*")
-    async with signed_in_client(app, staff) as client:
+    async with signed_in_client(app, await make_staff(app, "audit-entry.*", "user.*")) as client:
         for path in ("list", "export/json", "list?identity=group"):
             assert "Hidden" not in (await client.get(f"/admin/audit-entry/{path}")).text, path
         assert "victim@example.com" in (await client.get("/admin/audit-entry/list")).text
@@ -201,13 +186,12 @@ async def test_staff_see_entries_of_models_they_may_open(app: FastAPI, admin: As
 
 
 async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: User) -> None:
-    database = app.state.database
-    async with database.writer() as session:
-        session.add(AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"))
-        session.add(AuditEntry(actor="root@example.com", action="update", identity="user", row_id="1", title="Usual"))
-    staff = await make_user(database, is_staff=True)
-    await add_permission(database, staff, "*", "*")
-    for user, sees_session_entry in ((staff, False), (superuser, True)):
+    await add_rows(
+        app,
+        AuditEntry(actor="root@example.com", action="delete", identity="session", title="Telltale"),
+        AuditEntry(actor="root@example.com", action="update", identity="user", row_id="1", title="Usual"),
+    )
+    for user, sees_session_entry in ((await make_staff(app, "*.*"), False), (superuser, True)):
         async with signed_in_client(app, user) as client:
             for path in ("audit-entry/list", "audit-entry/export/json", ""):
                 page = (await client.get(f"/admin/{path}")).text
@@ -215,21 +199,12 @@ async def test_wildcard_hides_entries_for_superusers(app: FastAPI, superuser: Us
 
 
 async def test_long_history_has_pages(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(
-        app,
-        *(
-            AuditEntry(actor="a@example.com", action=f"action {number:02}", identity="user", row_id="1")
-            for number in range(35)
-        ),
-    )
-    newest = (await admin.get("/admin/user/history/1")).text
-    assert "Action 34" in newest
-    assert "Action 05" in newest
-    assert "Action 04" not in newest
-    older = (await admin.get("/admin/user/history/1?before=6")).text
-    assert "Action 05" not in older
-    assert "Action 04" in older
-    assert "Action 00" in older
+    entries = (AuditEntry(action=f"action {number:02}", identity="user", row_id="1") for number in range(35))
+    await add_rows(app, *entries)
+    numbers = range(34, -1, -1)
+    for query, expected in (("", numbers[:30]), ("?before=6", numbers[30:])):
+        page = (await admin.get(f"/admin/user/history/1{query}")).text
+        assert re.findall(r"Action (\d\d)", page) == [f"{number:02}" for number in expected]
     assert (await admin.get("/admin/user/history/1?before=x")).status_code == 404
 
 
@@ -246,45 +221,37 @@ def test_logged_values_are_short_json() -> None:
     assert "id" not in snapshot(User(id=3, email="a@example.com", hashed_password="x"))
 
 
-async def test_history_formats_values_as_the_list(app_with_gadgets: FastAPI) -> None:
-    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app_with_gadgets, root) as admin:
-        values = {"weight": "1234.50", "colour": "deep_blue", "made_on": "2026-11-20"}
-        await admin.post("/admin/gadget/create", data=GADGET_FORM | values)
-        pages = {page: (await admin.get(f"/admin/gadget/{page}")).text for page in ("list", "details/1", "history/1")}
+async def test_history_formats_values_as_the_list(app: FastAPI, admin: AsyncClient) -> None:
+    values = {"weight": "1234.50", "colour": "deep_blue", "made_on": "2026-11-20"}
+    await admin.post("/admin/gadget/create", data=GADGET_FORM | values)
+    pages = {page: (await admin.get(f"/admin/gadget/{page}")).text for page in ("list", "details/1", "history/1")}
     for page, text in pages.items():
         for value in ("1,234.50", "Deep blue", "20 Nov 2026"):
             assert value in text, page
     assert re.search('<td class="num" data-label="Weight">', pages["list"])
 
 
-async def test_history_restores_the_values_before_a_change(app_with_gadgets: FastAPI) -> None:
-    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app_with_gadgets, root) as admin:
-        await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})
-        changed = GADGET_FORM | {"colour": "deep_blue", "weight": "2", "made_on": "2026-11-20"}
-        await admin.post("/admin/gadget/edit/1", data=changed)
-        await admin.post("/admin/gadget/edit/1", data=changed | {"size": "5"})
-        page = (await admin.get("/admin/gadget/history/1")).text
-        urls = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
-        assert len(urls) == 2
-        await admin.post(urls[1])
-        assert "The old values were restored." in (await admin.get("/admin/gadget/history/1")).text
-        gadget = await get_row(app_with_gadgets, Gadget, 1)
-        assert (gadget.colour.value, str(gadget.weight), gadget.made_on, gadget.size) == ("red", "1.50", None, 5)
-        assert (await admin.post("/admin/gadget/restore-entry/1?entry=999")).status_code == 404
-        assert (await admin.post("/admin/gadget/restore-entry/2?entry=2")).status_code == 404
+async def test_history_restores_the_values_before_a_change(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})
+    changed = GADGET_FORM | {"colour": "deep_blue", "weight": "2", "made_on": "2026-11-20"}
+    await admin.post("/admin/gadget/edit/1", data=changed)
+    await admin.post("/admin/gadget/edit/1", data=changed | {"size": "5"})
+    page = (await admin.get("/admin/gadget/history/1")).text
+    urls = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
+    assert len(urls) == 2
+    await admin.post(urls[1])
+    assert "The old values were restored." in (await admin.get("/admin/gadget/history/1")).text
+    gadget = await get_row(app, Gadget, 1)
+    assert (gadget.colour.value, str(gadget.weight), gadget.made_on, gadget.size) == ("red", "1.50", None, 5)
+    assert (await admin.post("/admin/gadget/restore-entry/1?entry=999")).status_code == 404
+    assert (await admin.post("/admin/gadget/restore-entry/2?entry=2")).status_code == 404
 
 
-async def test_history_restores_nothing_that_is_no_longer_valid(app_with_gadgets: FastAPI) -> None:
-    root = await make_user(app_with_gadgets.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app_with_gadgets, root) as admin:
-        await admin.post("/admin/gadget/create", data=GADGET_FORM)
-        await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})
-        await admin.post("/admin/gadget/create", data=GADGET_FORM)
-        page = (await admin.get("/admin/gadget/history/1")).text
-        (url,) = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
-        await admin.post(url)
-        assert (
-            "Nothing was restored. This value is already in use." in (await admin.get("/admin/gadget/history/1")).text
-        )
+async def test_history_restores_nothing_that_is_no_longer_valid(app: FastAPI, admin: AsyncClient) -> None:
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    await admin.post("/admin/gadget/edit/1", data=GADGET_FORM | {"name": "Hammer"})
+    await admin.post("/admin/gadget/create", data=GADGET_FORM)
+    page = (await admin.get("/admin/gadget/history/1")).text
+    (url,) = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
+    await admin.post(url)
+    assert "Nothing was restored. This value is already in use." in (await admin.get("/admin/gadget/history/1")).text

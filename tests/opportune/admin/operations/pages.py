@@ -11,6 +11,7 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.operations.operations import CHANGES, TASKS
 from opportune.contrib.answers.admin.operations import OPERATIONS as ANSWER_OPERATIONS
 from opportune.contrib.backup.admin.operations import OPERATIONS as BACKUP_OPERATIONS
+from tests.opportune.stored_rows import read_all
 
 PAGE = "/admin/operations"
 CONFIRM = "/accounts/confirm"
@@ -20,13 +21,10 @@ OPERATIONS = (*CHANGES, *TASKS, *ANSWER_OPERATIONS, *BACKUP_OPERATIONS)
 READ_PATHS = (PAGE, f"{PAGE}/settings", f"{PAGE}/doctor", f"{PAGE}/backups")
 CHANGE_PATHS = (*(f"{PAGE}/do/{name}" for name in OPERATIONS), f"{PAGE}/upgrade", f"{PAGE}/backup")
 
-"""Mark of tests whose queries are the same on both databases."""
-
 
 async def read_entries(app: FastAPI) -> list[tuple[str, str]]:
-    async with app.state.database.reader(fresh=True) as session:
-        rows = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
-        return [(row.action, row.title) for row in rows if row.identity == "operations"]
+    entries = select(AuditEntry).where(col(AuditEntry.identity) == "operations").order_by(col(AuditEntry.id))
+    return [(entry.action, entry.title) for entry in await read_all(app, entries)]
 
 
 async def flash_messages(client: AsyncClient) -> str:

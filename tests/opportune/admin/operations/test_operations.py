@@ -19,7 +19,7 @@ from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import record_run
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.operations.pages import PAGE, flash_messages, read_entries
-from tests.opportune.stored_rows import read_all
+from tests.opportune.stored_rows import add_rows, read_all
 
 
 def list_names(folder: Path) -> list[str]:
@@ -27,23 +27,15 @@ def list_names(folder: Path) -> list[str]:
 
 
 async def test_failed_jobs_are_retried_and_ended_jobs_cleared(app: FastAPI, operator: AsyncClient) -> None:
-    async with app.state.database.writer() as session:
-        states = (
-            JobState.FAILED,
-            JobState.FAILED,
-            JobState.DONE,
-            JobState.CANCELLED,
-            JobState.WAITING,
-            JobState.RUNNING,
-        )
-        session.add_all(Job(name="gone.job", state=state, attempt=3, ended_at=utc_now()) for state in states)
+    states = ["failed", "failed", "done", "cancelled", "waiting", "running"]
+    await add_rows(
+        app, *(Job(name="gone.job", state=JobState(state), attempt=3, ended_at=utc_now()) for state in states)
+    )
     await operator.post(f"{PAGE}/do/retry-failed-jobs")
     assert await flash_messages(operator) == "2 failed jobs queued again."
     await operator.post(f"{PAGE}/do/clear-ended-jobs")
     assert await flash_messages(operator) == "2 ended jobs cleared."
-    async with app.state.database.reader(fresh=True) as session:
-        statement = select(Job).where(col(Job.name) == "gone.job")
-        jobs = (await session.scalars(statement.order_by(col(Job.id)))).all()
+    jobs = await read_all(app, select(Job).where(col(Job.name) == "gone.job").order_by(col(Job.id)))
     assert [(job.state, job.attempt) for job in jobs] == [("waiting", 0)] * 2 + [("waiting", 3), ("running", 3)]
     assert await read_entries(app) == [
         ("retry-failed-jobs", "2 failed jobs queued again."),

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts.models import Group, GroupPermission, Membership, Session, User
+from opportune.accounts.models import Session, User
 from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
@@ -21,18 +21,7 @@ def is_confirmation(location: str) -> bool:
 
 
 async def test_operations_refuse_staff_with_all_permissions(app: FastAPI, client: AsyncClient) -> None:
-    staff = await make_staff(app)
-    async with app.state.database.writer() as session:
-        group = Group(name="all")
-        session.add(group)
-        await session.flush()
-        session.add_all(
-            [
-                GroupPermission(group_id=group.id, identity="*", action="*"),
-                Membership(user_id=staff.id, group_id=group.id),
-            ]
-        )
-    async with signed_in_client(app, staff) as browser:
+    async with signed_in_client(app, await make_staff(app, "*.*")) as browser:
         for path in READ_PATHS:
             assert (await browser.get(path)).status_code == 403, path
             assert (await client.get(path)).status_code == 303, path
@@ -87,9 +76,7 @@ async def test_confirmation_needs_the_second_factor(
     app: FastAPI, admin: AsyncClient, superuser: User, settings: Settings
 ) -> None:
     key = pyotp.random_base32()
-    async with app.state.database.writer() as session:
-        sealed = seal(settings, f"two-factor:{superuser.id}", key)
-        await session.execute(update(User).values(totp_secret=sealed))
+    await execute(app, update(User).values(totp_secret=seal(settings, f"two-factor:{superuser.id}", key)))
     assert 'name="code"' in (await admin.get(CONFIRM)).text
     for code in ("", "000000"):
         response = await admin.post(CONFIRM, data={"current_password": PASSWORD, "code": code})
