@@ -21,7 +21,7 @@ PALETTE = {"HX-Request-Type": "partial"}
 
 
 @pytest.fixture
-async def app(app_with_bookapp: FastAPI) -> FastAPI:
+async def app(app_with_bookshelf: FastAPI) -> FastAPI:
     """Site with seven authors and a country."""
     authors = (Author(name=f"Ada {number}") for number in range(1, 8))
     await add_rows(app_with_bookshelf, *authors, Country(name="Adaland"))

@@ -62,7 +62,8 @@ async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_r
 
 
 async def test_arguments_of_any_json_are_shown(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, Job(id=FAILED, name="gone.fail", state=JobState.FAILED, arguments={"text": "a"}))
+    arguments: Any = {"text": "a"}
+    await add_rows(app, Job(id=FAILED, name="gone.fail", state=JobState.FAILED, arguments=arguments))
     assert await list_job_names(admin) == ["gone.fail"]
     assert "text" in (await admin.get(DETAILS.format(FAILED))).text
 

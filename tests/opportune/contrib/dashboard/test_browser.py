@@ -1,7 +1,6 @@
 """Dashboard in a browser."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -10,12 +9,12 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.testing.factories import add_permission, make_user, sign_in_browser
-from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
+from opportune.testing.factories import sign_in_browser
+from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
-from tests.opportune.contrib.dashboard.test_widgets import WIDGETS
+from tests.opportune.contrib.dashboard.test_widgets import WIDGETS, with_widgets
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, make_staff
 
 Theme = Literal["light", "dark"]
 
@@ -34,14 +33,9 @@ FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(
-        replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
-    ) as app:
-        await add_rows(
-            app,
-            Maker(id=1, name="Acme"),
-            *(Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4)),
-        )
+    async with site_with(with_widgets(*WIDGETS), GadgetTable.metadata, settings) as app:
+        gadgets = (Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4))
+        await add_rows(app, Maker(id=1, name="Acme"), *gadgets)
         yield app
 
 
@@ -78,9 +72,7 @@ async def test_arranging_fits_a_phone(app: FastAPI, page: Page, superuser: User,
 
 
 async def test_single_section_fills_the_width(app: FastAPI, page: Page, site: str) -> None:
-    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await add_permission(app.state.database, staff, "maker", "list")
-    await sign_in_browser(page, app, staff, site)
+    await sign_in_browser(page, app, await make_staff(app, "maker.list"), site)
     await page.goto("/admin/")
     for width in (390, 768, 1280, 1920):
         await page.set_viewport_size({"width": width, "height": 900})

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from opportune.accounts.models import User
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.contrib.dashboard.setup_steps import has_models_of_project
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
+from tests.opportune.stored_rows import make_staff
 
 URL = "/admin/arrange-overview"
 LABELS = {
@@ -56,9 +57,6 @@ async def test_dismissed_steps_stay_dismissed(admin: AsyncClient) -> None:
         assert (await admin.post(URL, data={"dismiss": name})).status_code == 303
     items = read_items((await admin.get("/admin/")).text)
     assert items.keys() == {LABELS[name] for name in ("model", "deploy", "llm")}
-
-
-async def test_checklist_disappears_when_all_is_dismissed(admin: AsyncClient) -> None:
     await admin.post(URL, data={"dismiss": "all"})
     assert "Get started" not in (await admin.get("/admin/")).text
 
@@ -81,9 +79,7 @@ async def _is_done(_app: FastAPI) -> bool:
 
 
 async def test_only_superusers_have_the_checklist(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await add_permission(app.state.database, staff, "*", "*")
-    async with signed_in_client(app, staff) as client:
+    async with signed_in_client(app, await make_staff(app, "*.*")) as client:
         assert "Get started" not in (await client.get("/admin/")).text
         assert (await client.post(URL, data={"dismiss": "all"})).status_code == 403
 

@@ -24,7 +24,7 @@ from opportune.contrib.dashboard.ranges import RANGES
 from opportune.contrib.dashboard.widget_errors import find_widget_errors
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
-from opportune.feature import Metric, Number, Table
+from opportune.feature import Feature, Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import use_language
 from opportune.testing.factories import add_permission, make_user, signed_in_client
@@ -47,21 +47,22 @@ WIDGETS: list[Widget] = [
 ]
 
 
+def with_widgets(*widgets: Widget) -> Feature:
+    return replace(gadgets, admin=replace(gadgets.admin, metrics=widgets))
+
+
+NUMBERS = {"Red ones": "6", "Total size": "6,001", "Big ones": "6"}
+
+
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(
-        replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata, settings
-    ) as app:
+    async with site_with(with_widgets(*WIDGETS), GadgetTable.metadata, settings) as app:
         ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
         await add_rows(app, Maker(id=1, name="Acme"))
-        await add_rows(
-            app,
-            *(
-                Gadget(name=name, maker_id=1, size=1000, created_at=utc_now() - timedelta(days=days))
-                for name, days in ages.items()
-            ),
-            Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE),
-        )
+        for name, days in ages.items():
+            created_at = utc_now() - timedelta(days=days)
+            await add_rows(app, Gadget(name=name, maker_id=1, size=1000, created_at=created_at))
+        await add_rows(app, Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE))
         yield app
 
 
@@ -81,7 +82,6 @@ async def test_range_of_the_address_counts_its_rows(admin: AsyncClient) -> None:
         assert f'aria-label="New gadgets by {per}: {total} from ' in page, range_
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=90")).text
     assert '<a class="btn btn-primary" href="/admin/?range=90" aria-current="true">90 days</a>' in page
@@ -89,52 +89,37 @@ async def test_links_of_ranges_mark_the_selected_one(app: FastAPI, admin: AsyncC
     assert [range_.name for range_ in RANGES if f"/admin/?range={range_.name}" in page] == ["7", "30", "90", "year"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_chart_links_to_the_rows_of_its_range(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=7")).text
     today = utc_now().date()
     url = f"/admin/gadget/list?created_at__gte={today - timedelta(days=6)}&created_at__lte={today}"
     assert f'href="{escape(url)}">New gadgets</a>' in page
-    listed = (await admin.get(url)).text
-    assert "1 to 3 of 3" in listed
+    assert "1 to 3 of 3" in (await admin.get(url)).text
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_bars_count_each_choice(app: FastAPI, admin: AsyncClient) -> None:
+async def test_widgets_show_bars_numbers_and_rows(app: FastAPI, admin: AsyncClient) -> None:
     page = (await admin.get("/admin/?range=30")).text
     bars = page.partition(">By colour</a>")[2].partition("</section>")[0]
     assert "colour=red&amp;created_at__gte=" in bars
     assert '>Red</a><span class="ms-auto ps-2">3</span>' in bars
     assert '>Deep blue</a><span class="ms-auto ps-2">1</span>' in bars
     assert "1 in the 30 days before" not in bars
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_numbers_count_rows_and_show_values(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/")).text
-    assert read_number(page, "Red ones") == "6"
-    assert read_number(page, "Total size") == "6,001"
-    assert read_number(page, "Big ones") == "6"
+    assert {label: read_number(page, label) for label in NUMBERS} == NUMBERS
     assert 'href="/admin/gadget/list?colour=red">Red ones</a>' in page
-
-
-def read_number(page: str, label: str) -> str:
-    return page.partition(f">{label}</a>")[2].partition('<div class="h1 mb-0">')[2].partition("</div>")[0]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_table_shows_its_columns_of_the_first_rows(app: FastAPI, admin: AsyncClient) -> None:
-    table = (await admin.get("/admin/")).text.partition(">Latest</a>")[2].partition("</section>")[0]
+    table = page.partition(">Latest</a>")[2].partition("</section>")[0]
     assert table.count("<tr>") == 3
     assert '<th scope="col">Name</th><th scope="col">Maker</th>' in table
     assert ">blue</a>" in table
     assert "Acme" in table
 
 
+def read_number(page: str, label: str) -> str:
+    return page.partition(f">{label}</a>")[2].partition('<div class="h1 mb-0">')[2].partition("</div>")[0]
+
+
 async def test_widgets_of_hidden_models_run_no_query(app: FastAPI) -> None:
-    staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
-    await add_permission(app.state.database, staff, "maker", "list")
-    async with signed_in_client(app, staff) as client:
+    async with signed_in_client(app, await make_staff(app, "maker.list")) as client:
         with counted_statements("test_gadget") as statements:
             page = (await client.get("/admin/")).text
     assert "Makers" in page
@@ -233,18 +218,14 @@ def test_invalid_widget_is_refused(make: Any, message: str) -> None:
     ],
 )
 def test_unknown_name_in_a_widget_is_reported(widget: Widget, message: str) -> None:
-    (fault,) = find_widget_errors(
-        [replace(gadgets, admin=replace(gadgets.admin, metrics=[widget]))], [GadgetAdmin, MakerAdmin]
-    )
+    (fault,) = find_widget_errors([with_widgets(widget)], [GadgetAdmin, MakerAdmin])
     assert fault.startswith(f"Feature('gadgets'): {type(widget).__name__}('Seen'): ")
     assert message in fault
 
 
 def test_repeated_label_is_reported() -> None:
-    twice: list[Widget] = [Number("Gadgets", Gadget), Table("Gadgets", Gadget)]
-    (fault,) = find_widget_errors(
-        [replace(gadgets, admin=replace(gadgets.admin, metrics=twice))], [GadgetAdmin, MakerAdmin]
-    )
+    feature = with_widgets(Number("Gadgets", Gadget), Table("Gadgets", Gadget))
+    (fault,) = find_widget_errors([feature], [GadgetAdmin, MakerAdmin])
     assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
 
 
@@ -261,7 +242,7 @@ async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> 
     assert list(cache._values) == ["c"]
 
 
-MISSPELT = replace(gadgets, admin=replace(gadgets.admin, metrics=[Table("Latest", Gadget, columns=("nam",))]))
+MISSPELT = with_widgets(Table("Latest", Gadget, columns=("nam",)))
 
 
 def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPatch) -> None:

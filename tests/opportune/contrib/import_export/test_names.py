@@ -14,10 +14,10 @@ from opportune.contrib.import_export import export
 from opportune.contrib.import_export.names import join_names, split_names
 from opportune.db import load
 from opportune.testing import counted_statements
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Book, BookTag, Country, Review, Tag
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, extract_text, upload_file
-from tests.opportune.stored_rows import add_rows, read_all, read_one
+from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all, read_one
 
 HEADER = "title,slug,isbn,author,tags,price"
 MAX_STATEMENTS = 40
@@ -25,19 +25,16 @@ MAX_STATEMENTS = 40
 
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI) -> FastAPI:
-    await add_rows(
-        app_with_bookshelf, Author(name="Sigrid"), Tag(name="Epic"), Country(name="Congo"), Country(name="Congo")
-    )
-    await add_rows(app_with_bookshelf, Tag(name="a|b\\c, d"))
+    countries = Country(name="Congo"), Country(name="Congo")
+    tags = Tag(name="Epic"), Tag(name="a|b\\c, d")
+    await add_rows(app_with_bookshelf, Author(name="Sigrid"), *countries, *tags)
     return app_with_bookshelf
 
 
 @pytest.fixture
 async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
     """Staff who may only add and import books, and list authors."""
-    user = await make_user(app.state.database, "other@example.com", is_staff=True)
-    for identity, action in (("book", "import"), ("book", "create"), ("book", "list"), ("author", "list")):
-        await add_permission(app.state.database, user, identity, action)
+    user = await make_staff(app, "book.import", "book.create", "book.list", "author.list")
     async with signed_in_client(app, user) as client:
         yield client
 
@@ -133,9 +130,8 @@ async def test_names_of_an_export_are_imported(app: FastAPI, admin: AsyncClient)
 
 
 async def delete_books(app: FastAPI) -> None:
-    async with app.state.database.writer() as session:
-        for model in (BookTag, Book, Author):
-            await session.execute(delete(model))
+    for model in (BookTag, Book, Author):
+        await execute(app, delete(model))
 
 
 async def test_existing_rows_change_after_a_preview(app: FastAPI, admin: AsyncClient) -> None:

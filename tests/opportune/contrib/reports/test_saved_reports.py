@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import delete, update
-from sqlmodel import col
+from sqlalchemy import Executable, delete, update
 
 from opportune.accounts.models import GroupPermission, User
 from opportune.admin.models import SavedView
@@ -56,16 +55,13 @@ async def save(client: AsyncClient, **details: Any) -> str:
 
 async def test_saved_report_opens_with_its_fields(client: AsyncClient) -> None:
     assert "Send by e-mail" in (await client.get(f"/admin/gadget/views/add?{QUERY}")).text
+    assert "Send by e-mail" not in (await client.get("/admin/gadget/views/add?size__gte=2")).text, "a view of a list"
     url = await save(client)
     assert url.startswith("/admin/gadget/report?_group=colour&_measure=sum%3Asize&size__gte=2&view=")
     page = (await client.get(url)).text
     assert "Edit view" in page
     assert ">5</td>" in page
     assert "Sizes" in (await client.get("/admin/gadget/list?view=plain")).text
-
-
-async def test_view_of_a_list_has_no_schedule(client: AsyncClient) -> None:
-    assert "Send by e-mail" not in (await client.get("/admin/gadget/views/add?size__gte=2")).text
 
 
 async def send_due(app: FastAPI, recorded_jobs: RecordedJobs, last: date) -> list[EmailMessage]:
@@ -91,43 +87,39 @@ async def test_report_is_sent_once_a_period(
     assert len(await send_due(app, recorded_jobs, date(2026, 11, 23))) == 1, "Monday of this week"
 
 
-@pytest.mark.parametrize(
-    ("schedule", "last", "is_due"),
-    [
-        ("never", date(2020, 1, 1), False),
-        ("daily", date(2026, 11, 24), True),
-        ("daily", date(2026, 11, 25), False),
-        ("monthly", date(2026, 10, 31), True),
-        ("monthly", date(2026, 11, 1), False),
-    ],
-)
+SCHEDULES = [
+    ("never", date(2020, 1, 1), False),
+    ("daily", date(2026, 11, 24), True),
+    ("daily", date(2026, 11, 25), False),
+    ("monthly", date(2026, 10, 31), True),
+    ("monthly", date(2026, 11, 1), False),
+]
+
+
 async def test_schedule_decides_when_a_report_is_due(
-    app: FastAPI,
-    staff: User,
-    recorded_jobs: RecordedJobs,
-    monkeypatch: pytest.MonkeyPatch,
-    schedule: str,
-    last: date,
-    is_due: bool,
+    app: FastAPI, staff: User, recorded_jobs: RecordedJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "utc_now", lambda: datetime(2026, 11, 25, 5, tzinfo=UTC))
-    report = SavedView(owner_id=staff.id, identity="gadget", name="Sizes", query=QUERY, schedule=schedule)
-    await add_rows(app, report)
-    assert bool(await send_due(app, recorded_jobs, last)) is is_due
+    await add_rows(app, SavedView(owner_id=staff.id, identity="gadget", name="Sizes", query=QUERY))
+    for schedule, last, is_due in SCHEDULES:
+        await execute(app, update(SavedView).values(schedule=schedule))
+        recorded_jobs.outbox.clear()
+        assert bool(await send_due(app, recorded_jobs, last)) is is_due, (schedule, last)
 
 
-@pytest.mark.parametrize("change", ["no permission", "no staff", "deleted"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(delete(GroupPermission), id="no permission"),
+        pytest.param(update(User).values(is_staff=False), id="no staff"),
+        pytest.param(delete(SavedView), id="deleted"),
+    ],
+)
 async def test_former_readers_get_no_report(
-    app: FastAPI, client: AsyncClient, staff: User, recorded_jobs: RecordedJobs, change: str
+    app: FastAPI, client: AsyncClient, recorded_jobs: RecordedJobs, change: Executable
 ) -> None:
     await save(client, schedule="daily")
-    async with app.state.database.writer() as session:
-        if change == "no permission":
-            await session.execute(delete(GroupPermission))
-        elif change == "no staff":
-            await session.execute(update(User).where(col(User.id) == staff.id).values(is_staff=False))
-        else:
-            await session.execute(delete(SavedView))
+    await execute(app, change)
     assert not await send_due(app, recorded_jobs, date(2020, 1, 1))
 
 
