@@ -4,30 +4,22 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from opportune.accounts.models import User
 from opportune.admin.forms.inline import Inline
 from opportune.admin.models import SavedView
-from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 
 LIST = "/admin/gadget/list"
-PHONE, DESKTOP = (390, 800), (1280, 800)
+PHONE: ViewportSize = {"width": 390, "height": 800}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 LONG_WORD = "Rindfleischetikettierung" * 4
-PAGES = [
-    "/admin/",
-    LIST,
-    f"{LIST}?columns=name,size&view=1",
-    "/admin/maker/list",
-    "/admin/user/list",
-    "/admin/job/list",
-    "/admin/gadget/details/1",
-    "/admin/maker/details/1",
-    "/admin/gadget/edit/1",
-    "/admin/gadget/create",
+PAGES = (
+    *("/admin/", LIST, f"{LIST}?columns=name,size&view=1", "/admin/maker/list", "/admin/user/list", "/admin/job/list"),
+    *("/admin/gadget/details/1", "/admin/maker/details/1", "/admin/gadget/edit/1", "/admin/gadget/create"),
     "/admin/gadget/views/add?size=1",
-]
+)
 
 
 @pytest.fixture
@@ -42,25 +34,21 @@ async def app(app_with_gadgets: FastAPI, superuser: User) -> FastAPI:
 
 
 @pytest.fixture
-async def phone(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
-    return await open_site(app, page, superuser, site, PHONE)
+async def phone(page: Page) -> Page:
+    await page.set_viewport_size(PHONE)
+    return page
 
 
 @pytest.fixture
-async def desktop(app: FastAPI, page: Page, superuser: User, site: str) -> Page:
-    return await open_site(app, page, superuser, site, DESKTOP)
-
-
-async def open_site(app: FastAPI, page: Page, user: User, site: str, size: tuple[int, int]) -> Page:
-    await page.set_viewport_size({"width": size[0], "height": size[1]})
-    await sign_in_browser(page, app, user, site)
+async def desktop(page: Page) -> Page:
+    await page.set_viewport_size(DESKTOP)
     return page
 
 
 async def test_pages_do_not_scroll_sideways_on_a_phone(phone: Page) -> None:
     for path in PAGES:
         await phone.goto(path)
-        assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE[0], path
+        assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
         overflow = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).length"
         assert await phone.locator(".as-cards").evaluate_all(overflow) == 0, path
 
@@ -78,14 +66,21 @@ async def test_open_cell_fits_a_phone(phone: Page, monkeypatch: pytest.MonkeyPat
     await phone.goto(LIST)
     await phone.get_by_role("button", name="Edit State of 260").press("Enter")
     await expect(phone.get_by_role("combobox", name="State")).to_be_visible()
-    assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+    assert await phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-async def test_values_of_a_card_have_labels(phone: Page) -> None:
+async def test_rows_are_cards_on_a_phone(phone: Page) -> None:
     await phone.goto(f"{LIST}?columns=name,size")
     cell = phone.get_by_role("cell").filter(has_text="gadget 259")
     assert await cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"Name"'
     await expect(phone.get_by_role("columnheader", name="Size")).to_be_hidden()
+    await phone.goto(f"{LIST}?page=5")
+    pages = phone.get_by_role("navigation", name="Pages")
+    assert await pages.get_by_role("link").all_inner_texts() == ["", "5", ""]
+    await phone.goto(LIST)
+    await phone.get_by_text("Sort", exact=True).click()
+    await phone.locator(".list-panel").get_by_role("link", name="Name", exact=True).click()
+    await phone.wait_for_url("**/list?sortBy=name&sort=asc")
 
 
 async def test_row_actions_open_in_a_sheet(phone: Page) -> None:
@@ -96,64 +91,34 @@ async def test_row_actions_open_in_a_sheet(phone: Page) -> None:
     await expect(edit).to_be_in_viewport(ratio=1)
     await edit.click()
     await phone.wait_for_url("**/admin/gadget/edit/260")
-
-
-async def test_phone_sorts_by_a_panel(phone: Page) -> None:
-    await phone.goto(LIST)
-    await phone.get_by_text("Sort", exact=True).click()
-    await phone.locator(".list-panel").get_by_role("link", name="Name", exact=True).click()
-    await phone.wait_for_url("**/list?sortBy=name&sort=asc")
-
-
-async def test_pages_are_compact_on_a_phone(phone: Page) -> None:
-    await phone.goto(f"{LIST}?page=5")
-    pages = phone.get_by_role("navigation", name="Pages")
-    assert await pages.get_by_role("link").all_inner_texts() == ["", "5", ""]
-
-
-@pytest.mark.parametrize("size", [PHONE, DESKTOP])
-async def test_bulk_bar_is_visible_while_rows_are_selected(
-    app: FastAPI, page: Page, superuser: User, site: str, size: tuple[int, int]
-) -> None:
-    await open_site(app, page, superuser, site, size)
-    await page.goto(f"{LIST}?columns=name,size")
-    button = page.get_by_role("button", name="Polish")
-    await expect(button).not_to_be_in_viewport()
-    await page.get_by_label("Select 258").check()
-    await expect(button).to_be_in_viewport(ratio=1)
-
-
-@pytest.mark.parametrize("size", [PHONE, DESKTOP])
-async def test_save_button_is_always_visible(
-    app: FastAPI, page: Page, superuser: User, site: str, size: tuple[int, int]
-) -> None:
-    await open_site(app, page, superuser, site, size)
-    await page.goto("/admin/gadget/edit/1")
-    await expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
-
-
-@pytest.mark.language("de")
-@pytest.mark.parametrize("width", [768, 1024, 1280])
-async def test_german_save_bar_is_one_line(desktop: Page, width: int) -> None:
-    await desktop.set_viewport_size({"width": width, "height": 800})
-    await desktop.goto("/admin/gadget/edit/1")
-    buttons = desktop.locator(".save-bar").locator(".btn").filter(visible=True)
-    boxes = [await button.bounding_box() for button in await buttons.all()]
-    assert len({round(box["y"]) for box in boxes if box}) == 1
-
-
-async def test_phone_offers_more_ways_to_save(phone: Page) -> None:
-    await phone.goto("/admin/gadget/edit/1")
     await phone.get_by_role("button", name="More ways to save").click()
     await phone.get_by_role("button", name="Save and continue").click()
     await expect(phone.get_by_role("status")).to_contain_text("was saved")
 
 
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+async def test_bulk_bar_and_save_button_are_visible(page: Page, size: ViewportSize) -> None:
+    await page.set_viewport_size(size)
+    await page.goto(f"{LIST}?columns=name,size")
+    button = page.get_by_role("button", name="Polish")
+    await expect(button).not_to_be_in_viewport()
+    await page.get_by_label("Select 258").check()
+    await expect(button).to_be_in_viewport(ratio=1)
+    await page.goto("/admin/gadget/edit/1")
+    await expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.language("de")
-async def test_permissions_of_a_group_fit_a_tablet(desktop: Page) -> None:
-    await desktop.set_viewport_size({"width": 768, "height": 800})
-    await desktop.goto("/admin/group/create")
-    assert await desktop.evaluate("document.documentElement.scrollWidth") == 768
+async def test_german_texts_fit_a_tablet(page: Page) -> None:
+    await page.goto("/admin/gadget/edit/1")
+    buttons = page.locator(".save-bar").locator(".btn").filter(visible=True)
+    for width in (768, 1024, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        boxes = [await button.bounding_box() for button in await buttons.all()]
+        assert len({round(box["y"]) for box in boxes if box}) == 1, width
+    await page.set_viewport_size({"width": 768, "height": 800})
+    await page.goto("/admin/group/create")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 768
 
 
 @pytest.mark.parametrize("width", [768, 1280])
@@ -168,20 +133,17 @@ async def test_related_rows_with_many_fields_fit(desktop: Page, monkeypatch: pyt
     await expect(table.get_by_label("Nickname of new Gadget")).to_be_visible()
 
 
-async def test_buttons_of_rows_stay_visible(desktop: Page) -> None:
+async def test_buttons_and_table_head_stay_visible(desktop: Page) -> None:
     await desktop.goto(LIST)
     row = desktop.get_by_role("row").filter(has_text="gadget 259")
     await expect(row.get_by_role("link", name="Edit")).to_be_in_viewport(ratio=1)
-
-
-@pytest.mark.parametrize("columns", ["?columns=name,size", ""])
-async def test_table_head_stays_visible(desktop: Page, columns: str) -> None:
-    await desktop.goto(LIST + columns)
-    row = desktop.get_by_role("row").filter(has_text="gadget 240")
-    await row.scroll_into_view_if_needed()
-    await row.hover()
-    await desktop.mouse.wheel(0, 300)
-    await expect(desktop.get_by_role("columnheader", name="Name", exact=True)).to_be_in_viewport(ratio=1)
+    for columns in ("?columns=name,size", ""):
+        await desktop.goto(LIST + columns)
+        row = desktop.get_by_role("row").filter(has_text="gadget 240")
+        await row.scroll_into_view_if_needed()
+        await row.hover()
+        await desktop.mouse.wheel(0, 300)
+        await expect(desktop.get_by_role("columnheader", name="Name", exact=True)).to_be_in_viewport(ratio=1)
 
 
 async def test_closed_menu_groups_stay_closed(desktop: Page) -> None:
@@ -192,26 +154,13 @@ async def test_closed_menu_groups_stay_closed(desktop: Page) -> None:
     await expect(users).to_be_hidden()
     await desktop.goto(LIST)
     await expect(users).to_be_hidden()
-    await desktop.goto("/admin/user/list")
-    await expect(users, "the group of the page is open").to_be_visible()
-
-
-async def test_menu_filter_finds_entries_of_closed_groups(desktop: Page) -> None:
-    await desktop.goto("/admin/")
-    menu = desktop.get_by_role("navigation", name="Admin")
-    await menu.locator("summary", has_text="Accounts").click()
-    users = menu.get_by_role("link", name="Users")
     await menu.get_by_label("Find in the menu").fill("user")
     await expect(users).to_be_visible()
     await menu.get_by_label("Find in the menu").fill("")
     await expect(users).to_be_hidden()
-
-
-async def test_menu_end_is_pinned(desktop: Page) -> None:
     await desktop.goto("/admin/user/list")
+    await expect(users, "the group of the page is open").to_be_in_viewport(ratio=1)
     await expect(desktop.get_by_role("button", name="Sign out long")).to_be_in_viewport(ratio=1)
-    current = desktop.get_by_role("navigation", name="Admin").get_by_role("link", name="Users")
-    await expect(current).to_be_in_viewport(ratio=1)
 
 
 async def test_rules_between_related_rows_are_straight(desktop: Page) -> None:

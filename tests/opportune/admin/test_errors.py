@@ -25,7 +25,7 @@ async def test_error_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytes
         ("gadget/edit/999", 404, "Back to Gadgets"),
         ("gadget/export/docx", 404, "Back to Gadgets"),
         ("gadget/create", 403, "Back to Gadgets"),
-        ("gadget/ajax/lookup", 400, "Back to Gadgets"),
+        ("gadget/ajax/lookup", 404, "Back to Gadgets"),
     ):
         response = await admin.get(f"/admin/{path}", headers=ACCEPT_HTML)
         assert response.status_code == status, path

@@ -36,6 +36,7 @@ async def test_form_is_accessible(app: FastAPI, page: Page, scheme: Literal["lig
     await expect(page.get_by_role("tab", name="Labels 2 errors")).to_be_visible()
     assert await find_violations(page) == []
     await page.goto(EDIT)
+    await page.get_by_role("tab", name="Name").click()
     await page.get_by_label("Slug").fill("mine")
     await execute(app, update(Shelf).values(slug="other"))
     await page.get_by_role("button", name="Save", exact=True).click()

@@ -10,6 +10,7 @@ from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/gadget/list"
+FILTERS = "details.filters > summary"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
@@ -64,14 +65,14 @@ async def test_filters_work_without_javascript(plain_page: Page) -> None:
 async def test_filters_open_as_a_sheet_on_a_phone(list_page: Page) -> None:
     await list_page.set_viewport_size(PHONE)
     await list_page.goto(f"{LIST}?colour=red")
-    filters, panel = list_page.get_by_text("Filters", exact=True).first, list_page.get_by_role("dialog", name="Filters")
+    filters, panel = list_page.locator(FILTERS), list_page.get_by_role("dialog", name="Filters")
     await expect(panel).to_be_hidden()
     await filters.click()
     assert await panel.evaluate("panel => getComputedStyle(panel).position") == "fixed"
     await expect(list_page.get_by_role("button", name="Close the filters")).to_be_focused()
     await list_page.keyboard.press("Escape")
     await expect(panel).to_be_hidden()
-    await expect(list_page.locator("details.filters > summary")).to_be_focused()
+    await expect(filters).to_be_focused()
     await filters.click()
     await list_page.mouse.click(200, 20)
     await expect(panel).to_be_hidden()
@@ -87,7 +88,7 @@ async def test_open_filters_apply_at_one_click(list_page: Page) -> None:
     await expect(list_page.get_by_role("link", name="Colour: Deep blue")).to_be_visible()
     await expect(list_page.locator("#filter-count")).to_contain_text("1")
     await expect(list_page).to_have_url(re.compile(r"list\?colour=deep_blue$"))
-    await list_page.get_by_text("Filters", exact=True).first.click()
+    await list_page.locator(FILTERS).click()
     await list_page.reload()
     await expect(list_page.get_by_label("Red")).to_be_hidden()
 

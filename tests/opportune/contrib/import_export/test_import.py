@@ -50,8 +50,7 @@ async def test_import_is_previewed_then_stored(app: FastAPI, admin: AsyncClient)
         ("first", 1, "new", "two\nlines"),
         ("second", 2, "used", ""),
     ]
-    async with app.state.database.reader() as session:
-        logged = [(entry.action, entry.title) for entry in await session.scalars(select(AuditEntry))]
+    logged = [(entry.action, entry.title) for entry in await read_all(app, select(AuditEntry))]
     assert logged.count(("import", "2 rows of rows.csv")) == 1
     assert [action for action, _ in logged].count("create") == 2
 
@@ -111,6 +110,8 @@ async def test_faults_of_json_rows_are_reported(app: FastAPI, admin: AsyncClient
         ("size", [1]),
         ("size", True),
         ("weight", "NaN"),
+        ("weight", "1e999999"),
+        ("size", "9" * 5000),
         ("seen_at", "yesterday"),
         ("made_on", "9999-99-99"),
         ("name", "x" * 21),
@@ -118,6 +119,8 @@ async def test_faults_of_json_rows_are_reported(app: FastAPI, admin: AsyncClient
     page = await upload(admin, json.dumps([valid_row | {name: value} for name, value in invalid_values]), "rows.json")
     for number, (name, value) in enumerate(invalid_values, 1):
         assert f"Row {number}: {name.partition('_id')[0].replace('_', ' ').capitalize()}: " in page.text, (name, value)
+    for phrase in ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Traceback"):
+        assert phrase not in page.text
     assert await read_gadgets(app) == []
 
 
@@ -134,27 +137,6 @@ async def test_unsuitable_files_are_refused(app: FastAPI, admin: AsyncClient, mo
         assert message in unescape(page.text)
     assert "Please choose a file." in (await admin.post(IMPORT, data={})).text
     assert await read_gadgets(app) == []
-
-
-PYTHON_PHRASES = ("invalid literal", "Exceeds the limit", "Input should", "Decimal input", "Not a valid", "Traceback")
-UNREADABLE_VALUES = ("abc", "1.5", "nan", "9" * 5000, "1e999999")
-
-
-async def test_unreadable_values_have_readable_messages(app: FastAPI, admin: AsyncClient) -> None:
-    row = {"name": "fine", "maker_id": "1", "spare_id": "", "size": "1", "weight": "1", "made_on": "2026-01-01"}
-    columns = ("maker_id", "spare_id", "size", "weight", "made_on")
-    field_errors = [dict.fromkeys(columns, value) for value in UNREADABLE_VALUES]
-    # Validation of the whole model runs only after each field is valid.
-    model_errors = [{"size": value} for value in ("1.5", "-1", "9" * 30)]
-    model_errors += [{"weight": value} for value in ("nan", "9" * 30, "1e999999")]
-    for values in (*field_errors, *model_errors):
-        form = await admin.post("/admin/gadget/create", data={**row, **values, "colour": "red", "state": "new"})
-        assert form.status_code in (303, 400), values
-        assert not [phrase for phrase in PYTHON_PHRASES if phrase in form.text], values
-    lines = [",".join((row | values).values()) for values in (*field_errors, *model_errors)]
-    file = await upload(admin, "\n".join([",".join(row), *lines]))
-    assert f"Line {len(lines)}: " in file.text
-    assert not [phrase for phrase in PYTHON_PHRASES if phrase in file.text]
 
 
 async def test_constraint_error_after_preview_stores_nothing(app: FastAPI, admin: AsyncClient) -> None:
