@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list
 from opportune.admin.base import BaseAdminSite
-from opportune.admin.operations.view import OPERATIONS_PATH
+from opportune.admin.operations.pages import OPERATIONS_PATH
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext

@@ -60,6 +60,26 @@ from opportune.web.time_zone import format_datetime
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
 # Its exports and imports ignore the rules of fields: the feature import_export replaces them.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
+TEMPLATE_GLOBALS = {
+    "asset": assets.url,
+    "control_attributes": control_attributes,
+    "count_deleted": count_deleted,
+    "editable_cells": editable_cells,
+    "editors_url": editors_url,
+    "form_token": form_token,
+    "get_language": get_language,
+    "group_fields": group_fields,
+    "kept_form": kept_form,
+    "listed_rows": listed_rows,
+    "may_use_trash": may_use_trash,
+    "related_rows": related_rows,
+    "script_texts": file_of_language,
+    "take_messages": take_messages,
+    "title_of": title_of,
+    "typeface": preloaded_file,
+    "when": format_datetime,
+}
+"""Functions that the templates of the admin call."""
 
 
 def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = None) -> "AdminSite":
@@ -93,34 +113,18 @@ class AdminSite(BaseAdminSite):
             title=format_lazy("%(site)s admin", site=app.state.settings.site_name),
         )
         self.templates.env.loader = ChoiceLoader([TemplateLoader(), PackageLoader("sqladmin")])
-        self.templates.env.globals |= {
-            "asset": assets.url,
-            "get_language": get_language,
-            "script_texts": file_of_language,
-            "typeface": preloaded_file,
-            "take_messages": take_messages,
-            "form_token": form_token,
-            "kept_form": kept_form,
-            "title_of": title_of,
-            "when": format_datetime,
-        }
-        self.templates.env.globals |= {"related_rows": related_rows, "group_fields": group_fields}
-        self.templates.env.globals |= {
-            "control_attributes": control_attributes,
-            "editable_cells": editable_cells,
-            "editors_url": editors_url,
-            "listed_rows": listed_rows,
-            "may_use_trash": may_use_trash,
-            "count_deleted": count_deleted,
-        }
+        self.templates.env.globals |= TEMPLATE_GLOBALS
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
+        self._configure_routes()
+
+    def _configure_routes(self) -> None:
+        """Remove the routes of SQLAdmin that the admin does not use, and add those of this framework."""
         self.admin.router.routes = [
             route for route in self.admin.routes if cast("Any", route).name not in UNUSED_ROUTES
         ]
         for route in self.admin.routes:
             if isinstance(route, Route) and route.name == "delete":
                 route.methods = {"GET", "HEAD", "POST"}  # SQLAdmin expects only scripts to call it
-
         self.admin.add_route("/search", self.search, ["GET"], "search")
         self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
         for page in (*COLUMN_PAGES, *EDITING_PAGES, *TRASH_PAGES):

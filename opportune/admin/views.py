@@ -158,39 +158,47 @@ class AdminView(RowQueriesMixin):
         super().__init__()
         for option in ("form_args", "form_widget_args"):  # SQLAdmin expects the names of columns
             setattr(self, option, {self.name_of(name): value for name, value in getattr(self, option).items()})
-        columns = self.mapper.columns
         column_labels = {name: gettext_lazy(label) for name, label in self.labels.items()}
         self.labels = self._default_labels() | column_labels
-        self.references = {
-            name: ForeignKeyLookup(name, model, self) for name, model in foreign_keys_of(self.mapper).items()
-        }
-        linked = many_to_many_of(self.mapper)
+        self._set_fields()
+        self._set_search_and_sort()
+        uploads = {name: file_field_for(column) for name, column in self.files.items()}
+        # Filters add lookups, which forms do not have.
+        self._configure(dict(self.lookups), {**dict.fromkeys(self.lookups, RowField), **uploads})
+        self._set_filters()
+        self._set_cells()
+
+    def _set_fields(self) -> None:
+        """Set the form fields with pickers of rows or with uploads, and those that are text."""
+        references, linked = foreign_keys_of(self.mapper), many_to_many_of(self.mapper)
+        self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
         self.files = {**file_columns_of(self.model), **self.file_columns}
-        files = {name: file_field_for(column) for name, column in self.files.items()}
-        pickers = dict.fromkeys(self.lookups, RowField)
+        readonly = dict.fromkeys((*map(self.name_of, self.readonly), *incomplete_links_of(self.mapper)))
+        self.readonly_names = [name for name in readonly if self._is_default_field(name)]
+
+    def _set_search_and_sort(self) -> None:
         self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
         sortable = self.sort_names or [*self._sortable_names(self.list_names)]
         self.sort_names = [name for name in sortable if not is_secret(name)]
-        self._configure(dict(self.lookups), {**pickers, **files})
+
+    def _set_filters(self) -> None:
         filters = self.column_filters or self._default_filters()
         self._filters = [filter_for(self, value) for value in filters if not is_secret(parameter_name(value))]
         self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
-        self.truncated_columns = {
-            name for name, column in columns.items() if may_truncate(column) and name not in self.choice_names
-        }
+
+    def _set_cells(self) -> None:
+        """Set the columns whose cells are cut, and those with numbers."""
+        columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
+        long_columns = {name for name, column in columns.items() if may_truncate(column)}
+        choices = (*self.list_names, *further_columns(self))
+        self.truncated_columns = long_columns | {name for name in choices if name in self.many_to_many or "." in name}
         self.numeric_columns = {
             name
             for name, column in columns.items()
-            if issubclass(python_type_of(column), int | float | Decimal)
-            and python_type_of(column) is not bool
-            and not (column.primary_key or name in self.references or name in self.choice_names)
+            if _is_number(python_type_of(column)) and not (column.primary_key or name in self.references)
         }
-        choices = (*self.list_names, *further_columns(self))
-        self.truncated_columns |= {name for name in choices if name in linked or "." in name}
-        readonly = dict.fromkeys((*map(self.name_of, self.readonly), *incomplete_links_of(self.mapper)))
-        self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     # Columns
 
@@ -370,3 +378,7 @@ class AdminView(RowQueriesMixin):
         }
         valid = validate_model(self.model, form, values | sent, row) | linked
         return {name: value for name, value in valid.items() if name not in self.files}
+
+
+def _is_number(type_: type[Any]) -> bool:
+    return issubclass(type_, int | float | Decimal) and type_ is not bool

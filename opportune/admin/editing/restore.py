@@ -34,8 +34,7 @@ async def restore_page(request: Request, view: AdminView) -> Response:
         edit.columns, edit.sent = list(values), FormData([*submitted_texts(form)])
         await editor.save([edit])
     except FieldErrors as refusal:
-        reasons = [edit.error_of(name) for name in edit.columns]
-        reason = " ".join(filter(None, [*reasons, edit.other_errors(edit.columns)])) or str(refusal)
+        reason = edit.message_for(edit.columns) or str(refusal)
         flash(request, gettext("Nothing was restored. %(reason)s", reason=reason), "danger")
     else:
         flash(request, gettext("The old values were restored."), undo=undo_url(request, view))

@@ -87,6 +87,11 @@ class RowEdit:
         labels = {name: self.form[name].label.text for name in errors if name not in columns} if self.form else {}
         return " ".join(f"{label}: {' '.join(map(str, errors[name]))}" for name, label in labels.items())
 
+    def message_for(self, columns: Sequence[str]) -> str:
+        """Return why the edit was refused: the messages of these columns, then the others."""
+        messages = [*map(self.error_of, columns), self.other_errors(columns)]
+        return " ".join(filter(None, messages))
+
     def stored_value(self, name: str) -> Any:
         """Return the value before the change."""
         return self.stored[name] if name in self.stored else getattr(self.row, name, None)

@@ -70,11 +70,6 @@ class Page:
         """Messages beside the fields, from the first refused row."""
         return {name: self.refused[0].error_of(name) for name in self.columns} if self.refused else {}
 
-    def message_of(self, edit: RowEdit) -> str:
-        """Return why a row was refused."""
-        messages = [edit.error_of(name) for name in self.columns]
-        return " ".join(filter(None, [*messages, edit.other_errors(self.columns)]))
-
 
 async def selected_rows_page(request: Request, view: Any) -> Response:
     """Show the fields to change, a preview of the changes, or save them."""

@@ -3,17 +3,15 @@
 Each widget takes one query, which is cached if it counts.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from itertools import chain, groupby
 from typing import Any
 
 from fastapi import FastAPI
-from sqlalchemy import Column, ColumnElement, Select, Subquery, func, inspect, select
+from sqlalchemy import Column, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
@@ -22,116 +20,27 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
-from opportune.admin.charts import Chart, Point
-from opportune.admin.lists.filters import apply_filter, choice_parameter, choice_text
+from opportune.admin.charts import Chart
+from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed, listed_views
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.latest import creation_time
-from opportune.contrib.dashboard.list_links import date_filter, days_filter, list_url
-from opportune.contrib.dashboard.newest_rows import MAX_CHART_ROWS, is_between, newest_rows
-from opportune.contrib.dashboard.ranges import DAY, Range
+from opportune.contrib.dashboard.list_links import date_filter, list_url
+from opportune.contrib.dashboard.metric_charts import read_metric
+from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.columns import format_value
-from opportune.db.models.columns import choices_of, is_indexed
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
-from opportune.i18n import current_language, gettext
+from opportune.i18n import current_language
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n.formats import format_month_day, localize_number
+from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
-from opportune.web.time_zone import current_zone, local, start_of_day
+from opportune.web.time_zone import current_zone
 
-MINUTES_PER_DAY = 24 * 60
 DEFAULT_COLUMNS = 3
-
-
-async def read_chart(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
-) -> Chart:
-    """Count the rows of each day, in this range and in the range before."""
-    first_day, (since, end) = range_.first_day(), range_.with_the_one_before()
-    rows = _rows_of_ranges(metric, range_, conditions)
-    interval = _interval_column(rows.c.moment, session.get_bind().dialect.name, _interval_length(since, end))
-    query = select(interval.label("interval_of_metric"), func.count()).where(*is_between(rows.c.moment, since, end))
-    counts: Counter[date] = Counter()
-    for text, number in await session.execute(query.group_by("interval_of_metric")):
-        counts[_local_day(text)] += number
-    points = [_day_point(view, metric, days, range_, sum(counts[day] for day in days)) for days in range_.steps()]
-    previous = sum(number for day, number in counts.items() if day < first_day)
-    is_partial = counts.total() > MAX_CHART_ROWS
-    return Chart(metric.label, points, previous, range_.days, range_.step, metric.shape, is_partial)
-
-
-async def read_choices(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
-) -> Chart:
-    """Count the rows with each choice of the column `by`."""
-    counts = {
-        value: (now, before) for value, now, before in await session.execute(_by_choice(metric, range_, conditions))
-    }
-    name = metric.by.key
-    is_partial = sum(map(sum, counts.values())) > MAX_CHART_ROWS
-    choices = [*(choices_of(metric.model, name) or (True, False)), *([None] if None in counts else [])]
-    since = date_filter(view, metric.at, range_)
-    points = [
-        Point(
-            choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: choice_parameter(value), **since})
-        )
-        for value in choices
-    ]
-    previous = sum(before for _, before in counts.values())
-    return Chart(metric.label, points, previous, range_.days, range_.step, "choices", is_partial)
-
-
-def _by_choice(metric: Metric, range_: Range, conditions: Sequence[Any]) -> Select[Any]:
-    since, end = range_.with_the_one_before()
-    rows = _rows_of_ranges(metric, range_, conditions, metric.by)
-    first, choice = start_of_day(range_.first_day()), rows.c[metric.by.key]
-    numbers = func.count().filter(rows.c.moment >= first), func.count().filter(rows.c.moment < first)
-    return select(choice, *numbers).where(*is_between(rows.c.moment, since, end)).group_by(choice)
-
-
-def _rows_of_ranges(metric: Metric, range_: Range, conditions: Sequence[Any], *columns: Any) -> Subquery:
-    """Select the newest rows, at most a fixed number. Without an index, some may be older than both ranges."""
-    rows = select(metric.model).where(*conditions)
-    if is_indexed(inspect(metric.model).columns[metric.at.key]):
-        rows = rows.where(*is_between(metric.at, *range_.with_the_one_before()))
-    return newest_rows(rows, metric.at, MAX_CHART_ROWS, *columns)
-
-
-def _day_point(view: AdminView, metric: Metric, days: Sequence[date], range_: Range, number: int) -> Point:
-    """Return the point of a day or a week, with a link to its rows."""
-    day = format_month_day(days[0])
-    label = gettext("Week from %(day)s", day=day) if range_.step > 1 else day
-    filters = days_filter(view, metric.at, days[0], days[-1])
-    return Point(label, number, list_url(view, filters) if filters else "", day)
-
-
-def _interval_length(since: datetime, end: datetime) -> int:
-    """Return the characters of a UTC time that decide its local day: the day, or also hours, 10 minutes or minutes.
-
-    The length depends on the offsets of the zone, such as +05:30. Clocks change at full hours or at half ones.
-    """
-    offsets = [local(since + number * DAY).utcoffset() for number in range((end - since).days + 1)]
-    minutes = {offset.total_seconds() / 60 for offset in offsets if offset}
-    units = ((MINUTES_PER_DAY, 10), (60, 13), (10, 15))
-    return next((length for unit, length in units if all(number % unit == 0 for number in minutes)), 16)
-
-
-def _interval_column(column: ColumnElement[datetime], dialect: str, length: int) -> ColumnElement[str]:
-    # SQLite stores UTC as text. PostgreSQL would use the connection's time zone.
-    is_text = dialect != "postgresql"
-    text = column if is_text else func.to_char(func.timezone("UTC", column), "YYYY-MM-DD HH24:MI")
-    return func.substr(text, 1, length)
-
-
-def _local_day(interval: str) -> date:
-    """Return the day of a UTC time whose end is cut off, in the user's zone."""
-    return local(datetime.fromisoformat(interval + "0000-00-00 00:00"[len(interval) :])).date()
-
-
 ORDER = (Number, Metric, Table)
 """Types in their default order, so that widgets of one height are side by side."""
 
@@ -236,7 +145,7 @@ class Widgets:
             read_number = partial(_read_number, session, widget, conditions, view)
             number = await self._numbers.get(key, [view.identity], read_number)
             return RenderedWidget(declared, "number", list_url(view, widget.filters), number)
-        read = partial(_read_metric, session, widget, range_, conditions, view)
+        read = partial(read_metric, session, widget, range_, conditions, view)
         chart = await self._charts.get(key, [view.identity], read)
         return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), chart)
 
@@ -253,14 +162,6 @@ def _columns_of(widget: Widget, view: AdminView) -> Iterator[str]:
         parts = chain.from_iterable(visitors.iterate(element) for element in elements if element is not None)
         columns = (part for part in parts if isinstance(part, Column) and part in {*view.table.columns})
         yield from (view.mapper.get_property_by_column(column).key for column in columns)
-
-
-async def _read_metric(
-    session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
-) -> Chart:
-    if metric.by is None:
-        return await read_chart(session, metric, range_, conditions, view)
-    return await read_choices(session, metric, range_, conditions, view)
 
 
 async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: AdminView) -> str:

@@ -4,7 +4,7 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.operations.view import OperationsPage, reauthentication_required
+from opportune.admin.operations.pages import OperationsPage, reauthentication_required
 from opportune.contrib.doctor.context import DoctorContext
 
 

@@ -19,8 +19,8 @@ from opportune.admin.models import AuditEntry
 from opportune.admin.site import make_site
 from opportune.admin.status.health import Health
 from opportune.contrib.dashboard import ranges
+from opportune.contrib.dashboard.metric_charts import read_chart
 from opportune.contrib.dashboard.ranges import DEFAULT_RANGE
-from opportune.contrib.dashboard.widgets import read_chart
 from opportune.db import utc_now
 from opportune.feature import Metric
 from opportune.jobs.models import Job, JobState

@@ -1,0 +1,50 @@
+"""Base of the pages below Operations, for superusers who have just confirmed their password."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOT_CHANGED_YET
+from opportune.accounts.reauthentication.service import is_confirmed
+from opportune.admin.authorization import SuperuserOnly
+from opportune.web.forms.submissions import let_repeat
+from opportune.web.rendering.flash import flash
+
+OPERATIONS_PATH = "/admin/operations"
+
+V = TypeVar("V")
+Endpoint = Callable[[V, Request], Awaitable[Response]]
+
+
+def reauthentication_required(endpoint: Endpoint[V]) -> Endpoint[V]:
+    """Redirect to the confirmation page, unless the user has recently confirmed in this session."""
+
+    @wraps(endpoint)
+    async def confirm_first(view: V, request: Request) -> Response:
+        if is_confirmed(request.state.session, request.state.user):
+            return await endpoint(view, request)
+        if request.method != "GET":
+            flash(request, NOT_CHANGED_YET, "info")
+            let_repeat(request)
+        next_path = request.url.path if request.method == "GET" else OPERATIONS_PATH
+        return RedirectResponse(f"{CONFIRM_PATH}?next={quote(next_path)}", 303)
+
+    return confirm_first
+
+
+class OperationsPage(SuperuserOnly):
+    """Base of the pages below Operations. They have no menu entry; the entry Operations is highlighted instead."""
+
+    name = category = "Operations"
+    icon = "ti ti-tool"
+
+    def is_visible(self, request: Request) -> bool:
+        return False
+
+    async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
+        base_context = {"model_view": self, "menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
+        return cast("Response", await self.templates.TemplateResponse(request, template, {**base_context, **context}))
