@@ -22,11 +22,6 @@ def templates() -> AdminTemplates:
     return AdminTemplates(env)
 
 
-async def test_template_awaits_async_functions(templates: AdminTemplates) -> None:
-    response = await templates.TemplateResponse(Request({"type": "http"}), "page.html", {"name": "<b>"}, 422)
-    assert (response.status_code, response.body) == (422, b"4 &lt;b&gt;")
-
-
 async def test_error_of_an_async_function_is_raised(templates: AdminTemplates) -> None:
     async def fail(_number: int) -> int:
         raise LookupError("no such number")

@@ -9,14 +9,12 @@ from opportune.config.settings import Settings
 from tests.opportune.admin.editing.parts_feature import Part, parts
 from tests.opportune.admin.gadget_feature import Maker, Table
 from tests.opportune.site_with import site_with
+from tests.opportune.stored_rows import add_rows
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     async with site_with(parts, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add_all([Maker(id=1, name="Acme"), Maker(id=2, name="100% Ltd")])
-            await session.flush()
-            names = ("bolt", "nut", "sealed")
-            session.add_all([Part(id=number, name=name, maker_id=1) for number, name in enumerate(names, 1)])
+        parts_of_acme = (Part(id=id_, name=name, maker_id=1) for id_, name in enumerate(("bolt", "nut", "sealed"), 1))
+        await add_rows(app, Maker(id=1, name="Acme"), Maker(id=2, name="100% Ltd"), *parts_of_acme)
         yield app

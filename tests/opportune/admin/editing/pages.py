@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from tests.opportune.admin.editing.parts_feature import Part
+from tests.opportune.stored_rows import get_row, read_all
 
 LIST = "/admin/part/list"
 
@@ -46,16 +47,16 @@ async def undo(client: AsyncClient, column: str, response: Response, pk: int = 1
 
 
 async def read_part(app: FastAPI, pk: int = 1) -> Part:
-    async with app.state.database.reader(fresh=True) as session:
-        part: Part = await session.get_one(Part, pk)
-        return part
+    part: Part = await get_row(app, Part, pk)
+    return part
 
 
 async def read_changes(app: FastAPI, pk: int = 1) -> list[dict[str, Any]]:
     """Return the logged changes of a part, oldest first."""
-    async with app.state.database.reader(fresh=True) as session:
-        entries = select(AuditEntry).where(col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk))
-        return [entry.changes for entry in await session.scalars(entries.order_by(col(AuditEntry.id)))]
+    entries = select(col(AuditEntry.changes)).where(
+        col(AuditEntry.identity) == "part", col(AuditEntry.row_id) == str(pk)
+    )
+    return await read_all(app, entries.order_by(col(AuditEntry.id)))
 
 
 class _Fields(HTMLParser):

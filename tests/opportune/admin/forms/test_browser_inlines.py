@@ -9,7 +9,7 @@ from sqlmodel import col
 from opportune.admin.forms.inline import Inline
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Review
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.stored_rows import add_rows, read_all
 
 EDIT = "/admin/shelf/edit/1"
 
@@ -17,18 +17,14 @@ EDIT = "/admin/shelf/edit/1"
 @pytest.fixture
 async def app(app_with_shelves: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr(ShelfAdmin, "inlines", (Inline(Label, "shelf_id", ("text", "size"), sortable="position"),))
-    async with app_with_shelves.state.database.writer() as session:
-        session.add(Shelf(id=1, title="Novels"))
-        await session.flush()
-        for position, text in enumerate(("first", "second", "third"), 1):
-            session.add(Label(shelf_id=1, text=text, position=position))
-            await session.flush()
+    texts = enumerate(("first", "second", "third"), 1)
+    labels = (Label(shelf_id=1, text=text, position=position) for position, text in texts)
+    await add_rows(app_with_shelves, Shelf(id=1, title="Novels"), *labels)
     return app_with_shelves
 
 
 async def read_labels(app: FastAPI) -> list[str]:
-    async with app.state.database.reader(fresh=True) as session:
-        return [label.text for label in await session.scalars(select(Label).order_by(col(Label.position)))]
+    return await read_all(app, select(col(Label.text)).order_by(col(Label.position)))
 
 
 async def save(page: Page) -> None:
@@ -103,6 +99,4 @@ class TestPickers:
         await page.get_by_role("combobox", name="Critic of new Review").last.click()
         await page.get_by_role("option", name="Sigrid").click()
         await save(page)
-        async with app.state.database.reader(fresh=True) as session:
-            (review,) = await session.scalars(select(Review))
-            assert review.critic_id == 1
+        assert await read_all(app, select(col(Review.critic_id))) == [1]

@@ -18,15 +18,7 @@ from tests.opportune.admin.bookshelf_feature import Author, Book, BookAdmin, Boo
 from tests.opportune.stored_rows import read_all
 
 EDIT = "/admin/book/edit/1"
-BOOK_FORM = {
-    "title": "Kristin",
-    "slug": "k",
-    "isbn": "1",
-    "author_id": "1",
-    "price": "0",
-    "status": "draft",
-    "save": "Save",
-}
+BOOK_FORM = {"title": "Kristin", "slug": "k", "isbn": "1", "author_id": "1", "price": "0", "status": "draft"}
 REVIEW_ROW = {"stars": "4", "critic_id": "1", "mood": "glad", "photo": "", "tags": ["", "1"]}
 
 
@@ -50,12 +42,10 @@ def make_review_form(key: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 async def read_reviews(app: FastAPI) -> list[tuple[int, int | None, str | None, list[str], bool]]:
     """Return stars, critic, mood, tags and whether a photo exists, for each review."""
-    statement = select(Review).options(load(Review.tags)).order_by(col(Review.id))
-    async with app.state.database.reader(fresh=True) as session:
-        return [
-            (row.stars, row.critic_id, row.mood, sorted(tag.name for tag in row.tags), bool(row.photo))
-            for row in await session.scalars(statement)
-        ]
+    reviews = await read_all(app, select(Review).options(load(Review.tags)).order_by(col(Review.id)))
+    return [
+        (row.stars, row.critic_id, row.mood, sorted(tag.name for tag in row.tags), bool(row.photo)) for row in reviews
+    ]
 
 
 REVIEWS_BEFORE = [(4, 1, "glad", ["Epic"], False)]
@@ -144,8 +134,7 @@ async def test_link_rows_can_be_inlines(app: FastAPI, admin: AsyncClient) -> Non
 
 
 async def read_links(app: FastAPI) -> list[tuple[int, int, str]]:
-    async with app.state.database.reader(fresh=True) as session:
-        return [(link.book_id, link.tag_id, link.note) for link in await session.scalars(select(BookTag))]
+    return [(link.book_id, link.tag_id, link.note) for link in await read_all(app, select(BookTag))]
 
 
 @pytest.mark.parametrize(("inlines", "is_inline"), [(None, True), ((), False)], ids=["default", "none"])

@@ -36,9 +36,8 @@ async def staff(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 
 async def read_genre_ids(app: FastAPI, novel: int = 1) -> list[int]:
-    async with app.state.database.reader(fresh=True) as session:
-        statement = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
-        return list(await session.scalars(statement.order_by(col(NovelGenre.genre_id))))
+    statement = select(col(NovelGenre.genre_id)).where(col(NovelGenre.novel_id) == novel)
+    return await read_all(app, statement.order_by(col(NovelGenre.genre_id)))
 
 
 def extract_error(page: str) -> str:
@@ -60,9 +59,8 @@ async def test_links_are_changed_shown_and_logged(app: FastAPI, admin: AsyncClie
     assert await read_genre_ids(app) == [2], "a form without the field changes nothing"
     await admin.post(EDIT, data=NOVEL_FORM | {"genres": ""})
     assert await read_genre_ids(app) == []
-    async with app.state.database.reader(fresh=True) as session:
-        entries = await session.scalars(select(AuditEntry).order_by(col(AuditEntry.id)))
-        recorded = [entry.changes.get("genres") for entry in entries]
+    entries = await read_all(app, select(AuditEntry).order_by(col(AuditEntry.id)))
+    recorded = [entry.changes.get("genres") for entry in entries]
     assert recorded == [[[], ["Crime", "Poetry"]], [["Crime", "Poetry"], ["Poetry"]], None, [["Poetry"], []]]
     assert "Crime, Poetry" in (await admin.get("/admin/novel/history/1")).text
 
@@ -83,9 +81,8 @@ async def test_rows_are_linked_within_a_model(app: FastAPI, admin: AsyncClient) 
 async def test_links_with_more_required_columns_are_read_only(app: FastAPI, admin: AsyncClient) -> None:
     assert 'name="lent"' not in (await admin.get("/admin/reader/create")).text
     await admin.post("/admin/reader/create", data={"name": "Ada", "lent": "1", "save": "Save"})
-    async with app.state.database.writer() as session:
-        assert list(await session.scalars(select(Loan))) == []
-        session.add(Loan(reader_id=1, genre_id=2, until="Monday"))
+    assert await read_all(app, select(Loan)) == []
+    await add_rows(app, Loan(reader_id=1, genre_id=2, until="Monday"))
     form = (await admin.get("/admin/reader/edit/1")).text
     assert "Poetry" in form
     assert 'name="lent"' not in form

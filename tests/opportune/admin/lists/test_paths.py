@@ -10,32 +10,26 @@ from httpx2 import AsyncClient
 
 from opportune.testing import counted_statements
 from tests.opportune.admin.bookshelf_feature import Author, Book, BookTag, Country, Status, Tag
+from tests.opportune.stored_rows import add_rows
 
 LIST = "/admin/book/list"
 
 
 @pytest.fixture
 async def app(app_with_bookshelf: FastAPI) -> FastAPI:
-    async with app_with_bookshelf.state.database.writer() as session:
-        session.add_all([Country(id=1, name="Norway"), Country(id=2, name="Iceland")])
-        await session.flush()
-        session.add_all(
-            [
-                Author(id=1, name="Sigrid", country_id=1),
-                Author(id=2, name="Halldór", country_id=2),
-                Author(id=3, name="Anon"),
-            ]
-        )
-        session.add_all([Tag(id=1, name="Epic"), Tag(id=2, name="Saga")])
-        await session.flush()
-        for number, (title, author) in enumerate([("Kristin", 1), ("Salka", 2), ("Beowulf", 3), ("Jenny", 1)], 1):
-            session.add(
-                Book(
-                    id=number, title=title, slug=f"b{number}", isbn=str(number), author_id=author, price=Decimal(number)
-                )
-            )
-        await session.flush()
-        session.add_all([BookTag(book_id=book, tag_id=tag) for book, tag in ((1, 1), (1, 2), (3, 1))])
+    books = {"Kristin": 1, "Salka": 2, "Beowulf": 3, "Jenny": 1}
+    await add_rows(
+        app_with_bookshelf,
+        *(Country(id=1, name="Norway"), Country(id=2, name="Iceland")),
+        *(Author(id=1, name="Sigrid", country_id=1), Author(id=2, name="Halldór", country_id=2)),
+        Author(id=3, name="Anon"),
+        *(Tag(id=1, name="Epic"), Tag(id=2, name="Saga")),
+        *(
+            Book(id=number, title=title, slug=f"b{number}", isbn=str(number), author_id=author, price=Decimal(number))
+            for number, (title, author) in enumerate(books.items(), 1)
+        ),
+        *(BookTag(book_id=book, tag_id=tag) for book, tag in ((1, 1), (1, 2), (3, 1))),
+    )
     return app_with_bookshelf
 
 

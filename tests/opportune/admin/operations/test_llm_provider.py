@@ -3,14 +3,14 @@
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from opportune.contrib.answers.chosen_model import ChosenModel
-from opportune.db.database import Database
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD
 from tests.opportune.admin.operations.pages import CONFIRM
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, response, serve_endpoint, text
+from tests.opportune.stored_rows import execute, read_all, read_one
 
 PAGE = "/admin/llm/provider"
 API_KEY = "sk-secret-key-of-the-endpoint-9876"
@@ -44,7 +44,7 @@ async def ask_other_process(app: FastAPI) -> str:
 
 
 async def test_working_model_is_stored_encrypted_and_removable(
-    app: FastAPI, operator: AsyncClient, database: Database, caplog: pytest.LogCaptureFixture
+    app: FastAPI, operator: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     overview = (await operator.get("/admin/")).text
     assert PAGE in overview
@@ -66,19 +66,17 @@ async def test_working_model_is_stored_encrypted_and_removable(
         assert (await operator.post(PAGE, data=make_form(endpoint.address, key="", model="large"))).status_code == 303
         assert API_KEY.encode() in endpoint.headers[-1], "uses the stored key"
         assert app.state.llm.name == "large"
-    async with database.reader() as session:
-        row = (await session.scalars(select(ChosenModel))).one()
+    row = await read_one(app, select(ChosenModel))
     exposed = " ".join([page.text, caplog.text, row.sealed_key, str(row)])
     assert API_KEY not in exposed
 
     assert PAGE not in (await operator.get("/admin/")).text
     assert (await operator.post(PAGE, data={"remove": "true"})).status_code == 303
     assert app.state.llm.model is None
-    async with database.reader() as session:
-        assert (await session.scalars(select(ChosenModel))).all() == []
+    assert await read_all(app, select(ChosenModel)) == []
 
 
-async def test_failing_model_is_not_stored(operator: AsyncClient, database: Database) -> None:
+async def test_failing_model_is_not_stored(app: FastAPI, operator: AsyncClient) -> None:
     for status, message in (
         ("401 Unauthorized", "refused the key."),
         ("404 Not Found", "The endpoint does not know this model."),
@@ -90,8 +88,7 @@ async def test_failing_model_is_not_stored(operator: AsyncClient, database: Data
         assert message in page.text, status
         assert "LLM_" not in page.text, status
         assert API_KEY not in page.text, status
-        async with database.reader() as session:
-            assert (await session.scalars(select(ChosenModel))).all() == [], status
+        assert await read_all(app, select(ChosenModel)) == [], status
 
 
 async def test_key_is_not_sent_to_a_new_or_invalid_address(operator: AsyncClient) -> None:
@@ -140,8 +137,7 @@ async def test_undecryptable_key_must_be_entered_again(operator: AsyncClient, ap
     ):
         async with serve_endpoint(*ANSWER_EVENTS) as endpoint:
             await operator.post(PAGE, data=make_form(endpoint.address))
-        async with app.state.database.writer() as session:
-            setattr(await session.get(ChosenModel, "site"), column, value)
+        await execute(app, update(ChosenModel).values({column: value}))
         assert "cannot be decrypted" in (await operator.get(PAGE)).text
         await app.state.llm.refresh(force=True)
         assert app.state.llm.model.api_key.get_secret_value() == ""
