@@ -5,21 +5,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
-from opportune.admin.forms.inlines import ROW_IS_GONE
 from opportune.admin.log.diff import differs
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.form_filler import FormFiller, preview_of
 from opportune.contrib.import_export.mapping import Target, empty_form
 from opportune.contrib.import_export.names import NameResolver, with_names
-from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import natural_key_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
@@ -27,8 +24,6 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
-WRITE_BATCH_ROWS = 25
-"""Rows of a batch, after which other requests run."""
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
 NOT_EDITABLE = _l("This cannot be changed.")
@@ -95,8 +90,6 @@ class ImportPlan:
     def new_related_rows(self) -> Iterator[tuple[AdminView, Sequence[str]]]:
         """Rows of other models that the import creates: view and names."""
         yield from ((rows.view, list(rows.placeholders)) for rows in self.names.new_rows.values() if rows.placeholders)
-
-    # Planning
 
     async def read(self, lines: Sequence[ImportRow], progress: Progress | None = None) -> None:
         """Validate each line with the rules of the form and the model."""
@@ -204,84 +197,6 @@ class ImportPlan:
             raise ValidationRefused(" ".join(faults))
         return values
 
-    # Storing
-
-    async def store(self, session: AsyncSession) -> list[tuple[PlannedRow, Any]]:
-        """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
-        ids = await self._create_related(session)
-        for planned in self.rows:
-            planned.values = {name: _replace_placeholders(value, ids) for name, value in planned.values.items()}
-        await self._preload(session)
-        pending = [*self.new_rows, *self.changed_rows]
-        written: list[tuple[PlannedRow, Any]] = []
-        for batch in batches_of(pending, WRITE_BATCH_ROWS):
-            await asyncio.sleep(0)  # let other requests run
-            try:
-                written += await self._write(session, batch)
-            except FieldErrors:
-                for lookup in self.view.lookups.values():
-                    lookup.forget(session)  # the rollback may have removed these rows
-                for planned in batch:
-                    await self._write_one(session, planned, written)
-        return written
-
-    async def _create_related(self, session: AsyncSession) -> dict[int, int]:
-        """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
-        ids: dict[int, int] = {}
-        for new_rows in self.names.new_rows.values():
-            names = list(new_rows.placeholders)
-            try:
-                with translate_database_errors(new_rows.view.table):
-                    rows = [(None, new_rows.values[name]) for name in names]
-                    created = await new_rows.view.row_writer(session, self.request).save_all(rows)
-                    new_rows.created = dict(zip(names, created, strict=True))
-            except FieldErrors as refusal:
-                raise ValidationRefused(
-                    gettext(
-                        "New %(name_plural)s cannot be created from their names: %(refusal)s",
-                        name_plural=new_rows.view.name_plural,
-                        refusal=refusal,
-                    )
-                ) from None
-            ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
-        return ids
-
-    async def _preload(self, session: AsyncSession) -> None:
-        for name, lookup in self.view.lookups.items():
-            if name in self.view.references or name in self.view.many_to_many:
-                values = [planned.values.get(name) for planned in self.rows]
-                flat: set[Any] = {item for value in values for item in (value if isinstance(value, list) else [value])}
-                await lookup.preload(session, self.request, sorted(flat - {None}))
-
-    async def _write(self, session: AsyncSession, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
-        with translate_database_errors(self.view.table):
-            async with session.begin_nested():
-                locked = await self._lock_stored(session, [planned.stored.id for planned in batch if planned.stored])
-                rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
-                changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                written = await self.view.row_writer(session, self.request).save_all(changes)
-                return list(zip(batch, written, strict=True))
-
-    async def _lock_stored(self, session: AsyncSession, ids: Sequence[int]) -> dict[int, Any]:
-        """Lock the rows. Raises ValidationRefused if one no longer exists."""
-        if not ids:
-            return {}
-        statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
-        loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
-        rows = await self.view.row_writer(session, self.request).lock(loaded, self.view.check_can_edit)
-        if len(rows) < len(ids):
-            raise ValidationRefused(ROW_IS_GONE)
-        return {row.id: row for row in rows}
-
-    async def _write_one(
-        self, session: AsyncSession, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]
-    ) -> None:
-        try:
-            written += await self._write(session, [planned])
-        except FieldErrors as refusal:
-            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
-            self.faults.append((planned.line.number, f"{labels}: {refusal}" if labels else str(refusal)))
-
 
 def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
     for value in values:
@@ -289,12 +204,6 @@ def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
             yield from column.names_in(value)
         except ValueError:
             continue  # reported with the row
-
-
-def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
-    if isinstance(value, list):
-        return [_replace_placeholders(item, ids) for item in value]
-    return ids.get(value, value) if type(value) is int else value
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import ImportPlan, ImportRow, PlannedRow
+from opportune.contrib.import_export.import_writer import ImportWriter
 from opportune.contrib.import_export.mapping import check_targets, empty_form, find_targets, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
 from opportune.db.models.columns import natural_key_of, title_of
@@ -58,34 +59,44 @@ async def _process(request: Request, view: AdminView, file: ImportFile) -> None:
     skipped = faulty_rows(file) if file.state == "importing" else {}
     rows = [row for row in table.rows if row.number not in skipped]
     plan = await plan_import(request, view, table, file.choices)
-    reported_at = monotonic()
-
-    async def report(done: int) -> None:
-        nonlocal reported_at
-        if monotonic() - reported_at > PROGRESS_SECONDS:
-            reported_at = monotonic()
-            async with view.site.database.writer() as session:
-                await session.execute(_update(file).values(done=done))
-
     names = file.choices["columns"]
-    await plan.read([ImportRow(row.number, named_cells(row, names)) for row in rows], report)
-    written: list[tuple[PlannedRow, Any]] = []
+    lines = [ImportRow(row.number, named_cells(row, names)) for row in rows]
+    await plan.read(lines, _ProgressReport(view, file).save)
     async with view.site.database.writer() as session:
-        written = await plan.store(session)
+        written = await ImportWriter(plan, session).write()
         is_imported = file.state == "importing" and not plan.faults
-        if not is_imported:
-            await session.rollback()
-        else:
+        if is_imported:
             await _finish(session, request, plan, file, table, skipped)
-    if not is_imported:
-        faults = {**skipped, **dict(plan.faults)}
-        await save_outcome(view, file, _describe(plan, table, faults))
-        return
+        else:
+            await session.rollback()
+    if is_imported:
+        await _run_hooks(request, plan, written)
+    else:
+        await save_outcome(view, file, _describe(plan, table, {**skipped, **dict(plan.faults)}))
+
+
+class _ProgressReport:
+    """Stores the number of checked rows, at most once a second."""
+
+    def __init__(self, view: AdminView, file: ImportFile) -> None:
+        self.view = view
+        self.file = file
+        self.saved_at = monotonic()
+
+    async def save(self, done: int) -> None:
+        if monotonic() - self.saved_at > PROGRESS_SECONDS:
+            self.saved_at = monotonic()
+            async with self.view.site.database.writer() as session:
+                await session.execute(_update(self.file).values(done=done))
+
+
+async def _run_hooks(request: Request, plan: ImportPlan, written: Sequence[tuple[PlannedRow, Any]]) -> None:
+    """Call SQLAdmin's hooks that run after the commit."""
     for new_rows in plan.names.new_rows.values():
         for name, row in new_rows.created.items():
             await new_rows.view.after_model_change(new_rows.values[name], row, True, request)
     for planned, row in written:
-        await view.after_model_change(planned.values, row, planned.stored is None, request)
+        await plan.view.after_model_change(planned.values, row, planned.stored is None, request)
 
 
 async def plan_import(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> ImportPlan:
