@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Integer, inspect
@@ -246,31 +247,22 @@ def _path_fault(mapper: Mapper[Any], name: str, check: Callable[[str, AttributeP
     return check(name, path) if check else ""
 
 
-def _sort_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: AttributePath) -> str:
-        relation = path.end.relationships.get(path.name)
-        has_many = path.leads_to_many or (relation is not None and relation.uselist)
-        return f"{name!r} has several values in a row, so lists cannot be sorted by it." if has_many else ""
-
-    return _path_fault(mapper, name, check)
+def _sort_fault(name: str, path: AttributePath) -> str:
+    relation = path.end.relationships.get(path.name)
+    has_many = path.leads_to_many or (relation is not None and relation.uselist)
+    return f"{name!r} has several values in a row, so lists cannot be sorted by it." if has_many else ""
 
 
-def _search_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: AttributePath) -> str:
-        if path.name in path.end.columns:
-            return ""
-        columns = path.end.relationships[path.name].mapper.columns
-        example = next((column for column in ("name", "title") if column in columns), next(iter(columns.keys())))
-        return f"{name!r} is a relationship. Name a column of it, such as '{name}.{example}'."
-
-    return _path_fault(mapper, name, check)
+def _search_fault(name: str, path: AttributePath) -> str:
+    if path.name in path.end.columns:
+        return ""
+    columns = path.end.relationships[path.name].mapper.columns
+    example = next((column for column in ("name", "title") if column in columns), next(iter(columns.keys())))
+    return f"{name!r} is a relationship. Name a column of it, such as '{name}.{example}'."
 
 
-def _load_fault(mapper: Mapper[Any], name: str) -> str:
-    def check(name: str, path: AttributePath) -> str:
-        return "" if path.name in path.end.relationships else f"{name!r} is a column. Name relationships."
-
-    return _path_fault(mapper, name, check)
+def _load_fault(name: str, path: AttributePath) -> str:
+    return "" if path.name in path.end.relationships else f"{name!r} is a column. Name relationships."
 
 
 def _form_fault(mapper: Mapper[Any], name: str) -> str:
@@ -298,12 +290,12 @@ def _date_fault(mapper: Mapper[Any], name: str) -> str:
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     ((*DISPLAY_OPTIONS, *NAME_OPTIONS, *FILTER_OPTIONS), _path_fault),
-    (SORT_OPTIONS, _sort_fault),
-    (SEARCH_OPTIONS, _search_fault),
+    (SORT_OPTIONS, partial(_path_fault, check=_sort_fault)),
+    (SEARCH_OPTIONS, partial(_path_fault, check=_search_fault)),
     (FORM_OPTIONS, _form_fault),
     (COLUMN_OPTIONS, _column_fault),
     (DATE_OPTIONS, _date_fault),
-    (LOAD_OPTIONS, _load_fault),
+    (LOAD_OPTIONS, partial(_path_fault, check=_load_fault)),
 )
 
 

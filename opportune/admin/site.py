@@ -31,7 +31,7 @@ from opportune.admin.lists.active_filters import clean_list_url
 from opportune.admin.lists.columns import COLUMN_PAGES
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.related import related_rows
-from opportune.admin.log.history import history_page
+from opportune.admin.log.history import HISTORY_PAGE
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
 from opportune.admin.search import search_page
@@ -125,9 +125,8 @@ class AdminSite(BaseAdminSite):
         for route in self.admin.routes:
             if isinstance(route, Route) and route.name == "delete":
                 route.methods = {"GET", "HEAD", "POST"}  # SQLAdmin expects only scripts to call it
-        self.admin.add_route("/search", self.search, ["GET"], "search")
-        self.admin.add_route("/{identity}/history/{pk:path}", self.history, ["GET"], "history")
-        for page in (*COLUMN_PAGES, *EDITING_PAGES, *TRASH_PAGES):
+        self.admin.add_route("/search", partial(search_page, site=self), ["GET"], "search")
+        for page in (HISTORY_PAGE, *COLUMN_PAGES, *EDITING_PAGES, *TRASH_PAGES):
             self._add_model_page(page)
 
     def add_extensions(self) -> None:
@@ -175,9 +174,6 @@ class AdminSite(BaseAdminSite):
             if (response := await extension.overview(request)) is not None:
                 return response
         return await overview_page(request, self)
-
-    async def search(self, request: Request) -> Response:
-        return await search_page(request, self)
 
     def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method of SQLAdmin
         if form.get("save") == "Save" and isinstance(model_view, AdminView):
@@ -235,9 +231,6 @@ class AdminSite(BaseAdminSite):
         if row is None:
             return await deleted_row_page(request, view)
         return await form_page(request, view, row)
-
-    async def history(self, request: Request) -> Response:
-        return await history_page(request, self._admin_view(request))
 
     async def delete(self, request: Request) -> Response:
         return await delete_page(request, self._admin_view(request))

@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
+from typing import Any
 
 from opportune.errors.option_names import strict
 
@@ -30,13 +27,3 @@ class Inline:
     """Number of empty lines for new rows on pages without JavaScript, which have no button to add a line."""
     sortable: str = ""
     """Column of whole numbers with the position of a row. Users move the rows, and the form stores the positions."""
-
-
-class RelatedRows(Protocol):
-    """Rows of another model that are saved with the row they refer to."""
-
-    async def save(self, session: AsyncSession, request: Request, parent: Any) -> None:
-        """Save them in the transaction of the parent row. Raises ValidationRefused."""
-
-    async def run_hooks(self, request: Request) -> None:
-        """Call SQLAdmin's hooks that run after the commit."""

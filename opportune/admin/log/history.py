@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from opportune.admin.authorization import may_act
 from opportune.admin.base import BaseAdminView
+from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
@@ -180,6 +181,9 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "keeps_history": keeps_history(view.model),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
+
+
+HISTORY_PAGE = ModelPage("history/{pk:path}", history_page, ["GET"], "history", requires_list=False)
 
 
 def _entry_context(entry: AuditEntry, view: AdminView, names: Names) -> tuple[AuditEntry, str, Sequence[Any]]:

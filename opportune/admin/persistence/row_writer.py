@@ -1,6 +1,6 @@
 """Writes the rows of a view: locks, permissions, hooks, related rows and the audit log, in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,17 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.forms.foreign_keys import link_rows
-from opportune.admin.forms.inline import INLINES_KEY, RelatedRows
+from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
-from opportune.admin.persistence.file_cleanup import defer_file_deletion
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
 from opportune.db.sessions.insertion import insert_row, insert_rows, number_new_rows
 from opportune.db.sessions.trash import PURGES
+from opportune.jobs import defer
+from opportune.jobs.stored_files import delete_files
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class _Change:
     """Changes of many-to-many relationships."""
     related: dict[str, Any]
     """Values of `related_fields`."""
-    tables: Sequence[RelatedRows]
+    tables: Sequence[Any]
+    """Tables of inlines, which are saved with the row."""
 
 
 class RowWriter:
@@ -124,7 +126,7 @@ class RowWriter:
             await view.on_model_delete(row, request)
             await view.before_delete(session, row, request)
             if is_permanent:
-                defer_file_deletion(session, row, view.file_columns.keys())
+                _delete_files_later(session, row, view.file_columns.keys())
             action = PURGE if is_purge else "delete"
             audit.record_row(session, request, action, view.identity, row, diff.diff_deleted(row))
             await session.delete(row)
@@ -153,7 +155,7 @@ class RowWriter:
                 await self._load_for_hooks(row)
             await view.on_model_change(values, row, is_created, self.request)  # SQLAdmin's hook may change the values
             if not is_created:
-                defer_file_deletion(self.session, row, values.keys() & view.file_columns.keys())
+                _delete_files_later(self.session, row, values.keys() & view.file_columns.keys())
             _set_attributes(row, values)
             await self._load_for_hooks(row)
             await view.before_save(self.session, row, self.request, is_created=is_created)
@@ -195,3 +197,9 @@ class RowWriter:
 def _set_attributes(row: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(row, name, value)
+
+
+def _delete_files_later(session: AsyncSession, row: Any, columns: Collection[str]) -> None:
+    """Queue the deletion of the files of these columns, in the transaction that changes the row."""
+    if names := [name for column in columns if (name := getattr(row, column))]:
+        defer(session, delete_files(names))

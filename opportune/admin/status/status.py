@@ -1,22 +1,183 @@
 """Reads the lights of all parts of the site. If one part fails or is slow, the page still shows the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter
+from typing import Literal, NamedTuple
 
 from fastapi import FastAPI
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from opportune.admin.status.database_lights import database_lights
-from opportune.admin.status.health import Health
-from opportune.admin.status.job_lights import job_lights
+from opportune.admin.status.health import Health, late_state, sends_mail
+from opportune.db.database import Database
+from opportune.db.drivers.replica import Replica
 from opportune.db.errors import explain
+from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.i18n import ngettext
+from opportune.i18n import ngettext, pgettext
+from opportune.i18n.formats import format_duration, format_number, format_size
+from opportune.jobs.management import find_oldest_due
+from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedules import LATE_AFTER, Schedule, read_schedules, scheduled_names
+from opportune.mail.delivery import send_email_job
+from opportune.mail.outage import read_outage
 from opportune.services.tasks import run_with_timeout
+from opportune.web.time_zone import format_datetime
+
+HINTS = {
+    "worker": _l("Check that oppman.py worker is running and fast enough."),
+    "request": _l(
+        "Jobs wait for the next request. Let a cron service call the address for jobs (oppman.py docs jobs)."
+    ),
+    "off": _l("No process runs jobs. Set JOBS=inline, or JOBS=worker and run oppman.py worker."),
+}
+"""Advice about late jobs, by the setting JOBS."""
+SLOW_HINT = _l(
+    "The web process runs jobs and is late. See the running jobs in the list, or use workers with JOBS=worker."
+)
+MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the server's response.")
+JOB_LIST_PATH = "/admin/job/list?state={}"
+
+
+class LateLight(NamedTuple):
+    """State and hint of the lights about late jobs."""
+
+    state: Literal["notice", "fault"]
+    hint: str
+
+
+async def job_lights(app: FastAPI) -> list[HealthLight]:
+    now, settings, jobs = utc_now(), app.state.settings, app.state.jobs.jobs
+    names = scheduled_names(jobs.values(), settings)
+    late = LateLight(late_state(settings.jobs), HINTS.get(settings.jobs, SLOW_HINT))
+    async with app.state.database.reader(fresh=True) as session:
+        oldest = await find_oldest_due(session, jobs)
+        schedules = await read_schedules(session, names)
+        mail = await _mail_lights(session, sends_mail=sends_mail(settings))
+    return [_due_light(oldest, now, late), *(_schedule_light(schedule, now, late) for schedule in schedules), *mail]
+
+
+def _due_light(oldest: datetime | None, now: datetime, late: LateLight) -> HealthLight:
+    if oldest is None:
+        return HealthLight("Due jobs", pgettext("jobs", "none"))
+    text = _("the oldest has waited for %(duration)s", duration=format_duration((now - oldest).total_seconds()))
+    url = JOB_LIST_PATH.format(JobState.WAITING)
+    if now - oldest > LATE_AFTER:
+        return HealthLight("Due jobs", text, late.state, url, late.hint)
+    return HealthLight("Due jobs", text, url=url)
+
+
+def _schedule_light(schedule: Schedule, now: datetime, late: LateLight) -> HealthLight:
+    name, run = schedule.name, schedule.last_run
+    text = _("Succeeded: %(time)s.", time=format_datetime(run.succeeded_at)) if run.succeeded_at else _("Not run yet.")
+    due = format_datetime(schedule.due_at) if schedule.due_at else ""
+    if schedule.is_late(now):
+        lateness = _("Late since %(time)s.", time=due)
+        url = JOB_LIST_PATH.format(JobState.WAITING)
+        return HealthLight(name, f"{text} {lateness}", late.state, url, late.hint)
+    if not (schedule.is_running or due):
+        next_run = _("The next run is not scheduled.")
+        return HealthLight(name, f"{text} {next_run}", "notice", hint=late.hint)
+    next_run = _("Running now.") if schedule.is_running else _("Next run: %(time)s.", time=due)
+    if run.is_failing:
+        failure = _("Failed: %(time)s.", time=format_datetime(run.failed_at))
+        return HealthLight(name, f"{failure} {text} {next_run}", "fault", hint=run.error)
+    return HealthLight(name, f"{text} {next_run}")
+
+
+async def _mail_lights(session: AsyncSession, *, sends_mail: bool) -> list[HealthLight]:
+    """Return lights for the last e-mail that was sent or failed, and for e-mails that wait for the mail server."""
+    is_mail = col(Job.name) == send_email_job.name
+
+    async def find_last_ended(state: JobState) -> tuple[datetime | None, str]:
+        newest = select(col(Job.ended_at), col(Job.error)).where(is_mail, col(Job.state) == state)
+        row = (await session.execute(newest.order_by(col(Job.ended_at).desc()).limit(1))).first()
+        return (row[0], row[1]) if row else (None, "")
+
+    (sent, _error), (failed, error) = await find_last_ended(JobState.DONE), await find_last_ended(JobState.FAILED)
+    lights = [*_email_lights(sent, failed, error, sends_mail=sends_mail)]
+    if outage := await read_outage(session):
+        text = _("%(outage)s The first is from %(time)s.", outage=outage, time=format_datetime(outage.since))
+        lights.append(HealthLight("E-mails waiting", text, "fault", JOB_LIST_PATH.format(JobState.WAITING), MAIL_HINT))
+    return lights
+
+
+def _email_lights(
+    sent: datetime | None, failed: datetime | None, error: str, *, sends_mail: bool
+) -> Iterator[HealthLight]:
+    if sends_mail:
+        yield HealthLight("Last e-mail sent", format_datetime(sent) if sent else _("none in the last days"))
+    if failed:
+        text = _("%(time)s: %(error)s", time=format_datetime(failed), error=error)
+        url = JOB_LIST_PATH.format(JobState.FAILED)
+        if sent is None or failed > sent:
+            yield HealthLight("Last e-mail failed", text, "fault", url, MAIL_HINT)
+        else:
+            yield HealthLight("Last e-mail failed", text, url=url)
+
+
+SLOW_MILLISECONDS = 100
+ROUND_TRIPS = 3
+"""Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
+
+VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
+SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
+
+
+async def database_lights(app: FastAPI) -> list[HealthLight]:
+    database: Database = app.state.database
+    async with database.reader(fresh=True) as session:
+        dialect = session.get_bind().dialect.name
+        version = str(await session.scalar(text(VERSION[dialect]))).split()[0]
+        size = int(await session.scalar(text(SIZE[dialect])) or 0)
+        latency_light = await _measure_latency(session)
+    server = f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}"
+    lights = [
+        HealthLight("Server", _("%(server)s, %(size)s", server=server, size=format_size(size))),
+        latency_light,
+    ]
+    return [*lights, *map(replica_light, database.replicas.members)]
+
+
+async def _measure_latency(session: AsyncSession) -> HealthLight:
+    milliseconds = min([await _measure_round_trip(session) for _trip in range(ROUND_TRIPS)]) * 1000
+    is_slow = milliseconds >= SLOW_MILLISECONDS
+    text = _("%(number)s ms", number=format_number(milliseconds, 0 if is_slow else 1))
+    if not is_slow:
+        return HealthLight("Round trip", text)
+    hint = _("Run site and database in the same region. Each page takes several round trips.")
+    return HealthLight("Round trip", text, "notice", hint=hint)
+
+
+async def _measure_round_trip(session: AsyncSession) -> float:
+    start = perf_counter()
+    await session.execute(text("SELECT 1"))
+    return perf_counter() - start
+
+
+def replica_light(replica: Replica) -> HealthLight:
+    """Return the state of a replica as this process knows it."""
+    name = _("Replica %(server)s", server=replica.url.server)
+    if replica.problem:
+        hint = _("Other servers are read until it can be used again. Check its server and network: oppman.py doctor")
+        return HealthLight(name, _("is not used: %(problem)s", problem=replica.problem), "fault", hint=hint)
+    if replica.lag_seconds is None:
+        return HealthLight(name, _("is used. Its lag is not known yet"))
+    seconds = format_number(replica.lag_seconds, 1)
+    return HealthLight(name, _("is used, at most %(seconds)s s behind", seconds=seconds))
+
 
 GROUP_TIMEOUT_SECONDS = 6
 HEADINGS = (

@@ -5,7 +5,7 @@ Superusers have the overview, and each group has a page.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,18 +26,6 @@ CHECKLIST = "checklist"
 """Name of the row with the dismissed steps of the checklist."""
 
 
-class Part(Protocol):
-    """A widget or a section of the dashboard."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-
-
-P = TypeVar("P", bound=Part)
-
-
 @dataclass(frozen=True)
 class Page:
     title: str
@@ -56,16 +44,16 @@ class Page:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Keys of widgets and sections. New ones are visible, after the others."""
+    """Keys of parts, which are widgets and sections. New ones are visible, after the others."""
 
     order: Sequence[str] = ()
     hidden: frozenset[str] = frozenset()
 
-    def sort(self, parts: Iterable[P]) -> list[P]:
+    def sort(self, parts: Iterable[Any]) -> list[Any]:
         positions = {key: position for position, key in enumerate(self.order)}
         return sorted(parts, key=lambda part: positions.get(part.key, len(positions)))
 
-    def visible(self, parts: Iterable[P]) -> list[P]:
+    def visible(self, parts: Iterable[Any]) -> list[Any]:
         return [part for part in self.sort(parts) if part.key not in self.hidden]
 
     def merge(self, keys: Sequence[str], order: Sequence[str], shown: Iterable[str]) -> "Arrangement":

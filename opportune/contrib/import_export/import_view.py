@@ -17,7 +17,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import list_url
 from opportune.admin.models import ImportFile
-from opportune.admin.status.job_lights import HINTS, SLOW_HINT
+from opportune.admin.status.status import HINTS, SLOW_HINT
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.admin.status.database_lights import database_lights
+from opportune.admin.status.status import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import server_lights as server
