@@ -34,7 +34,7 @@ async def cell_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(403)
     if name not in view.editable_names:
         raise HTTPException(404)
-    cell = Cell(ListRow(request, view), name)
+    cell = Cell(request, view, name)
     return await cell.save() if request.method == "POST" else await cell.open()
 
 
@@ -100,26 +100,23 @@ class Undo:
     seen: str
 
 
-class Cell:
-    """A column of a row, which a request opens or saves."""
+class Cell(ListRow):
+    """A row of which a request opens or saves one column."""
 
-    def __init__(self, list_row: ListRow, name: str) -> None:
-        self.request = list_row.request
-        self.view = list_row.view
-        self.list_row = list_row
-        self.pk = list_row.pk
+    def __init__(self, request: Request, view: AdminView, name: str) -> None:
+        super().__init__(request, view)
         self.name = name
 
     async def open(self) -> Response:
-        row = await self.list_row.load()
+        row = await self.load()
         if row is None:
-            return await self.list_row.render()
+            return await self.render()
         editable = await editable_cells(self.request, self.view, [row])
         if self.name not in editable.get(self.pk, ()):
             raise HTTPException(403)
         field = await self._stored_field(row)
         cell = OpenCell(self.name, field, hash_values([field]))
-        return await self.list_row.render_template(CELL_TEMPLATE, {"cell": cell})
+        return await self.render_template(CELL_TEMPLATE, {"cell": cell})
 
     async def save(self) -> Response:
         form_data = await read_form_texts(self.request)
@@ -133,14 +130,14 @@ class Cell:
         except FieldErrors as refusal:
             return await self._render_refusal(edit, refusal, is_undo=is_undo)
         if not changed:
-            return await self.list_row.render()
+            return await self.render()
         return await self._render_saved(edit, is_undo=is_undo)
 
     async def _toggled(self, *, is_on: bool) -> FormData:
         """Return the form that a browser would send for a column with yes or no, which a click sets."""
         if self.name not in self.view.toggled_names:
             raise HTTPException(404)
-        row = await self.list_row.load()
+        row = await self.load()
         seen = "" if row is None else hash_values([await self._stored_field(row)])
         fields = {prefix_of(self.pk) + SEEN_FIELD: seen}
         if is_on:
@@ -152,14 +149,14 @@ class Cell:
         title = await self.view.title_for(self.request, edit.row)
         if is_undo:
             message = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
-            return await self.list_row.render({"message": message})
+            return await self.render({"message": message})
         message = gettext("%(field)s of “%(row)s” was saved.", field=label, row=title)
         undo = await self._undo(edit.form)
-        return await self.list_row.render({"message": message, "undo": undo, "name": self.name})
+        return await self.render({"message": message, "undo": undo, "name": self.name})
 
     async def _undo(self, form: AdminForm | None) -> Undo | None:
         """Return the form to restore the value before an edit."""
-        row = await self.list_row.load()
+        row = await self.load()
         if row is None or form is None or self.name not in form:
             return None
         old = form[self.name]
@@ -168,22 +165,22 @@ class Cell:
 
     async def _render_refusal(self, edit: RowEdit, refusal: FieldErrors, *, is_undo: bool) -> Response:
         """Render the row with the reason, and the cell with the submitted text."""
-        row = None if edit.is_gone else await self.list_row.load()
+        row = None if edit.is_gone else await self.load()
         if row is None:
-            return await self.list_row.render()
+            return await self.render()
         error = edit.error_of(self.name) or edit.other_errors([self.name]) or str(refusal)
         if edit.conflicts:
             error = await describe_change(self.request, self.view, row, self.name)
         if is_undo:
             error = gettext("Nothing was undone: %(error)s", error=error)
-            return await self.list_row.render({"error": error}, 409)
+            return await self.render({"error": error}, 409)
         if edit.conflicts:
             error = gettext("%(change)s Save again to replace it.", change=error)
         if edit.form is None or self.name not in edit.form:
-            return await self.list_row.render({"error": error}, 409)
+            return await self.render({"error": error}, 409)
         seen = hash_values([await self._stored_field(row)])
         cell = OpenCell(self.name, edit.form[self.name], seen, error)
-        return await self.list_row.render({"cell": cell}, 409 if edit.conflicts else 422)
+        return await self.render({"cell": cell}, 409 if edit.conflicts else 422)
 
     async def _stored_field(self, row: Any) -> Any:
         """Return the form field with the stored value."""

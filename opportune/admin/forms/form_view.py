@@ -62,7 +62,8 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
         HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
     """
     may_create = view.can_create and await view.check_can_create(request)
-    if request.method != "POST" or not may_create or await _exists(request, view):
+    exists = await view.fetch_rows(view.select_by_identifier(request.path_params["pk"]))
+    if request.method != "POST" or not may_create or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)
     if SEEN_FIELD not in form_data:
@@ -70,10 +71,6 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
     page = await _open_form(request, view, None, form_data)
     page.action = str(request.url_for("admin:create", identity=view.identity))
     return await _render(request, page, error=ROW_IS_DELETED)
-
-
-async def _exists(request: Request, view: AdminView) -> bool:
-    return bool(await view.fetch_rows(view.select_by_identifier(request.path_params["pk"])))
 
 
 async def _read_form(request: Request, view: AdminView) -> FormData:

@@ -41,12 +41,9 @@ async def count_choices(request: Request, view: BaseAdminView, filter_: ValuesFi
 async def frequent_rows(request: Request, filter_: LookupFilter, counts: dict[str, str]) -> list[tuple[str, str]]:
     """Return ids and titles of the most frequent related rows that the user may see."""
     ids = filter_.parse([text for text in counts if text != NULL_CHOICE][:MAX_REFERENCES])
-    visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, await _visible(request, filter_, ids))}
+    rows = await filter_.lookup.visible_rows(request, ids) if ids else []
+    visible = {row["id"]: row["text"] for row in map(filter_.lookup.format, rows)}
     return [(text, visible[text]) for text in counts if text in visible]
-
-
-async def _visible(request: Request, filter_: LookupFilter, ids: list[Any]) -> list[Any]:
-    return await filter_.lookup.visible_rows(request, ids) if ids else []
 
 
 def _request_without(request: Request, filter_: ValuesFilter) -> Request:

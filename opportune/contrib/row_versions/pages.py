@@ -1,6 +1,6 @@
 """Versions on the history page of a row, with their differences, and the page that restores one."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import unified_diff
 from typing import Any, NamedTuple, cast
@@ -73,7 +73,8 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
         selected = selected.where(col(RowVersion.number) < int(before))
     rows = await view.fetch_rows(selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
-    changes = [find_changes(old.values, new.values) if old else {} for new, old in _with_previous(page, rows)]
+    pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
+    changes = [find_changes(old.values, new.values) if old else {} for new, old in pairs]
     authors = await load_emails(view, (version.actor_id for version in page))
     differences = await list_differences(request, view, changes)
     return {
@@ -92,13 +93,6 @@ async def first_version_time(view: AdminView, row: Any) -> datetime | None:
         return None
     oldest = select_versions(*row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
     return next((version.at for version in await view.fetch_rows(oldest)), None)
-
-
-def _with_previous(
-    page: Sequence[RowVersion], rows: Sequence[RowVersion]
-) -> Iterator[tuple[RowVersion, RowVersion | None]]:
-    for index, version in enumerate(page):
-        yield version, rows[index + 1] if index + 1 < len(rows) else None
 
 
 async def list_differences(
