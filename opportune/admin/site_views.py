@@ -2,9 +2,8 @@
 
 from opportune.admin.appearance.view import AppearanceAdmin
 from opportune.admin.log.history import LogAdmin
-from opportune.admin.operations.cache import CacheAdmin
 from opportune.admin.operations.jobs import JobAdmin
-from opportune.admin.operations.view import OperationsAdmin
+from opportune.admin.operations.view import CacheAdmin, OperationsAdmin
 from opportune.admin.status.view import StatusAdmin
 
 VIEWS = (StatusAdmin, OperationsAdmin, JobAdmin, CacheAdmin, AppearanceAdmin, LogAdmin)

@@ -1,9 +1,9 @@
-"""The page of operations and the table of settings."""
+"""The pages of operations, of the settings and of cached responses."""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from sqladmin import expose
@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.accounts.models import ApiToken, Session
+from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.log import audit
 from opportune.admin.operations.operations import find_queueable_jobs, has_operation, record_operation, run_operation
 from opportune.admin.operations.pages import OPERATIONS_PATH, OperationsPage, reauthentication_required
 from opportune.admin.operations.settings_table import list_displayed_settings
@@ -26,11 +28,14 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.i18n import pgettext_lazy, use_language
+from opportune.i18n import gettext, pgettext_lazy, use_language
 from opportune.jobs import management
 from opportune.jobs.models import JobState
 from opportune.jobs.requests import run_url
+from opportune.web.cache import ALL_TAGS, Cache
+from opportune.web.cache.rule import Counts
 from opportune.web.rendering.flash import flash
+from opportune.web.routing.router import CachedRoute
 
 JOB_STATES = {
     JobState.HELD: pgettext_lazy("jobs", "held"),
@@ -130,3 +135,38 @@ def _get_upgrade(app: FastAPI) -> Upgrade:
 def _count_sessions() -> Any:
     is_expired = col(Session.expires_at) <= utc_now()
     return select(func.count(), func.count().filter(is_expired)).select_from(Session)
+
+
+class CacheAdmin(SuperuserOnly):
+    name = "Cache"
+    icon, category = "ti ti-bolt", "Operations"
+
+    @expose("/cache", methods=["GET", "POST"], identity="cache")
+    async def show(self, request: Request) -> Response:
+        cache: Cache = request.app.state.cache
+        if request.method == "POST":
+            return await self._clear(request, cache)
+        routes = [route for route in request.app.router.routes if isinstance(route, CachedRoute)]
+        context = {
+            "model_view": self,
+            "title": self.name,
+            "cache": cache,
+            "size": await cache.store.size(),
+            "routes": routes,
+            "total": sum((route.counts for route in routes), Counts()),
+            "tags": sorted({tag for route in routes for tag in route.rule.tags}),
+        }
+        return cast("Response", await self.templates.TemplateResponse(request, "admin/cache.html", context))
+
+    @staticmethod
+    async def _clear(request: Request, cache: Cache) -> Response:
+        tag = str((await read_form_texts(request)).get("tag", "")).strip()
+        if not tag:
+            flash(request, "Enter the tag of the responses to clear.", "danger")
+            return RedirectResponse(request.url_for("admin:view-cache"), 303)
+        async with request.app.state.database.writer() as session:
+            audit.record(session, request, "clear", "cache", title=tag)
+        await cache.clear(tag)
+        is_cleared = gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag)
+        flash(request, "The cache was cleared." if tag == ALL_TAGS else is_cleared)
+        return RedirectResponse(request.url_for("admin:view-cache"), 303)
