@@ -56,11 +56,14 @@ class Health:
 
     async def _check_database(self) -> list[HealthLight]:
         failures = await health_check_of(self.app).failures()
-        lights = [_database_light(is_available="writer" not in failures)]
+        lights = [HealthLight("Database", _("is available"), "ok")]
+        if "writer" in failures:
+            lights = [HealthLight("Database", _("is not available"), "fault")]
         replicas: Replicas = self.app.state.database.replicas
-        if replicas.members:
-            is_faulty = "reader" in failures or len(replicas.usable) < len(replicas.members)
-            lights.append(_replicas_light(is_faulty=is_faulty))
+        if replicas.members and ("reader" in failures or len(replicas.usable) < len(replicas.members)):
+            lights.append(HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status"))
+        elif replicas.members:
+            lights.append(HealthLight("Replicas", _("all are available")))
         try:
             return [*lights, *await self._check_database_contents()]
         except OperatorError as error:  # a file in the folder is not a migration
@@ -112,18 +115,6 @@ def sends_mail(settings: Settings) -> bool:
         return not isinstance(transport_for(settings), ConsoleTransport)
     except OperatorError:
         return False
-
-
-def _database_light(*, is_available: bool) -> HealthLight:
-    if is_available:
-        return HealthLight("Database", _("is available"), "ok")
-    return HealthLight("Database", _("is not available"), "fault")
-
-
-def _replicas_light(*, is_faulty: bool) -> HealthLight:
-    if is_faulty:
-        return HealthLight("Replicas", _("some are not used. Others are read"), "fault", "/admin/status")
-    return HealthLight("Replicas", _("all are available"))
 
 
 def _migrations_light(pending: Sequence[Migration]) -> HealthLight:
