@@ -131,10 +131,7 @@ def add_admin(app: FastAPI) -> None:
     """Add the admin with the views of every feature to the site."""
     admin = LazyAdmin(app)
     app.router.routes.append(Route(ADMIN_PATH, _redirect_to_index, methods=["GET"], include_in_schema=False))
-    middleware = [
-        Middleware(StaffOnlyMiddleware),
-        Middleware(RelativeUrlsMiddleware, admin=admin, path=ADMIN_PATH),
-    ]
+    middleware = [Middleware(StaffOnlyMiddleware), Middleware(RelativeUrlsMiddleware, admin=admin, path=ADMIN_PATH)]
     app.router.routes.append(Mount(ADMIN_PATH, admin, name="admin", middleware=middleware))
 
 

@@ -148,7 +148,8 @@ async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_da
     if DIALOG_PARAMETER in request.query_params:
         context = {"model_view": view, "row": row, "row_title": await view.title_for(request, row)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
-    _flash_saved(request, view, row)
+    url = str(view.url_of_row("edit", request, row)) if view.can_edit else ""
+    flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
     return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
 
 
@@ -187,14 +188,6 @@ async def _save(request: Request, page: FormPage) -> Any:
             return await view.insert_model(request, values)
         values[READ_VALUES_KEY] = read_values(view, page.form, page.initial)
         return await view.update_model(request, request.path_params["pk"], values)
-
-
-def _flash_saved(request: Request, view: AdminView, row: Any) -> None:
-    """Show a message that the row was saved, with a link to it."""
-    url = ""
-    if view.can_edit:
-        url = str(view.url_of_row("edit", request, row))
-    flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
 
 
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:

@@ -27,8 +27,7 @@ def listed_columns(request: Request, view: BaseAdminView) -> Sequence[str]:
     choices = column_choices(request, view) if names else ()
     if unknown := [name for name in names if name not in choices]:
         raise HTTPException(
-            400,
-            gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60]),
+            400, gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60])
         )
     return names or view.list_names
 

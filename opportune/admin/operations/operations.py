@@ -132,9 +132,7 @@ async def send_test_email(request: Request, form_data: FormData) -> str:
     return _("The e-mail to %(email)s went to %(server)s.", email=email.to, server=transport_for(settings).name)
 
 
-CHANGES: Mapping[str, Change] = {
-    "retry-failed-jobs": retry_failed,
-}
+CHANGES: Mapping[str, Change] = {"retry-failed-jobs": retry_failed}
 TASKS: Mapping[str, Task] = {
     "clear-ended-jobs": clear_jobs,
     "clear-expired-sessions": clear_sessions,

@@ -161,12 +161,12 @@ class CacheAdmin(SuperuserOnly):
     @staticmethod
     async def _clear(request: Request, cache: Cache) -> Response:
         tag = str((await read_form_texts(request)).get("tag", "")).strip()
-        if not tag:
+        if tag:
+            async with request.app.state.database.writer() as session:
+                audit.record(session, request, "clear", "cache", title=tag)
+            await cache.clear(tag)
+            is_cleared = gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag)
+            flash(request, "The cache was cleared." if tag == ALL_TAGS else is_cleared)
+        else:
             flash(request, "Enter the tag of the responses to clear.", "danger")
-            return RedirectResponse(request.url_for("admin:view-cache"), 303)
-        async with request.app.state.database.writer() as session:
-            audit.record(session, request, "clear", "cache", title=tag)
-        await cache.clear(tag)
-        is_cleared = gettext("Responses with the tag “%(tag)s” were cleared.", tag=tag)
-        flash(request, "The cache was cleared." if tag == ALL_TAGS else is_cleared)
         return RedirectResponse(request.url_for("admin:view-cache"), 303)

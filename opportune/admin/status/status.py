@@ -144,10 +144,7 @@ async def database_lights(app: FastAPI) -> list[HealthLight]:
         size = int(await session.scalar(text(SIZE[dialect])) or 0)
         latency_light = await _measure_latency(session)
     server = f"{'PostgreSQL' if dialect == 'postgresql' else 'SQLite'} {version}"
-    lights = [
-        HealthLight("Server", _("%(server)s, %(size)s", server=server, size=format_size(size))),
-        latency_light,
-    ]
+    lights = [HealthLight("Server", _("%(server)s, %(size)s", server=server, size=format_size(size))), latency_light]
     return [*lights, *map(replica_light, database.replicas.members)]
 
 
@@ -180,13 +177,7 @@ def replica_light(replica: Replica) -> HealthLight:
 
 
 GROUP_TIMEOUT_SECONDS = 6
-HEADINGS = (
-    _l("Overview"),
-    _l("Server"),
-    _l("Database"),
-    _l("Jobs, mail and backups"),
-    _l("Language models"),
-)
+HEADINGS = (_l("Overview"), _l("Server"), _l("Database"), _l("Jobs, mail and backups"), _l("Language models"))
 """Order of the headings on the page. Further headings of features follow."""
 
 ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]

@@ -113,8 +113,4 @@ class Dashboard(AdminExtension):
         read = partial(read_counts, session, request, shown, range_)
         counts = await self._counts.get(key, identities, read)
         latest = await read_latest(session, request, shown, counts)
-        return {
-            "latest": latest,
-            "counts": dict(zip(identities, counts, strict=True)),
-            "number_of_models": len(views),
-        }
+        return {"latest": latest, "counts": dict(zip(identities, counts, strict=True)), "number_of_models": len(views)}

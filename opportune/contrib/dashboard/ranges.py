@@ -47,12 +47,7 @@ class Range:
             yield [first + number * DAY for number in range(offset, offset + self.step)]
 
 
-RANGES = [
-    Range("7", 7),
-    Range("30", 30),
-    Range("90", 90),
-    Range("year", 52 * 7, 7),
-]
+RANGES = [Range("7", 7), Range("30", 30), Range("90", 90), Range("year", 52 * 7, 7)]
 DEFAULT_RANGE = RANGES[1]
 
 

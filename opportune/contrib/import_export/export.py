@@ -183,12 +183,9 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
     if isinstance(value, TranslatedText):
         return dict(value.texts) if len(content_languages()) > 1 else str(value)
     if isinstance(value, list):
-        return [_title_or_value(item) for item in value] if "." in name else JsonList(value)
+        is_row = partial(inspect, raiseerr=False)
+        return [title_of(item) if is_row(item) else item for item in value] if "." in name else JsonList(value)
     return value
-
-
-def _title_or_value(value: Any) -> Any:
-    return value if inspect(value, raiseerr=False) is None else title_of(value)
 
 
 async def _write_csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

@@ -132,12 +132,7 @@ class ImportPlan:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
         if numbers.setdefault(name, line.number) != line.number:
             raise ValidationRefused(
-                gettext(
-                    "%(label)s: “%(name)s” is already in row %(line)s.",
-                    label=label,
-                    name=name,
-                    line=numbers[name],
-                )
+                gettext("%(label)s: “%(name)s” is already in row %(line)s.", label=label, name=name, line=numbers[name])
             )
         rows = stored.get(name, [])
         if len(rows) > 1:

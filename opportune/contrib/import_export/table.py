@@ -103,8 +103,7 @@ def read_table(name: str, content: bytes, max_rows: int) -> Table:
     if len(table.rows) > max_rows:
         raise ValidationRefused(
             gettext(
-                "This file has more than %(limit)s rows. Divide it into several files.",
-                limit=format_number(max_rows),
+                "This file has more than %(limit)s rows. Divide it into several files.", limit=format_number(max_rows)
             )
         )
     if len(table.header) > MAX_COLUMNS:
@@ -182,15 +181,13 @@ def _lines_with_text(text: str) -> Iterator[tuple[int, list[str]]]:
     separator, skipped = "", 0
     if match := SEPARATOR_LINE.match(text):
         separator, text, skipped = match[1], text[match.end() :], 1
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator or _most_frequent_separator(text), strict=True
-    )
+    separator = separator or _most_frequent_separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         yield from ((reader.line_num + skipped, cells) for cells in reader if any(map(str.strip, cells)))
     except csv.Error:
-        raise ValidationRefused(
-            gettext(UNREADABLE, line=reader.line_num + skipped, limit=format_number(csv.field_size_limit()))
-        ) from None
+        line, limit = reader.line_num + skipped, format_number(csv.field_size_limit())
+        raise ValidationRefused(gettext(UNREADABLE, line=line, limit=limit)) from None
 
 
 def _most_frequent_separator(text: str) -> str:

@@ -107,11 +107,7 @@ async def restorable_values(session: AsyncSession, row: SQLModel, version: RowVe
     for name, target in foreign_keys_of(inspect(model, raiseerr=True)).items():
         if values.get(name) is not None and await session.get(target, values[name]) is None:
             raise Refused(
-                gettext(
-                    "%(label)s: its %(column)s no longer exists.",
-                    label=label,
-                    column=label_of(name).lower(),
-                )
+                gettext("%(label)s: its %(column)s no longer exists.", label=label, column=label_of(name).lower())
             )
     return values
 
