@@ -15,8 +15,13 @@ async def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-async def test_font_awesome_is_loaded_only_for_its_icons(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) -> None:
     assert FONT_AWESOME not in (await admin.get("/admin/gadget/list")).text
+
+
+async def test_font_awesome_is_loaded_for_an_icon_of_a_view(
+    admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(icons, "_added", set())  # excludes the icon from the style sheet of other tests
     monkeypatch.setattr(GadgetAdmin, "icon", "fa-solid fa-gear")
     assert FONT_AWESOME in (await admin.get("/admin/gadget/list")).text
