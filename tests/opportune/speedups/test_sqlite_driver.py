@@ -43,14 +43,6 @@ async def test_read_needs_a_single_hop(engines: Engines, hops: list[str]) -> Non
     assert hops == ["_execute_fetchall"]
 
 
-async def test_begin_is_sent_with_the_first_statement(engines: Engines, statements: list[str], hops: list[str]) -> None:
-    async with engines.reader() as session:
-        await session.execute(text("SELECT 1"))
-        await session.execute(text("SELECT 2"))
-    assert statements == ["BEGIN", "SELECT 1", "SELECT 2", "ROLLBACK"]
-    assert hops == ["_execute_fetchall"] * 2
-
-
 async def test_unused_session_makes_no_hop(engines: Engines, statements: list[str], hops: list[str]) -> None:
     for make in (engines.reader, engines.writer):
         async with make() as session:
@@ -63,12 +55,20 @@ async def test_unused_session_makes_no_hop(engines: Engines, statements: list[st
     assert (statements, hops) == ([], [])
 
 
-async def test_write_and_commit_are_two_hops(engines: Engines, statements: list[str], hops: list[str]) -> None:
+async def test_transactions_send_begin_with_their_first_statement(
+    engines: Engines, statements: list[str], hops: list[str]
+) -> None:
+    async with engines.reader() as session:
+        await session.execute(text("SELECT 1"))
+        await session.execute(text("SELECT 2"))
     async with engines.writer() as session:
         await session.execute(text("DELETE FROM item WHERE id = 1"))
         await session.commit()
-    assert statements == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
-    assert hops == ["_execute_fetchall", "commit"]
+        await session.execute(text("DELETE FROM item"))
+    assert statements[:4] == ["BEGIN", "SELECT 1", "SELECT 2", "ROLLBACK"]
+    assert statements[4:7] == ["BEGIN IMMEDIATE", "DELETE FROM item WHERE id = 1", "COMMIT"]
+    assert statements[7:] == ["BEGIN IMMEDIATE", "DELETE FROM item", "ROLLBACK"]
+    assert hops == [*["_execute_fetchall"] * 3, "commit", "_execute_fetchall", "rollback"]
     assert await read_titles(engines) == ["two", "three"]
 
 
@@ -106,22 +106,6 @@ async def test_commit_reports_deferred_errors(engines: Engines) -> None:
         with pytest.raises(IntegrityError, match="UNIQUE"):
             await session.commit()
     assert await read_titles(engines) == ["one", "two", "three"]
-
-
-async def test_uncommitted_changes_are_rolled_back(engines: Engines, statements: list[str]) -> None:
-    async with engines.writer() as session:
-        await session.execute(text("DELETE FROM item"))
-    assert statements[-1] == "ROLLBACK"
-    assert await read_titles(engines) == ["one", "two", "three"]
-
-
-async def test_each_transaction_sends_begin(engines: Engines, statements: list[str]) -> None:
-    async with engines.writer() as session:
-        await session.execute(text("SELECT 1"))
-        await session.commit()
-        await session.execute(text("SELECT 2"))
-        await session.rollback()
-    assert statements == ["BEGIN IMMEDIATE", "SELECT 1", "COMMIT", "BEGIN IMMEDIATE", "SELECT 2", "ROLLBACK"]
 
 
 async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
@@ -236,47 +220,40 @@ async def wait_until_started(statements: list[str]) -> None:
             await asyncio.sleep(0)
 
 
-async def cancel_when_started(statements: list[str], coroutine: Awaitable[object]) -> None:
-    """Cancel after the endless statement has started."""
-    task = asyncio.ensure_future(coroutine)
-    await wait_until_started(statements)
-    await cancel_and_wait(task)
-
-
 async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=20)
     assert task.cancelled()
 
 
-async def execute(session: AsyncSession, *statements: Any) -> None:
-    async with session:
-        for statement in statements:
-            await session.execute(statement)
+async def read_endlessly(engines: Engines) -> None:
+    async with engines.reader() as session:
+        await session.execute(ENDLESS)
 
 
-async def stream(session: AsyncSession) -> None:
-    async with session:
+async def delete_and_read_endlessly(engines: Engines) -> None:
+    async with engines.writer() as session:
+        await session.execute(text("DELETE FROM item"))
+        await session.execute(ENDLESS)
+
+
+async def stream_endlessly(engines: Engines) -> None:
+    async with engines.reader() as session:
         await session.stream(ENDLESS)
 
 
-async def test_cancelled_read_is_interrupted(engines: Engines, statements: list[str]) -> None:
-    await cancel_when_started(statements, execute(engines.reader(), ENDLESS))
-    assert await read_titles(engines) == ["one", "two", "three"]
-
-
-async def test_cancelled_write_is_rolled_back(engines: Engines, statements: list[str]) -> None:
-    await cancel_when_started(statements, execute(engines.writer(), text("DELETE FROM item"), ENDLESS))
+@pytest.mark.parametrize("act", [read_endlessly, delete_and_read_endlessly, stream_endlessly])
+async def test_cancelled_session_is_rolled_back(
+    engines: Engines, statements: list[str], act: Callable[[Engines], Awaitable[None]]
+) -> None:
+    task = asyncio.ensure_future(act(engines))
+    await wait_until_started(statements)
+    await cancel_and_wait(task)
     assert await read_titles(engines) == ["one", "two", "three"]
     async with engines.writer() as session:
         await session.execute(insert(ITEM).values(title="four"))
         await session.commit()
     assert await read_titles(engines) == ["one", "two", "three", "four"]
-
-
-async def test_cancelled_stream_is_interrupted(engines: Engines, statements: list[str]) -> None:
-    await cancel_when_started(statements, stream(engines.reader()))
-    assert await read_titles(engines) == ["one", "two", "three"]
 
 
 async def test_rollback_interrupts_a_running_statement(engines: Engines, statements: list[str]) -> None:
@@ -291,7 +268,7 @@ async def test_rollback_interrupts_a_running_statement(engines: Engines, stateme
 
 
 async def test_running_statement_survives_pool_disposal(engines: Engines, statements: list[str]) -> None:
-    task = asyncio.create_task(execute(engines.reader(), ENDLESS))
+    task = asyncio.create_task(read_endlessly(engines))
     await wait_until_started(statements)
     await engines.reading.dispose()
     assert not task.done()

@@ -121,7 +121,3 @@ def test_systemd_accepts_its_units(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_both_modes_of_leapcell_share_one_file() -> None:
-    assert render_files(RECIPES["leapcell"], SITE) == render_files(RECIPES["leapcell-persistent"], SITE)

@@ -21,7 +21,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
-from opportune.contrib.deploy.commands import rehearse as deploy_rehearse
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
 from opportune.contrib.deploy.rehearsal.limits import Limits
@@ -262,7 +261,3 @@ def test_unknown_host_is_a_usage_error(oppman: Oppman, arguments: Sequence[str],
     code, _, err = oppman("deploy", "rehearse", *arguments)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
-
-
-def test_all_are_all_of_the_table() -> None:
-    assert deploy_rehearse.selected_hosts([], rehearse_all=True) == [*HOSTS.values()]
