@@ -79,7 +79,8 @@ class HeldJobs:
             Whether a job was released.
         """
         now = database_time(session.get_bind().dialect.name)
-        if not await session.scalar(select(select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now).exists())):
+        due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
+        if not await session.scalar(select(due_jobs.exists())):
             return False
         await _lock(session, "groups")  # otherwise two workers could release jobs of the same group
         groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_name})).all()

@@ -131,13 +131,12 @@ def run_url(settings: Settings) -> str:
         )
     if not settings.base_url:
         raise OperatorError("BASE_URL is not set. The address begins with it, so set it.")
-    return (
-        f"{settings.base_url.rstrip('/')}{RUN_PATH}?{urlencode({'signature': derived_keys(settings, KEY_PURPOSE)[0]})}"
-    )
+    query = urlencode({"signature": derived_keys(settings, KEY_PURPOSE)[0]})
+    return f"{settings.base_url.rstrip('/')}{RUN_PATH}?{query}"
 
 
 def _summary(finished: Counter[str]) -> str:
     if not finished:
         return "No job was due."
-    names = ", ".join(f"{name} ({number})" if number > 1 else name for name, number in sorted(finished.items()))
-    return f"{pluralize(finished.total(), 'job')} run: {names}."
+    names = [f"{name} ({number})" if number > 1 else name for name, number in sorted(finished.items())]
+    return f"{pluralize(finished.total(), 'job')} run: {', '.join(names)}."

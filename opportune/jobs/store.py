@@ -153,16 +153,16 @@ def _is_claimed(dialect: str, jobs: Iterable[ClaimedJob]) -> ColumnElement[bool]
     ids_by_claim = defaultdict[str, list[int]](list)
     for job in jobs:
         ids_by_claim[job.claim].append(job.id)
-    return or_(*((col(Job.claim) == claim) & _has_id(dialect, ids) for claim, ids in ids_by_claim.items()))
+    batches = [(col(Job.claim) == claim) & _has_id(dialect, ids) for claim, ids in ids_by_claim.items()]
+    return or_(*batches)
 
 
 def _has_id(dialect: str, ids: Select[Any] | list[int]) -> ColumnElement[bool]:
     """Match rows by id. On PostgreSQL, an array is one parameter, and a subquery is not joined with the whole table."""
     if dialect != "postgresql":
         return col(Job.id).in_(ids)
-    return col(Job.id) == any_(
-        literal(ids, ARRAY(BigInteger)) if isinstance(ids, list) else func.array(ids.scalar_subquery())
-    )
+    array = literal(ids, ARRAY(BigInteger)) if isinstance(ids, list) else func.array(ids.scalar_subquery())
+    return col(Job.id) == any_(array)
 
 
 def _renew_statement(dialect: str, jobs: Iterable[ClaimedJob]) -> Update:
@@ -277,8 +277,9 @@ class JobStore:
             col(Job.lease_until) < self._now(),
             col(Job.claim).not_in([job.claim for job in running]),
         )
+        expired_jobs = select(col(Job.id)).where(has_expired)
         async with self.database.reader(fresh=True) as session:
-            if not await session.scalar(select(select(col(Job.id)).where(has_expired).exists())):
+            if not await session.scalar(select(expired_jobs.exists())):
                 return []
         # The worker may be alive but slow, which its lock shows on this machine.
         live_workers = await to_thread(self.lock.living_workers)

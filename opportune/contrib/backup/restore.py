@@ -72,6 +72,8 @@ def restore_backup(
     Raises:
         OperatorError: Nothing was changed, or only the uploads were not replaced. The message says which.
     """
+    is_postgresql = target.url.kind == "postgresql"
+    restore_database = _restore_postgresql if is_postgresql else _restore_sqlite
     with open_archive(path) as archive:
         refuse_newer_backup(target.graph, archive)
         if not from_another_site:
@@ -79,8 +81,7 @@ def restore_backup(
         marker = RestoreMarker(target.settings, argument or str(path))
         try:
             with marker.removed_on_exit():
-                restore_database = _restore_sqlite if target.url.kind != "postgresql" else _restore_postgresql
-                if target.url.kind == "postgresql" and not from_another_site:
+                if is_postgresql and not from_another_site:
                     refuse_foreign_tables(target, archive)
                 restored = restore_database(archive, target, confirm, marker)
                 if isinstance(target.location, DatabaseFiles) and not target.graph.pending(archive.manifest.revisions):
@@ -172,9 +173,9 @@ def refuse_newer_backup(graph: MigrationGraph, archive: Archive) -> None:
 def refuse_another_site(target: Target, archive: Archive) -> None:
     """Raise OperatorError for a backup of another site, or with migrations of features that are not installed."""
     manifest, settings = archive.manifest, target.settings
-    hosts = [urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url]
-    names = {name for name in (manifest.site, settings.site_name) if manifest.site}
-    if len(names) > 1 or len({*hosts}) > 1:
+    hosts = {urlsplit(url).hostname for url in (manifest.base_url, settings.base_url) if url}
+    has_another_name = manifest.site not in ("", settings.site_name)
+    if has_another_name or len(hosts) > 1:
         origin = " at ".join(filter(None, (manifest.site, manifest.base_url)))
         raise OperatorError(f"{archive.path} is a backup of another site, {origin}. {RESTORE_ANYWAY}")
     if unknown := target.graph.unknown(manifest.revisions).removed:
@@ -186,9 +187,9 @@ def refuse_another_site(target: Target, archive: Archive) -> None:
 
 def refuse_foreign_tables(target: Target, archive: Archive) -> None:
     """Raise OperatorError if a dump has tables that exist and belong to other programs or to removed features."""
-    if archive.manifest.database == "database.dump" and (
-        names := postgresql.find_foreign_tables(target.settings, target.graph, archive.manifest)
-    ):
+    if archive.manifest.database != "database.dump":
+        return
+    if names := postgresql.find_foreign_tables(target.settings, target.graph, archive.manifest):
         raise OperatorError(
             f"{archive.path} would replace tables that no installed feature owns: {', '.join(names)}. {RESTORE_ANYWAY}"
         )

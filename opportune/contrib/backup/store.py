@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from opportune.config.settings import Settings, has_value
 from opportune.contrib.backup.age import SUFFIX
-from opportune.contrib.backup.archive import Sink
+from opportune.contrib.backup.archive import Member, Sink, copy_stream
 from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting
 from opportune.contrib.backup.settings import BackupSettings
 from opportune.db.url.providers import is_local
@@ -48,14 +48,6 @@ class StoredBackup:
     @property
     def is_encrypted(self) -> bool:
         return self.name.endswith(SUFFIX)
-
-
-@dataclass(frozen=True)
-class SentBackup:
-    """Size and checksum of the content that was sent to BACKUP_URL."""
-
-    bytes: int
-    sha256: str
 
 
 class BackupStore:
@@ -105,8 +97,11 @@ class BackupStore:
             "have written them. To use one anyway, pass its name."
         )
 
-    def write(self, name: str, content: Callable[[Sink], object]) -> SentBackup:
-        """Store what `content` writes. The name appears only when the backup is complete."""
+    def write(self, name: str, content: Callable[[Sink], object]) -> Member:
+        """Store what `content` writes, and return its size and checksum.
+
+        The name appears only when the backup is complete.
+        """
         from obstore import open_writer
 
         try:
@@ -121,30 +116,27 @@ class BackupStore:
             if isinstance(self.location, Path):
                 with self._connected():
                     _clean_folder(self.location, name)
-        return SentBackup(sink.bytes, sink.digest.hexdigest())
+        return Member(size=sink.size, sha256=sink.digest.hexdigest())
 
-    def verify(self, name: str, sent: SentBackup) -> None:
+    def verify(self, name: str, sent: Member) -> None:
         """Read a backup back and compare it with what was sent. Delete it if it differs.
 
         Raises:
             OperatorError: The backup differs or cannot be read.
         """
-        digest, size = hashlib.sha256(), 0
-        for part in self._download(name):
-            digest.update(part)
-            size += len(part)
-        if (size, digest.hexdigest()) != (sent.bytes, sent.sha256):
+        arrived = copy_stream(_open_parts(self._download(name)), None)
+        if arrived != sent:
             with self._connected() as client:
                 client.delete(name)
             raise OperatorError(
-                f"{name} arrived damaged at {self.label} and was deleted ({size:,} of {sent.bytes:,} bytes)."
+                f"{name} arrived damaged at {self.label} and was deleted ({arrived.size:,} of {sent.size:,} bytes)."
             )
 
     def fetch(self, backup: StoredBackup, file: BinaryIO) -> None:
         """Download a backup into a file and decrypt it."""
         parts = self._download(backup.name)
         if backup.is_encrypted:
-            decrypt(backup.name, io.BufferedReader(_DownloadFile(parts)), file, self._settings)
+            decrypt(backup.name, _open_parts(parts), file, self._settings)
         else:
             file.writelines(parts)
         file.flush()
@@ -196,7 +188,7 @@ class _HashingSink:
     def __init__(self, write: Callable[[bytes], int], connected: Callable[[], AbstractContextManager[object]]) -> None:
         self._write = write
         self._connected = connected
-        self.bytes = 0
+        self.size = 0
         self.digest = hashlib.sha256()
 
     def write(self, content: bytes) -> int:
@@ -204,11 +196,15 @@ class _HashingSink:
         with self._connected():
             self._write(content)
         self.digest.update(content)
-        self.bytes += len(content)
+        self.size += len(content)
         return len(content)
 
     def flush(self) -> None:
         """Do nothing: a part is sent when it is full."""
+
+
+def _open_parts(parts: Iterator[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(_DownloadFile(parts))
 
 
 class _DownloadFile(io.RawIOBase):

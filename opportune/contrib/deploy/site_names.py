@@ -13,6 +13,7 @@ NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?")
 """Names that all hosts accept."""
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
 EXAMPLE_DOMAIN = "example.org"
+EXAMPLE_REPOSITORY = "OWNER/REPOSITORY"
 GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?\s*$")
 
 
@@ -23,7 +24,7 @@ class SiteNames:
     title: str
     """Name for visitors."""
     domain: str = EXAMPLE_DOMAIN
-    repository: str = "OWNER/REPOSITORY"
+    repository: str = EXAMPLE_REPOSITORY
     """Repository on GitHub."""
 
 
@@ -55,6 +56,6 @@ def require_domain(domain: str) -> str:
 
 
 def github_repository(remote: str) -> str:
-    """Return `owner/name` from the URL of a git remote, or "" if it is not on GitHub."""
+    """Return `owner/name` from the URL of a git remote, or an example if it is not on GitHub."""
     match = GITHUB.search(remote)
-    return match[1] if match else ""
+    return match[1] if match else EXAMPLE_REPOSITORY

@@ -6,6 +6,7 @@ Changes nothing. The exit code is 1 if the site would not work.
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -66,16 +67,7 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
                 "url": diagnosis.url.redacted,
                 "kind": diagnosis.url.kind,
                 "healthy": not diagnosis.faults,
-                "checks": [
-                    {
-                        "check": finding.check,
-                        "status": finding.status.value,
-                        "text": finding.text,
-                        "fix": finding.fix,
-                        "values": dict(finding.values),
-                    }
-                    for finding in diagnosis.findings
-                ],
+                "checks": [asdict(finding) for finding in diagnosis.findings],
             }
             for diagnosis in diagnoses
         ],
@@ -115,4 +107,4 @@ def summary(faults: Sequence[Finding]) -> str:
     if len(faults) > 1:
         return f"{len(faults)} checks failed: {', '.join(fault.check for fault in faults)}."
     (fault,) = faults
-    return f"{fault.check}: {fault.text}" + (f" {fault.fix}" if fault.text.endswith(".") else f". {fault.fix}")
+    return f"{fault.check}: {fault.text.removesuffix('.')}. {fault.fix}"

@@ -102,8 +102,9 @@ def _examine(
     slow = [page for page in durations if durations[page] >= SLOW_LIST_MS]
     for page in sorted(slow, key=durations.__getitem__, reverse=True):
         milliseconds = durations[page]
-        duration = f"{'over ' if milliseconds >= STATEMENT_SECONDS * 1000 else ''}{milliseconds:,.0f} ms"
-        line = f"{page}: {duration}{page.index and f'; {page.index}'}"
+        over = "over " if milliseconds >= STATEMENT_SECONDS * 1000 else ""
+        advice = f"; {page.index}" if page.index else ""
+        line = f"{page}: {over}{milliseconds:,.0f} ms{advice}"
         findings.setdefault(page.remedy, notice("lists", line, table=page.table, milliseconds=milliseconds))
     for page in pages:
         if page.index and page.wants_index and _reads_all_rows(connection, page):

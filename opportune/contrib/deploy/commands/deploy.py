@@ -156,12 +156,11 @@ def first_commands(host: str) -> list[str]:
 
 def site_names(name: str, domain: str) -> SiteNames:
     remote = Git(PROJECT).run("remote", "get-url", "origin") if (PROJECT / ".git").exists() else None
-    names = {"repository": github_repository(remote.stdout.decode()) if remote else ""}
     return SiteNames(
         require_name(name or project_name(PROJECT) or "site"),
         get_settings().site_name,
         require_domain(domain) if domain else EXAMPLE_DOMAIN,
-        **{key: value for key, value in names.items() if value},
+        github_repository(remote.stdout.decode() if remote else ""),
     )
 
 

@@ -81,12 +81,10 @@ async def _wait_for_mailed_link(stage: Stage) -> str:
         await asyncio.sleep(POLL_SECONDS)
     if stage.services.mails:
         raise StepFailed("the e-mail has no link to this site", "set BASE_URL to the public address")
-    raise StepFailed(
-        f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s",
-        "set JOBS=inline, or JOBS=worker and run `oppman.py worker`"
-        if stage.rules.host.runs_between_requests
-        else "nothing runs between requests here: see JOBS in oppman.py docs jobs",
-    )
+    fix = "nothing runs between requests here: see JOBS in oppman.py docs jobs"
+    if stage.rules.host.runs_between_requests:
+        fix = "set JOBS=inline, or JOBS=worker and run `oppman.py worker`"
+    raise StepFailed(f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s", fix)
 
 
 async def check_visitor_address(stage: Stage) -> str:

@@ -100,9 +100,9 @@ def require_complete(answer: StreamedAnswer, expected: str) -> None:
         return
     received = f"{len(answer.text.split())} of {len(expected.split())} words"
     if not answer.final_event:
+        status = f" ({answer.error_status})" if answer.error_status else ""
         raise StepFailed(
-            f"the stream ended after {received} and {answer.connections} connections, "
-            f"without `done`{f' ({answer.error_status})' if answer.error_status else ''}",
+            f"the stream ended after {received} and {answer.connections} connections, without `done`{status}",
             "give every event an id, and continue from Last-Event-ID, as `answers.ask` does (oppman.py docs llm-pages)",
         )
     message = str(answer.final_data.get("message") or answer.final_data.get("error") or "")[:200]

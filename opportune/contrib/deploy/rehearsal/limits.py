@@ -62,7 +62,8 @@ def _describe_limits(groups: Sequence[Path], memory_bytes: int | None, cores: fl
     if not groups:
         return f"{size} of data (setrlimit, because this user may not create a control group)"
     version = "v2" if (groups[0] / "cgroup.controllers").exists() else "v1"
-    return f"{size}{f' and {cores:g} of a core' if cores else ''} (cgroup {version})"
+    share = f" and {cores:g} of a core" if cores else ""
+    return f"{size}{share} (cgroup {version})"
 
 
 def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:

@@ -18,10 +18,16 @@ from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remo
 from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, Server, make_certificate
+from opportune.contrib.deploy.rehearsal.services import (
+    NO_POOLER,
+    PooledDatabase,
+    make_certificate,
+    pooled_database,
+)
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.testing.services.ports import free_port
+from opportune.testing.services.postgres import Postgres
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
@@ -34,7 +40,7 @@ class Rehearsal:
 
     rules: Rules
     project: Path
-    server: Server
+    server: Postgres
     endpoint: QuestionEndpoint | None = None
     """Endpoint of the site for questions to a language model."""
     keeps_files: bool = False
@@ -58,7 +64,7 @@ class Rehearsal:
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
         limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
-        database = stack.enter_context(self.server.database(f"rehearsal_{secrets.token_hex(4)}"))
+        database = stack.enter_context(pooled_database(self.server, f"rehearsal_{secrets.token_hex(4)}"))
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
         services = await stack.enter_async_context(fakes.run_services(certificate, key))

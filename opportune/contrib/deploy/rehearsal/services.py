@@ -1,6 +1,6 @@
 """Database server and certificate of a rehearsal, provided by the libraries for tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 
 from opportune.errors import OperatorError
 from opportune.testing.services import certificate
-from opportune.testing.services.postgres import postgres
+from opportune.testing.services.postgres import Postgres, postgres
 
 MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
 NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
@@ -26,36 +26,29 @@ class PooledDatabase:
 
 
 @contextmanager
-def postgresql() -> Iterator["Server"]:
+def postgresql() -> Iterator[Postgres]:
     """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
     with ExitStack() as stack:
         try:
             server = stack.enter_context(postgres())
         except RuntimeError as error:
             raise OperatorError(f"{error}. {MISSING}") from None
-        yield Server(server.create_database, server.drop_database)
+        yield server
 
 
-@dataclass(frozen=True)
-class Server:
-    """Creates and drops databases."""
+@contextmanager
+def pooled_database(server: Postgres, name: str) -> Iterator[PooledDatabase]:
+    """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
+    from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
 
-    create: Callable[[str], str]
-    drop: Callable[[str], None]
-
-    @contextmanager
-    def database(self, name: str) -> Iterator[PooledDatabase]:
-        """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
-        from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
-
-        url = self.create(name)
-        try:
-            with ExitStack() as stack:
-                if PROGRAM:
-                    url = stack.enter_context(pgbouncer(url, connections=20))
-                yield PooledDatabase(url, make_url(url).port or 5432, bool(PROGRAM))
-        finally:
-            self.drop(name)
+    url = server.create_database(name)
+    try:
+        with ExitStack() as stack:
+            if PROGRAM:
+                url = stack.enter_context(pgbouncer(url, connections=20))
+            yield PooledDatabase(url, make_url(url).port or 5432, bool(PROGRAM))
+    finally:
+        server.drop_database(name)
 
 
 def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:

@@ -29,7 +29,7 @@ from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyC
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.router import Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import PooledDatabase, Server, make_certificate
+from opportune.contrib.deploy.rehearsal.services import PooledDatabase, make_certificate
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
@@ -42,11 +42,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need
 
 BAD_SITE = Path(__file__).with_name("bad_site.py")
 NO_LIMITS = Limits(None, None)
-
-
-@pytest.fixture
-def server(postgres_server: Postgres) -> Server:
-    return Server(postgres_server.create_database, postgres_server.drop_database)
 
 
 @pytest.fixture
@@ -66,9 +61,11 @@ async def run(rehearsal: Rehearsal) -> tuple[str, dict[str, Result]]:
     return lines[0], results
 
 
-async def test_first_start_counts_refused_connections(server: Server, project: Path) -> None:
+async def test_first_start_counts_refused_connections(postgres_server: Postgres, project: Path) -> None:
     steps = {"first start": STEPS["first start"]}
-    rehearsal = Rehearsal(Rules.for_host(HOSTS["leapcell"]), project, server, steps=steps, command=bad_site("waits"))
+    rehearsal = Rehearsal(
+        Rules.for_host(HOSTS["leapcell"]), project, postgres_server, steps=steps, command=bad_site("waits")
+    )
     description, results = await run(rehearsal)
     result = results["first start"]
     assert "PgBouncer" in description
@@ -109,9 +106,9 @@ def test_missing_proxy_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         find_caddy()
 
 
-async def test_sqlite_database_does_not_sleep(server: Server, tmp_path: Path) -> None:
+async def test_sqlite_database_does_not_sleep(postgres_server: Postgres, tmp_path: Path) -> None:
     steps, settings = {"sleep and wake": STEPS["sleep and wake"]}, {"DATABASE_URL": "sqlite:///data/app.db"}
-    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, server, steps=steps, settings=settings)
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, postgres_server, steps=steps, settings=settings)
     description, results = await run(rehearsal)
     assert description.endswith("with TLS; SQLite")
     assert results["sleep and wake"].outcome is Outcome.SKIPPED
@@ -119,7 +116,7 @@ async def test_sqlite_database_does_not_sleep(server: Server, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("host", "outcome"), [("railway", Outcome.FAILED), ("linux", Outcome.PASSED)])
 async def test_deploy_that_deletes_sqlite_rows_fails(
-    server: Server, project: Path, host: str, outcome: Outcome
+    postgres_server: Postgres, project: Path, host: str, outcome: Outcome
 ) -> None:
     """Railway's machines do not sleep, so only a deploy deletes the rows."""
 
@@ -131,7 +128,9 @@ async def test_deploy_that_deletes_sqlite_rows_fails(
     steps = {names[0]: first, "sign-up": register, names[1]: second, names[2]: last}
     settings = {"DATABASE_URL": "sqlite:///data/app.db"}
     command = bad_site("file")
-    rehearsal = Rehearsal(Rules.for_host(HOSTS[host]), project, server, steps=steps, settings=settings, command=command)
+    rehearsal = Rehearsal(
+        Rules.for_host(HOSTS[host]), project, postgres_server, steps=steps, settings=settings, command=command
+    )
     _, results = await run(rehearsal)
     outcomes = {name: result.outcome for name, result in results.items()}
     assert outcomes == dict.fromkeys(steps, Outcome.PASSED) | {names[2]: outcome}
@@ -146,9 +145,11 @@ async def test_deploy_that_deletes_sqlite_rows_fails(
         ("writes", "returns 502", "the disk is read-only"),
     ],
 )
-async def test_fault_is_reported_with_its_fix(server: Server, project: Path, fault: str, text: str, fix: str) -> None:
+async def test_fault_is_reported_with_its_fix(
+    postgres_server: Postgres, project: Path, fault: str, text: str, fix: str
+) -> None:
     rules = replace(Rules.for_host(HOSTS["leapcell-persistent"]), start_seconds=1.0 if fault == "slow" else 60.0)
-    _, results = await run(Rehearsal(rules, project, server, command=bad_site(fault)))
+    _, results = await run(Rehearsal(rules, project, postgres_server, command=bad_site(fault)))
     (result,) = results.values()
     assert result.outcome is Outcome.FAILED
     assert text in result.text
@@ -215,13 +216,13 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     assert (launcher.tree / "data/app.db").exists() is is_kept
 
 
-def test_production_services_are_not_used(tmp_path: Path) -> None:
+def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postgres) -> None:
     """A rehearsal may run on the machine of the real site."""
     (tmp_path / ".env.production").write_text(
         "DATABASE_URL=sqlite:////srv/site/app.db\nSTORAGE_URL=file:/srv/site/uploads\nBACKUP_URL=file:/mnt/backups\n"
         "HEARTBEAT_URL=https://hc-ping.com/real\nMAIL_URL=resend://real\nSECRET_KEY=real\nSITE_NAME=Ours\n"
     )
-    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, Server(str, print))
+    rehearsal = Rehearsal(Rules.for_host(HOSTS["linux"]), tmp_path, postgres_server)
     environ = rehearsal.environment("https://127.0.0.1", PooledDatabase("", 1, False), 2, Services(), tmp_path / "pem")
     assert (environ["DATABASE_URL"], environ["SITE_NAME"]) == ("sqlite:///data/app.db", "Ours")
     assert environ["STORAGE_URL"].startswith("s3://rehearsal:")
