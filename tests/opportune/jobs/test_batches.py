@@ -35,15 +35,6 @@ async def test_job_with_a_lower_priority_number_runs_first(make_queue: MakeQueue
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_jobs_of_all_queues_are_claimed(make_queue: MakeQueue) -> None:
-    in_mail_queue = replace(register, name="test.mail", queue="mail")
-    site = make_queue(register, in_mail_queue)
-    for definition in (register, in_mail_queue):
-        await site.enqueue(definition("ann@example.com"))
-    assert {job.queue for job in await site.worker.store.claim(9)} == {"default", "mail"}
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_workers_share_the_jobs_of_a_batch(make_queue: MakeQueue, database: Database, emails: Emails) -> None:
     sites = [make_queue(), make_queue()]
     addresses = [f"user{number:02}@example.com" for number in range(16)]

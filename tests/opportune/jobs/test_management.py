@@ -21,22 +21,20 @@ async def test_cancelled_waiting_job_can_be_retried(jobs: DatabaseJobQueue, find
     assert await emails() == ["ann@example.com"]
 
 
-async def test_cancelled_running_job_ends_at_its_next_step(jobs: DatabaseJobQueue, emails: Emails) -> None:
+@pytest.mark.parametrize("reaches_a_step", [True, False])
+async def test_cancelled_running_job_ends(
+    jobs: DatabaseJobQueue, emails: Emails, monkeypatch: pytest.MonkeyPatch, *, reaches_a_step: bool
+) -> None:
     job_id = await jobs.enqueue(wait())
     await gate.started.wait()
     await cancel(jobs, job_id)
-    gate.opened.set()
+    if reaches_a_step:
+        gate.opened.set()
+    else:
+        monkeypatch.setattr(worker, "LEASE_RENEWAL_SECONDS", 0)
+        jobs.worker.wake()
     assert await jobs.wait_until_ended(job_id) == JobState.CANCELLED
     assert await emails() == ["first@example.com"]
-
-
-async def test_cancelled_job_without_steps_ends(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    job_id = await jobs.enqueue(wait())
-    await gate.started.wait()
-    await cancel(jobs, job_id)
-    monkeypatch.setattr(worker, "LEASE_RENEWAL_SECONDS", 0)
-    jobs.worker.wake()
-    assert await jobs.wait_until_ended(job_id) == JobState.CANCELLED
 
 
 async def test_cancelled_job_of_a_dead_process_does_not_run(

@@ -121,9 +121,8 @@ def test_cut_backup_is_reported(oppman: Oppman, folder: Path, key_file: Path, si
     assert "It is damaged or truncated" in error
 
 
-@pytest.mark.parametrize("value", [str(KEY), f"{KEY.to_public()},age1x"], ids=["private", "list"])
-def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("BACKUP_RECIPIENT", value)
+def test_invalid_recipient_is_refused(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_RECIPIENT", f"{KEY.to_public()},{KEY}")
     message = oppman("check").out
     assert "BACKUP_RECIPIENT: must be one or more public keys of age (age1…), separated by commas." in message
     assert str(KEY) not in message

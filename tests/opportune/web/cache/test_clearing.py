@@ -133,11 +133,6 @@ def test_invalid_cache_url_is_refused_without_secret() -> None:
         assert "secret" not in str(error.value), url
 
 
-@pytest.mark.parametrize("url", ["redis://user:secret@host/1", " rediss://:secret@host:6380/1?ssl_cert_reqs=none"])
-def test_store_name_has_no_secret(url: str) -> None:
-    assert "secret" not in open_store(url).name
-
-
 @pytest.mark.parametrize("environment", ["development", "test"])
 async def test_cache_is_disabled_in_development(environment: str, tmp_path: Path) -> None:
     settings = settings_for(f"sqlite:///{tmp_path / 'a.db'}").model_copy(update={"environment": environment})
