@@ -14,17 +14,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import environment, run, serve
 from bench.harness.tables import Figure
-from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, page_request
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task, page_request
+from bench.speed import DATABASES, ENOUGH_ROUNDS, Contestant, comma_separated, new_database_urls
 
 REQUESTS, TEST_REQUESTS = 40, 3
 TABLE_ROWS, TEST_ROWS = 100_000, 1_000
@@ -44,26 +42,11 @@ EDITABLE_PAGES = {
     "100 editable rows": "/admin/editable-item/list?pageSize=100",
 }
 """Pages of our site only: a list, and the same list with `editable`."""
+TASKS = {page: Task(page, (page,), connections=1) for page in (*PAGES, *EDITABLE_PAGES)}
 MAX_EDITABLE_RATIO = 1.2
 
 Figures = dict[str, dict[str, list[Figure]]]
 """Results of the rounds by page and site."""
-
-
-@dataclass(frozen=True)
-class Contestant:
-    name: str
-    server: Server
-    requests: Mapping[str, Request]
-    client: Executor
-
-    def measure_page(self, page: str, count: int) -> Figure:
-        before = self.server.cpu_seconds()
-        try:
-            seconds = self.client.submit(drive, self.server.port, [self.requests[page]], count, 1).result()
-        except WrongResponseError as error:
-            sys.exit(f"{self.name}, {page}: {error}")
-        return Figure((self.server.cpu_seconds() - before) / count * 1e6, count / seconds)
 
 
 def main() -> int:
@@ -113,7 +96,7 @@ def measure(contestants: Sequence[Contestant], rounds: int, count: int) -> Figur
     for number in range(rounds + 1):
         for page in PAGES:
             for contestant in contestants:
-                figure = contestant.measure_page(page, count if number else 2)
+                figure = contestant.run_task(TASKS[page], count if number else 2)
                 if number:
                     figures[page][contestant.name].append(figure)
     return figures
@@ -122,8 +105,8 @@ def measure(contestants: Sequence[Contestant], rounds: int, count: int) -> Figur
 def measure_editable(ours: Contestant, rounds: int, count: int) -> dict[str, float]:
     """Return the processor milliseconds of each page."""
     for page in EDITABLE_PAGES:
-        ours.measure_page(page, 2)
-    figures = [{page: ours.measure_page(page, count) for page in EDITABLE_PAGES} for _ in range(rounds)]
+        ours.run_task(TASKS[page], 2)
+    figures = [{page: ours.run_task(TASKS[page], count) for page in EDITABLE_PAGES} for _ in range(rounds)]
     return {page: median(figure[page].microseconds for figure in figures) / 1000 for page in EDITABLE_PAGES}
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench.harness.peers import PEERS
 from bench.harness.tasks import TASKS
-from bench.speed import DATABASES, comma_separated, new_database_urls, run_or_exit, start
+from bench.speed import DATABASES, comma_separated, new_database_urls, start
 
 SAMPLED_PEERS = ("ours", "plain")
 ROUND_REQUESTS = 200
@@ -68,9 +68,9 @@ def sample(name: str, url: str, tasks: list[str], count: int, client: Executor) 
         sampled = replace(peer, serve=("-m", "bench.harness.sampling", str(output), *peer.serve[1:]))
         contestant = start(stack, name, url, Path(folder), client, sampled)
         for task in tasks:
-            run_or_exit(contestant, task, max(count // 10, 1))
+            contestant.run_task(TASKS[task], max(count // 10, 1))
             os.kill(contestant.server.pid, signal.SIGUSR1)
-            run_or_exit(contestant, task, count)
+            contestant.run_task(TASKS[task], count)
             os.kill(contestant.server.pid, signal.SIGUSR1)
             while not output.exists():
                 time.sleep(0.01)

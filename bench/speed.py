@@ -39,9 +39,13 @@ class Contestant:
     client: Executor
 
     def run_task(self, task: Task, count: int) -> Figure:
+        """Send the requests of a task. A wrong response ends the program."""
         before = self.server.cpu_seconds()
         requests = [self.requests[name] for name in task.request_names]
-        seconds = self.client.submit(drive, self.server.port, requests, count, task.connections).result()
+        try:
+            seconds = self.client.submit(drive, self.server.port, requests, count, task.connections).result()
+        except WrongResponseError as error:
+            sys.exit(f"{self.name}, {task.title}: {error}")
         return Figure((self.server.cpu_seconds() - before) / count * 1e6, count / seconds)
 
 
@@ -117,17 +121,10 @@ def measure(contestants: Sequence[Contestant], tasks: Sequence[str], rounds: int
     for number in range(rounds + 1):
         for task in tasks:
             for contestant in contestants:
-                figure = run_or_exit(contestant, task, count if number else max(count // 5, 1))
+                figure = contestant.run_task(TASKS[task], count if number else max(count // 5, 1))
                 if number:
                     figures[task][contestant.name].append(figure)
     return figures
-
-
-def run_or_exit(contestant: Contestant, task: str, count: int) -> Figure:
-    try:
-        return contestant.run_task(TASKS[task], count)
-    except WrongResponseError as error:
-        sys.exit(f"{contestant.name}, {TASKS[task].title}: {error}")
 
 
 if __name__ == "__main__":
