@@ -15,20 +15,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.config.settings import Settings
 from opportune.db.errors import explain
-from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.errors import OperatorError
-from opportune.jobs import JobDefinition, PermanentFailure
-from opportune.jobs.context import DatabaseJobContext
-from opportune.jobs.failures import error_summary, retry_delay, traced_error
-from opportune.jobs.heartbeat import send_heartbeat
+from opportune.jobs.attempts import run_attempt, store_outcome
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
-from opportune.jobs.models import ClaimedJob, JobState
+from opportune.jobs.models import ClaimedJob
 from opportune.jobs.scheduler import Scheduler
-from opportune.jobs.schedules import record_run
-from opportune.jobs.store import JobCancelled, JobStore
+from opportune.jobs.store import JobStore
 from opportune.services import Services
-from opportune.services.observers import JobAttempt, observed_job
-from opportune.services.tasks import cancel_and_wait, run_in_background
+from opportune.services.tasks import cancel_and_wait
 
 BATCHING_DELAY_SECONDS = 0.01
 """Delay before a check of the queue, so that several new jobs need only one query."""
@@ -212,7 +205,7 @@ class Worker:
             attempt = self._waiting.popleft()
             self.store.lock.add_started(attempt.job.id)
             context = copy_context()  # shared, so that the log lines of the outcome have the job's id and trace
-            attempt.task = asyncio.create_task(self._execute(attempt.job), context=context)
+            attempt.task = asyncio.create_task(run_attempt(attempt.job, self.store, self.services), context=context)
             self._running[attempt.task] = attempt
             attempt.task.add_done_callback(partial(self._handle_end, attempt, context))
 
@@ -277,36 +270,13 @@ class Worker:
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Old jobs could not be deleted: %s", explain(error, self.store.database.url))
 
-    async def _execute(self, job: ClaimedJob) -> None:
-        definition = self.jobs[job.name]
-        if job.cancel_asked:
-            raise JobCancelled  # its process died before it could end the job
-        if job.attempt > definition.attempts:
-            raise PermanentFailure("The worker process ended during each attempt of this job.")
-        if type(job.arguments) is not list:
-            raise PermanentFailure("The arguments of this job are not a JSON list.")
-        await self.services.prepare_job()
-        context = DatabaseJobContext(job, self.store, self.services)
-        origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
-        with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
-            await self._call(definition, context, job)
-
-    async def _call(self, definition: JobDefinition[Any], context: DatabaseJobContext, job: ClaimedJob) -> None:
-        if definition.max_seconds is None:
-            await definition.function(context, *job.arguments)
-            return
-        try:
-            async with asyncio.timeout(definition.max_seconds) as timeout:
-                await definition.function(context, *job.arguments)
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
-
     async def _record_outcome(self, attempt: Attempt) -> None:
         """Store the outcome of an attempt, and forget it. The end of the site does not interrupt this."""
         await self._retry_while_unavailable(partial(self._store_outcome, attempt), f"outcome of job {attempt.job}")
         self._forget(attempt)
+
+    async def _store_outcome(self, attempt: Attempt) -> None:
+        await store_outcome(attempt, self.store, self.settings, is_stopping=self._is_stopping)
 
     async def _retry_while_unavailable(self, store: Callable[[], Awaitable[Any]], what: str) -> None:
         for pause in STORE_RETRY_SECONDS:
@@ -317,41 +287,6 @@ class Worker:
                 reason = explain(error, self.store.database.url)
             await asyncio.sleep(0 if self._is_stopping else pause)
         logger.warning("The %s could not be stored, so it will run again: %s", what, reason)
-
-    async def _store_outcome(self, attempt: Attempt) -> None:
-        job = attempt.job
-        assert attempt.task
-        try:
-            attempt.task.result()
-        except asyncio.CancelledError as error:
-            if isinstance(error, JobCancelled) or attempt.is_cancelled:
-                await self.store.end(job, JobState.CANCELLED)  # has no effect if another process has taken over
-            elif self._is_stopping:
-                await self.store.release(job)
-            else:
-                await self._fail(job, OperatorError("The job cancelled itself."))
-        except Exception as error:  # noqa: BLE001 - the edge of a job: any exception is a failed attempt
-            await self._fail(job, error)
-        else:
-            await self.store.end(job, JobState.DONE)
-            await self._record_run(job)
-            if url := self.jobs[job.name].heartbeat_url_in(self.settings):
-                run_in_background(send_heartbeat(url))
-
-    async def _record_run(self, job: ClaimedJob, error: str = "") -> None:
-        if self.jobs[job.name].schedule:
-            async with self.store.database.writer() as session:
-                await record_run(session, job.name, job.note, error)
-
-    async def _fail(self, job: ClaimedJob, error: Exception) -> None:
-        definition, reason = self.jobs[job.name], error_summary(error)
-        await self._record_run(job, reason)
-        if job.attempt >= definition.attempts or isinstance(error, PermanentFailure):
-            logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
-            await self.store.end(job, JobState.FAILED, reason)
-            return
-        logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
-        await self.store.postpone(job, retry_delay(definition, job.attempt, error), reason)
 
     async def _cancel_running(self) -> None:
         self._is_stopping = True

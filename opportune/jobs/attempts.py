@@ -1,0 +1,83 @@
+"""One attempt of a job: its run, and how its outcome is stored."""
+
+import asyncio
+import logging
+
+from opportune.config.settings import Settings
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
+from opportune.errors import OperatorError
+from opportune.jobs import PermanentFailure
+from opportune.jobs.context import DatabaseJobContext
+from opportune.jobs.failures import error_summary, retry_delay, traced_error
+from opportune.jobs.heartbeat import send_heartbeat
+from opportune.jobs.lease_keeper import Attempt
+from opportune.jobs.models import ClaimedJob, JobState
+from opportune.jobs.schedules import record_run
+from opportune.jobs.store import JobCancelled, JobStore
+from opportune.services import Services
+from opportune.services.observers import JobAttempt, observed_job
+from opportune.services.tasks import run_in_background
+
+logger = logging.getLogger(__name__)
+
+
+async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> None:
+    """Call the function of a claimed job. An exception is the outcome of the attempt."""
+    definition = store.jobs[job.name]
+    if job.cancel_asked:
+        raise JobCancelled  # its process died before it could end the job
+    if job.attempt > definition.attempts:
+        raise PermanentFailure("The worker process ended during each attempt of this job.")
+    if type(job.arguments) is not list:
+        raise PermanentFailure("The arguments of this job are not a JSON list.")
+    await services.prepare_job()
+    context = DatabaseJobContext(job, store, services)
+    origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
+    with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):
+        try:
+            async with asyncio.timeout(definition.max_seconds) as timeout:
+                await definition.function(context, *job.arguments)
+        except TimeoutError:
+            if not timeout.expired():
+                raise  # a timeout inside of the function
+            raise OperatorError(f"The job took longer than {definition.max_seconds:g} s.") from None
+
+
+async def store_outcome(attempt: Attempt, store: JobStore, settings: Settings, *, is_stopping: bool) -> None:
+    """Store how an attempt has ended. It has no effect if another worker has taken over the job."""
+    job = attempt.job
+    assert attempt.task
+    try:
+        attempt.task.result()
+    except asyncio.CancelledError as error:
+        if isinstance(error, JobCancelled) or attempt.is_cancelled:
+            await store.end(job, JobState.CANCELLED)
+        elif is_stopping:
+            await store.release(job)
+        else:
+            await _store_failure(job, store, OperatorError("The job cancelled itself."))
+    except Exception as error:  # noqa: BLE001 - the edge of a job: any exception is a failed attempt
+        await _store_failure(job, store, error)
+    else:
+        await store.end(job, JobState.DONE)
+        await _record_scheduled_run(job, store)
+        if url := store.jobs[job.name].heartbeat_url_in(settings):
+            run_in_background(send_heartbeat(url))
+
+
+async def _store_failure(job: ClaimedJob, store: JobStore, error: Exception) -> None:
+    """Retry the job later, or end it if no attempt is left."""
+    definition, reason = store.jobs[job.name], error_summary(error)
+    await _record_scheduled_run(job, store, reason)
+    if job.attempt >= definition.attempts or isinstance(error, PermanentFailure):
+        logger.error("Job %s has failed: %s", job, reason, exc_info=traced_error(error))
+        await store.end(job, JobState.FAILED, reason)
+        return
+    logger.warning("Job %s failed (attempt %s of %s): %s", job, job.attempt, definition.attempts, reason)
+    await store.postpone(job, retry_delay(definition, job.attempt, error), reason)
+
+
+async def _record_scheduled_run(job: ClaimedJob, store: JobStore, error: str = "") -> None:
+    if store.jobs[job.name].schedule:
+        async with store.database.writer() as session:
+            await record_run(session, job.name, job.note, error)
