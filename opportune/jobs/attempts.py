@@ -11,9 +11,10 @@ from opportune.jobs.context import DatabaseJobContext
 from opportune.jobs.failures import error_summary, retry_delay, traced_error
 from opportune.jobs.heartbeat import send_heartbeat
 from opportune.jobs.lease_keeper import Attempt
+from opportune.jobs.leases import JobCancelled
 from opportune.jobs.models import ClaimedJob, JobState
 from opportune.jobs.schedules import record_run
-from opportune.jobs.store import JobCancelled, JobStore
+from opportune.jobs.store import JobStore
 from opportune.services import Services
 from opportune.services.observers import JobAttempt, observed_job
 from opportune.services.tasks import run_in_background

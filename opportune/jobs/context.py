@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.jobs.leases import renew_lease
 from opportune.jobs.models import ClaimedJob, JobStep
-from opportune.jobs.store import JobStore, renew_lease
+from opportune.jobs.store import JobStore
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, require_feature
 from opportune.services import ServiceMissing, Services
 from opportune.storage import Storage

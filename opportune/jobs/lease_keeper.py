@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.errors import explain
+from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import ClaimedJob
-from opportune.jobs.store import LEASE_DURATION, JobStore
+from opportune.jobs.store import JobStore
 from opportune.server.loop_monitor import LoopMonitor
 
 LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3

@@ -13,8 +13,8 @@ from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.clock import EARLIEST_TIME, read_database_time
 from opportune.jobs.declaration import JobCall, JobDefinition
+from opportune.jobs.insertion import insert_job
 from opportune.jobs.schedules import next_run_time, schedule_key
-from opportune.jobs.store import insert_job
 
 logger = logging.getLogger(__name__)
 

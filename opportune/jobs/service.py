@@ -15,9 +15,10 @@ from opportune.db.database import Database, after_commit, before_commit
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
+from opportune.jobs.insertion import insert_job
 from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
-from opportune.jobs.store import JobStore, insert_job
+from opportune.jobs.store import JobStore
 from opportune.jobs.worker import SHUTDOWN_TIMEOUT_SECONDS, Worker
 from opportune.services import Services
 from opportune.services.observers import observers

@@ -1,41 +1,21 @@
-"""Storage of jobs: functions to queue and claim jobs, renew their leases and record how they ended.
+"""Storage of jobs for one worker: it claims jobs, renews their leases and records how they ended.
 
-Workers claim jobs in batches with one statement, which skips rows that other workers have locked. A worker can change
-a running job only while the row contains the claim of its attempt. Reads go to the primary, because a lagging replica
-misses new jobs and renewed leases. Due times and leases use the clock of the database, because the clocks of machines
-differ.
+Workers claim jobs in batches with one statement, which skips rows that other workers have locked. Reads go to the
+primary, because a lagging replica misses new jobs and renewed leases. Due times and leases use the clock of the
+database, because the clocks of machines differ.
 """
 
 import secrets
 import time
-from asyncio import CancelledError, to_thread
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from asyncio import to_thread
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Select,
-    Table,
-    Update,
-    and_,
-    any_,
-    case,
-    func,
-    insert,
-    inspect,
-    literal,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -43,9 +23,9 @@ from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
-from opportune.db.queries.upsert import upsert
 from opportune.jobs.clock import database_time
-from opportune.jobs.declaration import JobCall, JobDefinition
+from opportune.jobs.declaration import JobDefinition
+from opportune.jobs.leases import has_id, is_claimed, lease_end, renew_lease, renew_statement
 from opportune.jobs.limits import HeldJobs, allowed_claims
 from opportune.jobs.models import (
     ENDED_STATES,
@@ -58,10 +38,7 @@ from opportune.jobs.models import (
     waiting_state,
 )
 from opportune.jobs.worker_lock import WorkerLock
-from opportune.services.observers import traceparent
 
-LEASE_DURATION = timedelta(seconds=15)
-"""Lease of a running job. After it expires, another worker takes over if the process is not alive on its machine."""
 WORKER_ID_LENGTH = 16
 """Length of the worker's id at the beginning of a claim. The remaining characters identify the attempt."""
 RETENTION = {
@@ -82,93 +59,6 @@ CLAIMED_COLUMNS = [getattr(Job, field.name) for field in fields(ClaimedJob)]
 NO_CLAIM: dict[str, Any] = {"claim": None, "lease_until": None}
 UNSTARTED: dict[str, Any] = {"state": JobState.WAITING, "attempt": col(Job.attempt) - 1, **NO_CLAIM}
 """Values of a job that returns to the queue. The attempt does not count."""
-
-
-class JobCancelled(CancelledError):
-    """Ends an attempt, because a user has cancelled the job or another process has taken it over.
-
-    Like every cancellation, it is not caught by `except Exception`.
-    """
-
-
-async def insert_job(
-    session: AsyncSession,
-    call: JobCall[Any],
-    key: str,
-    *,
-    group: str = "",
-    delay: float = 0,
-    due_at: datetime | None = None,
-) -> int:
-    """Queue a job in the transaction of this session. Return its id, or the id of the job with the same key.
-
-    Args:
-        session: A writing session.
-        call: The job with its arguments.
-        key: Unique key; may be empty.
-        group: Group whose jobs run one after the other; may be empty.
-        delay: Seconds until the job is due, by the clock of the database.
-        due_at: Time at which the job is due, instead of `delay`.
-    """
-    job = Job(
-        name=call.job.name,
-        arguments=list(call.arguments),
-        queue=call.job.queue,
-        priority=call.job.priority,
-        state=JobState.HELD if group else JobState.WAITING,
-        group_name=group or None,
-        group_limit=call.job.group_limit,
-        key=key or None,
-        traceparent=traceparent.get() or None,
-    )
-    due: Any = due_at or database_time(session.get_bind().dialect.name, timedelta(seconds=delay))
-    values = job.model_dump(exclude={"id", "due_at"})
-    table = cast("Table", inspect(Job).local_table)  # faster than an insert into the model
-    if not key:
-        insertion = insert(table).values(due_at=due).returning(table.c.id)
-        return int((await session.execute(insertion, values)).scalar_one())
-    insertion = upsert(session, table).values(due_at=due).on_conflict_do_nothing(index_elements=["key"])
-    job_id: int | None = (await session.execute(insertion.returning(table.c.id), values)).scalar_one_or_none()
-    if job_id is not None:
-        return job_id
-    return (await session.scalars(select(col(Job.id)).where(col(Job.key) == key))).one()
-
-
-async def renew_lease(session: AsyncSession, job: ClaimedJob) -> None:
-    """Renew the lease of a job and lock its row, so that no other worker can take it over during this transaction.
-
-    Raises:
-        JobCancelled: Another worker has taken over the job, or a user has cancelled it.
-    """
-    dialect = session.get_bind().dialect.name
-    lease_until = database_time(dialect, LEASE_DURATION)
-    renewal = update(Job).where(_is_claimed(dialect, [job])).values(lease_until=lease_until)
-    cancelled = (await session.execute(renewal.returning(col(Job.cancel_asked)))).scalar_one_or_none()
-    if cancelled is not False:
-        raise JobCancelled
-
-
-def _is_claimed(dialect: str, jobs: Iterable[ClaimedJob]) -> ColumnElement[bool]:
-    """Match the rows that still have the claim of these attempts. Jobs of one batch share it."""
-    ids_by_claim = defaultdict[str, list[int]](list)
-    for job in jobs:
-        ids_by_claim[job.claim].append(job.id)
-    batches = [(col(Job.claim) == claim) & _has_id(dialect, ids) for claim, ids in ids_by_claim.items()]
-    return or_(*batches)
-
-
-def _has_id(dialect: str, ids: Select[Any] | list[int]) -> ColumnElement[bool]:
-    """Match rows by id. On PostgreSQL, an array is one parameter, and a subquery is not joined with the whole table."""
-    if dialect != "postgresql":
-        return col(Job.id).in_(ids)
-    array = literal(ids, ARRAY(BigInteger)) if isinstance(ids, list) else func.array(ids.scalar_subquery())
-    return col(Job.id) == any_(array)
-
-
-def _renew_statement(dialect: str, jobs: Iterable[ClaimedJob]) -> Update:
-    """Build the statement that renews leases. It skips locked rows, because the job's transaction renews them."""
-    unlocked_ids = select(col(Job.id)).where(_is_claimed(dialect, jobs)).with_for_update(skip_locked=True)
-    return update(Job).where(col(Job.id).in_(unlocked_ids)).values(lease_until=database_time(dialect, LEASE_DURATION))
 
 
 class JobStore:
@@ -222,7 +112,7 @@ class JobStore:
         async with self.database.writer() as session:
             if completed:
                 await session.execute(
-                    update(Job).where(_is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
+                    update(Job).where(is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
                 )
             if any(job.group_name for job in completed):
                 await self._held_jobs.release(session)  # first, because a backlog without groups would use all slots
@@ -254,10 +144,10 @@ class JobStore:
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
             "claim": self.lock.worker + secrets.token_hex(16 - WORKER_ID_LENGTH // 2),
-            "lease_until": self._now(LEASE_DURATION),
+            "lease_until": lease_end(self._dialect),
             "started_at": self._now(),
         }
-        statement = update(Job).where(_has_id(self._dialect, ids)).values(changes).returning(*CLAIMED_COLUMNS)
+        statement = update(Job).where(has_id(self._dialect, ids)).values(changes).returning(*CLAIMED_COLUMNS)
         rows = await session.execute(statement, execution_options={"synchronize_session": False})
         return [ClaimedJob(*row) for row in rows]
 
@@ -298,7 +188,7 @@ class JobStore:
     async def _release_unstarted(self, worker: str, started_ids: list[int]) -> None:
         """Return jobs to the queue that a dead worker had claimed and not started."""
         is_of_worker = func.substr(col(Job.claim), 1, WORKER_ID_LENGTH) == worker
-        is_unstarted = and_(IS_RUNNING, is_of_worker, not_(_has_id(self._dialect, started_ids)))
+        is_unstarted = and_(IS_RUNNING, is_of_worker, not_(has_id(self._dialect, started_ids)))
         async with self.database.writer() as session:
             await session.execute(update(Job).where(is_unstarted).values(UNSTARTED))
         self.lock.forget(worker)
@@ -319,7 +209,7 @@ class JobStore:
 
     async def renew(self, jobs: Collection[ClaimedJob]) -> set[int]:
         """Renew the leases of these jobs and return the ids of cancelled ones."""
-        renewal = _renew_statement(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
+        renewal = renew_statement(self._dialect, jobs).returning(col(Job.id), col(Job.cancel_asked))
         async with self.database.writer() as session:
             rows = await session.execute(renewal, execution_options={"synchronize_session": False})
             return {job_id for job_id, cancelled in rows if cancelled}
@@ -328,7 +218,7 @@ class JobStore:
         """Renew the leases on a new connection, because a thread cannot use connections of the event loop."""
         engine = create_writing_engine(self.database.url)
         with engine.begin() as connection:
-            connection.execute(_renew_statement(self._dialect, jobs))
+            connection.execute(renew_statement(self._dialect, jobs))
 
     async def end(self, job: ClaimedJob, state: JobState, error: str = "") -> None:
         attempt = min(job.attempt, self.jobs[job.name].attempts)  # the claim after the last attempt runs nothing
@@ -344,7 +234,7 @@ class JobStore:
     async def release(self, *jobs: ClaimedJob) -> None:
         """Return jobs of this worker to the queue. The attempt does not count."""
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_is_claimed(self._dialect, jobs)).values(UNSTARTED))
+            await session.execute(update(Job).where(is_claimed(self._dialect, jobs)).values(UNSTARTED))
 
     async def report(self, job: ClaimedJob, done: int, total: int, note: str) -> None:
         """Store the progress of a job.
@@ -355,11 +245,11 @@ class JobStore:
         async with self.database.writer() as session:
             await renew_lease(session, job)
             values = {"done": done, "total": total, "note": note}
-            await session.execute(update(Job).where(_is_claimed(self._dialect, [job])).values(values))
+            await session.execute(update(Job).where(is_claimed(self._dialect, [job])).values(values))
 
     async def _change(self, job: ClaimedJob, values: dict[str, Any]) -> None:
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(_is_claimed(self._dialect, [job])).values(values))
+            await session.execute(update(Job).where(is_claimed(self._dialect, [job])).values(values))
 
     async def prune(self) -> None:
         """Delete jobs that ended long ago."""

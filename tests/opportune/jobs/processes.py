@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
-from opportune.jobs import lease_keeper, store, worker
+from opportune.jobs import lease_keeper, leases, worker
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
@@ -27,7 +27,7 @@ def work_in_process(settings: Settings, max_parallel_jobs: int | None = None) ->
 
 
 def _work(settings: Settings, max_parallel_jobs: int | None) -> None:
-    store.LEASE_DURATION = timedelta(0)  # leases expire immediately
+    leases.LEASE_DURATION = timedelta(0)  # leases expire immediately
     if max_parallel_jobs:
         worker.PREFETCH_SECONDS = 1_000_000
     asyncio.run(_drain(settings, max_parallel_jobs))
@@ -44,7 +44,7 @@ def work_on_machine(settings: Settings, machine: Path) -> None:
     """Run jobs with short leases until killed. The folder `machine` holds the temporary files and the log."""
     tempfile.tempdir = str(machine)
     logging.basicConfig(filename=machine / "log", level=logging.WARNING)
-    store.LEASE_DURATION = SHORT_LEASE
+    leases.LEASE_DURATION = SHORT_LEASE
     lease_keeper.LEASE_RENEWAL_SECONDS = 0.3
     lease_keeper.THREAD_RENEWAL_SECONDS = 0.5
     lease_keeper.CHECK_INTERVAL_SECONDS = 0.05

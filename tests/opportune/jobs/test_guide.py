@@ -9,9 +9,10 @@ from typing import Any
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs import JobDefinition
+from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.jobs.store import LEASE_DURATION, RETENTION
+from opportune.jobs.store import RETENTION
 from opportune.project.layout import PROJECT
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs

@@ -5,9 +5,9 @@ import pytest
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.jobs import management, worker
+from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.jobs.store import LEASE_DURATION
 from tests.opportune.jobs.conftest import Emails, Find, cancel, retry
 from tests.opportune.jobs.tasks import gate, register, wait
 
@@ -40,7 +40,7 @@ async def test_cancelled_running_job_ends(
 async def test_cancelled_job_of_a_dead_process_does_not_run(
     idle_queue: DatabaseJobQueue, find: Find, emails: Emails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.jobs.store.LEASE_DURATION", -LEASE_DURATION)
+    monkeypatch.setattr("opportune.jobs.leases.LEASE_DURATION", -LEASE_DURATION)
     job_id = await idle_queue.enqueue(register("ann@example.com"))
     await idle_queue.worker.store.claim(1)
     await cancel(idle_queue, job_id)

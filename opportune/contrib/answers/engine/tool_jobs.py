@@ -20,8 +20,8 @@ from opportune.contrib.tools import Toolbox, ToolResult
 from opportune.contrib.tools.conversation import number_result
 from opportune.db import Database, utc_now
 from opportune.jobs import JobContext
+from opportune.jobs.leases import JobCancelled
 from opportune.jobs.models import Job
-from opportune.jobs.store import JobCancelled
 from opportune.schemas.text import make_storable
 
 logger = logging.getLogger(__name__)
