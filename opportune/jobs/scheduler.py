@@ -13,7 +13,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs.clock import EARLIEST_TIME, read_database_time
 from opportune.jobs.declaration import JobCall, JobDefinition
-from opportune.jobs.insertion import insert_job
+from opportune.jobs.job_insertion import insert_job
 from opportune.jobs.schedules import next_run_time, schedule_key
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from opportune.db.database import Database, after_commit, before_commit
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management
-from opportune.jobs.insertion import insert_job
+from opportune.jobs.job_insertion import insert_job
 from opportune.jobs.models import ENDED_STATES, Job, JobState
 from opportune.jobs.requests import RequestWork
 from opportune.jobs.store import JobStore
