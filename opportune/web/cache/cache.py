@@ -1,6 +1,6 @@
 """Cache of values: one build at a time for each entry, and stale entries while a new one is built.
 
-`ResponseCache` adds the responses of routes. Parts of pages are in `parts`, because templates cannot wait for a server.
+`ResponseCache` adds the responses of routes, and `PageParts` stores parts of pages.
 """
 
 import asyncio
@@ -19,8 +19,9 @@ from opportune.db.bus import Bus, MemoryBus
 from opportune.db.database import Database, after_commit
 from opportune.db.drivers.replica import reads_fresh
 from opportune.services.tasks import cancel_and_wait
+from opportune.web.cache.page_parts import PageParts
 from opportune.web.cache.rule import Counts, check_seconds, tag_tuple
-from opportune.web.cache.store import ALL_TAGS, CacheEntry, CacheLookup, MemoryStore, Store, TagVersions
+from opportune.web.cache.store import ALL_TAGS, MAX_VALUE_BYTES, CacheEntry, CacheLookup, Store
 from opportune.web.cache.values import dumps, loads
 
 BUS_TOPIC = "cache"
@@ -28,8 +29,6 @@ BUS_TOPIC = "cache"
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_VALUE_BYTES = 1024 * 1024
-"""Size of the largest value and of the largest body of a response."""
 MAX_BACKGROUND_REFRESHES = 8
 """Maximum parallel builds in the background. Other entries stay stale until they are next read."""
 BUILD_WAIT_SECONDS = 10.0
@@ -37,10 +36,6 @@ BUILD_WAIT_SECONDS = 10.0
 POLL_INTERVAL_SECONDS = 0.03
 RETRY_AFTER_SECONDS = 1.0
 """Seconds before a failed refresh of a stale entry is tried again."""
-TAG_CHECK_SECONDS = 1.0
-"""Seconds between two checks for cleared tags of parts, if no bus connects the processes."""
-MAX_CHECKED_TAGS = 500
-"""Number of tags above which such a check clears all parts, to read few versions."""
 
 
 class Built(NamedTuple):
@@ -93,22 +88,18 @@ class Cache:
         self, store: Store, database: Database | None = None, *, secret: str = "", is_enabled: bool = True
     ) -> None:
         self.store = store
-        self.parts = store if isinstance(store, MemoryStore) else MemoryStore()
-        """Store of parts of pages, in this process."""
         self.is_enabled = is_enabled
         self._database = database
         self._secret = secret.encode()[:64]
         self._bus: Bus = database.bus if database else MemoryBus()
         replicas = database.replicas.members if database else ()
-        self._max_lag_seconds = max((replica.max_lag_seconds for replica in replicas), default=0.0)
+        max_lag_seconds = max((replica.max_lag_seconds for replica in replicas), default=0.0)
+        self.parts = PageParts(store, max_lag_seconds, has_bus=self._bus.is_shared)
         self._bus.subscribe(BUS_TOPIC, self._clear_as_elsewhere)
         self._builds: dict[str, asyncio.Future[Outcome]] = {}
         self._refreshes: dict[str, asyncio.Task[None]] = {}
         self._value_counts = Counts()
         self._warned_names: set[str] = set()
-        self._part_tags: dict[str, str | None] = {}
-        """Versions of the tags of parts in the shared store, if no bus connects the processes. None if not yet read."""
-        self._tag_check: asyncio.Task[None] | None = None
 
     @property
     def reaches_other_processes(self) -> bool:
@@ -116,7 +107,8 @@ class Cache:
         return self.store.is_shared or self._bus.is_shared
 
     async def close(self) -> None:
-        await cancel_and_wait(*self._refreshes.values(), self._tag_check)
+        await cancel_and_wait(*self._refreshes.values())
+        await self.parts.close()
         await self.store.close()
 
     async def get(self, key: str, default: Any = None) -> Any:
@@ -182,8 +174,8 @@ class Cache:
 
     async def clear(self, *tags: str) -> None:
         """Remove the responses, values and parts with one of these tags, in all processes."""
-        self.parts.clear_now(*tags)
-        if self.store is not self.parts:
+        self.parts.clear(*tags)
+        if self.store is not self.parts.store:
             await self.store.clear(*tags)
         self._bus.publish(BUS_TOPIC, json.dumps(tags))
 
@@ -191,42 +183,11 @@ class Cache:
         """Clear the tags that another process has cleared, or all entries if messages may have been lost."""
         tags = (ALL_TAGS,) if payload is None else json.loads(payload)
         if isinstance(tags, list | tuple) and all(isinstance(tag, str) for tag in tags):
-            self.parts.clear_now(*tags)
+            self.parts.clear(*tags)
 
     def key(self, *parts: object) -> str:
         """Return the key of an entry: a hash of everything that it depends on."""
         return blake2b(repr(parts).encode(), digest_size=16, key=self._secret).hexdigest()
-
-    def find_part(self, key: str, tags: Iterable[str]) -> CacheLookup:
-        """Look up a part of a page.
-
-        If no bus connects the processes, their tags are compared in the background, at most once a second.
-        """
-        if self.store.is_shared and not self._bus.is_shared:
-            for tag in (ALL_TAGS, *tags):
-                self._part_tags.setdefault(tag)
-            if self._tag_check is None or self._tag_check.done():
-                self._tag_check = asyncio.create_task(self._check_tags())
-        return self.parts.find_now(key, tags)
-
-    def save_part(self, key: str, html: str, tag_versions: TagVersions, seconds: float, started_at: float) -> None:
-        """Store a part of a page, unless one of its tags may have been cleared after the request read its data."""
-        text = html.encode()
-        is_current = not self.parts.was_cleared_since(started_at - self._max_lag_seconds, tag_versions)
-        is_known = all(self._part_tags.get(tag, "") is not None for tag in tag_versions)
-        if self.is_enabled and is_current and is_known and len(text) <= MAX_VALUE_BYTES:
-            self.parts.save_now(key, CacheEntry(text, time.time()), tag_versions, seconds)
-
-    async def _check_tags(self) -> None:
-        """Clear the tags of parts that another process has cleared in the shared store."""
-        versions = (await self.store.find("", self._part_tags)).tag_versions
-        self.parts.clear_now(*(tag for tag, version in versions.items() if self._part_tags.get(tag) != version))
-        if len(versions) > MAX_CHECKED_TAGS:
-            self.parts.clear_now(ALL_TAGS)
-            self._part_tags = {ALL_TAGS: versions[ALL_TAGS]}
-        else:
-            self._part_tags |= versions
-        await asyncio.sleep(TAG_CHECK_SECONDS)
 
     async def load(self, item: CacheItem, build: Build, refresh: Build, parse: Callable[[CacheEntry], T]) -> T | None:
         """Return the stored entry, or build it. Wait if another task or process builds it.

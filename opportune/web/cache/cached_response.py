@@ -8,9 +8,8 @@ from hashlib import blake2b
 
 from starlette.types import Message, Scope, Send
 
-from opportune.web.cache.cache import MAX_VALUE_BYTES
 from opportune.web.cache.rule import CacheRule, Header
-from opportune.web.cache.store import CacheEntry
+from opportune.web.cache.store import MAX_VALUE_BYTES, CacheEntry
 
 PRIVATE_DIRECTIVES = ("private", "no-store")
 ALLOWED_VARY = {b"accept-encoding", b"accept-language", b"authorization", b"cookie", b"host", b"hx-request-type"}

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 ALL_TAGS = "*"
 """Tag of every entry."""
+MAX_VALUE_BYTES = 1024 * 1024
+"""Size of the largest value, part of a page and body of a response."""
 
 TagVersions = Mapping[str, str]
 """Versions of the tags of an entry. `clear` changes them, which invalidates entries that were built before."""

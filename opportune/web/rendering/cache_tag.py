@@ -60,7 +60,7 @@ class CacheTag(Extension):
         if origin is None or cache is None or scope.get("state", {}).get("impersonator"):
             return caller()
         key = cache.key("part", template, name, dumps(vary), _viewer(scope, is_per_user=per == PER_USER))
-        lookup = cache.find_part(key, tag_tuple(tags))
+        lookup = cache.parts.find(key, tag_tuple(tags))
         part = CachedPart(per == PER_USER, {**lookup.tag_versions})
         if lookup.entry and cache.is_enabled:
             html = do_mark_safe(lookup.entry.value.decode())
@@ -69,8 +69,8 @@ class CacheTag(Extension):
             if part.excluded_by:
                 reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
                 cache.warn_once(f"The part {name!r} of {template}", reason)
-            else:
-                cache.save_part(key, html, part.tag_versions, seconds, origin.started_at)
+            elif cache.is_enabled:
+                cache.parts.save(key, html, part.tag_versions, seconds, origin.started_at)
         _add_to_outer_part(part, name)
         return html
 

@@ -6,10 +6,9 @@ from inspect import signature
 from fastapi import APIRouter
 
 from opportune.project.layout import PROJECT
-from opportune.web.cache.cache import MAX_VALUE_BYTES
 from opportune.web.cache.factory import cache_name
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
-from opportune.web.cache.store import MemoryStore
+from opportune.web.cache.store import MAX_VALUE_BYTES, MemoryStore
 from opportune.web.routing.router import CachedRoute, Router
 
 GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
