@@ -72,24 +72,23 @@ class HeldJobs:
         self._last_name = ""
         """Last group that was checked. The next call continues after it."""
 
-    async def release(self, session: AsyncSession) -> bool:
+    async def release(self, session: AsyncSession) -> list[int]:
         """Let the first due job of each group wait for a worker, if the limit of its group allows it.
 
         Returns:
-            Whether a job was released.
+            The limit of the group of each released job. If it is more than one, another call may release more.
         """
         now = database_time(session.get_bind().dialect.name)
         due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
         if not await session.scalar(select(due_jobs.exists())):
-            return False
+            return []
         await _lock(session, "groups")  # otherwise two workers could release jobs of the same group
         groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_name})).all()
         self._last_name = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
-            return False
-        release = _release_statement(groups, now).returning(col(Job.id))
-        released = await session.execute(release, execution_options={"synchronize_session": False})
-        return bool(released.all())
+            return []
+        release = _release_statement(groups, now).returning(col(Job.group_limit))
+        return [*await session.scalars(release, execution_options={"synchronize_session": False})]
 
 
 def _release_statement(groups: Sequence[str], now: ColumnElement[datetime]) -> Update:

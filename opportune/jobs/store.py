@@ -114,11 +114,8 @@ class JobStore:
                 await session.execute(
                     update(Job).where(is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
                 )
-            if any(job.group_name for job in completed):
-                await self._held_jobs.release(session)  # first, because a backlog without groups would use all slots
-            claimed += await self._claim_due(session, limit - len(claimed))
-            while len(claimed) < limit and await self._held_jobs.release(session):
-                claimed += await self._claim_due(session, limit - len(claimed))
+            has_group = any(job.group_name for job in completed)
+            claimed += await self._claim_due_and_held(session, limit - len(claimed), releases_first=has_group)
         if len(claimed) < limit:
             completed_ids = {job.id for job in completed}
             still_running = [job for job in running if job.id not in completed_ids]
@@ -126,6 +123,19 @@ class JobStore:
         if claimed:
             self.lock.acquire()
         return sorted(claimed, key=lambda job: (job.priority, job.due_at, job.id))
+
+    async def _claim_due_and_held(self, session: AsyncSession, limit: int, *, releases_first: bool) -> list[ClaimedJob]:
+        """Claim due jobs, and release held jobs of groups while this worker can start more.
+
+        With `releases_first`, a backlog of jobs without a group does not delay the next job of a group.
+        """
+        group_limits = await self._held_jobs.release(session) if releases_first else None
+        claimed = await self._claim_due(session, limit)
+        while len(claimed) < limit and (group_limits is None or max(group_limits, default=0) > 1):
+            group_limits = await self._held_jobs.release(session)
+            if group_limits:
+                claimed += await self._claim_due(session, limit - len(claimed))
+        return claimed
 
     async def _claim_due(self, session: AsyncSession, limit: int) -> list[ClaimedJob]:
         claimed = list[ClaimedJob]()
