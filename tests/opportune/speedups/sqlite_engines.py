@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, event, insert, select
+from sqlalchemy import Column, Executable, ForeignKey, Integer, MetaData, Table, Text, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from opportune.speedups.sqlite_driver import DRIVER
@@ -31,6 +31,12 @@ class Engines(NamedTuple):
 
     def writer(self) -> AsyncSession:
         return AsyncSession(self.writing)
+
+    async def write(self, statement: Executable) -> None:
+        """Run a statement in its own transaction."""
+        async with self.writer() as session:
+            await session.execute(statement)
+            await session.commit()
 
 
 def make_engine(path: Path, begin: str) -> AsyncEngine:

@@ -77,9 +77,7 @@ def deferred(title: str) -> Insert:
 
 
 async def test_deferred_statement_is_sent_with_commit(engines: Engines, hops: list[str]) -> None:
-    async with engines.writer() as session:
-        await session.execute(deferred("four"))
-        await session.commit()
+    await engines.write(deferred("four"))
     assert hops == ["_execute_fetchall"]
     assert (await read_titles(engines))[-1] == "four"
 
@@ -114,9 +112,7 @@ async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
         with pytest.raises(IntegrityError, match="FOREIGN KEY"):
             await session.commit()
     assert await read_titles(engines) == ["one", "two", "three"]
-    async with engines.writer() as session:
-        await session.execute(insert(ITEM).values(title="four"))
-        await session.commit()
+    await engines.write(insert(ITEM).values(title="four"))
     assert (await read_titles(engines))[-1] == "four"
 
 
@@ -156,9 +152,7 @@ async def test_stream_reads_a_snapshot(engines: Engines, statements: list[str]) 
     async with engines.reader() as session:
         result = await session.stream_scalars(TITLES)
         first = await anext(aiter(result))
-        async with engines.writer() as writer:
-            await writer.execute(text("DELETE FROM item"))
-            await writer.commit()
+        await engines.write(text("DELETE FROM item"))
         assert [first, *await result.all()] == ["one", "two", "three"]
     assert statements[0] == "BEGIN"
     assert await read_titles(engines) == []
@@ -168,9 +162,7 @@ async def test_abandoned_stream_releases_its_snapshot(engines: Engines) -> None:
     async with engines.reader() as session:
         result = await session.stream_scalars(TITLES)
         assert await anext(aiter(result)) == "one"
-    async with engines.writer() as writer:
-        await writer.execute(text("DELETE FROM item"))
-        await writer.commit()
+    await engines.write(text("DELETE FROM item"))
     assert await read_titles(engines) == []
     del result
 
@@ -250,9 +242,7 @@ async def test_cancelled_session_is_rolled_back(
     await wait_until_started(statements)
     await cancel_and_wait(task)
     assert await read_titles(engines) == ["one", "two", "three"]
-    async with engines.writer() as session:
-        await session.execute(insert(ITEM).values(title="four"))
-        await session.commit()
+    await engines.write(insert(ITEM).values(title="four"))
     assert await read_titles(engines) == ["one", "two", "three", "four"]
 
 
