@@ -12,7 +12,6 @@ from tests.opportune.web.cache.shop import Shop, get_concurrently, wait_until
 async def test_concurrent_requests_share_a_build(shop: Shop) -> None:
     async with shop.client() as client:
         responses = await get_concurrently(client, shop, 100)
-
     assert {response.status_code for response in responses} == {200}
     assert shop.builds == 1
     assert shop.route.counts.shared == 99
@@ -27,7 +26,6 @@ async def test_two_processes_share_a_build(shop: Shop, other_shop: Shop) -> None
         await wait_until(lambda: shop.cache.lookups == other_shop.cache.lookups == 20)
         shop.may_finish.set()
         responses = await requests
-
     assert {response.status_code for response in responses} == {200}
     assert shop.builds + other_shop.builds == 1
 
@@ -46,7 +44,6 @@ async def test_process_builds_after_waiting_too_long(
     monkeypatch.setattr(shop.cache.store, "claim", refuse_claim)
     async with shop.client() as client:
         assert (await client.get("/things")).status_code == 200
-
     assert shop.builds == 1
 
 
@@ -75,7 +72,6 @@ async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
         await wait_until(lambda: shop.builds == 2)
         shop.may_finish.set()
         responses = await asyncio.gather(*waiting)
-
     assert {response.status_code for response in responses} == {200}
     assert shop.builds == 2
 
@@ -92,7 +88,6 @@ async def test_cancelled_request_does_not_cancel_build(shop: Shop) -> None:
         with suppress(asyncio.CancelledError):
             await second
         shop.may_finish.set()
-
         assert (await first).status_code == 200
 
 
@@ -101,7 +96,6 @@ async def test_private_response_is_not_shared(shop: Shop) -> None:
     shop.headers = {"set-cookie": "basket=1"}
     async with shop.client() as client:
         await get_concurrently(client, shop, 5)
-
     assert shop.builds == 5
 
 
@@ -115,7 +109,6 @@ async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> Non
         shop.may_finish.set()
         await wait_until(lambda: not shop.cache._refreshes)
         fresh = await client.get("/things")
-
     assert all(response.text.startswith("first") for response in stale)
     assert all(int(response.headers["age"]) >= 100 for response in stale)
     assert fresh.text.startswith("second")
@@ -128,7 +121,6 @@ async def test_expired_response_is_rebuilt_before_sending(shop: Shop, clock: Clo
         await client.get("/things")
         clock.offset, shop.text = 361, "second"
         response = await client.get("/things")
-
     assert response.text.startswith("second")
 
 
@@ -156,6 +148,5 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
             assert (await client.get(f"/things?n={number}")).status_code == 200
         tasks = [*shop.cache._refreshes.values()]
         await shop.cache.close()
-
     assert len(tasks) == 2
     assert all(task.cancelled() for task in tasks)

@@ -45,7 +45,6 @@ async def test_build_started_before_clearing_is_discarded(shop: Shop) -> None:
         shop.may_finish.set()
         shop.text = "second"
         await shop.cache.clear("things")
-
         assert (await client.get("/things")).text.startswith("second")
         earlier_may_finish.set()
         assert (await earlier_request).text.startswith("first")

@@ -91,7 +91,6 @@ async def test_personal_request_bypasses_cache(shop: Shop, headers: dict[str, st
         private = await client.get("/things", headers=headers)
         public = await client.get("/things")
         private_again = await client.get("/things", headers=headers)
-
     assert "ada" in private.text or "theme" in private.text
     assert "ada" not in public.text
     assert "theme" not in public.text
@@ -108,7 +107,6 @@ async def test_each_user_has_a_response(shop: Shop) -> None:
             assert "cache-control" not in response.headers  # the middleware adds no-store
             assert "cookie" in response.headers["vary"]
         assert (await client.get("/things")).text.endswith("anonymous")
-
     assert shop.builds == 3
 
 
@@ -116,7 +114,6 @@ async def test_request_with_body_bypasses_cache(shop: Shop) -> None:
     async with shop.client() as client:
         await client.request("GET", "/things", content=b"more")
         await client.request("GET", "/things", content=b"less")
-
     assert shop.builds == 2
 
 

@@ -52,7 +52,6 @@ async def test_unavailable_redis_is_logged_once(open_shop: OpenShop, caplog: pyt
         responses = await get_concurrently(client, shop, 5)
         responses.append(await client.get("/things"))
     await shop.cache.clear("things")
-
     assert {response.status_code for response in responses} == {200}
     assert shop.builds == 2
     assert (await shop.cache.store.size()).entries == 0
@@ -69,7 +68,6 @@ async def test_silent_redis_times_out(
         shop = open_shop(f"redis://127.0.0.1:{silent.getsockname()[1]}")
         async with asyncio.timeout(60), shop.client() as client:
             assert (await client.get("/things")).status_code == 200
-
     assert "is unavailable (TimeoutError)" in caplog.text
 
 
@@ -102,7 +100,6 @@ async def test_restarted_redis_is_used_again(open_shop: OpenShop) -> None:
         with redis(port):
             await client.get("/things")
             await client.get("/things")
-
     assert shop.builds == 3
 
 
@@ -115,7 +112,6 @@ async def test_foreign_value_is_replaced(shop: Shop, text: bytes) -> None:
             await redis_client.put(key, text, 60)
         assert (await client.get("/things")).status_code == 200
         await client.get("/things")
-
     assert shop.builds == 2
 
 
@@ -126,7 +122,6 @@ async def test_values_expire_and_are_not_pickles(shop: Shop) -> None:
     keys = [key async for key in connection.scan(f"{KEY_PREFIX}*")]
     values = [await connection.get_raw(key) for key in keys if ":tag:" not in key]
     expiries = [await connection.get_expire(key) for key in keys]
-
     assert any(b"marker" in value for value in values)
     assert not any(b"\x80\x04" in value for value in values)
     assert all(expiry > 0 for expiry in expiries)
@@ -150,7 +145,6 @@ async def test_concurrent_lookups_share_an_mget(shop: Shop, monkeypatch: pytest.
     lookups = await asyncio.gather(*others)
     await store.clear("things")
     later = await store.find("1", ("things",))
-
     assert [len(names) for names in commands] == [9 + 2, 1 + 2]  # keys and tag_versions of two tags
     assert len({str(lookup.tag_versions) for lookup in lookups}) == 1
     assert later.tag_versions != lookups[0].tag_versions

@@ -28,7 +28,6 @@ async def test_matching_etag_returns_304(shop: Shop) -> None:
             assert again.headers["vary"] == first.headers["vary"]
             assert "content-length" not in again.headers
         assert (await client.get("/things", headers={"if-none-match": '"other"'})).status_code == 200
-
     assert shop.builds == 1
 
 
@@ -39,7 +38,6 @@ async def test_etag_depends_on_content(shop: Shop) -> None:
         for shop.text in ("first", "first", "second"):
             tags.append((await client.get("/things")).headers["etag"])
             await shop.cache.clear("*")
-
     assert tags[0] == tags[1] != tags[2]
 
 
@@ -54,7 +52,6 @@ async def test_head_returns_headers_of_get(shop: Shop) -> None:
         unchanged = await client.head("/things", headers={"if-none-match": page.headers["etag"]})
         private = await client.head("/things", headers={"cookie": "session=ada"})
         wrong = await client.post("/things")
-
     assert unchanged.status_code == 304
     assert (private.status_code, private.content) == (200, b"")
     assert wrong.status_code == 405
@@ -66,7 +63,6 @@ async def test_cached_response_has_age_and_no_cache(shop: Shop, clock: Clock) ->
         await client.get("/things")
         clock.offset = 20
         response = await client.get("/things")
-
     assert 20 <= int(response.headers["age"]) <= 25
     assert response.headers["cache-control"] == "no-cache"
     assert response.headers["vary"] == "accept-language, cookie, hx-request-type"
@@ -104,7 +100,6 @@ async def test_private_or_long_response_is_not_cached(
     shop.headers, shop.text = headers, text
     async with shop.client() as client:
         responses = [await client.get("/things") for _ in range(3)]
-
     assert shop.builds == 3
     assert responses[-1].text.startswith(text)
     assert "age" not in responses[-1].headers
@@ -121,7 +116,6 @@ async def test_only_status_200_is_cached(shop: Shop, status: int) -> None:
         assert [(await client.get("/things")).status_code for _ in range(2)] == [status] * 2
         shop.status = 200
         assert (await client.get("/things")).status_code == 200
-
     assert shop.builds == 3
 
 
@@ -143,7 +137,6 @@ async def test_stream_is_not_cached(
 
     async with shop.client_of(stream) as client:
         responses = await asyncio.gather(*(client.get("/things") for _ in range(3)))
-
     assert {response.text for response in responses} == {"stream 1", "stream 2", "stream 3"}
 
 
@@ -156,14 +149,12 @@ async def test_json_response_is_cached(shop: Shop) -> None:
 
     async with shop.client_of(endpoint, "/api/v1/numbers") as client:
         responses = [await client.get("/api/v1/numbers") for _ in range(2)]
-
     assert [response.json() for response in responses] == [{"one": 1}] * 2
     assert responses[1].headers["content-type"] == "application/json"
 
 
 def test_packed_response_is_unpacked() -> None:
     response = CachedResponse(200, ((b"x-a", b"\xfc"), (b"x-a", b"2")), b"\x00\n\xff", 12.5, b'"tag"')
-
     assert unpack(response.pack()) == response
 
 
