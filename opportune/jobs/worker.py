@@ -25,8 +25,9 @@ from opportune.services.tasks import cancel_and_wait
 
 BATCHING_DELAY_SECONDS = 0.01
 """Delay before a check of the queue, so that several new jobs need only one query."""
-LOCKED_RETRY_SECONDS = 0.2
-"""Seconds until the next check if another transaction has locked the due jobs."""
+LOCKED_RETRY_SECONDS, MAX_LOCKED_RETRY_SECONDS = 0.2, 5.0
+"""Seconds until the next check if another transaction has locked the due jobs, or their queue is paused or full. They
+double with each check in a row."""
 DATABASE_RETRY_SECONDS = 5.0
 """Seconds until the next check if the database is unavailable."""
 STORE_RETRY_SECONDS = (0.5, 1.0, 2.0, 0.0)
@@ -74,6 +75,7 @@ class Worker:
         self._ended_count, self._counted_from = 0, time.monotonic()
         self._lease_keeper = LeaseKeeper(store, self._attempts)
         self._is_stopping = False
+        self._locked_retry_seconds = LOCKED_RETRY_SECONDS
         self._pruned_at = time.monotonic()
         self._pruning: asyncio.Task[None] | None = None
 
@@ -187,6 +189,7 @@ class Worker:
             self._attempts[job.id] = attempt
             self._waiting.append(attempt)
         if jobs:
+            self._locked_retry_seconds = LOCKED_RETRY_SECONDS
             self._lease_keeper.start()
         self.store.lock.replace_started(job_id for job_id, attempt in self._attempts.items() if attempt.task)
         self._fill_slots()
@@ -246,7 +249,12 @@ class Worker:
         if len(self._running) >= self.concurrency or self._completed:
             return None  # the end of a job wakes the worker
         seconds = await self.store.seconds_to_next()
-        return seconds if seconds is None or seconds > 0 else LOCKED_RETRY_SECONDS
+        if seconds is None or seconds > 0:
+            self._locked_retry_seconds = LOCKED_RETRY_SECONDS
+            return seconds
+        pause = self._locked_retry_seconds
+        self._locked_retry_seconds = min(2 * pause, MAX_LOCKED_RETRY_SECONDS)
+        return pause
 
     async def _renew(self) -> None:
         if not self._attempts or time.monotonic() - self._lease_keeper.renewed_at < LEASE_RENEWAL_SECONDS / 2:

@@ -282,7 +282,7 @@ async def test_invalid_schedule_is_logged_and_other_jobs_run(
     assert "The schedule of job test.hourly is ignored: 'hourly' is not a valid schedule" in caplog.text
 
 
-async def test_locked_job_is_checked_again_after_a_pause(
+async def test_locked_job_is_checked_again_after_pauses(
     idle_queue: DatabaseJobQueue, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await idle_queue.enqueue(wait())
@@ -293,4 +293,5 @@ async def test_locked_job_is_checked_again_after_a_pause(
         return []
 
     monkeypatch.setattr(idle_queue.worker.store, "claim", claim_nothing)
-    assert await idle_queue.worker.check_queue() == worker.LOCKED_RETRY_SECONDS
+    pauses = [await idle_queue.worker.check_queue() for _ in range(7)]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
