@@ -17,7 +17,7 @@ from opportune.db import WriteSession
 from opportune.feature import Feature, Llm
 from opportune.features import accounts, answers, jobs
 from opportune.features import llm as llm_feature
-from opportune.jobs import JobContext, store
+from opportune.jobs import JobContext, leases
 
 STORY = "".join(f"Wave {number} 🌊 breaks.\n\n" for number in range(40))
 CHARACTERS_PER_CHUNK = 3
@@ -78,7 +78,7 @@ class Librarian(llm.Provider):
 
 
 def create_site() -> FastAPI:
-    store.LEASE_DURATION = timedelta(seconds=2)  # so that the job of a killed process is soon taken over
+    leases.LEASE_DURATION = timedelta(seconds=2)  # so that the job of a killed process is soon taken over
     library = Feature("library", "Library.", api=router, llm=Llm(tools=[tool(read_shelf, asks=False)]))
     app = create_app(features=[accounts, jobs, llm_feature, answers, library])
     app.state.llm.provider = Librarian()
