@@ -73,7 +73,8 @@ class TranslatedText(str):
         return not self == other
 
     def __hash__(self) -> int:
-        return super().__hash__()
+        # The text that it reads as, and so the plain string that it equals, depends on the language of the request.
+        return hash(frozenset(self.texts.items()))
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         return (dict(self.texts),)

@@ -72,6 +72,14 @@ def test_copy_keeps_all_languages() -> None:
     assert copy.deepcopy(TEXT) == TEXT != TranslatedText({"en": "Eagle"})
 
 
+def test_hash_is_the_same_in_all_languages() -> None:
+    with use_language("de"):
+        created_in_german = TranslatedText({"en": "Eagle", "de": "Adler"})
+        hash_in_german = hash(TEXT)
+    assert hash(created_in_german) == hash(TEXT) == hash_in_german
+    assert {TEXT: "a bird"}[created_in_german] == "a bird"
+
+
 def test_html_is_escaped() -> None:
     assert TranslatedText("<b>").__html__() == "&lt;b&gt;"
 
