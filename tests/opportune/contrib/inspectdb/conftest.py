@@ -1,13 +1,9 @@
-"""Fixtures to run commands in a copy of the project."""
+"""Faster import of a library that `inspectdb` uses."""
 
 from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
-
-from tests.opportune.cli.conftest import files_before, run, shared_copy
-
-__all__ = ["files_before", "run", "shared_copy"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -17,37 +17,35 @@ from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MO
 from tests.opportune.cli.conftest import Files, Oppman, ProjectCopy, install_required_features
 
 SCHEMAS = Path(__file__).parent / "schemas"
-POSTGRESQL = ("pagila", "northwind", "wordpress", "django", "unusual")
-SQLITE = ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite")
+SCHEMAS_OF_DATABASE = {
+    "postgresql": ("pagila", "northwind", "wordpress", "django", "unusual"),
+    "sqlite": ("sakila_sqlite", "chinook_sqlite", "wordpress_sqlite"),
+}
+"""Schemas in the shapes of well-known ones, in one database because each run of the commands takes seconds."""
 COMMANDS_FOR_EXISTING_DATABASE = "makemigrations && migrate --fake-initial && makemigrations --check legacy && check"
 COMMANDS_FOR_NEW_DATABASE = "migrate && makemigrations --check legacy && check && migrate legacy zero && migrate"
 TEST_COMMAND = "pytest -q tests/legacy"
 NO_PROBLEMS = ["No changes detected", "No errors found."]
 
-CreateDatabases = Callable[[str], tuple[str, str]]
-"""Creates a database with a schema and another, empty database. Returns both URLs."""
 
-
-@pytest.fixture
-def create_databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CreateDatabases]:
-    names: list[str] = []
-
-    def create(schema: str) -> tuple[str, str]:
-        sql = (SCHEMAS / f"{schema}.sql").read_text(encoding="utf-8")
-        if schema.endswith("_sqlite"):
-            with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
-                connection.executescript(sql)
-            return f"sqlite:///{tmp_path}/old.db", f"sqlite:///{tmp_path}/new.db"
-        server: Postgres = request.getfixturevalue("postgres_server")
-        names.extend(f"adopted_{uuid4().hex}" for _ in range(2))
-        old, new = map(server.create_database, names)
-        with psycopg.connect(old) as connection:
-            connection.execute(sql.encode())
-        return old, new
-
-    yield create
+@pytest.fixture(params=SCHEMAS_OF_DATABASE)
+def old_and_new_database(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgres
+) -> Iterator[tuple[str, str]]:
+    """URLs of a database with tables of other programs, and of an empty one."""
+    sql = "".join((SCHEMAS / f"{name}.sql").read_text(encoding="utf-8") for name in SCHEMAS_OF_DATABASE[request.param])
+    if request.param == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "old.db")) as connection:
+            connection.executescript(sql)
+        yield f"sqlite:///{tmp_path}/old.db", f"sqlite:///{tmp_path}/new.db"
+        return
+    names = [f"adopted_{uuid4().hex}" for _ in range(2)]
+    old, new = map(postgres_server.create_database, names)
+    with psycopg.connect(old) as server_connection:
+        server_connection.execute(sql.encode())
+    yield old, new
     for name in names:
-        request.getfixturevalue("postgres_server").drop_database(name)
+        postgres_server.drop_database(name)
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +66,16 @@ def project_files(project_copy: tuple[ProjectCopy, RunCommand]) -> Files:
     return Files([project_copy[0].folder / name for name in ("app", "migrations", "tests")])
 
 
-@pytest.mark.parametrize("schema", [*POSTGRESQL, *SQLITE])
-def test_schema_is_adopted(
-    schema: str,
+def test_database_of_other_programs_is_adopted(
     project_copy: tuple[ProjectCopy, RunCommand],
     project_files: Files,
-    postgres_server: Postgres,
     oppman: Oppman,
-    create_databases: CreateDatabases,
+    old_and_new_database: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The documented commands adopt an existing database. The feature also works on a new one and passes its tests."""
     copy, run = project_copy
-    old, new = create_databases(schema)
+    old, new = old_and_new_database
 
     def run_successfully(database: str, commands: str) -> str:
         code, output = run(f"DATABASE_URL={database}", *commands.split())

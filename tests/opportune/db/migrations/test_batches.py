@@ -70,27 +70,16 @@ def test_all_rows_are_changed(books: SampleFeatures) -> None:
     write_batches(books, DOUBLE)
     assert books.migrate() == [f"upgrade {MIGRATION}"]
     assert read_pages(books) == doubled(10)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_positions_are_removed_at_the_end(books: SampleFeatures) -> None:
-    write_batches(books, DOUBLE)
-    books.migrate()
-    assert books.read_tables() == {"library_book"}
+    assert books.read_tables() == {"library_book"}, "positions are removed at the end"
     assert len(books.read_revisions()) == 1
     assert books.find_pending() == []
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_batches_before_a_failure_stay(books: SampleFeatures) -> None:
+def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
     fail_once(books, 8)
     assert read_pages(books) == doubled(6)
     assert books.find_pending() == [MIGRATION]
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_migrate_continues_after_a_failure(books: SampleFeatures) -> None:
-    fail_once(books, 8)
     books.migrate()
     assert read_pages(books) == doubled(10)
     assert books.read_tables() == {"library_book"}

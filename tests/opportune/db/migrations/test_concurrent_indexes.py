@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Column, Index, Integer, String, text
+from sqlalchemy import Column, Index, Integer, String, inspect, text
 
 from opportune.db.migrations import lock_retries
 from opportune.db.migrations.concurrent_indexes import split_indexes
@@ -20,6 +20,7 @@ from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 TITLE = ("title", String(50))
+INVALID_INDEXES = "SELECT FROM pg_index WHERE NOT indisvalid"
 INSERT = text("INSERT INTO library_book (title) VALUES ('Emma')")
 
 
@@ -36,11 +37,13 @@ def declare(sample: SampleFeatures) -> None:
 
 def read_indexes(books: SampleFeatures) -> set[str]:
     with connect(books.settings) as connection:
-        is_sqlite = connection.dialect.name == "sqlite"
-        query = (
-            "SELECT name FROM sqlite_master WHERE type = 'index'" if is_sqlite else "SELECT indexname FROM pg_indexes"
-        )
-        return {name for name in connection.scalars(text(query)) if name.startswith("ix_")}
+        return {str(index["name"]) for index in inspect(connection).get_indexes("library_book")}
+
+
+def wait_until_found(books: SampleFeatures, query: str) -> None:
+    deadline = time.monotonic() + 30
+    while not books.execute(query):
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -78,20 +81,11 @@ def test_concurrent_index_does_not_block_writers(books: SampleFeatures) -> None:
         with open_connection.begin():
             open_connection.execute(INSERT)  # the index waits for this transaction
             migrating = threads.submit(books.migrate)
-            wait_until_index_is_blocked(books)
+            wait_until_found(books, "SELECT FROM pg_stat_progress_create_index WHERE lockers_total > 0")
             with connect(books.settings) as writer, writer.begin():
                 writer.execute(text("SET LOCAL lock_timeout = '2s'"))
                 writer.execute(INSERT)  # would wait for an index that is not concurrent
         assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
-
-
-def wait_until_index_is_blocked(books: SampleFeatures) -> None:
-    deadline = time.monotonic() + 30
-    with connect(books.settings) as connection:
-        while not connection.scalar(text("SELECT true FROM pg_stat_progress_create_index WHERE lockers_total > 0")):
-            assert time.monotonic() < deadline
-            connection.rollback()
-        connection.rollback()
 
 
 @pytest.mark.database("postgresql")
@@ -107,13 +101,10 @@ def test_concurrent_runs_build_the_index_once(books: SampleFeatures) -> None:
 def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
     books.make_migrations(concurrently=True)
     books.migrate("library", "2")
-    with connect(books.settings) as connection:
-        connection.execute(text("CREATE INDEX ix_library_book_title ON library_book (pages)"))
-        connection.commit()
+    books.execute("CREATE INDEX ix_library_book_title ON library_book (pages)")
     books.migrate()
-    with connect(books.settings) as connection:
-        definition = "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_library_book_title'"
-        assert "(title)" in str(connection.scalar(text(definition)))
+    [(definition,)] = books.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_library_book_title'")
+    assert "(title)" in str(definition)
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -166,15 +157,9 @@ def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytes
         with connect(books.settings) as open_connection, open_connection.begin():
             open_connection.execute(INSERT)
             migrating = threads.submit(books.migrate)
-            wait_for_invalid_index(books)
+            wait_until_found(books, INVALID_INDEXES)
         assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
-    assert books.execute("SELECT true FROM pg_index WHERE NOT indisvalid") == []
-
-
-def wait_for_invalid_index(books: SampleFeatures) -> None:
-    deadline = time.monotonic() + 30
-    while not books.execute("SELECT true FROM pg_index WHERE NOT indisvalid"):
-        assert time.monotonic() < deadline
+    assert books.execute(INVALID_INDEXES) == []
 
 
 @pytest.mark.database("postgresql")

@@ -68,10 +68,7 @@ def add_row(connection: Connection, table_name: str, values: dict[str, Any]) -> 
     """Insert a row, with blank values in its other required columns."""
     table = Table(table_name, MetaData(), autoload_with=connection)
     required = [c for c in table.columns if not (c.nullable or c.server_default or c.primary_key)]
-    blanks = {
-        c.name: next((value for type_, value in BLANKS.items() if isinstance(c.type, type_)), "") for c in required
-    }
-    connection.execute(insert(table).values({**blanks, **values}))
+    connection.execute(insert(table).values({**{c.name: blank_value(c) for c in required}, **values}))
 
 
 def blank_value(column: Column[Any]) -> Any:

@@ -1,5 +1,6 @@
 """Migrations that make columns unique where rows have duplicates."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,49 +26,60 @@ def declare(sample: SampleFeatures, *rules: SchemaItem) -> None:
     sample.table("library_book", *columns, *rules)
 
 
-def read_failure(make_sample: MakeSample, rows: str, *rules: SchemaItem) -> str:
-    """Return the message of a migration that adds unique rules to a table with rows."""
+@pytest.mark.parametrize(
+    ("rows", "make_rule", "message"),
+    [
+        pytest.param(
+            EMMA_AND_MORE,
+            lambda: UniqueConstraint("title"),
+            "undone: library_book.title must be unique, but has duplicates: 'Emma' (3 rows), 'Ivanhoe' (2 rows). ",
+            id="constraint",
+        ),
+        pytest.param(
+            EMMA_AND_MORE,
+            lambda: Index("uq_title", "title", unique=True),
+            "library_book.title must be unique, but has duplicates: 'Emma' (3 rows), 'Ivanhoe' (2 rows). ",
+            id="index",
+        ),
+        pytest.param(
+            EMMA_AND_MORE,
+            lambda: UniqueConstraint("title", "number"),
+            "library_book (title, number) must be unique, but has duplicates: 'Emma' with '1' (2 rows). ",
+            id="two columns",
+        ),
+        pytest.param(
+            EMMA_AND_MORE,
+            lambda: Index("uq_lower", func.lower(Column("title")), unique=True),
+            "lower(title) must be unique, but has duplicates: 'emma' (4 rows), 'ivanhoe' (2 rows)",
+            id="expression",
+        ),
+        pytest.param(
+            EMMA_AND_MORE,
+            lambda: UniqueConstraint("token"),
+            "library_book.token must be unique, but has duplicates: a value (2 rows). ",
+            id="secret values",
+        ),
+        pytest.param(
+            SEVEN_TWICE,
+            lambda: UniqueConstraint("title"),
+            "'d' (2 rows), 'e' (2 rows) and more. Change or delete these rows",
+            id="more than five",
+        ),
+    ],
+)
+def test_failure_names_duplicate_values(
+    make_sample: MakeSample, rows: str, make_rule: Callable[[], SchemaItem], message: str
+) -> None:
     sample = make_sample(declare, rows)
-    before = sample.execute("SELECT * FROM library_book ORDER BY id")
-    declare(sample, *rules)
+    declare(sample, make_rule())
     sample.make_migrations()
+    before = sample.execute("SELECT * FROM library_book ORDER BY id")
     with pytest.raises(OperatorError) as caught:
         sample.migrate()
-    assert sample.execute("SELECT * FROM library_book ORDER BY id") == before
-    assert len(sample.graph.pending(sample.read_revisions())) == 1
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_unique_constraint_names_duplicate_values(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, EMMA_AND_MORE, UniqueConstraint("title"))
-    assert "undone: library_book.title must be unique, but has duplicates: 'Emma' (3 rows), 'Ivanhoe' (2 " in message
-
-
-def test_unique_index_names_duplicate_values(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, EMMA_AND_MORE, Index("uq_title", "title", unique=True))
-    assert "library_book.title must be unique, but has duplicates: 'Emma' (3 rows), 'Ivanhoe' (2 rows). " in message
-
-
-def test_unique_constraint_on_two_columns_names_both_values(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, EMMA_AND_MORE, UniqueConstraint("title", "number"))
-    assert "library_book (title, number) must be unique, but has duplicates: 'Emma' with '1' (2 rows). " in message
-
-
-def test_unique_index_on_expression_names_duplicate_values(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, EMMA_AND_MORE, Index("uq_lower", func.lower(Column("title")), unique=True))
-    assert "lower(title) must be unique, but has duplicates: 'emma' (4 rows), 'ivanhoe' (2 rows)" in message
-
-
-def test_duplicate_values_of_secret_columns_are_hidden(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, EMMA_AND_MORE, UniqueConstraint("token"))
-    assert "library_book.token must be unique, but has duplicates: a value (2 rows). " in message
-    assert "x-1" not in message
-
-
-def test_at_most_five_duplicate_values_are_shown(make_sample: MakeSample) -> None:
-    message = read_failure(make_sample, SEVEN_TWICE, UniqueConstraint("title"))
-    assert "'d' (2 rows), 'e' (2 rows) and more. Change or delete these rows" in message
+    assert sample.execute("SELECT * FROM library_book ORDER BY id") == before
+    assert len(sample.find_pending()) == 1
 
 
 def test_partial_unique_index_ignores_rows_outside(make_sample: MakeSample) -> None:
@@ -77,4 +89,4 @@ def test_partial_unique_index_ignores_rows_outside(make_sample: MakeSample) -> N
     declare(sample, Index("uq_late_number", "number", unique=True, **where))
     sample.make_migrations()
     sample.migrate()
-    assert not sample.graph.pending(sample.read_revisions())
+    assert not sample.find_pending()

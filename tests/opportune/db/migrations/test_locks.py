@@ -1,7 +1,6 @@
 """Warnings about migrations that lock tables on PostgreSQL."""
 
 import re
-from pathlib import Path
 from textwrap import indent
 
 import pytest
@@ -9,7 +8,6 @@ from sqlalchemy import Column, String
 
 from opportune.db.migrations.locks import TableLock, find_table_locks
 from opportune.project.layout import PROJECT
-from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 STEPS = re.compile(r"^# one migration\n(.*?)^# the next.*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -78,8 +76,7 @@ def test_new_tables_are_not_reported(sqlite_sample: SampleFeatures) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-def test_not_null_steps_of_the_guide_are_not_reported(empty_database_url: str, tmp_path: Path) -> None:
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
+def test_not_null_steps_of_the_guide_are_not_reported(sample: SampleFeatures) -> None:
     sample.table("notes_note", Column("slug", String(220)))
     sample.features = ("notes",)
     sample.make_migrations()

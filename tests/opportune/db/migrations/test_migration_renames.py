@@ -86,21 +86,28 @@ def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
     )
 
 
+class Answers:
+    """Answers to the questions of `makemigrations`, yes or no, with the questions."""
+
+    def __init__(self, *, yes: bool) -> None:
+        self.yes = yes
+        self.questions: list[str] = []
+
+    def __call__(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.yes
+
+
 def test_possible_rename_is_asked_once(books: SampleFeatures) -> None:
     declare(books, name="title")
-    questions: list[str] = []
-
-    def no(question: str) -> bool:
-        questions.append(question)
-        return False
-
+    no, yes = Answers(yes=False), Answers(yes=True)
     books.choices = Choices(fills={"title": "x"}, confirm=no)
     (draft,) = books.draft_migrations()
-    assert questions == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
+    assert no.questions == ["Was book.name renamed to book.title (a VARCHAR(50))?"]
     assert "- Drop column name of library_book" in map(str, draft.changes)
-    books.choices = Choices(confirm=lambda question: question == questions[0])
+    books.choices = Choices(confirm=yes)
     (draft,) = books.draft_migrations()
-    assert "- Drop column name of library_book" not in map(str, draft.changes)
+    assert yes.questions == no.questions
     assert str(draft.changes[0]) == "~ Rename column name of library_book to title"
 
 
@@ -123,15 +130,9 @@ def test_rename_is_not_offered_from_text_to_foreign_key(books: SampleFeatures) -
 
 def test_prompt_asks_about_table_with_same_columns(books: SampleFeatures) -> None:
     declare(books, table="library_volume")
-    questions: list[str] = []
-
-    def no(question: str) -> bool:
-        questions.append(question)
-        return False
-
-    books.choices = Choices(confirm=no)
+    books.choices = Choices(confirm=(no := Answers(yes=False)))
     books.draft_migrations()
-    assert questions == ["Was the table library_book renamed to library_volume?"]
+    assert no.questions == ["Was the table library_book renamed to library_volume?"]
 
 
 def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
@@ -158,9 +159,7 @@ def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
 
 
 def test_unused_rename_option_is_refused(books: SampleFeatures) -> None:
-    declare(books, name="title")
-    choices = Choices({"nmae": "title"})
-    books.choices = choices
+    books.choices = Choices({"nmae": "title"})
     books.draft_migrations()
     with pytest.raises(OperatorError, match=r"--rename nmae=title matches nothing"):
-        choices.refuse_unused()
+        books.choices.refuse_unused()

@@ -10,14 +10,12 @@ from opportune.cli.database.squashmigrations import refuse_partial_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 
 @pytest.fixture
-def books(empty_database_url: str, tmp_path: Path) -> SampleFeatures:
+def books(sample: SampleFeatures) -> SampleFeatures:
     """A feature with three migrations, and another that depends on the first."""
-    sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50), nullable=False))
     sample.make_migrations()
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))

@@ -3,21 +3,13 @@
 import asyncio
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from opportune.accounts.models import User
 from opportune.db.database import Context, Database, ReadonlyContext
 
 EMAILS = select(User.email)  # type: ignore[call-overload]  # a column here
-
-
-class Greeting(Context):
-    name = ""
-
-    def __call__(self, name: str) -> "Greeting":
-        self.name = name
-        return self
 
 
 def make_user_row(email: str = "a@example.com") -> User:
@@ -35,27 +27,6 @@ async def read_emails(database: Database) -> set[str]:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_context_commits_at_the_end(database: Database) -> None:
-    async with database.context() as context:
-        context.writer.add(make_user_row())
-        await context.writer.flush()
-        assert await read_emails(database) == set()
-    assert await read_emails(database) == {"a@example.com"}
-
-
-async def test_context_rolls_back_after_an_error(database: Database) -> None:
-    async def fail() -> None:
-        async with database.context() as context:
-            context.writer.add(make_user_row())
-            await context.writer.flush()
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        await fail()
-    assert await read_emails(database) == set()
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_failed_commit_leaves_clean_connections(database: Database) -> None:
     await add_user(database, "a@example.com")
 
@@ -65,15 +36,6 @@ async def test_failed_commit_leaves_clean_connections(database: Database) -> Non
 
     await add_user(database, "b@example.com")
     assert await read_emails(database) == {"a@example.com", "b@example.com"}
-
-
-@pytest.mark.database("sqlite", "postgresql")
-async def test_reader_does_not_see_the_writers_changes(database: Database) -> None:
-    async with database.context() as context:
-        context.writer.add(make_user_row())
-        await context.writer.flush()
-        assert await context.reader.scalar(select(func.count()).select_from(User)) == 0
-        assert await context.writer.scalar(select(func.count()).select_from(User)) == 1
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -92,26 +54,14 @@ async def test_idle_writer_does_not_block_others(database: Database) -> None:
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_context_reader_cannot_write(database: Database) -> None:
-    types: list[type[ReadonlyContext]] = [Context, ReadonlyContext]
-    for type_ in types:
-        for statement in ("UPDATE accounts_user SET email = 'x'", "CREATE TABLE x (a int)"):
-            async with type_(database) as context:
-                with pytest.raises(DBAPIError):
-                    await context.reader.execute(text(statement))
-
-
-async def test_context_reader_cannot_flush_rows(database: Database) -> None:
-    async with database.context() as context:
-        context.reader.add(make_user_row())
+@pytest.mark.parametrize("context_class", [Context, ReadonlyContext])
+@pytest.mark.parametrize("statement", ["UPDATE accounts_user SET email = 'x'", "CREATE TABLE x (a int)"])
+async def test_context_reader_cannot_write(
+    database: Database, context_class: type[ReadonlyContext], statement: str
+) -> None:
+    async with context_class(database) as context:
         with pytest.raises(DBAPIError):
-            await context.reader.flush()
-
-
-async def test_readonly_context_has_no_writer(database: Database) -> None:
-    async with ReadonlyContext(database) as context:
-        assert await context.reader.scalar(select(func.count()).select_from(User)) == 0
-        assert not hasattr(context, "writer")
+            await context.reader.execute(text(statement))
 
 
 async def test_another_task_cannot_use_the_context(database: Database) -> None:
@@ -158,9 +108,3 @@ async def test_second_task_cannot_open_the_context(database: Database) -> None:
     assert isinstance(error, RuntimeError)
     assert len(await read_emails(database)) == 1
     assert database.reading_engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a queue pool
-
-
-async def test_call_passes_parameters(database: Database) -> None:
-    async with Greeting(database)("Ada") as greeting:
-        assert greeting.name == "Ada"
-        assert await greeting.reader.scalar(select(func.count()).select_from(User)) == 0

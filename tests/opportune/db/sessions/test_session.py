@@ -70,9 +70,10 @@ async def test_commit_happens_before_the_response(routes_client: AsyncClient) ->
     assert (await routes_client.get("/api/count")).json() == 1
 
 
-async def test_failed_request_is_rolled_back(routes_client: AsyncClient) -> None:
-    assert (await routes_client.post("/api/fail")).status_code == 500
-    assert (await routes_client.get("/api/count")).json() == 0
+@pytest.mark.parametrize("path", ["/api/fail", "/api/broken"])
+async def test_failed_request_is_rolled_back(context_client: AsyncClient, path: str) -> None:
+    assert (await context_client.post(path)).status_code == 500
+    assert (await context_client.get("/api/count")).json() == 0
 
 
 async def test_failed_commit_is_an_error_response(routes_client: AsyncClient) -> None:
@@ -152,38 +153,23 @@ async def test_context_dependency_reads_and_commits(context_client: AsyncClient)
     assert (await context_client.get("/api/count-readonly")).json() == 1
 
 
-async def test_context_of_failed_request_is_rolled_back(context_client: AsyncClient) -> None:
-    assert (await context_client.post("/api/broken")).status_code == 500
-    assert (await context_client.get("/api/count-readonly")).json() == 0
-
-
 async def test_failed_commit_of_a_context_is_a_conflict(context_client: AsyncClient) -> None:
     await context_client.post("/api/before-and-after")
     assert (await context_client.post("/api/registration?email=a@example.com")).status_code == 409
 
 
-async def test_context_parameters_become_route_parameters(context_client: AsyncClient) -> None:
+async def test_context_parameters_become_route_parameters(app: FastAPI, context_client: AsyncClient) -> None:
     response = await context_client.post("/api/registration?email=b@example.com", headers={"user-agent": "a browser"})
     assert (response.status_code, response.json()) == (200, "a browser")
     assert (await context_client.get("/api/count-readonly")).json() == 1
+    parameters = app.openapi()["paths"]["/api/registration"]["post"]["parameters"]
+    assert [parameter["name"] for parameter in parameters] == ["email", "user-agent"]
 
 
 @pytest.mark.parametrize("query", ["", "?email=a-much-too-long-address@example.com"])
 async def test_invalid_context_parameters_are_422(context_client: AsyncClient, query: str) -> None:
     assert (await context_client.post(f"/api/registration{query}")).status_code == 422
     assert (await context_client.get("/api/count-readonly")).json() == 0
-
-
-def test_openapi_lists_context_parameters() -> None:
-    app = FastAPI()
-
-    @app.post("/")
-    async def register(registration: Annotated[Registration, context_dependency(Registration)]) -> None: ...
-
-    assert [parameter["name"] for parameter in app.openapi()["paths"]["/"]["post"]["parameters"]] == [
-        "email",
-        "user-agent",
-    ]
 
 
 @pytest.mark.database("sqlite", "postgresql")
