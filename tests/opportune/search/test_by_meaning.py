@@ -23,12 +23,14 @@ from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingE
 from tests.opportune.contrib.llm.providers.endpoint import response
 from tests.opportune.search.books import Book, create_indexes, make_tables
 
-SUMMARIES = {
+SUMMARIES: dict[str, str | None] = {
     "Baguette": "Of the bakery.",
     "Kitten": "Feline and small.",
     "Harbour": "Where a boat lies.",
     "Empty": None,
 }
+PRICES: dict[str, str | None] = {"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"}
+BREADS: dict[str, str | None] = {"Bread": "flour", "Loaf": "a baguette"}
 
 
 @dataclass
@@ -55,6 +57,10 @@ class Library:
     async def add(self, summaries: dict[str, str | None]) -> None:
         async with self.database.writer() as session:
             session.add_all([Book(title=title, summary=summary) for title, summary in summaries.items()])
+
+    async def add_embedded(self, summaries: dict[str, str | None]) -> None:
+        await self.add(summaries)
+        await self.jobs.work()
 
     async def find_titles(self, query: str, **options: Any) -> list[str]:
         async with self.database.reader() as session:
@@ -89,28 +95,16 @@ async def test_rows_are_found_by_meaning_after_the_job(library: Library) -> None
     assert await library.find_titles("a fresh loaf") == ["Baguette"]
     assert await library.find_titles("sailing") == ["Harbour"]
     assert await library.find_titles("zebra") == []
-
-
-async def test_embeddings_of_queries_are_cached(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
-    await library.find_titles("a fresh loaf")
+    for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
+        assert await library.find_titles(query) == [], "operators search for words only"
     request_count = len(library.endpoint.bodies)
     assert await library.find_titles("a  fresh loaf") == ["Baguette"]
-    assert len(library.endpoint.bodies) == request_count
-
-
-async def test_query_with_operators_is_not_searched_by_meaning(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
-    for query in ('"loaf"', "loaf -zebra", "loaf or zebra"):
-        assert await library.find_titles(query) == [], query
+    assert len(library.endpoint.bodies) == request_count, "embeddings of queries are cached"
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_full_text_matches_rank_first(library: Library) -> None:
-    await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
-    await library.jobs.work()
+    await library.add_embedded(PRICES)
     assert await library.find_titles("invoice") == ["Invoice", "Money", "Cheap boat"]
     async with library.database.reader() as session:
         page = await library.search.find(session, "invoice", limit=1, page=2)
@@ -120,8 +114,7 @@ async def test_full_text_matches_rank_first(library: Library) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
-    await library.add({"Money": "cheap", "Invoice": "of a price", "Cheap boat": "boat boat"})
-    await library.jobs.work()
+    await library.add_embedded(PRICES)
     async with library.database.reader() as session:
         within = select(Book).where(col(Book.title) != "Money")
         statement = await library.search.search_hybrid(session, "invoice", within)
@@ -134,16 +127,14 @@ async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: p
     for module in ("sqlite", "postgresql"):
         monkeypatch.setattr(f"opportune.search.models.{module}.MAX_NEAREST", 1)
     await library.add({"Mine": "a baguette of money"})
-    await library.add({f"Another's {number}": "loaf" for number in range(3)})
-    await library.jobs.work()
+    await library.add_embedded({f"Another's {number}": "loaf" for number in range(3)})
     assert await library.find_titles("bread", within=select(Book).where(col(Book.title) == "Mine")) == ["Mine"]
     assert await library.find_titles("bread", within=select(Book).where(col(Book.id) < 0)) == []
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_vector_is_deleted_with_its_row(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     async with library.database.writer() as session:
         await session.execute(delete(Book).where(col(Book.title) == "Kitten"))
         await session.execute(update(Book).where(col(Book.title) == "Baguette").values(pages=3))
@@ -152,8 +143,7 @@ async def test_vector_is_deleted_with_its_row(library: Library) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_changed_text_is_embedded_again(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     async with library.database.writer() as session:
         await session.execute(update(Book).where(col(Book.title) == "Baguette").values(title="Feline", summary=""))
     assert await library.find_titles("loaf") == []
@@ -165,8 +155,7 @@ async def test_changed_text_is_embedded_again(library: Library) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_vectors_are_deleted_when_the_table_is_emptied(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     async with library.database.writer() as session:  # as `flush` does, after which ids restart
         empty = "DELETE FROM" if library.database.url.kind == "sqlite" else "TRUNCATE"
         await session.execute(text(f"{empty} test_book"))
@@ -208,8 +197,7 @@ async def test_job_fails_if_every_text_is_rejected(library: Library) -> None:
 
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"dimensions": 8}])
 async def test_new_model_is_used_when_complete(library: Library, changes: dict[str, Any]) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     library.restart(**changes)
     library.endpoint.bodies.clear()
     assert await library.find_titles("loaf") == ["Baguette"], "the old vectors are still used"
@@ -223,8 +211,7 @@ async def test_new_model_is_used_when_complete(library: Library, changes: dict[s
 
 
 async def test_failed_embedding_falls_back_to_words(library: Library, caplog: pytest.LogCaptureFixture) -> None:
-    await library.add({"Bread": "flour", "Loaf": "a baguette"})
-    await library.jobs.work()
+    await library.add_embedded(BREADS)
     library.endpoint.responses = [response("503 Service Unavailable")]
     assert await library.find_titles("bread") == ["Bread"]
     assert await library.find_titles("flour") == ["Bread"]
@@ -232,8 +219,7 @@ async def test_failed_embedding_falls_back_to_words(library: Library, caplog: py
 
 
 async def test_late_embedding_falls_back_to_words(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    await library.add({"Bread": "flour", "Loaf": "a baguette"})
-    await library.jobs.work()
+    await library.add_embedded(BREADS)
     monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.OUTAGE_SECONDS", 0)
     monkeypatch.setattr("opportune.contrib.llm.embeddings.embeddings.QUERY_TIMEOUT_SECONDS", 0.01)
     library.endpoint.may_respond.clear()
@@ -260,8 +246,7 @@ async def test_failed_job_resumes_later(library: Library, monkeypatch: pytest.Mo
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_missing_trigger_is_restored(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     on_table = "" if library.database.url.kind == "sqlite" else " ON test_book"
     async with library.database.engine.begin() as connection:
         await connection.execute(text(f"DROP TRIGGER vectors_of_test_book_delete{on_table}"))
@@ -274,8 +259,7 @@ async def test_missing_trigger_is_restored(library: Library) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_vectors_are_dropped_if_no_longer_used(library: Library) -> None:
-    await library.add(SUMMARIES)
-    await library.jobs.work()
+    await library.add_embedded(SUMMARIES)
     Searchable(Book, fields=["title", "summary"])
     await create_indexes(library.database)
     async with library.database.engine.connect() as connection:

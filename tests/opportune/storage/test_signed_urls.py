@@ -28,10 +28,6 @@ async def test_headers_block_scripts_and_show_images(storage: Storage, visitor: 
     assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_head_is_supported(storage: Storage, visitor: AsyncClient) -> None:
-    assert (await visitor.head(await storage.url(await storage.save(*PICTURE)))).status_code == 200
-
-
 async def test_url_expires(storage: Storage, visitor: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     url = await storage.url(await storage.save(*PICTURE), seconds=10)
     start = time.time()

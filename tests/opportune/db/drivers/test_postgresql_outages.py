@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,19 @@ async def sql_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
+@asynccontextmanager
+async def running_site(settings: Settings, app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Start another site with the routes of `sql_client`, and yield its client."""
+    site = create_app(settings)
+    site.router.routes.extend(app.router.routes[-2:])
+    async with site.router.lifespan_context(site), client_of(site) as client:
+        yield client
+
+
+def client_of(app: FastAPI) -> AsyncClient:
+    return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
+
+
 async def test_connect_is_retried(sql_client: AsyncClient, gateway: FaultyProxy) -> None:
     gateway.cut(next_connections=2)
     assert (await sql_client.get("/api/read")).status_code == 200
@@ -150,14 +164,6 @@ async def test_refused_login_is_not_retried(database_url: str, gateway: FaultyPr
     with pytest.raises(OperationalError, match="does not exist"):
         await TimedConnection.connect_with_retry(**address, dbname="unknown", statement_timeout_seconds=1)
     assert gateway.connection_count == 1
-
-
-async def test_statement_times_out(database_url: str) -> None:
-    address = make_url(database_url).translate_connect_args(username="user", database="dbname")
-    connection = await TimedConnection.connect_with_retry(**address, statement_timeout_seconds=0.1)
-    with pytest.raises(OperationalError, match="statement timeout"):
-        await connection.execute("SELECT pg_sleep(60)")
-    assert connection.closed
 
 
 async def test_statement_is_not_retried(sql_client: AsyncClient, gateway: FaultyProxy) -> None:
@@ -187,11 +193,9 @@ RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 async def test_timed_out_statement_is_cancelled_on_the_server(
     database_url: str, gateway: FaultyProxy, sql_client: AsyncClient, app: FastAPI
 ) -> None:
-    other_app = create_app(settings_behind(gateway, database_url, database_statement_timeout=0.1))
-    other_app.router.routes.extend(app.router.routes[-2:])
-    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
-        async with asyncio.timeout(MAX_RESPONSE_SECONDS):
-            response = await client.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
+    settings = settings_behind(gateway, database_url, database_statement_timeout=0.1)
+    async with running_site(settings, app) as client, asyncio.timeout(MAX_RESPONSE_SECONDS):
+        response = await client.get("/api/read", params={"statement": "SELECT pg_sleep(60)"})
     assert response.status_code == 503
     await wait_for_result(sql_client, RUNNING, "0")
 
@@ -201,9 +205,7 @@ async def test_lock_timeout_of_the_role_is_503(
 ) -> None:
     setting = f"ALTER ROLE CURRENT_USER IN DATABASE {make_url(database_url).database} SET lock_timeout = '100ms'"
     await sql_client.post("/api/write", params={"statement": setting})
-    other_app = create_app(settings_behind(gateway, database_url))
-    other_app.router.routes.extend(app.router.routes[-2:])
-    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
+    async with running_site(settings_behind(gateway, database_url), app) as client:
         async with app.state.database.writer() as session:
             await session.execute(text("LOCK TABLE accounts_user"))
             response = await client.get("/api/read", params={"statement": "SELECT count(*) FROM accounts_user"})
@@ -244,9 +246,7 @@ async def test_server_without_free_connections_is_503(
         "/api/write", params={"statement": f"CREATE ROLE {account} LOGIN PASSWORD 'p' CONNECTION LIMIT 0"}
     )
     limited = make_url(database_url).set(username=account, password="p").render_as_string(hide_password=False)
-    other_app = create_app(settings_behind(gateway, limited))
-    other_app.router.routes.extend(app.router.routes[-2:])
-    async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
+    async with running_site(settings_behind(gateway, limited), app) as client:
         assert (await client.get("/api/read")).status_code == 503
         await sql_client.post("/api/write", params={"statement": f"ALTER ROLE {account} CONNECTION LIMIT 9"})
         assert (await client.get("/api/read")).status_code == 200
@@ -264,10 +264,6 @@ async def test_sql_errors_map_to_http_status(app: FastAPI, sql_client: AsyncClie
         assert (await client.get("/api/read", params={"statement": "SELECT nothing"})).status_code == 500
 
 
-def client_of(app: FastAPI) -> AsyncClient:
-    return AsyncClient(transport=ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver")
-
-
 async def test_server_without_handshake_is_503(settings: Settings, gateway: FaultyProxy) -> None:
     gateway.silence()
     app = create_app(settings)
@@ -281,9 +277,7 @@ async def test_restarted_server_is_used_again(
     """The server is started without programs on the PATH, as for the first test that needs the shared one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with postgres() as server:
-        other_app = create_app(settings_for(server.url("postgres")))
-        other_app.router.routes.extend(app.router.routes[-2:])
-        async with other_app.router.lifespan_context(other_app), client_of(other_app) as client:
+        async with running_site(settings_for(server.url("postgres")), app) as client:
             assert (await client.get("/api/read")).status_code == 200
             await asyncio.to_thread(server.stop)
             assert (await client.get("/api/read")).status_code == 503

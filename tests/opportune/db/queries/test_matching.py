@@ -50,18 +50,8 @@ async def test_case_of_each_letter_is_ignored(words: Database) -> None:
 
 
 async def test_both_databases_find_the_same_rows(words: Database) -> None:
-    others = [
-        "Anne",
-        "\u0130stanbul",
-        "ΣΟΦΌΣ",
-        "σοφός",
-        "ЖИЗНЬ",
-        "жизни",
-        "STRA\u1e9eE",
-        "Änne",
-        "änne %_/",
-        "Änne %-/",
-    ]
+    names = ["Anne", "Änne", "änne %_/", "Änne %-/", "\u0130stanbul", "STRA\u1e9eE"]
+    others = [*names, "ΣΟΦΌΣ", "σοφός", "ЖИЗНЬ", "жизни"]
     async with words.writer() as session:
         session.add_all([Word(text=f"{other}!") for other in others])
     column = col(Word.text)

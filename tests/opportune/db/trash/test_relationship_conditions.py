@@ -18,6 +18,9 @@ VENDOR: Any = Good.vendor
 LABELS: Any = Good.labels
 SET_MEMBERS: Any = Good.set_members
 VENDOR_IDS = select(col(Vendor.id))
+GOOD_IDS = select(col(Good.id))
+SHOP: Any = aliased(Vendor)
+HAS_GOODS = exists(col(Good.id)).where(col(Good.vendor_id) == col(Vendor.id))
 
 
 @pytest.fixture
@@ -40,54 +43,38 @@ async def deleted_rows(session: AsyncSession) -> None:
 pytestmark = pytest.mark.usefixtures("deleted_rows")
 
 
-async def _ids(session: AsyncSession, statement: Any) -> list[int]:
-    return sorted(await session.scalars(statement))
-
-
-async def test_any_leaves_deleted_rows_out(session: AsyncSession) -> None:
-    assert await _ids(session, VENDOR_IDS.where(GOODS.any())) == [1]
-    assert await _ids(session, VENDOR_IDS.where(~GOODS.any())) == [2]
-
-
-async def test_any_keeps_its_condition(session: AsyncSession) -> None:
-    assert await _ids(session, VENDOR_IDS.where(GOODS.any(col(Good.name) == "Anvil"))) == [1]
-    assert await _ids(session, VENDOR_IDS.where(GOODS.any(name="Rocket"))) == []
-
-
-async def test_has_leaves_deleted_rows_out(session: AsyncSession) -> None:
-    assert await _ids(session, select(col(Good.id)).where(VENDOR.has())) == [1]
-    assert await _ids(session, select(col(Good.id)).where(~VENDOR.has())) == [4]
-
-
 @pytest.mark.database("sqlite", "postgresql")
-async def test_any_of_many_to_many(session: AsyncSession) -> None:
-    assert await _ids(session, select(col(Good.id)).where(LABELS.any())) == []
-    assert await _ids(session, with_deleted(select(col(Good.id)).where(LABELS.any()))) == [1]
+@pytest.mark.parametrize(
+    ("statement", "ids"),
+    [
+        pytest.param(VENDOR_IDS.where(GOODS.any()), [1], id="any"),
+        pytest.param(VENDOR_IDS.where(~GOODS.any()), [2], id="not any"),
+        pytest.param(VENDOR_IDS.where(GOODS.any(col(Good.name) == "Anvil")), [1], id="any with condition"),
+        pytest.param(VENDOR_IDS.where(GOODS.any(name="Rocket")), [], id="any with name of a deleted row"),
+        pytest.param(GOOD_IDS.where(VENDOR.has()), [1], id="has"),
+        pytest.param(GOOD_IDS.where(~VENDOR.has()), [4], id="has not"),
+        pytest.param(GOOD_IDS.where(VENDOR.has(GOODS.any())), [1], id="nested"),
+        pytest.param(GOOD_IDS.where(LABELS.any()), [], id="many to many"),
+        pytest.param(GOOD_IDS.where(SET_MEMBERS.any()), [], id="same model"),
+        pytest.param(GOOD_IDS.where(SET_MEMBERS.any(col(Good.name) == "Nail")), [], id="same model with condition"),
+        pytest.param(select(SHOP.id).where(SHOP.goods.any()), [1], id="alias"),
+        pytest.param(VENDOR_IDS.where(HAS_GOODS), [1], id="exists"),
+        pytest.param(with_deleted(GOOD_IDS.where(LABELS.any())), [1], id="many to many with deleted rows"),
+        pytest.param(with_deleted(VENDOR_IDS.where(GOODS.any())), [1, 2, 3], id="any with deleted rows"),
+    ],
+)
+async def test_condition_leaves_deleted_rows_out(session: AsyncSession, statement: Any, ids: list[int]) -> None:
+    assert sorted(await session.scalars(statement)) == ids
 
 
-async def test_any_of_the_same_model(session: AsyncSession) -> None:
-    assert await _ids(session, select(col(Good.id)).where(SET_MEMBERS.any())) == []
-    assert await _ids(session, select(col(Good.id)).where(SET_MEMBERS.any(col(Good.name) == "Nail"))) == []
-
-
-async def test_nested_conditions(session: AsyncSession) -> None:
-    assert await _ids(session, select(col(Good.id)).where(VENDOR.has(GOODS.any()))) == [1]
-
-
-async def test_any_of_an_alias(session: AsyncSession) -> None:
-    shop: Any = aliased(Vendor)
-    assert await _ids(session, select(shop.id).where(shop.goods.any())) == [1]
+async def test_condition_in_a_block_includes_deleted_rows(session: AsyncSession) -> None:
+    with deleted_rows_included(session):
+        assert [*await session.scalars(VENDOR_IDS.where(GOODS.any(name="Rocket")))] == [1]
 
 
 async def test_any_in_a_counted_subquery(session: AsyncSession) -> None:
     counted = select(func.count()).select_from(VENDOR_IDS.where(GOODS.any()).subquery())
     assert await session.scalar(counted) == 1
-
-
-async def test_any_with_deleted_includes_the_trash(session: AsyncSession) -> None:
-    assert await _ids(session, with_deleted(VENDOR_IDS.where(GOODS.any()))) == [1, 2, 3]
-    with deleted_rows_included(session):
-        assert await _ids(session, VENDOR_IDS.where(GOODS.any(name="Rocket"))) == [1]
 
 
 async def test_any_without_session(session: AsyncSession) -> None:
@@ -100,8 +87,3 @@ async def test_any_with_eager_loading_and_a_limit(session: AsyncSession) -> None
     statement = select(Vendor).where(GOODS.any()).options(selectinload(GOODS)).limit(5)
     (vendor,) = await session.scalars(statement)
     assert [good.name for good in vendor.goods] == ["Anvil"]
-
-
-async def test_exists_of_an_attribute(session: AsyncSession) -> None:
-    has_goods = exists(col(Good.id)).where(col(Good.vendor_id) == col(Vendor.id))
-    assert await _ids(session, VENDOR_IDS.where(has_goods)) == [1]

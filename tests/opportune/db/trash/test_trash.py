@@ -22,20 +22,24 @@ async def _names(session: AsyncSession) -> list[str]:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_row_leaves_queries(session: AsyncSession) -> None:
-    assert [good.name for good in await session.scalars(select(Good))] == ["Anvil"]
-
-
-async def test_deleted_row_leaves_queries_of_columns(session: AsyncSession) -> None:
     assert await _names(session) == ["Anvil"]
-
-
-async def test_deleted_row_leaves_counts(session: AsyncSession) -> None:
+    assert [good.name for good in await session.scalars(select(Good))] == ["Anvil"]
+    assert await session.get(Good, 2) is None
     assert await session.scalar(select(func.count()).select_from(Good)) == 1
     assert await session.scalar(select(func.count()).select_from(select(col(Good.id)).subquery())) == 1
 
 
-async def test_deleted_row_leaves_get(session: AsyncSession) -> None:
-    assert await session.get(Good, 2) is None
+async def test_deleted_row_leaves_statements_without_session(session: AsyncSession) -> None:
+    connection = await session.connection()
+    assert [*await connection.scalars(hide_deleted(NAMES))] == ["Anvil"]
+    assert hide_deleted(NAMES) is hide_deleted(NAMES) is not NAMES
+
+
+async def test_trash_is_included_on_request(session: AsyncSession) -> None:
+    assert [*await session.scalars(include(NAMES))] == ["Anvil", "Rocket"]
+    with deleted_rows_included(session):
+        assert await _names(session) == ["Anvil", "Rocket"]
+    assert await _names(session) == ["Anvil"]
 
 
 async def test_get_after_deletion_in_the_same_session(session: AsyncSession) -> None:
@@ -66,25 +70,6 @@ async def test_deleted_target_is_none(session: AsyncSession) -> None:
     good = await session.get_one(Good, 1)
     assert await session.run_sync(lambda _: good.vendor) is None
     assert good.vendor_id == 1
-
-
-async def test_deleted_row_leaves_statements_without_session(session: AsyncSession) -> None:
-    connection = await session.connection()
-    assert [*await connection.scalars(hide_deleted(NAMES))] == ["Anvil"]
-
-
-async def test_statement_gets_its_conditions_once(session: AsyncSession) -> None:
-    assert hide_deleted(NAMES) is hide_deleted(NAMES) is not NAMES
-
-
-async def test_with_deleted_includes_the_trash(session: AsyncSession) -> None:
-    assert [*await session.scalars(include(NAMES))] == ["Anvil", "Rocket"]
-
-
-async def test_block_includes_the_trash(session: AsyncSession) -> None:
-    with deleted_rows_included(session):
-        assert await _names(session) == ["Anvil", "Rocket"]
-    assert await _names(session) == ["Anvil"]
 
 
 async def test_deletion_records_time_and_user(session: AsyncSession) -> None:
