@@ -22,9 +22,9 @@ from opportune.search.everything import (
     EntryGroup,
     SearchOutcome,
     Source,
-    clean_query,
     matching_entries,
 )
+from opportune.search.query import clean_query
 from opportune.web.rate_limit import RateLimit
 from opportune.web.rendering.templates import is_htmx
 

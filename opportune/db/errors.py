@@ -45,10 +45,7 @@ EXPLANATIONS = (
         "QueuePool limit",
         "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",
     ),
-    (
-        "unable to open database file",
-        "SQLite cannot open {place}. Does its folder exist, and is it writable?",
-    ),
+    ("unable to open database file", "SQLite cannot open {place}. Does its folder exist, and is it writable?"),
     (
         "readonly database",
         "{place} cannot be written. Give this user write access to the file and its folder. On a read-only disk, set "
@@ -73,20 +70,14 @@ EXPLANATIONS = (
     ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
     ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
     ('role "', "{place} has no user '{user}'. Check {setting}."),
-    (
-        "Tenant or user not found",
-        "The pooler at {place} has no user '{user}'. Copy the pooler's connection string.",
-    ),
+    ("Tenant or user not found", "The pooler at {place} has no user '{user}'. Copy the pooler's connection string."),
     ("does not exist", "{place} has no database '{name}'. Create it, or check {setting}."),
     ("SSL negotiation", "The server at {place} is not PostgreSQL. Check host and port in {setting}."),
     (
         "does not support SSL",
         "{place} does not support TLS, which the URL requires. Use sslmode=disable or another server.",
     ),
-    (
-        "certificate",
-        "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}.",
-    ),
+    ("certificate", "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}."),
     ("pg_hba.conf", "{place} refuses connections of user '{user}' from this host. Try sslmode=require in {setting}."),
     ("SSL required", "{place} requires TLS. Add sslmode=require to {setting}."),
     ("Connection refused", CONNECTION_REFUSED),
@@ -108,10 +99,7 @@ EXPLANATIONS = (
     ("SSL connection has been closed", CONNECTION_LOST),
     ("Connection reset", CONNECTION_LOST),
     ("Broken pipe", CONNECTION_LOST),
-    (
-        "statement timeout",
-        "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows.",
-    ),
+    ("statement timeout", "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows."),
     ("lock timeout", "Another transaction on {place} held a lock for too long. Try again."),
     ("deadlock detected", TRANSACTION_CONFLICT),
     ("could not serialize access", TRANSACTION_CONFLICT),

@@ -6,7 +6,7 @@ from time import monotonic
 
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_list
-from opportune.search.query import MAX_QUERY_LENGTH, UNSTORABLE, fold
+from opportune.search.query import fold
 
 HITS_PER_GROUP = 5
 MAX_SOURCES = 30
@@ -72,11 +72,6 @@ class SearchOutcome:
                 return
             if group := await search():
                 self.add(group)
-
-
-def clean_query(text: str) -> str:
-    """Return the query without characters that databases reject, cut to `MAX_QUERY_LENGTH` characters."""
-    return UNSTORABLE.sub("", text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
 
 
 def matching_entries(title: str, entries: Iterable[Entry], query: str) -> EntryGroup:

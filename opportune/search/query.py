@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 WORD = re.compile(r"[^\W_]+")
 CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
+UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 ACCENTS = re.compile("[\u0300-\u036f]+")
 MAX_QUERY_LENGTH = 200
 """Maximum length of a query in characters. Longer queries are cut."""
@@ -35,6 +36,11 @@ def fold(text: str) -> str:
 def fold_like_postgresql(text: str) -> str:
     """Fold like the SQL expression in `opportune.search.models.postgresql`."""
     return text.lower() if text.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower()
+
+
+def clean_query(text: str) -> str:
+    """Return the query without characters that databases reject, cut to `MAX_QUERY_LENGTH` characters."""
+    return UNSTORABLE.sub("", text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
 
 
 def words(text: str) -> list[str]:
@@ -66,7 +72,6 @@ def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
 
 CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
 DOTTED = re.compile(r"\w+(?:\.\w+)+")
-UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 Phrase = tuple[str, ...]
 
@@ -96,7 +101,7 @@ class Query:
     @classmethod
     def parse(cls, query_text: str, fold: Callable[[str], str] = fold) -> Self:
         """Parse a query. `fold` normalizes its words like those of the index."""
-        text = UNSTORABLE.sub("", query_text[: 4 * MAX_QUERY_LENGTH]).strip()[:MAX_QUERY_LENGTH]
+        text = clean_query(query_text)
         choices, last_word, remaining_words = [Choice()], "", MAX_QUERY_WORDS
         for chunk in CHUNK.finditer(text):
             is_quoted, is_excluded = chunk["quoted"] is not None, chunk["minus"] is not None

@@ -4,7 +4,6 @@ PostgreSQL uses pgvector. SQLite uses two Python functions, because many builds 
 also stores the signs of each vector's numbers. Only the numbers of vectors with many equal signs are compared.
 """
 
-import sqlite3
 from array import array
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,7 +11,6 @@ from operator import mul
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import UserDefinedType
 
 from opportune.search.embeddings import Vector
 
@@ -36,15 +34,6 @@ def fuse_rankings(rankings: Iterable[Iterable[Item]]) -> list[Item]:
         for rank, item in enumerate(ranking, 1):
             scores[item] = scores.get(item, 0) + 1 / (SMOOTHING_RANKS + rank)
     return sorted(scores, key=lambda item: -scores[item])
-
-
-class PgVector(UserDefinedType[str]):
-    """Type of pgvector, with values as text, which needs neither its package nor numpy."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "vector"
 
 
 def as_text(vector: Vector) -> str:
@@ -76,20 +65,16 @@ def _numbers(blob: bytes) -> Vector:
 
 
 FUNCTIONS = (differing_signs, cosine_distance)
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """Register the comparison functions in a SQLite connection."""
-    for function in FUNCTIONS:
-        connection.create_function(function.__name__, 2, function, deterministic=True)
+HAS_FUNCTIONS = "compares_vectors"
+"""Key in the `info` of a connection that has the functions."""
 
 
 async def add_functions_for(session: AsyncSession) -> None:
     """Register the comparison functions in the connection of a session, once."""
     pooled = await (await session.connection()).get_raw_connection()
-    if add_functions.__name__ in pooled.info:
+    if HAS_FUNCTIONS in pooled.info:
         return
     driver: Any = pooled.driver_connection
     for function in FUNCTIONS:
         await driver.create_function(function.__name__, 2, function, deterministic=True)
-    pooled.info[add_functions.__name__] = True
+    pooled.info[HAS_FUNCTIONS] = True

@@ -45,31 +45,20 @@ class BucketStorage(Storage):
             raise StorageError from error
 
     async def read(self, name: str) -> bytes:
-        if not is_name(name):
-            raise MissingFileError(name)
-        try:
-            async with self._client() as store:
-                return bytes(await (await store.get_async(name)).bytes_async())
-        except FileNotFoundError as error:
-            raise MissingFileError(name) from error
+        async with self._client_for(name) as store:
+            return bytes(await (await store.get_async(name)).bytes_async())
 
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
-        if not is_name(name):
-            raise MissingFileError(name)
-        try:
-            async with self._client() as store:
-                size = (await store.head_async(name))["size"]
-                stop = min(stop, size)
-                content = await store.get_range_async(name, start=start, end=stop) if start < stop else b""
-        except FileNotFoundError as error:
-            raise MissingFileError(name) from error
+        async with self._client_for(name) as store:
+            size = (await store.head_async(name))["size"]
+            stop = min(stop, size)
+            content = await store.get_range_async(name, start=start, end=stop) if start < stop else b""
         return bytes(content), size
 
     async def delete(self, name: str) -> None:
-        if is_name(name):
-            with suppress(FileNotFoundError):
-                async with self._client() as store:
-                    await store.delete_async(name)
+        with suppress(MissingFileError):
+            async with self._client_for(name) as store:
+                await store.delete_async(name)
 
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """Return a URL of the service, or of this site with `download_as`, which the service cannot sign."""
@@ -87,6 +76,17 @@ class BucketStorage(Storage):
         except StorageError as error:
             return _("%(bucket)s failed: %(reason)s.", bucket=self.bucket.label, reason=summarize(error.__cause__))
         return ""
+
+    @asynccontextmanager
+    async def _client_for(self, name: str) -> "AsyncIterator[S3Store]":
+        """Yield the client for an operation on a file. Raises MissingFileError if there is none of this name."""
+        if not is_name(name):
+            raise MissingFileError(name)
+        try:
+            async with self._client() as store:
+                yield store
+        except FileNotFoundError as error:
+            raise MissingFileError(name) from error
 
     @asynccontextmanager
     async def _client(self, level: int = logging.ERROR) -> "AsyncIterator[S3Store]":

@@ -74,18 +74,8 @@ def _read_table(connection: Connection, name: str) -> Table:
     keys = inspector.get_pk_constraint(name)["constrained_columns"]
     with ignore_reflection_warnings():
         columns = inspector.get_columns(name)
-    return Table(
-        name,
-        MetaData(),
-        *(
-            Column(
-                column["name"],
-                column["type"],
-                primary_key=column["name"] in keys,
-            )
-            for column in columns
-        ),
-    )
+    parts = [Column(column["name"], column["type"], primary_key=column["name"] in keys) for column in columns]
+    return Table(name, MetaData(), *parts)
 
 
 def count(connection: Connection, table: Table) -> int:

@@ -68,10 +68,6 @@ def plain_foreign_key(column: Column[Any]) -> ForeignKeyConstraint | None:
     return None if any(getattr(key, option) for option in FOREIGN_KEY_OPTIONS[1:]) else key
 
 
-def unique_constraints(table: Table) -> list[UniqueConstraint]:
-    return [item for item in table.constraints if isinstance(item, UniqueConstraint)]
-
-
 def is_field_option(item: UniqueConstraint | Index) -> bool:
     """Return True if `unique=True` or `index=True` of a field is equivalent."""
     if len(item.columns) != 1 or not uses_default_name(item) or any(map(_is_set, item.kwargs.values())):
@@ -300,12 +296,10 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         if key := plain_foreign_key(column):
             kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
             kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
-        if any(
-            is_field_option(item) and item.columns.keys() == [column.name] for item in unique_constraints(column.table)
-        ):
-            kwargs["unique"] = True
-        if any(is_field_option(index) and index.columns.keys() == [column.name] for index in column.table.indexes):
-            kwargs["index"] = True
+        unique = [item for item in column.table.constraints if isinstance(item, UniqueConstraint)]
+        for option, items in (("unique", unique), ("index", column.table.indexes)):
+            if any(is_field_option(item) and item.columns.keys() == [column.name] for item in items):
+                kwargs[option] = True
         if options := self._column_options(column, name):
             kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in options.items()) + "}"
         return kwargs

@@ -3,15 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sqlacodegen.models import Model
-from sqlalchemy import (
-    Boolean,
-    CheckConstraint,
-    Connection,
-    ForeignKeyConstraint,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-)
+from sqlalchemy import Boolean, CheckConstraint, Connection, ForeignKeyConstraint, MetaData, PrimaryKeyConstraint, Table
 
 from opportune.contrib.inspectdb.models import ModelGenerator
 from opportune.contrib.inspectdb.names import class_words

@@ -5,7 +5,8 @@ from fastapi import Request, Response
 from opportune.accounts.dependencies import OptionalUser
 from opportune.contrib.palette.entries import CrudSearch, action_entries, feature_sources, page_entries
 from opportune.db.sessions.dependencies import ReadSession
-from opportune.search.everything import SearchOutcome, clean_query, matching_entries
+from opportune.search.everything import SearchOutcome, matching_entries
+from opportune.search.query import clean_query
 from opportune.web.client import client_address
 from opportune.web.language import without_prefix
 from opportune.web.rate_limit import RateLimit

@@ -1,4 +1,4 @@
-"""Parts of the CREATE statements of a database: columns, collations, generated columns, constraints and indexes.
+"""Parts of the CREATE statements of a database: collations, generated columns, unique constraints and indexes.
 
 The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's regular expressions miss some of them.
 """
@@ -28,11 +28,6 @@ class IndexDefinition(NamedTuple):
     where: str
 
 
-class Check(NamedTuple):
-    name: str | None
-    condition: str
-
-
 class UniqueRule(NamedTuple):
     name: str | None
     columns: Sequence[str]
@@ -51,7 +46,6 @@ class ColumnDefinition(NamedTuple):
 class TableDefinition(NamedTuple):
     columns: dict[str, ColumnDefinition]
     """Columns by name in lower case."""
-    checks: Sequence[Check]
     unique_rules: Sequence[UniqueRule]
 
 
@@ -69,13 +63,11 @@ def has_collation(part: str) -> bool:
 
 def parse_table(sql: str) -> TableDefinition:
     columns: dict[str, ColumnDefinition] = {}
-    checks: list[Check] = []
     unique_rules: list[UniqueRule] = []
     body = next((item for item in _items(sql) if item.startswith("(")), "()")
     for part in _split(body):
         items = [item for item in _items(part) if item.strip()]
         words = [item.upper() for item in items]
-        checks += _find_checks(items, words)
         if "UNIQUE" in words:
             unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
@@ -85,7 +77,7 @@ def parse_table(sql: str) -> TableDefinition:
                 "AUTOINCREMENT" in words,
                 _read_reference_options(" ".join(words)),
             )
-    return TableDefinition(columns, checks, unique_rules)
+    return TableDefinition(columns, unique_rules)
 
 
 def identifiers(sql: str) -> set[str]:
@@ -118,11 +110,6 @@ def escape_parameters(sql: str) -> str:
     return PARAMETER.sub(r"\:", sql)
 
 
-def quote(value: str) -> str:
-    """Return a value as a literal."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def needs_parentheses(default: str) -> bool:
     """Return whether a default is an expression that starts with a literal. SQLAlchemy takes it for a literal."""
     return default.startswith("'") and len([*_items(default)]) > 1
@@ -131,12 +118,6 @@ def needs_parentheses(default: str) -> bool:
 def unquote(token: str) -> str:
     end = QUOTES.get(token[0])
     return token[1:-1].replace(end * 2, end) if end else token
-
-
-def _find_checks(items: Sequence[str], words: Sequence[str]) -> Iterator[Check]:
-    for index, word in enumerate(words):
-        if word == "CHECK":
-            yield Check(_name_before(items, index), items[index + 1][1:-1].strip())
 
 
 def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:

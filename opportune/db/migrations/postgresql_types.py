@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Column, Connection, DefaultClause, Enum, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
+from opportune.db.migrations.create_statements import escape_parameters
 from opportune.db.migrations.rendering import CodeOp, quoted
 from opportune.db.models.native_type import NativeType
 
@@ -45,8 +46,6 @@ EXTENSIONS = """
 """
 """Extensions with the operator classes and functions of the indexes and defaults of an existing table."""
 SEQUENCE = re.compile(r"nextval\('([^']+)'")
-PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
-"""Text that SQLAlchemy would treat as a bind parameter."""
 
 
 def find_types_to_create(
@@ -72,7 +71,7 @@ def find_types_to_create(
     dropped = [f"DROP SEQUENCE IF EXISTS {name}" for name in sequences]
     dropped += [f"DROP TYPE IF EXISTS {name}" for name in enums]
     dropped += [*filter(None, (_drop_statement(name, sql) for name, sql in definitions.items()))]
-    return [ops.ExecuteSQLOp(PARAMETER.sub(r"\\:", statement)) for statement in created], [*_on_postgresql(dropped)]
+    return [ops.ExecuteSQLOp(escape_parameters(statement)) for statement in created], [*_on_postgresql(dropped)]
 
 
 def _read_definition(connection: Connection, name: str) -> str | None:

@@ -16,11 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from opportune.db.errors import is_full
 from opportune.db.migrations import lock_retries
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
-from opportune.db.migrations.connection import (
-    acquire_migration_lock,
-    separate_migration_lock,
-    set_table_lock_timeout,
-)
+from opportune.db.migrations.connection import acquire_migration_lock, separate_migration_lock, set_table_lock_timeout
 from opportune.db.migrations.conversion import ConversionError
 from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
 from opportune.db.migrations.graph import Migration, MigrationGraph
@@ -204,11 +200,7 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
 
 
 def _run_next(
-    connection: Connection,
-    graph: MigrationGraph,
-    plan: Plan,
-    announce: Announce,
-    lock: Callable[[Connection], None],
+    connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce, lock: Callable[[Connection], None]
 ) -> bool:
     """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
 
@@ -269,11 +261,7 @@ def _run_step(connection: Connection, graph: MigrationGraph, step: Step, op: Ope
             module: Any = load_python_file(migration.path.parent, migration.path.name)
             if op:
                 module.op = op
-            with (
-                ignore_reflection_warnings(),
-                preserve_views_and_triggers(connection),
-                refuse_duplicates(connection),
-            ):
+            with ignore_reflection_warnings(), preserve_views_and_triggers(connection), refuse_duplicates(connection):
                 getattr(module, step.direction)()
         _refuse_dangling_rows(connection, migration)
         if not migration.is_atomic:

@@ -1,7 +1,7 @@
 """SQLite dialect for migrations. It reflects tables completely, so that Alembic loses nothing when it copies one.
 
-SQLAlchemy's own dialect leaves out expressions, sort orders and collations of indexes, AUTOINCREMENT, and constraints
-and generated columns that are written in other ways than its own.
+SQLAlchemy's own dialect leaves out expressions, sort orders and collations of indexes, AUTOINCREMENT, and unique
+constraints and generated columns that are written in other ways than its own.
 """
 
 from typing import Any
@@ -80,8 +80,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
     def get_check_constraints(
         self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
     ) -> Any:
-        checks = read_table(connection, table_name).checks
-        return [{"name": check.name, "sqltext": escape_parameters(check.condition)} for check in checks]
+        checks = super().get_check_constraints(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+        return [{**check, "sqltext": escape_parameters(check["sqltext"])} for check in checks]
 
     def get_table_options(
         self, connection: Connection, table_name: str, schema: str | None = None, **options: Any

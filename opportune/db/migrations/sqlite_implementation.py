@@ -13,10 +13,10 @@ from opportune.db.migrations.create_statements import (
     escape_parameters,
     identifiers,
     normalize,
-    quote,
     rename_identifiers,
     without_default_order,
 )
+from opportune.db.migrations.rendering import literal
 from opportune.db.migrations.sqlite_dialect import read_table
 from opportune.errors import OperatorError
 
@@ -63,7 +63,7 @@ class CompleteSQLiteImpl(SQLiteImpl):
         """Return whether the SQL of two defaults differs. `true` and `(1)` are equal, and `NULL` and no default."""
         is_different = super().compare_server_default(inspector_column, metadata_column, new, old)
         value = getattr(metadata_column.server_default, "arg", None)
-        sql = quote(value) if isinstance(value, str) else new or "NULL"
+        sql = literal(value) if isinstance(value, str) else new or "NULL"
         return is_different and normalize(sql) != normalize(old or "NULL")
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> ComparisonResult:

@@ -7,24 +7,12 @@ from typing import Annotated, Any, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo, ValidatorFunctionWrapHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import (
-    CoreSchema,
-    InitErrorDetails,
-    PydanticCustomError,
-    ValidationError,
-    core_schema,
-)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 from sqlalchemy.orm.attributes import instance_state
 from sqlmodel import SQLModel
 from sqlmodel.main import FieldInfoMetadata
 
-from opportune.db.models.translated import (
-    TranslatedText,
-    replace_texts,
-    site_language,
-    texts_of,
-    writing_language,
-)
+from opportune.db.models.translated import TranslatedText, replace_texts, site_language, texts_of, writing_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import content_languages
 from opportune.schemas.annotations import Attached, annotations_of

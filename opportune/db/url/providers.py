@@ -45,16 +45,8 @@ PROVIDERS = (
     Provider("Heroku", r"^ec2-[\w.-]+\.amazonaws\.com"),
     Provider("Azure", r"\.postgres\.database\.azure\.com"),
     Provider("Google Cloud SQL", r"^/cloudsql/.*"),
-    Provider(
-        "CockroachDB",
-        r"\.cockroachlabs\.cloud",
-        notice="CockroachDB differs from PostgreSQL and is not tested.",
-    ),
-    Provider(
-        "Nile",
-        r"\.thenile\.dev",
-        notice="Nile manages its own tables of users and tenants and is not tested.",
-    ),
+    Provider("CockroachDB", r"\.cockroachlabs\.cloud", notice="CockroachDB differs from PostgreSQL and is not tested."),
+    Provider("Nile", r"\.thenile\.dev", notice="Nile manages its own tables of users and tenants and is not tested."),
 )
 UNKNOWN = Provider("", "")
 
@@ -66,10 +58,7 @@ UNREACHABLE = (
         "(Connect, Session pooler: aws-….pooler.supabase.com:5432).",
     ),
     (r"\.railway\.internal$", "This host works only inside Railway. Elsewhere use DATABASE_PUBLIC_URL."),
-    (
-        r"^dpg-\w+-\w$",
-        "This host works only inside Render, in its region. Elsewhere use the External Database URL.",
-    ),
+    (r"^dpg-\w+-\w$", "This host works only inside Render, in its region. Elsewhere use the External Database URL."),
     (
         r"\.(?:flympg\.net|flycast|internal)$",
         "This host works only inside a private network, such as Fly.io's. Elsewhere use a tunnel (fly mpg proxy).",

@@ -25,11 +25,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import FTS_PREFIX
+from opportune.db.models.native_type import NativeType
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
 from opportune.search.query import Query, fold_like_postgresql
-from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, PgVector, as_text
+from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, as_text
 
 # Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents and punctuation are removed.
 # With punctuation, the parser would detect host names, paths and compounds.
@@ -144,7 +145,7 @@ class PostgreSQLVectors(Vectors):
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[int, float]:
         rows = self.rows(fields)
-        distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), PgVector())).label("distance")
+        distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), NativeType("vector"))).label("distance")
         compared = (
             select_vectors(rows, within, fields, edition)
             .where(rows.c.embedding.is_not(None))

@@ -120,13 +120,7 @@ class Searchable(Generic[M]):
         return fuse(statement, self.fields, matching, relevance, nearest)
 
     async def find(
-        self,
-        session: AsyncSession,
-        query: str,
-        *,
-        limit: int = 20,
-        page: int = 1,
-        within: Select[M] | None = None,
+        self, session: AsyncSession, query: str, *, limit: int = 20, page: int = 1, within: Select[M] | None = None
     ) -> "SearchResults[RowHit[M]]":
         """Return one page of results with highlighted texts. An empty query has no results.
 

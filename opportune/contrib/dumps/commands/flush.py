@@ -27,8 +27,7 @@ from opportune.plurals import pluralize
 
 
 def command(
-    yes: NoInput = False,
-    force: Annotated[bool, typer.Option("--force", help="Allow it in production.")] = False,
+    yes: NoInput = False, force: Annotated[bool, typer.Option("--force", help="Allow it in production.")] = False
 ) -> None:
     settings = migrated_settings()
     if settings.is_production and not force:
