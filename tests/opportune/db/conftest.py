@@ -7,7 +7,10 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.testing.plugin import settings_for
+from tests.opportune.contrib.copydb.two_databases import databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
+
+__all__ = ["databases"]
 
 MakeSample = Callable[..., SampleFeatures]
 
@@ -29,8 +32,7 @@ def make_sample(sample: SampleFeatures) -> MakeSample:
 
     def make(declare: Callable[[SampleFeatures], object], *statements: str) -> SampleFeatures:
         declare(sample)
-        sample.make_migrations()
-        sample.migrate()
+        sample.migrate_models()
         for statement in statements:
             sample.execute(statement)
         return sample

@@ -64,8 +64,7 @@ def create_changed_books(settings_url: str, folder: Path) -> SampleFeatures:
     title = Column("title", String(50), nullable=False)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", title).c.title), unique=True)
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     longer = Column("title", String(80), nullable=False)
     pages = Column("pages", Integer, nullable=False, default=7)
     Index("ix_library_book_lower", func.lower(sample.table("library_book", longer, pages).c.title), unique=True)
@@ -121,8 +120,7 @@ def test_changed_table_keeps_rows_and_references(empty_database_url: str, tmp_pa
 def test_sql_contains_values(empty_database_url: str, tmp_path: Path) -> None:
     sample = SampleFeatures(settings_for(empty_database_url), tmp_path / "versions")
     sample.table("library_book", Column("title", String(50)))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.write_migration(
         "library",
         "book = sa.table('library_book', sa.column('id', sa.Integer), sa.column('title', sa.String))\n"

@@ -8,9 +8,7 @@ import pytest
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.copydb.two_databases import Databases, databases, emails, execute, has_tables
-
-__all__ = ["databases"]  # a fixture
+from tests.opportune.contrib.copydb.two_databases import Databases, emails, execute, has_tables
 
 
 def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:

@@ -17,12 +17,10 @@ from opportune.contrib.dumps.names import tables_by_name
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
-__all__ = ["databases"]  # a fixture
 
 ROWS = "SELECT id, price, total, label FROM library_item"
 CREATE_TABLE = """identity = "GENERATED ALWAYS AS IDENTITY" if op.get_context().dialect.name == "postgresql" else ""

@@ -15,12 +15,10 @@ from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.copydb.two_databases import Databases, databases
+from tests.opportune.contrib.copydb.two_databases import Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
-__all__ = ["databases"]  # a fixture
 
 INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 

@@ -13,10 +13,8 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import adopted_tables
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-
-__all__ = ["databases"]  # a fixture
 
 AUDIT = 'op.execute("CREATE TABLE library_audit (id INTEGER, note VARCHAR(9), at TIMESTAMP)")'
 

@@ -43,10 +43,8 @@ from opportune.db.models.translated import TranslatedColumn, TranslatedText
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
-from tests.opportune.contrib.copydb.two_databases import Databases, databases, execute, has_tables
+from tests.opportune.contrib.copydb.two_databases import Databases, execute, has_tables
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
-
-__all__ = ["databases"]  # a fixture
 
 METADATA = MetaData(naming_convention=NAMING_CONVENTION)
 

@@ -15,9 +15,7 @@ from opportune.contrib.dumps.dump import dump
 from opportune.contrib.dumps.load import FixtureObject, load
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
-from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
-
-__all__ = ["databases"]  # a fixture
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 
 
 class Visit(Model, table=True):

@@ -13,14 +13,11 @@ from tests.opportune.contrib.copydb.two_databases import (
     ADD_USER,
     KINDS,
     Databases,
-    databases,
     emails,
     execute,
 )
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
-__all__ = ["databases"]  # a fixture
 
 USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'
 NUL = "\\u0000"

@@ -14,11 +14,9 @@ from opportune.contrib.dumps.natural_keys import natural_keys
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, databases
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
-
-__all__ = ["databases"]  # a fixture
 
 
 class Table(Model):

@@ -1,7 +1,9 @@
 """Changes that hooks receive, and the writes that count as changes."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -59,13 +61,21 @@ async def test_foreign_key_is_set_before_the_write(database: Database) -> None:
     assert keys == [(hamlet_id, hamlet_id), (faust_id, faust_id), (None, None)]
 
 
-async def test_changes_of_a_transaction_are_combined(database: Database) -> None:
-    recorded_changes: list[object] = []
+@pytest.fixture
+def recorded_changes() -> list[Mapping[str, Change]]:
+    """Changes of plays that `after_update` hooks received."""
+    recorded_changes: list[Mapping[str, Change]] = []
 
     @after_update(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
+    async def record(session: AsyncSession, play: Play) -> None:
         recorded_changes.append(dict(changes(play)))
 
+    return recorded_changes
+
+
+async def test_changes_of_a_transaction_are_combined(
+    database: Database, recorded_changes: list[Mapping[str, Change]]
+) -> None:
     play = await add_play(database, title="Hamlet", seats=1)
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
@@ -75,19 +85,14 @@ async def test_changes_of_a_transaction_are_combined(database: Database) -> None
     assert recorded_changes == [{"title": Change("Hamlet", "Macbeth")}]
 
 
-async def test_many_to_many_change_runs_hooks(database: Database) -> None:
-    recorded_changes: list[object] = []
-
-    @after_update(Play)
-    async def record_after(session: AsyncSession, play: Play) -> None:
-        recorded_changes.append([[tag.name for tag in tags] for tags in changes(play)["tags"]])
-
+async def test_many_to_many_change_runs_hooks(database: Database, recorded_changes: list[Mapping[str, Change]]) -> None:
     play = await add_play(database, title="Hamlet", tags=[Tag(name="sad")])
     async with database.writer() as session:
         play = await session.get_one(Play, play.id)
         await session.refresh(play, ["tags"])
         play.tags.append(Tag(name="long"))
-    assert recorded_changes == [[["sad"], ["sad", "long"]]]
+    [written] = recorded_changes
+    assert [[tag.name for tag in tags] for tags in written["tags"]] == [["sad"], ["sad", "long"]]
 
 
 async def test_cleared_foreign_key_runs_change_hooks(database: Database, calls: list[str]) -> None:

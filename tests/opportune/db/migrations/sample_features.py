@@ -75,6 +75,11 @@ class SampleFeatures:
             drafts = [part for draft in drafts for part in split_indexes(draft)]
         return [f"{draft.feature}/{self._write(draft).name}" for draft in drafts]
 
+    def migrate_models(self) -> None:
+        """Write the missing migrations and run them."""
+        self.make_migrations()
+        self.migrate()
+
     def write_migration(self, feature: str, upgrade: str, downgrade: str = "pass") -> Path:
         """Write a migration with this code."""
         path = self._write(create_empty_migration(self.graph, feature, "by hand"))

@@ -122,8 +122,7 @@ def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> 
 
 def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> None:
     books.table("library_book", Column(*TITLE, nullable=False, index=True))
-    books.make_migrations()
-    books.migrate()
+    books.migrate_models()
     shelf = books.table("library_shelf", Column("name", String(50), index=True))
     book = books.table(
         "library_book", Column(*TITLE, nullable=False), Column("pages", Integer, index=True, unique=True)

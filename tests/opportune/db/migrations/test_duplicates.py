@@ -87,6 +87,5 @@ def test_partial_unique_index_ignores_rows_outside(make_sample: MakeSample) -> N
     condition = Column("number") > 3
     where: dict[str, Any] = {"postgresql_where": condition, "sqlite_where": condition}
     declare(sample, Index("uq_late_number", "number", unique=True, **where))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     assert not sample.find_pending()

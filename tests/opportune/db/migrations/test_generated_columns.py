@@ -21,8 +21,7 @@ def computed(expression: str, *, persisted: bool = True) -> Column[int]:
 
 def refuse(sample: SampleFeatures, old: Column[int], new: Column[int]) -> None:
     declare(sample, old)
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     declare(sample, new)
     with pytest.raises(OperatorError, match=REFUSED):
         sample.make_migrations()
@@ -55,8 +54,7 @@ def test_change_of_identity_is_refused(sample: SampleFeatures) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 def test_copied_table_computes_its_columns(sample: SampleFeatures) -> None:
     declare(sample, computed("a + 1"))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.execute("INSERT INTO library_book (a) VALUES (3)")
     declare(sample, computed("a + 1"), title_length=80)
     assert sample.make_migrations() == ["library/0002_alter_book_title.py"]

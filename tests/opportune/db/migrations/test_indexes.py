@@ -70,8 +70,7 @@ def test_indexes_are_stable_and_survive_a_copy(
     sample: SampleFeatures, database_kind: str, declare: Callable[[DeclareIndexes, int], None]
 ) -> None:
     declare(declare_indexes, 50)
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     assert sample.draft_migrations() == []
     created = read_indexes(sample, database_kind)
     declare(declare_indexes, 80)
@@ -85,12 +84,10 @@ def test_changed_indexes_are_replaced_and_restored(
     sample: SampleFeatures, database_kind: str, declare: Callable[[DeclareIndexes, int], None]
 ) -> None:
     declare(declare_indexes, 50)
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     created = read_indexes(sample, database_kind)
     declare(declare_other_indexes, 80)
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     assert sample.draft_migrations() == []
     changed = read_indexes(sample, database_kind)
     assert [name for name in created if changed[name] == created[name]] == []
@@ -102,8 +99,7 @@ def test_changed_indexes_are_replaced_and_restored(
 def test_index_of_a_restored_dump_is_equal(sample: SampleFeatures, database_kind: str) -> None:
     table = sample.table("library_book", Column("title", String(50)))
     Index("own_titles", table.c.title, unique=True, postgresql_where=table.c.title.in_(["a%", "b"]))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     definition = read_indexes(sample, database_kind)["own_titles"]
     sample.execute("DROP INDEX own_titles")
     sample.execute(definition.replace("%", "%%"))
@@ -118,8 +114,7 @@ def test_operator_classes_of_expressions_are_compared(sample: SampleFeatures) ->
         Index("own_title", text("reverse(title)"), postgresql_ops={"reverse(title)": operator_class}, _table=table)
 
     declare("text_pattern_ops")
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     assert sample.draft_migrations() == []
     declare("text_ops")
     assert sample.draft_migrations() != []

@@ -144,8 +144,7 @@ def test_prompt_ignores_column_of_another_type(books: SampleFeatures) -> None:
 def test_ambiguous_rename_option_needs_the_table(books: SampleFeatures) -> None:
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("name", String(9)))
-    books.make_migrations()
-    books.migrate()
+    books.migrate_models()
     for table in ("library_page", "library_shelf"):
         books.table(table, Column("label", String(9)))
     with pytest.raises(OperatorError) as raised:

@@ -218,14 +218,12 @@ def test_unowned_model_table_is_refused(sample: SampleFeatures, table: str, mess
 @pytest.mark.database("sqlite", "postgresql")
 def test_unique_expression_index_is_enforced_and_dropped(books: SampleFeatures) -> None:
     Index("ix_library_book_lower", func.lower(books.metadata.tables["library_book"].c.title), unique=True)
-    books.make_migrations()
-    books.migrate()
+    books.migrate_models()
     books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
     with pytest.raises(Exception, match=r"(?i)unique"):
         books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
     declare(books)
-    books.make_migrations()
-    books.migrate()
+    books.migrate_models()
     books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
 
 

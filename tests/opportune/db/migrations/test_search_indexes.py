@@ -38,8 +38,7 @@ def books(make_sample: MakeSample) -> SampleFeatures:
 @pytest.fixture
 def migrated(books: SampleFeatures) -> SampleFeatures:
     """Books with their search index."""
-    books.make_migrations()
-    books.migrate()
+    books.migrate_models()
     return books
 
 
@@ -82,8 +81,7 @@ def test_changed_columns_replace_the_index(migrated: SampleFeatures) -> None:
     set_index(migrated, "title", "subtitle")
     (draft,) = migrated.draft_migrations()
     assert [change.sign for change in draft.changes] == ["-", "+"]
-    migrated.make_migrations()
-    migrated.migrate()
+    migrated.migrate_models()
     assert find_missing(migrated) == []
     assert migrated.draft_migrations() == []
     assert migrated.migrate("library", "2") == [f"downgrade library.{draft.name}"]
@@ -95,8 +93,7 @@ def test_index_follows_a_renamed_column(migrated: SampleFeatures) -> None:
     migrated.table("library_book", *columns("name"))
     set_index(migrated, "name")
     migrated.choices = Choices({"book.title": "name"})
-    migrated.make_migrations()
-    migrated.migrate()
+    migrated.migrate_models()
     assert find_missing(migrated) == []
     assert migrated.draft_migrations() == []
     migrated.execute("UPDATE library_book SET name = 'Emilia'")
@@ -110,8 +107,7 @@ def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
     migrated.table("library_volume", *columns())
     set_index(migrated, "title", table="library_volume")
     migrated.choices = Choices({"book": "volume"})
-    migrated.make_migrations()
-    migrated.migrate()
+    migrated.migrate_models()
     assert find_missing(migrated) == []
     assert migrated.draft_migrations() == []
     migrated.execute("UPDATE library_volume SET title = 'Emilia'")
@@ -121,8 +117,7 @@ def test_index_follows_a_renamed_table(migrated: SampleFeatures) -> None:
 def test_index_is_dropped_with_its_table(migrated: SampleFeatures) -> None:
     migrated.metadata.remove(migrated.metadata.tables["library_book"])
     migrated.choices = Choices(may_drop=True)
-    migrated.make_migrations()
-    migrated.migrate()
+    migrated.migrate_models()
     assert migrated.read_tables() == set()
     migrated.migrate("library", "2")
     declare(migrated)
@@ -133,8 +128,7 @@ def test_index_is_dropped_with_its_table(migrated: SampleFeatures) -> None:
 def test_rebuilt_table_keeps_its_index(migrated: SampleFeatures) -> None:
     migrated.table("library_book", Column("title", String(80), nullable=False), columns()[1])
     set_index(migrated, "title")
-    migrated.make_migrations()
-    migrated.migrate()
+    migrated.migrate_models()
     assert find_missing(migrated) == []
     assert migrated.execute(MATCHES) == [(1,)]
     migrated.execute("UPDATE library_book SET title = 'Persuasion'")

@@ -22,8 +22,7 @@ def library(sqlite_sample: SampleFeatures) -> SampleFeatures:
     sample.table("library_book", Column("title", String(50), nullable=False))
     sample.table("library_page", sample.foreign_key("library_book", "book_id"))
     sample.table("shop_offer", Column("book_id", ID, ForeignKey("library_book.id", ondelete="CASCADE"), nullable=False))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.execute("INSERT INTO library_book (id, title) VALUES (1, 'Emma')")
     sample.execute("INSERT INTO library_page (id, book_id) VALUES (1, 1)")
     sample.execute("INSERT INTO shop_offer (id, book_id) VALUES (1, 1)")
@@ -33,8 +32,7 @@ def library(sqlite_sample: SampleFeatures) -> SampleFeatures:
 def alter(library: SampleFeatures) -> None:
     title = Column("title", String(80), nullable=True)
     library.table("library_book", title, Column("pages", Integer, nullable=False, default=7))
-    library.make_migrations()
-    library.migrate()
+    library.migrate_models()
 
 
 def test_rows_that_reference_a_rebuilt_table_stay(library: SampleFeatures) -> None:
@@ -195,8 +193,7 @@ def test_server_defaults_are_stable_and_survive_a_copy(sqlite_sample: SampleFeat
     for number, length in enumerate((50, 80), start=1):
         column = Column("value", String(30), nullable=False, server_default=default)
         sqlite_sample.table("library_book", Column("title", String(length)), column)
-        sqlite_sample.make_migrations()
-        sqlite_sample.migrate()
+        sqlite_sample.migrate_models()
         assert sqlite_sample.draft_migrations() == []
         sqlite_sample.execute("INSERT INTO library_book (title) VALUES ('Emma')")
         assert sqlite_sample.execute("SELECT count(DISTINCT substr(value, 1, 10)), count(*) FROM library_book") == [

@@ -20,11 +20,9 @@ def books(sample: SampleFeatures) -> SampleFeatures:
     sample.make_migrations()
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.migrate()
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.table("library_book", Column("title", String(50), nullable=False), Column("pages", Integer))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.write_migration("library", "op.execute('UPDATE library_book SET pages = 1')")
     return sample
 

@@ -77,13 +77,9 @@ TABLES = {old: [new for new in TYPES if new != old] for old in TYPES}
 
 
 def declare_old(sample: SampleFeatures) -> None:
+    """Declare the columns with their old types."""
     for old, columns in TABLES.items():
         sample.table(f"library_{old}", *(Column(new, TYPES[old]) for new in columns))
-
-
-def declare_new(sample: SampleFeatures) -> None:
-    for old, columns in TABLES.items():
-        sample.table(f"library_{old}", *(Column(new, TYPES[new]) for new in columns))
 
 
 @pytest.fixture
@@ -94,7 +90,8 @@ def changed(make_sample: MakeSample) -> SampleFeatures:
         for table in TABLES:
             values = {new: value for (old, new), (value, _) in VALUES.items() if old == table}
             connection.execute(sample.metadata.tables[f"library_{table}"].insert().values(values))
-    declare_new(sample)
+    for table, columns in TABLES.items():
+        sample.table(f"library_{table}", *(Column(new, TYPES[new]) for new in columns))
     sample.make_migrations()
     return sample
 
@@ -200,8 +197,7 @@ def test_empty_values_are_filled_after_the_type_changed(make_sample: MakeSample)
     sample = make_sample(declare_pages, "INSERT INTO library_book (pages) VALUES ('12'), (NULL)")
     sample.table("library_book", Column("pages", Integer, nullable=False))
     sample.choices = Choices(fills={"pages": "7"})
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     assert sample.execute("SELECT pages FROM library_book ORDER BY id") == [(12,), (7,)]
 
 

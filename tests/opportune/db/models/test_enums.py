@@ -16,11 +16,9 @@ from opportune.db.models.model import NAMING_CONVENTION
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.contrib.copydb.two_databases import Databases, databases
+from tests.opportune.contrib.copydb.two_databases import Databases
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
-
-__all__ = ["databases"]  # a fixture
 
 SPECIAL_TEXTS = {"A": "it's", "B": "50%", "C": "a:b", "D": "x\\y", "E": "(é, z)", "F": "un known", "G": "''", "H": '"'}
 TEXTS = {"DRAFT": "draft", "PUBLISHED": "published"}
@@ -88,8 +86,7 @@ def test_only_member_values_are_stored(sample: SampleFeatures) -> None:
         "one": {"ONLY": "one"},
     }
     tables = {name: declare(sample, enums[name], name="order", table=f"library_{name}") for name in enums}
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     with connect(sample.settings) as connection, connection.begin():
         for name, table in tables.items():
             enum = table.columns["order"].type.enum  # type: ignore[attr-defined]  # EnumValue
@@ -115,8 +112,7 @@ def assert_other_value_is_refused(connection: Connection, table: Table) -> None:
 def test_features_may_use_the_same_enum_name(sample: SampleFeatures) -> None:
     declare(sample, TEXTS)
     declare(sample, SPECIAL_TEXTS, table="shop_offer")
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.migrate("library", "zero")
     sample.migrate()
     assert sample.draft_migrations() == []
@@ -239,8 +235,7 @@ def test_stored_names_become_values(sample: SampleFeatures) -> None:
     enum = make_enum("Status", TEXTS)
     sample.metadata = MetaData()  # without storing values
     sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     sample.execute("INSERT INTO library_book (status) VALUES ('DRAFT'), ('PUBLISHED')")
     sample.metadata = MetaData(naming_convention=NAMING_CONVENTION)
     sample.table("library_book", Column("status", NativeEnum(enum), nullable=False))
@@ -266,8 +261,7 @@ def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
 @pytest.mark.database("sqlite", "postgresql")
 def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases: Databases, database_kind: str) -> None:
     declare(sample, SPECIAL_TEXTS)
-    sample.make_migrations()
-    sample.migrate()
+    sample.migrate_models()
     for members in ({**SPECIAL_TEXTS, "I": "new"}, NUMBERS):
         declare(sample, members)
         sample.make_migrations() if members is not NUMBERS else sample.metadata.clear()

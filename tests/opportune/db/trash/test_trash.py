@@ -89,22 +89,14 @@ async def test_slug_of_a_deleted_row_is_taken(session: AsyncSession) -> None:
     assert good.slug == "rocket-2"
 
 
-async def test_second_deletion_keeps_the_time(session: AsyncSession) -> None:
-    good = await session.scalar(include(select(Good).where(col(Good.id) == 2)))
-    assert good
+async def test_row_is_deleted_again_restored_and_purged(session: AsyncSession) -> None:
+    good = await session.get_one(Good, 2, execution_options={"includes_deleted": True})
     deleted_at = good.deleted_at
     await session.delete(good)
     assert good.deleted_at == deleted_at
-
-
-async def test_restored_row_returns(session: AsyncSession) -> None:
-    good = await session.get_one(Good, 2, execution_options={"includes_deleted": True})
     await restore(session, good)
     assert await _names(session) == ["Anvil", "Rocket"]
-
-
-async def test_purge_deletes_the_row(session: AsyncSession) -> None:
-    await purge(session, await session.get_one(Good, 2, execution_options={"includes_deleted": True}))
+    await purge(session, good)
     assert [*await session.scalars(include(NAMES))] == ["Anvil"]
 
 
