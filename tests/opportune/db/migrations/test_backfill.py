@@ -72,21 +72,6 @@ def test_fill_value_is_required_and_valid(books: SampleFeatures, fills: dict[str
         make(books, **fills)
 
 
-def test_prompt_asks_for_fill_value(books: SampleFeatures) -> None:
-    declare(books, Column("pages", Integer, nullable=False))
-    questions: list[str] = []
-
-    def seven(question: str) -> str:
-        questions.append(question)
-        return "7"
-
-    books.choices = Choices(prompt=seven)
-    books.make_migrations()
-    assert questions == ["library_book.pages is required and has no default. Value for existing rows?"]
-    books.migrate()
-    assert books.execute("SELECT pages FROM library_book") == [(7,), (7,)]
-
-
 @pytest.mark.database("sqlite", "postgresql")
 def test_code_fills_each_row(books: SampleFeatures) -> None:
     declare(books, Column("code", String(60), nullable=False, unique=True))

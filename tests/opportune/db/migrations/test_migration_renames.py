@@ -75,17 +75,6 @@ def test_table_and_column_are_renamed_together(books: SampleFeatures) -> None:
     assert books.execute("SELECT name FROM library_book") == [("Emma",)]
 
 
-def test_possible_rename_is_not_dropped_silently(books: SampleFeatures) -> None:
-    declare(books, name="title")
-    books.choices = Choices(may_drop=False)
-    with pytest.raises(OperatorError) as raised:
-        books.draft_migrations()
-    assert str(raised.value) == (
-        "library_book.name no longer exists in the models, and its data would be lost. If it has a new name, add "
-        "--rename library_book.name=title; if you want to drop it, add --allow-drop."
-    )
-
-
 class Answers:
     """Answers to the questions of `makemigrations`, yes or no, with the questions."""
 

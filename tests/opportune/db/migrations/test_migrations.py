@@ -13,7 +13,6 @@ from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
 from opportune.db.migrations.autogenerate import NewMigration, refuse_unowned_tables, write_migration
 from opportune.db.migrations.graph import MigrationGraph, read_migration
-from opportune.db.migrations.questions import Choices
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -55,17 +54,6 @@ def offers(sample: SampleFeatures) -> SampleFeatures:
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     sample.make_migrations()
     return sample
-
-
-def test_downgrade_to_zero_and_upgrade_again(books: SampleFeatures) -> None:
-    assert [path.name for path in (books.versions / "library").glob("0*.py")] == ["0001_initial.py"]
-    assert books.read_tables() == {"library_book"}
-    assert books.migrate() == []
-    assert books.migrate("library", "zero") == ["downgrade library.0001_initial"]
-    assert books.read_tables() == set()
-    assert books.read_revisions() == []
-    assert books.migrate() == ["upgrade library.0001_initial"]
-    assert books.draft_migrations() == []
 
 
 def test_file_is_named_after_its_changes(books: SampleFeatures) -> None:
@@ -147,15 +135,6 @@ def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> N
     sample.table("shop_offer", sample.foreign_key("library_book", "book_id"))
     with pytest.raises(OperatorError, match=r"shop references library_book\. Run `makemigrations library`"):
         sample.make_migrations()
-
-
-def test_dropped_table_needs_confirmation(books: SampleFeatures) -> None:
-    books.metadata.remove(books.metadata.tables["library_book"])
-    (draft,) = books.draft_migrations()
-    assert [str(change) for change in draft.changes] == ["- Drop table library_book"]
-    books.choices = Choices(may_drop=False)
-    with pytest.raises(OperatorError, match=r"library_book no longer exists.* add --allow-drop"):
-        books.draft_migrations()
 
 
 def test_feature_name_may_be_prefix_of_another(sample: SampleFeatures) -> None:
