@@ -111,14 +111,14 @@ class TranslatedComparator(TypeEngine.Comparator[Any]):
     def operate(self, op: Any, *other: Any, **options: Any) -> ColumnElement[Any]:
         if op is operators.getitem:
             return _text_in(self.expr, "text", value=other[0], unique=True)
-        if op is operators.eq and isinstance(other[0], ColumnElement) and hash(other[0]) == hash(self.expr):
+        if op is operators.eq and self._is_same(other[0]):
             return super().operate(op, *other, **options)  # SQLAlchemy finds columns in dictionaries with it
-        if op in (operators.is_, operators.is_not) or (other and other[0] is None):
-            return op(type_coerce(self.expr, JSON), *other, **options)  # type: ignore[no-any-return]  # an operator
-        texts = (
-            current_text(item) if isinstance(getattr(item, "type", None), TranslatedColumn) else item for item in other
-        )
-        return op(current_text(self.expr), *texts, **options)  # type: ignore[no-any-return]  # an operator
+        is_null_test = op in (operators.is_, operators.is_not) or any(item is None for item in other)
+        column = type_coerce(self.expr, JSON) if is_null_test else current_text(self.expr)
+        return op(column, *map(_as_text, other), **options)  # type: ignore[no-any-return]  # an operator
+
+    def _is_same(self, operand: object) -> bool:
+        return isinstance(operand, ColumnElement) and hash(operand) == hash(self.expr)
 
     def reverse_operate(self, op: Any, other: Any, **options: Any) -> ColumnElement[Any]:
         return op(other, current_text(self.expr), **options)  # type: ignore[no-any-return]  # an operator
@@ -185,6 +185,11 @@ def _coalesce_languages(element: _CurrentText, compiler: SQLCompiler, **options:
 def current_text(column: Any) -> ColumnElement[str]:
     """Return the text that a translated column reads as."""
     return _CurrentText(column)
+
+
+def _as_text(operand: Any) -> Any:
+    """Return the text of a translated column. Other operands are returned unchanged."""
+    return current_text(operand) if isinstance(getattr(operand, "type", None), TranslatedColumn) else operand
 
 
 def _text_in(column: Any, name: str, **options: Any) -> ColumnElement[str]:

@@ -262,10 +262,9 @@ def test_new_enum_column_has_its_default(books: SampleFeatures) -> None:
 def test_migration_runs_on_the_other_database(sample: SampleFeatures, databases: Databases, database_kind: str) -> None:
     declare(sample, SPECIAL_TEXTS)
     sample.migrate_models()
-    for members in ({**SPECIAL_TEXTS, "I": "new"}, NUMBERS):
-        declare(sample, members)
-        sample.make_migrations() if members is not NUMBERS else sample.metadata.clear()
-        sample.migrate()
+    declare(sample, {**SPECIAL_TEXTS, "I": "new"})
+    sample.migrate_models()
+    sample.metadata.clear()
     sample.make_migrations()  # drops the table; the downgrade creates it again
     sample.migrate()
     other_kind = "sqlite" if database_kind == "postgresql" else "postgresql"
