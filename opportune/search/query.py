@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, Self
 
 WORD = re.compile(r"[^\W_]+")
@@ -49,7 +50,8 @@ def words(text: str) -> list[str]:
 
 def name_words(name: str) -> list[str]:
     """Return the words of a name and their parts: `collections.OrderedDict` has ordereddict, ordered and dict."""
-    parts = [word for part in WORD.findall(name) if len(humps := CASE_CHANGE.split(part)) > 1 for word in humps]
+    split_words = [CASE_CHANGE.split(word) for word in WORD.findall(name)]
+    parts = chain.from_iterable(split_word for split_word in split_words if len(split_word) > 1)
     return [*words(name), *map(fold, parts)]
 
 

@@ -12,11 +12,12 @@ def find_generated_columns(connection: Connection, tables: Iterable[Table]) -> d
     tables = list(tables)
     with ignore_reflection_warnings():
         existing = inspect(connection).get_multi_columns(filter_names=[table.name for table in tables])
-    return {
-        table: {column.name for column in table.columns if column.computed is not None}
-        | {column["name"] for column in existing.get((None, table.name), ()) if "computed" in column}
-        for table in tables
-    }
+    generated: dict[Table, set[str]] = {}
+    for table in tables:
+        in_model = {column.name for column in table.columns if column.computed is not None}
+        columns = existing.get((None, table.name), ())
+        generated[table] = in_model | {column["name"] for column in columns if "computed" in column}
+    return generated
 
 
 def without_columns(table: Table, names: Collection[str]) -> Table:

@@ -139,12 +139,7 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         notices = [] if requested else [*contents.notices()]
         if conflicting and not requested:
             notices.append(_describe_conflicts(conflicting))
-        if tables.omitted_keys:
-            notices.append(f"Omitted foreign keys to tables without models: {', '.join(tables.omitted_keys)}.")
-        if tables.zero_dates:
-            notices.append(f"Omitted the invalid default '0000-00-00' of {', '.join(tables.zero_dates)}.")
-        if tables.long_names:
-            notices.append(f"Names longer than the 63 bytes that PostgreSQL allows: {', '.join(tables.long_names)}.")
+        notices += tables.notices()
         return InspectionResult(format_code(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
 
 

@@ -150,18 +150,15 @@ def _shadow_tables(connection: Connection) -> set[str]:
 
 def _postgresql_contents(connection: Connection) -> Contents:
     inspector = inspect(connection)
+    schemas = {*inspector.get_schema_names()} - {inspector.default_schema_name, "information_schema"}
+    tables = {schema: inspector.get_table_names(schema) for schema in sorted(schemas)}
     return Contents(
         partitions=_parents(connection, "is_partition"),
         inheriting=_parents(connection, "NOT is_partition"),
         materialized_views=inspector.get_materialized_view_names(),
         foreign_tables=list(connection.scalars(text(FOREIGN_TABLES))),
         default_schema=inspector.default_schema_name or "",
-        other_schemas={
-            schema: names
-            for schema in inspector.get_schema_names()
-            if schema not in (inspector.default_schema_name, "information_schema")
-            and (names := inspector.get_table_names(schema))
-        },
+        other_schemas={schema: names for schema, names in tables.items() if names},
         exclusion_constraints=_names_with_tables(connection, EXCLUSIONS),
         triggers=_names_with_tables(connection, TRIGGERS),
         functions=list(connection.scalars(text(FUNCTIONS))),

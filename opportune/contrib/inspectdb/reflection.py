@@ -46,6 +46,15 @@ class InspectedTables:
         self.long_names = [name for table in self.metadata.tables.values() for name in _find_long_names(table)]
         """Names that are too long for PostgreSQL."""
 
+    def notices(self) -> list[str]:
+        """Return sentences about what the models omit, and about names that are too long."""
+        names_by_notice = {
+            "Omitted foreign keys to tables without models:": self.omitted_keys,
+            "Omitted the invalid default '0000-00-00' of": self.zero_dates,
+            "Names longer than the 63 bytes that PostgreSQL allows:": self.long_names,
+        }
+        return [f"{notice} {', '.join(names)}." for notice, names in names_by_notice.items() if names]
+
     def code(self) -> str:
         return ModelGenerator(self.metadata, self.connection).generate()
 

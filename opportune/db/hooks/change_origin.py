@@ -35,6 +35,7 @@ def changes_come_from(origin: ChangeOrigin) -> Iterator[None]:
 
 def acting_user_id() -> int | None:
     """Return the id of the user who makes the current changes, or of the superuser who impersonates the user."""
-    state = origin.scope.get("state") or {} if (origin := current_origin.get()) else {}
+    origin = current_origin.get()
+    state = (origin and origin.scope.get("state")) or {}
     user = state.get("impersonator") or state.get("user")
     return user.id if user else None

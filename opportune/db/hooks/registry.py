@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Insert, insert, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState
+from sqlalchemy.orm.attributes import History
 from sqlmodel import SQLModel
 
 from opportune.db.drivers.pool import DEFERRED
@@ -301,18 +302,20 @@ def state_of(row: SQLModel) -> InstanceState[Any]:
 
 
 def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
-    mapper = state.mapper
-    many_to_many = [
-        relation.key for relation in mapper.relationships if relation.secondary is not None and not relation.viewonly
-    ]
-    columns = {name: state.attrs[name].history for name in mapper.column_attrs.keys()}  # noqa: SIM118 - not a mapping
-    links = {name: state.attrs[name].history for name in many_to_many}
-    return {
-        name: Change(next(iter(history.deleted or ()), None), next(iter(history.added or ()), None))
-        for name, history in columns.items()
-        if history.has_changes()
-    } | {
-        name: Change(list(history.non_added()), [*(history.unchanged or ()), *(history.added or ())])
-        for name, history in links.items()
-        if history.has_changes()
+    columns = {name: state.attrs[name].history for name in state.mapper.column_attrs.keys()}  # noqa: SIM118 - no dict
+    links = {
+        relation.key: state.attrs[relation.key].history
+        for relation in state.mapper.relationships
+        if relation.secondary is not None and not relation.viewonly
     }
+    changed_columns = {name: _column_change(history) for name, history in columns.items() if history.has_changes()}
+    return changed_columns | {name: _link_change(history) for name, history in links.items() if history.has_changes()}
+
+
+def _column_change(history: History) -> Change:
+    old, new = (next(iter(values or ()), None) for values in (history.deleted, history.added))
+    return Change(old, new)
+
+
+def _link_change(history: History) -> Change:
+    return Change([*history.non_added()], [*(history.unchanged or ()), *(history.added or ())])

@@ -41,13 +41,15 @@ def describe(operations: Iterable[ops.MigrateOperation], feature: str) -> list[C
     steps = flatten(operations)
     dropped = {step.constraint_name for step in steps if isinstance(step, ops.DropConstraintOp)}
     altered = {step.constraint_name for step in steps if isinstance(step, ops.CreateCheckConstraintOp)} & dropped
-    # A dropped and added check constraint of the same name is one change.
-    return [
-        _describe_operation(step, feature, altered)
-        for step in steps
-        if not (isinstance(step, ops.DropConstraintOp) and step.constraint_name in altered)
-        and not (isinstance(step, CodeOp) and not step.description)
-    ]
+    described = [step for step in steps if not _is_part_of_another(step, altered)]
+    return [_describe_operation(step, feature, altered) for step in described]
+
+
+def _is_part_of_another(step: ops.MigrateOperation, altered: Collection[object]) -> bool:
+    """Return whether a step needs no description, such as the drop of a check constraint that is added again."""
+    if isinstance(step, ops.DropConstraintOp):
+        return step.constraint_name in altered
+    return isinstance(step, CodeOp) and not step.description
 
 
 def choose_title(changes: Sequence[Change], *, is_first: bool) -> str:

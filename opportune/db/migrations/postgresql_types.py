@@ -1,7 +1,7 @@
 """PostgreSQL types and sequences that new tables need."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from alembic.operations import ops
@@ -56,12 +56,12 @@ def find_types_to_create(
         return [], []
     tables = [operation.to_table() for operation in operations if isinstance(operation, ops.CreateTableOp)]
     columns = [column for table in tables for column in table.columns]
-    names = dict.fromkeys(_native_name(type_) for column in columns if (type_ := _item_type(column)) is not None)
-    definitions = {name: sql for name in names if name and (sql := _read_definition(connection, name))}
+    item_types = [_item_type(column) for column in columns]
+    definitions = _read_definitions(connection, dict.fromkeys(map(_native_name, item_types)))
     sequences = dict.fromkeys(name for column in columns for name in _find_sequences(column))
-    types = [type_ for column in columns if isinstance(type_ := _item_type(column), Enum) and type_.name]
-    enums = dict.fromkeys(type_.compile(connection.dialect) for type_ in types)
-    schemas = {type_.schema for type_ in types if type_.schema}
+    enum_types = [type_ for type_ in item_types if isinstance(type_, Enum) and type_.name]
+    enums = dict.fromkeys(type_.compile(connection.dialect) for type_ in enum_types)
+    schemas = {type_.schema for type_ in enum_types if type_.schema}
     schemas |= {name.rpartition(".")[0] for name in definitions if "." in name}
     created = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in sorted(schemas)]
     extensions = [name for table in tables for name in _read_extensions(connection, table.name)]
@@ -74,9 +74,10 @@ def find_types_to_create(
     return [ops.ExecuteSQLOp(escape_parameters(statement)) for statement in created], [*_on_postgresql(dropped)]
 
 
-def _read_definition(connection: Connection, name: str) -> str | None:
-    definition: str | None = connection.scalar(text(DEFINITION), {"name": name})
-    return definition
+def _read_definitions(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Return the statements that create those types which an extension or CREATE TYPE defines."""
+    definitions = {name: connection.scalar(text(DEFINITION), {"name": name}) for name in names if name}
+    return {name: definition for name, definition in definitions.items() if definition}
 
 
 def _read_extensions(connection: Connection, table_name: str) -> Sequence[str]:

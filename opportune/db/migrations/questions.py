@@ -65,14 +65,14 @@ class Choices:
         if not dropped or self.may_drop:
             return
         dropped_name = ".".join(dropped[0])
-        likely = sorted(
-            (rename for rename in possible if rename.old == dropped[0] and rename.is_likely),
-            key=lambda rename: not rename.type,
-        )
-        rename = f"If it has a new name, add --rename {dropped_name}={likely[0].new}; i" if likely else "I"
+        likely = [rename for rename in possible if rename.old == dropped[0] and rename.is_likely]
+        advice = "If you want to drop it, add --allow-drop."
+        if likely:
+            new_name = min(likely, key=lambda rename: not rename.type).new  # one of the same type, if possible
+            option = f"--rename {dropped_name}={new_name}"
+            advice = f"If it has a new name, add {option}; if you want to drop it, add --allow-drop."
         raise OperatorError(
-            f"{', '.join(map('.'.join, dropped))} no longer exists in the models, and its data would be lost. "
-            f"{rename}f you want to drop it, add --allow-drop."
+            f"{', '.join(map('.'.join, dropped))} no longer exists in the models, and its data would be lost. {advice}"
         )
 
     def fill_value(self, table: str, column: str, short_table: str, *, by_code: bool) -> str | None:

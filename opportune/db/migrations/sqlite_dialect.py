@@ -57,15 +57,13 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
         self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
     ) -> Any:
         names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, schema)}
-        return [
-            {
-                "name": rule.name,
-                "column_names": [names[column.lower()] for column in rule.columns],
-                "dialect_options": {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {},
-            }
-            for rule in read_table(connection, table_name).unique_rules
-            if all(column.lower() in names for column in rule.columns)  # `title COLLATE NOCASE` is not a column
-        ]
+        constraints: list[dict[str, Any]] = []
+        for rule in read_table(connection, table_name).unique_rules:
+            columns = [names.get(column.lower()) for column in rule.columns]
+            options = {"sqlite_on_conflict": rule.on_conflict} if rule.on_conflict else {}
+            if None not in columns:  # `title COLLATE NOCASE` is not a column
+                constraints.append({"name": rule.name, "column_names": columns, "dialect_options": options})
+        return constraints
 
     def get_foreign_keys(
         self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
@@ -104,13 +102,12 @@ def read_table(connection: Connection, name: str) -> TableDefinition:
 
 def _describe_index(connection: Connection, name: str, definition: IndexDefinition) -> dict[str, Any]:
     columns = connection.scalars(text(PARTS), {"index": name}).all()
+    parts = zip(columns, definition.parts, strict=True)
     options = {"sqlite_where": text(escape_parameters(definition.where))} if definition.where else {}
     return {
         "name": name,
         # Anything but a column alone, such as `title DESC`, is an expression.
-        "column_names": [
-            column if _is_alone(part, column) else None for column, part in zip(columns, definition.parts, strict=True)
-        ],
+        "column_names": [column if _is_alone(part, column) else None for column, part in parts],
         "expressions": [escape_parameters(part) for part in definition.parts],
         "unique": definition.is_unique,
         "dialect_options": options,

@@ -68,13 +68,14 @@ def comes_after(terms: Sequence[OrderTerm], values: Sequence[Any], *, is_postgre
 
     The first term is also compared alone, so that databases find the start in an index.
     """
-    pairs = [*zip(terms, values, strict=True)]
-    alternatives = [
-        and_(*(_equals(term.expression, value) for term, value in pairs[:index]), _follows(*pair, is_postgresql))
-        for index, pair in enumerate(pairs)
-    ]
-    (expression, is_descending, _), value = pairs[0]
+    alternatives: list[ColumnElement[bool]] = []
+    equal: list[ColumnElement[bool]] = []
+    for term, value in zip(terms, values, strict=True):
+        alternatives.append(and_(*equal, _follows(term, value, is_postgresql)))
+        equal.append(_equals(term.expression, value))
     condition = or_(*alternatives)
+    expression, is_descending, _ = terms[0]
+    value = values[0]
     if value is None or _is_nullable(expression):
         return condition
     return and_(expression <= value if is_descending else expression >= value, condition)

@@ -119,8 +119,7 @@ async def read_page(
         page: Number of the page. It has no effect with a cursor.
         cursor: The cursor of the statement.
     """
-    counts, identity = recent_counts(session), counted_rows.identity
-    recent = counts.find(identity) if identity else None
+    recent = recent_counts(session).find(counted_rows.identity) if counted_rows.identity else None
     offset = 0 if cursor else (page - 1) * size
     limits = {"limit": size + 1, "offset": offset, "counted": 0 if recent else row_count.MAX_COUNTED_ROWS + 1}
     rows = await execute(statement.rows, limits)
@@ -141,9 +140,15 @@ async def read_page(
     if count.is_large and not cursor and rows and not has_more:
         count = RowCount(offset + len(rows))
     elif count.is_large:
-        estimate = recent or await estimate_row_count(session, counted_rows.keys())
-        if identity and not recent:
-            counts.add(identity, estimate)
+        estimate = recent or await _estimate(session, counted_rows)
         # Clients that read page after page must not stop before the last one.
         count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
     return ListedRows(rows, count, has_previous, has_next, is_large)
+
+
+async def _estimate(session: AsyncSession, counted_rows: CountedRows) -> RowCount:
+    """Estimate the number of rows of a list without a recent number, and remember it."""
+    estimate = await estimate_row_count(session, counted_rows.keys())
+    if counted_rows.identity:
+        recent_counts(session).add(counted_rows.identity, estimate)
+    return estimate

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, inspect, select, true
@@ -132,11 +133,14 @@ def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
             path = parse_path(mapper, name)
         except LookupError:
             continue  # Python properties need no loading
-        steps = [*path.relations, *([path.end.relationships[path.name]] if path.name in path.end.relationships else [])]
+        relations = [*path.relations]
+        if path.name in path.end.relationships:
+            relations.append(path.end.relationships[path.name])
         option: Any = None
-        for step in steps:
-            option = (option.selectinload if option else selectinload)(step.class_attribute)
-        options += [option] if option else []
+        for relation in relations:
+            option = (option.selectinload if option else selectinload)(relation.class_attribute)
+        if option:
+            options.append(option)
     return options
 
 
@@ -145,8 +149,8 @@ def read_path_values(row: Any, path: str) -> list[Any]:
     values = [row]
     for step in path.split("."):
         attributes = [getattr(value, step) for value in values]
-        related = [item for value in attributes for item in (value if isinstance(value, list) else [value])]
-        values = [item for item in related if item is not None]
+        lists = [value if isinstance(value, list) else [value] for value in attributes]
+        values = [item for item in chain.from_iterable(lists) if item is not None]
     return values
 
 

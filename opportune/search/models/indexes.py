@@ -83,13 +83,11 @@ class Dialect(ABC):
         """Return the statements that create missing indexes and drop obsolete ones."""
         existing_definitions = self.existing_definitions(connection)
         definitions = {fields.table: self.definitions(fields) for fields in required}
-        names = set(chain.from_iterable(definitions.values()))
-        stale = [fields for fields in required if definitions[fields.table].items() - existing_definitions.items()]
-        return [
-            *self.drop(
-                [name for name, sql in existing_definitions.items() if name not in names and self.is_own(name, sql)]
-            ),
-            *chain.from_iterable(
-                self.replace(fields, definitions[fields.table].keys() & existing_definitions.keys()) for fields in stale
-            ),
-        ]
+        required_names = set(chain.from_iterable(definitions.values()))
+        others = {name: sql for name, sql in existing_definitions.items() if name not in required_names}
+        statements = self.drop([name for name, sql in others.items() if self.is_own(name, sql)])
+        for fields in required:
+            new = definitions[fields.table]
+            if new.items() - existing_definitions.items():
+                statements += self.replace(fields, new.keys() & existing_definitions.keys())
+        return statements

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from markupsafe import Markup
-from sqlalchemy import Connection, Select, String, Table, false, inspect, select, text
+from sqlalchemy import Connection, Inspector, Select, String, Table, false, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
@@ -184,15 +184,16 @@ def _validate(table: Table, fields: Fields, names: Sequence[str], url: str) -> N
             )
 
 
+def _has_columns(inspector: Inspector, fields: Fields) -> bool:
+    if not inspector.has_table(fields.table):
+        return False
+    return fields.weights.keys() <= {column["name"] for column in inspector.get_columns(fields.table)}
+
+
 def due_statements(connection: Connection) -> list[str]:
     """Return the statements that update the indexes of all searchable models."""
     inspector = inspect(connection)
-    searchable = [
-        fields
-        for fields in registered.values()
-        if inspector.has_table(fields.table)
-        and fields.weights.keys() <= {column["name"] for column in inspector.get_columns(fields.table)}
-    ]
+    searchable = [fields for fields in registered.values() if _has_columns(inspector, fields)]
     statements = DIALECTS[connection.dialect.name].due_statements(connection, searchable)
     tables = inspector.get_table_names()
     if EDITIONS in tables:

@@ -69,12 +69,9 @@ class SQLite(Dialect):
         return [*self.drop(existing), *self.definitions(fields).values(), self.rebuild(fields)]
 
     def drop(self, names: Collection[str]) -> list[str]:
-        suffixes = tuple(TRIGGERS)
-        triggers = [name for name in names if name.endswith(suffixes)]
-        return [
-            *(f"DROP TRIGGER {name}" for name in triggers),
-            *(f"DROP TABLE {name}" for name in names if name not in triggers),
-        ]
+        triggers = [name for name in names if name.endswith((*TRIGGERS,))]
+        tables = [name for name in names if name not in triggers]
+        return [f"DROP TRIGGER {name}" for name in triggers] + [f"DROP TABLE {name}" for name in tables]
 
     def is_own(self, name: str, definition: str) -> bool:
         return is_own_fts5(FTS_PREFIX, name, definition)

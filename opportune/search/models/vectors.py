@@ -178,16 +178,15 @@ class Vectors(ABC):
         existing = {*recorded}.intersection(tables)  # others belong to other programs
         if not existing:
             return []
-        used = {name: fields for fields in required if fields.by_meaning and (name := self.name(fields)) in existing}
-        triggers = {*connection.scalars(text(self.trigger_names))}
-        missing = [
-            statement
-            for fields in used.values()
-            for name, statement in ({} if fields.has_documents else self.triggers(fields)).items()
-            if name not in triggers
-        ]
-        drops = [statement for name in sorted(existing - used.keys()) for statement in self._drop(name, tables)]
-        return [*missing, *drops]
+        used = [fields for fields in required if fields.by_meaning and self.name(fields) in existing]
+        existing_triggers = {*connection.scalars(text(self.trigger_names))}
+        statements: list[str] = []
+        for fields in used:
+            triggers = {} if fields.has_documents else self.triggers(fields)
+            statements += [trigger for name, trigger in triggers.items() if name not in existing_triggers]
+        for name in sorted(existing.difference(map(self.name, used))):
+            statements += self._drop(name, tables)
+        return statements
 
     def _drop(self, name: str, tables: Sequence[str]) -> list[str]:
         table_name = name.removeprefix(VECTORS_PREFIX)
