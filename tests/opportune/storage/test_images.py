@@ -114,7 +114,7 @@ async def test_truncated_image_is_refused_or_decoded() -> None:
         try:
             await shrink(content[:length])
         except ImageRefusedError as refusal:
-            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decode_image
+            assert str(refusal) in (images.UNKNOWN, images.DAMAGED)  # noqa: PT017 - some truncated images can be decoded
 
 
 async def test_images_are_decoded_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
