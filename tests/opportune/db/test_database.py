@@ -33,18 +33,18 @@ async def test_lookup_returns_row_or_none(database: Database) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_readers_after_a_lookup_are_read_only_snapshots(settings: Settings) -> None:
-    database = open_database(settings.model_copy(update={"database_pool_size": 1, "database_max_overflow": 0}))
-    await database.lookup(select(func.count()).select_from(User), {})
-    async with database.reader() as session:
-        session.add(make_user_row())
-        with pytest.raises(DBAPIError, match="read"):
-            await session.flush()
-    async with database.reader() as session:
-        count_before = await session.scalar(select(func.count()).select_from(User))
-        async with database.writer() as writer:
-            writer.add(make_user_row())
-        assert await session.scalar(select(func.count()).select_from(User)) == count_before
-    await database.dispose()
+    single_connection = {"database_pool_size": 1, "database_max_overflow": 0}
+    async with open_database(settings.model_copy(update=single_connection)) as database:
+        await database.lookup(select(func.count()).select_from(User), {})
+        async with database.reader() as session:
+            session.add(make_user_row())
+            with pytest.raises(DBAPIError, match="read"):
+                await session.flush()
+        async with database.reader() as session:
+            count_before = await session.scalar(select(func.count()).select_from(User))
+            async with database.writer() as writer:
+                writer.add(make_user_row())
+            assert await session.scalar(select(func.count()).select_from(User)) == count_before
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -80,30 +80,26 @@ async def test_session_after_dispose_closes_its_connection(settings: Settings) -
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_ping_needs_no_write_lock(database: Database) -> None:
-    other_database = open_database(database.settings)
-    async with database.writer() as session:
+    async with open_database(database.settings) as other_database, database.writer() as session:
         session.add(make_user_row())
         await session.flush()
         await other_database.ping()
-    await other_database.dispose()
 
 
 async def test_writer_sets_pragmas_of_sqlite(tmp_path: Path) -> None:
-    database = open_database(settings_for(f"sqlite:///{tmp_path}/new/folder/a.db"))
-    await database.setup()
-    async with database.writer() as session:
-        pragmas = {
-            name: (await session.execute(text(f"PRAGMA {name}"))).scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
-    await database.dispose()
+    async with open_database(settings_for(f"sqlite:///{tmp_path}/new/folder/a.db")) as database:
+        await database.setup()
+        async with database.writer() as session:
+            pragmas = {
+                name: (await session.execute(text(f"PRAGMA {name}"))).scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 2000}
 
 
 async def test_new_sqlite_file_is_private(tmp_path: Path) -> None:
     path = tmp_path / "data/app.db"
-    database = open_database(settings_for(f"sqlite:///{path}"))
-    await database.setup()
-    await database.ping()
-    await database.dispose()
+    async with open_database(settings_for(f"sqlite:///{path}")) as database:
+        await database.setup()
+        await database.ping()
     assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (0o700, 0o600)

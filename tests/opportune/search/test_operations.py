@@ -43,13 +43,10 @@ def add_user(url: str, email: str) -> None:
 
 
 async def find_emails(users: Searchable[User], url: str, query: str = "example ada") -> list[str]:
-    database = open_database(settings_for(url))
-    await database.setup()
-    try:
+    async with open_database(settings_for(url)) as database:
+        await database.setup()
         async with database.reader() as session:
             return [hit.row.email for hit in (await users.find(session, query)).items]
-    finally:
-        await database.dispose()
 
 
 @pytest.mark.database("sqlite", "postgresql")

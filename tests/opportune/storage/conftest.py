@@ -48,10 +48,9 @@ async def storage(storage_url: str, request: pytest.FixtureRequest, tmp_path: Pa
         yield open_storage(settings_with_storage(storage_url))
         return
     path = shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "site.db")
-    database = open_database(settings_for(f"sqlite:///{path}"))
-    await database.setup()
-    yield open_storage(settings_with_storage(storage_url), database)
-    await database.dispose()
+    async with open_database(settings_for(f"sqlite:///{path}")) as database:
+        await database.setup()
+        yield open_storage(settings_with_storage(storage_url), database)
 
 
 @pytest.fixture(scope="session")

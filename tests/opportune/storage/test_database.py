@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
@@ -23,14 +24,9 @@ from opportune.testing.statements import counted_statements
 @pytest.fixture
 async def pooled(database_url: str, database_kind: str) -> AsyncIterator[Database]:
     """Database of the site; PostgreSQL behind a transaction pooler."""
-    if database_kind == "sqlite":
-        database = open_database(settings_for(database_url))
-        yield database
-    else:
-        with pgbouncer(database_url) as url:
-            database = open_database(settings_for(url))
+    with nullcontext(database_url) if database_kind == "sqlite" else pgbouncer(database_url) as url:
+        async with open_database(settings_for(url)) as database:
             yield database
-    await database.dispose()
 
 
 def storage_of(database: Database, limits: str) -> Storage:
@@ -111,12 +107,11 @@ async def test_part_of_a_file_takes_one_statement(database: Database) -> None:
 
 
 async def test_database_without_tables_is_an_error(empty_database_url: str) -> None:
-    database = open_database(settings_for(empty_database_url))
-    storage = storage_of(database, "")
-    with pytest.raises(StorageError, match=r"^Files cannot be saved or shown at the moment"):
-        await storage.save("films", "bin", b"x", "video/mp4")
-    problem = await storage.check()
-    await database.dispose()
+    async with open_database(settings_for(empty_database_url)) as database:
+        storage = storage_of(database, "")
+        with pytest.raises(StorageError, match=r"^Files cannot be saved or shown at the moment"):
+            await storage.save("films", "bin", b"x", "video/mp4")
+        problem = await storage.check()
     assert problem.startswith("Files cannot be stored in the database: ")
     assert "\n" not in problem
 

@@ -33,9 +33,8 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 async def other_database(settings: Settings) -> AsyncIterator[Database]:
     """The database as another process opens it."""
-    database = open_database(settings)
-    yield database
-    await database.dispose()
+    async with open_database(settings) as database:
+        yield database
 
 
 async def connect(database: Database) -> None:

@@ -46,23 +46,23 @@ async def run_transactions(database: Database, task: int) -> None:
 
 
 async def test_transaction_pooler_works_without_prepared_statements(pooled_url: str) -> None:
-    database = open_database(settings_for(pooled_url))
-    await database.ping()
-    await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)))
-    async with database.writer() as session:
-        assert await session.scalar(COUNT) == TASKS * ROUNDS
-        tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-        assert await session.scalar(text(tls)) is False
-        connection = await session.connection()
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection is not None
-        assert raw.driver_connection.pgconn.ssl_in_use
-        await session.execute(delete(User))
-    await database.dispose()
+    async with open_database(settings_for(pooled_url)) as database:
+        await database.ping()
+        await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)))
+        async with database.writer() as session:
+            assert await session.scalar(COUNT) == TASKS * ROUNDS
+            tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            assert await session.scalar(text(tls)) is False
+            connection = await session.connection()
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None
+            assert raw.driver_connection.pgconn.ssl_in_use
+            await session.execute(delete(User))
 
 
 async def test_transaction_pooler_fails_with_prepared_statements(pooled_url: str) -> None:
-    database = open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"}))
-    results = await asyncio.gather(*(run_transactions(database, task) for task in range(TASKS)), return_exceptions=True)
-    await database.dispose()
+    async with open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"})) as database:
+        results = await asyncio.gather(
+            *(run_transactions(database, task) for task in range(TASKS)), return_exceptions=True
+        )
     assert any("prepared statement" in str(result) for result in results)

@@ -257,13 +257,12 @@ async def test_replica_lost_during_a_read_is_not_used_again(database: Database, 
 
 async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
     single_connection = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout": 0.1}
-    database = open_database(settings.model_copy(update=single_connection))
-    async with database.reader() as session:
-        assert await session.scalar(IS_REPLICA)
-        with pytest.raises(PoolTimeoutError):
-            await reads_from_replica(database)
-    assert await reads_from_replica(database)
-    await database.dispose()
+    async with open_database(settings.model_copy(update=single_connection)) as database:
+        async with database.reader() as session:
+            assert await session.scalar(IS_REPLICA)
+            with pytest.raises(PoolTimeoutError):
+                await reads_from_replica(database)
+        assert await reads_from_replica(database)
 
 
 @pytest.mark.parametrize(
@@ -291,9 +290,8 @@ async def lag_limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> As
     monkeypatch.setattr(replica_module, "MEASUREMENT_SECONDS", 0)
     monkeypatch.setattr(Replica, "confirm_delay_seconds", 0.01)
     monkeypatch.setattr(Replica, "retry_delay_seconds", 0.01)
-    database = open_database(settings.model_copy(update={"database_replica_lag": 0.1}))
-    yield database
-    await database.dispose()
+    async with open_database(settings.model_copy(update={"database_replica_lag": 0.1})) as database:
+        yield database
 
 
 async def test_lagging_replica_is_not_read(
@@ -359,10 +357,10 @@ def test_lag_from_one_measurement(row: Any, lag: float) -> None:
 async def test_other_replica_is_read_instead_of_a_lost_one(settings: Settings, unused_tcp_port: int) -> None:
     url = settings.database_reader_url.get_secret_value()
     lost = make_url(url).set(port=unused_tcp_port).render_as_string(hide_password=False)
-    database = open_database(settings.model_copy(update={"database_reader_url": SecretStr(f"{lost} {url}")}))
-    assert [await reads_from_replica(database) for _ in range(4)] == [False, True, True, True]
-    assert [bool(replica.problem) for replica in database.replicas.members] == [True, False]
-    await database.dispose()
+    addresses = SecretStr(f"{lost} {url}")
+    async with open_database(settings.model_copy(update={"database_reader_url": addresses})) as database:
+        assert [await reads_from_replica(database) for _ in range(4)] == [False, True, True, True]
+        assert [bool(replica.problem) for replica in database.replicas.members] == [True, False]
 
 
 async def test_requests_stop_waiting_for_a_silent_replica(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,13 +381,12 @@ async def test_requests_stop_waiting_for_a_silent_replica(settings: Settings, mo
 async def test_reads_are_shared_by_weight(settings: Settings) -> None:
     url = settings.database_reader_url.get_secret_value()
     addresses = SecretStr(f"{url}?weight=3\n{url}")
-    database = open_database(settings.model_copy(update={"database_reader_url": addresses}))
-    engines = []
-    for _ in range(8):
-        async with database.reader() as session:
-            engines.append(session.bind)
-    assert [engines.count(replica.engine) for replica in database.replicas.members] == [6, 2]
-    await database.dispose()
+    async with open_database(settings.model_copy(update={"database_reader_url": addresses})) as database:
+        engines = []
+        for _ in range(8):
+            async with database.reader() as session:
+                engines.append(session.bind)
+        assert [engines.count(replica.engine) for replica in database.replicas.members] == [6, 2]
 
 
 async def test_no_write_cookie_without_a_replica(database_url: str) -> None:

@@ -55,10 +55,9 @@ def open_memory(path: Path, **options: Any) -> MemoryDatabase:
 
 @pytest.fixture
 async def database(path: Path) -> AsyncIterator[MemoryDatabase]:
-    database = open_memory(path)
-    await database.setup()
-    yield database
-    await database.dispose()
+    async with open_memory(path) as database:
+        await database.setup()
+        yield database
 
 
 async def read_word(database: MemoryDatabase) -> object:
@@ -101,21 +100,20 @@ async def test_open_sessions_keep_the_old_snapshot(database: MemoryDatabase, pat
 
 
 async def test_waiting_session_gets_the_new_snapshot(path: Path) -> None:
-    database = open_memory(path, database_pool_size=1, database_max_overflow=0)
-    await database.setup()
-    old_address = read_address(database)
-    async with database.reader() as session:
-        assert await session.scalar(WORD) == "old"
-        waiting_reader = asyncio.create_task(read_word(database))
-        await asyncio.sleep(0)
-        write(path, "new")
-        await database.refresh()
-        assert await read_word(database) == "new"
-        assert not waiting_reader.done()
-    assert await waiting_reader == "new"
-    assert is_freed(old_address)
-    new_address = read_address(database)
-    await database.dispose()
+    async with open_memory(path, database_pool_size=1, database_max_overflow=0) as database:
+        await database.setup()
+        old_address = read_address(database)
+        async with database.reader() as session:
+            assert await session.scalar(WORD) == "old"
+            waiting_reader = asyncio.create_task(read_word(database))
+            await asyncio.sleep(0)
+            write(path, "new")
+            await database.refresh()
+            assert await read_word(database) == "new"
+            assert not waiting_reader.done()
+        assert await waiting_reader == "new"
+        assert is_freed(old_address)
+        new_address = read_address(database)
     assert is_freed(new_address)
 
 
@@ -222,10 +220,9 @@ async def test_failed_refresh_keeps_the_old_snapshot(
         await database.refresh()
     assert str(error.value) == message.format(path)
     assert (read_address(database), await read_word(database)) == (old_address, "old")
-    new_database = open_memory(path)
-    with pytest.raises(OperatorError):
-        await new_database.setup()
-    await new_database.dispose()
+    async with open_memory(path) as new_database:
+        with pytest.raises(OperatorError):
+            await new_database.setup()
 
 
 async def test_too_large_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,11 +254,10 @@ async def test_refresh_of_locked_file_times_out(
 
 async def test_file_in_read_only_folder_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    database = open_memory(path)
-    await database.setup()
-    assert await read_word(database) == "old"
-    assert [*path.parent.iterdir()] == [path]
-    await database.dispose()
+    async with open_memory(path) as database:
+        await database.setup()
+        assert await read_word(database) == "old"
+        assert [*path.parent.iterdir()] == [path]
 
 
 async def test_ping_before_setup_checks_the_file(path: Path) -> None:

@@ -63,9 +63,8 @@ def role(postgres_server: Postgres, database_url: str, tmp_path: Path) -> Iterat
 @pytest.fixture(params=["file", "function"])
 async def rotated(role: RotatedRole, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     options = {"file": {"password_file": str(role.file)}, "function": {"password_from": f"{__name__}:make_token"}}
-    database = open_database(role.settings(**options[request.param]))
-    yield database
-    await database.dispose()
+    async with open_database(role.settings(**options[request.param])) as database:
+        yield database
 
 
 async def read_user(database: Database) -> str:
@@ -113,16 +112,15 @@ async def test_doctor_reads_the_password(role: RotatedRole) -> None:
 
 @pytest.mark.parametrize("option", ["password_file=missing", "password_from=missing:token", "password_from=os:missing"])
 async def test_unreadable_password_is_an_outage(option: str) -> None:
-    database = open_database(settings_for(f"postgresql://u@127.0.0.1:1/d?{option}"))
-    with pytest.raises(OperationalError) as error:
-        await read_user(database)
-    assert is_outage(error.value)
-    assert explain(error.value, database.url) == (
-        "The password of 127.0.0.1:1 cannot be read. Check password_file or password_from in DATABASE_URL."
-    )
-    with pytest.raises(OperatorError, match="cannot be read"):
-        await database.ping()
-    await database.dispose()
+    async with open_database(settings_for(f"postgresql://u@127.0.0.1:1/d?{option}")) as database:
+        with pytest.raises(OperationalError) as error:
+            await read_user(database)
+        assert is_outage(error.value)
+        assert explain(error.value, database.url) == (
+            "The password of 127.0.0.1:1 cannot be read. Check password_file or password_from in DATABASE_URL."
+        )
+        with pytest.raises(OperatorError, match="cannot be read"):
+            await database.ping()
 
 
 @pytest.mark.parametrize(

@@ -272,9 +272,8 @@ def test_conninfo_has_no_secrets() -> None:
 
 async def test_second_host_is_used_if_first_is_down(postgres_server: Postgres) -> None:
     address = postgres_server.url("postgres").replace("@127.0.0.1", "@127.0.0.1:1,127.0.0.1")
-    database = open_database(settings_for(f"{address}?target_session_attrs=read-write"))
-    await database.ping()
-    await database.dispose()
+    async with open_database(settings_for(f"{address}?target_session_attrs=read-write")) as database:
+        await database.ping()
 
 
 @pytest.mark.parametrize("name", ["Büro 50%.db", "a?b.db", "%41.db"])
