@@ -48,6 +48,8 @@ async def _read_latest(pages: Pages, request: Request, session: AsyncSession, us
         return None
     newest = {"sort": "-created_at"} if "created_at" in crud.sort and not crud.hides("created_at") else {}
     page = await crud.list(crud.Filter(size=MAX_ROWS, **newest))
+    if not page.items and pages.crud_class.model.__module__.startswith("opportune."):
+        return None  # lists of the framework, such as assistants, appear with their first row
     titles = await names_of(session, page.items)
     has_page = pages.has("get") and crud.may("get")
     urls = [pages.url_of(row) if has_page else "" for row in page.items]

@@ -86,3 +86,11 @@ async def test_user_gets_a_start_page(app: FastAPI) -> None:
     assert "<h1>Hello" in page
     links = [link.path for feature in app.state.features for link in feature.site.navigation if not link.permission]
     assert [path for path in links if page.count(f'href="{path}"') < 2] == []  # in the menu and on the page
+
+
+async def test_assistants_are_listed_with_the_first(app: FastAPI) -> None:
+    user = await make_user(app.state.database, "ada@example.com")
+    async with signed_in_client(app, user) as browser:
+        assert "/assistants/new" not in (await browser.get("/")).text
+        await browser.post("/assistants/new", data={"name": "Cook", "instructions": "Answer with recipes."})
+        assert "Cook" in (await browser.get("/")).text
