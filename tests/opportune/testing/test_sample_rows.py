@@ -53,9 +53,7 @@ async def test_values_increase_by_column(database: Database, make: Make) -> None
 
 def test_sample_row_takes_given_values() -> None:
     moment = datetime(2026, 1, 1)  # noqa: DTZ001 - it is not compared
-
     row: Any = sample_row(Booking, TABLE, {"ends_at": moment, "most": 7})
-
     assert (row.starts_at, row.ends_at, row.most) == (FUTURE, moment, 7)
 
 
@@ -71,9 +69,7 @@ def features_with(values: dict[str, object]) -> list[Feature]:
 
 async def test_feature_supplies_sample_values(database: Database) -> None:
     features = features_with({"name": "Sample"})
-
     await insert_sample_rows(database, features)
-
     model: Any = next(feature.models[0] for feature in features if feature.data.sample_rows)
     async with database.reader() as session:
         assert (await session.scalars(select(model))).one().name == "Sample"
@@ -82,7 +78,6 @@ async def test_feature_supplies_sample_values(database: Database) -> None:
 async def test_refused_sample_row_is_explained_in_one_sentence(database: Database) -> None:
     with pytest.raises(OperatorError) as refusal:
         await insert_sample_rows(database, features_with({"name": None}))
-
     assert str(refusal.value) == (
         "No sample row of Team: NOT NULL constraint failed: teams_team.name. "
         "Give its values in Feature(sample_rows={Team: {…}})."

@@ -80,7 +80,6 @@ async def test_late_schedule_sends_one_email_and_no_heartbeat(
     await watched.work()
     await watched.run(watch_jobs())
     await watched.work()
-
     assert monitor.requests == []
     assert [email.to for email in watched.outbox] == ["root@example.org"]
     assert "Schedules are late" in watched.outbox[0].subject

@@ -122,7 +122,6 @@ async def test_requests_are_counted_by_route(app: FastAPI, client: AsyncClient) 
         await client.get(path)
     await client.request("BREW", "/accounts/login")
     samples = await read_metrics(client)
-
     for labels in (
         {"method": "GET", "route": "/accounts/login", "status": "200", "worker": "0"},
         {"route": "/static", "status": "200"},
@@ -175,7 +174,6 @@ async def test_model_calls_count_tokens_and_cost(app: FastAPI, client: AsyncClie
     with pytest.raises(LlmError):
         await app.state.llm.complete("Say more")
     samples = await read_metrics(client)
-
     assert samples.value("opportune_llm_calls_total", model="Fast", outcome="ok") == 1
     assert samples.value("opportune_llm_calls_total", model="Fast", outcome="rejected") == 1
     assert samples.value("opportune_llm_tokens_total", model="Fast", kind="prompt") == 10_000
@@ -189,7 +187,6 @@ async def test_jobs_are_counted_by_outcome(app: FastAPI, client: AsyncClient) ->
     assert await jobs.wait_until_ended(await jobs.enqueue(succeeding())) is JobState.DONE
     assert await jobs.wait_until_ended(await jobs.enqueue(failing())) is JobState.FAILED
     samples = await read_metrics(client)
-
     assert samples.value("opportune_jobs", state="failed") == 1
     assert samples.value("opportune_job_attempts_total", job="telemetry.succeeding", outcome="ok") == 1
     assert samples.value("opportune_job_attempts_total", job="telemetry.failing", outcome="error") == 1

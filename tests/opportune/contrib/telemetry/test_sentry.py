@@ -72,7 +72,6 @@ async def test_reports_contain_nothing_private(sentry_settings: Settings, sink: 
         assert response.status_code == 500
         number = await app.state.jobs.enqueue(broken("private@example.com"))
         assert await app.state.jobs.wait_until_ended(number) is JobState.FAILED
-
     crash, failure = events(sink)
     assert crash["exception"]["values"][-1]["type"] == "KeyError"
     assert (crash["tags"]["route"], crash["tags"]["method"]) == ("/broken/{name}", "POST")

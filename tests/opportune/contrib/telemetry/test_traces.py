@@ -87,7 +87,6 @@ async def test_spans_contain_nothing_private(settings: Settings, collector: Sink
             await client.get("/health/live")
             await client.request("MADE-UP", "/nowhere")
         assert await app.state.jobs.wait_until_ended("1") is JobState.DONE
-
     spans = spans_of(collector)
     request, work = spans["POST /traced/{name}"], spans["job traces.later"]
     assert request.trace_id.hex() == TRACE[3:35], "continues the proxy's trace"

@@ -108,7 +108,6 @@ async def test_failed_search_is_logged_without_the_key(
 
 async def test_search_has_a_timeout(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.05)
-
     async with serve_endpoint("hang") as service:
         search = parse_web_search_url(f"http://127.0.0.1:{service.port}").search_web
         with pytest.raises(WebSearchFailed):
