@@ -9,7 +9,7 @@ import pytest
 from app.events.jobs import use_photo
 from app.events.models import Event
 from app.events.schemas import EventFilter, RegistrationCreate
-from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED, Events, RegistrationClosed
+from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
 from opportune.db import Database, utc_now
 from opportune.errors import NotFound
 from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
@@ -54,16 +54,6 @@ async def test_email_may_register_for_two_events(database: Database, tea: Event,
     await make_event("cake")
 
     assert [await register(database, slug) for slug in ("tea", "cake")] == ["new", "new"]
-
-
-async def test_started_and_missing_events_are_closed(database: Database, make_event: MakeEvent) -> None:
-    await make_event("running", days=-0.01)
-    await make_event("draft", is_published=False)
-
-    assert await register(database, "running") == REGISTRATION_ENDED
-    for slug in ("draft", "nothing"):
-        with pytest.raises(NotFound):
-            await register(database, slug)
 
 
 async def test_seats_left_are_counted_per_event(database: Database, make_event: MakeEvent) -> None:

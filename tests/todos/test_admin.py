@@ -1,15 +1,13 @@
 """Admin of to-dos."""
 
-from fastapi import FastAPI
+from httpx2 import AsyncClient
 
-from opportune.testing import make_user, signed_in_client
+from opportune.accounts import User
 from tests.todos.conftest import MakeTodo
 
 
-async def test_admin_lists_todos(app: FastAPI, make_todo: MakeTodo) -> None:
-    superuser = await make_user(app.state.database, is_superuser=True)
+async def test_admin_lists_todos(superuser_client: AsyncClient, superuser: User, make_todo: MakeTodo) -> None:
     todo = await make_todo(superuser, "Buy milk")
-    async with signed_in_client(app, superuser) as admin:
-        page = (await admin.get("/admin/todo/list")).text
+    page = (await superuser_client.get("/admin/todo/list")).text
     assert f"/admin/todo/details/{todo.id}" in page
     assert "Buy milk" in page

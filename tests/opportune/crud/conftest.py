@@ -40,11 +40,6 @@ async def bob(database: Database) -> User:
 
 
 @pytest.fixture
-async def superuser(database: Database) -> User:
-    return await make_user(database, is_superuser=True)
-
-
-@pytest.fixture
 async def librarian(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
     """A client of `ann`, who has all permissions on volumes."""
     await add_permission(app.state.database, ann, "volume", "*")

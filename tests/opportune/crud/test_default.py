@@ -93,11 +93,6 @@ app = site_fixture(forum, ForumTable.metadata)
 
 
 @pytest.fixture
-async def ann(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 async def post(app: FastAPI, ann: User) -> Post:
     async with app.state.database.writer() as session:
         session.add(post := Post(title="Secret plan", owner_id=ann.id))

@@ -1,8 +1,6 @@
 """Statements of pages and of the admin. Overridden methods that only call the original do not change them."""
 
 import re
-from collections.abc import Mapping
-from inspect import getattr_static, iscoroutinefunction, isfunction
 from types import new_class
 from typing import Any
 
@@ -14,30 +12,12 @@ from opportune.crud import CrudPages
 from opportune.feature import Admin, Feature
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.statements import counted_statements
+from tests.opportune.crud.overrides import Methods, override_all
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Vendors, Ware
 from tests.opportune.site_with import site_with
 
-Methods = Mapping[str, Any]
 READ = ("/vendors?q=a", "/vendors/{id}", "/vendors/new", "/admin/vendor/list?search=a", "/admin/vendor/details/{id}")
 WRITTEN = ("/vendors/new", "/vendors/{id}/edit", "/admin/vendor/create", "/admin/vendor/edit/{id}")
-
-
-def override_all(base: type[Any]) -> Methods:
-    """Return all public methods of a class. Each only calls the original."""
-
-    def override(original: Any) -> Any:
-        def method(self: Any, *args: Any, **options: Any) -> Any:
-            return original(self, *args, **options)
-
-        async def async_method(self: Any, *args: Any, **options: Any) -> Any:
-            return await original(self, *args, **options)
-
-        new = async_method if iscoroutinefunction(original) else method
-        vars(new).update(vars(original))  # SQLAdmin's marks of routes and actions
-        return new
-
-    members = {name: getattr_static(base, name) for name in dir(base) if not name.startswith("_")}
-    return {name: override(member) for name, member in members.items() if isfunction(member)}
 
 
 async def record_acts(settings: Settings, tables: MetaData, page_methods: Methods, admin_methods: Methods) -> list[str]:

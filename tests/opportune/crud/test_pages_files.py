@@ -1,17 +1,13 @@
 """Pages of a model with image fields."""
 
 import re
-from collections.abc import AsyncIterator
 
-import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel import Field
 
 from opportune.crud import Crud, CrudPages, Permission
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, image_field
-from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
@@ -41,12 +37,6 @@ posters = Feature(
 
 
 app = site_fixture(posters, LibraryTable.metadata)
-
-
-@pytest.fixture
-async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
-        yield client
 
 
 def find_picture(page: str) -> str:

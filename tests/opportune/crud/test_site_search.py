@@ -66,11 +66,6 @@ def volume(title: str, status: BookStatus) -> Volume:
 
 
 @pytest.fixture
-async def user(app: FastAPI) -> User:
-    return await make_user(app.state.database)
-
-
-@pytest.fixture
 async def member(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with app.state.database.writer() as session:
         other = await make_user(app.state.database)

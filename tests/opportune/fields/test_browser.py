@@ -7,13 +7,13 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 from sqlalchemy import select
 
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.accounts import User
+from opportune.testing.factories import sign_in_browser
 from tests.opportune.fields.samples_feature import Sample
 
 
 @pytest.fixture
-async def browser_page(app: FastAPI, page: Page, site: str) -> Page:
-    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
+async def browser_page(app: FastAPI, page: Page, site: str, superuser: User) -> Page:
     await sign_in_browser(page, app, superuser, site)
     return page
 

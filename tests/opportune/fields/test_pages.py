@@ -91,19 +91,13 @@ async def test_form_and_api_accept_the_same_values(client: AsyncClient) -> None:
     assert api.json() == STORED_VALUES | {"cover": None}
 
 
-async def test_invalid_input_has_a_message_per_field(client: AsyncClient) -> None:
-    for name, value, message in (
-        ("price", "1.005", "Please give at most 2 digits after the point."),
-        ("email", "a", "Please give an e-mail address, such as ada@example.com."),
-        ("home", "x", "Please enter a URL, such as https://example.com."),
-        ("phone", "1", "Please enter a phone number with its country code, such as +43 1 711 000."),
-        ("facts", "1", "Please enter JSON, such as {&#34;colour&#34;: &#34;red&#34;}."),
-        ("country", "XX", "Please choose one of the options."),
-    ):
-        response = await client.post("/shops", data=FORM_TEXTS | {name: value})
-        assert response.status_code == 422, name
-        assert f'<div class="invalid-feedback d-block" id="{name}-error">{message}</div>' in response.text
-        assert (await client.post("/api/shops", json=FORM_TEXTS | {name: value})).status_code == 422
+async def test_form_and_api_refuse_the_same_values(client: AsyncClient) -> None:
+    invalid = {"price": "1.005", "email": "a", "home": "x", "phone": "1", "facts": "1", "country": "XX"}
+    for name, value in invalid.items():
+        form = await client.post("/shops", data=FORM_TEXTS | {name: value})
+        api = await client.post("/api/shops", json=FORM_TEXTS | {name: value})
+        assert (form.status_code, api.status_code) == (422, 422), name
+        assert f'<div class="invalid-feedback d-block" id="{name}-error">' in form.text
 
 
 async def test_api_refuses_text_as_image(client: AsyncClient) -> None:

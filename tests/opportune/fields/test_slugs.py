@@ -8,7 +8,6 @@ from sqlmodel import Field, col
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.fields import Slug, find_moved, slug_field, slugify
-from opportune.i18n import LazyText
 from tests.opportune.fields.samples_feature import Follower, Sample
 
 
@@ -103,8 +102,3 @@ def test_unknown_slug_source_is_refused() -> None:
         class Article(Model):
             title: str = Field(max_length=9)
             slug: Slug = slug_field("titel")
-
-
-def test_help_text_is_translated() -> None:
-    description = Sample.model_fields["slug"].description
-    assert isinstance(description, LazyText)

@@ -48,18 +48,14 @@ def log_error(logger: logging.Logger) -> None:
         logger.exception("unhandled error")
 
 
-def test_error_has_its_frames_and_variables(logger: logging.Logger) -> None:
+def test_error_has_its_frames_and_variables(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     log_error(logger)
+    assert "Variables" not in capsys.readouterr().err, "other handlers print none"
     (entry,) = log_file.read_entries()
     assert log_file.is_error(entry)
     assert "test_log_file.py" in entry
     assert "Variables in fail:" in entry
     assert "    number = 7" in entry
-
-
-def test_other_handlers_print_no_variables(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-    log_error(logger)
-    assert "Variables" not in capsys.readouterr().err
 
 
 def test_secrets_are_masked(logger: logging.Logger, folder: Path) -> None:

@@ -56,10 +56,3 @@ async def test_front_end_of_the_whole_site_hides_no_route(
     response = await client.get(path, headers={"accept": "application/json" if "/api/" in path else "text/html"})
     assert response.status_code == status
     assert response.text != INDEX
-
-
-async def test_script_of_the_front_end_uses_the_session(user_client: AsyncClient) -> None:
-    response = await user_client.get("/api/v1/users/me")
-    assert response.status_code == 200
-    foreign = await user_client.patch("/api/v1/users/me", json={}, headers={"origin": "https://elsewhere.test"})
-    assert foreign.status_code == 403

@@ -24,7 +24,6 @@ from opportune.web.time_zone import (
     format_time,
     local,
     start_of_day,
-    zone_name,
 )
 
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -175,11 +174,6 @@ def test_filter_times_are_in_utc() -> None:
 def test_time_element_has_machine_time() -> None:
     assert format_time(NOON) == '<time datetime="2026-07-01T14:00:00+02:00">1 Jul 2026, 14:00 CEST</time>'
     assert format_time(None) == ""
-
-
-@pytest.mark.usefixtures("vienna")
-def test_zone_name_marks_the_repeated_hour() -> None:
-    assert zone_name(local(datetime(2026, 10, 25, 1, 30, tzinfo=UTC))) == "Europe/Vienna again"
 
 
 @pytest.mark.usefixtures("vienna")

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.testing import make_user, signed_in_client
+from opportune.testing import signed_in_client
 from tests.opportune.crud.library import BookStatus, Topic, Writer
 from tests.opportune.crud.pages.volumes import volume
 
@@ -26,18 +26,6 @@ async def app(library_app: FastAPI) -> FastAPI:
         emma = volume(id=1, title="Emma <b>", slug="emma", topics=topics)
         session.add_all([emma, volume(id=2, title="Draft", slug="draft", status=BookStatus.DRAFT)])
     return library_app
-
-
-@pytest.fixture
-async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of a superuser."""
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as client:
-        yield client
-
-
-@pytest.fixture
-async def ann(app: FastAPI) -> User:
-    return await make_user(app.state.database)
 
 
 @pytest.fixture

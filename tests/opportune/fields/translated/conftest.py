@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
 from opportune.fields import TranslatedText
-from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.fields.translated.poems_feature import Poem, poems
 from tests.opportune.site_with import site_with
 
@@ -32,14 +30,6 @@ async def poem(app: FastAPI) -> Poem:
         session.add(Poem(title="Mouse"))
         await session.flush()
         return row
-
-
-@pytest.fixture
-async def admin(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    """Client of a superuser."""
-    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
-    async with signed_in_client(app, superuser) as client:
-        yield client
 
 
 async def read_texts(app: FastAPI, row_id: int = 1) -> dict[str, object]:

@@ -4,14 +4,14 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from opportune.testing.factories import make_user, sign_in_browser
+from opportune.accounts import User
+from opportune.testing.factories import sign_in_browser
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.fields.translated.conftest import read_texts
 
 
 @pytest.mark.parametrize("path", ["/poems/new", "/admin/poem/create"])
-async def test_tabs_show_one_language(app: FastAPI, page: Page, site: str, path: str) -> None:
-    superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
+async def test_tabs_show_one_language(app: FastAPI, page: Page, site: str, superuser: User, path: str) -> None:
     await sign_in_browser(page, app, superuser, site)
     await page.goto(path)
     title = page.locator("language-tabs").first

@@ -130,9 +130,6 @@ async def test_locked_database_is_explained(faulty: AsyncClient) -> None:
 async def test_missing_template_suggests_a_name(faulty: AsyncClient) -> None:
     page = await faulty.get("/template", headers={"Accept": "text/html"})
     assert "Did you mean templates/accounts/login.html?" in page.text
-
-
-async def test_hint_is_the_detail_of_problem_details(faulty: AsyncClient) -> None:
     problem = (await faulty.get("/template", headers={"Accept": "application/json"})).json()
     assert problem["detail"].startswith("The template does not exist.")
 

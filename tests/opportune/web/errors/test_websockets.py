@@ -168,12 +168,6 @@ async def test_socket_has_user_path_and_query(app: FastAPI) -> None:
     assert [message.get("text") for message in sent[1:]] == ["7 ada@example.com to you", "7 ada@example.com to me"]
 
 
-async def test_anonymous_visitor_connects_to_public_route(app: FastAPI) -> None:
-    sent = await connect(app, "/live/echo/7", "hello")
-    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
-    assert sent[1]["text"] == "7 anonymous hello"
-
-
 async def test_anonymous_visitor_is_refused_by_user_route(app: FastAPI) -> None:
     assert await connect(app, "/live/users") == [{"type": "websocket.close", "code": 1008, "reason": "Sign in first."}]
 

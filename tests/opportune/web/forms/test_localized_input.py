@@ -38,13 +38,9 @@ async def fill(language: str, **texts: str) -> Form[Offer]:
     [
         ("de", "price", "1.234,56", Decimal("1234.56")),
         ("de", "price", "1.234,56 €", Decimal("1234.56")),
-        ("de", "price", "1234.56", Decimal("1234.56")),
-        ("en", "price", "1,234.56", Decimal("1234.56")),
         ("de", "copies", "1.000", 1000),
-        ("de", "price", "1.000", Decimal(1000)),
         ("fr", "discount", "12,5 %", 12.5),
         ("de", "day", "31.12.2026", date(2026, 12, 31)),
-        ("de", "day", "2026-12-31", date(2026, 12, 31)),
         ("fr", "starts_at", "31/12/2026 18:30", datetime.fromisoformat("2026-12-31T18:30:00+00:00")),
         ("fr", "starts_at", "2026-12-31T18:30", datetime.fromisoformat("2026-12-31T18:30:00+00:00")),
     ],

@@ -55,22 +55,20 @@ async def test_anonymous_page_is_revalidated(client: AsyncClient) -> None:
     assert (await client.get("/accounts/login")).headers["cache-control"] == "private, no-cache"
 
 
-async def test_hsts_only_in_production_over_tls(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update={"environment": "production"}))
-    for scheme, expected in (("https", True), ("http", False)):
-        async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
-            response = await client.get("/health/live")
-            assert ("strict-transport-security" in response.headers) is expected
-
-
-@pytest.mark.parametrize("base", ["https", "http"])
-@pytest.mark.parametrize("scheme", ["https", "http"])
-async def test_hsts_follows_base_url(settings: Settings, base: str, scheme: str) -> None:
-    update = {"environment": "production", "base_url": f"{base}://testserver"}
-    app = create_app(settings.model_copy(update=update))
+@pytest.mark.parametrize(
+    ("base_url", "scheme", "has_header"),
+    [
+        ("", "https", True),
+        ("", "http", False),
+        pytest.param("https://testserver", "http", True, id="proxy that ends TLS"),
+        pytest.param("http://testserver", "https", False, id="site without TLS"),
+    ],
+)
+async def test_hsts_only_over_tls(settings: Settings, base_url: str, scheme: str, has_header: bool) -> None:
+    app = create_app(settings.model_copy(update={"environment": "production", "base_url": base_url}))
     async with AsyncClient(transport=ASGITransport(app), base_url=f"{scheme}://testserver") as client:
         response = await client.get("/health/live")
-    assert ("strict-transport-security" in response.headers) is (base == "https")
+    assert ("strict-transport-security" in response.headers) is has_header
 
 
 async def test_headers_of_route_are_not_duplicated(settings: Settings) -> None:

@@ -97,10 +97,18 @@ async def test_failed_request_adds_no_message(client: AsyncClient) -> None:
     assert not client.cookies
 
 
-async def test_message_cookie_is_hidden_from_scripts(client: AsyncClient) -> None:
-    cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]
-    assert cookie.startswith("messages=")
-    for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300"):
+@pytest.mark.parametrize(
+    ("environment", "name", "flags"), [("test", "messages=", ()), ("production", "__Host-messages=", ("secure",))]
+)
+async def test_message_cookie_is_hidden_from_scripts(
+    settings: Settings, environment: str, name: str, flags: tuple[str, ...]
+) -> None:
+    app = create_test_app(settings.model_copy(update={"environment": environment, "allowed_hosts": ["testserver"]}))
+    app.include_router(router)
+    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
+        cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]
+    assert cookie.startswith(name)
+    for flag in ("path=/;", "httponly", "samesite=lax", "max-age=300", *flags):
         assert flag in cookie.lower()
 
 
@@ -111,15 +119,6 @@ async def test_forged_message_cookie_is_ignored(client: AsyncClient) -> None:
     for forged in (f"x{value}", value[:-1], "nonsense", '"\\"'):
         page = await client.get("/page", headers={"Cookie": f"messages={forged}"})
         assert (page.status_code, "Saved." in page.text) == (200, False)
-
-
-async def test_message_cookie_is_secure_in_production(settings: Settings) -> None:
-    app = create_test_app(settings.model_copy(update={"environment": "production", "allowed_hosts": ["testserver"]}))
-    app.include_router(router)
-    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver") as client:
-        cookie = (await client.post("/messages", data={"texts": "Saved."})).headers["set-cookie"]
-    assert cookie.startswith("__Host-messages=")
-    assert "secure" in cookie.lower()
 
 
 async def test_oldest_messages_are_dropped(client: AsyncClient) -> None:

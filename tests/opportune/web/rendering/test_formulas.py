@@ -159,9 +159,3 @@ def test_formula_appears_when_it_is_complete() -> None:
     assert [block.count("<math") for block in blocks.frozen] == [1, 1]
     blocks.finish()
     assert blocks.html == render("The area $a = b^2$ is large.\n\n$$\nx\n$$\n\nEnd")
-
-
-def test_repeated_formula_is_converted_once() -> None:
-    formulas.to_mathml.cache_clear()
-    render("$x^{17}$ " * 10)
-    assert formulas.to_mathml.cache_info().misses == 1

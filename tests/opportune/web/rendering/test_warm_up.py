@@ -1,6 +1,5 @@
 """Slow work in threads: hashes of static files and the OpenAPI document."""
 
-import mimetypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,15 +49,6 @@ async def test_site_is_warmed_up_outside_of_tests(
     monkeypatch.setattr(application, "warm_up", warmed_up := AsyncMock())
     async with app.router.lifespan_context(app):
         assert warmed_up.called is is_warmed_up
-
-
-async def test_media_types_are_read_in_a_thread_at_startup(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[int] = []
-    monkeypatch.setattr(mimetypes, "guess_type", lambda _name: threads.append(threading.get_ident()))
-    monkeypatch.setattr(app, "openapi", dict)
-    await warm_up(app)
-    assert threads
-    assert threading.get_ident() not in threads
 
 
 def test_broken_link_does_not_stop_the_start(tmp_path: Path) -> None:

@@ -58,13 +58,8 @@ def test_stored_sheet_is_read_by_the_next_process(tmp_path: Path, monkeypatch: p
         styles.prepare(str(tmp_path / "sheet.css"), 0, sources_change=False)
         assert styles.used_rules(str(tmp_path / "sheet.css"), 0) == first
     changed = cut(tmp_path, monkeypatch, '{% set colour = "qgreen" %}<p class="zz-{{ colour }}-qlight">')
-    assert "zz-qgreen-qlight" in changed
+    assert "@media print{.zz-qgreen-qlight{color:red}}" in changed, "the class is composed"
     assert "zz-qplain" not in changed
-
-
-def test_rules_of_composed_classes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sheet = cut(tmp_path, monkeypatch, '{% set colour = "qgreen" %}<p class="zz-{{ colour }}-qlight">')
-    assert "@media print{.zz-qgreen-qlight{color:red}}" in sheet
 
 
 @pytest.mark.usefixtures("prepared")
