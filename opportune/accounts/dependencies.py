@@ -28,7 +28,7 @@ from opportune.db.sessions.site import is_foreign_route, on_site
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
-from opportune.web.errors.handlers import wants_json
+from opportune.web.errors.problem import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix

@@ -27,7 +27,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.client import client_address
-from opportune.web.errors.handlers import problem
+from opportune.web.errors.problem import problem
 from opportune.web.forms.form_user import FIELD_NAME as FORM_USER
 from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm

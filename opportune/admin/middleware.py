@@ -25,7 +25,7 @@ from opportune.admin.current_request import use_request
 from opportune.admin.log.changed_models import changed_identities
 from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.errors.handlers import problem, show_errors_with, wants_json
+from opportune.web.errors.problem import problem, show_errors_with, wants_json
 from opportune.web.static import icons
 
 TWO_FACTOR_PATH = "/accounts/two-factor"

@@ -1,6 +1,6 @@
 """JSON API of the rows of a model: `router = CrudApi(Books, "/books").router`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -24,8 +24,16 @@ from opportune.web.errors.openapi import refusals
 
 M = TypeVar("M", bound=Model)
 
-ROUTES = ("list", "create", "get", "update", "delete", "restore")
-STATUSES = {"create": 201, "delete": 204}
+# HTTP method, path, status of the response, and statuses of refusals besides those of permissions.
+ROUTES: Mapping[str, tuple[str, str, int, Sequence[int]]] = {
+    "list": ("GET", "", 200, [422]),
+    "create": ("POST", "", 201, [422]),
+    "get": ("GET", "/{key}", 200, [404]),
+    "update": ("PATCH", "/{key}", 200, [404, 422]),
+    "delete": ("DELETE", "/{key}", 204, [404, 422]),
+    "restore": ("POST", "/{key}/restore", 200, [404]),
+}
+READING_ROUTES = ("list", "get")
 
 
 @explains_renamed(renamed_names.CRUD_API)
@@ -112,45 +120,32 @@ class CrudApi(Generic[M]):
     @cached_property
     def router(self) -> APIRouter:
         """The routes, for `Feature(api=...)`."""
-        row_path, schema = f"/{{{path_parameter_name(self.crud)}}}", self.crud.Read
-        read_errors, write_errors = self._error_responses(reads=True), self._error_responses(reads=False)
-        page_schema: Any = Page[schema]  # type: ignore[valid-type]  # derived at run time
-        options: dict[str, Mapping[str, Any]] = {
-            "list": {
-                "path": "",
-                "methods": ["GET"],
-                "response_model": page_schema,
-                "responses": read_errors(422),
-                "openapi_extra": {"parameters": describe_parameters(self.crud.Filter)},
-            },
-            "create": {"path": "", "methods": ["POST"], "response_model": schema, "responses": write_errors(422)},
-            "get": {"path": row_path, "methods": ["GET"], "response_model": schema, "responses": read_errors(404)},
-            "update": {
-                "path": row_path,
-                "methods": ["PATCH"],
-                "response_model": schema,
-                "responses": write_errors(404, 422),
-            },
-            "delete": {"path": row_path, "methods": ["DELETE"], "responses": write_errors(404, 422)},
-        }
-        if self.crud.definition.has_trash:
-            responses = write_errors(404)
-            path = f"{row_path}/restore"
-            options |= {
-                "restore": {"path": path, "methods": ["POST"], "response_model": schema, "responses": responses}
-            }
         dependencies = [Depends(dependency) for dependency in self._team_dependencies]
         router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=dependencies)
-        for name, route_options in options.items():
-            if name not in self.without:
+        for name, (method, path, status, _) in ROUTES.items():
+            if name not in self.without and (name != "restore" or self.crud.definition.has_trash):
                 router.add_api_route(
-                    endpoint=getattr(self, f"_{name}_route")(),
-                    status_code=STATUSES.get(name, 200),
+                    path.replace("{key}", f"{{{path_parameter_name(self.crud)}}}"),
+                    getattr(self, f"_{name}_route")(),
+                    methods=[method],
+                    status_code=status,
                     name=name,
-                    **route_options,
+                    responses=self._refusals(name),
+                    **self._response_options(name),
                 )
         router.complete()
         return router
+
+    def _response_options(self, name: str) -> dict[str, Any]:
+        """Return the options of a route that describe its response in OpenAPI."""
+        schema: Any = self.crud.Read
+        match name:
+            case "list":
+                parameters = describe_parameters(self.crud.Filter)
+                return {"response_model": Page[schema], "openapi_extra": {"parameters": parameters}}
+            case "delete":
+                return {}
+        return {"response_model": schema}
 
     @property
     def _team_dependencies(self) -> Sequence[Any]:
@@ -158,12 +153,15 @@ class CrudApi(Generic[M]):
         owners = self.crud.team_owners()
         return (owners.describe,) if owners else ()
 
-    def _error_responses(self, *, reads: bool) -> Callable[..., dict[int | str, dict[str, Any]]]:
-        permission = self.crud.definition.read_permission if reads else self.crud.definition.write_permission
+    def _refusals(self, name: str) -> dict[int | str, dict[str, Any]]:
+        """Describe the error responses of a route."""
+        definition = self.crud.definition
+        permission = definition.read_permission if name in READING_ROUTES else definition.write_permission
         statuses = [] if permission is Permission.ANYONE else [401]
-        if statuses and (permission is Permission.PERMITTED or self.crud.definition.belongs_to_team):
+        if statuses and (permission is Permission.PERMITTED or definition.belongs_to_team):
             statuses.append(403)
-        return lambda *more: refusals(*statuses, *more)
+        *_, others = ROUTES[name]
+        return refusals(*statuses, *others)
 
     def _list_route(self) -> Any:
         async def list_rows(request: Request, crud: Crud[M]) -> Response:

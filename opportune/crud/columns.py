@@ -1,159 +1,24 @@
-"""Columns of a list: their values, their formats by type, and rendered cells."""
+"""Columns of a list: their values and rendered cells."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
-from enum import Enum
 from typing import Any
 
 from markupsafe import Markup, escape
-from pydantic.fields import FieldInfo
 from sqlalchemy import Boolean, Date, DateTime, Integer, Interval, Numeric, Time
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.models import User
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Declaration, Shape, shape_of
-from opportune.crud.schemas import title_candidates, writable_names
+from opportune.crud.formats import Format, format_all, format_for, names_of, title_column
+from opportune.crud.schemas import writable_names
 from opportune.crud.selection import read_linked
-from opportune.db.models.columns import (
-    choice_label,
-    choices_of,
-    is_long,
-    label_of,
-    label_of_field,
-    name_method,
-    title_of,
-    type_of,
-)
-from opportune.db.models.model import Model
+from opportune.db.models.columns import choices_of, is_long, label_of, label_of_field, type_of
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.fields import File, Image, ImageColumn, TranslatedText
-from opportune.fields.display import LINKS, display, has_format
+from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
-from opportune.i18n import current_language, find_language, gettext, pgettext
-from opportune.i18n.formats import localize_number
 from opportune.pagination import Page, Paging
 from opportune.schemas.annotations import options_of
-from opportune.storage.public_folders import is_public
-from opportune.web import format_date, format_datetime, url
-
-Format = Callable[[Any], str]
-"""Return a value as text, or as HTML (`Markup`)."""
-
-IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
-FILE = Markup('<a href="{}">{}</a>')
-CODE = Markup("<code>{}</code>")
-OTHER_LANGUAGE = Markup('<span lang="{}" dir="{}">{}</span>')
-LINES = Markup('<span class="lines">{}</span>')
-
-
-def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) -> str:
-    """Format a value by its type. None becomes an empty text by default."""
-    formats = FORMATS if formats is None else formats
-    if exact := formats.get(type(value)):
-        return exact(value)
-    return next((format_ for type_, format_ in formats.items() if isinstance(value, type_)), str)(value)
-
-
-def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
-    """Format the values of one column. Texts without line breaks are returned as they are, and choices only once."""
-    types = [*{*map(type, values)}] if format_ is format_value else []
-    if types == [str] and "\n" not in "".join(values):
-        return values
-    if len(types) == 1 and issubclass(types[0], bool | Enum):
-        texts = {value: format_value(value) for value in {*values}}
-        return [texts[value] for value in values]
-    return [*map(FORMATS.get(types[0], format_) if len(types) == 1 else format_, values)]
-
-
-def format_for(field: FieldInfo | None) -> Format:
-    """Return the format for a field's annotations, by default the format for the type of each value."""
-    if field is None:
-        return format_value
-    if has_format(field):
-        return lambda value: format_value(display(field, value))
-    if suffix := options_of(field).suffix:
-        return lambda value: "" if value is None else f"{format_value(value)} {gettext(suffix)}"
-    return format_value
-
-
-def format_file(file: File, file_url: str = "") -> str:
-    """Return an image, or a link to a file. Private files need an `file_url`; without it the result is empty."""
-    if not file or not (file_url or is_public(file)):
-        return ""
-    if not isinstance(file, Image):
-        return FILE.format(file_url or file.url(), pgettext("file", "Open"))
-    return IMAGE.format(file_url or file.url(thumbnail_rendition(file)))
-
-
-def thumbnail_rendition(image: Image) -> str:
-    renditions = image.column.renditions if isinstance(image.column, ImageColumn) else {}
-    return min(renditions, key=lambda name: renditions[name], default="")
-
-
-def name_of(row: Any) -> str:
-    """Return the title of a row: its `__str__`, its first short text, or its id.
-
-    The title of a user is the short name, because `__str__` may contain the e-mail address.
-    """
-    if isinstance(row, User):
-        return row.get_short_name() or gettext("User %(id)s", id=row.id)
-    column = "" if name_method(type(row)) else title_column(type(row))
-    return (column and getattr(row, column)) or str(title_of(row))
-
-
-async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:
-    """Return the titles of rows in a context where `__str__` may load related rows."""
-    return await session.run_sync(lambda _: [name_of(row) for row in rows])
-
-
-def title_column(model: type[Any]) -> str:
-    """Return the first short text column that every user may see, or an empty text."""
-    return next(iter(title_candidates(shape_of(model))), "")
-
-
-def format_number(value: float) -> str:
-    """Format a number with thousands separators and at most two decimal places."""
-    return localize_number(f"{value:,.2f}".rstrip("0").rstrip("."))
-
-
-def format_list(values: Any) -> str:
-    return Markup(", ").join(map(format_value, values))
-
-
-def format_text(value: str) -> str:
-    return LINES.format(value) if "\n" in value else escape(value)
-
-
-def format_translated(value: TranslatedText) -> str:
-    """Format a text of several languages. A text in another language than the page's has the attribute `lang`."""
-    text, language = format_text(str(value)), find_language(value.language)
-    if language is None or language.code == current_language.get():
-        return text
-    return OTHER_LANGUAGE.format(language.code, language.direction, text)
-
-
-FORMATS: Mapping[type[Any], Format] = {
-    type(None): lambda _: "",
-    bool: lambda value: gettext("Yes") if value else gettext("No"),
-    Enum: lambda value: str(choice_label(value)),
-    File: format_file,
-    TranslatedText: format_translated,
-    str: format_text,
-    int: str,
-    float: format_number,
-    Decimal: lambda value: localize_number(f"{value:,}"),
-    datetime: format_datetime,
-    date: format_date,
-    list: format_list,
-    dict: lambda value: CODE.format(json.dumps(value, ensure_ascii=False)),
-    Model: name_of,
-}
-"""The first matching type is used, so subclasses come before their bases."""
-
+from opportune.web import url
 
 MAX_DEFAULT_COLUMNS = 6
 ROW_LINK_CLASS = ' class="leads"'
@@ -239,9 +104,8 @@ def list_columns(crud_class: type[Crud[Any]], names: Sequence[str], formats: Map
         OperatorError: A column does not exist.
     """
     shape = crud_class.definition.shape
-    return _link_first(
-        shape, [_column(crud_class, shape, name, formats) for name in names or default_columns(crud_class)]
-    )
+    columns = [_column(crud_class, shape, name, formats) for name in names or default_columns(crud_class)]
+    return _link_first(shape, columns)
 
 
 def visible_columns(crud: Crud[Any], columns: Sequence[ListColumn]) -> Sequence[ListColumn]:
@@ -260,10 +124,9 @@ def _link_first(shape: Shape, columns: Sequence[ListColumn]) -> list[ListColumn]
 
 def default_columns(crud_class: type[Crud[Any]]) -> list[str]:
     """Return the default columns of a list: short fields of the API's response, without ids."""
-    shape = crud_class.definition.shape
-    return [name for name in crud_class.definition.serializer.names if _is_short(crud_class, shape, name)][
-        :MAX_DEFAULT_COLUMNS
-    ] or ["id"]
+    shape, names = crud_class.definition.shape, crud_class.definition.serializer.names
+    short_names = [name for name in names if _is_short(crud_class, shape, name)]
+    return short_names[:MAX_DEFAULT_COLUMNS] or ["id"]
 
 
 def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
@@ -298,11 +161,11 @@ def check_declaration(
         if name in shape.links or name in shape.to_one:
             continue
         declaration.require_readable_path("fields", name)
-    writable = (
-        crud_class.create_schema.model_fields if crud_class.create_schema else writable_names(shape, definition.options)
-    )
-    for name in (name for _, names in sections for name in names):
-        declaration.require_one_of("sections", name, writable, f"The form of {shape.model.__name__}")
+    schema = crud_class.create_schema
+    writable = schema.model_fields if schema else writable_names(shape, definition.options)
+    for _, names in sections:
+        for name in names:
+            declaration.require_one_of("sections", name, writable, f"The form of {shape.model.__name__}")
 
 
 def _path(shape: Shape, name: str) -> str:

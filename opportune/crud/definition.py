@@ -163,7 +163,9 @@ class Definition:
     @property
     def team(self) -> TeamOwners | None:
         """The model of teams that can own the rows, or None if rows only belong to users or have no owner."""
-        return team_owners.get(self.shape.references.get(self.crud_class.team_column or "") or object)
+        column = self.crud_class.team_column
+        team_model = self.shape.references.get(column) if column else None
+        return team_owners.get(team_model) if team_model else None
 
     @cached_property
     def belongs_to_team(self) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Mapper
 
-from opportune.crud.columns import name_of
 from opportune.crud.crud import Crud
+from opportune.crud.formats import name_of
 from opportune.crud.registry import default_crud
 from opportune.db.models.columns import label_of_class
 from opportune.db.queries.deletion_impact import DeletionImpact, RelatedModel, find_deletion_impact

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.crud.columns import names_of
 from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
+from opportune.crud.formats import names_of
 from opportune.crud.page_options import PageOptions, declared_pages, pages_of
 
 Pages = PageOptions[Any]
@@ -38,8 +38,12 @@ async def latest_rows(request: Request, user: User | None) -> list[LatestRows]:
     if not (pages := mounted_pages(request)):
         return []
     async with request.app.state.database.reader() as session:
-        lists = [await _read_latest(one, request, session, user) for one in pages[:MAX_LISTS] if one.has("list")]
-    return [found for found in lists if found]
+        lists = [
+            await _read_latest(pages_of_model, request, session, user)
+            for pages_of_model in pages[:MAX_LISTS]
+            if pages_of_model.has("list")
+        ]
+    return [latest for latest in lists if latest]
 
 
 async def _read_latest(pages: Pages, request: Request, session: AsyncSession, user: User | None) -> LatestRows | None:

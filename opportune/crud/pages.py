@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
-from opportune.crud.columns import ListColumn, make_cell_renderer, names_of, read_rows, render_rows, visible_columns
+from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
 from opportune.crud.crud import Crud, Key
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.filters import CURSOR
+from opportune.crud.formats import names_of
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import RowFields
@@ -156,13 +157,12 @@ class CrudPages(PageOptions[M]):
         params = request.query_params
         schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
         schemas += [crud.Create] if crud.may("create") or crud.may("update") else []
-        fields = {
-            name: model
-            for schema in schemas
-            for name, model in references_in(schema).items()
-            if not crud.hides_parameter(name)
-        }
-        if (model := fields.get(params.get("name", ""))) is None:
+        models: dict[str, type[Any]] = {}
+        for schema in schemas:
+            models |= references_in(schema)
+        name = params.get("name", "")
+        model = models.get(name)
+        if model is None or crud.hides_parameter(name):
             raise NotFound
         return JSONResponse({"results": await find_rows(crud, model, params.get("term", ""))})
 
@@ -275,12 +275,14 @@ class CrudPages(PageOptions[M]):
             crud, form, lookup_url=self._lookup_url, add_url=None if in_dialog else add_url
         )
         form.offer(choices)
+        if row:
+            heading = gettext("Edit %(title)s", title=title or await title_of(crud, row))
+        else:
+            heading = gettext("Add %(name)s", name=lower_name(self.name))
         context = {
             "pages": self,
             "row": row,
-            "heading": gettext("Edit %(title)s", title=title or await title_of(crud, row))
-            if row
-            else gettext("Add %(name)s", name=lower_name(self.name)),
+            "heading": heading,
             "hidden": crud.hidden_names,
             "sections": _sections(form, self.sections),
             "action": f"{request.url.path}{f'?{DIALOG}=1' if in_dialog else ''}",

@@ -33,7 +33,8 @@ def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
     converted, errors = list[tuple[str, str]](), list[dict[str, Any]]()
     for name, text in params.multi_items():
         try:
-            converted.append((name, to_machine_format(controls[name], text) if name in controls and text else text))
+            is_typed = name in controls and text
+            converted.append((name, to_machine_format(controls[name], text) if is_typed else text))
         except ValueError as refusal:
             errors.append({"type": "value_error", "loc": ("query", name), "msg": str(refusal), "input": text})
     if errors:

@@ -6,9 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from opportune.crud.columns import Format, format_file, format_for, name_of
 from opportune.crud.crud import Crud
 from opportune.crud.declaration import Shape
+from opportune.crud.formats import Format, format_file, format_for, name_of
 from opportune.db.models.columns import label_of_field
 from opportune.fields import File
 from opportune.schemas.annotations import options_of

@@ -76,7 +76,8 @@ class Serializer:
         return {name: values[name] for name in self.names}
 
     def write_page(self, page: Page[Any], context: str | None = None) -> bytes:
-        rows, extra = self.write_rows(page.items, context=context), b""
+        rows = self.write_rows(page.items, context=context)
+        extra = b""
         if page.is_estimate or page.next_cursor or page.previous_cursor:
             fields = {name: value for name in LARGE_PAGE_FIELDS if (value := getattr(page, name))}
             extra = b"," + to_json(fields)[1:-1]

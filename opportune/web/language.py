@@ -98,9 +98,9 @@ class LanguageOfRequest:
 def offered_languages(settings: Settings) -> tuple[str, ...]:
     """Return the codes of the languages that visitors can choose. The pseudo-language is only for development."""
     codes = settings.languages or [settings.language]
-    return tuple(code for code in codes if code != PSEUDO_LANGUAGE or not settings.is_production) or (
-        settings.language,
-    )
+    if settings.is_production:
+        codes = [code for code in codes if code != PSEUDO_LANGUAGE]
+    return tuple(codes) or (settings.language,)
 
 
 def language_choices(settings: Settings) -> Sequence[Language]:
@@ -173,7 +173,8 @@ def page_languages(request: HTTPConnection) -> list[PageLanguage]:
     if PREFIX_KEY not in request.scope:
         return []
     settings: Settings = request.app.state.settings
-    page_url = "/" + request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    query = f"?{request.url.query}" if request.url.query else ""
+    page_url = f"/{request.url.path.lstrip('/')}{query}"
     return [
         PageLanguage(language, prefix + page_url, f"{site_url(settings)}{prefix}{page_url}", is_default=not prefix)
         for code, prefix in language_prefixes(settings).items()

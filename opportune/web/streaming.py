@@ -63,9 +63,8 @@ def stream_markdown(
     if is_htmx(request):
         return EventStream(_events(_updates(request, pieces)))
     placeholder = secrets.token_hex(16)
-    before, _, after = templates.render_to_string(request, page, {**(context or {}), "answer": placeholder}).partition(
-        placeholder
-    )
+    html = templates.render_to_string(request, page, {**(context or {}), "answer": placeholder})
+    before, _, after = html.partition(placeholder)
     return ClosingResponse(_page(before, _updates(request, pieces), after), headers=HEADERS, media_type="text/html")
 
 

@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.errors.handlers import wants_json
+from opportune.web.errors.problem import wants_json
 from opportune.web.rendering.flash import flash
 
 CONFIRM_PATH = "/accounts/confirm"

@@ -14,7 +14,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
-from opportune.crud.columns import format_value
+from opportune.crud.formats import format_value
 from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format

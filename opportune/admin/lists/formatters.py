@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from opportune.crud.columns import FORMATS
+from opportune.crud.formats import FORMATS
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import Model
 from opportune.i18n import gettext

@@ -31,7 +31,7 @@ from opportune.contrib.dashboard.list_links import date_filter, list_url
 from opportune.contrib.dashboard.metric_charts import read_metric
 from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
-from opportune.crud.columns import format_value
+from opportune.crud.formats import format_value
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language

@@ -18,7 +18,7 @@ from opportune.accounts.models import User
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.contrib import documentation
 from opportune.crud import Crud
-from opportune.crud.columns import names_of
+from opportune.crud.formats import names_of
 from opportune.crud.latest import Pages, mounted_pages, open_list
 from opportune.errors import NotFound
 from opportune.feature import Link, SiteSearch

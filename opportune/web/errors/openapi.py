@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from opportune.web.errors.handlers import STATUS_MESSAGES
+from opportune.web.errors.problem import STATUS_MESSAGES
 
 _TEXT = {"type": "string"}
 PROBLEM_SCHEMA = {

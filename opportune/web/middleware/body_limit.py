@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
-from opportune.web.errors.handlers import problem
+from opportune.web.errors.problem import problem
 from opportune.web.forms.uploads import EXTRA_BODY_BYTES_KEY, is_multipart, max_upload_bytes
 
 MAX_BODY_BYTES = 2_500_000

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.error_hints import ErrorHint, csrf_hint
-from opportune.web.errors.handlers import problem
+from opportune.web.errors.problem import problem
 from opportune.web.middleware.cors import API_PREFIX
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}

@@ -75,12 +75,11 @@ def read_note(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
     from mdit_py_plugins.footnote.index import footnote_def  # only for texts with footnotes
 
     first = state.bMarks[start] + state.tShift[start]
-    return bool(
-        (silent or state.level == 0)  # silent: it ends any paragraph
-        and (match := _LABEL.match(state.src, first, state.eMarks[start]))
-        and state.src.startswith(":", match.end())
-        and footnote_def(state, start, end, silent)
-    )
+    match = _LABEL.match(state.src, first, state.eMarks[start])
+    if match is None or not state.src.startswith(":", match.end()):
+        return False
+    may_start = silent or state.level == 0  # silent: it ends any paragraph
+    return may_start and footnote_def(state, start, end, silent)
 
 
 def read_tasks(state: "StateCore") -> None:

@@ -103,4 +103,5 @@ def _ends_with_word(source: str) -> bool:
     """Return whether the text ends with a short plain word, optionally followed by spaces."""
     tail = source[-MAX_PLAIN_WORD_LENGTH:].rstrip(" ")
     words = [] if tail[-1:].isspace() else tail.rsplit(None, 1)
-    return (len(words) == 2 or len(source) <= MAX_PLAIN_WORD_LENGTH) and bool(words and _WORD.fullmatch(words[-1]))
+    is_whole_word = len(words) == 2 or (bool(words) and len(source) <= MAX_PLAIN_WORD_LENGTH)
+    return is_whole_word and bool(_WORD.fullmatch(words[-1]))

@@ -7,13 +7,11 @@ year, and revalidate others. URLs in style sheets also get a hash.
 import asyncio
 import gzip
 import hashlib
-import json
 import mimetypes
 import re
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache, lru_cache
 from os import stat_result
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -25,53 +23,11 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
-from opportune.i18n.catalogues import catalogue_path, locale_folders
-from opportune.i18n.languages import get_language, use_language
-from opportune.i18n.translation import gettext
 from opportune.project.feature_packages import HAS_PROJECT, feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
 from opportune.web.static import icons, logo, styles, typeface
-
-FILE = re.compile(r"texts\.([A-Za-z-]+)\.js")
-TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")
-
-
-def file_of_language() -> str:
-    """Return the name of the file for the current language; empty for English and languages without catalogues."""
-    name = f"texts.{get_language().code}.js"
-    return name if is_script_texts(name) else ""
-
-
-@lru_cache(100)
-def is_script_texts(name: str) -> bool:
-    """Return whether a static file has this name. Only languages with a catalogue have one."""
-    match = FILE.fullmatch(name)
-    if match is None or match[1] == SOURCE_LANGUAGE:
-        return False
-    return match[1] == PSEUDO_LANGUAGE or any(
-        catalogue_path(path, match[1]).parent.is_dir() for path in locale_folders()
-    )
-
-
-@cache
-def script_texts(name: str) -> bytes:
-    """Return a script with the translations for `gettext` of theme.js, read once per process and language."""
-    with use_language(name.split(".")[1]):
-        texts = {text: str(gettext(text)) for text in _find_texts()}
-    return f"window.translations = {json.dumps(texts)};\n".encode()
-
-
-@cache
-def _find_texts() -> list[str]:
-    """Return the texts in calls of `gettext` in scripts of the project, of packages and of the framework."""
-    folders = [replacements("static"), FRAMEWORK / "static"]
-    folders += [Path(folder) / "static" for folder in feature_packages().values()]
-    paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
-    scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
-    return [json.loads(text) for text in sorted({text for script in scripts for text in TEXT.findall(script)})]
-
+from opportune.web.static.script_texts import is_script_texts, script_texts
 
 STATIC_URL = "/static" if HAS_PROJECT else "/static/opportune"  # an existing application may have its own /static
 ICONS_FILE = "icons.css"

@@ -9,7 +9,8 @@ from httpx2 import AsyncClient
 from markupsafe import escape
 
 from opportune.crud import CrudPages
-from opportune.crud.columns import escaped, format_all, format_value
+from opportune.crud.columns import escaped
+from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing.statements import counted_statements
 from tests.opportune.crud.library import BookStatus, Volumes

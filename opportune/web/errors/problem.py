@@ -1,0 +1,141 @@
+"""The response for an error: a page, or RFC 9457 problem details, by the `Accept` header."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from opportune.db.sessions.site import is_foreign_route
+from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
+from opportune.web.errors.error_hints import ErrorHint
+from opportune.web.middleware.request_log import request_id
+from opportune.web.rendering.templates import is_htmx, templates
+
+ErrorRenderer = Callable[[Mapping[str, Any], int], Response]
+"""Renders an error page with a status."""
+ERROR_RENDERER = "error_renderer"
+
+MAX_ERRORS = 10
+"""Number of invalid fields listed on an error page."""
+STATUS_TITLES = {
+    400: _l("Bad Request"),
+    401: _l("Unauthorized"),
+    403: _l("Forbidden"),
+    404: _l("Not Found"),
+    405: _l("Method Not Allowed"),
+    409: _l("Conflict"),
+    413: _l("Request Entity Too Large"),
+    415: _l("Unsupported Media Type"),
+    422: _l("Unprocessable Entity"),
+    429: _l("Too Many Requests"),
+    500: _l("Internal Server Error"),
+    502: _l("Bad Gateway"),
+    503: _l("Service Unavailable"),
+    507: _l("Insufficient Storage"),
+}
+STATUS_MESSAGES = {
+    400: _l("The request is invalid."),
+    401: _l("Sign in first."),
+    403: _l("You may not do this."),
+    404: _l("There is nothing at this address."),
+    405: _l("This address does not support that kind of request."),
+    409: _l("This conflicts with existing data. Load the page again to see it."),
+    413: _l("The request is too large. Go back and send less, or a smaller file."),
+    422: _l("Some of the values are not valid."),
+    429: _l("Too many requests. Wait a moment and try again."),
+    500: _l("Something went wrong on our side. It has been logged."),
+    502: _l("Another service did not respond as expected. Try again in a moment."),
+    503: _l("The database is not available. Try again in a moment."),
+    507: _l("The disk of this site is full, so nothing was saved. Please try again later."),
+}
+
+
+def wants_json(request: Request) -> bool:
+    if request.url.path.startswith("/api/"):
+        return True
+    accept = request.headers.get("accept", "")
+    if is_foreign_route(request):  # most existing applications are APIs
+        return "text/html" not in accept
+    return "json" in accept and "text/html" not in accept
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str = "",
+    *,
+    errors: list[dict[str, Any]] | None = None,
+    code: str = "",
+    headers: Mapping[str, str] | None = None,
+    hint: ErrorHint | None = None,
+) -> Response:
+    """Return the response for an error.
+
+    Args:
+        request: The request that failed.
+        status: The HTTP status.
+        detail: A sentence for the user.
+        errors: The invalid fields, each with `field` and `message`.
+        code: Stable name of the error, for API clients.
+        headers: Headers to add.
+        hint: Advice for the developer, replaces `detail`.
+    """
+    phrase = HTTPStatus(status).phrase
+    title = gettext(STATUS_TITLES.get(status, phrase))
+    detail = gettext(detail if detail and detail != phrase else STATUS_MESSAGES.get(status, phrase))
+    if hint:
+        detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
+    if wants_json(request):
+        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        if errors:
+            body["errors"] = errors
+        if code:
+            body["code"] = code
+        if number := request_id.get():
+            body["request_id"] = number
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+    context = {
+        "status": status,
+        "title": title,
+        "detail": detail,
+        "errors": [(".".join(item["field"]), item["message"]) for item in errors or []][:MAX_ERRORS],
+        "retry_url": _url_without_invalid_query(request, errors or []),
+        "report": None,
+        "hint": hint,
+        "error_number": request_id.get(),
+    }
+    page = _error_page(request, context, status)
+    page.headers.update(headers or {})
+    return page
+
+
+def _error_message(request: Request, context: Mapping[str, Any], status: int) -> Response:
+    """Return a message above the page for a request of htmx. The page and its forms stay as they are."""
+    response = templates.partial(templates.render_to_string(request, "error_partial.html", context), status)
+    response.headers["HX-Reswap"] = "none"
+    return response
+
+
+def show_errors_with(request: Request, render: ErrorRenderer) -> None:
+    """Render error pages of this request with `render`, for pages with another layout, such as the admin."""
+    request.scope.setdefault("state", {})[ERROR_RENDERER] = render
+
+
+def _error_page(request: Request, context: Mapping[str, Any], status: int) -> Response:
+    if is_htmx(request) and not context["hint"]:
+        return _error_message(request, context, status)
+    render: ErrorRenderer | None = request.scope.get("state", {}).get(ERROR_RENDERER)
+    if render and status < 500 and not context["hint"]:
+        return render(context, status)
+    return templates.render(request, "error.html", context, status)
+
+
+def _url_without_invalid_query(request: Request, errors: list[dict[str, Any]]) -> str:
+    """Return the query without its invalid parameters, or an empty string if all are valid."""
+    invalid = [item["field"][0] for item in errors if item["field"] and item["field"][0] in request.query_params]
+    if request.method != "GET" or not invalid:
+        return ""
+    return f"?{request.url.remove_query_params(invalid).query}"
