@@ -15,9 +15,9 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from opportune.crud.declaration import Shape
-from opportune.crud.types import plain_type
 from opportune.db.sessions.insertion import has_stored_values
 from opportune.pagination import Page
+from opportune.schemas.annotations import plain_type
 
 PLAIN_JSON_TYPES = (bool, int, str, float, Decimal, date, datetime, time, UUID, Enum)
 """Types that Pydantic serializes in the same way with and without a schema."""

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, FiniteFloat
@@ -14,33 +13,26 @@ from sqlalchemy import BigInteger, Column
 
 from opportune.db.models.columns import type_of
 from opportune.db.models.model import MAX_ID
-from opportune.i18n import gettext
+from opportune.schemas.annotations import plain_type
 from opportune.schemas.text import storable
+from opportune.web.time_zone import in_utc
 
 MAX_INTEGER = 2**31 - 1
 """Maximum of a column of type Integer."""
 
-SmallInteger = Annotated[int, Field(ge=-MAX_INTEGER - 1, le=MAX_INTEGER)]
 LargeInteger = Annotated[int, Field(ge=-MAX_ID - 1, le=MAX_ID)]
 StorableText = Annotated[str, AfterValidator(storable)]
 Number = Annotated[Decimal, Field(max_digits=40)]
 
 
-def in_utc(moment: datetime) -> datetime:
-    """Return a time in UTC. A time without a zone is assumed to be in UTC.
-
-    Raises:
-        ValueError: The time is before the year 1 or after 9999 in UTC.
-    """
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(gettext("must be between the years 1 and 9999 in UTC")) from None
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """Return a time in UTC. A time without a zone is assumed to be in UTC."""
+    if moment is None:
+        return None
+    return in_utc(moment) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 ORDERED_TYPES = (int, float, Decimal, date, datetime, time)
 COMPARABLE_TYPES: dict[Any, Any] = {
@@ -54,22 +46,6 @@ COMPARABLE_TYPES: dict[Any, Any] = {
     time: time,
     UUID: UUID,
 }
-
-
-def strip_none(annotation: Any) -> Any:
-    """Return the type without None."""
-    if get_origin(annotation) not in (Union, UnionType):
-        return annotation
-    types = [type_ for type_ in get_args(annotation) if type_ is not NoneType]
-    return types[0] if len(types) == 1 else Union[tuple(types)]  # noqa: UP007 - derived at run time
-
-
-def plain_type(annotation: Any) -> Any:
-    """Return the type without None and annotations."""
-    type_ = strip_none(annotation)
-    while get_origin(type_) is Annotated:
-        type_ = strip_none(get_args(type_)[0])
-    return type_
 
 
 def comparable_type(annotation: Any) -> Any:
@@ -99,7 +75,7 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     elif issubclass(type_, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
         yield AfterValidator(_storable_text)
     elif issubclass(type_, datetime) and getattr(type_of(column), "timezone", True):
-        yield AfterValidator(_in_utc_or_none)
+        yield AfterValidator(_in_utc)
 
 
 def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
@@ -113,7 +89,3 @@ def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
 def _storable_text(value: Any) -> Any:
     """Check texts only. Other values are None or uploads, whose stored name is set later."""
     return storable(value) if isinstance(value, str) else value
-
-
-def _in_utc_or_none(value: datetime | None) -> datetime | None:
-    return None if value is None else in_utc(value)
