@@ -137,7 +137,7 @@ async def test_crash_is_logged_and_hidden_from_visitors(faulty: AsyncClient, cap
 async def test_unavailable_database_is_503_with_retry_after(
     faulty: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = await faulty.get("/down")
+    response = await faulty.get("/down", headers=JSON)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert response.json()["detail"] == "The database is not available. Try again in a moment."
     assert "s3cret" not in response.text + caplog.text

@@ -80,8 +80,9 @@ async def submit(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[
 
 
 async def test_image_type_is_detected_from_content(browser: AsyncClient) -> None:
-    result = await submit(browser, photo=("C:\\fakepath\\me.exe", photo("PNG"), "text/html"))
-    assert result["files"] == [["me.exe", "image/png", "png", len(photo("PNG"))]]
+    content = photo("PNG")
+    result = await submit(browser, photo=("C:\\fakepath\\me.exe", content, "text/html"))
+    assert result["files"] == [["me.exe", "image/png", "png", len(content)]]
 
 
 async def test_single_field_checks_one_image(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
