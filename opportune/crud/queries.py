@@ -11,8 +11,9 @@ from starlette.datastructures import QueryParams
 from opportune.crud.crud import Crud
 from opportune.crud.filters import CURSOR
 from opportune.pagination import Paging
-from opportune.web.forms.controls import LOCAL_TIME, controls_of, to_machine_format
+from opportune.web.forms.controls import controls_of, to_machine_format
 from opportune.web.forms.forms import Form
+from opportune.web.forms.input_texts import LOCAL_TIME
 from opportune.web.time_zone import to_utc
 
 

@@ -42,7 +42,7 @@ from opportune.db.models.soft_delete import SoftDelete, is_trash_column
 from opportune.db.models.translation import allow_single_texts
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
-from opportune.web.forms.controls import JSON_TEXT, TEXT_LISTS
+from opportune.web.forms.input_texts import JSON_TEXT, TEXT_LISTS
 
 TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)

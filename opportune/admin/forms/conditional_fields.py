@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.wtforms_classes import Field
-from opportune.web.forms.controls import as_text
+from opportune.web.forms.input_texts import as_text
 
 Conditions = Mapping[str, Any]
 """Names of other fields, each with its value or a sequence of values."""

@@ -23,23 +23,19 @@ from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
 from opportune.i18n.languages import content_languages
 from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.controls import (
+from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
+from opportune.web.forms.controls import Field as PageField
+from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
+from opportune.web.forms.forms import ZONE_SUFFIX
+from opportune.web.forms.input_texts import (
     DATETIME_LOCAL,
     JSON_TEXT,
     LINES,
     TEXT_LISTS,
-    Control,
     as_text,
     as_text_list,
-    controls_of,
-    html_attributes,
     input_type,
-    to_machine_format,
-    translated_choices,
 )
-from opportune.web.forms.controls import Field as PageField
-from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
-from opportune.web.forms.forms import ZONE_SUFFIX
 from opportune.web.forms.submitted_values import parse_local_time
 from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates

@@ -14,7 +14,7 @@ from opportune.db.models.model import utc_now
 from opportune.i18n import pgettext_lazy as _p
 from opportune.i18n.parsing import MACHINE_NUMBER
 from opportune.schemas.annotations import options_of
-from opportune.web.forms.controls import DATETIME_LOCAL, input_type, machine_format
+from opportune.web.forms.input_texts import DATETIME_LOCAL, input_type, machine_format
 from opportune.web.time_zone import in_utc, local, start_of_day, to_utc
 
 DATE_RANGES = {

@@ -9,7 +9,8 @@ from opportune.i18n import get_language, gettext
 from opportune.i18n.formats import localize_number
 from opportune.i18n.languages import use_language
 from opportune.i18n.parsing import DAY_FIRST, MONTH_FIRST, Source, language_date_order, parse_date, parse_moment
-from opportune.web.forms.controls import DATETIME_LOCAL, MACHINE_FORMATS, Control, to_machine_format
+from opportune.web.forms.controls import Control, to_machine_format
+from opportune.web.forms.input_texts import DATETIME_LOCAL, MACHINE_FORMATS
 
 MACHINE = "machine"
 """Numbers as in an export: 1234.5."""

@@ -14,20 +14,20 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import Attribute
+from opportune.web.forms.control_schema import PICKER
 from opportune.web.forms.controls import (
     EMPTY_MESSAGES,
-    PICKER,
     Control,
     Field,
     RowChoices,
     controls_of,
     html_attributes,
-    input_type,
     translated_choices,
     with_choices,
 )
 from opportune.web.forms.error_messages import messages_by_field
 from opportune.web.forms.initial_values import initial_texts, initial_value, initial_values, time_zones
+from opportune.web.forms.input_texts import input_type
 from opportune.web.forms.submitted_values import parse_texts, texts_of_field
 from opportune.web.forms.translations import (
     current_input,
@@ -282,11 +282,13 @@ class Form(Generic[M]):
         """Return attributes that announce the error to screen readers and focus the first field with an error."""
         id_, error = self.prefix + name, self.errors.get(name)
         descriptions = {"error": error, "help": self._help_text(name)}
-        first_invalid = next((field for field in self._input_names if field in self.errors), None)
+        ids = [f"{id_}-{suffix}" for suffix, text in descriptions.items() if text]
+        first_invalid = next((field for field in self._input_names if field in self.errors), "")
+        has_focus = name == first_invalid.partition(".")[0] if first_invalid else changes.get("autofocus")
         return {
             "aria-invalid": "true" if error else None,
-            "aria-describedby": " ".join(f"{id_}-{suffix}" for suffix, text in descriptions.items() if text) or None,
-            "autofocus": name == first_invalid.partition(".")[0] if first_invalid else changes.get("autofocus"),
+            "aria-describedby": " ".join(ids) or None,
+            "autofocus": has_focus,
         }
 
     async def fill(self, submitted: FormData) -> None:
@@ -296,20 +298,23 @@ class Form(Generic[M]):
         self._read_cleared(submitted)
         data: dict[str, Any] = {}
         for name, control in self.controls.items():
-            if name in self.cleared:
-                continue
-            if control.is_translated and (translations := submitted_texts(submitted, name)) is not None:
-                if translations or self.model.model_fields[name].default is not None:
-                    data[name] = translations
-                continue
-            values = self.files.get(name) or self._parse_texts(control, submitted)
-            if control.multiple or values:
-                data[name] = values if control.multiple else values[-1]
-            elif control.type == "checkbox":
-                data[name] = False
-            elif name in self.stored_files:
-                data[name] = self.stored_files[name]
+            if name not in self.cleared:
+                data |= self._submitted_value(name, control, submitted)
         self._validate(data)
+
+    def _submitted_value(self, name: str, control: Control, submitted: FormData) -> dict[str, Any]:
+        """Return the value of a field by its name, or nothing if it is missing."""
+        if control.is_translated and (translations := submitted_texts(submitted, name)) is not None:
+            is_missing = not translations and self.model.model_fields[name].default is None
+            return {} if is_missing else {name: translations}
+        values = self.files.get(name) or self._parse_texts(control, submitted)
+        if control.multiple:
+            return {name: values}
+        if values:
+            return {name: values[-1]}
+        if control.type == "checkbox":
+            return {name: False}
+        return {name: self.stored_files[name]} if name in self.stored_files else {}
 
     def _read_cleared(self, submitted: FormData) -> None:
         """Read which stored files to remove. A new file takes precedence over the checkbox."""
@@ -331,11 +336,13 @@ class Form(Generic[M]):
 
     async def _read_uploads(self, submitted: FormData) -> None:
         for name, control in self.controls.items():
-            if control.type == "file" and name in submitted:
-                files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
-                # Checking images is expensive, so a field for one file only checks the last one.
-                uploads = [await read_upload(file) for file in (files if control.multiple else files[-1:])]
-                self.files[name] = [upload for upload in uploads if upload]
+            if control.type != "file" or name not in submitted:
+                continue
+            files = [file for file in submitted.getlist(name) if isinstance(file, UploadFile)]
+            if not control.multiple:
+                files = files[-1:]  # checking images is expensive
+            uploads = [await read_upload(file) for file in files]
+            self.files[name] = [upload for upload in uploads if upload]
 
     def _read_texts(self, submitted: FormData) -> None:
         self.values = {}
@@ -343,10 +350,11 @@ class Form(Generic[M]):
             self.zones[name] = parse_zone_name(submitted.get(name + ZONE_SUFFIX)) or self.zones[name]
         for name in submitted:
             control = self.controls.get(name)
-            if "password" not in name and not (control and control.type in ("file", "password")):
-                # Surrogates, which cannot be encoded, become question marks.
-                texts = [text.encode(errors="replace").decode() for text in texts_of_field(submitted, name)]
-                self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
+            if "password" in name or (control and control.type in ("file", "password")):
+                continue
+            # Surrogates, which cannot be encoded, become question marks.
+            texts = [text.encode(errors="replace").decode() for text in texts_of_field(submitted, name)]
+            self.values[name] = texts if control and control.multiple else "".join(texts[-1:])
 
     def _parse_texts(self, control: Control, submitted: FormData) -> list[Any]:
         texts = [text for text in texts_of_field(submitted, control.name) if text]
@@ -361,10 +369,10 @@ class Form(Generic[M]):
             data = self.model.model_validate(values)
         except ValidationError as error:
             for name, message in messages_by_field(error, partial(self._input_of, values)).items():
-                is_empty = name in self.controls and not values.get(name)
-                self.errors.setdefault(
-                    name, gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)) if is_empty else message
-                )
+                if name in self.controls and not values.get(name):
+                    self.errors.setdefault(name, gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)))
+                else:
+                    self.errors.setdefault(name, message)
         else:
             self.data = None if self.errors else data
 

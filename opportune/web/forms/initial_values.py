@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from opportune.db.models.references import reference_of
 from opportune.db.models.translated import texts_of
-from opportune.web.forms.controls import DATETIME_LOCAL, TEXT_LISTS, Control, as_text, as_text_list, controls_of
+from opportune.web.forms.controls import Control, controls_of
+from opportune.web.forms.input_texts import DATETIME_LOCAL, TEXT_LISTS, as_text, as_text_list
 from opportune.web.time_zone import current_zone, local, zone_name
 
 Controls = Mapping[str, Control]

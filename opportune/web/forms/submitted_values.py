@@ -7,8 +7,9 @@ from typing import Any
 from starlette.datastructures import FormData
 
 from opportune.i18n import gettext
-from opportune.web.forms.controls import DATETIME_LOCAL, LOCAL_TIME, Control, to_machine_format
+from opportune.web.forms.controls import Control, to_machine_format
 from opportune.web.forms.error_messages import INVALID_CHOICE
+from opportune.web.forms.input_texts import DATETIME_LOCAL, LOCAL_TIME
 from opportune.web.time_zone import in_utc, to_utc
 
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, EmailStr, Field, HttpUrl, SecretStr, create_mode
 
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Password, Text
-from opportune.web.forms.controls import Control, as_text, controls_of
+from opportune.web.forms.controls import Control, controls_of
+from opportune.web.forms.input_texts import as_text
 from opportune.web.forms.uploads import ImageUpload, Upload
 
 
