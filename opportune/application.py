@@ -46,7 +46,8 @@ from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.router import Router, build_mounted_routes, operation_id, router_list
+from opportune.web.routing.flattening import router_list
+from opportune.web.routing.router import Router, build_mounted_routes, operation_id
 from opportune.web.static.files import STATIC_URL
 
 OWN_FEATURE = "application"

@@ -32,7 +32,7 @@ from opportune.services import Services
 from opportune.storage.feature import storage
 from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.router import router_list
+from opportune.web.routing.flattening import router_list
 
 accounts: Feature
 admin: Feature

@@ -21,7 +21,7 @@ from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.layout import origin
 from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing.router import router_list
+from opportune.web.routing.flattening import router_list
 
 READ, WRITE = "read", "write"
 VERBS = (_l("read"), _l("write"), _l("manage"))

@@ -17,7 +17,7 @@ from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.declaration import NAME, Tool, ToolRequest
 from opportune.errors import OperatorError
 from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing.router import flatten
+from opportune.web.routing.flattening import flatten
 
 JSON = "application/json"
 BODY = "body"

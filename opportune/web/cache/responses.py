@@ -19,7 +19,7 @@ from opportune.web.rendering.flash import may_have_messages
 from opportune.web.time_zone import current_zone
 
 if TYPE_CHECKING:
-    from opportune.web.routing.router import CachedRoute
+    from opportune.web.routing.cached_route import CachedRoute
 
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 

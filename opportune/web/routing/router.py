@@ -4,51 +4,23 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from inspect import signature
-from typing import Any, Self
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, APIWebSocketRoute, RouteContext, iter_route_contexts, request_response
+from fastapi.routing import APIRoute, APIWebSocketRoute, request_response
 from fastapi.utils import generate_unique_id, get_value_or_default
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
+from opportune.web.cache.rule import rule_of
 from opportune.web.routing.api_router import LazyRoute
-
-
-class CachedRoute(APIRoute):
-    """Route that consults the cache before it runs its dependencies."""
-
-    rule: CacheRule
-    counts: Counts
-
-    @classmethod
-    def of(cls, route: APIRoute, rule: CacheRule) -> Self:
-        """Return a cached copy of a route.
-
-        Raises:
-            TypeError: The route is not for GET alone, or its tags name unknown path parameters.
-        """
-        if route.methods != {"GET"}:
-            raise TypeError(f"{route.path}: only a route for GET can be cached")
-        if unknown := unknown_names(rule, route.param_convertors):
-            raise TypeError(f"{route.path}: the path has no {', '.join(sorted(unknown))}, which the cache tags use")
-        cached = cls.__new__(cls)
-        vars(cached).update(vars(route), rule=rule, counts=Counts())
-        return cached
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET":
-            await scope["app"].state.cache.respond(self, scope, receive, send)
-        else:
-            await super().handle(scope, receive, send)
-
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.flattening import flatten, has_fallback_files, options_of
 
 DefaultLifespan = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
@@ -191,7 +163,7 @@ class Router(APIRouter):
         return copied
 
     def _rebuild(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute:
-        options = _options(route) | {"path": prefix + route.path} | self._options_of_copy(route, outer)
+        options = options_of(route) | {"path": prefix + route.path} | self._options_of_copy(route, outer)
         return type(route)(**options)
 
     def _options_of_copy(self, route: APIRoute, outer: Sequence[Depends]) -> dict[str, Any]:
@@ -271,40 +243,6 @@ def router_of(app: FastAPI) -> Router:
     return app.router
 
 
-def flatten(router: APIRouter) -> APIRouter:
-    """Replace included routers by their routes, and return the router.
-
-    FastAPI represents an included router as one route object, which has no permissions, scopes or paths.
-    """
-    if any(not isinstance(route, APIRoute) for route in router.routes):
-        router.routes = [inner for route in router.routes for inner in routes_within(route)]
-    return router
-
-
-def routes_within(route: BaseRoute) -> Sequence[BaseRoute]:
-    """Return the routes of an included router with full paths. Other routes are returned unchanged."""
-    if has_fallback_files(route):
-        return [route]
-    return [
-        context.route if context.route is route else copy_included(context) for context in iter_route_contexts([route])
-    ]
-
-
-def has_fallback_files(route: BaseRoute) -> bool:
-    """Return whether an included router has routes of `frontend`."""
-    return bool(getattr(route, "effective_low_priority_routes", tuple)())
-
-
-def copy_included(context: RouteContext) -> BaseRoute:
-    """Copy a route of an included router as a route of the outer router."""
-    original = context.original_route
-    if isinstance(original, APIRoute):
-        return type(original)(**_options(context))
-    copied = copy(original)
-    vars(copied).update({name: getattr(context, name) for name in vars(original)})
-    return copied
-
-
 def operation_id(route: APIRoute) -> str:
     """Return the first tag and the name of a route, such as `books_list`, which stays the same if the path changes.
 
@@ -313,12 +251,6 @@ def operation_id(route: APIRoute) -> str:
     if not route.tags:
         return generate_unique_id(route)
     return re.sub(r"\W+", "_", "_".join([str(route.tags[0]), route.name]))
-
-
-def _options(route: APIRoute | RouteContext) -> dict[str, Any]:
-    original = route.original_route if isinstance(route, RouteContext) else route
-    # FastAPI 0.165 leaves out `form_limits` in contexts.
-    return {name: getattr(route, name, getattr(original, name)) for name in signature(APIRoute).parameters}
 
 
 def build_mounted_routes(routes: Sequence[BaseRoute]) -> None:
@@ -330,8 +262,3 @@ def build_mounted_routes(routes: Sequence[BaseRoute]) -> None:
     for route in routes:
         if isinstance(route, Mount):
             _ = route.routes
-
-
-def router_list(routers: APIRouter | Sequence[APIRouter] | None) -> Sequence[APIRouter]:
-    """Return the flattened routers of a feature, which may name one router, several or none."""
-    return [flatten(router) for router in ([routers] if isinstance(routers, APIRouter) else routers or ())]

@@ -13,7 +13,8 @@ from opportune.web.cache import cached
 from opportune.web.cache.cache import Build, CacheItem
 from opportune.web.cache.responses import ResponseCache
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing.router import CachedRoute, Router
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import Router
 
 
 class User:

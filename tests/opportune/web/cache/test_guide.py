@@ -9,7 +9,8 @@ from opportune.project.layout import PROJECT
 from opportune.web.cache.factory import cache_name
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.store import MAX_VALUE_BYTES, MemoryStore
-from opportune.web.routing.router import CachedRoute, Router
+from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import Router
 
 GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
 
