@@ -90,9 +90,10 @@ class CrudPages(PageOptions[M]):
             **await self._row_context(crud, row),
             "fields": await self._fields(request, crud, row).read_labelled(self.fields),
             **await self.get_context(request, crud, row),
-            **({"form": form} if form else {}),
         }
-        status, template = form.status if form else 200, self.template("get")
+        status, template = 200, self.template("get")
+        if form:
+            context["form"], status = form, form.status
         if is_htmx(request):
             return templates.render_block(request, template, "below", context, status)
         return templates.render(request, template, context, status)
@@ -155,11 +156,11 @@ class CrudPages(PageOptions[M]):
     async def choices(self, request: Request, crud: Any) -> Response:
         """Return the rows that a field can refer to and that match `?term=`, as JSON."""
         params = request.query_params
-        schemas: list[type[BaseModel]] = [crud.Filter] if crud.may("list") else []
-        schemas += [crud.Create] if crud.may("create") or crud.may("update") else []
         models: dict[str, type[Any]] = {}
-        for schema in schemas:
-            models |= references_in(schema)
+        if crud.may("list"):
+            models |= references_in(crud.Filter)
+        if crud.may("create") or crud.may("update"):
+            models |= references_in(crud.Create)
         name = params.get("name", "")
         model = models.get(name)
         if model is None or crud.hides_parameter(name):
@@ -349,5 +350,7 @@ async def title_of(crud: Crud[Any], row: Any) -> str:
 def _sections(form: Form[Any], sections: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, Sequence[str]]]:
     """Return the visible fields of the form under their headings."""
     visible = [name for name in form.model.model_fields if name in form.controls or name in form.texts]
+    if not sections:
+        return [("", visible)]
     groups = [(legend, [name for name in names if name in visible]) for legend, names in sections]
-    return [group for group in groups if group[1]] if sections else [("", visible)]
+    return [(legend, names) for legend, names in groups if names]

@@ -96,11 +96,12 @@ def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
 def load_options(shape: Shape, visible: Visible) -> list[Any]:
     """Return the options that load the visible related rows of all relationships."""
     targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
-    relations = ((getattr(shape.model, name), visible(target)) for name, target in targets.items())
-    return [
-        selectinload(relation if isinstance(condition, True_) else relation.and_(condition))
-        for relation, condition in relations
-    ]
+    options = []
+    for name, target in targets.items():
+        relation, condition = getattr(shape.model, name), visible(target)
+        is_limited = not isinstance(condition, True_)
+        options.append(selectinload(relation.and_(condition) if is_limited else relation))
+    return options
 
 
 def filter_conditions(crud: ReadableRows, query: Paging) -> Iterator[ColumnElement[bool]]:
@@ -121,12 +122,17 @@ def filter_conditions(crud: ReadableRows, query: Paging) -> Iterator[ColumnEleme
             words, narrowed = crud.narrowed_search
             yield from narrowed if words == value else ()
         elif name in definition.filter_methods:
-            try:
-                yield getattr(crud, name)(value)
-            except ValueError as error:
-                raise FieldErrors({name: str(error)}) from error
+            yield _condition_of_method(crud, name, value)
         else:
             yield definition.filters[name].condition(crud.visible, value)
+
+
+def _condition_of_method(crud: ReadableRows, name: str, value: Any) -> ColumnElement[bool]:
+    try:
+        condition: ColumnElement[bool] = getattr(crud, name)(value)
+    except ValueError as error:
+        raise FieldErrors({name: str(error)}) from error
+    return condition
 
 
 def sort_expression(crud: ReadableRows, path: str) -> ColumnElement[Any]:
@@ -204,17 +210,20 @@ async def _prepare(crud: ReadableRows, query: Paging) -> Cursor | None:
     crud.require("list")
     if crud.lists_trash(query):
         crud.require("delete")
-    names = query.model_fields_set - PAGING
-    if names or query.sort:
-        # Hidden fields have the same messages as unknown parameters.
-        errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
-        if query.sort and crud.hides(query.sort):
-            errors["sort"] = str(INVALID_CHOICE)
-        if errors:
-            raise FieldErrors(errors)
+    _refuse_hidden_fields(crud, query)
     if crud.search and (words := getattr(query, "q", "")):
         crud.narrowed_search = words, await narrow_search(crud.session, searched_paths(crud), words, crud.visible)
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
+
+
+def _refuse_hidden_fields(crud: ReadableRows, query: Paging) -> None:
+    """Raise FieldErrors if a parameter belongs to a hidden field, with the messages for unknown parameters."""
+    names = query.model_fields_set - PAGING
+    errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
+    if query.sort and crud.hides(query.sort):
+        errors["sort"] = str(INVALID_CHOICE)
+    if errors:
+        raise FieldErrors(errors)
 
 
 async def _find_cursor(crud: ReadableRows, query: Any) -> Cursor:

@@ -30,6 +30,7 @@ SHORT_GROUP_LENGTH = 2
 GROUP_OR_FRACTION = re.compile(r"\.\d{3}(?!\d)", re.ASCII)
 """End of a number that is a fraction in one language and a group of digits in another one."""
 GROUP_OF_ZEROS = re.compile(r"\.000(?!\d)", re.ASCII)
+ARABIC_DECIMAL, ARABIC_GROUP = "\u066b", "\u066c"
 EQUIVALENTS = str.maketrans({"\u2212": "-", "\u066a": "%", "\u2019": "'"})
 """Minus sign, Arabic percent sign, and the apostrophe between groups of digits in Switzerland."""
 
@@ -66,24 +67,31 @@ def parse_number(text: str, *, unit: str = "", decimals: int | None = None, sour
     may_be_machine = source is not Source.LANGUAGE and not (has_groups_only and "." in text)
     if is_short and may_be_machine and MACHINE_NUMBER.fullmatch(text):
         return _unsigned_zero(Decimal(text))
+    plain = _to_machine_format(text, unit, source, prefers_language=has_groups_only)
+    ambiguous = GROUP_OR_FRACTION if decimals == 0 else GROUP_OF_ZEROS
+    if has_groups_only and ambiguous.search(plain):
+        raise ValueError("not a clear number")  # the model refuses other numbers with too many decimals
+    return _unsigned_zero(Decimal(plain))
+
+
+def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language: bool) -> str:
+    """Convert a number in the format of the visitor's language to machine format. Raises ValueError."""
     from babel import numbers
 
     locale = get_language().locale
     decimal, group = numbers.get_decimal_symbol(locale), numbers.get_group_symbol(locale)
-    plain = _normalize(text.replace("\u066b", decimal).replace("\u066c", group))
+    plain = _normalize(text.replace(ARABIC_DECIMAL, decimal).replace(ARABIC_GROUP, group))
     for symbol in filter(None, (unit, numbers.get_currency_symbol(unit, locale))):
         plain = plain.removeprefix(_normalize(symbol)).removesuffix(_normalize(symbol)).strip()
     decimal, group = _normalize(decimal), _normalize(group) or " "
     has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP_LENGTH
     is_local = source is not Source.MACHINE and _number_pattern(decimal, group, has_short_groups).fullmatch(plain)
-    is_machine = source is not Source.LANGUAGE and "\u066c" not in text and MACHINE_NUMBER.fullmatch(plain)
-    if is_local and (has_groups_only or not is_machine):
-        plain = plain.replace(group, "").replace(decimal, ".")
-    elif not is_machine:
-        raise ValueError("not a number")
-    if has_groups_only and (GROUP_OR_FRACTION if decimals == 0 else GROUP_OF_ZEROS).search(plain):
-        raise ValueError("not a clear number")  # the model refuses other numbers with too many decimals
-    return _unsigned_zero(Decimal(plain))
+    is_machine = source is not Source.LANGUAGE and ARABIC_GROUP not in text and MACHINE_NUMBER.fullmatch(plain)
+    if is_local and (prefers_language or not is_machine):
+        return plain.replace(group, "").replace(decimal, ".")
+    if is_machine:
+        return plain
+    raise ValueError("not a number")
 
 
 def _unsigned_zero(number: Decimal) -> Decimal:
@@ -135,7 +143,8 @@ def language_date_order() -> str:
     """Return the order of year, month and day in dates of the visitor's language."""
     from babel import dates
 
-    return "".join(sorted("yMd", key=str(dates.get_date_format("short", get_language().locale).pattern).index))
+    pattern = str(dates.get_date_format("short", get_language().locale).pattern)
+    return "".join(sorted("yMd", key=pattern.index))
 
 
 def parse_moment(text: str, order: str = "") -> str:
@@ -147,9 +156,11 @@ def parse_moment(text: str, order: str = "") -> str:
     match = MOMENT.fullmatch(_normalize(text))
     if not match:
         raise ValueError("not a date and a time")
-    clock = match[2].rjust(len(match[2]) + (match[2][1] == ":"), "0")
+    day, clock = match.groups()
+    if clock[1] == ":":  # 9:05
+        clock = f"0{clock}"
     time.fromisoformat(clock)
-    return f"{parse_date(match[1], order).isoformat()}T{clock}"
+    return f"{parse_date(day, order).isoformat()}T{clock}"
 
 
 def _normalize(text: str) -> str:

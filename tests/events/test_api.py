@@ -12,16 +12,13 @@ from opportune.testing import RecordedJobs, add_permission, make_user, signed_in
 from tests.events.conftest import ADA, MakeEvent, add_registration, find_cancel_path, read_registrations
 
 EVENTS = "/api/v1/events"
-INVALID_BODIES: list[Any] = [
-    {},
+INVALID_BODIES: list[dict[str, Any]] = [
     {"name": "Ada"},
     {**ADA, "name": " "},
     {**ADA, "name": "two\nlines"},
     {**ADA, "email": "nobody"},
     {**ADA, "question": "a" * 1001},
     {**ADA, "organisation": None},
-    [ADA],
-    None,
 ]
 
 

@@ -123,8 +123,8 @@ async def test_invalid_photo_is_removed(
 async def test_invalid_upload_is_refused_at_its_field(
     client: AsyncClient, recorded_jobs: RecordedJobs, settings: Settings, tea: Event
 ) -> None:
-    html, svg = (b"<!doctype html><script>alert(1)</script>", b"<svg xmlns='http://www.w3.org/2000/svg' onload='x()'/>")
-    for content in (html, svg, make_picture()[:2000], make_picture((9, 9)) + html, b"%PDF-1.7", b"\0" * 100):
+    html = b"<!doctype html><script>alert(1)</script>"
+    for content in (html, make_picture((9, 9)) + html, b"\xff\xd8\xff" + bytes(10_000_001)):
         response = await client.post("/events/tea", data=ADA, files=make_photo_upload(content))
 
         assert response.status_code == 422, content[:20]
@@ -132,11 +132,6 @@ async def test_invalid_upload_is_refused_at_its_field(
         assert 'value="ada@example.com"' in response.text
     assert recorded_jobs.calls == []
     assert list_stored_files(settings) == []
-
-    response = await client.post("/events/tea", data=ADA, files=make_photo_upload(b"\xff\xd8\xff" + bytes(10_000_001)))
-
-    assert response.status_code == 422
-    assert 'id="photo-error"' in response.text
 
 
 async def test_storage_failure_keeps_the_form(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
 
 import pytest
 
@@ -10,8 +9,7 @@ from app.events.jobs import use_photo
 from app.events.models import Event
 from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
-from opportune.db import Database, utc_now
-from opportune.errors import NotFound
+from opportune.db import Database
 from tests.events.conftest import ADA, MakeEvent, add_registration, read_registrations
 
 
@@ -79,12 +77,3 @@ async def test_cancellation_returns_the_current_photo(database: Database, tea: E
     async with database.writer() as session:
         assert await Events(session).delete(ada) == "events/small.webp"
         assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
-
-
-async def test_registration_is_found_by_id_and_creation_time(database: Database, tea: Event) -> None:
-    ada = await add_registration(database, tea)
-    async with database.reader() as session:
-        registration, event = await Events(session).registration(ada.id, ada.created_at)
-        assert (registration.name, event.title) == ("Ada", "Tea")
-        with pytest.raises(NotFound):
-            await Events(session).registration(ada.id, utc_now() + timedelta(1))

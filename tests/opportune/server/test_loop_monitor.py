@@ -163,18 +163,6 @@ async def test_start_of_a_thread_is_not_reported(
     assert locations == [""]
 
 
-@pytest.mark.parametrize(
-    ("line", "is_of_project"),
-    [
-        ("app/books/pages.py:7 (time.sleep(1))", True),
-        (f"{threading.__file__}:331 (waiter.acquire())", False),
-        (".venv/lib/python3.13/site-packages/starlette/routing.py:7 (x)", False),
-    ],
-)
-def test_only_lines_of_the_project_are_warnings(line: str, is_of_project: bool) -> None:
-    assert loop_monitor._is_line_of_project(line) is is_of_project
-
-
 async def test_debugger_is_not_reported(current_location: Callable[[], str]) -> None:
     assert bdb.Bdb(skip=["*"]).runcall(current_location) == ""
 
@@ -217,9 +205,11 @@ async def test_monitor_runs_in_development(
     [
         ("app/shop/pages.py:1 (sleep)", 0.0, "WARNING"),
         ("opportune/web/pages.py:1 (sleep)", 0.0, "DEBUG"),
+        (f"{threading.__file__}:331 (waiter.acquire())", 0.0, "DEBUG"),
+        (".venv/lib/python3.13/site-packages/starlette/routing.py:7 (x)", 0.0, "DEBUG"),
         ("app/shop/pages.py:1 (sleep)", 5.0, None),
     ],
-    ids=["project", "framework", "starved"],
+    ids=["project", "framework", "standard library", "package", "starved"],
 )
 async def test_level_of_report_depends_on_code_and_starvation(
     monkeypatch: pytest.MonkeyPatch,

@@ -79,15 +79,12 @@ def test_accept_encoding_is_parsed() -> None:
         ("gzip", True),
         ("GZip", True),
         ("gzip, deflate, br, zstd", True),
-        ("br;q=1.0, gzip;q=0.8, *;q=0.1", True),
         ("gzip ; q=0.001", True),
         ("*", True),
         ("deflate, *;q=0.5", True),
         ("", False),
         ("identity", False),
-        ("br", False),
         ("gzip;q=0", False),
-        ("gzip;q=0.000, br", False),
         ("*;q=0", False),
         ("gzip;q=0, *", False),
         ("gzip;q=much", False),
@@ -146,14 +143,11 @@ async def test_secret_responses_are_not_compressed(visitor: AsyncClient) -> None
 
 MEDIA_TYPES = [
     ("text/html; charset=utf-8", True),
-    ("text/css", True),
     ("application/json", True),
     ("application/problem+json", True),
     ("image/svg+xml", True),
     ("image/png", False),
-    ("application/zip", False),
     ("application/octet-stream", False),
-    ("font/woff2", False),
     ("application/jsonish", False),
 ]
 UNCOMPRESSED_HEADERS = [
@@ -198,7 +192,6 @@ WITH_COOKIES: list[tuple[dict[str, str], bool]] = [
     ({"Sec-Fetch-Site": "cross-site"}, True),
     ({"Authorization": "Bearer abc"}, True),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "same-origin"}, True),
-    ({"Cookie": "a=b", "Sec-Fetch-Site": "none"}, True),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "same-site"}, False),
     ({"Cookie": "a=b", "Sec-Fetch-Site": "cross-site"}, False),
     ({"Cookie": "a=b"}, False),

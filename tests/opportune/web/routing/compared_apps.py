@@ -38,6 +38,10 @@ async def note_second(request: Request) -> None:
     request.state.notes.append("second")
 
 
+async def double(number: int) -> int:
+    return 2 * number
+
+
 def things_router() -> APIRouter:
     router = APIRouter(
         prefix="/things", tags=["things"], dependencies=[Depends(note_second)], form_limits={"max_fields": 1}
@@ -67,6 +71,10 @@ def things_router() -> APIRouter:
     @router.get("/{number}", name="thing")
     async def read_thing(number: int) -> int:
         return number
+
+    @router.get("/{number}/doubled")
+    async def read_twice(doubled: Annotated[int, Depends(double)]) -> int:
+        return doubled
 
     @router.get("/{number}/parts/{path:path}")
     async def read_part(number: int, path: str) -> str:

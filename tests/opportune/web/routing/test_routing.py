@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -47,6 +47,7 @@ REQUESTS = [
     ("GET", "/things/new", 200),
     ("GET", "/things/7", 200),
     ("GET", "/things/late", 422),
+    ("GET", "/things/7/doubled", 200),
     ("GET", "/things/7/parts/a/b", 200),
     ("GET", "/things/7/parts", 307),
     ("GET", "/things/", 307),
@@ -216,16 +217,6 @@ async def test_fallback_files_of_router_are_served(apps: Apps, clients: Clients,
     assert (await clients.ours.get("/shop/")).text == "files"
 
 
-async def test_first_matching_route_wins(apps: Apps, clients: Clients) -> None:
-    for app in apps:
-        app.get("/{rest:path}")(endpoint)
-        app.get("/too-late")(lambda: "late")
-    ours, fastapi = await clients.request("GET", "/too-late")
-    assert ours.json() == fastapi.json() == "added"
-    ours, fastapi = await clients.request("GET", "/things/7")
-    assert ours.json() == fastapi.json() == 7
-
-
 async def test_routes_below_root_path_equal_fastapi(apps: Apps) -> None:
     responses = []
     for app in apps:
@@ -251,22 +242,6 @@ async def test_only_candidate_routes_are_matched(apps: Apps, clients: Clients) -
     assert matched == ["/two"]
     await clients.ours.get("/one/three")
     assert matched == ["/two", "/one", "/one/{x}"]
-
-
-async def test_dependency_gets_path_parameters(apps: Apps, clients: Clients) -> None:
-    async def read_doubled(number: int) -> int:
-        return 2 * number
-
-    for app in apps:
-        router = APIRouter()
-
-        @router.get("/double/{number}")
-        async def double(doubled: Annotated[int, Depends(read_doubled)]) -> int:
-            return doubled
-
-        include_flat(app, router) if app is apps.ours else app.include_router(router)
-    ours, fastapi = await clients.request("GET", "/double/4")
-    assert ours.json() == fastapi.json() == 8
 
 
 def test_included_api_route_shares_its_parameters() -> None:
