@@ -70,13 +70,15 @@ class Crud(CrudOptions, Generic[M]):
         super().__init_subclass__(**options)
         refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD)
         args = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
-        if model := next((arg for arg in args if isinstance(arg, type)), None):
-            cls.model = model
+        models = [arg for arg in args if isinstance(arg, type)]
+        if models:
+            cls.model = models[0]
         if not hasattr(cls, "model"):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        cls.definition = Definition(cls, {name for name in vars(Crud) if getattr(cls, name) is not getattr(Crud, name)})
+        overridden = {name for name in vars(Crud) if getattr(cls, name) is not getattr(Crud, name)}
+        cls.definition = Definition(cls, overridden)
         register(cls)
 
     def __init__(
@@ -106,7 +108,8 @@ class Crud(CrudOptions, Generic[M]):
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
         """Return the model of teams that own these rows, or rows that they refer to. None if no team does."""
-        return next((owners for crud_class in related_classes(cls) if (owners := crud_class.definition.team)), None)
+        owners = (crud_class.definition.team for crud_class in related_classes(cls))
+        return next(filter(None, owners), None)
 
     @classmethod
     def identity(cls) -> str:

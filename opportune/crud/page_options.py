@@ -150,7 +150,9 @@ class PageOptions(Generic[M]):
         """Return the URL of a row's page. The row may be a mapping."""
         lookup = self.crud_class.lookup
         key = row[lookup] if isinstance(row, Mapping) else getattr(row, lookup)
-        return f"{self.path}/{quote(key, safe='') if isinstance(key, str) else key}"
+        if isinstance(key, str):
+            key = quote(key, safe="")
+        return f"{self.path}/{key}"
 
     @cached_property
     def list_columns(self) -> list[ListColumn]:
@@ -160,7 +162,9 @@ class PageOptions(Generic[M]):
     def _feature(self) -> str:
         """The name of the feature that declares the data layer, which is also the folder of its templates."""
         parts = self.crud_class.__module__.split(".")
-        folder = parts[1] if parts[0] == PACKAGE and len(parts) > 1 else parts[max(len(parts) - 2, 0)]
+        if len(parts) == 1:
+            return parts[0].removeprefix(PREFIX)
+        folder = parts[1] if parts[0] == PACKAGE else parts[-2]
         return folder.removeprefix(PREFIX)
 
     def may_create(self, crud: Crud[Any]) -> bool:

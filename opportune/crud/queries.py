@@ -125,4 +125,5 @@ def hidden_parameters(query: Paging, filters: Sequence[Sequence[str]]) -> Iterat
     visible = {"q", "page", CURSOR, *(name for names in filters for name in names)}
     for name, value in query.model_dump(mode="json", exclude_unset=True, exclude_none=True).items():
         if name not in visible:
-            yield from ((name, str(item)) for item in (value if isinstance(value, list) else [value]))
+            items = value if isinstance(value, list) else [value]
+            yield from ((name, str(item)) for item in items)

@@ -88,9 +88,11 @@ def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
 
 def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
     """Return the condition for the row with this id. Any other text matches no row."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    is_row: ColumnElement[bool] = model.id == number
-    return is_row if 1 <= number <= MAX_ID else false()
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    if not is_number or not 1 <= int(text) <= MAX_ID:
+        return false()
+    is_row: ColumnElement[bool] = model.id == int(text)
+    return is_row
 
 
 def load_options(shape: Shape, visible: Visible) -> list[Any]:

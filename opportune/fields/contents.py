@@ -22,7 +22,9 @@ INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
 
 def _split_lines(value: object) -> object:
     """Split the text of a form into lines."""
-    return [line for line in map(str.strip, value.splitlines()) if line] if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return [line for line in map(str.strip, value.splitlines()) if line]
 
 
 def _parse_json(value: object) -> object:

@@ -167,7 +167,9 @@ def _public_url(name: str) -> str:
 
 def _serialize(name: object) -> str:
     """Return the URL of a public file, or the name of a private one."""
-    return public_url(name) if isinstance(name, str) and name and is_public(name) else str(name)
+    if isinstance(name, str) and name and is_public(name):
+        return public_url(name)
+    return str(name)
 
 
 class FileName(TypeDecorator[File]):

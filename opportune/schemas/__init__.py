@@ -43,4 +43,8 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
 def describe_errors(error: ValidationError) -> str:
     """Return validation errors as text for a language model, such as `year: Input should be a valid integer.`"""
     errors = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_REPORTED_ERRORS]
-    return " ".join(f"{'.'.join(map(str, fault['loc'])) or 'It'}: {fault['msg']}." for fault in errors)
+    sentences = []
+    for fault in errors:
+        field = ".".join(map(str, fault["loc"])) or "It"
+        sentences.append(f"{field}: {fault['msg']}.")
+    return " ".join(sentences)

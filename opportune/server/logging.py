@@ -67,7 +67,13 @@ def escape_control_chars(text: str) -> str:
     """Escape characters that would move the cursor, end the line or change the text direction."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char == "\t" else ascii(char)[1:-1] for char in text)
+    return "".join(map(_escape_character, text))
+
+
+def _escape_character(char: str) -> str:
+    if char.isprintable() or char == "\t":
+        return char
+    return ascii(char)[1:-1]  # without quotes
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:

@@ -105,10 +105,10 @@ def offered_languages(settings: Settings) -> tuple[str, ...]:
 
 def language_choices(settings: Settings) -> Sequence[Language]:
     """Return the languages of the menu; empty if there is only one."""
-    if len(settings.languages) < 2:
-        return []
     codes = offered_languages(settings)
-    return [language for code in codes if (language := find_language(code))] if len(codes) > 1 else []
+    if len(codes) < 2:
+        return []
+    return [language for code in codes if (language := find_language(code))]
 
 
 def language_prefixes(settings: Settings) -> dict[str, str]:

@@ -37,5 +37,9 @@ def describe_user_agent(agent: str) -> str:
     system = next((name for token, name in SYSTEMS if token in agent), "")
     if browser and system:
         return gettext("%(browser)s on %(system)s", browser=browser, system=system)
+    if browser:
+        return browser
     product = PRODUCT_PATTERN.match(agent)
-    return browser or (product[1] if product and product[1] != "Mozilla" else system) or gettext("Unknown device")
+    if product and product[1] != "Mozilla":
+        return product[1]
+    return system or gettext("Unknown device")

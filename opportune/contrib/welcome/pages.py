@@ -34,6 +34,5 @@ async def welcome(request: Request, _user: OptionalUser) -> Response:
 
 def find_folders(names: Sequence[str]) -> dict[str, list[str]]:
     """Return the folders of each feature that exist in this project."""
-    return {
-        name: [folder for pattern in FOLDERS if (PROJECT / (folder := pattern.format(name))).is_dir()] for name in names
-    }
+    folders = {name: [pattern.format(name) for pattern in FOLDERS] for name in names}
+    return {name: [path for path in paths if (PROJECT / path).is_dir()] for name, paths in folders.items()}

@@ -35,6 +35,8 @@ async def robots(request: Request) -> Response:
     if not prefixes or not path:
         return await assets.get_response("robots.txt", request.scope)
     text = await asyncio.to_thread(Path(path).read_text)
-    return PlainTextResponse(
-        RULE.sub(lambda rule: "\n".join(f"{rule[1]}{prefix}{rule[2]}" for prefix in prefixes), text)
-    )
+
+    def repeat_with_prefixes(rule: re.Match[str]) -> str:
+        return "\n".join(f"{rule[1]}{prefix}{rule[2]}" for prefix in prefixes)
+
+    return PlainTextResponse(RULE.sub(repeat_with_prefixes, text))

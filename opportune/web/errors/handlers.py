@@ -88,8 +88,9 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 def _field_path(item: Mapping[str, Any]) -> list[str]:
-    # Invalid JSON has a position instead of a field.
-    return [] if item["type"] == "json_invalid" else [str(part) for part in item["loc"][1:]]
+    if item["type"] == "json_invalid":  # it has a position instead of a field
+        return []
+    return [str(part) for part in item["loc"][1:]]
 
 
 async def on_database_unavailable(request: Request, error: Exception) -> Response:

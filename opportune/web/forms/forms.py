@@ -152,7 +152,9 @@ class Form(Generic[M]):
     @property
     def _translated_names(self) -> Sequence[str]:
         """Fields with an input for each language."""
-        return [name for name, control in self.controls.items() if control.is_translated] if form_languages() else []
+        if not form_languages():
+            return []
+        return [name for name, control in self.controls.items() if control.is_translated]
 
     @property
     def _input_names(self) -> Iterator[str]:

@@ -52,10 +52,15 @@ def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
 
 
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
-    info, value = model.model_fields[name], _value_of(model, name, row)
-    if reference_of(info):  # relationships hold rows instead of ids
-        is_list = isinstance(value, list | set | tuple)
-        value = [getattr(item, "id", item) for item in value] if is_list else getattr(value, "id", value)
-    if (type_ := controls_of(model)[name].type) in TEXT_LISTS:
+    """Return the texts that an empty form, or the form of a row, shows in a field."""
+    value, type_ = _value_of(model, name, row), controls_of(model)[name].type
+    if type_ in TEXT_LISTS:
         return as_text_list(value, type_)
-    return [as_text(item) for item in value] if isinstance(value, list | set | tuple) else as_text(value)
+    to_text = _id_text if reference_of(model.model_fields[name]) else as_text
+    if isinstance(value, list | set | tuple):
+        return [to_text(item) for item in value]
+    return to_text(value)
+
+
+def _id_text(row_or_id: object) -> str:
+    return as_text(getattr(row_or_id, "id", row_or_id))

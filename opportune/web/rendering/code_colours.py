@@ -62,8 +62,11 @@ def _highlight_block(block: re.Match[str]) -> str:
     segments = _split_by_class(_lexer(LEXERS.get(language, language)), code)
     if "".join(text for _, text in segments) != code:
         return block[0]
-    escaped = ((css, text.translate(_ESCAPES)) for css, text in segments)
-    return block[1] + "".join(f'<span class="{css}">{text}</span>' if css else text for css, text in escaped)
+    html = [block[1]]
+    for css, text in segments:
+        escaped = text.translate(_ESCAPES)
+        html.append(f'<span class="{css}">{escaped}</span>' if css else escaped)
+    return "".join(html)
 
 
 def _split_by_class(lexer: "Lexer", code: str) -> list[tuple[str, str]]:

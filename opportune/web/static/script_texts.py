@@ -48,4 +48,5 @@ def _find_texts() -> list[str]:
     folders += [Path(folder) / "static" for folder in feature_packages().values()]
     paths = [path for folder in folders for path in folder.rglob("*.js") if path.is_file()]
     scripts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
-    return [json.loads(text) for text in sorted({text for script in scripts for text in MARKED_TEXT.findall(script)})]
+    literals = {literal for script in scripts for literal in MARKED_TEXT.findall(script)}
+    return [json.loads(literal) for literal in sorted(literals)]

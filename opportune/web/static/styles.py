@@ -144,9 +144,11 @@ def _is_used(selector: str, words: Words, beginnings: tuple[str, ...]) -> bool:
 
 
 def _is_composed(name: str, words: Words, beginnings: tuple[str, ...]) -> bool:
-    return name.startswith(beginnings) and all(
-        part.isdigit() or part in words or f"-{part}" in words for part in name.split("-")[1:]
-    )
+    """Return whether a template may compose the class from a beginning and words, such as `text-{{ colour }}`."""
+    if not name.startswith(beginnings):
+        return False
+    parts = name.split("-")[1:]
+    return all(part.isdigit() or part in words or f"-{part}" in words for part in parts)
 
 
 def _rules(sheet: str) -> Iterator[tuple[str, str]]:
@@ -154,7 +156,9 @@ def _rules(sheet: str) -> Iterator[tuple[str, str]]:
     start, opening, depth = 0, 0, 0
     for match in DELIMITER.finditer(sheet):
         if match[0] == "{":
-            opening, depth = opening if depth else match.start(), depth + 1
+            if not depth:
+                opening = match.start()
+            depth += 1
         elif match[0] == "}":
             depth -= 1
         if not depth:
@@ -173,4 +177,8 @@ def _drop_unused_variables(sheet: str, words: Words) -> str:
     while waiting:
         used.add(name := waiting.pop())
         waiting += references.pop(name, ())
-    return PROPERTY.sub(lambda match: match[0] if match[1] in used else "", sheet)
+
+    def keep_used(match: re.Match[str]) -> str:
+        return match[0] if match[1] in used else ""
+
+    return PROPERTY.sub(keep_used, sheet)
