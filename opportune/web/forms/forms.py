@@ -323,10 +323,6 @@ class Form(Generic[M]):
         removable = {name for name in self.stored_files if not (self.controls[name].required or self.files.get(name))}
         self.cleared = {name for name in removable if CLEAR_VALUE in texts_of_field(submitted, name)}
 
-    @property
-    def field_count(self) -> int:
-        return len(self.controls)
-
     def has_field(self, name: str) -> bool:
         """Return whether a form of a page, not a filter, has an input of this name."""
         return not self.is_in_utc and name not in self.left_out and name in self._input_names

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import HTTPConnection
 
+from opportune.web.forms.forms import Form
 from opportune.web.rendering.cached_part import exclude_from_cache
 
 PARAMETER = "kept_form"
@@ -47,17 +48,6 @@ class KeptForm:
         return not (self.is_gone or self.is_shown)
 
 
-class ShowsTexts(Protocol):
-    """A form of a page."""
-
-    @property
-    def field_count(self) -> int: ...
-
-    def has_field(self, name: str) -> bool: ...
-
-    def restore(self, submitted: FormData) -> None: ...
-
-
 def kept_form(request: HTTPConnection) -> KeptForm | None:
     exclude_from_cache("a kept form")
     kept: KeptForm | None = request.scope.get("state", {}).get(STATE_KEY)
@@ -73,13 +63,13 @@ def take_kept_fields(request: HTTPConnection) -> FormData | None:
     return kept.fields
 
 
-def restore_kept_form(request: HTTPConnection, *forms: ShowsTexts) -> None:
+def restore_kept_form(request: HTTPConnection, *forms: Form[Any]) -> None:
     """Fill in the form that has most of the kept fields and fewest others. The page shows the texts if none has any."""
     kept = kept_form(request)
     if kept is None or not kept.is_waiting:
         return
     fitting = [form for form in forms if any(form.has_field(name) for name in kept.fields)]
     if fitting:
-        best = max(fitting, key=lambda form: (sum(map(form.has_field, kept.names)), -form.field_count))
+        best = max(fitting, key=lambda form: (sum(map(form.has_field, kept.names)), -len(form.controls)))
         best.restore(kept.fields)
         kept.is_shown = True
