@@ -89,13 +89,9 @@ def problem(
     if hint:
         detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
-        body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-        if errors:
-            body["errors"] = errors
-        if code:
-            body["code"] = code
-        if number := request_id.get():
-            body["request_id"] = number
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        optional = {"errors": errors, "code": code, "request_id": request_id.get()}
+        body |= {name: value for name, value in optional.items() if value}
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {
         "status": status,

@@ -6,7 +6,7 @@ The pieces of a streamed text are rendered alone, so a piece has notes and their
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,30 +33,40 @@ def link_footnotes(html: str, key: str = "") -> str:
     for label, note in _NOTE.findall(html):
         notes[label] = notes.get(label, "") + note.strip()
     body = _NOTE.sub("", html)
-    order = dict.fromkeys([label for label in _REFERENCE.findall(body) if label in notes] + [*notes])
-    key = key or f"{zlib.crc32(html.encode()):x}"
-    names = {label: f"{key}-{number}" for number, label in enumerate(order, 1)}
-    linked = set[str]()
-
-    def link(reference: re.Match[str]) -> str:
-        label = reference[1]
-        if label not in names:
-            return f"[^{label}]"
-        id_ = "" if label in linked else f' id="ref-{names[label]}"'  # the note links back to its first reference
-        linked.add(label)
-        number = names[label].rpartition("-")[2]
-        return f'<a class="footnote-ref"{id_} href="#note-{names[label]}"><sup>{number}</sup></a>'
-
-    body = _REFERENCE.sub(link, body)
-    items = [(names[label], _REFERENCE.sub(link, notes[label]), label in linked) for label in order]
+    labels = dict.fromkeys([label for label in _REFERENCE.findall(body) if label in notes] + [*notes])
+    links = _Links(labels, key or f"{zlib.crc32(html.encode()):x}")
+    body = _REFERENCE.sub(links.link, body)
+    items = [(label, _REFERENCE.sub(links.link, notes[label])) for label in labels]
     if items:
-        body += f'<section class="footnotes">\n<ol>\n{"".join(_item(*item) for item in items)}</ol>\n</section>\n'
+        section = "".join(links.item(label, note) for label, note in items)
+        body += f'<section class="footnotes">\n<ol>\n{section}</ol>\n</section>\n'
     return body
 
 
-def _item(name: str, note: str, is_linked: bool) -> str:
-    back = f' <a href="#ref-{name}">↩\ufe0e</a>' if is_linked else ""
-    return f'<li id="note-{name}">{note.removesuffix("</p>")}{back}{"</p>" if note.endswith("</p>") else ""}</li>\n'
+class _Links:
+    """Numbers and ids of footnotes, in the order of their first references."""
+
+    def __init__(self, labels: Iterable[str], key: str) -> None:
+        self._key = key
+        self._numbers = {label: number for number, label in enumerate(labels, 1)}
+        self._linked = set[str]()
+
+    def link(self, reference: re.Match[str]) -> str:
+        """Return the link of a reference to its note. The note links back to its first reference."""
+        label = reference[1]
+        if label not in self._numbers:
+            return f"[^{label}]"
+        number = self._numbers[label]
+        id_ = "" if label in self._linked else f' id="ref-{self._key}-{number}"'
+        self._linked.add(label)
+        return f'<a class="footnote-ref"{id_} href="#note-{self._key}-{number}"><sup>{number}</sup></a>'
+
+    def item(self, label: str, note: str) -> str:
+        name = f"{self._key}-{self._numbers[label]}"
+        back = f' <a href="#ref-{name}">↩\ufe0e</a>' if label in self._linked else ""
+        text = note.removesuffix("</p>")
+        end = note[len(text) :]
+        return f'<li id="note-{name}">{text}{back}{end}</li>\n'
 
 
 def read_reference(state: "StateInline", silent: bool) -> bool:
