@@ -95,9 +95,9 @@ async def _row_choices(
         names |= {row_id: visible.get(row_id, gettext(NOT_VISIBLE, number=row_id)) for row_id in missing}
     return RowChoices(
         names,
-        "" if has_all else lookup_url,
-        add_url(crud, model) if add_url else "",
-        gettext("Add %(name)s", name=lower_name(label_of_class(model))),
+        lookup_url="" if has_all else lookup_url,
+        add_url=add_url(crud, model) if add_url else "",
+        add_label=gettext("Add %(name)s", name=lower_name(label_of_class(model))),
     )
 
 

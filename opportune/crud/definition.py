@@ -96,14 +96,12 @@ class Definition:
         crud_class = self.crud_class
         for option in SEQUENCES:
             if isinstance(getattr(crud_class, option), str):
-                raise declaration.error(
-                    option, f"it is a string. Write the tuple ({getattr(crud_class, option)!r},) with a comma."
-                )
+                text = getattr(crud_class, option)
+                raise declaration.error(option, f"it is a string. Write the tuple ({text!r},) with a comma.")
         for name in self.annotations:
             if hasattr(crud_class.model, name):
-                raise declaration.error(
-                    "annotations", f"{crud_class.model.__name__} already has {name!r}. Choose another name."
-                )
+                message = f"{crud_class.model.__name__} already has {name!r}. Choose another name."
+                raise declaration.error("annotations", message)
         for path in crud_class.search:
             declaration.require_readable_path("search", path, text=True)
         for path in (*crud_class.sort, *crud_class.order):
@@ -120,10 +118,10 @@ class Definition:
     def _check_write_schemas(self, declaration: Declaration) -> None:
         for option in ("create_schema", "update_schema"):
             schema: type[BaseModel] | None = getattr(self.crud_class, option)
-            for name in schema.model_fields if schema else ():
-                if name not in (*self.shape.columns, *self.shape.links):
-                    message = f"{self.crud_class.model.__name__} has no {name!r}."
-                    raise declaration.error(option, f"{message} Leave it out, or store it in `assign`.")
+            names = schema.model_fields.keys() if schema else set()
+            for name in sorted(names - self.shape.columns.keys() - self.shape.links.keys()):
+                message = f"{self.crud_class.model.__name__} has no {name!r}."
+                raise declaration.error(option, f"{message} Leave it out, or store it in `assign`.")
 
     def _check_lookup(self, declaration: Declaration) -> None:
         lookup = self.crud_class.lookup
@@ -144,7 +142,9 @@ class Definition:
         raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
 
     def _check_permissions(self, declaration: Declaration) -> None:
-        for option in () if self.owners else ("read_permission", "write_permission"):
+        if self.owners:
+            return
+        for option in ("read_permission", "write_permission"):
             if getattr(self.crud_class, option) in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
                 raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 

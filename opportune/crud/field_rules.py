@@ -104,10 +104,13 @@ def _properties(model: type[Any]) -> dict[str, property]:
 
 def _find_attributes(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:
     """Yield the attributes that a method may read, including those in properties and methods that it uses."""
-    for name in function.__code__.co_names if isfunction(function) and depth else ():
+    if not isfunction(function) or not depth:
+        return
+    for name in function.__code__.co_names:
         yield name
         member = getattr_static(model, name, None)
-        yield from _find_attributes(model, member.fget if isinstance(member, property) else member, depth - 1)
+        used_function = member.fget if isinstance(member, property) else member
+        yield from _find_attributes(model, used_function, depth - 1)
 
 
 def _is_one_of(part: Any, columns: Collection[Column[Any]]) -> bool:

@@ -290,11 +290,10 @@ async def stored_uploads(
 async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
     """Yield a list for the names of new files. If the block raises an error, these files are deleted."""
     new_names: list[str] = []
-    is_complete = False
     try:
         yield new_names
-        is_complete = True
-    finally:
-        for name in new_names if not is_complete else ():
+    except BaseException:
+        for name in new_names:
             with suppress(StorageError):  # keep the original error
                 await storage.delete(name)
+        raise

@@ -84,7 +84,9 @@ class CacheStorage:
         key = hit.rate_limit.action, hashlib.sha256(hit.subject.encode(errors="replace")).hexdigest()[:32]
         item = RateLimitItemPerSecond(hit.rate_limit.limit, hit.rate_limit.seconds)
         *shared, memory = self._limiters
-        for limiter in shared if time.monotonic() >= self._unavailable_until else ():
+        if time.monotonic() < self._unavailable_until:
+            shared = []
+        for limiter in shared:
             try:
                 result = await command(limiter, item, key)
             except StorageError as error:

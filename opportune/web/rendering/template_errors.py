@@ -78,7 +78,7 @@ def calls_in_templates(function: str) -> Iterator[tuple[str, Sequence[str]]]:
 
 def _project_templates() -> Iterator[tuple[Path, str]]:
     project, *_ = TEMPLATE_FOLDERS
-    for path in sorted(project.rglob("*")) if project.is_dir() else ():
+    for path in sorted(project.rglob("*")):
         if path.is_file():
             yield path, path.relative_to(project).as_posix()
 
