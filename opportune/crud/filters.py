@@ -140,8 +140,9 @@ def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: boo
     attribute, target = getattr(shape.model, column), shape.references.get(column)
     type_ = Annotated[int, Reference(target)] if target else type_
     label = gettext_lazy(shape.model.model_fields[column].title or label_of(name))
-    operators = [EQUAL, IN] if type_ is not bool else [EQUAL]
-    operators += ORDER if ordered else ()
+    operators = [EQUAL] if type_ is bool else [EQUAL, IN]
+    if ordered:
+        operators += ORDER
     if type_ is StorableText:
         operators.append(CONTAINS)
     if unit := options_of(shape.model.model_fields[column]).suffix:
@@ -157,7 +158,9 @@ def _filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, tar
         matches = op.compare(attribute, value)
         return matches & is_among(visible, attribute, target) if target else matches
 
-    return Filter(name, format_lazy(op.label, label=label) if op.label else label, type_, condition, op.takes_many)
+    if op.label:
+        label = format_lazy(op.label, label=label)
+    return Filter(name, label, type_, condition, op.takes_many)
 
 
 @dataclass(frozen=True)
@@ -178,18 +181,18 @@ def _link_filters(shape: Shape, name: str) -> dict[str, Filter]:
     def all_of(visible: Visible, values: Sequence[int]) -> ColumnElement[bool]:
         return and_(*(any_of(visible, [value]) for value in values))
 
+    label_of_all = format_lazy("All of %(label)s", label=_LowerName(label))
     return {
         name: Filter(name, label, type_, any_of, takes_many=True),
-        f"{name}__all": Filter(
-            name, format_lazy("All of %(label)s", label=_LowerName(label)), type_, all_of, takes_many=True
-        ),
+        f"{name}__all": Filter(name, label_of_all, type_, all_of, takes_many=True),
     }
 
 
 def filter_aliases(shape: Shape, filters: Mapping[str, Filter], names: Collection[str]) -> dict[str, str]:
     """Return the parameters of references by their other name: `category_id__in` for the filter `category__in`."""
     columns = {relation: shape.column_of(relation) for relation in shape.to_one}
-    others = {**columns, **{column: relation for relation, column in columns.items()}}
+    relations = {column: relation for relation, column in columns.items()}
+    others = columns | relations
     aliases = {
         others[filter_.name] + name.removeprefix(filter_.name): name
         for name, filter_ in filters.items()

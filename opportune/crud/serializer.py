@@ -62,9 +62,8 @@ class Serializer:
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
         self._has_only_columns = not is_custom and shape.columns.keys() >= {*self.names}
         self._has_unchanged_types = all(info and _has_type(info, UNCHANGED_WHEN_STORED) for info in model_fields)
-        self.write_row, self.write_rows = (
-            _create_validating_writers(schema, {*hidden}) if is_custom else _create_writers(fields, nested)
-        )
+        writers = _create_validating_writers(schema, {*hidden}) if is_custom else _create_writers(fields, nested)
+        self.write_row, self.write_rows = writers
 
     def stored_values(self, row: Any) -> dict[str, Any] | None:
         """Return the values of a row that was just written, or None if they have to be read from the database."""

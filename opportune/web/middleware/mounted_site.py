@@ -146,4 +146,5 @@ def _overlap(path: str, other: str) -> bool:
     """Return whether a path of the site is also one of the application, or is within a mount of the other."""
     path, other = (PARAMETER.sub("{}", text) for text in (path, other))
     is_within = other.endswith("/") and path.startswith(other)
-    return path == other.rstrip("/") or is_within or (path == "/admin" and other.startswith(f"{path}/"))
+    is_in_admin = path == "/admin" and other.startswith("/admin/")
+    return path == other.rstrip("/") or is_within or is_in_admin

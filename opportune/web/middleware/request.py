@@ -100,18 +100,23 @@ class RequestMiddleware:
 
 async def _run_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a WebSocket route, log its close code, and close the connection if the route crashed."""
-    token, started, is_accepted, code = request_id.set(request_id_of(scope)), time.perf_counter(), False, 0
+    token = request_id.set(request_id_of(scope))
+    started = time.perf_counter()
+    is_accepted, code = False, 0
 
     async def send_and_record_code(message: Message) -> None:
         nonlocal is_accepted, code
-        is_accepted = is_accepted or message["type"] == "websocket.accept"
-        code = message.get("code", 1000) if message["type"] == "websocket.close" else code
+        if message["type"] == "websocket.accept":
+            is_accepted = True
+        elif message["type"] == "websocket.close":
+            code = message.get("code", 1000)
         await send(message)
 
     async def receive_and_record_code() -> Message:
         nonlocal code
         message = await receive()
-        code = message.get("code", 1005) if message["type"] == "websocket.disconnect" else code
+        if message["type"] == "websocket.disconnect":
+            code = message.get("code", 1005)
         return message
 
     try:
