@@ -76,12 +76,8 @@ class Definition:
         self._serializers: dict[frozenset[str], Serializer] = {}
         self._schemas_without_locked: dict[tuple[type[BaseModel], frozenset[str]], type[BaseModel]] = {}
         self.options = SchemaOptions(
-            owners=self.owners,
-            write_fields=crud_class.write_fields,
-            read_fields=crud_class.read_fields,
-            exclude=crud_class.exclude,
-            readonly=crud_class.readonly,
-            nested=crud_class.nested,
+            crud_class,
+            self.owners,
             annotations={name: label.type.python_type for name, label in self.annotations.items()},
             required={"id", crud_class.lookup} if self.field_rules.hides else None,
         )
@@ -220,7 +216,7 @@ class Definition:
     @cached_property
     def nests_translations(self) -> bool:
         """Whether responses contain translated fields of related rows, which always have one language."""
-        related = (self.shape.mapper.relationships[name].mapper for name in self.options.nested)
+        related = (self.shape.mapper.relationships[name].mapper for name in self.crud_class.nested)
         return any(is_translated(column) for mapper in related for column in mapper.columns)
 
     @cached_property
@@ -237,7 +233,7 @@ class Definition:
 
     def _create_serializer(self, hidden: frozenset[str] = frozenset()) -> Serializer:
         is_custom = self.crud_class.read_schema is not None
-        annotations, nested = self.annotations.keys(), self.options.nested
+        annotations, nested = self.annotations.keys(), self.crud_class.nested
         return Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:

@@ -1,24 +1,17 @@
-"""Reads the rows of a data layer: pages of a list and single rows, as objects or as mappings.
-
-`Crud` imports this module. The parameter `crud` is its instance, whose methods a project may override.
-"""
+"""Reads the rows of a data layer: pages of a list and single rows, as objects or as mappings."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Result, Select, SQLColumnExpression, bindparam, false, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, func, select
 from sqlalchemy.orm import selectinload
 from sqlalchemy.sql.elements import True_
 
 from opportune.crud.declaration import Shape
-from opportune.crud.definition import Definition
 from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import Key
-from opportune.crud.row_permissions import RowPermissions
 from opportune.crud.selection import Selection
-from opportune.crud.serializer import Serializer
 from opportune.db.database import Rows, Session
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
@@ -49,33 +42,8 @@ WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 AnyPage = Page[Any]
 
 
-class ReadableRows(Protocol):
-    """The part of `Crud` that this module uses."""
-
-    definition: ClassVar[Definition]
-    model: ClassVar[type[Any]]
-    search: ClassVar[Sequence[str]]
-    sort: ClassVar[Sequence[str]]
-    session: AsyncSession
-    row_permissions: RowPermissions
-    narrowed_search: tuple[str, Sequence[ColumnElement[bool]]]
-
-    @property
-    def search_paths(self) -> Sequence[str]: ...
-    @property
-    def serializer(self) -> Serializer: ...
-    def require(self, action: str) -> None: ...
-    def readable(self) -> ColumnElement[bool]: ...
-    def writable(self) -> ColumnElement[bool]: ...
-    def visible(self, model: type[Any]) -> ColumnElement[bool]: ...
-    def hides(self, path: str) -> bool: ...
-    def hides_parameter(self, name: str) -> bool: ...
-    def hidden_in(self, model: type[Any]) -> frozenset[str]: ...
-    def query(self) -> Select[Any]: ...
-    def column(self, path: str) -> ColumnElement[Any]: ...
-    def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]: ...
-    def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]: ...
-    def lists_trash(self, query: Paging) -> bool: ...
+CrudInstance = Any
+"""Instance of `Crud`, which imports this module. A project may override its methods."""
 
 
 def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
@@ -106,7 +74,7 @@ def load_options(shape: Shape, visible: Visible) -> list[Any]:
     return options
 
 
-def filter_conditions(crud: ReadableRows, query: Paging) -> Iterator[ColumnElement[bool]]:
+def filter_conditions(crud: CrudInstance, query: Paging) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions for the search and filters of a query."""
     definition = crud.definition
     for name in query.model_fields_set - PAGING:
@@ -129,7 +97,7 @@ def filter_conditions(crud: ReadableRows, query: Paging) -> Iterator[ColumnEleme
             yield definition.filters[name].condition(crud.visible, value)
 
 
-def _condition_of_method(crud: ReadableRows, name: str, value: Any) -> ColumnElement[bool]:
+def _condition_of_method(crud: CrudInstance, name: str, value: Any) -> ColumnElement[bool]:
     try:
         condition: ColumnElement[bool] = getattr(crud, name)(value)
     except ValueError as error:
@@ -137,7 +105,7 @@ def _condition_of_method(crud: ReadableRows, name: str, value: Any) -> ColumnEle
     return condition
 
 
-def sort_expression(crud: ReadableRows, path: str) -> ColumnElement[Any]:
+def sort_expression(crud: CrudInstance, path: str) -> ColumnElement[Any]:
     """Return the expression to sort by. Texts are sorted in lowercase."""
     column, columns = crud.column(path), crud.definition.shape.columns
     is_text_column = path in columns and is_text(columns[path])
@@ -146,11 +114,11 @@ def sort_expression(crud: ReadableRows, path: str) -> ColumnElement[Any]:
     return func.lower(column) if is_text_column or "." in path else column
 
 
-def searched_paths(crud: ReadableRows) -> Sequence[AttributePath]:
+def searched_paths(crud: CrudInstance) -> Sequence[AttributePath]:
     return [parse_path(crud.definition.shape.mapper, path) for path in crud.search_paths]
 
 
-async def read_objects(crud: ReadableRows, query: Paging) -> Page[Any]:
+async def read_objects(crud: CrudInstance, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
     rows = crud.query().where(crud.readable(), *crud.conditions(query))
@@ -168,7 +136,7 @@ async def read_objects(crud: ReadableRows, query: Paging) -> Page[Any]:
     return _make_page(query, listed, items, [row.id for row in items])
 
 
-async def read_mappings(crud: ReadableRows, query: Paging, names: Sequence[str]) -> Page[Any]:
+async def read_mappings(crud: CrudInstance, query: Paging, names: Sequence[str]) -> Page[Any]:
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
@@ -178,7 +146,7 @@ async def read_mappings(crud: ReadableRows, query: Paging, names: Sequence[str])
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 
 
-async def read_row(crud: ReadableRows, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+async def read_row(crud: CrudInstance, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the values of one row by name. Raises NotFound."""
     selection = _select(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
@@ -187,7 +155,7 @@ async def read_row(crud: ReadableRows, query: Select[Any], names: Sequence[str])
     return (await selection.values(crud.session, [result]))[0]
 
 
-async def load_row(crud: ReadableRows, query: Select[Any]) -> Any:
+async def load_row(crud: CrudInstance, query: Select[Any]) -> Any:
     """Return one row with its annotations. Raises NotFound."""
     result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
     if result is None:
@@ -195,14 +163,14 @@ async def load_row(crud: ReadableRows, query: Select[Any]) -> Any:
     return _set_annotations(crud, result)
 
 
-def _set_annotations(crud: ReadableRows, result: Sequence[Any]) -> Any:
+def _set_annotations(crud: CrudInstance, result: Sequence[Any]) -> Any:
     row = result[0]
     for name, value in zip(crud.definition.annotations, result[1:], strict=False):
         object.__setattr__(row, name, value)  # annotations are not fields of the model
     return row
 
 
-async def _prepare(crud: ReadableRows, query: Paging) -> Cursor | None:
+async def _prepare(crud: CrudInstance, query: Paging) -> Cursor | None:
     """Check a query, search its words in the search index, and return the row at which the page begins.
 
     Raises:
@@ -218,7 +186,7 @@ async def _prepare(crud: ReadableRows, query: Paging) -> Cursor | None:
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
 
-def _refuse_hidden_fields(crud: ReadableRows, query: Paging) -> None:
+def _refuse_hidden_fields(crud: CrudInstance, query: Paging) -> None:
     """Raise FieldErrors if a parameter belongs to a hidden field, with the messages for unknown parameters."""
     names = query.model_fields_set - PAGING
     errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
@@ -228,7 +196,7 @@ def _refuse_hidden_fields(crud: ReadableRows, query: Paging) -> None:
         raise FieldErrors(errors)
 
 
-async def _find_cursor(crud: ReadableRows, query: Any) -> Cursor:
+async def _find_cursor(crud: CrudInstance, query: Any) -> Cursor:
     """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
     terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
     if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
@@ -242,7 +210,7 @@ async def _find_cursor(crud: ReadableRows, query: Any) -> Cursor:
 
 
 def _cached_statement(
-    crud: ReadableRows, query: Paging, names: Sequence[str], cursor: Cursor | None
+    crud: CrudInstance, query: Paging, names: Sequence[str], cursor: Cursor | None
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
@@ -257,7 +225,7 @@ def _cached_statement(
 
 
 def _build_statement(
-    crud: ReadableRows, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+    crud: CrudInstance, query: Paging, names: Sequence[str], cursor: Cursor | None = None
 ) -> tuple[Selection, ListStatement]:
     condition = crud.readable()
     if crud.definition.shares_statement:
@@ -268,14 +236,14 @@ def _build_statement(
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
 
 
-def _select(crud: ReadableRows, names: Sequence[str]) -> Selection:
+def _select(crud: CrudInstance, names: Sequence[str]) -> Selection:
     definition = crud.definition
-    nested, visible, hidden_in = definition.options.nested, crud.visible, crud.hidden_in
+    nested, visible, hidden_in = definition.crud_class.nested, crud.visible, crud.hidden_in
     return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
 
 
 async def _read_page(
-    crud: ReadableRows, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
+    crud: CrudInstance, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
         conditions = (crud.readable(), *crud.conditions(query))
@@ -287,7 +255,7 @@ async def _read_page(
     return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
 
 
-def _identity(crud: ReadableRows, query: Paging) -> Hashable:
+def _identity(crud: CrudInstance, query: Paging) -> Hashable:
     """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
     names = query.model_fields_set - PAGING - {CURSOR}
     if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
@@ -298,7 +266,7 @@ def _identity(crud: ReadableRows, query: Paging) -> Hashable:
     return crud.definition, user and user.id, team and team.id, current_language.get(), *filters
 
 
-async def _fetch(crud: ReadableRows, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
+async def _fetch(crud: CrudInstance, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
     values, session = {**limits, "owner": crud.row_permissions.owner_id or 0}, crud.session
     if not selection.links and isinstance(session, Session):

@@ -24,6 +24,7 @@ from sqlmodel.main import FieldInfoMetadata
 
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, Shape, secret_name_message, shape_of
+from opportune.crud.options import CrudOptions
 from opportune.crud.registry import default_crud
 from opportune.crud.types import missing_limits
 from opportune.db.models.columns import (
@@ -58,13 +59,9 @@ CONFIG = ConfigDict(extra="forbid", defer_build=True)
 class SchemaOptions:
     """The options of a `Crud` class that its schemas depend on."""
 
+    crud: type[CrudOptions]
     owners: AbstractSet[str]
     """The columns with the owner of a row."""
-    write_fields: Sequence[str]
-    read_fields: Sequence[str]
-    exclude: Sequence[str]
-    readonly: Sequence[str]
-    nested: Sequence[str]
     annotations: Mapping[str, Any]
     """Python types of computed values."""
     required: Collection[str] | None = None
@@ -73,9 +70,9 @@ class SchemaOptions:
 
 def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """Return the fields that users can set when they write a row."""
-    if options.write_fields:
-        return list(options.write_fields)
-    excluded = {*options.exclude, *options.readonly, *TIMESTAMPS, "id", *options.owners}
+    if options.crud.write_fields:
+        return list(options.crud.write_fields)
+    excluded = {*options.crud.exclude, *options.crud.readonly, *TIMESTAMPS, "id", *options.owners}
     excluded |= {*incomplete_links_of(shape.mapper)}
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
@@ -88,12 +85,12 @@ def _is_protected(shape: Shape, name: str) -> bool:
 
 def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     """Return the fields of a response, in order."""
-    if options.read_fields:
-        return list(options.read_fields)
-    nested_columns = {shape.column_of(name): name for name in options.nested if name in shape.to_one}
+    if options.crud.read_fields:
+        return list(options.crud.read_fields)
+    nested_columns = {shape.column_of(name): name for name in options.crud.nested if name in shape.to_one}
     names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
-    nested = [name for name in options.nested if name not in names]
-    excluded = {*options.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
+    nested = [name for name in options.crud.nested if name not in names]
+    excluded = {*options.crud.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
     return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
 
 
@@ -102,18 +99,18 @@ def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
     shape = declaration.shape
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]
     incomplete = incomplete_links_of(shape.mapper)
-    for name in options.nested:
+    for name in options.crud.nested:
         declaration.require_one_of("nested", name, relations)
-    for name in options.write_fields:
+    for name in options.crud.write_fields:
         declaration.require_one_of("write_fields", name, writable)
         if name == "id" or name in options.owners:
             raise declaration.error("write_fields", f"{name!r} is set by the site. Leave it out.")
         if name in incomplete:
             raise declaration.error("write_fields", f"the link table of {name!r} needs more columns. Leave it out.")
     for option in ("read_fields", "exclude", "readonly"):
-        for name in getattr(options, option):
+        for name in getattr(options.crud, option):
             declaration.require_one_of(option, name, [*writable, *relations, *options.annotations])
-    for name in options.read_fields:
+    for name in options.crud.read_fields:
         if message := secret_name_message(name):
             raise declaration.error("read_fields", message)
 
@@ -247,7 +244,7 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
         (foreign_key,) = relation.local_columns
         return type_ | None if foreign_key.nullable else type_, Field()
     if name in shape.links:
-        return list[nested_schema(shape.links[name]) if name in options.nested else int], Field()  # type: ignore[misc]  # derived at run time
+        return list[nested_schema(shape.links[name]) if name in options.crud.nested else int], Field()  # type: ignore[misc]  # derived at run time
     info = shape.model.model_fields[name]
     metadata = [item for item in _pydantic_metadata(info) if not isinstance(item, VALIDATORS) and not _is_limit(item)]
     return _annotated(info.annotation, metadata), Field(title=info.title, description=info.description)

@@ -18,14 +18,8 @@ from opportune.i18n.parsing import Source
 from opportune.i18n.translation import DerivedLabel
 from opportune.schemas.annotations import Attribute, options_of
 from opportune.search.query import fold
-from opportune.web.forms.control_schema import (
-    PICKER,
-    attributes_of,
-    choices_of,
-    control_type,
-    enum_values,
-    resolved_schema,
-)
+from opportune.web.forms import control_schema
+from opportune.web.forms.control_schema import PICKER
 from opportune.web.forms.input_texts import TEXT_LISTS, as_text, machine_format
 
 MAX_CHECKBOXES = 10
@@ -130,7 +124,7 @@ def controls_of(model: type[BaseModel]) -> Mapping[str, Control]:
     properties, definitions = schema["properties"], schema.get("$defs", {})
     controls = {}
     for name, info in model.model_fields.items():
-        field_schema = resolved_schema(properties[name], definitions)
+        field_schema = control_schema.resolved_schema(properties[name], definitions)
         if field_schema.get("type") == "object" and options_of(info).type not in TEXT_LISTS:
             raise TypeError(f"{model.__name__}.{name} is a nested object, which a form cannot edit")
         controls[name] = _build_control(name, info, field_schema)
@@ -149,10 +143,10 @@ def with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> C
 
 def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
     options = options_of(info)
-    choices = {**choices_of(schema), **options.choices}
+    choices = {**control_schema.choices_of(schema), **options.choices}
     if "" in choices:
         choices = {"": choices[""], **choices}
-    type_ = options.type or (PICKER if reference_of(info) else control_type(name, schema))
+    type_ = options.type or (PICKER if reference_of(info) else control_schema.control_type(name, schema))
     example = _l(str(info.examples[0])) if info.examples else None
     return Control(
         name=name,
@@ -163,8 +157,8 @@ def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Contr
         multiple="multiple" in schema and type_ not in TEXT_LISTS,
         help=info.description or "",
         choices=choices,
-        values_by_text={as_text(value): value for value in enum_values(schema)},
-        attributes={"placeholder": example, **attributes_of(schema, type_), **options.attributes},
+        values_by_text={as_text(value): value for value in control_schema.enum_values(schema)},
+        attributes={"placeholder": example, **control_schema.attributes_of(schema, type_), **options.attributes},
         suffix=options.suffix,
         is_translated=translation_of(info) is not None,
         decimals=0 if schema.get("type") == "integer" else _decimal_places(info),
