@@ -76,45 +76,6 @@ MESSAGES = {
     "url_parsing": _l("Please give an address, such as https://example.com."),
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
-NUMBERED_MESSAGES: dict[str, tuple[str, Callable[[int], str]]] = {
-    "string_too_short": (
-        "min_length",
-        lambda n: ngettext(
-            "Please write at least %(num)s character.",
-            "Please write at least %(num)s characters.",
-            n,
-        ),
-    ),
-    "string_too_long": (
-        "max_length",
-        lambda n: ngettext(
-            "Please write at most %(num)s character.",
-            "Please write at most %(num)s characters.",
-            n,
-        ),
-    ),
-    "decimal_max_places": (
-        "decimal_places",
-        lambda n: ngettext(
-            "Please give at most %(num)s digit after the point.",
-            "Please give at most %(num)s digits after the point.",
-            n,
-        ),
-    ),
-    "decimal_max_digits": (
-        "max_digits",
-        lambda n: ngettext("Please give at most %(num)s digit.", "Please give at most %(num)s digits.", n),
-    ),
-    "decimal_whole_digits": (
-        "whole_digits",
-        lambda n: ngettext(
-            "Please give at most %(num)s digit before the point.",
-            "Please give at most %(num)s digits before the point.",
-            n,
-        ),
-    ),
-}
-"""Limit and message of each error whose message has a plural form."""
 STORABLE_MESSAGES = (_l("must not contain the character NUL"), _l("must be valid Unicode"))
 """Errors of `opportune.schemas.text.storable`, listed for catalogues."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
@@ -160,13 +121,43 @@ def message_for(item: Mapping[str, Any]) -> str:
         return gettext(MISSING_VALUE)
     if any(isinstance(limit, date) for limit in context.values()) and type_ in DATE_MESSAGES:
         return gettext(DATE_MESSAGES[type_], **limits)
-    if type_ in NUMBERED_MESSAGES:
-        limit, message_of = NUMBERED_MESSAGES[type_]
-        return message_of(context[limit])
+    if message := _numbered_message(type_, context):
+        return message
     if type_ in MESSAGES:
         return gettext(MESSAGES[type_], **limits)
     message = str(item["msg"]).removeprefix("Value error, ")
     return gettext(INVALID_EMAIL) if message.startswith(EMAIL_ERROR_PREFIX) else as_sentence(message)
+
+
+def _numbered_message(type_: str, limits: Mapping[str, Any]) -> str:
+    """Return the message of an error whose limit has a plural form. Empty for other errors."""
+    match type_:
+        case "string_too_short":
+            number = limits["min_length"]
+            return ngettext(
+                "Please write at least %(num)s character.", "Please write at least %(num)s characters.", number
+            )
+        case "string_too_long":
+            number = limits["max_length"]
+            return ngettext(
+                "Please write at most %(num)s character.", "Please write at most %(num)s characters.", number
+            )
+        case "decimal_max_places":
+            return ngettext(
+                "Please give at most %(num)s digit after the point.",
+                "Please give at most %(num)s digits after the point.",
+                limits["decimal_places"],
+            )
+        case "decimal_max_digits":
+            number = limits["max_digits"]
+            return ngettext("Please give at most %(num)s digit.", "Please give at most %(num)s digits.", number)
+        case "decimal_whole_digits":
+            return ngettext(
+                "Please give at most %(num)s digit before the point.",
+                "Please give at most %(num)s digits before the point.",
+                limits["whole_digits"],
+            )
+    return ""
 
 
 def as_sentence(message: str) -> str:
