@@ -15,7 +15,7 @@ from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.crud import Crud, Permission
 from opportune.db import Database
-from opportune.errors import OperatorError
+from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import Notes
 from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
@@ -248,6 +248,13 @@ async def tables(database: Database) -> Database:
     await make_tables(ShopTable.metadata, database)
     await add_wares(database)
     return database
+
+
+async def test_instance_of_the_schema_may_not_set_hidden_fields(tables: Database) -> None:
+    user = await make_user(tables)
+    async with tables.writer() as session:
+        with pytest.raises(FieldErrors, match="no field"):
+            await Wares(session, user).create(Wares.Create(name="Pen", cost=Decimal(1)))
 
 
 async def test_required_locked_field_is_optional(tables: Database) -> None:
