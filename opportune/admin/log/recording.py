@@ -6,7 +6,7 @@ The admin writes its own entries, which include the name of the action and the r
 from collections.abc import Mapping
 from typing import Any
 
-from sqladmin.helpers import get_object_identifier
+from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.requests import Request
@@ -88,11 +88,17 @@ def _entry_values(action: str, row: SQLModel, changed: Changes) -> Mapping[str, 
         "action": action,
         "channel": origin.channel[:100],
         "identity": identity_of(type(row)),
-        "row_id": str(get_object_identifier(row))[:64],
+        "row_id": _row_id(row)[:64],
         "title": title_of(row)[:200],
         "changes": changed,
         "address": _address(origin)[:64],
     }
+
+
+def _row_id(row: SQLModel) -> str:
+    """Return the id of a row in the URLs of SQLAdmin, which processes without the admin do not import."""
+    key = [str(value) for value in inspect(type(row), raiseerr=True).primary_key_from_instance(row)]
+    return key[0] if len(key) == 1 else ";".join(value.replace("\\", r"\\").replace(";", r"\;") for value in key)
 
 
 def _address(origin: ChangeOrigin) -> str:
