@@ -8,12 +8,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    import httpx2
 
 BREACH_LOOKUP_SECONDS = 2.0
 """Time limit of the whole lookup, because the user waits for it."""
@@ -47,15 +43,15 @@ def _is_listed(url: str, digest: str) -> bool:
         with httpx2.stream("GET", range_url, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
             if not response.is_success:
                 raise OSError(f"status {response.status_code}")
-            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _read_lines(response))
+            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _until_deadline(response.iter_lines()))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise OSError(type(error).__name__) from error
 
 
-def _read_lines(response: "httpx2.Response") -> Iterator[str]:
-    """Yield the lines of the response. Raises TimeoutError, because httpx2 limits each read but not the total time."""
+def _until_deadline(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a response. Raises TimeoutError, because httpx2 limits each read but not the total time."""
     deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
-    for line in response.iter_lines():
+    for line in lines:
         if time.monotonic() > deadline:
             raise TimeoutError("the response took too long")
         yield line
