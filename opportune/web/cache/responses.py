@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,10 +16,8 @@ from opportune.web.cache.rule import PERSONAL_HEADERS, request_parts
 from opportune.web.cache.store import Store
 from opportune.web.forms.submissions import is_shared_page
 from opportune.web.rendering.flash import may_have_messages
+from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.time_zone import current_zone
-
-if TYPE_CHECKING:
-    from opportune.web.routing.cached_route import CachedRoute
 
 BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 
@@ -39,7 +37,7 @@ class ResponseItem(CacheItem):
 class ResponseBuild:
     """One run of a cached route."""
 
-    def __init__(self, cache: "ResponseCache", route: "CachedRoute", scope: Scope) -> None:
+    def __init__(self, cache: "ResponseCache", route: CachedRoute, scope: Scope) -> None:
         self.route = route
         self.scope = scope
         self.response: CachedResponse | None = None
@@ -91,7 +89,7 @@ class ResponseCache(Cache):
         self.zone = zone
         self._load_user = load_user
 
-    async def respond(self, route: "CachedRoute", scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(self, route: CachedRoute, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the cached response of a route, or run the route."""
         item = await self._response_item(route, scope)
         if item is None:
@@ -111,7 +109,7 @@ class ResponseCache(Cache):
             route.counts.built += 1
             await route.app(item.scope, receive, send)
 
-    async def _response_item(self, route: "CachedRoute", scope: Scope) -> ResponseItem | None:
+    async def _response_item(self, route: CachedRoute, scope: Scope) -> ResponseItem | None:
         """Return None if the request bypasses the cache."""
         rule, names = route.rule, {name for name, _ in scope["headers"]}
         is_personal = not names.isdisjoint(PERSONAL_HEADERS)
