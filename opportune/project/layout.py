@@ -7,6 +7,7 @@ application that calls `opportune.mount` has no such package. Its folder is the 
 import os
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -168,6 +169,8 @@ def origin(endpoint: object) -> str:
 
     For other code, return the name of the library.
     """
+    while isinstance(endpoint, partial):
+        endpoint = endpoint.func
     package, *inner = (getattr(endpoint, "__module__", "") or "").split(".")  # None for code run by `exec`
     if package.startswith(PREFIX):
         return package.removeprefix(PREFIX)

@@ -43,6 +43,22 @@ async def test_question_without_javascript(user_client: AsyncClient, script: Fak
     assert "hx-sse:connect" not in html, "no stream without a running answer"
 
 
+async def test_reload_resumes_the_stream(user_client: AsyncClient, script: FakeProvider) -> None:
+    gate = asyncio.Event()
+    script.script = ["The first half", gate, " and the second."]
+    page = await create_conversation(user_client)
+    async with asyncio.timeout(30):
+        while "The first half" not in (html := (await user_client.get(page)).text):
+            await asyncio.sleep(0)
+    path = find_path(html, r'(?<=hx-sse:connect=")[^"]+')
+    assert path.endswith(f":{len('The first half')}")
+    assert '<meta http-equiv="refresh"' in html, "the page reloads without JavaScript"
+    gate.set()
+    events = (await user_client.get(path)).text
+    assert "event: done" in events
+    assert "The first half and the second." in events
+
+
 async def test_htmx_question_returns_new_messages(user_client: AsyncClient, script: FakeProvider) -> None:
     page = await create_conversation(user_client)
     await stream(user_client, page)

@@ -18,15 +18,15 @@ CORE = {
 OPTIONAL = {"contrib", "llm", "ops"}
 
 LIMITS = {
-    "code lines of the framework": 84_900,
+    "code lines of the framework": 84_700,
     "modules in the largest import circle": 1,
     "imports from core into optional parts": 0,
     "deferred imports of own modules outside cli": 31,
-    "noqa comments": 60,
+    "noqa comments": 59,
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 1,
-    "lines of tests": 110_400,
+    "lines of tests": 103_600,
 }
 
 

@@ -3,6 +3,7 @@
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_code_of_feature_is_in_its_package(package: Path) -> None:
 def test_origin_is_the_feature(package: Path) -> None:
     view = type("View", (), {"__module__": "opportune_journals.pages"})
     assert origin(view) == "journals"
+    assert origin(partial(partial(view))) == "journals"
 
 
 def test_migrations_are_in_the_package(package: Path) -> None:
