@@ -1,7 +1,9 @@
 """Fields that a user may not see or write: the names that `hidden_fields` and `readonly_fields` return."""
 
 from collections.abc import Collection, Iterator, Mapping
-from inspect import getattr_static, iscoroutinefunction, isfunction
+from functools import cached_property
+from inspect import getattr_static, iscoroutinefunction, isfunction, unwrap
+from types import CodeType
 from typing import Any
 
 from sqlalchemy import Column
@@ -104,13 +106,30 @@ def _properties(model: type[Any]) -> dict[str, property]:
 
 def _find_attributes(model: type[Any], function: Any, depth: int = 3) -> Iterator[str]:
     """Yield the attributes that a method may read, including those in properties and methods that it uses."""
+    function = unwrap(function)
     if not isfunction(function) or not depth:
         return
-    for name in function.__code__.co_names:
+    for name in _names_in(function.__code__):
         yield name
-        member = getattr_static(model, name, None)
-        used_function = member.fget if isinstance(member, property) else member
-        yield from _find_attributes(model, used_function, depth - 1)
+        yield from _find_attributes(model, _function_of(getattr_static(model, name, None)), depth - 1)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names in a function and its inner functions, and its strings, such as that of `getattr(self, "x")`."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):  # of a comprehension, generator or lambda
+            yield from _names_in(constant)
+        elif isinstance(constant, str):
+            yield constant
+
+
+def _function_of(member: Any) -> Any:
+    if isinstance(member, property):
+        return member.fget
+    if isinstance(member, cached_property):
+        return member.func
+    return getattr(member, "__func__", member)  # of a class method or static method
 
 
 def _is_one_of(part: Any, columns: Collection[Column[Any]]) -> bool:

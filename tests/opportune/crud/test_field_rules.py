@@ -1,7 +1,8 @@
 """Fields that a user may not see or not write, in the data layer, the API and pages."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -351,6 +352,25 @@ def test_values_computed_from_hidden_fields_are_hidden() -> None:
             return {"cost"}
 
     assert Computed(None).hidden_names == {"cost", "highest", "margin"}  # type: ignore[arg-type]  # no query is made
+
+
+COMPUTED = {
+    "in a generator": lambda ware: sum(each.cost for each in [ware]),
+    "in a comprehension": lambda ware: [each.cost for each in [ware]],
+    "in a lambda": lambda ware: max([ware], key=lambda each: each.cost),
+    "by name": lambda ware: vars(ware)["cost"],
+    "by a decorated function": cache(lambda ware: ware.cost),
+    "by another property": lambda ware: ware.margin,
+}
+
+
+@pytest.mark.parametrize("computed", COMPUTED.values(), ids=COMPUTED)
+def test_property_that_reads_a_hidden_field_is_hidden(
+    computed: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ware, "computed", property(computed), raising=False)
+    rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
+    assert "computed" in rules(None).hidden_names
 
 
 def test_classes_without_rules_share_schemas_and_statements() -> None:
