@@ -41,9 +41,9 @@ class Notices:
 
     async def send(self, now: datetime) -> None:
         """Send due notices. Scripts have no jobs, so a process of the site sends them later."""
-        exhausted_limits, self._exhausted_limits = self._exhausted_limits, set()
         if not self._limits or "jobs" not in self._database.info:
             return
+        exhausted_limits = self._exhausted_limits.copy()
         async with self._database.reader(fresh=True) as session:
             sums = (await ledger.read_totals(session, SITE, now.date())).site
         for limit in self._limits:
@@ -56,6 +56,7 @@ class Notices:
                     if inserted[0]:
                         await self._email(session, limit, percent, now)
                 self._sent_keys.update(keys)
+        self._exhausted_limits -= exhausted_limits  # later, so that none is lost if the database fails
 
     @staticmethod
     async def _insert_key(session: AsyncSession, key: str) -> bool:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import AsyncMock
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -325,6 +326,21 @@ async def test_superusers_are_notified_at_80_and_100_percent(
     assert await subjects() == []
     for guard in guards:
         await guard.close()
+
+
+async def test_notice_of_a_refusal_survives_an_outage(
+    app: FastAPI, recorded_jobs: RecordedJobs, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_user(app.state.database, "root@example.com", is_superuser=True)
+    guard = SpendingGuard(settings.having(AnswersSettings(llm_max_tokens_per_day=1_000)), app.state.database)
+    guard.notices.record_refusal(next(limit for limit in guard.limits if limit.scope == "site"))
+    with monkeypatch.context() as patch:
+        patch.setattr("opportune.contrib.answers.spending.ledger.read_totals", AsyncMock(side_effect=ConnectionError))
+        with pytest.raises(ConnectionError):
+            await guard.notices.send(guard.now())
+    await guard.notices.send(guard.now())
+    assert "100 %" in recorded_jobs.outbox[0].subject
+    await guard.close()
 
 
 async def test_hashed_addresses_are_deleted_after_days(app: FastAPI, make: Make) -> None:
