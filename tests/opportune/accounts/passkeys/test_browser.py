@@ -1,7 +1,6 @@
 """Passkeys in Chromium with its virtual authenticator, at the host `localhost`."""
 
 from datetime import timedelta
-from typing import Any
 
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, expect
@@ -22,37 +21,24 @@ async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: Fa
     async with await chromium.new_context(base_url=address) as context:
         page = await context.new_page()
         page.set_default_timeout(15_000)
-        device = await Device.plug_into(page)
+        await plug_in_device(page)
         await sign_in_browser(page, app, user, address)
         async with app.state.database.writer() as session:  # the password was typed a moment ago
             await session.execute(update(Session).values(confirmed_at=utc_now()))
         await add_passkey(page)
         await sign_in_by_autofill(page)
-        await device.confirm_automatically(enabled=False)
-        await sign_in_by_button(page, device)
+        await sign_in_by_button(page)
         await confirm_in_a_form(page)
         await confirm_without_a_password(page, app.state.database)
 
 
-class Device:
-    """Chromium's virtual authenticator with user verification."""
-
-    def __init__(self, session: Any, authenticator_id: str) -> None:
-        self.session, self.authenticator_id = session, authenticator_id
-
-    @classmethod
-    async def plug_into(cls, page: Page) -> "Device":
-        session = await page.context.new_cdp_session(page)
-        await session.send("WebAuthn.enable", {"enableUI": False})
-        options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
-        abilities = dict.fromkeys(("hasResidentKey", "hasUserVerification", "isUserVerified"), True)
-        created = await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
-        return cls(session, created["authenticatorId"])
-
-    async def confirm_automatically(self, *, enabled: bool) -> None:
-        """Set whether the user confirms immediately, also for the list that browsers offer in a form."""
-        data = {"authenticatorId": self.authenticator_id, "enabled": enabled}
-        await self.session.send("WebAuthn.setAutomaticPresenceSimulation", data)
+async def plug_in_device(page: Page) -> None:
+    """Add Chromium's virtual authenticator with user verification."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("WebAuthn.enable", {"enableUI": False})
+    options = {"protocol": "ctap2", "transport": "internal", "automaticPresenceSimulation": True}
+    abilities = dict.fromkeys(("hasResidentKey", "hasUserVerification", "isUserVerified"), True)
+    await session.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, **abilities}})
 
 
 async def add_passkey(page: Page) -> None:
@@ -78,13 +64,11 @@ async def sign_in_by_autofill(page: Page) -> None:
     assert not await find_violations(page)  # the list is not empty
 
 
-async def sign_in_by_button(page: Page, device: Device) -> None:
+async def sign_in_by_button(page: Page) -> None:
+    await page.add_init_script("PublicKeyCredential.isConditionalMediationAvailable = async () => false")  # no autofill
     await sign_out(page)
     await page.goto("/accounts/login?next=/accounts/profile")
-    button = page.get_by_role("button", name="Sign in with a passkey")
-    await expect(button).to_be_visible()
-    await device.confirm_automatically(enabled=True)
-    await button.click()
+    await page.get_by_role("button", name="Sign in with a passkey").click()
     await page.wait_for_url("**/accounts/profile")
 
 
