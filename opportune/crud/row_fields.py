@@ -60,7 +60,7 @@ class RowFields:
             if isinstance(value, File):
                 texts[name] = format_file(value, value.url() if is_public(value) else await self.storage.url(value))
             elif _is_markdown(self._shape, name):
-                await markdown.render_in_thread(value)  # rendered in a thread, because a long text may take long
+                await markdown.render_in_thread(value)  # fills the cache, because a long text would delay requests
                 texts[name] = markdown.render_element(value)
         return {name: (label_of_field(self._shape.model, name), text) for name, text in texts.items()}
 

@@ -46,17 +46,20 @@ def restore_missing_uploads(archive: Archive, bucket: Bucket) -> None:
 
     with _open_client(bucket) as client:
         existing = set(_upload_names(client))
-        missing = [name for member in archive.uploads if (name := member.removeprefix(UPLOADS)) not in existing]
+        archived = [member.removeprefix(UPLOADS) for member in archive.uploads]
+        missing = [name for name in archived if name not in existing]
         with work("Restoring uploads", len(missing), "files") as progress:
             for name in missing:
-                archive.extract(UPLOADS + name, content := BytesIO())
+                content = BytesIO()
+                archive.extract(UPLOADS + name, content)
                 media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
                 put(client, name, content.getvalue(), attributes=file_headers(media_type))
                 progress.advance()
 
 
 def _upload_names(client: "S3Store") -> Iterable[str]:
-    return (name for page in client.list() for item in page if is_name(name := str(item["path"])))
+    names = (str(item["path"]) for page in client.list() for item in page)
+    return (name for name in names if is_name(name))
 
 
 @contextmanager
