@@ -16,6 +16,7 @@ from opportune.admin.operations.pages import OPERATIONS_PATH
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
+from opportune.project.layout import is_framework_class
 from opportune.search.everything import (
     HITS_PER_GROUP,
     Entry,
@@ -86,7 +87,7 @@ async def _additions(request: Request, site: Any) -> Sequence[Entry]:
 
 def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> Iterator[tuple[str, Source]]:
     # The project's rows come first, then those of the framework, such as the audit log.
-    for view in sorted(_model_views(site), key=lambda view: view.model.__module__.startswith("opportune.")):
+    for view in sorted(_model_views(site), key=lambda view: is_framework_class(view.model)):
         if view.search_names:
             yield view.name_plural, partial(_search_view, request, view, session, query)
 

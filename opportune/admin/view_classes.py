@@ -12,6 +12,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
+from opportune.project.layout import is_framework_class
 
 
 def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
@@ -38,8 +39,7 @@ def menu_label(view: Any, feature: str) -> LazyText:
 
 
 def _is_of_framework(view: Any) -> bool:
-    modules = (view.__module__, getattr(view, "model", view).__module__)
-    return any(module.startswith("opportune.") for module in modules)
+    return is_framework_class(view) or is_framework_class(getattr(view, "model", view))
 
 
 def views_of(feature: Feature) -> Sequence[Any]:

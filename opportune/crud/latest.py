@@ -14,6 +14,7 @@ from opportune.crud.crud import Crud
 from opportune.crud.dependencies import open_crud
 from opportune.crud.formats import names_of
 from opportune.crud.page_options import PageOptions, declared_pages, pages_of
+from opportune.project.layout import is_framework_class
 
 Pages = PageOptions[Any]
 
@@ -52,7 +53,7 @@ async def _read_latest(pages: Pages, request: Request, session: AsyncSession, us
         return None
     newest = {"sort": "-created_at"} if "created_at" in crud.sort and not crud.hides("created_at") else {}
     page = await crud.list(crud.Filter(size=MAX_ROWS, **newest))
-    if not page.items and pages.crud_class.model.__module__.startswith("opportune."):
+    if not page.items and is_framework_class(pages.crud_class.model):
         return None  # lists of the framework, such as assistants, appear with their first row
     titles = await names_of(session, page.items)
     has_page = pages.has("get") and crud.may("get")

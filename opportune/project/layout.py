@@ -164,6 +164,11 @@ def feature_folder(name: str) -> Path:
     return Path(folder) if folder else PROJECT / PACKAGE / name
 
 
+def is_framework_class(class_: type[Any]) -> bool:
+    """Return whether a class, such as a model, belongs to Opportune, and not to the project or a feature package."""
+    return class_.__module__.startswith("opportune.")
+
+
 def origin(endpoint: object) -> str:
     """Return `books` for code in app.books or opportune_books, `teams` for opportune.contrib.teams.
 

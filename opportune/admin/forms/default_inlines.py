@@ -8,6 +8,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.admin.lists.related import find_referring_views
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import is_long
+from opportune.project.layout import is_framework_class
 
 MAX_COLUMNS = 6
 """Columns of a table. Models that need more for a new row have their own form."""
@@ -18,7 +19,7 @@ def default_inlines(parent: AdminView) -> Iterator[Inline]:
 
     Rows of a user are not part of the user, and models of the framework have their own pages.
     """
-    if issubclass(parent.model, UserBase) or parent.model.__module__.startswith("opportune."):
+    if issubclass(parent.model, UserBase) or is_framework_class(parent.model):
         return
     for view, name in find_referring_views(parent):
         if isinstance(view, AdminView) and view.model is not parent.model and _depends(view, name):

@@ -20,6 +20,7 @@ from opportune.db.hooks.registry import Change, add_after_create, after_delete, 
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import ModelBase, utc_now
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.project.layout import is_framework_class
 from opportune.web.client import client_address
 
 ADMIN = "admin"
@@ -30,7 +31,7 @@ def keeps_history(model: type[Any]) -> bool:
 
     Changes of users are recorded as account events.
     """
-    is_project_model = issubclass(model, ModelBase) and not model.__module__.startswith("opportune.")
+    is_project_model = issubclass(model, ModelBase) and not is_framework_class(model)
     return is_project_model and getattr(model, "keeps_history", False) and not issubclass(model, UserBase)
 
 

@@ -38,6 +38,7 @@ from opportune.i18n import current_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
+from opportune.project.layout import is_framework_class
 from opportune.web.time_zone import current_zone
 
 DEFAULT_COLUMNS = 3
@@ -225,4 +226,4 @@ def card_views(request: Request, site: BaseAdminSite) -> Sequence[AdminView]:
 
 def is_of_project(view: AdminView) -> bool:
     """Return whether the project declares the model. It may also declare the model of users."""
-    return view.model is not User and not view.model.__module__.startswith("opportune.")
+    return view.model is not User and not is_framework_class(view.model)

@@ -32,6 +32,7 @@ from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.trash import hide_deleted
 from opportune.errors import OperatorError
 from opportune.feature import Feature
+from opportune.project.layout import is_framework_class
 
 ROWS_PER_PAGE = 25
 RARE_WORD = "qxzvjk"
@@ -86,7 +87,7 @@ class ListStatement:
     @property
     def index(self) -> str:
         """The index that the page needs, as an instruction; empty if the project cannot add one."""
-        if self.model.__module__.startswith("opportune."):
+        if is_framework_class(self.model):
             return ""
         if self.use == "search":
             return f"set search_index on {self.model.__name__} (oppman.py docs search)"
