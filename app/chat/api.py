@@ -6,6 +6,7 @@ from fastapi import Depends, HTTPException, Query, Response
 
 from app.chat import service
 from app.chat.comparison import find_beside
+from app.chat.conversations import Conversations
 from app.chat.dependencies import (
     CurrentAnswer,
     CurrentConversation,
@@ -30,7 +31,6 @@ from app.chat.schemas import (
     ShareRead,
 )
 from app.chat.search import ChatHit, search_messages
-from app.chat.service import Conversations
 from app.chat.sharing import NothingToShareError, Shares
 from opportune.accounts import AccountOwner, CurrentUser
 from opportune.contrib.answers import Answers, StreamEvent, stream_json

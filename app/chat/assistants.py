@@ -28,14 +28,14 @@ class AnswerSetup(NamedTuple):
 async def read_setup(session: AsyncSession, llm: LanguageModel, conversation: Conversation) -> AnswerSetup:
     """Read the assistant of a conversation. The settings of the conversation have precedence over the assistant's."""
     assistant = None
-    options = AnswerOptions(system="", model="", temperature=None, tools=[ALL_TOOLS], omitted="")
+    options = AnswerOptions(system="", model="", temperature=None, tools=(), omitted="")
     if conversation.assistant_id:
         assistant = await _find(session, conversation.owner_id, conversation.assistant_id)
-        options |= options_of(assistant, llm, conversation.assistant_name)
+        options = options_of(assistant, llm, conversation.assistant_name)
     if assistant is None:
         options["tools"] = [ALL_TOOLS]
     elif conversation.model:
-        options["omitted"] = ""  # the model of the assistant is not used
+        options["omitted"] = ""  # the notice is about the assistant's model, which is not used
     if conversation.temperature is not None:
         options["temperature"] = conversation.temperature
     options["system"] = f"{options['system']}\n\n{conversation.system_prompt}".strip() or SYSTEM_PROMPT

@@ -7,9 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversations import Conversations, is_listed
 from app.chat.models import Conversation, Message
 from app.chat.schemas import ConversationFilter
-from app.chat.service import Conversations, is_listed
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.feature import Panel
@@ -32,12 +32,13 @@ async def read_conversations(session: AsyncSession, user: User | None) -> Mappin
         .order_by(col(Conversation.used_at).desc())
         .limit(MAX_SHOWN_CONVERSATIONS)
     )
+    pairs = (await session.execute(unfinished)).all()
     newest = await Conversations(session, user.id).list_page(ConversationFilter(size=MAX_SHOWN_CONVERSATIONS))
-    found = [*await session.execute(unfinished)]
-    conversations = dict.fromkeys([*(row[0] for row in found), *newest.items])
+    shown = {conversation.id: conversation for conversation, _ in pairs}
+    shown |= {conversation.id: conversation for conversation in newest.items}
     return {
-        "answers": {conversation.id: answer for conversation, answer in found},
-        "conversations": [*conversations][:MAX_SHOWN_CONVERSATIONS],
+        "answers": {conversation.id: answer for conversation, answer in pairs},
+        "conversations": [*shown.values()][:MAX_SHOWN_CONVERSATIONS],
     }
 
 

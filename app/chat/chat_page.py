@@ -11,12 +11,18 @@ from fastapi.responses import HTMLResponse, Response
 from app.chat.assistants import assistant_choices, list_assistants, read_setup
 from app.chat.comparison import find_model, find_second_model, max_question_length
 from app.chat.conversation_view import ConversationView, view_conversation
+from app.chat.conversations import Conversations
 from app.chat.documents import Documents
 from app.chat.models import Conversation, Message
 from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
-from app.chat.schemas import ConversationFilter, ConversationForm, ConversationSettings, MessageForm
-from app.chat.service import Conversations
+from app.chat.schemas import (
+    ConversationFilter,
+    ConversationForm,
+    ConversationSettings,
+    MessageForm,
+    NewConversationFilter,
+)
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer, allow_microphone
 from opportune.i18n import gettext as _
@@ -45,23 +51,20 @@ class ChatPage:
         status: int = 200,
     ) -> HTMLResponse:
         """Render the whole page, with a conversation or for a new one, and with the panel of a document."""
-        messages = view.messages if view else []
+        conversation = view.conversation if view else None
         form = form or Form(MessageForm if view else ConversationForm)
-        context = await self._composer_context(form, 0, messages)
-        context |= await self._settings_context(view.conversation if view else None, settings or form)
         filters = filters or ConversationFilter()
-        async with self.answers.database.reader() as session:
-            conversations = Conversations(session, self.user_id)
-            if view and filters.model_fields_set <= UNFILTERED:  # open the list at the conversation
-                page_number = await conversations.find_page_number(view.conversation, filters.size)
-                filters = filters.model_copy(update={"page": page_number})
-            context["documents"] = await Documents(session, self.user_id).list(view.conversation.id) if view else ()
-            context["conversations"] = page = await conversations.list_page(filters)
-            context["folders"] = await conversations.list_folders()
-        context["folder"] = filters.folder or form.value("folder")
-        context["is_temporary"] = _is_temporary(view, form, filters)
-        context["periods"] = [("", page.items)] if filters.sort else group_by_period(page.items)
-        context |= {**await _messages_context(view), "fault": self.answers.llm.fault, "panel": None, **panel}
+        context = {
+            **await self._composer_context(form, 0, view.messages if view else ()),
+            **await self._settings_context(conversation, settings or form),
+            **await self._list_context(conversation, filters),
+            **await _messages_context(view),
+            "folder": filters.folder or form.value("folder"),
+            "is_temporary": _is_temporary(conversation, form, filters),
+            "fault": self.answers.llm.fault,
+            "panel": None,
+            **panel,
+        }
         status = max(status, settings.status if settings else form.status)
         response = templates.render(self.request, TEMPLATE, context, status)
         allow_microphone(response, self.answers.llm)
@@ -102,8 +105,23 @@ class ChatPage:
             view = await view_conversation(self.answers, self.user_id, conversation_id)
         return await self.show(view, form)
 
+    async def _list_context(self, conversation: Conversation | None, filters: ConversationFilter) -> dict[str, Any]:
+        """Return the context of the list of conversations, and of the documents of the current one."""
+        async with self.answers.database.reader() as session:
+            conversations = Conversations(session, self.user_id)
+            if conversation and filters.model_fields_set <= UNFILTERED:  # open the list at the conversation
+                page_number = await conversations.find_page_number(conversation, filters.size)
+                filters = filters.model_copy(update={"page": page_number})
+            page = await conversations.list_page(filters)
+            return {
+                "conversations": page,
+                "periods": [("", page.items)] if filters.sort else group_by_period(page.items),
+                "folders": await conversations.list_folders(),
+                "documents": await Documents(session, self.user_id).list(conversation.id) if conversation else (),
+            }
+
     async def _settings_context(self, conversation: Conversation | None, form: Form[Any]) -> dict[str, Any]:
-        """Return the context of the settings form, which a new conversation sends with its first question."""
+        """Return the context of the settings, whose fields are part of the form for a new conversation."""
         llm = self.answers.llm
         form = form if "model" in form.controls else Form(ConversationSettings, conversation)
         if conversation is None:
@@ -143,10 +161,12 @@ class ChatPage:
         }
 
 
-def _is_temporary(view: ConversationView | None, form: Form[Any], filters: ConversationFilter) -> bool:
-    if view:
-        return view.conversation.is_temporary
-    return form.value("is_temporary") == "true" or getattr(filters, "temporary", False)
+def _is_temporary(conversation: Conversation | None, form: Form[Any], filters: ConversationFilter) -> bool:
+    if conversation:
+        return conversation.is_temporary
+    if isinstance(filters, NewConversationFilter) and filters.temporary:
+        return True
+    return form.value("is_temporary") == "true"
 
 
 async def _messages_context(view: ConversationView | None) -> dict[str, Any]:

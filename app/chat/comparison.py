@@ -14,7 +14,7 @@ from sqlmodel import col
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MAX_QUESTION_LENGTH, ConversationSettings
 from app.chat.tree import conversation_id_column, message_id_column, parent_id_column
-from opportune.contrib.answers import Answer, AnswerAttachment, AnswerManager, AnswerRunning, AnswerStatus
+from opportune.contrib.answers import Answer, AnswerAttachment, AnswerRunning, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -22,8 +22,8 @@ from opportune.i18n import gettext
 IS_RUNNING = col(Answer.status).in_([AnswerStatus.STREAMING, AnswerStatus.WAITING])
 
 
-class Column(NamedTuple):
-    """An answer to start."""
+class AnswerStart(NamedTuple):
+    """An answer to start, in its column of the page."""
 
     model: LanguageModel
     topic: str
@@ -31,29 +31,31 @@ class Column(NamedTuple):
     """Notice for the user about a model that is not available."""
 
 
-def columns_of(
+def answers_to_start(
     llm: LanguageModel, conversation: Conversation, repeated: Answer | None = None, default_model: str = ""
-) -> list[Column]:
+) -> list[AnswerStart]:
     """Return the answers to start for a question, or the one that replaces the answer `repeated`.
 
     The first model is last, because the newest message becomes the end of the current branch. The `default_model` is
     used if the conversation selects none.
     """
     if repeated and repeated.topic == conversation.beside_topic:
-        model, notice = _find(llm, repeated.model)
-        return [Column(model, repeated.topic, notice)]
+        model, notice = _model_or_default(llm, repeated.model)
+        return [AnswerStart(model, repeated.topic, notice)]
     model, notice = find_model(llm, conversation, default_model)
     second, missing = find_second_model(llm, conversation)
-    first = Column(model, conversation.topic, f"{notice} {missing}".strip())
-    return [Column(second, conversation.beside_topic), first] if second and not repeated else [first]
+    first = AnswerStart(model, conversation.topic, f"{notice} {missing}".strip())
+    if second is None or repeated:
+        return [first]
+    return [AnswerStart(second, conversation.beside_topic), first]
 
 
-def find_model(llm: LanguageModel, conversation: Conversation | None, default: str = "") -> tuple[LanguageModel, str]:
+def find_model(llm: LanguageModel, conversation: Conversation, default: str = "") -> tuple[LanguageModel, str]:
     """Return the model of a conversation, and a notice for the user if the selected model is not available."""
-    return _find(llm, (conversation.model if conversation else "") or default)
+    return _model_or_default(llm, conversation.model or default)
 
 
-def _find(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
+def _model_or_default(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
     try:
         return llm.using(name), ""
     except LlmError:
@@ -62,9 +64,9 @@ def _find(llm: LanguageModel, name: str) -> tuple[LanguageModel, str]:
         return llm, gettext("%(model)s is no longer available. %(other)s answers instead.", model=name, other=llm.name)
 
 
-def find_second_model(llm: LanguageModel, conversation: Conversation | None) -> tuple[LanguageModel | None, str]:
+def find_second_model(llm: LanguageModel, conversation: Conversation) -> tuple[LanguageModel | None, str]:
     """Return the model that answers beside the first, and a notice for the user if it is not available."""
-    name = conversation.compare_with if conversation else ""
+    name = conversation.compare_with
     if not name:
         return None, ""
     try:
@@ -73,11 +75,11 @@ def find_second_model(llm: LanguageModel, conversation: Conversation | None) -> 
         return None, gettext("%(model)s is no longer available. There is one answer.", model=name)
 
 
-def check_model(answers: AnswerManager, settings: ConversationSettings | None) -> None:
+def check_models(llm: LanguageModel, settings: ConversationSettings) -> None:
     """Raise FieldErrors if a selected model does not exist."""
     for field in ("model", "compare_with"):
         try:
-            answers.llm.using(getattr(settings, field, ""))
+            llm.using(getattr(settings, field))
         except LlmError as error:
             raise FieldErrors({field: str(error)}) from None
 

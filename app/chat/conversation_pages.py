@@ -6,12 +6,12 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from app.chat import service
+from app.chat.conversations import Conversations
 from app.chat.dependencies import MAX_POLLS, CurrentConversation, Tries
 from app.chat.export import to_data, to_markdown
 from app.chat.models import TitledBy
 from app.chat.schemas import ConversationTitle, ConversationUpdate, FolderForm
 from app.chat.search import search_messages
-from app.chat.service import Conversations
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import Answers
@@ -85,9 +85,10 @@ async def show_title(request: Request, conversation: CurrentConversation, tries:
     """Return the title of the model, or poll again."""
     if conversation.titled_by != TitledBy.QUESTION:
         return templates.render_block(request, "chat/chat.html", "new_title", {"conversation": conversation})
+    if tries == MAX_POLLS:
+        return templates.partial("")
     context = {"path": f"/chat/{conversation.id}/title", "tries": tries}
-    is_last = tries == MAX_POLLS
-    return templates.partial("") if is_last else templates.render_block(request, "chat/title.html", "poll", context)
+    return templates.render_block(request, "chat/title.html", "poll", context)
 
 
 @router.get("/{conversation_id}/export/{kind}")
@@ -96,15 +97,15 @@ async def export_conversation(
 ) -> Response:
     if kind == "md":
         messages = await read_branch(session, await find_leaf(session, conversation))
-        text = to_markdown(conversation, messages)
+        text, media_type = to_markdown(conversation, messages), "text/markdown"
     else:
         messages = await Conversations(session, user.id).list_all_messages(conversation.id)
-        text = to_data(conversation, messages).model_dump_json(indent=2)
+        text, media_type = to_data(conversation, messages).model_dump_json(indent=2), "application/json"
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
         "Cache-Control": "no-store",
     }
-    return Response(text, headers=headers, media_type="text/markdown" if kind == "md" else "application/json")
+    return Response(text, headers=headers, media_type=media_type)
 
 
 @router.post("/{conversation_id}/delete")

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.comparison import find_beside
+from app.chat.conversations import Conversations, find_files
 from app.chat.documents import code_blocks
 from app.chat.models import Conversation, Message, Role
-from app.chat.service import Conversations, find_files
 from app.chat.tree import (
     conversation_id_column,
     find_leaf,
@@ -101,11 +101,11 @@ class ConversationView:
     async def _render(self, message: Message, *, is_column: bool = False) -> ShownMessage:
         return ShownMessage(
             message,
-            await ShownAnswer.of(message.answer) if message.answer else None,
-            self.branches[message.id],
-            [self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
-            is_column or message is self.beside,
-            message is not self.beside,
+            answer=await ShownAnswer.of(message.answer) if message.answer else None,
+            branches=self.branches[message.id],
+            files=[self.files[id_] for id_ in message.attachment_ids if id_ in self.files],
+            is_column=is_column or message is self.beside,
+            is_current=message is not self.beside,
         )
 
 
@@ -128,17 +128,19 @@ async def view_conversation(
             return None
         leaf = await find_leaf(session, conversation, at or after)
         end_id = await _find_end_id(session, conversation, leaf, before, at)
-        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=after + 1 if after else 0)
-        siblings = await find_siblings(session, messages)
+        is_end = end_id == leaf
+        since = after + 1 if after else 0
+        messages = await read_branch(session, end_id, limit=2 * MAX_QUESTIONS_PER_PAGE, since=since)
+        branches = await find_siblings(session, messages)
         files = await find_files(session, owner_id, messages)
         beside = None
-        if messages and end_id == leaf and len(siblings[messages[-1].id]) > 1:
+        if messages and is_end and len(branches[messages[-1].id]) > 1:
             beside = await find_beside(session, messages[-1])
     if beside:
-        siblings[beside.id] = siblings[messages[-1].id]
+        branches[beside.id] = branches[messages[-1].id]
     shown = [*messages, beside] if beside else messages
     await answers.refresh(message.answer for message in shown if message.answer)
-    return ConversationView(conversation, messages, siblings, files, end_id == leaf, beside)
+    return ConversationView(conversation, messages, branches, files, is_end, beside)
 
 
 async def _find_end_id(

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversations import title_from_question
 from app.chat.models import Conversation, Message, Role
-from app.chat.service import title_from_question
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import purge, utc_now, with_deleted
@@ -70,27 +70,34 @@ is_example = col(Conversation.created_at).in_(CREATION_TIMES)
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
     existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_example)))
-    samples = zip(CREATION_TIMES, SAMPLES, strict=True)
-    missing = [(created_at, turns) for created_at, turns in samples if created_at not in existing]
-    return sum([await _add_conversation(session, owner.id, created_at, turns) for created_at, turns in missing])
+    added = 0
+    for number, (created_at, turns) in enumerate(zip(CREATION_TIMES, SAMPLES, strict=True)):
+        if created_at not in existing:
+            # Recent questions, so that the chart of the admin is not empty.
+            asked_at = utc_now() - timedelta(days=1 + 5 * number)
+            added += await _add_conversation(session, owner.id, created_at, turns, asked_at)
+    return added
 
 
 async def _add_conversation(
-    session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]]
+    session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]], asked_at: datetime
 ) -> int:
-    """Add a conversation and return the number of rows."""
+    """Add a conversation whose first question has the time `asked_at`, and return the number of rows."""
     conversation = Conversation(owner_id=owner_id, title=title_from_question(str(turns[0][0])), created_at=created_at)
     session.add(conversation)
     await session.flush()
-    for number, (question, text) in enumerate((str(question), str(answer)) for question, answer in turns):
+    for number, (question, text) in enumerate(turns):
         message = Message(
-            conversation_id=conversation.id, parent_id=conversation.leaf_id, role=Role.USER, question=question
+            conversation_id=conversation.id,
+            parent_id=conversation.leaf_id,
+            role=Role.USER,
+            question=str(question),
+            created_at=asked_at + timedelta(minutes=2 * number),
         )
-        # Recent, so that the chart of the admin is not empty. The minute of `created_at` is the number of the sample.
-        message.created_at = utc_now() - timedelta(days=1 + 5 * created_at.minute, minutes=-2 * number)
         session.add(message)
         await session.flush()
-        session.add(answer := _create_answer(owner_id, conversation.topic, message, text))
+        answer = _create_answer(owner_id, conversation.topic, message, str(text))
+        session.add(answer)
         await session.flush()
         conversation.leaf_id, conversation.used_at = answer.id, message.created_at
     return 1 + 2 * len(turns)

@@ -46,7 +46,8 @@ async def create_document(request: Request, user: CurrentUser, answers: Answers,
     form = await read_form(request, DocumentCreate)
     text = message.answer.markdown if message.answer and not message.is_running else ""
     if form.data and form.data.block:
-        text = dict(enumerate(code_blocks(text), start=1)).get(form.data.block, "")
+        blocks = dict(enumerate(code_blocks(text), start=1))
+        text = blocks.get(form.data.block, "")
     if not text or len(text) > MAX_DOCUMENT_LENGTH:
         flash(request, _("This answer cannot be edited: it is empty, incomplete or too long."), "warning")
         return redirect(request, f"/chat/{message.conversation_id}")
@@ -80,10 +81,9 @@ async def save_document(
 async def export_document(user: CurrentUser, answers: Answers, document: CurrentDocument) -> Response:
     """Download the current version as Markdown."""
     async with answers.database.reader() as session:
-        versions = await Documents(session, user.id).versions(document)
-    text = next(version.text for version in versions if version.number == document.version)
+        texts = await Documents(session, user.id).texts(document)
     headers = {
         "Content-Disposition": f'attachment; filename="document-{document.id}.md"',
         "Cache-Control": "no-store",
     }
-    return Response(f"{text}\n", headers=headers, media_type="text/markdown")
+    return Response(f"{texts[document.version]}\n", headers=headers, media_type="text/markdown")

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.comparison import find_model, max_question_length
+from app.chat.conversations import title_from_question
 from app.chat.models import Conversation, Document, DocumentVersion, Message
 from app.chat.schemas import DocumentForm
-from app.chat.service import title_from_question
 from opportune.contrib import llm
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus, QuestionTooLong
 
@@ -62,9 +62,14 @@ class Documents:
         query = select(DocumentVersion).where(col(DocumentVersion.document_id) == document.id)
         return (await self.session.scalars(query.order_by(col(DocumentVersion.number).desc()))).all()
 
+    async def texts(self, document: Document) -> dict[int, str]:
+        """Return the texts of the versions by number."""
+        return {version.number: version.text for version in await self.versions(document)}
+
     async def create(self, message: Message, text: str) -> Document:
-        first_line = next((line.strip("#*`~ ") for line in text.splitlines() if line.strip("#*`~ ")), text)
-        document = Document(conversation_id=message.conversation_id, title=title_from_question(first_line))
+        lines = (line.strip("#*`~ ") for line in text.splitlines())
+        title = title_from_question(next(filter(None, lines), text))
+        document = Document(conversation_id=message.conversation_id, title=title)
         self.session.add(document)
         await self.session.flush()
         model = message.answer.model if message.answer else ""
@@ -78,8 +83,8 @@ class Documents:
             DocumentChanged: `base` is no longer the current version.
         """
         text = text.replace("\r\n", "\n").strip()
-        versions = {version.number: version for version in await self.versions(document)}
-        if text == (versions[base].text.strip() if base in versions else ""):
+        texts = await self.texts(document)
+        if text == texts.get(base, "").strip():
             return
         if base != document.version:
             raise DocumentChanged
@@ -114,9 +119,9 @@ async def write_document(answers: AnswerManager, owner_id: int, document_id: int
         await documents.save(document, form.text, form.version)
         if not (form.is_question and form.instruction):
             return
-        text = {version.number: version.text for version in await documents.versions(document)}[document.version]
+        texts = await documents.texts(document)
         model, _ = find_model(answers.llm, await session.get_one(Conversation, document.conversation_id))
-        prompt = f"{form.instruction}\n\n{llm.as_data(document.title, text)}"
+        prompt = f"{form.instruction}\n\n{llm.as_data(document.title, texts[document.version])}"
         if model.provider and llm.estimate_tokens(prompt) > model.context_budget:
             raise QuestionTooLong(max_question_length(model))
         answer = await answers.ask(

@@ -6,10 +6,10 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from app.chat.comparison import belongs_to
+from app.chat.conversations import is_listed
 from app.chat.documents import store_version
 from app.chat.jobs import can_be_titled, write_title
 from app.chat.models import Conversation, Message, TitledBy
-from app.chat.service import is_listed
 from opportune.contrib.answers import Answer, AnswerAttachment, after_answer, delete_attachments
 from opportune.db import after_delete
 from opportune.jobs import defer

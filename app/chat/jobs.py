@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.comparison import find_model
+from app.chat.conversations import MAX_TITLE_WORDS_LENGTH
 from app.chat.models import Conversation, Message, TitledBy
-from app.chat.service import MAX_TITLE_WORDS_LENGTH
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.jobs import JobContext, job

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from app.chat import service
 from app.chat.chat_page import CurrentPage
 from app.chat.conversation_view import ShownMessage, view_conversation
+from app.chat.conversations import Conversations
 from app.chat.dependencies import (
     MAX_POLLS,
     CurrentAnswer,
@@ -33,7 +34,6 @@ from app.chat.schemas import (
     MessageForm,
     NewConversationFilter,
 )
-from app.chat.service import Conversations
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import (
     Answer,

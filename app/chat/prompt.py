@@ -1,6 +1,6 @@
 """Build the prompt of a question from its conversation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.chat.models import Message, Role
 from opportune.contrib import llm
@@ -40,33 +40,42 @@ def build_prompt(
     system prompt and the question are always included. Earlier answers of the endpoint and model `origin` have their
     tool calls, if it needs them back and they fit.
     """
+    files = files or {}
     system_turn = llm.Message("system", system or SYSTEM_PROMPT)
-    question_turn, omitted = _to_turn(question, files or {}, budget - llm.estimate_tokens(system_turn))
-    turns = [question_turn]
-    remaining = budget - llm.estimate_tokens(system_turn) - llm.estimate_tokens(question_turn)
+    remaining = budget - llm.estimate_tokens(system_turn)
+    question_turn, notice = _to_turn(question, files, remaining)
     earlier = [message for message in messages if message.id < question.id and message.text]
-    missing = len(earlier)
-    for message in reversed(earlier):
-        turn, notice = _to_turn(message, files or {}, remaining)
-        reply = answer_turns(message.answer, origin) if message.answer else []
-        added = reply if 0 < sum(map(llm.estimate_tokens, reply)) <= remaining // 2 else [turn]
-        remaining -= sum(map(llm.estimate_tokens, added))
-        if remaining < 0:
-            break
-        omitted = f"{omitted} {notice}".strip()
-        turns[:0] = added
-        missing -= 1
-    while turns[0].role != "user":  # the question did not fit
-        dropped = turns.pop(0)
-        missing += dropped.role == "assistant" and not dropped.tool_calls
-    if missing:
+    included = [*_fitting_turns(reversed(earlier), files, remaining - llm.estimate_tokens(question_turn), origin)]
+    while included and included[-1][0][0].role != "user":  # an answer whose question did not fit
+        included.pop()
+    earlier_turns = [turn for turns, _ in reversed(included) for turn in turns]
+    notices = [notice, *(notice for _, notice in included)]
+    if missing := len(earlier) - len(included):
         left_out = ngettext(
             "%(num)s earlier message was left out, because this model cannot read more.",
             "%(num)s earlier messages were left out, because this model cannot read more.",
             missing,
         )
-        omitted = f"{left_out} {omitted}".strip()
-    return [system_turn, *turns], omitted
+        notices.insert(0, left_out)
+    return [system_turn, *earlier_turns, question_turn], " ".join(filter(None, notices))
+
+
+def _fitting_turns(
+    newest_first: Iterable[Message], files: Mapping[int, AnswerAttachment], remaining: int, origin: str
+) -> Iterator[tuple[list[llm.Message], str]]:
+    """Yield the turns of each message, with a notice about its files, until the next one exceeds `remaining` tokens."""
+    for message in newest_first:
+        turn, notice = _to_turn(message, files, remaining)
+        with_calls = answer_turns(message.answer, origin) if message.answer else []
+        turns = with_calls if 0 < _count_tokens(with_calls) <= remaining // 2 else [turn]
+        remaining -= _count_tokens(turns)
+        if remaining < 0:
+            return
+        yield turns, notice
+
+
+def _count_tokens(turns: Iterable[llm.Message]) -> int:
+    return sum(map(llm.estimate_tokens, turns))
 
 
 def find_first_read(prompt: Sequence[llm.Message], earlier: Sequence[Message], question: Message) -> int | None:

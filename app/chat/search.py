@@ -7,8 +7,8 @@ from sqlalchemy import Select, Subquery, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversations import is_listed
 from app.chat.models import Conversation, Message
-from app.chat.service import is_listed
 from opportune.accounts import User
 from opportune.contrib.answers import Answer
 from opportune.feature import Link
@@ -42,23 +42,21 @@ async def search_messages(session: AsyncSession, owner_id: int, request: SearchQ
     total = await session.scalar(select(func.count()).select_from(matches)) or 0
     titles_first = (matches.c.message_id == 0).desc(), matches.c.message_id.desc(), matches.c.conversation_id.desc()
     page = select(matches).order_by(*titles_first).offset((request.page - 1) * request.size).limit(request.size)
-    hits = (await session.execute(page)).all()
-    conversation_ids = [conversation_id for conversation_id, _ in hits]
-    message_ids = [message_id for _, message_id in hits]
-    conversations = await session.scalars(select(Conversation).where(col(Conversation.id).in_(conversation_ids)))
-    messages = await session.scalars(select(Message).where(col(Message.id).in_(message_ids)))
-    titles = {conversation.id: conversation.title for conversation in conversations}
-    texts = {message.id: message.text for message in messages}
-    return SearchResults(
-        items=[
-            _hit(query, conversation_id, message_id, titles[conversation_id], texts.get(message_id, ""))
-            for conversation_id, message_id in hits
-        ],
-        total=total,
-        page=request.page,
-        pages=page_count(total, request.size),
-        query=query,
-    )
+    ids = [(conversation_id, message_id) for conversation_id, message_id in await session.execute(page)]
+    hits = await _read_hits(session, query, ids)
+    pages = page_count(total, request.size)
+    return SearchResults(items=hits, total=total, page=request.page, pages=pages, query=query)
+
+
+async def _read_hits(session: AsyncSession, query: str, ids: Sequence[tuple[int, int]]) -> list[ChatHit]:
+    is_found = col(Conversation.id).in_([conversation_id for conversation_id, _ in ids])
+    is_found_message = col(Message.id).in_([message_id for _, message_id in ids])
+    titles = {row.id: row.title for row in await session.scalars(select(Conversation).where(is_found))}
+    texts = {row.id: row.text for row in await session.scalars(select(Message).where(is_found_message))}
+    return [
+        _hit(query, conversation_id, message_id, titles[conversation_id], texts.get(message_id, ""))
+        for conversation_id, message_id in ids
+    ]
 
 
 async def search_titles(session: AsyncSession, user: User | None, query: str, limit: int) -> Sequence[Link]:

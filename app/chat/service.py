@@ -1,57 +1,41 @@
-"""Questions, answers and conversations of one owner.
+"""Ask questions, and repeat, continue and stop their answers.
 
-The functions commit their own sessions, because an answer starts after the commit. `Conversations` uses the session of
-its caller.
+The functions commit their own sessions, because an answer starts after the commit.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import func, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
+from sqlalchemy import select
 
 from app.chat.assistants import read_setup, with_assistant_name
 from app.chat.comparison import (
     IS_RUNNING,
+    answers_to_start,
     belongs_to,
-    check_model,
-    columns_of,
+    check_models,
     max_question_length,
     require_one_question,
 )
-from app.chat.models import Conversation, Message, Role, TitledBy
+from app.chat.conversations import Conversations, find_files
+from app.chat.models import Conversation, Message, TitledBy
 from app.chat.prompt import build_prompt, find_first_read
-from app.chat.schemas import ConversationFilter, ConversationPlace, ConversationSettings, MessageCreate
+from app.chat.schemas import ConversationPlace, ConversationSettings, MessageCreate
 from app.chat.tree import (
-    conversation_id_column,
     find_leaf,
-    message_id_column,
-    newest_leaf_below,
-    parent_id_column,
     read_branch,
 )
-from opportune.accounts import User
 from opportune.contrib.answers import (
     Answer,
     AnswerAttachment,
     AnswerManager,
     QuestionTooLong,
     SentFile,
-    find_attachments,
     stored_attachments,
 )
 from opportune.contrib.llm import LanguageModel, estimate_tokens, require_sight
-from opportune.db import contains, restore, utc_now, with_deleted
-from opportune.errors import NotFound
-from opportune.pagination import Page, order, paginate
 
-MAX_TITLE_WORDS_LENGTH = 60
 MAX_PROMPT_MESSAGES = 400
 """Messages read for a prompt. The newest ones that fit are sent."""
-MAX_FILES = 50
-"""Newest files of a branch that are read for a page or a prompt."""
 
 
 async def ask(  # noqa: PLR0913 - keyword arguments of one question
@@ -76,7 +60,8 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
     Raises:
         AnswerRunning, QuestionTooLong, TooManyAnswers, FieldErrors, StorageError: nothing was stored.
     """
-    check_model(answers, settings)
+    if settings:
+        check_models(answers.llm, settings)
     async with (
         stored_attachments(answers.storage, owner_id, files) as attachments,
         answers.database.writer() as session,
@@ -92,21 +77,21 @@ async def ask(  # noqa: PLR0913 - keyword arguments of one question
         else:
             conversation = await conversations.require(conversation_id)
         setup = await read_setup(session, answers.llm, conversation)
-        for column in columns_of(answers.llm, conversation, default_model=setup.options["model"]):
-            _check_question(column.model, question.content, attachments)
-        parent_id = (
-            replaced_question.parent_id if replaced_question else await find_leaf(session, conversation, last_seen_id)
-        )
+        for start in answers_to_start(answers.llm, conversation, default_model=setup.options["model"]):
+            _check_question(start.model, question.content, attachments)
+        if replaced_question:
+            parent_id, kept_files = replaced_question.parent_id, replaced_question.attachment_ids
+        else:
+            parent_id, kept_files = await find_leaf(session, conversation, last_seen_id), []
         stored = await conversations.add_question(
             conversation, question.content, question.client_key, parent_id, attachments
         )
-        if replaced_question:
-            stored.attachment_ids = replaced_question.attachment_ids + stored.attachment_ids
+        stored.attachment_ids = kept_files + stored.attachment_ids
         return stored, await _start_answers(answers, conversations, conversation, stored)
 
 
 async def _create_conversation(
-    conversations: "Conversations", question: MessageCreate, settings: ConversationSettings | None
+    conversations: Conversations, question: MessageCreate, settings: ConversationSettings | None
 ) -> Conversation:
     fields = {*ConversationSettings.model_fields, *ConversationPlace.model_fields}
     values = settings.model_dump(include=fields) if settings else {}
@@ -129,7 +114,7 @@ async def retry(answers: AnswerManager, owner_id: int, answer: Message) -> tuple
 
 async def _start_answers(
     answers: AnswerManager,
-    conversations: "Conversations",
+    conversations: Conversations,
     conversation: Conversation,
     question: Message,
     repeated: Answer | None = None,
@@ -139,7 +124,7 @@ async def _start_answers(
     earlier = await read_branch(conversations.session, question.parent_id, limit=MAX_PROMPT_MESSAGES)
     files = await find_files(conversations.session, conversations.owner_id, [*earlier, question], with_text=True)
     message = question
-    for model, topic, notice in columns_of(answers.llm, conversation, repeated, options["model"]):
+    for model, topic, notice in answers_to_start(answers.llm, conversation, repeated, options["model"]):
         prompt, omitted = build_prompt(
             earlier, question, model.context_budget, system=options["system"], files=files, origin=model.origin
         )
@@ -163,14 +148,6 @@ def _check_question(model: LanguageModel, content: str, files: Sequence[AnswerAt
     if model.provider and estimate_tokens(content) > model.context_budget:
         raise QuestionTooLong(max_question_length(model))
     require_sight([file.shown for file in files], model.name, sees_images=model.sees_images)
-
-
-async def find_files(
-    session: AsyncSession, owner_id: int, messages: Sequence[Message], *, with_text: bool = False
-) -> dict[int, AnswerAttachment]:
-    """Return the newest files of these messages by id."""
-    ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
-    return await find_attachments(session, owner_id, ids, with_text=with_text)
 
 
 async def resume(answers: AnswerManager, message: Message) -> Message:
@@ -201,8 +178,8 @@ async def configure(answers: AnswerManager, conversation: Conversation, settings
     changes = settings.model_dump(exclude_unset=True)
     if title := changes.pop("title", None):
         changes |= {"title": title, "titled_by": TitledBy.PERSON}
-    if "model" in changes:
-        check_model(answers, settings)
+    if changes.keys() & {"model", "compare_with"}:
+        check_models(answers.llm, settings)
     async with answers.database.writer() as session:
         if changes.get("assistant_id", conversation.assistant_id) != conversation.assistant_id:
             changes = await with_assistant_name(session, conversation.owner_id, changes)
@@ -219,157 +196,3 @@ async def delete(answers: AnswerManager, conversation: Conversation) -> None:
         await answers.stop(answer)
     async with answers.database.writer() as session:
         await session.delete(conversation)
-
-
-async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
-    query = select(Message).where(conversation_id_column == conversation_id, col(Message.role) == Role.ASSISTANT)
-    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
-
-
-is_listed = col(Conversation.is_temporary).is_(False)
-
-
-class Conversations:
-    """The conversations of one owner. Rows of other owners are not found."""
-
-    def __init__(self, session: AsyncSession, owner_id: int) -> None:
-        self.session = session
-        self.owner_id = owner_id
-        self._is_owner = col(Conversation.owner_id) == owner_id
-        self._messages = (
-            select(Message).join(Conversation, col(Conversation.id) == conversation_id_column).where(self._is_owner)
-        )
-
-    async def list_page(self, filters: ConversationFilter) -> Page[Conversation]:
-        """List conversations, by default pinned ones, then the last used first."""
-        title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
-        query = select(Conversation).where(self._is_owner, is_listed)
-        if filters.folder:
-            query = query.where(col(Conversation.folder) == filters.folder)
-        if filters.q:
-            query = query.where(contains(title, filters.q))
-        columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
-        default = col(Conversation.is_pinned).desc(), used_at.desc(), col(Conversation.id).desc()
-        return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)
-
-    async def find_page_number(self, conversation: Conversation, size: int) -> int:
-        """Return the number of the page of the unfiltered list that contains this conversation."""
-        used_at, id_ = col(Conversation.used_at), col(Conversation.id)
-        newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
-        is_pinned = col(Conversation.is_pinned)
-        before = is_pinned & newer if conversation.is_pinned else is_pinned | newer
-        query = select(func.count()).select_from(Conversation).where(self._is_owner, is_listed, before)
-        return (await self.session.scalar(query) or 0) // size + 1
-
-    async def list_folders(self) -> list[str]:
-        folder = col(Conversation.folder)
-        query = select(folder).where(self._is_owner, is_listed, folder != "").distinct().order_by(folder)
-        return [*await self.session.scalars(query)]
-
-    async def get(self, conversation_id: int) -> Conversation | None:
-        query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
-        return (await self.session.scalars(query)).one_or_none()
-
-    async def require(self, conversation_id: int) -> Conversation:
-        """Return a conversation. Raises NotFound, for example if it was deleted during the request."""
-        conversation = await self.get(conversation_id)
-        if conversation is None:
-            raise NotFound
-        return conversation
-
-    async def restore(self, conversation_id: int) -> Conversation:
-        """Take a conversation out of the trash and return it.
-
-        Raises:
-            NotFound: it is not there.
-        """
-        is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
-        query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())
-        conversation = (await self.session.scalars(query)).one_or_none()
-        if conversation is None:
-            raise NotFound
-        await restore(self.session, conversation)
-        return conversation
-
-    async def find_message(self, message_id: int) -> Message | None:
-        return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()
-
-    async def list_all_messages(self, conversation_id: int) -> list[Message]:
-        """Return the messages of all branches, oldest first."""
-        return [
-            *await self.session.scalars(
-                self._messages.where(conversation_id_column == conversation_id).order_by(message_id_column)
-            )
-        ]
-
-    async def lock_owner(self) -> None:
-        """Lock the owner's row, so that one question is stored at a time. On SQLite there is only one writer."""
-        await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
-
-    async def find_repeated(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
-        """Return the question with this key and its newest answer. Without an id, search all conversations."""
-        query = self._messages.where(col(Message.client_key) == client_key)
-        if conversation_id is not None:
-            query = query.where(conversation_id_column == conversation_id)
-        question = (await self.session.scalars(query.limit(1))).one_or_none()
-        if not question:
-            return None
-        answers = select(Message).where(parent_id_column == question.id).order_by(message_id_column.desc())
-        return question, (await self.session.scalars(answers.limit(1))).one()
-
-    async def create_conversation(
-        self, question: str, settings: Mapping[str, Any] = MappingProxyType({})
-    ) -> Conversation:
-        """Add a conversation titled with the first words of its question."""
-        conversation = Conversation(owner_id=self.owner_id, title=title_from_question(question), **settings)
-        self.session.add(conversation)
-        await self.session.flush()
-        return conversation
-
-    async def add_question(
-        self,
-        conversation: Conversation,
-        content: str,
-        client_key: str | None = None,
-        parent_id: int | None = None,
-        files: Sequence[AnswerAttachment] = (),
-    ) -> Message:
-        """Store a question with its files below a message."""
-        for file in files:
-            file.topic = conversation.topic
-        self.session.add_all(files)
-        await self.session.flush()
-        question = Message(
-            conversation_id=conversation.id,
-            parent_id=parent_id,
-            role=Role.USER,
-            question=content,
-            attachment_ids=[file.id for file in files],
-            client_key=client_key,
-        )
-        self.session.add(question)
-        await self.session.flush()
-        return question
-
-    async def add_answer(self, answer: Answer, question: Message) -> Message:
-        """Add an answer below its question and make its branch the current one."""
-        message = Message(
-            conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
-        )
-        self.session.add(message)
-        await self.session.flush()
-        await self._update(question.conversation_id, leaf_id=message.id, used_at=utc_now())
-        return message
-
-    async def select_branch(self, message: Message) -> None:
-        """Select the newest branch that contains a message."""
-        leaf = await self.session.scalar(newest_leaf_below(message.conversation_id, message.id))
-        await self._update(message.conversation_id, leaf_id=leaf)
-
-    async def _update(self, conversation_id: int, **values: Any) -> None:
-        await self.session.execute(update(Conversation).where(col(Conversation.id) == conversation_id).values(**values))
-
-
-def title_from_question(question: str) -> str:
-    words = " ".join(question.split())
-    return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"

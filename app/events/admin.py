@@ -18,8 +18,8 @@ TOGGLE_FORM = Markup(
     '<form method="post" action="{url}">{user}<button class="btn btn-icon btn-sm btn-ghost-secondary"'
     ' title="{label}" aria-label="{label}"><i class="ti {icon}"></i></button></form>'
 )
-# Slug of the action, and icon of the state before the click.
-CHECK_IN, CHECK_OUT = ("check-in", "ti-x"), ("check-out", "ti-check text-green")
+CHECK_IN, CHECK_OUT = "check-in", "check-out"
+"""Slugs of the actions."""
 
 
 class EventAdmin(AdminView, model=Event):
@@ -71,22 +71,27 @@ class RegistrationAdmin(AdminView, model=Registration):
         return await super().get_list_value(obj, prop, request)
 
     def _toggle(self, row: Registration, request: Request) -> Markup:
-        """Render the check-in button for staff with permission. It is a form, so it works without JavaScript."""
-        slug, icon = CHECK_OUT if row.is_present else CHECK_IN
+        """Render the check-in button for staff with permission. It is a form, so it works without JavaScript.
+
+        The icon shows the current state, and the label says what the button does.
+        """
+        if row.is_present:
+            slug, icon, label = CHECK_OUT, "ti-check text-green", _("%(name)s is not here", name=row.name)
+        else:
+            slug, icon, label = CHECK_IN, "ti-x", _("%(name)s is here", name=row.name)
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
         url = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
-        text = _("%(name)s is not here", name=row.name) if row.is_present else _("%(name)s is here", name=row.name)
-        return TOGGLE_FORM.format(url=url, user=form_user(), label=text, icon=icon)
+        return TOGGLE_FORM.format(url=url, user=form_user(), label=label, icon=icon)
 
     # SQLAdmin shows actions in reverse order.
-    @action("check-out", "Is not here")
+    @action(CHECK_OUT, "Is not here")
     async def check_out(self, request: Request) -> Response:
-        return await self._set_presence(request, "check-out", _("not here"), is_present=False)
+        return await self._set_presence(request, CHECK_OUT, _("not here"), is_present=False)
 
-    @action("check-in", "Is here")
+    @action(CHECK_IN, "Is here")
     async def check_in(self, request: Request) -> Response:
-        return await self._set_presence(request, "check-in", _("here"), is_present=True)
+        return await self._set_presence(request, CHECK_IN, _("here"), is_present=True)
 
     async def _set_presence(self, request: Request, slug: str, label: str, *, is_present: bool) -> Response:
         async def set_presence(_session: AsyncSession, registration: Registration) -> None:

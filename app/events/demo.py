@@ -15,81 +15,78 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     title: str
     slug: str
     summary: str
     description: str
     days: int
-    """Time until the event starts; negative if it is in the past."""
+    """Days until the event starts; negative if it is in the past."""
     hour: int
     duration: timedelta
-    place: str
-    link: str
+    place: str = ""
+    link: str = ""
     capacity: int
     attendees: int
 
 
 SAMPLES = (
     Sample(
-        _l("Async Python from the ground up"),
-        "demo-async-python",
-        _l("What an event loop does all day, and what stops it."),
-        _l(
+        title=_l("Async Python from the ground up"),
+        slug="demo-async-python",
+        summary=_l("What an event loop does all day, and what stops it."),
+        description=_l(
             "We write a small event loop together, then look at the real one.\n\n"
             "- coroutines, tasks and cancellation\n- what blocks, and how to notice\n- timeouts that hold\n\n"
             "You need Python **3.11** or newer, and an editor."
         ),
-        9,
-        16,
-        timedelta(hours=1, minutes=30),
-        "",
-        "https://meet.example.com/async-python",
-        40,
-        9,
+        days=9,
+        hour=16,
+        duration=timedelta(hours=1, minutes=30),
+        link="https://meet.example.com/async-python",
+        capacity=40,
+        attendees=9,
     ),
     Sample(
-        _l("A database in a file"),
-        "demo-database-in-a-file",
-        _l("How far SQLite carries a website, with measurements."),
-        _l(
+        title=_l("A database in a file"),
+        slug="demo-database-in-a-file",
+        summary=_l("How far SQLite carries a website, with measurements."),
+        description=_l(
             "One writer, many readers, and a backup that is a copy of a file.\n\n"
             "### What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL"
         ),
-        23,
-        17,
-        timedelta(hours=1),
-        _l("Harbour Library, room 4"),
-        "https://meet.example.com/one-file",
-        24,
-        12,
+        days=23,
+        hour=17,
+        duration=timedelta(hours=1),
+        place=_l("Harbour Library, room 4"),
+        link="https://meet.example.com/one-file",
+        capacity=24,
+        attendees=12,
     ),
     Sample(
-        _l("An evening without JavaScript"),
-        "demo-without-javascript",
-        _l("Forms, links and a cup of tea: how much of the web is left?"),
-        _l("Bring a site that you like. We switch scripts off and see what still works."),
-        41,
-        18,
-        timedelta(hours=2),
-        _l("Tea room at Mill Lane 7"),
-        "",
-        6,
-        6,
+        title=_l("An evening without JavaScript"),
+        slug="demo-without-javascript",
+        summary=_l("Forms, links and a cup of tea: how much of the web is left?"),
+        description=_l("Bring a site that you like. We switch scripts off and see what still works."),
+        days=41,
+        hour=18,
+        duration=timedelta(hours=2),
+        place=_l("Tea room at Mill Lane 7"),
+        capacity=6,
+        attendees=6,
     ),
     Sample(
-        _l("Getting to know htmx"),
-        "demo-getting-to-know-htmx",
-        _l("A page that updates itself, written in HTML."),
-        _l("The notes of the evening are with those who came."),
-        -12,
-        17,
-        timedelta(hours=1, minutes=30),
-        _l("Harbour Library, room 2"),
-        "",
-        20,
-        11,
+        title=_l("Getting to know htmx"),
+        slug="demo-getting-to-know-htmx",
+        summary=_l("A page that updates itself, written in HTML."),
+        description=_l("The notes of the evening are with those who came."),
+        days=-12,
+        hour=17,
+        duration=timedelta(hours=1, minutes=30),
+        place=_l("Harbour Library, room 2"),
+        capacity=20,
+        attendees=11,
     ),
 )
 PEOPLE = (
@@ -156,5 +153,6 @@ def create_attendees(sample: Sample, event: Event) -> Iterator[Registration]:
             question=str(QUESTIONS[number % 4]),
             group=GROUPS[number % 4],
             is_present=sample.days < 0 and number % 5 > 0,
+            # Irregular times within four weeks, as in reality.
             created_at=latest - timedelta(days=number * number % 27, hours=number % 7),
         )

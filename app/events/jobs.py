@@ -20,9 +20,8 @@ MAX_ATTEMPTS = 12
 async def shrink_photo(run: JobContext, registration_id: int, original: str) -> None:
     """Replace the uploaded photo by a small one without metadata."""
     try:
-        small = await run.storage.save(
-            FOLDER, "webp", await shrink(await run.storage.read(original), MAX_SIDE_PIXELS), WEBP
-        )
+        content = await shrink(await run.storage.read(original), MAX_SIDE_PIXELS)
+        small = await run.storage.save(FOLDER, "webp", content, WEBP)
     except MissingFileError:
         if await is_used(run, registration_id, original):
             raise  # retry: the uploaded file still has its metadata
@@ -30,8 +29,8 @@ async def shrink_photo(run: JobContext, registration_id: int, original: str) -> 
     except ImageRefusedError:
         small = ""
     # A retry gets the stored result of this step, which names the photo that the earlier attempt saved.
-    stored = await run.write(use_photo, registration_id, original, small)
-    for name in {original, small} - {stored, ""}:
+    used = await run.write(use_photo, registration_id, original, small)
+    for name in {original, small} - {used, ""}:
         await run.storage.delete(name)
 
 

@@ -41,16 +41,18 @@ class Registrations:
         """
         # Before the first statement, which blocks other writers on SQLite.
         name = await self.storage.save(FOLDER, photo.suffix, photo.content, photo.content_type) if photo else ""
-        result = None
         try:
             result = await self.events.register(slug, new, name)
-        finally:
-            if name and result is None:
+        except BaseException:
+            if name:
                 await self.session.rollback()  # release the lock of the event before the storage is used
                 with suppress(StorageError):  # the original error matters more
                     await self.storage.delete(name)
-        if name:
-            defer(self.session, shrink_photo(result.registration.id, name) if result.is_new else delete_photos([name]))
+            raise
+        if name and result.is_new:
+            defer(self.session, shrink_photo(result.registration.id, name))
+        elif name:
+            defer(self.session, delete_photos([name]))
         self._send_email(result)
 
     async def get(self, token: str) -> tuple[Registration, Event]:

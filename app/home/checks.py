@@ -8,7 +8,8 @@ from opportune.config import PROJECT, Settings
 from opportune.feature import Finding
 
 TEMPLATES = "templates/home"
-PLACEHOLDER = re.compile(r"""<mark>(?:{{ _\("|)(.+?)(?:"\) }}|)</mark>""", re.DOTALL)
+PLACEHOLDER = re.compile(r"""<mark>(?:{{ _\(")?(.+?)(?:"\) }})?</mark>""", re.DOTALL)
+"""A marked text, which may be translated: `<mark>Your name</mark>` or `<mark>{{ _("Your name") }}</mark>`."""
 
 
 def check_legal_texts(_settings: Settings) -> Iterator[Finding]:

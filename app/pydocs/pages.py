@@ -1,3 +1,4 @@
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
@@ -19,15 +20,13 @@ router = APIRouter(prefix="/pydocs")
 @router.get("")
 async def search(request: Request, index: Index, query: Annotated[SearchQuery, Query()]) -> Response:
     results = status = None
-    try:
+    with suppress(IndexMissing):  # the page explains how to build the index
         if is_htmx(request):
             render = partial(_render_results, request, index, query)
             return templates.partial(await index.fragment(request.scope["query_string"], render))
         results = await index.find(query.q, limit=query.size, page=query.page)
         status = await index.status()
-    except IndexMissing:
-        pass  # the page explains how to build the index
-    command = python_docs.command if request.app.state.settings.environment != "production" else ""
+    command = "" if request.app.state.settings.is_production else python_docs.command
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "status": status, "command": command}
     return templates.render(request, "pydocs/search.html", context)
 

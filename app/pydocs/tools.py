@@ -10,11 +10,11 @@ from opportune.search import passage
 
 async def search_python_docs(index: Index, words: str) -> Sequence[Source]:
     """Search Python's documentation for a name, words or a question."""
-    entries = [(hit, await read_python_docs(index, hit.slug)) for hit in await index.find_related(words)]
-    return [
-        source.model_copy(update={"text": passage(source.text, words), "fit": hit.similarity})
-        for hit, source in entries
-    ]
+    sources = []
+    for hit in await index.find_related(words):
+        source = await read_python_docs(index, hit.slug)
+        sources.append(source.model_copy(update={"text": passage(source.text, words), "fit": hit.similarity}))
+    return sources
 
 
 async def read_python_docs(index: Index, slug: str) -> Source:

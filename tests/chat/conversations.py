@@ -9,9 +9,9 @@ from playwright.async_api import Page
 
 from app.chat import service
 from app.chat.conversation_view import view_conversation
+from app.chat.conversations import Conversations
 from app.chat.models import Conversation, Message
 from app.chat.schemas import MessageCreate
-from app.chat.service import Conversations
 from opportune.config.settings import Settings
 from opportune.contrib.answers import Answer, AnswerManager, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmModel, Provider

@@ -6,10 +6,10 @@ from httpx2 import AsyncClient
 
 from app.chat import service
 from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
+from app.chat.conversations import Conversations
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT
 from app.chat.schemas import MessageCreate
-from app.chat.service import Conversations
 from opportune.contrib import llm
 from opportune.contrib.answers import AnswerManager
 from opportune.contrib.llm import FakeProvider

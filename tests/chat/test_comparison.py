@@ -11,9 +11,9 @@ from sqlmodel import col
 
 from app.chat import service
 from app.chat.conversation_view import ConversationView, view_conversation
+from app.chat.conversations import Conversations
 from app.chat.models import Message
 from app.chat.schemas import ConversationSettings, MessageCreate
-from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, TooManyAnswers

@@ -6,9 +6,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.chat.conversations import Conversations
 from app.chat.models import Conversation
 from app.chat.periods import name_period
-from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.contrib.llm import FakeProvider
 from opportune.db import utc_now

@@ -6,9 +6,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat.conversations import Conversations
 from app.chat.demo import MODEL, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
-from app.chat.service import Conversations
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, purge, with_deleted

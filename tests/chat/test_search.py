@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
+from app.chat.conversations import Conversations
 from app.chat.models import Conversation
-from app.chat.service import Conversations
 from opportune.testing import make_user, signed_in_client
 from tests.chat.conversations import API, HTMX, make_answer
 

@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat import service
+from app.chat.conversations import Conversations
 from app.chat.models import Conversation
 from app.chat.prompt import SYSTEM_PROMPT
-from app.chat.schemas import ConversationSettings, MessageCreate
-from app.chat.service import Conversations
+from app.chat.schemas import ConversationSettings, ConversationUpdate, MessageCreate
 from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib.answers import AnswerManager
@@ -57,6 +57,13 @@ async def test_settings_apply_to_later_answers(manager: AnswerManager, owner_id:
     assert model.temperatures == [0.2, None]
     with pytest.raises(FieldErrors, match=r"There is no model Gone\. Available: Fast, Sharp"):
         await service.configure(manager, conversation, ConversationSettings(model="Gone"))
+
+
+async def test_change_refuses_an_unknown_second_model(manager: AnswerManager, owner_id: int) -> None:
+    question, _ = await service.ask(manager, owner_id, None, MessageCreate(content="Why?"))
+    conversation = await read_conversation(manager, owner_id, question.conversation_id)
+    with pytest.raises(FieldErrors, match="There is no model Gone"):
+        await service.configure(manager, conversation, ConversationUpdate(compare_with="Gone"))
 
 
 async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, model: FakeProvider) -> None:

@@ -35,6 +35,10 @@ def test_python_objects_are_described(pieces_by_slug: dict[str, Entry]) -> None:
     assert len(pieces_by_slug) > 500
 
 
+def test_signature_of_a_class_method_omits_the_class(pieces_by_slug: dict[str, Entry]) -> None:
+    assert pieces_by_slug["dict.fromkeys"].signature == "fromkeys(iterable, value=None, /)"
+
+
 def test_module_list_omits_private_and_test_modules() -> None:
     names = set(PythonSource().batches())
     assert {"os.path", "asyncio", "concurrent.futures", "xml.etree.ElementTree", "collections.abc"} <= names

@@ -23,7 +23,7 @@ def to_html(doc: str) -> str:
         tag = "pre" if PREFORMATTED.search(block) else "p"
         if heading := HEADING.fullmatch(block):
             blocks.append(("h2", heading[1]))
-        elif blocks and tag == blocks[-1][0] == "pre":
+        elif tag == "pre" and blocks and blocks[-1][0] == "pre":  # one block with blank lines
             blocks[-1] = tag, f"{blocks[-1][1]}\n\n{block}"
         elif block.strip():
             blocks.append((tag, block))

@@ -23,6 +23,7 @@ DESCRIPTORS = types.MethodDescriptorType, types.WrapperDescriptorType, types.Cla
 ROUTINES = types.FunctionType, types.BuiltinFunctionType, *DESCRIPTORS
 
 described_objects: set[tuple[int, str]] = set()
+"""Ids and names of functions and classes. Modules that also export them do not describe them again."""
 described_classes: set[type] = set()
 
 
@@ -30,8 +31,11 @@ def describe_members(module: types.ModuleType, name: str) -> Iterator[dict[str, 
     for label in public_names(module):
         value = getattr(module, label, None)
         is_reexported = name == "builtins" and not defines(module, value)  # such as open, which is also in io
-        if isinstance(value, types.ModuleType) or (not is_reexported and is_duplicate(value, label)):
+        is_duplicate = (id(value), label) in described_objects and not is_reexported
+        if isinstance(value, types.ModuleType) or is_duplicate:
             continue
+        if callable(value) and not is_reexported:
+            described_objects.add((id(value), label))
         path = label if name == "builtins" else f"{name}.{label}"
         if inspect.isclass(value):
             yield from describe_class(value, path, name)
@@ -45,11 +49,12 @@ def public_names(module: types.ModuleType) -> list[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return sorted(listed)
-    candidates = ((label, value) for label, value in vars(module).items() if label[:1] != "_")
-    has_reexports = module.__name__ == "builtins"  # such as open of io
-    return sorted(
-        label for label, value in candidates if defines(module, value) or (has_reexports and inspect.isroutine(value))
-    )
+    names = []
+    for label, value in vars(module).items():
+        is_reexported = module.__name__ == "builtins" and inspect.isroutine(value)  # such as open of io
+        if not label.startswith("_") and (is_reexported or defines(module, value)):
+            names.append(label)
+    return sorted(names)
 
 
 def defines(module: types.ModuleType, value: object) -> bool:
@@ -58,34 +63,28 @@ def defines(module: types.ModuleType, value: object) -> bool:
     return not isinstance(origin, str) or origin in (module.__name__, f"_{module.__name__}", "builtins")
 
 
-def is_duplicate(value: object, label: str) -> bool:
-    """Return True if a package that re-exports the value has already been described."""
-    if not callable(value):
-        return False
-    count_before = len(described_objects)
-    described_objects.add((id(value), label))
-    return len(described_objects) == count_before
-
-
 def describe_class(cls: type, path: str, parent: str) -> Iterator[dict[str, str]]:
     kind = "exception" if issubclass(cls, BaseException) else "class"
     yield create_entry(path, kind, parent, read_docstring(cls), read_signature(cls, cls.__name__))
-    if cls not in described_classes:  # list the members only once for aliases
-        described_classes.add(cls)
-        yield from (
-            describe_member(label, value, cls, path) for label, value in sorted(vars(cls).items()) if label[0] != "_"
-        )
+    if cls in described_classes:  # an alias, whose members are listed under the first name
+        return
+    described_classes.add(cls)
+    for label, value in sorted(vars(cls).items()):
+        if not label.startswith("_"):
+            yield describe_member(label, value, cls, path)
 
 
 def describe_member(label: str, value: Any, cls: type, parent: str) -> dict[str, str]:
     path = f"{parent}.{label}"
     function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    if isinstance(value, types.ClassMethodDescriptorType):
+        function = getattr(cls, label)  # bound, because its signature does not contain the class
     if isinstance(function, ROUTINES):
-        bound = inspect.getattr_static(cls, label) if isinstance(value, types.ClassMethodDescriptorType) else function
-        return create_entry(path, "method", parent, read_docstring(function), read_signature(bound, label))
+        return create_entry(path, "method", parent, read_docstring(function), read_signature(function, label))
     if inspect.isdatadescriptor(value):
         return create_entry(path, "property", parent, read_docstring(value))
-    return create_entry(path, "attribute", parent, "" if isinstance(value, enum.Enum) else describe_value(value))
+    doc = "" if isinstance(value, enum.Enum) else describe_value(value)
+    return create_entry(path, "attribute", parent, doc)
 
 
 def describe_value(value: object) -> str:

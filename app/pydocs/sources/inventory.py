@@ -27,13 +27,15 @@ class Inventory:
     def add(self, line: str) -> None:
         if not (match := LINE.match(line)):
             return
-        name, role = match["name"], f"{match['domain']}:{match['role']}"
-        uri = match["uri"].removesuffix("$") + (name if match["uri"].endswith("$") else "")
+        name, role, uri = match["name"], f"{match['domain']}:{match['role']}", match["uri"]
+        if uri.endswith("$"):  # abbreviation for the name
+            uri = uri.removesuffix("$") + name
         if role == "std:doc":
             self.pages.append(uri)
         elif role != "std:label" and not role.endswith("Param"):
             self.symbols[uri] = name, role
-            self.modules |= {name} if role == "py:module" else set()
+            if role == "py:module":
+                self.modules.add(name)
 
 
 def read_inventory(folder: Path) -> Inventory:

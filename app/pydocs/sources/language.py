@@ -36,9 +36,11 @@ def keyword_text(name: str) -> str:
     """Return the text about a keyword; empty for None, True and False."""
     if name in KEYWORD_SECTIONS:
         label, title = KEYWORD_SECTIONS[name]
-        return next((part for part in SECTION.split(topics.get(label, "")) if part.startswith(title)), "")
+        sections = SECTION.split(topics.get(label, ""))
+        return next((section for section in sections if section.startswith(title)), "")
+    # Values are other names, such as `if` for `elif` and BOOLEAN for `and`, or a tuple that begins with the topic.
     target: str | tuple[str, ...] = name
-    while isinstance(target, str) and target:  # follow references, such as elif to if, and `and` to BOOLEAN
+    while isinstance(target, str) and target:
         target = Helper.keywords.get(target) or Helper.topics.get(target) or ""
     return topics.get(target[0], "") if target else ""
 

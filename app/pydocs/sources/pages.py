@@ -51,16 +51,18 @@ class PartReader:
             self.read(element, self._add_part(element, "section", part))
         elif group := description_group(element):
             self._read_descriptions(element, group, part)
-        elif element.tag in HEADINGS and part and part.group == "section" and not part.titles:
-            part.titles.append(read_title(element))
         elif part is None or element.tag == "span":  # syntax highlighting
             self.read(element, part)
+        elif element.tag in HEADINGS and part.group == "section" and not part.titles:
+            part.titles.append(read_title(element))
         else:
             part.body.append(self._opening_tag(element))
             self.read(element, part)
-            part.body.append("" if element.is_void else f"</{element.tag}>")
+            if not element.is_void:
+                part.body.append(f"</{element.tag}>")
 
     def _read_descriptions(self, description_list: HtmlElement, group: str, outer_part: Part | None) -> None:
+        """Add a part for each description: one or several `<dt>` with signatures, then a `<dd>`."""
         part: Part | None = None
         for child in description_list.children:
             if isinstance(child, str):
@@ -69,24 +71,23 @@ class PartReader:
                 self.read(child, part or outer_part)
                 continue
             anchor = child.attributes.get("id", "")
-            if part and (group != "term" or not part.text):  # another signature of the same object
-                part.anchors += [anchor] if anchor else []
-            elif anchor or part:
+            is_alias = part is not None and (group != "term" or not part.text)
+            if not is_alias and (anchor or part):
                 part = self._add_part(child, group, outer_part)
+            elif part and anchor:
+                part.anchors.append(anchor)
             if part:
                 part.titles.append(read_title(child))
 
     def _add_part(self, element: HtmlElement, group: str, outer_part: Part | None) -> Part:
-        self.parts.append(Part(element.attributes.get("id", ""), group, outer_part))
-        return self.parts[-1]
+        part = Part(element.attributes.get("id", ""), group, outer_part)
+        self.parts.append(part)
+        return part
 
     def _opening_tag(self, element: HtmlElement) -> str:
         attributes = element.attributes | {"href": self.rewrite_link(element.attributes.get("href", ""))}
-        return (
-            f"<{element.tag}"
-            + "".join(f' {name}="{escape(value)}"' for name, value in attributes.items() if value)
-            + ">"
-        )
+        texts = [f'{name}="{escape(value)}"' for name, value in attributes.items() if value]
+        return f"<{' '.join([element.tag, *texts])}>"
 
 
 def description_group(element: HtmlElement) -> str:
@@ -94,7 +95,9 @@ def description_group(element: HtmlElement) -> str:
     classes = element.attributes.get("class", "").split()
     if element.tag != "dl" or "simple" in classes:
         return ""
-    return " ".join(classes[:2]) if len(classes) > 1 else "term" * ("glossary" in classes)
+    if classes == ["glossary"]:
+        return "term"
+    return " ".join(classes[:2]) if len(classes) > 1 else ""
 
 
 def is_silent(element: HtmlElement) -> bool:

@@ -24,7 +24,7 @@ LANGUAGE = "the language"
 
 EXCLUDED = {"antigravity", "this", "idlelib", "turtledemo"}  # they open a browser or a window, or print texts
 EXCLUDED |= {"distutils", "lib2to3", "ensurepip", "pydoc_data", "test", "tests"}  # these are not libraries
-# Modules with another public name.
+# Modules with another public name, or none.
 ALIASES = {"posixpath": "os.path", "ntpath": ""} if os.name == "posix" else {"ntpath": "os.path", "posixpath": ""}
 ALIASES["_collections_abc"] = "collections.abc"  # which has no file since Python 3.14
 
@@ -33,11 +33,10 @@ class PythonSource:
     title = "Python " + ".".join(map(str, sys.version_info[:3]))
 
     def batches(self) -> list[str]:
-        names = (ALIASES.get(name, name) for name in sorted(sys.stdlib_module_names) if is_public(name))
-        all_names = {name for top in names if top for name in (top, *submodules(top))}
+        names = {ALIASES.get(name, name) for name in sys.stdlib_module_names if is_public(name)} - {""}
+        names |= {submodule for name in names for submodule in submodules(name)}
         # Packages first, so that re-exported objects belong to the package.
-        modules = sorted(all_names, key=lambda name: (name.count("."), name))
-        return [LANGUAGE, *modules]
+        return [LANGUAGE, *sorted(names, key=lambda name: (name.count("."), name))]
 
     def read(self, batches: Iterable[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
         queue = deque(batches)
@@ -60,7 +59,10 @@ def submodules(package: str) -> Iterator[str]:
 
 
 def describe_modules(queue: deque[str]) -> Generator[tuple[str, list[Entry] | str], None, None]:
-    """Describe modules in a process until one of them ends it. Closing the generator kills the process."""
+    """Describe modules in a process until one of them ends it, and take them from the queue.
+
+    Closing the generator kills the process.
+    """
     command = [sys.executable, "-I", "-W", "ignore", "-X", "utf8", str(INSPECT_PROGRAM), str(MODULE_TIMEOUT_SECONDS)]
     command += queue
     with TemporaryDirectory(prefix="opportune-pydocs-") as folder:

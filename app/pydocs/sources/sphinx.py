@@ -90,6 +90,7 @@ class PageReader:
     first_anchor: str = ""
     """Anchor of the page."""
     module: str = ""
+    """Module that the page documents, from its entry on."""
 
     def read(self, text: str) -> list[Entry]:
         """Return the entries of a page.
@@ -102,22 +103,30 @@ class PageReader:
         return [entry for part in parts for entry in self._create_entries(part) if part.anchor or part.parent is None]
 
     def _create_entries(self, part: Part) -> Iterator[Entry]:
-        """Yield an entry for the part, and one for each alias."""
+        """Yield an entry for the part, and one for each alias, which usually has its own signature."""
         headings = [" ".join(title.split()) for title in part.titles or [""]]
         body = CLEANER.clean("".join(part.body)[:MAX_BODY_LENGTH]).strip()
+        if not part.anchors:
+            yield self._create_entry(part, part.anchor, "\n".join(headings), body)
+            return
         for number, anchor in enumerate([part.anchor, *part.anchors]):
-            alias_headings = headings[number : number + 1] or headings[-1:]
-            yield self._create_entry(part, anchor, "\n".join(alias_headings if part.anchors else headings), body)
+            heading = headings[min(number, len(headings) - 1)]
+            yield self._create_entry(part, anchor, heading, body)
 
     def _create_entry(self, part: Part, anchor: str, heading: str, body: str) -> Entry:
-        name, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
+        symbol, role = self.inventory.symbols.get(f"{self.page}#{anchor}", ("", ""))
         kind: Kind = "module" if role == "py:module" else KINDS.get(part.group, "other")
         if kind == "module":
-            self.module = name
-        name = (name if kind != "section" else "") or heading or anchor or self.page
+            self.module = symbol
+        elif kind == "section":
+            symbol = ""  # sections have their heading as name, also those with a label in the inventory
+        name = symbol or heading or anchor or self.page
         entry = Entry(self._find_slug(anchor), name, kind, body=body, text="".join(part.text))
-        entry.title = heading if kind == "module" else FIRST_SENTENCE.split(entry.text[:200], maxsplit=1)[0]
-        entry.signature = heading if entry.is_dotted and kind != "module" else ""
+        if kind == "module":
+            entry.title = heading
+        else:
+            entry.title = FIRST_SENTENCE.split(entry.text[:200], maxsplit=1)[0]
+            entry.signature = heading if entry.is_dotted else ""
         entry.module = self._find_module(entry)
         entry.parent = self._find_slug(part.parent.anchor) if part.parent else ""
         entry.source = f"{self.page}#{anchor}" if anchor else self.page
@@ -132,8 +141,9 @@ class PageReader:
         return next((name for name in parent_names if name in self.inventory.modules), "")
 
     def _find_slug(self, anchor: str) -> str:
-        entry_slug = find_slug(self.page, anchor, self.inventory)
-        return self.page if anchor in ("", self.first_anchor) and "#" in entry_slug else entry_slug
+        """Return the slug of an entry of this page. The first one has the page's, unless it is a symbol."""
+        slug = find_slug(self.page, anchor, self.inventory)
+        return self.page if anchor in ("", self.first_anchor) and "#" in slug else slug
 
     def _rewrite_link(self, href: str) -> str:
         """Return the URL of the entry for a link; an empty string for links to remove."""

@@ -1,0 +1,183 @@
+"""The data layer of conversations and their messages. The caller commits the session."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from app.chat.models import Conversation, Message, Role
+from app.chat.schemas import ConversationFilter
+from app.chat.tree import conversation_id_column, message_id_column, newest_leaf_below, parent_id_column
+from opportune.accounts import User
+from opportune.contrib.answers import Answer, AnswerAttachment, find_attachments
+from opportune.db import contains, restore, utc_now, with_deleted
+from opportune.errors import NotFound
+from opportune.pagination import Page, order, paginate
+
+MAX_TITLE_WORDS_LENGTH = 60
+MAX_FILES = 50
+"""Newest files of a branch that are read for a page or a prompt."""
+
+is_listed = col(Conversation.is_temporary).is_(False)
+
+
+class Conversations:
+    """The conversations of one owner. Rows of other owners are not found."""
+
+    def __init__(self, session: AsyncSession, owner_id: int) -> None:
+        self.session = session
+        self.owner_id = owner_id
+        self._is_owner = col(Conversation.owner_id) == owner_id
+        self._messages = (
+            select(Message).join(Conversation, col(Conversation.id) == conversation_id_column).where(self._is_owner)
+        )
+
+    async def list_page(self, filters: ConversationFilter) -> Page[Conversation]:
+        """List conversations, by default pinned ones, then the last used first."""
+        title, created_at, used_at = col(Conversation.title), col(Conversation.created_at), col(Conversation.used_at)
+        query = select(Conversation).where(self._is_owner, is_listed)
+        if filters.folder:
+            query = query.where(col(Conversation.folder) == filters.folder)
+        if filters.q:
+            query = query.where(contains(title, filters.q))
+        columns = {"title": func.lower(title), "created_at": created_at, "used_at": used_at}
+        default = col(Conversation.is_pinned).desc(), used_at.desc(), col(Conversation.id).desc()
+        return await paginate(self.session, query.order_by(*order(filters.sort, columns, *default)), filters)
+
+    async def find_page_number(self, conversation: Conversation, size: int) -> int:
+        """Return the number of the page of the unfiltered list that contains this conversation."""
+        used_at, id_ = col(Conversation.used_at), col(Conversation.id)
+        newer = (used_at > conversation.used_at) | (used_at == conversation.used_at) & (id_ > conversation.id)
+        is_pinned = col(Conversation.is_pinned)
+        before = is_pinned & newer if conversation.is_pinned else is_pinned | newer
+        query = select(func.count()).select_from(Conversation).where(self._is_owner, is_listed, before)
+        return (await self.session.scalar(query) or 0) // size + 1
+
+    async def list_folders(self) -> list[str]:
+        folder = col(Conversation.folder)
+        query = select(folder).where(self._is_owner, is_listed, folder != "").distinct().order_by(folder)
+        return [*await self.session.scalars(query)]
+
+    async def get(self, conversation_id: int) -> Conversation | None:
+        query = select(Conversation).where(col(Conversation.id) == conversation_id, self._is_owner)
+        return (await self.session.scalars(query)).one_or_none()
+
+    async def require(self, conversation_id: int) -> Conversation:
+        """Return a conversation. Raises NotFound, for example if it was deleted during the request."""
+        conversation = await self.get(conversation_id)
+        if conversation is None:
+            raise NotFound
+        return conversation
+
+    async def restore(self, conversation_id: int) -> Conversation:
+        """Take a conversation out of the trash and return it.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        is_deleted = col(Conversation.id) == conversation_id, col(Conversation.deleted_at).is_not(None)
+        query = with_deleted(select(Conversation).where(self._is_owner, *is_deleted).with_for_update())
+        conversation = (await self.session.scalars(query)).one_or_none()
+        if conversation is None:
+            raise NotFound
+        await restore(self.session, conversation)
+        return conversation
+
+    async def find_message(self, message_id: int) -> Message | None:
+        return (await self.session.scalars(self._messages.where(message_id_column == message_id))).one_or_none()
+
+    async def list_all_messages(self, conversation_id: int) -> list[Message]:
+        """Return the messages of all branches, oldest first."""
+        return [
+            *await self.session.scalars(
+                self._messages.where(conversation_id_column == conversation_id).order_by(message_id_column)
+            )
+        ]
+
+    async def lock_owner(self) -> None:
+        """Lock the owner's row, so that one question is stored at a time. On SQLite there is only one writer."""
+        await self.session.execute(select(col(User.id)).where(col(User.id) == self.owner_id).with_for_update())
+
+    async def find_repeated(self, client_key: str, conversation_id: int | None) -> tuple[Message, Message] | None:
+        """Return the question with this key and its newest answer. Without an id, search all conversations."""
+        query = self._messages.where(col(Message.client_key) == client_key)
+        if conversation_id is not None:
+            query = query.where(conversation_id_column == conversation_id)
+        question = (await self.session.scalars(query.limit(1))).one_or_none()
+        if not question:
+            return None
+        answers = select(Message).where(parent_id_column == question.id).order_by(message_id_column.desc())
+        return question, (await self.session.scalars(answers.limit(1))).one()
+
+    async def create_conversation(
+        self, question: str, settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> Conversation:
+        """Add a conversation titled with the first words of its question."""
+        conversation = Conversation(owner_id=self.owner_id, title=title_from_question(question), **settings)
+        self.session.add(conversation)
+        await self.session.flush()
+        return conversation
+
+    async def add_question(
+        self,
+        conversation: Conversation,
+        content: str,
+        client_key: str | None = None,
+        parent_id: int | None = None,
+        files: Sequence[AnswerAttachment] = (),
+    ) -> Message:
+        """Store a question with its files below a message."""
+        for file in files:
+            file.topic = conversation.topic
+        self.session.add_all(files)
+        await self.session.flush()
+        question = Message(
+            conversation_id=conversation.id,
+            parent_id=parent_id,
+            role=Role.USER,
+            question=content,
+            attachment_ids=[file.id for file in files],
+            client_key=client_key,
+        )
+        self.session.add(question)
+        await self.session.flush()
+        return question
+
+    async def add_answer(self, answer: Answer, question: Message) -> Message:
+        """Add an answer below its question and make its branch the current one."""
+        message = Message(
+            conversation_id=question.conversation_id, parent_id=question.id, role=Role.ASSISTANT, answer=answer
+        )
+        self.session.add(message)
+        await self.session.flush()
+        await self._update(question.conversation_id, leaf_id=message.id, used_at=utc_now())
+        return message
+
+    async def select_branch(self, message: Message) -> None:
+        """Select the newest branch that contains a message."""
+        leaf = await self.session.scalar(newest_leaf_below(message.conversation_id, message.id))
+        await self._update(message.conversation_id, leaf_id=leaf)
+
+    async def _update(self, conversation_id: int, **values: Any) -> None:
+        await self.session.execute(update(Conversation).where(col(Conversation.id) == conversation_id).values(**values))
+
+
+async def find_newest_answer(session: AsyncSession, conversation_id: int) -> Message | None:
+    query = select(Message).where(conversation_id_column == conversation_id, col(Message.role) == Role.ASSISTANT)
+    return (await session.scalars(query.order_by(message_id_column.desc()).limit(1))).one_or_none()
+
+
+async def find_files(
+    session: AsyncSession, owner_id: int, messages: Sequence[Message], *, with_text: bool = False
+) -> dict[int, AnswerAttachment]:
+    """Return the newest files of these messages by id."""
+    ids = [id_ for message in messages for id_ in message.attachment_ids][-MAX_FILES:]
+    return await find_attachments(session, owner_id, ids, with_text=with_text)
+
+
+def title_from_question(question: str) -> str:
+    words = " ".join(question.split())
+    return words if len(words) <= MAX_TITLE_WORDS_LENGTH else words[: MAX_TITLE_WORDS_LENGTH - 1].rstrip() + "…"
