@@ -185,13 +185,13 @@ class Crud(CrudOptions, Generic[M]):
     def hidden_names(self) -> frozenset[str]:
         """The names that `hidden_fields` returns, and other fields that reveal the same values."""
         rules = self.definition.field_rules
-        return rules.check(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
+        return rules.complete(HIDDEN, self.hidden_fields()) if rules.hides else NO_FIELDS
 
     @cached_property
     def locked_names(self) -> frozenset[str]:
         """The fields that this user may not write, including hidden fields."""
         rules = self.definition.field_rules
-        return self.hidden_names | rules.check(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
+        return self.hidden_names | rules.complete(READONLY, self.readonly_fields()) if rules.locks else NO_FIELDS
 
     def hides(self, path: str) -> bool:
         """Return whether a field of this model or of a related row (`author.name`) is hidden from this user."""

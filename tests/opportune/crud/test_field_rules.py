@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Collection
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import pytest
@@ -371,6 +371,33 @@ def test_property_that_reads_a_hidden_field_is_hidden(
     monkeypatch.setattr(Ware, "computed", property(computed), raising=False)
     rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
     assert "computed" in rules(None).hidden_names
+
+
+class Quoted:
+    @property
+    def offer(self) -> str:
+        return "on request"
+
+
+class Quote(Quoted, ShopTable, table=True):
+    __tablename__ = "shop_quote"
+
+    title: str
+    cost: int = 0
+
+    @property
+    def offer(self) -> str:
+        return str(self.cost)
+
+    @cached_property
+    def cached_offer(self) -> str:
+        return str(self.cost)
+
+
+@pytest.mark.parametrize("name", ["offer", "cached_offer"])
+def test_inherited_and_cached_properties_are_hidden(name: str) -> None:
+    rules: Any = type("Computed", (Crud,), {"model": Quote, "hidden_fields": lambda _self: {"cost"}})
+    assert name in rules(None).hidden_names
 
 
 def test_classes_without_rules_share_schemas_and_statements() -> None:
