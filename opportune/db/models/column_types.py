@@ -1,6 +1,5 @@
-"""Column types from the annotations of fields."""
+"""Options and types of columns from the annotations of fields."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import MaxLen
@@ -9,6 +8,7 @@ from pydantic_core import PydanticUndefined
 from sqlalchemy import JSON, BigInteger, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
+from sqlmodel.main import FieldInfoMetadata
 
 from opportune.db.models.translated import TranslatedColumn
 from opportune.schemas.annotations import UNBOUNDED, Stored, annotations_of, plain_type
@@ -19,38 +19,53 @@ LITERAL_COLUMN_LENGTH = 64
 """Characters in the column of a `Literal` with text, which leaves room for longer values."""
 
 
-def choose_column_type(info: FieldInfo) -> None:
-    """Set the column's options: those of `Field`, else those of the field's type, also inside `OwnerId | None`.
+def set_column_options(info: FieldInfo) -> None:
+    """Set the options of a field's column before SQLModel reads them.
 
-    The column gets a `sa_type`, unless it has one or SQLModel supports the type.
+    The options of `Field(…)` override those of the field's type, such as `OwnerId` or `OwnerId | None`. The column gets
+    a type, unless the options name one or SQLModel supports the type of the field.
     """
-    of_type = [item for field in annotations_of(info, FieldInfo) for item in field.metadata]
-    columns = [vars(item) for item in (*info.metadata, *of_type) if hasattr(item, "sa_type")]  # `Field` comes first
-    options = {
-        name: value for column in reversed(columns) for name, value in column.items() if value is not PydanticUndefined
-    }
-    if options.keys().isdisjoint(("sa_type", "sa_column")) and (column_type := _find_column_type(info)) is not None:
-        options["sa_type"] = column_type
-    if options:  # a new object, because fields of the same type alias share it
-        others = [item for item in info.metadata if not hasattr(item, "sa_type")]
+    options = _declared_options(info)
+    if options.keys().isdisjoint(("sa_type", "sa_column")):
+        column_type = _find_column_type(info)
+        if column_type is not None:
+            options["sa_type"] = column_type
+    if options:  # in a new object, because fields with the same type share the one of the type
+        others = [item for item in info.metadata if not isinstance(item, FieldInfoMetadata)]
         info.metadata = [*others, *Field(**options).metadata]
 
 
+def _declared_options(info: FieldInfo) -> dict[str, Any]:
+    """Return the options that SQLModel's `Field` has stored in the metadata of the field and of its type."""
+    inner_fields = annotations_of(info, FieldInfo)
+    metadata = [*info.metadata, *(item for field in inner_fields for item in field.metadata)]
+    options: dict[str, Any] = {}
+    for item in reversed(metadata):  # the first one overrides the others
+        if isinstance(item, FieldInfoMetadata):
+            options |= {name: value for name, value in vars(item).items() if value is not PydanticUndefined}
+    return options
+
+
 def _find_column_type(info: FieldInfo) -> Any:
+    """Return the type of the last `Stored` annotation, or None if SQLModel supports the type of the field.
+
+    The type of a translated text is annotated before that of all its translations.
+    """
     column_types = [annotation.column_type for annotation in annotations_of(info, Stored)]
-    max_lengths = [annotation.max_length for annotation in annotations_of(info, MaxLen)][-1:]
+    max_length = next(reversed([annotation.max_length for annotation in annotations_of(info, MaxLen)]), None)
     if not column_types:
         return _default_type(plain_type(info.annotation))
     *text_types, column_type = column_types
-    if isinstance(column_type, TranslatedColumn):
-        return TranslatedColumn(_bounded_type(text_types[-1] if text_types else String(), max_lengths))
-    return _bounded_type(column_type, max_lengths)
+    if not isinstance(column_type, TranslatedColumn):
+        return _bounded_type(column_type, max_length)
+    text_type = text_types[-1] if text_types else String()
+    return TranslatedColumn(_bounded_type(text_type, max_length))
 
 
-def _bounded_type(column_type: Any, max_lengths: Sequence[int]) -> Any:
+def _bounded_type(column_type: Any, max_length: int | None) -> Any:
     """Return the type of a column with the maximum length of its field."""
-    if max_lengths and (column_type is UNBOUNDED or type(column_type) is String):
-        return String(max_lengths[0])
+    if max_length is not None and (column_type is UNBOUNDED or type(column_type) is String):
+        return String(max_length)
     return Text() if column_type is UNBOUNDED else column_type
 
 

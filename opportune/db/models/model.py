@@ -12,7 +12,7 @@ from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspec
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from opportune.db.models.column_types import BigId, choose_column_type
+from opportune.db.models.column_types import BigId, set_column_options
 from opportune.db.models.enums import store_enum_values
 from opportune.db.models.search_index import declare_search_index
 from opportune.db.models.soft_delete import LiveRowComparator
@@ -82,7 +82,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
                 arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
                 relationship.sa_relationship_kwargs = arguments
         for name, info in cls.model_fields.items():
-            choose_column_type(info)
+            set_column_options(info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 
