@@ -2,14 +2,15 @@
 
 SQLAlchemy's adapter of aiosqlite makes four hops (cursor, execute, fetchall, close), one more to begin and one to end a
 transaction. Each hop wakes two threads, which costs more than the work of SQLite.
+
+Here BEGIN waits for the first statement, and both are sent in one hop. A transaction without a statement sends nothing.
+The end of a transaction that only reads needs no hop, because it only releases a lock in memory.
 """
 
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aiosqlite
@@ -25,61 +26,20 @@ from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from opportune.db.drivers.pool import DEFERRED
 from opportune.speedups import require
+from opportune.speedups.hops import ExecutorFactory, Hop, HopExecutor
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
 require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")
 
 DRIVER = "sqlite+fused"
 """Driver name of `SingleHopDialect` in the URL of an engine."""
-
-
-@dataclass(slots=True, eq=False)
-class Hop:
-    """Input and result of one hop to the driver's thread. SQLAlchemy reads the result from it like from a cursor."""
-
-    values: Any
-    is_executemany: bool = False
-    begin_statement: str = ""
-    """Runs before the statement. Empty once it has run, or if a transaction is open."""
-    earlier: list[tuple[str, Any]] = field(default_factory=list)
-    """Deferred statements with their values, which run before the statement."""
-    is_finished: bool = False
-    rows: Sequence[Any] = ()
-    description: Any = None
-    lastrowid: Any = -1
-    rowcount: int = -1
-    arraysize: int = 1
-
-    def close(self) -> None:
-        """Do nothing: the rows have been read."""
-
-
-class HopExecutor(sqlite3.Connection):
-    """Connection that runs a whole `Hop` when aiosqlite's public `execute_fetchall` calls `execute` in its thread."""
-
-    def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
-        if not isinstance(values, Hop):
-            return super().execute(statement, values)
-        try:
-            return self._run_hop(statement, values)
-        finally:
-            values.is_finished = True
-
-    def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
-        if hop.begin_statement:
-            super().execute(hop.begin_statement)
-            hop.begin_statement = ""
-        while hop.earlier:
-            super().execute(*hop.earlier.pop(0))
-        cursor = (super().executemany if hop.is_executemany else super().execute)(statement, hop.values)
-        if cursor.description:
-            hop.description, hop.rows = cursor.description, cursor.fetchall()
-        else:
-            hop.lastrowid, hop.rowcount = cursor.lastrowid, cursor.rowcount
-        return cursor
+BEGIN_READING = "BEGIN"
+"""Statement that begins transactions which only read. Those that write begin with BEGIN IMMEDIATE."""
 
 
 class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
+    """Cursor whose last `Hop` takes the place of aiosqlite's cursor. Opening and closing it needs no hop."""
+
     __slots__ = ()
 
     _adapt_connection: "SingleHopConnection"
@@ -94,36 +54,39 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
     def execute(self, operation: Any, parameters: Any = None) -> None:
         self._send(operation, Hop(() if parameters is None else parameters))
 
-    def defer(self, operation: Any, parameters: Any) -> None:
-        self._adapt_connection.deferred.append((operation, parameters))
-
     def executemany(self, operation: Any, seq_of_parameters: Any) -> None:
         self._send(operation, Hop(seq_of_parameters, is_executemany=True))
+
+    def defer(self, operation: Any, parameters: Any) -> None:
+        """Run a statement with the next one or the commit."""
+        self._adapt_connection.deferred.append((operation, parameters))
 
     def _send(self, operation: str, hop: Hop) -> None:
         try:
             self._adapt_connection.send(operation, hop)
         except Exception as error:  # noqa: BLE001 - as in the replaced method
             self._adapt_connection._handle_exception(error)
-        self._rows, self._cursor = deque(hop.rows), cast("Any", hop)
+        self._rows = deque(hop.rows)
+        self._cursor = cast("Any", hop)
 
 
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
-    """Connection that sends BEGIN with the first statement, deferred statements with the next one or COMMIT, and ends
-    read transactions without a hop.
-    """
+    """Connection that sends BEGIN with the first statement, and deferred statements with the next one or COMMIT."""
 
     __slots__ = ("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin", "_sqlite", "_streams", "deferred")
 
     def __init__(self, dbapi: Any, connection: Any, executor: HopExecutor) -> None:
         super().__init__(dbapi, connection)
         self._sqlite = executor
+        """The connection itself, for calls in the event loop's thread, which SQLite allows."""
         self._pending_begin = ""
+        """Statement that begins a transaction, until it is sent."""
+        self._in_transaction = self._is_read_only = False
         self.deferred: list[tuple[str, Any]] = []
         """Statements with their values, which run with the next statement."""
-        self._in_transaction = self._is_read_only = False
         self._last_hop = Hop((), is_finished=True)
         self._streams: list[AsyncAdapt_dbapi_cursor] = []
+        """Open cursors that fetch their rows in portions."""
 
     def create_function(self, *arguments: Any, **options: Any) -> None:
         # Without a hop: this only changes memory, and SQLAlchemy creates two functions per connection.
@@ -134,15 +97,17 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._pending_begin = statement
 
     def send(self, statement: str, hop: Hop) -> None:
+        """Run a statement in the driver's thread, after the pending BEGIN and the deferred statements."""
         if self._pending_begin:
             hop.begin_statement, self._pending_begin = self._pending_begin, ""
-            self._is_read_only, self._in_transaction = hop.begin_statement == "BEGIN", True
+            self._is_read_only = hop.begin_statement == BEGIN_READING
+            self._in_transaction = True
         hop.earlier, self.deferred = self.deferred, []
         self._last_hop = hop
         try:
             await_(self._connection.execute_fetchall(statement, hop))
         except sqlite3.Error:
-            # If BEGIN failed, the next statement must send it.
+            # The hop still has what it has not run. If BEGIN failed, the next statement must send it.
             self._pending_begin, self.deferred = hop.begin_statement, hop.earlier
             raise
 
@@ -155,11 +120,13 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         return self._streams[-1]
 
     def commit(self) -> None:
-        if not self.deferred and not self._discard_pending_begin():
-            return
+        if not self.deferred:
+            self._pending_begin = ""
+            if not self._in_transaction:
+                return
         try:
             if self.deferred:
-                SingleHopCursor(self).execute("COMMIT")
+                SingleHopCursor(self).execute("COMMIT")  # also sends BEGIN and the deferred statements
             else:
                 super().commit()
         except sqlite3.Error:
@@ -171,11 +138,12 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         while self._streams:  # a cursor with unread rows would keep its snapshot
             self._streams.pop().close()
         self.deferred = []
-        if not self._discard_pending_begin():
+        self._pending_begin = ""
+        if not self._in_transaction:
             return
         if not self._last_hop.is_finished:  # left running by a cancelled request
             self._sqlite.interrupt()
-        if self._last_hop.is_finished and self._is_read_only:  # needs no hop: it only releases a lock in memory
+        if self._last_hop.is_finished and self._is_read_only:
             self._sqlite.rollback()
         else:
             super().rollback()
@@ -197,38 +165,26 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
             await asyncio.wait({closing}, timeout=0.01)
         closing.result()
 
-    def _discard_pending_begin(self) -> bool:
-        """Discard a BEGIN that was never sent, and return whether a transaction is open."""
-        self._pending_begin = ""
-        return self._in_transaction
-
 
 class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
+    """Driver module of the dialect, as DBAPI defines it."""
+
     def __init__(self) -> None:
         super().__init__(aiosqlite, sqlite3)
 
     def connect(self, *arguments: Any, **options: Any) -> SingleHopConnection:
-        executors: list[HopExecutor] = []
-        is_cancelled = False
-
-        def connect(*arguments: Any, **options: Any) -> HopExecutor:
-            executors.append(HopExecutor(*arguments, **options))
-            if is_cancelled:
-                executors[0].close()
-            return executors[0]
-
-        # The event loop's thread also ends transactions and interrupts statements, which SQLite allows.
-        options |= {"factory": connect, "check_same_thread": False}
+        factory = ExecutorFactory()
+        # The event loop's thread also ends transactions and interrupts statements.
+        options |= {"factory": factory, "check_same_thread": False}
         connection = aiosqlite.connect(*arguments, **options)
         vars(connection)["_thread"].daemon = True  # as in the replaced method
         try:
             await_(connection)
-        except BaseException:  # a cancelled request: close what its thread has opened or is about to open
-            is_cancelled = True
-            for executor in executors:
-                executor.close()
+        except BaseException:  # also for a cancelled request
+            factory.close()
             raise
-        return SingleHopConnection(self, connection, executors[0])
+        assert factory.executor  # the thread has called the factory
+        return SingleHopConnection(self, connection, factory.executor)
 
 
 class SingleHopDialect(SQLiteDialect_aiosqlite):
@@ -237,7 +193,7 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
     driver = "fused"
     supports_statement_cache = True
 
-    def __init__(self, begin: str = "BEGIN", **options: Any) -> None:
+    def __init__(self, begin: str = BEGIN_READING, **options: Any) -> None:
         super().__init__(**options)
         self.begin = begin
 

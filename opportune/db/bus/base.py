@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,11 +21,12 @@ MAX_MESSAGE_BYTES = 7000
 """Maximum length of a message. PostgreSQL accepts less than 8,000 bytes."""
 
 Callback = Callable[[str | None], None]
+"""Receives the payload of a message, or None if messages may have been lost."""
 
 logger = logging.getLogger(__name__)
 
 
-class Bus:
+class Bus(ABC):
     """Sends messages to the other processes of a site.
 
     Messages are hints: one can be lost while a process reconnects, so a slow poll or an expiry must lead to the same
@@ -33,17 +34,22 @@ class Bus:
     """
 
     name: ClassVar[str]
+    """Name of the server, for the log."""
     is_shared: ClassVar[bool] = True
+    """Whether messages reach other processes."""
 
     def __init__(self) -> None:
         self.is_connected = False
+        """Whether this process receives messages."""
         self._subscribers = defaultdict[str, list[Callback]](list)
+        """Callbacks by topic."""
         self._sender = secrets.token_hex(4)
         """Id of this process, which ignores its own messages."""
         self._pending: dict[tuple[str, str], None] = {}
+        """Topics and payloads to send, without duplicates."""
         self._sending: asyncio.Task[None] | None = None
         self._failures = 0
-        """Attempts to connect since messages were last received."""
+        """Lost connections and failed attempts since messages were last received."""
 
     def subscribe(self, topic: str, callback: Callback) -> None:
         """Call a function for each message of other processes.
@@ -95,11 +101,11 @@ class Bus:
     async def _send_pending(self) -> None:
         while self._pending:
             await asyncio.sleep(BATCHING_SECONDS)
-            messages, self._pending = list(self._pending), {}
-            results = await asyncio.gather(
-                *(self.send(self._encode(*message)) for message in messages), return_exceptions=True
-            )
-            if errors := [result for result in results if isinstance(result, Exception)]:
+            messages = [self._encode(topic, payload) for topic, payload in self._pending]
+            self._pending = {}
+            results = await asyncio.gather(*map(self.send, messages), return_exceptions=True)
+            errors = [result for result in results if isinstance(result, Exception)]
+            if errors:
                 logger.warning("Other processes were not notified through %s: %s", self.name, _summary(errors[0]))
 
     def _encode(self, topic: str, payload: str | None) -> str:
@@ -108,44 +114,46 @@ class Bus:
 
     async def _listen_forever(self) -> None:
         while True:
-            [error] = await asyncio.gather(self._receive_all(), return_exceptions=True)
+            # Drivers raise errors of many classes, and none may end the listener.
+            (error,) = await asyncio.gather(self._receive_until_error(), return_exceptions=True)
+            self.is_connected = False
             if error and not self._failures:
                 logger.warning("Messages of other processes are delayed: %s: %s", self.name, _summary(error))
-            self.is_connected = False
+            pause = RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS) - 1)]
             self._failures += 1
-            await asyncio.sleep(RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS)) - 1])
+            await asyncio.sleep(pause)
 
-    async def _receive_all(self) -> None:
+    async def _receive_until_error(self) -> None:
         async for message in self.receive():
-            if not message and self._failures:
+            self.is_connected = True
+            if self._failures:  # messages may have been lost since the last connection
+                self._failures = 0
                 logger.info("This process receives messages through %s again.", self.name)
-                self._call_all()
-            self._failures, self.is_connected = 0, True
-            self._dispatch(message)
+                for topic in self._subscribers:
+                    self._notify(topic, None)
+            if message:
+                self._dispatch(message)
 
     def _dispatch(self, message: str) -> None:
+        """Notify the subscribers. Other programs can send through the same server, so any text is possible."""
         match _decode(message):
-            case [str(sender), str(topic), str() | None as payload]:
-                if sender != self._sender:
-                    self._call(topic, payload)
-            case _ if message:
+            case [self._sender, _, _]:
+                pass
+            case [str(), str(topic), str() | None as payload]:
+                self._notify(topic, payload)
+            case _:
                 logger.warning("A message that is not of this site was ignored.")
 
-    def _call_all(self) -> None:
-        for topic in self._subscribers:
-            self._call(topic, None)
-
-    def _call(self, topic: str, payload: str | None) -> None:
-        """Call the subscribers of a topic. Others can send through the same server, so no payload ends the listener."""
+    def _notify(self, topic: str, payload: str | None) -> None:
         for callback in self._subscribers.get(topic, ()):
             try:
                 callback(payload)
-            except Exception as error:  # noqa: BLE001 - a subscriber may fail in any way
+            except Exception as error:  # noqa: BLE001 - a subscriber may fail in any way, and must not end the listener
                 logger.warning("A message of the topic %s was ignored: %s", topic, type(error).__name__)
 
 
 class MemoryBus(Bus):
-    """Bus of a site with one process, which has nobody to notify."""
+    """Bus of a site with a single process. It sends and receives nothing."""
 
     name = "this process"
     is_shared = False

@@ -12,7 +12,7 @@ from sqlalchemy import Insert, insert, text, update
 from sqlalchemy.exc import IntegrityError, MissingGreenlet, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.speedups import sqlite_driver
+from opportune.speedups.hops import HopExecutor
 from tests.opportune.speedups.sqlite_engines import ITEM, TITLES, Engines, engines, make_engine, read_titles, statements
 
 __all__ = ["engines", "statements"]  # fixtures
@@ -277,23 +277,23 @@ async def test_close_is_idempotent(engines: Engines) -> None:
 
 
 async def test_cancelled_connect_leaves_no_connection_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executors: list[sqlite_driver.HopExecutor] = []
+    executors: list[HopExecutor] = []
 
-    class RecordedExecutor(sqlite_driver.HopExecutor):
+    class RecordedExecutor(HopExecutor):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             executors.append(self)
 
-    monkeypatch.setattr(sqlite_driver, "HopExecutor", RecordedExecutor)
+    monkeypatch.setattr("opportune.speedups.hops.HopExecutor", RecordedExecutor)
     reading = make_engine(tmp_path / "test.db", "BEGIN")
 
     async def read() -> None:
         async with reading.connect() as connection:
             await connection.scalar(text("SELECT 1"))
 
-    for hops in range(20):
+    for steps in range(20):
         task = asyncio.create_task(read())
-        for _ in range(hops):
+        for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
