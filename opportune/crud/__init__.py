@@ -10,8 +10,8 @@ from opportune.crud.crud import Crud
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import filter_by
 from opportune.crud.latest import LatestRows, latest_rows
+from opportune.crud.options import Permission
 from opportune.crud.pages import CrudPages
-from opportune.crud.permission_levels import Permission
 
 __all__ = [
     "Crud",

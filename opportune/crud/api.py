@@ -12,7 +12,7 @@ from starlette.status import HTTP_201_CREATED
 from opportune.crud.crud import Crud, Key
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
-from opportune.crud.permission_levels import Permission
+from opportune.crud.options import Permission
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model

@@ -15,8 +15,7 @@ from opportune.accounts.models import User
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.filters import TRASH_PARAMETER
-from opportune.crud.options import CrudOptions, Key, Values
-from opportune.crud.permission_levels import Permission
+from opportune.crud.options import CrudOptions, Key, Permission, Values
 from opportune.crud.registry import default_crud, may_use_permissions, register, related_classes
 from opportune.crud.row_permissions import RowPermissions
 from opportune.crud.row_reading import (

@@ -23,8 +23,7 @@ from opportune.crud.filters import (
     filter_schema,
     method_field,
 )
-from opportune.crud.options import CrudOptions
-from opportune.crud.permission_levels import Permission
+from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import takes_model_name
 from opportune.crud.schemas import (
     SchemaOptions,

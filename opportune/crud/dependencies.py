@@ -11,7 +11,7 @@ from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
-from opportune.crud.permission_levels import Permission
+from opportune.crud.options import Permission
 from opportune.crud.row_permissions import WRITE_ACTIONS
 from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import WriteSession, read_session

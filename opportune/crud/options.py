@@ -1,17 +1,34 @@
 """Options that a `Crud` class declares."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
-from opportune.crud.permission_levels import Permission
 from opportune.pagination import Paging
 
 Values = BaseModel | Mapping[str, Any]
 """Values to write: an instance of the schema, or a mapping that is validated like a request."""
 Key = int | str
 """The `id` of a row, or its value in the `lookup` column."""
+
+
+class Permission(Enum):
+    """Users who may read or write the rows of a model, for `read_permission` and `write_permission` of a `Crud`."""
+
+    ANYONE = "anyone"
+    SIGNED_IN = "signed in"
+    OWNER = "owner"
+    """The user or the members of the team in the `owner_column` or `team_column` of a row."""
+    OWNER_OR_PERMITTED = "owner or permitted"
+    """Owners may do everything with their rows, and members of groups with the permission with all rows."""
+    PERMITTED = "permitted"
+    """Members of groups with the permission, and superusers."""
+
+    @property
+    def depends_on_groups(self) -> bool:
+        return self in (Permission.PERMITTED, Permission.OWNER_OR_PERMITTED)
 
 
 class SchemaOf:

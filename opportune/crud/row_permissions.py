@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, false, true
 from opportune.accounts.groups.permission_names import identity_of, matches_permission, refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.definition import Definition
-from opportune.crud.permission_levels import Permission
+from opportune.crud.options import Permission
 from opportune.crud.teams import Team
 
 READ_ACTIONS = {"list", "get"}

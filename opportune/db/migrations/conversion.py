@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -59,28 +59,16 @@ class ConversionError(OperatorError):
 
 
 class Family(Enum):
-    """Column types with the same type of values."""
+    """Column types with the same type of values, by their common base class."""
 
-    TEXT = auto()
-    INTEGER = auto()
-    DECIMAL = auto()
-    BOOLEAN = auto()
-    DATE = auto()
-    DATETIME = auto()
-    JSON = auto()
-    UUID = auto()
-
-
-FAMILIES: dict[Any, Family] = {
-    String: Family.TEXT,
-    Integer: Family.INTEGER,
-    Numeric: Family.DECIMAL,
-    Boolean: Family.BOOLEAN,
-    Date: Family.DATE,
-    DateTime: Family.DATETIME,
-    JSON: Family.JSON,
-    Uuid: Family.UUID,
-}
+    TEXT = String
+    INTEGER = Integer
+    DECIMAL = Numeric
+    BOOLEAN = Boolean
+    DATE = Date
+    DATETIME = DateTime
+    JSON = JSON
+    UUID = Uuid
 
 
 def family_of(type_: Any) -> Family | None:
@@ -88,7 +76,7 @@ def family_of(type_: Any) -> Family | None:
     plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
     if isinstance(plain, NativeEnum):
         return None
-    return next((family for base, family in FAMILIES.items() if isinstance(plain, base)), None)
+    return next((family for family in Family if isinstance(plain, family.value)), None)
 
 
 def convert(value: Any, type_: Any) -> Any:

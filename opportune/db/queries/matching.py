@@ -1,7 +1,11 @@
-"""Search conditions for words and texts, which ignore case for all letters on both databases."""
+"""Search conditions for words and texts, which ignore case for all letters on both databases.
+
+LIKE of SQLite knows the two forms of ASCII letters, and PostgreSQL those of all letters but the final sigma.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -24,13 +28,20 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from opportune.db.models.columns import type_of
 from opportune.db.models.translated import current_text, is_translated
-from opportune.db.queries.case_folding import SIGMA, forms_of, lower_character
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
 
 MAX_SEARCH_WORDS = 10
 QUERY_WORD = re.compile(r'"([^"]+)"|(\S+)')
 LIKE_ESCAPES = str.maketrans({sign: f"/{sign}" for sign in "/%_"})
 ESCAPE: ColumnElement[str] = literal_column("'/'")
+
+SIGMA = "\u03c3"
+LOWER_LETTERS = {"\u0130": "i", "\u03c2": SIGMA}
+"""Lower case of letters for which Python has two letters, or keeps the final form."""
+UNUSUAL_FORMS = (*LOWER_LETTERS, "\u212a", "\u212b", "\u2126", "\u03f4", "\u1e9e")
+"""Letters to which `upper` of their lower case does not lead: İ, final sigma, Kelvin, Angstrom, Ohm, Theta and ẞ."""
+MAX_LETTERS = 100
+"""Letters of a pattern with other forms. SQLite limits the depth of expressions to 1,000."""
 
 
 class _Matches(FunctionElement[bool]):
@@ -135,3 +146,25 @@ def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:
 def _is_text_column(column: Any) -> bool:
     type_ = type_of(column)
     return isinstance(type_, String) and not isinstance(type_, Enum)
+
+
+def lower_character(letter: str) -> str:
+    """Return the lower case of a letter as one letter."""
+    lower = LOWER_LETTERS.get(letter) or letter.lower()
+    return lower if len(lower) == 1 else letter
+
+
+def forms_of(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the lower case letters of a text that have other forms outside of ASCII, with these forms."""
+    forms = {letter: _other_forms(letter) for letter in dict.fromkeys(map(lower_character, text))}
+    return dict([(letter, others) for letter, others in forms.items() if others][:MAX_LETTERS])
+
+
+@cache
+def _other_forms(letter: str) -> tuple[str, ...]:
+    candidates = dict.fromkeys((letter.upper(), letter.title(), *UNUSUAL_FORMS))
+    return tuple(
+        other
+        for other in candidates
+        if len(other) == 1 and not other.isascii() and other != letter and lower_character(other) == letter
+    )

@@ -8,8 +8,7 @@ from opportune.crud.filters import CONTAINS, STARTS_WITH
 from opportune.db import Model, contains, starts_with
 from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.db.queries.case_folding import SIGMA
-from opportune.db.queries.matching import matches, patterns_of
+from opportune.db.queries.matching import SIGMA, matches, patterns_of
 from tests.opportune.tables import make_tables
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
