@@ -1,6 +1,6 @@
-"""Messages about wrong usage of the command line."""
+"""Messages about wrong usage of the command line. Uses only the standard library."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from opportune.errors.suggestions import did_you_mean
 
@@ -23,12 +23,18 @@ def no_such_option(option: str, options: Iterable[str]) -> str:
     return f"No such option: {option}.{did_you_mean(option.lstrip('-'), long_options, prefix='--')}"
 
 
-def unknown_command(name: str, names: Iterable[str]) -> str:
-    """Return `Unknown command 'migrat'. Did you mean migrate?`; empty for known commands."""
-    names = list(names)
-    if name in REMOVED_COMMANDS and name not in names:
+def unknown_command(name: str, names: Iterable[str], subcommands: Collection[str]) -> str:
+    """Return `Unknown command 'migrat'. Did you mean migrate?`, or the removal of a command of earlier versions.
+
+    Args:
+        name: The unknown name.
+        names: Names of all commands.
+        subcommands: Commands with a subcommand of this name, such as `deploy rehearse`.
+    """
+    if name in REMOVED_COMMANDS:
         return f"{name} was removed: {REMOVED_COMMANDS[name]}"
-    return "" if name in names else f"Unknown command {name!r}.{did_you_mean(name, names)}"
+    hint = f" Did you mean {' or '.join(subcommands)}?" if subcommands else did_you_mean(name, names)
+    return f"Unknown command {name!r}.{hint}"
 
 
 def wrong_usage(command: str, message: str) -> str:

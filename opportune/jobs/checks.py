@@ -1,7 +1,6 @@
 """Production checks of the job settings."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -18,15 +17,23 @@ SAMPLED_RUNS = 10
 
 
 def check_jobs(settings: Settings) -> Iterator[Finding]:
+    if settings.jobs == "inline":
+        yield from _check_inline_jobs()
+    elif settings.jobs == "request":
+        yield from _check_cron_service(settings)
+
+
+def _check_inline_jobs() -> Iterator[Finding]:
     host = current_host()
-    if settings.jobs != "request":
-        if settings.jobs == "inline" and host and not host.runs_between_requests:
-            yield Finding(
-                f"{host.title} runs nothing between requests, so jobs and answers would be interrupted. Set "
-                "JOBS=request (oppman.py docs free-tiers), unless your plan keeps the process running.",
-                is_error=False,
-            )
-        return
+    if host and not host.runs_between_requests:
+        yield Finding(
+            f"{host.title} runs nothing between requests, so jobs and answers would be interrupted. Set "
+            "JOBS=request (oppman.py docs free-tiers), unless your plan keeps the process running.",
+            is_error=False,
+        )
+
+
+def _check_cron_service(settings: Settings) -> Iterator[Finding]:
     if not settings.base_url:
         yield Finding("JOBS is request and BASE_URL is empty, so the cron service cannot call the site. Set BASE_URL.")
     if not settings.jobs_call_minutes:
@@ -39,21 +46,27 @@ def check_jobs(settings: Settings) -> Iterator[Finding]:
 
 def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
     """Report jobs that are scheduled more often than the cron service calls."""
-    for name, minutes in _shortest_run_intervals(settings, jobs) if settings.jobs == "request" else ():
+    if settings.jobs != "request":
+        return
+    for job in jobs:
+        minutes = _shortest_interval_minutes(job, settings)
         if 0 < minutes < settings.jobs_call_minutes:
             yield Finding(
-                f"The job {name} is scheduled every {minutes:g} minutes, but the cron service calls every "
+                f"The job {job.name} is scheduled every {minutes:g} minutes, but the cron service calls every "
                 f"{settings.jobs_call_minutes} minutes (JOBS_CALL_MINUTES), so it runs less often.",
                 is_error=False,
             )
 
 
-def _shortest_run_intervals(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[tuple[str, float]]:
-    """Yield the name of each scheduled job and the shortest interval between its next runs, in minutes."""
-    for job in jobs:
-        with suppress(OperatorError):  # the worker reports an invalid schedule
-            if schedule := job.schedule_in(settings):
-                times = [next_run_time(schedule, utc_now())]
-                while len(times) <= SAMPLED_RUNS:
-                    times.append(next_run_time(schedule, times[-1]))
-                yield job.name, min((later - earlier).total_seconds() / 60 for earlier, later in pairwise(times))
+def _shortest_interval_minutes(job: JobDefinition[Any], settings: Settings) -> float:
+    """Return the shortest interval between the next runs of a job; 0 if it has no valid schedule."""
+    try:
+        schedule = job.schedule_in(settings)
+        if not schedule:
+            return 0
+        times = [next_run_time(schedule, utc_now())]
+        while len(times) <= SAMPLED_RUNS:
+            times.append(next_run_time(schedule, times[-1]))
+    except OperatorError:  # reported by the worker
+        return 0
+    return min(later - earlier for earlier, later in pairwise(times)).total_seconds() / 60

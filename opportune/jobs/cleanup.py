@@ -24,7 +24,7 @@ REMOVED_SCHEDULE_DAYS = 7
 @job("jobs.clean_up", schedule="17 3 * * *")
 async def clean_up_daily(run: JobContext) -> None:
     features: Sequence[Feature] = run.features
-    await clean_up(run.database, run.settings, [*_cleanups_of_jobs(features), *declared_cleanups(features)])
+    await clean_up(run.database, run.settings, [_cleanup_of_removed_schedules(features), *declared_cleanups(features)])
 
 
 def declared_cleanups(features: Iterable[Feature]) -> list[Cleanup]:
@@ -59,9 +59,9 @@ async def _run(database: Database, settings: Settings, cleanup: Cleanup) -> int:
     return await delete_in_batches(database, cleanup.model, condition)
 
 
-def _cleanups_of_jobs(features: Iterable[Feature]) -> Iterable[Cleanup]:
-    """Yield the cleanup of runs whose scheduled job no feature declares. No worker would ever start them."""
+def _cleanup_of_removed_schedules(features: Iterable[Feature]) -> Cleanup:
+    """Return the cleanup of runs whose scheduled job no feature declares. No worker would ever start them."""
     names = [job.name for feature in features for job in feature.jobs.definitions]
     cutoff = utc_now() - timedelta(days=REMOVED_SCHEDULE_DAYS)
     is_removed = literal_column(f"({SCHEDULED})") & col(Job.name).not_in(names) & (col(Job.due_at) <= cutoff)
-    yield Cleanup(Job, lambda _: is_removed)
+    return Cleanup(Job, lambda _: is_removed)

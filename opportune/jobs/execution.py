@@ -1,16 +1,17 @@
-"""One attempt of a job: its run, and how its outcome is stored."""
+"""One attempt of a job: its run, how its outcome is stored, and when a failed one is repeated."""
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.errors import OperatorError
-from opportune.jobs import PermanentFailure
+from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
 from opportune.jobs.context import DatabaseJobContext
-from opportune.jobs.failures import error_summary, retry_delay, traced_error
 from opportune.jobs.heartbeat import send_heartbeat
-from opportune.jobs.lease_keeper import Attempt
 from opportune.jobs.leases import JobCancelled
 from opportune.jobs.models import ClaimedJob, JobState
 from opportune.jobs.schedules import record_run
@@ -19,7 +20,29 @@ from opportune.services import Services
 from opportune.services.observers import JobAttempt, observed_job
 from opportune.services.tasks import run_in_background
 
+MAX_RETRY_DELAY_SECONDS = 3600.0
+"""Maximum delay between two attempts."""
+SELF_EXPLANATORY_ERRORS = (OperatorError, PermanentFailure, RetryLater)
+"""Errors whose message is enough without type and traceback."""
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A claimed job and its asyncio task."""
+
+    job: ClaimedJob
+    task: asyncio.Task[None] | None = None
+    """None until a slot is free."""
+    is_cancelled: bool = False
+    started_at: float = field(default_factory=time.monotonic)
+
+    def cancel(self) -> None:
+        """Cancel the job at the request of a user."""
+        self.is_cancelled = self.job.cancel_asked = True
+        if self.task:
+            self.task.cancel()
 
 
 async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> None:
@@ -82,3 +105,23 @@ async def _record_scheduled_run(job: ClaimedJob, store: JobStore, error: str = "
     if store.jobs[job.name].schedule:
         async with store.database.writer() as session:
             await record_run(session, job.name, job.note, error)
+
+
+def retry_delay(job: JobDefinition[Any], attempt: int, error: Exception | None = None) -> float:
+    """Return the seconds until the next attempt."""
+    doublings = min(attempt - 1, 30)  # more would exceed the maximum anyway, and overflow
+    requested = error.seconds if isinstance(error, RetryLater) else 0.0
+    return min(max(job.wait * 2.0**doublings, requested), MAX_RETRY_DELAY_SECONDS)
+
+
+def error_summary(error: Exception) -> str:
+    """Describe an error in one printable line."""
+    summary = str(error).strip().partition("\n")[0]
+    if not isinstance(error, SELF_EXPLANATORY_ERRORS):
+        summary = f"{type(error).__name__}: {summary}".removesuffix(": ")
+    return "".join(char if char.isprintable() else " " for char in summary[:500]).strip()
+
+
+def traced_error(error: Exception) -> Exception | None:
+    """Return the error if its traceback belongs in the log."""
+    return None if isinstance(error, SELF_EXPLANATORY_ERRORS) else error

@@ -6,13 +6,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.db.errors import explain
+from opportune.jobs.execution import Attempt
 from opportune.jobs.leases import LEASE_DURATION
-from opportune.jobs.models import ClaimedJob
 from opportune.jobs.store import JobStore
 from opportune.server.loop_monitor import LoopMonitor
 
@@ -29,23 +28,6 @@ REPORTED_AFTER_CHECKS = 60
 JOIN_TIMEOUT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Attempt:
-    """A claimed job and its asyncio task."""
-
-    job: ClaimedJob
-    task: asyncio.Task[None] | None = None
-    """None until a slot is free."""
-    is_cancelled: bool = False
-    started_at: float = field(default_factory=time.monotonic)
-
-    def cancel(self) -> None:
-        """Cancel the job at the request of a user."""
-        self.is_cancelled = self.job.cancel_asked = True
-        if self.task:
-            self.task.cancel()
 
 
 class LeaseKeeper:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    ScalarSelect,
     String,
     Update,
     bindparam,
@@ -34,27 +35,32 @@ MAX_GROUPS = 1000
 """Maximum number of groups that one statement checks. The next one continues with the groups after them."""
 
 
-async def allowed_claims(session: AsyncSession, queue: str, limits: Mapping[str, int], wanted: int) -> int:
+async def allowed_claims(session: AsyncSession, queue: str, limits: Mapping[str, int], free_slots: int) -> int:
     """Return how many jobs of a queue may be claimed now. A limited queue is locked until the transaction ends.
 
     Args:
         session: A writing session.
         queue: Name of the queue.
         limits: Maximum numbers of running jobs by queue, and for `*`.
-        wanted: Number of jobs that the worker can start.
+        free_slots: Number of jobs that the worker can start.
     """
-    for name in (ALL_QUEUES, queue):
-        if (limit := limits.get(name)) is not None:
+    allowed = free_slots
+    for name, jobs in ((ALL_QUEUES, IS_RUNNING), (queue, IS_RUNNING & (col(Job.queue) == queue))):
+        if name in limits:
             await _lock(session, f"queue {name}")
-            in_queue = () if name == ALL_QUEUES else (col(Job.queue) == queue,)
-            running = await session.scalar(select(func.count()).where(IS_RUNNING, *in_queue))
-            wanted = min(wanted, max(0, limit - (running or 0)))
+            running = await session.scalar(select(func.count()).where(jobs)) or 0
+            allowed = min(allowed, limits[name] - running)
     is_paused = select(col(PausedQueue.name)).where(col(PausedQueue.name) == queue)
-    return 0 if wanted and await session.scalar(is_paused) else wanted
+    if allowed <= 0 or await session.scalar(is_paused):
+        return 0
+    return allowed
 
 
 def _held_groups() -> CTE:
-    """Read names of groups with held jobs, in order after the parameter `after`. Each step finds the next name."""
+    """Name the groups with held jobs, in order after the parameter `after`.
+
+    Each step of the recursion finds the next name in the index, so that the jobs of a group are not read.
+    """
     name = func.min(col(Job.group_name)).label("name")
     groups = select(name).where(IS_HELD, col(Job.group_name) > bindparam("after")).cte("groups", recursive=True)
     next_name = select(name).where(IS_HELD, col(Job.group_name) > groups.c.name).scalar_subquery()
@@ -66,11 +72,11 @@ NEXT_GROUPS = select(HELD_GROUPS.c.name).where(HELD_GROUPS.c.name.is_not(None)).
 
 
 class HeldJobs:
-    """Releases held jobs of groups."""
+    """Releases held jobs of groups, `MAX_GROUPS` groups at a time."""
 
     def __init__(self) -> None:
-        self._last_name = ""
-        """Last group that was checked. The next call continues after it."""
+        self._last_group = ""
+        """Group after which the next call continues. Empty to begin with the first group."""
 
     async def release(self, session: AsyncSession) -> list[int]:
         """Let the first due job of each group wait for a worker, if the limit of its group allows it.
@@ -83,8 +89,8 @@ class HeldJobs:
         if not await session.scalar(select(due_jobs.exists())):
             return []
         await _lock(session, "groups")  # otherwise two workers could release jobs of the same group
-        groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_name})).all()
-        self._last_name = groups[-1] if len(groups) == MAX_GROUPS else ""
+        groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_group})).all()
+        self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
             return []
         release = _release_statement(groups, now).returning(col(Job.group_limit))
@@ -92,16 +98,29 @@ class HeldJobs:
 
 
 def _release_statement(groups: Sequence[str], now: ColumnElement[datetime]) -> Update:
-    group = values(column("name", String), name="names").data([(name,) for name in groups]).cte("checked")
-    held, active = aliased(Job), aliased(Job)
-    is_due = (col(held.state) == literal_column("'held'")) & (col(held.due_at) <= now)
-    first = select(col(held.id)).where(is_due, col(held.group_name) == group.c.name)
-    first_id = first.order_by(col(held.due_at), col(held.id)).limit(1).scalar_subquery()
-    is_active = col(active.state).in_((literal_column("'waiting'"), literal_column("'running'")))
-    active_jobs = select(func.count()).where(is_active, col(active.group_name) == col(Job.group_name)).scalar_subquery()
-    is_allowed = col(Job.id).in_(select(first_id).select_from(group)) & (active_jobs < col(Job.group_limit))
-    # The release is the time from which the job waits, so that groups take turns.
+    """Build the statement that lets the first due job of each group wait, unless the group is at its limit.
+
+    The job waits from now on, so that groups take turns.
+    """
+    is_allowed = _is_first_due_of(groups, now) & (_count_active_in_group() < col(Job.group_limit))
     return update(Job).where(is_allowed).values(state=JobState.WAITING, due_at=now)
+
+
+def _is_first_due_of(groups: Sequence[str], now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Match the held job of each group that has been due for the longest time."""
+    group = values(column("name", String), name="names").data([(name,) for name in groups]).cte("checked")
+    held = aliased(Job)
+    is_due = (col(held.state) == literal_column("'held'")) & (col(held.due_at) <= now)
+    due_jobs = select(col(held.id)).where(is_due, col(held.group_name) == group.c.name)
+    first_due = due_jobs.order_by(col(held.due_at), col(held.id)).limit(1).scalar_subquery()
+    return col(Job.id).in_(select(first_due).select_from(group))
+
+
+def _count_active_in_group() -> ScalarSelect[int]:
+    """Count the waiting and running jobs of the same group."""
+    active = aliased(Job)
+    is_active = col(active.state).in_((literal_column("'waiting'"), literal_column("'running'")))
+    return select(func.count()).where(is_active, col(active.group_name) == col(Job.group_name)).scalar_subquery()
 
 
 async def _lock(session: AsyncSession, name: str) -> None:

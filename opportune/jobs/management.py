@@ -87,10 +87,9 @@ async def find_oldest_due(session: AsyncSession, names: Collection[str]) -> date
 def _bounded_count(state: JobState) -> ScalarSelect[int]:
     # The text of the condition is the same as in the partial indexes.
     is_ended = (col(Job.ended_at).is_not(None),) if state in ENDED_STATES else ()
-    jobs: Select[Any] = (
-        select(literal_column("1")).select_from(Job).where(literal_column(f"state = '{state}'"), *is_ended)
-    )
-    return select(func.count()).select_from(jobs.limit(MAX_COUNTED_JOBS).subquery()).scalar_subquery()
+    jobs: Select[Any] = select(literal_column("1")).select_from(Job)
+    in_state = jobs.where(literal_column(f"state = '{state}'"), *is_ended).limit(MAX_COUNTED_JOBS)
+    return select(func.count()).select_from(in_state.subquery()).scalar_subquery()
 
 
 async def cancel(session: AsyncSession, job_id: int) -> None:
@@ -137,11 +136,18 @@ class QueueState:
 async def read_queues(session: AsyncSession, names: Collection[str]) -> list[QueueState]:
     """Read the state of these queues, and of other queues with jobs."""
     paused = {queue.name: queue.paused_at for queue in await session.scalars(select(PausedQueue))}
-    held, waiting, running = (func.count().filter(is_in_state) for is_in_state in (IS_HELD, IS_WAITING, IS_RUNNING))
-    query = select(col(Job.queue), held, waiting, running, func.min(col(Job.due_at)).filter(IS_WAITING))
+    number, first_due_at = func.count(), func.min(col(Job.due_at))
+    query = select(
+        col(Job.queue),
+        number.filter(IS_HELD),
+        number.filter(IS_WAITING),
+        number.filter(IS_RUNNING),
+        first_due_at.filter(IS_WAITING),
+    )
     rows = await session.execute(query.where(or_(IS_HELD, IS_WAITING, IS_RUNNING)).group_by(col(Job.queue)))
     states = {name: QueueState(name, 0, 0, 0, None, paused.get(name)) for name in (*names, *paused)}
-    states |= {row[0]: QueueState(row[0], row[1], row[2], row[3], row[4], paused.get(row[0])) for row in rows}
+    for name, held, waiting, running, oldest_due_at in rows:
+        states[name] = QueueState(name, held, waiting, running, oldest_due_at, paused.get(name))
     return [states[name] for name in sorted(states)]
 
 

@@ -8,7 +8,7 @@ database, because the clocks of machines differ.
 import secrets
 import time
 from asyncio import to_thread
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -41,6 +41,8 @@ from opportune.jobs.worker_lock import WorkerLock
 
 WORKER_ID_LENGTH = 16
 """Length of the worker's id at the beginning of a claim. The remaining characters identify the attempt."""
+ATTEMPT_ID_BYTES = 8
+"""Random bytes of the rest of a claim, which has two characters for each."""
 RETENTION = {
     JobState.DONE: timedelta(days=7),
     JobState.CANCELLED: timedelta(days=7),
@@ -111,9 +113,7 @@ class JobStore:
             claimed = await self._take_over(limit, running)  # first, because a backlog would use all slots
         async with self.database.writer() as session:
             if completed:
-                await session.execute(
-                    update(Job).where(is_claimed(self._dialect, completed)).values(self._values_of_end(JobState.DONE))
-                )
+                await self._change(session, completed, self._values_of_end(JobState.DONE))
             has_group = any(job.group_name for job in completed)
             claimed += await self._claim_due_and_held(session, limit - len(claimed), releases_first=has_group)
         if len(claimed) < limit:
@@ -140,8 +140,8 @@ class JobStore:
     async def _claim_due(self, session: AsyncSession, limit: int) -> list[ClaimedJob]:
         claimed = list[ClaimedJob]()
         for queue in self._queues:
-            if wanted := limit - len(claimed):
-                allowed = await allowed_claims(session, queue, self.limits, wanted)
+            if free_slots := limit - len(claimed):
+                allowed = await allowed_claims(session, queue, self.limits, free_slots)
                 claimed += await self._claim(session, allowed, self._is_due(queue)) if allowed else []
         return claimed
 
@@ -153,7 +153,7 @@ class JobStore:
         changes = {
             "state": JobState.RUNNING,
             "attempt": col(Job.attempt) + 1,
-            "claim": self.lock.worker + secrets.token_hex(16 - WORKER_ID_LENGTH // 2),
+            "claim": self.lock.worker + secrets.token_hex(ATTEMPT_ID_BYTES),
             "lease_until": lease_end(self._dialect),
             "started_at": self._now(),
         }
@@ -232,19 +232,23 @@ class JobStore:
 
     async def end(self, job: ClaimedJob, state: JobState, error: str = "") -> None:
         attempt = min(job.attempt, self.jobs[job.name].attempts)  # the claim after the last attempt runs nothing
-        await self._change(job, {**self._values_of_end(state), "error": error, "attempt": attempt})
+        values = {**self._values_of_end(state), "error": error, "attempt": attempt}
+        async with self.database.writer() as session:
+            await self._change(session, [job], values)
 
     async def postpone(self, job: ClaimedJob, seconds: float, error: str) -> None:
         """Retry a failed job later, unless a user has cancelled it."""
         is_cancelled = col(Job.cancel_asked)
         state = case((is_cancelled, JobState.CANCELLED), else_=waiting_state())
-        values = {"state": state, "due_at": self._now(timedelta(seconds=seconds)), "error": error}
-        await self._change(job, {**values, "ended_at": case((is_cancelled, self._now()), else_=None), **NO_CLAIM})
+        values = {"state": state, "due_at": self._now(timedelta(seconds=seconds)), "error": error, **NO_CLAIM}
+        values["ended_at"] = case((is_cancelled, self._now()), else_=None)
+        async with self.database.writer() as session:
+            await self._change(session, [job], values)
 
     async def release(self, *jobs: ClaimedJob) -> None:
         """Return jobs of this worker to the queue. The attempt does not count."""
         async with self.database.writer() as session:
-            await session.execute(update(Job).where(is_claimed(self._dialect, jobs)).values(UNSTARTED))
+            await self._change(session, jobs, UNSTARTED)
 
     async def report(self, job: ClaimedJob, done: int, total: int, note: str) -> None:
         """Store the progress of a job.
@@ -254,12 +258,11 @@ class JobStore:
         """
         async with self.database.writer() as session:
             await renew_lease(session, job)
-            values = {"done": done, "total": total, "note": note}
-            await session.execute(update(Job).where(is_claimed(self._dialect, [job])).values(values))
+            await self._change(session, [job], {"done": done, "total": total, "note": note})
 
-    async def _change(self, job: ClaimedJob, values: dict[str, Any]) -> None:
-        async with self.database.writer() as session:
-            await session.execute(update(Job).where(is_claimed(self._dialect, [job])).values(values))
+    async def _change(self, session: AsyncSession, jobs: Iterable[ClaimedJob], values: Mapping[str, Any]) -> None:
+        """Change jobs that this worker still holds."""
+        await session.execute(update(Job).where(is_claimed(self._dialect, jobs)).values(values))
 
     async def prune(self) -> None:
         """Delete jobs that ended long ago."""

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.config.settings import Settings
 from opportune.db.errors import explain
-from opportune.jobs.execution import run_attempt, store_outcome
-from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, Attempt, LeaseKeeper
+from opportune.jobs.execution import Attempt, run_attempt, store_outcome
+from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, LeaseKeeper
 from opportune.jobs.models import ClaimedJob
 from opportune.jobs.scheduler import Scheduler
 from opportune.jobs.store import JobStore

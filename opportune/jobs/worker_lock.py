@@ -61,8 +61,9 @@ class WorkerLock:
         os.close(self._descriptor)
         self._descriptor = None
         with suppress(OSError):  # the folder is not empty, because another worker is alive
-            for path in self._folder.iterdir():
-                self.is_dead(path.name)  # removes the files of dead workers
+            for worker in self._other_workers():
+                if self.is_dead(worker) and not self._read_started(worker):
+                    self.forget(worker)
             self._folder.rmdir()
 
     def add_started(self, job_id: int) -> None:
@@ -91,11 +92,11 @@ class WorkerLock:
 
     def started_by_dead_workers(self) -> dict[str, list[int]]:
         """Return the jobs that dead workers of this machine had started, by worker, until `forget` is called."""
-        return {name: started for name in self._other_workers() if (started := self._read_started(name))}
+        dead_workers = [worker for worker in self._other_workers() if self.is_dead(worker)]
+        started_by_worker = {worker: self._read_started(worker) for worker in dead_workers}
+        return {worker: job_ids for worker, job_ids in started_by_worker.items() if job_ids}
 
     def _read_started(self, worker: str) -> list[int]:
-        if not self.is_dead(worker):
-            return []
         with suppress(OSError, ValueError):  # another worker has removed the file, or it is incomplete
             return array("q", (self._folder / worker).read_bytes()).tolist()
         return []
@@ -115,18 +116,15 @@ class WorkerLock:
             return []
 
     def is_dead(self, worker: str) -> bool | None:
-        """Return whether a worker has died, and remove its file if it lists no jobs. None if it has no file here."""
+        """Return whether a worker has died; None if it has no file here."""
         if sys.platform == "win32":
             return None
-        path = self._folder / worker
         try:
-            descriptor = _open_and_lock(path)
+            descriptor = _open_and_lock(self._folder / worker)
         except OSError:
             return None
         if descriptor is None:
             return False
-        if not os.fstat(descriptor).st_size:
-            path.unlink(missing_ok=True)
         os.close(descriptor)
         return True
 

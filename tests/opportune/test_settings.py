@@ -13,7 +13,7 @@ from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import SettingsError
 from opportune.project.layout import PROJECT, installed_features, settings_class
-from opportune.testing.services.unreadable import unreadable
+from tests.opportune.unreadable import unreadable
 
 STRONG_KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 

@@ -29,11 +29,10 @@ from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
-from opportune.cli.loop import open_event_loop
-from opportune.cli.main import import_command
-from opportune.cli.missing_commands import find_unlisted_commands
+from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
+from opportune.cli.process import open_event_loop
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
 from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts

@@ -7,8 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from opportune.cli.error_reports import print_error, report_unexpected_error
 from opportune.cli.main import main as run_command_line
-from opportune.cli.main import print_error, report_unexpected_error
 from opportune.cli.registry import COMMANDS, MODULES, is_overview_request, show_overview
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import HAS_PROJECT

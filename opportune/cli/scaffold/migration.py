@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -42,19 +42,15 @@ def draft_creation(feature: str, code: str, file: Path, tables: Sequence[str], g
         OperatorError: the code fails, or a referenced table has no migration.
     """
     _run_models(feature, code, file)
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     migrated = _words_of_migrations(graph)
-    unmigrated = [name for name in Model.metadata.tables if feature_of_table(name, graph.features) == feature]
-    tables = [*tables, *(name for name in unmigrated if name not in {*migrated, *tables})]
-    copies = [Model.metadata.tables[name].to_metadata(metadata) for name in tables]
-    keys = [key for table in copies for key in table.foreign_keys]
-    referenced = sorted({key.target_fullname.partition(".")[0] for key in keys} - {*tables})
-    if missing := next((name for name in referenced if name not in migrated), None):
-        raise OperatorError(f"The table {missing} has no migration yet. Run `python3 oppman.py makemigrations` first.")
-    for name in referenced:
-        Table(name, metadata, Column("id", BigId, primary_key=True))
+    tables_of_feature = [name for name in Model.metadata.tables if feature_of_table(name, graph.features) == feature]
+    new_tables = dict.fromkeys([*tables, *(name for name in tables_of_feature if name not in migrated)])
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    for name in new_tables:
+        Model.metadata.tables[name].to_metadata(metadata)
+    existing_tables = _add_stubs_of_referenced_tables(metadata, migrated)
     with in_memory_connection() as connection:
-        metadata.create_all(connection, [metadata.tables[name] for name in referenced])
+        metadata.create_all(connection, existing_tables)
         slug = tables[0].removeprefix(f"{feature}_") if graph.migrations_of(feature) else None
         return draft_migration(connection, graph, feature, metadata, slug)
 
@@ -66,13 +62,30 @@ def _run_models(feature: str, code: str, file: Path) -> None:
     sys.modules[module.__name__] = module
     try:
         exec(compile(code, str(file), "exec"), vars(module))  # noqa: S102 - code of the project, run as by an import
-    except OperatorError:
-        raise
     except Exception as error:
+        del sys.modules[module.__name__]  # as a failed import does
+        if isinstance(error, OperatorError):
+            raise
         message = f"{file.name} of {feature} cannot be imported ({type(error).__name__}: {error}). Fix it first."
         raise OperatorError(message) from error
 
 
 def _words_of_migrations(graph: MigrationGraph) -> set[str]:
+    """Return all words in the existing migrations, among them the names of the tables that they create."""
     texts = [migration.path.read_text(encoding="utf-8") for migration in graph.by_revision.values()]
     return {word for text in texts for word in re.findall(r"\w+", text)}
+
+
+def _add_stubs_of_referenced_tables(metadata: MetaData, migrated: Collection[str]) -> list[Table]:
+    """Add the tables to which foreign keys point, with the column `id` only, and return them.
+
+    Raises:
+        OperatorError: a referenced table has no migration.
+    """
+    keys = [key for table in metadata.tables.values() for key in table.foreign_keys]
+    referenced = {key.target_fullname.partition(".")[0] for key in keys} - {*metadata.tables}
+    if missing := sorted(referenced.difference(migrated)):
+        raise OperatorError(
+            f"The table {missing[0]} has no migration yet. Run `python3 oppman.py makemigrations` first."
+        )
+    return [Table(name, metadata, Column("id", BigId, primary_key=True)) for name in sorted(referenced)]

@@ -17,7 +17,8 @@ import typer
 
 from opportune import __version__
 from opportune.cli import output, registry
-from opportune.cli.main import load, main
+from opportune.cli.loading import load
+from opportune.cli.main import main
 from opportune.cli.registry import COMMANDS, MODULES
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
@@ -105,6 +106,9 @@ def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
+        (["rehearse"], "Unknown command 'rehearse'. Did you mean deploy rehearse? See: "),
+        (["evaluate"], "Did you mean llm evaluate? See: "),
+        (["list"], "Did you mean users list or jobs list"),
         (["--bogus"], "No such option: --bogus. See: "),
         (["removemodel", "books", "Book"], "removemodel was removed: use git restore or git revert, or"),
         (["addmodel", "books", "Book", "--by-hand"], "--by-hand was removed: omit it, and write the pages as in "),
@@ -161,7 +165,7 @@ def test_unexpected_error_is_explained(
 def test_syntax_error_names_conflict_markers(
     oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("opportune.cli.main.PROJECT", tmp_path)
+    monkeypatch.setattr("opportune.cli.error_reports.PROJECT", tmp_path)
     for name in ("app/books/pages.py", "opportune/web/pages.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")

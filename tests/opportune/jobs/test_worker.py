@@ -17,7 +17,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.models.model import utc_now
 from opportune.jobs import JobCall, RetryLater, worker
-from opportune.jobs.failures import error_summary, retry_delay
+from opportune.jobs.execution import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION

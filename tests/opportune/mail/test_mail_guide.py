@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from opportune.jobs import JobCall
-from opportune.jobs.failures import retry_delay
+from opportune.jobs.execution import retry_delay
 from opportune.mail import HttpsTransport, factory, https, mailbox
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for

@@ -11,7 +11,7 @@ from opportune.accounts.emails.delivery import report_mail_outage
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.jobs.failures import retry_delay
+from opportune.jobs.execution import retry_delay
 from opportune.jobs.models import Job, JobState
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email_job
 from opportune.mail.errors import DeliveryError

@@ -14,7 +14,7 @@ from opportune.db.factory import open_database
 from opportune.storage import Storage, open_storage
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.s3 import s3_server, s3_url
+from tests.opportune.storage.s3_server import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]  # fixtures
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from opportune.testing.services import scratch
-from opportune.testing.services.unreadable import unreadable
+from tests.opportune.unreadable import unreadable
 
 
 def test_unwritable_shared_memory_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

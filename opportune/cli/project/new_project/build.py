@@ -1,5 +1,6 @@
 """Creates the folder of a project, completely or not at all."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,9 +13,8 @@ from opportune import __version__
 from opportune.cli.environment.entry import python_with_hatchling
 from opportune.cli.project.first_env import first_env
 from opportune.cli.project.new_project import history
-from opportune.cli.project.new_project.examples import OPTIONAL_FRAMEWORK_FEATURES, examples
+from opportune.cli.project.new_project.examples import ALWAYS, OPTIONAL_FRAMEWORK_FEATURES, examples
 from opportune.cli.project.new_project.languages import write_language
-from opportune.cli.project.new_project.rendering import render_files
 from opportune.cli.project.record import RECORD, Record, write_record
 from opportune.cli.project.release import hash_of_running_release
 from opportune.cli.project.shared_files import (
@@ -22,12 +22,15 @@ from opportune.cli.project.shared_files import (
     ENV_EXAMPLE,
     FOLDERS,
     IS_CLONE,
+    LANDING_PAGE,
     STARTER_ROOT,
     STARTER_TESTS,
     VENDOR,
     ProjectNames,
     copy_files,
     project_files,
+    render,
+    substitute,
     write_shared_files,
     write_text,
 )
@@ -36,7 +39,10 @@ from opportune.cli.scaffold.feature_removal import FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.config.appearance import find_appearance, write_style_sheet
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT
+from opportune.project.layout import PACKAGE, PROJECT
+
+RENDERED_FILES = ("README.md", "tests/test_access.py", LANDING_PAGE)
+"""Files rendered from the skeleton instead of copied."""
 
 
 def require_starter() -> None:
@@ -121,6 +127,25 @@ def _remove_example(example: str, folder: Path) -> None:
     installed = folder / INSTALLED
     text = without_feature(installed.read_text(encoding="utf-8"), example)
     installed.write_text(text, encoding="utf-8", newline="\n")
+
+
+def render_files(folder: Path, names: ProjectNames) -> None:
+    """Write the files of a new project whose text differs from the starter's, except the shared files."""
+    title = json.dumps(names.title, ensure_ascii=False)
+    substitute(folder / PACKAGE / "settings.py", r'(site_name: str = )".*"', rf"\g<1>{title}")
+    substitute(folder / PACKAGE / "settings.py", r'(site_description: str = )".*', r'\g<1>""')
+    substitute(folder / ".env.example", r"^# SITE_NAME=.*$", f"# SITE_NAME={names.title}")
+    substitute(folder / ".env.example", r"^# SITE_DESCRIPTION=.*$", "# SITE_DESCRIPTION=")
+    placeholders = {"title": names.title, "version": __version__, "features": _feature_table(folder)}
+    for name in RENDERED_FILES:
+        render(name, folder, placeholders)
+
+
+def _feature_table(folder: Path) -> str:
+    """Return the installed features as table rows."""
+    lines = {**ALWAYS, **{name: f"an example: {summary}" for name, summary in examples().items()}}
+    rows = [(name, line) for name, line in lines.items() if (folder / PACKAGE / name).is_dir()]
+    return "".join(f"| `{PACKAGE}/{name}/` | {line} |\n" for name, line in rows)
 
 
 def move_files(scratch: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Column, Integer, Table
 
 from opportune.checks import Finding
-from opportune.cli import missing_commands
+from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import check
 from opportune.cli.development.check_vectors import vectors_problem
@@ -172,10 +172,10 @@ def test_unlisted_commands_are_an_error(folder: Path, monkeypatch: pytest.Monkey
         (folder / "app" / name).mkdir(parents=True)
         (folder / "app" / name / "commands.py").touch()
     films = Feature("films", commands={"films": "app.films.commands"})
-    monkeypatch.setattr(missing_commands, "installed_features", lambda: [Feature("books"), films])
-    monkeypatch.setattr(missing_commands, "feature_folder", lambda name: folder / "app" / name)
+    monkeypatch.setattr(loading, "installed_features", lambda: [Feature("books"), films])
+    monkeypatch.setattr(loading, "feature_folder", lambda name: folder / "app" / name)
     monkeypatch.setattr(project, "PROJECT", folder)
-    assert [message for _, message in missing_commands.find_unlisted_commands()] == [
+    assert [message for _, message in loading.find_unlisted_commands()] == [
         'app/books/commands.py has no effect. Add commands={"books": "app.books.commands"} to app/books/feature.py.'
     ]
 

@@ -34,9 +34,9 @@ from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
 from opportune.project.layout import settings_class
 from opportune.testing.plugin import settings_for
-from opportune.testing.services.unreadable import unreadable
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS, Oppman, read_until
 from tests.opportune.cli.development.processes import running
+from tests.opportune.unreadable import unreadable
 
 QUICKSTART = ("quickstart", "--no-input", "--no-model")
 

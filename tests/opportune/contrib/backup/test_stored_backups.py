@@ -18,9 +18,9 @@ from opportune.contrib.backup.settings import parse_keep
 from opportune.contrib.backup.store import StoredBackup
 from opportune.errors import OperatorError
 from opportune.storage import open_storage
-from opportune.testing.services.s3 import s3_server, s3_url
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.backup.backups import Site, error_line, only_postgresql, programs, site
+from tests.opportune.storage.s3_server import s3_server, s3_url
 
 __all__ = ["programs", "s3_server", "s3_url", "site"]  # fixtures
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.main import report_unexpected_error
+from opportune.cli.error_reports import report_unexpected_error
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.errors.renamed_names import IMPORTS
 from opportune.project.layout import PROJECT

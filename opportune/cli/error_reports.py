@@ -1,0 +1,117 @@
+"""Errors of commands, printed in one line."""
+
+import errno
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from opportune.cli import output
+from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
+from opportune.cli.registry import PROGRAM, command_module
+from opportune.cli.terminal import printable, styled
+from opportune.cli.usage import no_such_option, wrong_usage
+from opportune.errors.renamed_names import find_failed_import
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.feature_packages import HAS_PROJECT
+from opportune.project.layout import PROJECT, display_path, installed_features
+
+PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def print_error(message: str, code: int) -> int:
+    message = message if HAS_PROJECT else message.replace("python3 oppman.py", PROGRAM)
+    print(styled(printable(" ".join(message.split())), "red", sys.stderr), file=sys.stderr)
+    return code
+
+
+def usage_message(error: typer.TyperException, arguments: Sequence[str]) -> str:
+    ctx: Any = getattr(error, "ctx", None)
+    # Typer sets no context if the value of an option is missing.
+    names = [name for name in arguments[:1] if not name.startswith("-") and command_module(name)]
+    path = ctx.command_path if ctx else " ".join([PROGRAM, *names])
+    message = validation_message(error) or unknown_option_message(error)
+    return wrong_usage(path, message or error.format_message().removeprefix("Invalid value: "))
+
+
+def unknown_option_message(error: typer.TyperException) -> str:
+    """Return the message about an unknown option, with a suggestion; empty for other errors."""
+    option: str | None = getattr(error, "option_name", None)
+    ctx: Any = getattr(error, "ctx", None)
+    if not option or not ctx or not hasattr(error, "possibilities"):
+        return ""
+    params = ctx.command.get_params(ctx)
+    return no_such_option(option, [name for param in params for name in [*param.opts, *param.secondary_opts]])
+
+
+def validation_message(error: BaseException) -> str:
+    """Return the message about a value that fails Pydantic's validation; empty for other errors."""
+    from pydantic import ValidationError  # slow to import, only needed for errors
+
+    if not (isinstance(error, typer.BadParameter) and error.param and isinstance(error.__cause__, ValidationError)):
+        return ""
+    details = error.__cause__.errors()[0]
+    if details["type"] == "value_error":  # raised by Typer, with the value in the message
+        return f"{error.param.opts[0]}: {with_choice_suggestion(details['msg'].removeprefix('Value error, '))}"
+    reason = "is not a whole number" if details["type"] == "int_parsing" else details["msg"].removeprefix("Input ")
+    return f"{error.param.opts[0]}: {details['input']} {reason}"
+
+
+def with_choice_suggestion(message: str) -> str:
+    """Add a suggestion to Typer's message `'x' is not one of 'a', 'b'.`."""
+    value, *choices = re.findall(r"'([^']*)'", message) or [""]
+    return f"{message}{did_you_mean(value, choices)}" if " is not one of " in message else message
+
+
+def report_unexpected_error(error: Exception) -> int:
+    """Report an unexpected error in one line, with its traceback if -v or DEBUG is set."""
+    report_to_features(error)
+    if output.is_verbose() or os.environ.get("DEBUG", "").lower() in {"1", "true", "yes", "on"}:
+        traceback.print_exception(error)
+        return 1
+    return print_error(explain_cause(error) or describe_unexpected(error), 1)
+
+
+def explain_cause(error: Exception) -> str:
+    """Return the cause of the error and what to do, if it is a usual one on a user's machine; else an empty text."""
+    if isinstance(error, SyntaxError) and error.filename and first_marker(Path(error.filename)):
+        return f"Conflict markers in {', '.join(conflicting_files(PROJECT))}. {ADVICE}"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
+    if isinstance(error, OSError) and error.errno in PERMISSION_ERRORS and error.filename:
+        return f"{error.filename}: {error.strerror}. Choose another path, or give this user access."
+    return ""
+
+
+def describe_unexpected(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    first_line = next(iter(text.splitlines()), "")
+    new_name = find_failed_import(error) if isinstance(error, ImportError) else ""
+    advice = f"It is now {new_name}. Run: python3 oppman.py upgrade" if new_name else "Add -v for the traceback."
+    return f"Unexpected {type(error).__name__}: {first_line} ({error_location(error)}). {advice}"
+
+
+def report_to_features(error: Exception) -> None:
+    """Pass the error to `report_error` of each feature. If that fails, only the command reports its error."""
+    from opportune.config.settings import get_settings  # only for unexpected errors
+
+    with suppress(Exception):
+        for feature in installed_features():
+            if report := feature.monitoring.report_error:
+                report(error, get_settings())
+
+
+def error_location(error: Exception) -> str:
+    """Return the innermost line of the project in the traceback, or the line of a syntax error."""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((Path(error.filename), error.lineno))
+    project = [(path, line) for path, line in frames if path.is_relative_to(PROJECT) and ".venv" not in path.parts]
+    path, line = (project or frames)[-1]
+    return f"{display_path(path) if project else path.name}:{line}"

@@ -1,0 +1,138 @@
+"""Commands and their modules.
+
+`opportune/cli/<family>/<name>.py` defines `command`: a function with Typer annotations, or a `typer.Typer()` with
+subcommands. The module docstring is the help of the command, and its first line is shown in the overview. The file can
+import anything at the top, because it is imported only for this command. Optional `CONTEXT_SETTINGS` go to Typer. A
+command fails with `OperatorError`, or sets another exit code with `raise typer.Exit(code)`. It prints with `output.py`.
+
+Commands of features have the same form, and `Feature(commands=…)` lists their modules. If the function has a docstring,
+it replaces the module's as the help.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
+from inspect import cleandoc
+from types import ModuleType
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from typer.main import get_command_name
+
+from opportune.cli import output
+from opportune.cli.registry import MODULES, OPTIONS, command_module, feature_modules
+from opportune.errors import OperatorError
+from opportune.project.declared_commands import commands_of_optional, source_of
+from opportune.project.layout import display_path, feature_folder, feature_module, installed_features
+from opportune.project.optional_features import OPTIONAL_FEATURES, how_to_list
+
+Command: TypeAlias = Any
+"""A command of Typer, which has no public name for the type."""
+
+
+def load(name: str) -> Command:
+    """Load a command from its module and add the common options.
+
+    Raises:
+        OperatorError: The module that a feature lists does not exist, or defines no valid command.
+    """
+    module = import_command(name, command_module(name))
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    settings = getattr(module, "CONTEXT_SETTINGS", None)
+    help_text = cleandoc(module.__doc__ or "")
+    if isinstance(module.command, typer.Typer):
+        # Without this option, a missing subcommand prints the whole help instead of one line.
+        app.add_typer(module.command, name=name, help=help_text, no_args_is_help=False)
+        command = typer.main.get_group(app).commands[name]
+    else:
+        app.command(name, context_settings=settings, help=module.command.__doc__ or help_text)(module.command)
+        command = typer.main.get_command(app)
+    if not settings:  # other programs such as pytest define these options themselves
+        add_common_options(command)
+    return command
+
+
+def import_command(name: str, module_name: str) -> ModuleType:
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):  # the module imports a package that is missing
+            raise
+        raise OperatorError(
+            f"The command {name} is in {module_name}, which does not exist. Correct commands={{…}}."
+        ) from None
+    if not callable(getattr(module, "command", None)):
+        raise OperatorError(f"{module_name} has no `command`. Define a function or a typer.Typer() of this name.")
+    counts = Counter(subcommand_names(module))
+    if repeated := next((subcommand for subcommand, count in counts.items() if count > 1), ""):
+        raise OperatorError(f"{module_name} defines the command {repeated} twice. Rename one.")
+    return module
+
+
+def subcommand_names(module: ModuleType) -> list[str]:
+    """Return the names of the subcommands that the module of a command defines."""
+    subcommands = module.command.registered_commands if isinstance(module.command, typer.Typer) else []
+    return [info.name or get_command_name(info.callback.__name__) for info in subcommands if info.callback]
+
+
+def find_missing_command(name: str) -> str:
+    """Return what to add for the command, in one line; empty if there is none of this name."""
+    if feature := next((feature for feature in OPTIONAL_FEATURES if name in commands_of_optional(feature)), ""):
+        return f"The command {name} belongs to the feature {feature}. {how_to_list(feature)}"
+    return next((message for feature, message in find_unlisted_commands() if feature == name), "")
+
+
+def find_unlisted_commands() -> Iterator[tuple[str, str]]:
+    """Yield each installed feature with a `commands.py` that it does not list, and what to add."""
+    for feature in installed_features():
+        folder, module = feature_folder(feature.name), f"{feature_module(feature.name)}.commands"
+        if (folder / "commands.py").exists() and module not in feature.commands.values():
+            yield (
+                feature.name,
+                f"{display_path(folder / 'commands.py')} has no effect. "
+                f'Add commands={{"{feature.name}": "{module}"}} to {display_path(folder / "feature.py")}.',
+            )
+
+
+def find_subcommands(word: str) -> Iterator[str]:
+    """Yield `deploy rehearse` for each command with a subcommand of this name.
+
+    Only modules of groups that contain the word are imported.
+    """
+    for name, module_name in {**MODULES, **feature_modules()}.items():
+        source = source_of(module_name).decode(errors="replace")
+        has_word = word.replace("-", "_") in source.replace("-", "_")
+        if "typer.Typer()" in source and has_word and word in subcommand_names(import_command(name, module_name)):
+            yield f"{name} {word}"
+
+
+def add_common_options(command: Command) -> None:
+    """Add the options that the command and its subcommands do not define themselves."""
+    subcommands = getattr(command, "commands", {})
+    for declaration in (common_options,) if subcommands else (common_options, unattended_options):
+        app = typer.Typer(add_completion=False)
+        app.command()(declaration)
+        defined = {name for option in command.params for name in option.opts}
+        command.params += [option for option in typer.main.get_command(app).params if defined.isdisjoint(option.opts)]
+    for subcommand in subcommands.values():
+        add_common_options(subcommand)
+
+
+def common_options(
+    _quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", callback=output.be_quiet, expose_value=False, help=OPTIONS["-q, --quiet"])
+    ] = False,
+    _verbose: Annotated[
+        bool,
+        typer.Option("-v", "--verbose", callback=output.be_verbose, expose_value=False, help=OPTIONS["-v, --verbose"]),
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def unattended_options(
+    _no_input: Annotated[
+        bool, typer.Option("--no-input", "--yes", expose_value=False, help="Ask no questions; this command has none.")
+    ] = False,
+) -> None:
+    """Options of commands that ask no questions, so that scripts may add them to every command."""
