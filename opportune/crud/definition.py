@@ -65,7 +65,7 @@ class Definition:
         is_same_for_all = not depends_on_user and self.read_permission is not Permission.OWNER_OR_PERMITTED
         self.shares_statement = is_same_for_all and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
-        self.list_statements: dict[tuple[str, Sequence[str]], tuple[Selection, ListStatement]] = {}
+        self.list_statements: dict[tuple[str, str, Sequence[str]], tuple[Selection, ListStatement]] = {}
         self.shape = shape_of(crud_class.model)
         self.has_trash = issubclass(crud_class.model, SoftDelete)
         self.annotations = {name: _label_annotation(name, value) for name, value in crud_class.annotations.items()}

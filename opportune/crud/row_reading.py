@@ -30,6 +30,7 @@ from opportune.db.queries.listing import (
 )
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, Visible, parse_path
+from opportune.db.queries.row_count import count_listed_rows, count_table
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import current_language
@@ -121,9 +122,9 @@ def searched_paths(crud: CrudInstance) -> Sequence[AttributePath]:
 async def read_objects(crud: CrudInstance, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
-    rows = crud.query().where(crud.readable(), *crud.conditions(query))
+    rows, count = _select_rows(crud, query, crud.readable())
     selected = rows.add_columns(*crud.definition.annotations.values())
-    statement = list_statement(selected, rows, crud.model.id, crud.ordering(query.sort), cursor)
+    statement = list_statement(selected, count, crud.ordering(query.sort), cursor)
     if crud.lists_trash(query):
         statement = ListStatement(*map(with_deleted, statement))
 
@@ -217,7 +218,7 @@ def _cached_statement(
     if not is_shared or any("." in name for name in names):  # related rows depend on the user
         return _build_statement(crud, query, names, cursor)
     sort = query.sort if query.sort.removeprefix("-") in crud.sort else ""  # a `filter_schema` may allow any text
-    statements, key = crud.definition.list_statements, (sort, names)
+    statements, key = crud.definition.list_statements, (crud.session.get_bind().dialect.name, sort, names)
     if key not in statements:
         statements[key] = _build_statement(crud, query, names)
     found: tuple[Selection, ListStatement] = statements[key]
@@ -231,9 +232,21 @@ def _build_statement(
     if crud.definition.shares_statement:
         owner = bindparam("owner", type_=BigInteger)
         condition = crud.row_permissions.owned(crud.definition.read_permission, owner_id=owner)
-    selection, rows = _select(crud, names), crud.query().where(condition, *crud.conditions(query))
-    statement = list_statement(selection.select(rows), rows, crud.model.id, crud.ordering(query.sort), cursor)
+    selection, (rows, count) = _select(crud, names), _select_rows(crud, query, condition)
+    statement = list_statement(selection.select(rows), count, crud.ordering(query.sort), cursor)
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
+
+
+def _select_rows(crud: CrudInstance, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
+    """Return the statement of all rows of a list, and the statement that counts them.
+
+    A whole table is only counted if its number is remembered (`_identity`).
+    """
+    conditions = [condition for condition in (readable, *crud.conditions(query)) if not isinstance(condition, True_)]
+    rows = crud.query().where(*conditions)
+    is_table = not conditions and _identity(crud, query) is not None
+    count = count_table(crud.session, crud.model) if is_table else None
+    return rows, count_listed_rows(rows, crud.model.id) if count is None else count
 
 
 def _select(crud: CrudInstance, names: Sequence[str]) -> Selection:
@@ -246,8 +259,7 @@ async def _read_page(
     crud: CrudInstance, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
-        conditions = (crud.readable(), *crud.conditions(query))
-        rows = crud.query().where(*(condition for condition in conditions if not isinstance(condition, True_)))
+        rows, _ = _select_rows(crud, query, crud.readable())
         keys = select_key(rows, crud.model.id)
         return with_deleted(keys) if crud.lists_trash(query) else hide_deleted(keys)
 

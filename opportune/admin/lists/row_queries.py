@@ -23,6 +23,7 @@ from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
+from opportune.db.queries.row_count import count_listed_rows, count_table
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
 
@@ -130,13 +131,21 @@ class RowQueriesMixin(PersistenceMixin):
         page = min(max(page, 1), MAX_ID // size)  # databases limit the offset
         rows, columns = await self.filtered_query(request), self.listed_names(request)
         async with self.session_maker() as session:
-            result = await self._read_page(session, request, rows.options(*self.loading(columns)), page, size)
+            count = self._count_statement(session, rows)
+            loaded = rows.options(*self.loading(columns))
+            result = await self._read_page(session, request, loaded, count, page, size)
         for name in self.references.keys() & set(columns):
             await self.name_references(request, name, result.rows)
         return result
 
+    def _count_statement(self, session: AsyncSession, rows: Select[Any]) -> Select[int]:
+        table: Select[Any] = select(self.model)
+        is_table = rows.compare(table) or rows.compare(table.where(true()))
+        count = count_table(session, self.model) if is_table else None
+        return count_listed_rows(rows, self.pk_columns[0]) if count is None else count
+
     async def _read_page(
-        self, session: AsyncSession, request: Request, rows: Select[Any], page: int, size: int
+        self, session: AsyncSession, request: Request, rows: Select[Any], count: Select[int], page: int, size: int
     ) -> ListPage:
         """Read a page with a number, which is at most the last one, or a page of a large list beside a row."""
 
@@ -146,7 +155,7 @@ class RowQueriesMixin(PersistenceMixin):
 
         async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
             selected = rows if cursor else self.sort_query(rows, request)
-            statement = list_statement(selected, rows, key, (), cursor)
+            statement = list_statement(selected, count, (), cursor)
             counted_rows = CountedRows(partial(select_key, rows, key), self._rows_identity(request))
             return await read_page(session, execute, statement, counted_rows, size=size, page=page, cursor=cursor)
 

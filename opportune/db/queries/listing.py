@@ -6,6 +6,7 @@ lists are not counted, and their pages can begin at a row.
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, true
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.queries import row_count
 from opportune.db.queries.keyset import OrderTerm, Position, comes_after, reverse
-from opportune.db.queries.row_count import RowCount, count_few_rows, estimate_row_count, recent_counts
+from opportune.db.queries.row_count import RowCount, estimate_row_count, recent_counts
 
 Execute = Callable[[Select[Any], Mapping[str, Any]], Awaitable[Sequence[Sequence[Any]]]]
 """Run a statement with values for `limit`, `offset` and `counted`, and return its rows."""
@@ -76,18 +77,16 @@ async def find_cursor(
 
 
 def list_statement(
-    selected: Select[Any], rows: Select[Any], key: Any, order_by: Sequence[Any], cursor: Cursor | None = None
+    selected: Select[Any], count: Select[int], order_by: Sequence[Any], cursor: Cursor | None = None
 ) -> ListStatement:
     """Return the statements of a list.
 
     Args:
         selected: The rows with the columns to read.
-        rows: The same rows, to be counted.
-        key: The column to count.
+        count: Counts the same rows (`count_listed_rows`).
         order_by: The arguments of `order_by`.
         cursor: The row at which the page begins or ends. Its rows are selected from the nearest to the farthest.
     """
-    count = count_few_rows(rows, key)
     page = selected.add_columns(count.scalar_subquery())
     if cursor:
         terms = reverse(cursor.terms) if cursor.is_before else cursor.terms
@@ -119,6 +118,7 @@ async def read_page(
         page: Number of the page. It has no effect with a cursor.
         cursor: The cursor of the statement.
     """
+    started_at = monotonic()
     recent = recent_counts(session).find(counted_rows.identity) if counted_rows.identity else None
     offset = 0 if cursor else (page - 1) * size
     limits = {"limit": size + 1, "offset": offset, "counted": 0 if recent else row_count.MAX_COUNTED_ROWS + 1}
@@ -130,6 +130,7 @@ async def read_page(
         count = RowCount(rows[0][-1] if rows else 0)
     else:  # a page past the end has no row with the number
         count = RowCount((await execute(statement.number, limits))[0][0])
+    seconds = monotonic() - started_at
     has_more, rows = len(rows) > size, [*rows[:size]]
     if cursor and cursor.is_before:
         rows.reverse()
@@ -140,15 +141,23 @@ async def read_page(
     if count.is_large and not cursor and rows and not has_more:
         count = RowCount(offset + len(rows))
     elif count.is_large:
-        estimate = recent or await _estimate(session, counted_rows)
+        estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
         # Clients that read page after page must not stop before the last one.
         count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
     return ListedRows(rows, count, has_previous, has_next, is_large)
 
 
-async def _estimate(session: AsyncSession, counted_rows: CountedRows) -> RowCount:
-    """Estimate the number of rows of a list without a recent number, and remember it."""
-    estimate = await estimate_row_count(session, counted_rows.keys())
-    if counted_rows.identity:
-        recent_counts(session).add(counted_rows.identity, estimate)
+async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seconds: float) -> RowCount:
+    """Estimate the number of rows of a large list, and remember it.
+
+    Args:
+        session: Session of the database.
+        rows: All rows of the list.
+        counted: How many of them were counted: all of a table (`count_table`), or only some.
+        seconds: Seconds that this took.
+    """
+    has_counted_all = counted > row_count.MAX_COUNTED_ROWS + 1
+    estimate = RowCount(counted, is_exact=False) if has_counted_all else await estimate_row_count(session, rows.keys())
+    if rows.identity:
+        recent_counts(session).add(rows.identity, estimate, seconds if has_counted_all else 0)
     return estimate

@@ -7,10 +7,11 @@ from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ClauseElement, Executable, Integer, Select, bindparam, func, select
+from sqlalchemy import ClauseElement, Executable, Integer, Select, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.pagination import select_key
 
 MAX_COUNTED_ROWS = 10_000
@@ -58,9 +59,20 @@ async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]])
     ]
 
 
-def count_few_rows(query: Select[Any], key: Any) -> Select[int]:
-    """Return the query that counts the rows of a query, at most as many as the parameter `counted`."""
+def count_listed_rows(query: Select[Any], key: Any) -> Select[int]:
+    """Return the statement that counts the rows of a list, at most as many as its parameter `counted`."""
     return _count(select_key(query, key).limit(bindparam("counted", type_=Integer)))
+
+
+def count_table(session: AsyncSession, model: type[Any]) -> Select[int] | None:
+    """Return the statement that counts all rows of a model, unless its parameter `counted` is 0.
+
+    Returns None if it may take long. SQLite counts whole tables without reading their rows.
+    """
+    if session.get_bind().dialect.name != "sqlite" or issubclass(model, SoftDelete):
+        return None
+    number = select(func.count()).select_from(model).correlate(None).scalar_subquery()
+    return select(case((bindparam("counted", type_=Integer) > 0, number), else_=0))
 
 
 def _count(query: Select[Any]) -> Select[int]:
@@ -74,7 +86,7 @@ async def estimate_row_count(session: AsyncSession, query: Select[Any]) -> RowCo
     if (count := recent.find(key)) is None:
         started_at = monotonic()
         count = await _estimate(session, query)
-        recent.add(key, count, (monotonic() - started_at) / MAX_COUNTING_SHARE)
+        recent.add(key, count, monotonic() - started_at)
     return count
 
 
@@ -98,11 +110,12 @@ class RecentCounts:
         expires_at, count = self._counts.get(key, (-inf, None))
         return count if monotonic() < expires_at else None
 
-    def add(self, key: Hashable, count: RowCount, seconds: float = 0) -> None:
-        """Remember a number for so many seconds, but at least for `COUNT_LIFETIME_SECONDS`."""
+    def add(self, key: Hashable, count: RowCount, counting_seconds: float = 0) -> None:
+        """Remember a number, for longer if it took long to count."""
         if len(self._counts) >= MAX_RECENT_COUNTS:
             self._counts.clear()
-        self._counts[key] = monotonic() + max(seconds, COUNT_LIFETIME_SECONDS), count
+        lifetime_seconds = max(counting_seconds / MAX_COUNTING_SHARE, COUNT_LIFETIME_SECONDS)
+        self._counts[key] = monotonic() + lifetime_seconds, count
 
 
 _recent_counts = WeakKeyDictionary[Any, RecentCounts]()

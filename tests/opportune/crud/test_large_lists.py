@@ -23,6 +23,7 @@ from opportune.errors import FieldErrors
 from opportune.feature import Feature
 from opportune.pagination import Page, Paging
 from opportune.testing import make_user
+from opportune.testing.statements import counted_statements
 from tests.opportune.crud.library import BookStatus, LibraryTable, Opinion, Topic, Volume, Volumes, VolumeTopic, Writer
 from tests.opportune.site_with import site_with
 
@@ -197,7 +198,9 @@ async def test_api_says_that_total_is_an_estimate(client: AsyncClient) -> None:
 
 
 async def test_whole_table_is_counted_on_sqlite(client: AsyncClient) -> None:
-    page = (await client.get("/api/v1/volumes?size=5")).json()
+    with counted_statements("count(") as statements:
+        page = (await client.get("/api/v1/volumes?size=5")).json()
+    assert len(statements) == 1
     assert (page["total"], page["is_estimate"], page["next_cursor"]) == (NUMBER, True, "after:19")
 
 
