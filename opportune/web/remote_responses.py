@@ -1,10 +1,14 @@
 """Responses of other servers: bodies with a size limit, and Retry-After headers."""
 
+import re
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
+NUMBER = r"(\d{1,20}(?:\.\d{1,20})?) ?"
+DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}(?:s|$))?(?:{NUMBER}ms)?")
+SECONDS_OF_UNITS = (3600, 60, 1, 0.001)
 
 
 async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | None:
@@ -18,14 +22,22 @@ async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | Non
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, at most an hour; None if it is neither seconds nor a date."""
+    """Return the seconds of a Retry-After header, at most an hour; None if it is neither a duration nor a date.
+
+    Durations are seconds, or have units, such as `1m26.4s` and `500ms`.
+    """
     if not header:
         return None
+    duration = DURATION.fullmatch(header)
     try:
-        seconds = float(header) if header.isdecimal() else _seconds_until(parsedate_to_datetime(header))
+        seconds = _to_seconds(duration) if duration else _seconds_until(parsedate_to_datetime(header))
     except ValueError:
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _to_seconds(duration: re.Match[str]) -> float:
+    return sum(float(number or 0) * unit for number, unit in zip(duration.groups(), SECONDS_OF_UNITS, strict=True))
 
 
 def _seconds_until(moment: datetime) -> float:

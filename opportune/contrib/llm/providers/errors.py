@@ -51,12 +51,13 @@ _BY_STATUS = {
 _SPECIFIC = {
     _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
     r"|too many (input )?tokens|maximum (prompt|input) length|input (token|length).{0,40}(exceed|limit)"
-    r"|exceeds? the (maximum|max|model).{0,30}tokens|reduce the length|must have less than \d+ tokens"
+    r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|reduce the length|must have less than \d+ tokens"
     r"|tokens.{0,30}must be <=|input length should",
     FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
-    r"|sensitive.?(content|word|info)",
-    _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|out of|more|enough) credit|credit balance"
-    r"|billing.(hard|limit|not)|payment.?required",
+    r"|sensitive.?(content|word|info)|exists risk|usage (guideline|polic)",
+    _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|any|out of|more|enough) credit|credit balance"
+    r"|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded",
+    _KEY_REFUSED: r"valid api key|api key.{0,20}(invalid|not valid|incorrect)",
 }
 """Words for reasons that have no HTTP status."""
 _GENERAL = {
@@ -73,6 +74,8 @@ _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "http_code", "type", "name", "reason")
 _MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg")
+WAIT_FIELD = re.compile(r"retry.?(after|delay)", re.IGNORECASE)
+WAIT = re.compile(r"(?:again|retry) (?:in|after) (\d[\dhm.]* ?[hms]{0,2})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _SENT_FIELDS = ("input", "messages", "prompt", "body", "choices")
 """Fields in which some endpoints repeat the request."""
@@ -114,7 +117,7 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
         value: The event.
         is_error: True if the event is called an error.
     """
-    error, has_answer = value.get("error"), any(field in value for field in _ANSWER_FIELDS)
+    error, has_answer = value.get("error"), any(map(value.get, _ANSWER_FIELDS))
     if isinstance(error, dict) and has_answer and all(code in _SUCCESS for code in error.values()):
         error = None  # some endpoints add an empty error to each chunk
     if not (error or is_error or has_answer):
@@ -170,10 +173,13 @@ def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[
 
 
 def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
-    """Return the wait that an error requests, such as `"retryDelay": "34s"`."""
-    for field, text in texts:
-        number = re.match(r"(\d{1,7}(?:\.\d+)?)(ms)?", text)
-        if number and re.match(r"retry.?(after|delay)", field, re.IGNORECASE):
-            is_milliseconds = number[2] or field.lower().endswith("ms")
-            return retry_after_seconds(str(round(float(number[1]) / (1000 if is_milliseconds else 1))))
-    return None
+    """Return the wait that an error requests, such as `"retryDelay": "34s"` or `Please try again in 7.66s.`"""
+    waits = (_wait_in(field, text) for field, text in texts)
+    return next((seconds for wait in waits if (seconds := retry_after_seconds(wait)) is not None), None)
+
+
+def _wait_in(field: str, text: str) -> str:
+    if WAIT_FIELD.match(field):
+        return f"{text}ms" if field.lower().endswith("ms") and text.isdecimal() else text
+    wait = WAIT.search(text)
+    return wait[1].rstrip(".") if wait else ""

@@ -17,7 +17,8 @@ from opportune.i18n import gettext_lazy as _l
 MAX_LINE_BYTES = 1_000_000
 """Maximum length of a line, and of the lines of one event."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-OTHER_FIELD = re.compile(rb"(event|id|retry|data)?[ \t]*(:|$)")
+OTHER_FIELD = re.compile(rb"(event|id|retry|data|error)?[ \t]*(?::|$)(.*)", re.DOTALL)
+"""Name and value of a field. `error` is a field of llama.cpp."""
 DECODER = json.JSONDecoder(strict=False)
 """Slower than pydantic_core, but accepts line breaks in texts and halves of surrogate pairs."""
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
@@ -80,10 +81,11 @@ class EventReader:
         elif not line.strip():
             yield from self._end_event()
         elif field := OTHER_FIELD.match(line.lstrip()):
-            if field[1] == b"event":
-                self._name = line.partition(b":")[2].strip().decode(errors="replace").lower()
-            elif field[1] == b"data":
-                yield from self._add_data(line.partition(b":")[2].strip())
+            name, value = field[1], field[2].strip()
+            if name in (b"event", b"error"):
+                self._name = (value if name == b"event" else name).decode(errors="replace").lower()
+            if name in (b"data", b"error"):
+                yield from self._add_data(value)
         else:
             yield from self._add_data(line)
 

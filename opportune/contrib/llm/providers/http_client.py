@@ -5,8 +5,8 @@ Importing httpx2 takes 0.2 s, so `openai_compatible` imports this module with th
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from typing import TypeVar
 
 import httpx2
@@ -29,20 +29,11 @@ class ChatCompletionsClient:
     """Client of one chat completions endpoint, with its connection pool."""
 
     def __init__(
-        self,
-        url: str,
-        api_key: str,
-        timeouts: Timeouts,
-        *,
-        through_proxy: bool = True,
-        headers: Mapping[str, str] | None = None,
-        owner_parameters: Collection[str] = (),
+        self, url: str, api_key: str, timeouts: Timeouts, headers: Mapping[str, str], *, through_proxy: bool
     ) -> None:
-        """`owner_parameters`: parameters of LLM_MODELS, to name in the error if the endpoint refuses one of them."""
         self._url = url
-        self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers or {})
+        self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers)
         self._timeouts = timeouts
-        self._owner_parameters = owner_parameters
         self._client = httpx2.AsyncClient(
             headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
@@ -53,14 +44,13 @@ class ChatCompletionsClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    def parameters(self, body: Body) -> RefusedParameters:
-        return RefusedParameters(self._url, body, self._owner_parameters)
-
     async def events(self, parameters: RefusedParameters) -> AsyncGenerator[Event, None]:
         """Yield the events of the answer."""
         deadline = Deadline(self._timeouts)
         with translate_errors():
-            async with self._response(parameters, deadline) as response:
+            async with aclosing(await self._request(parameters, deadline)) as response:
+                if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
+                    raise not_a_model()
                 chunks, reader = response.aiter_bytes(), EventReader()
                 while chunk := await deadline.wait_for(anext(chunks, b"")):
                     for event in reader.feed(chunk):
@@ -69,16 +59,6 @@ class ChatCompletionsClient:
                 for event in reader.finish():
                     yield event
 
-    @asynccontextmanager
-    async def _response(self, parameters: RefusedParameters, deadline: "Deadline") -> AsyncIterator[httpx2.Response]:
-        response = await self._request(parameters, deadline)
-        try:
-            if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
-                raise not_a_model()
-            yield response
-        finally:
-            await response.aclose()
-
     async def _request(self, parameters: RefusedParameters, deadline: "Deadline") -> httpx2.Response:
         """Send a request; repeat it without parameters that the endpoint refuses."""
         for _ in range(MAX_REQUESTS):
@@ -86,7 +66,9 @@ class ChatCompletionsClient:
             if response.is_success:
                 return response
             refusal = await self._read_refusal(response, deadline)
-            error = error_for_status(response.status_code, _retry_after(response.headers), refusal)
+            milliseconds = response.headers.get("retry-after-ms")  # of OpenAI and Azure
+            wait = f"{milliseconds}ms" if milliseconds else response.headers.get("Retry-After")
+            error = error_for_status(response.status_code, wait, refusal)
             if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
                 raise error
         raise error
@@ -96,13 +78,10 @@ class ChatCompletionsClient:
         return await deadline.wait_for(self._client.send(request, stream=True))
 
     async def _read_refusal(self, response: httpx2.Response, deadline: "Deadline") -> bytes:
-        content: bytes | None = None
-        try:
+        async with aclosing(response):
             with suppress(httpx2.HTTPError):  # the status is enough
-                content = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
-        finally:
-            await response.aclose()
-        return content or b""
+                return await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES)) or b""
+        return b""
 
 
 class Deadline:
@@ -120,11 +99,6 @@ class Deadline:
 
     def restart_idle(self) -> None:
         self._chunk_deadline = min(self._now() + self._idle, self._answer_deadline)
-
-
-def _retry_after(headers: httpx2.Headers) -> str | None:
-    milliseconds = headers.get("retry-after-ms", "")  # of OpenAI and Azure
-    return str(int(milliseconds[:9]) // 1000) if milliseconds.isdecimal() else headers.get("Retry-After")
 
 
 @contextmanager

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from opportune.contrib.llm.providers.model_client import ModelClient
 
 
-class ModelEndpoint:
+class ModelEndpoint(LazyClient["ModelClient"]):
     """Endpoint of one model."""
 
     def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
         """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
-        self._arguments = setting, model, timeouts, read_seconds
-        self._client = LazyClient(self._make_client)
+
+        def make_client() -> "ModelClient":
+            from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
+
+            return ModelClient(setting, model, timeouts, read_seconds)
+
+        super().__init__(make_client)
 
     async def post(self, path: str, max_bytes: int, **content: Any) -> tuple[str, bytes]:
         """Send JSON or a form, and return the media type and the body of the response.
@@ -25,16 +30,7 @@ class ModelEndpoint:
         Raises:
             LlmError: The request failed.
         """
-        client = await self._client.open()
-        return await client.post(path, max_bytes, **content)
-
-    def _make_client(self) -> "ModelClient":
-        from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
-
-        return ModelClient(*self._arguments)
-
-    async def close(self) -> None:
-        await self._client.close()
+        return await (await self.open()).post(path, max_bytes, **content)
 
 
 def json_in(content: bytes) -> Any:

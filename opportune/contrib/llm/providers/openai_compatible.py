@@ -21,13 +21,13 @@ from opportune.contrib.llm.providers.provider import (
     ToolCall,
     ToolSchema,
 )
+from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
 from opportune.contrib.llm.providers.returned_fields import fields_for
 from opportune.contrib.llm.providers.tool_calls import is_object
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.http_client import ChatCompletionsClient
-    from opportune.contrib.llm.providers.refused_parameters import Body
 
 
 class OpenAICompatible(RemoteProvider):
@@ -81,9 +81,9 @@ class OpenAICompatible(RemoteProvider):
             async for chunk in chunks:
                 yield chunk
 
-    async def _answer(self, client: "ChatCompletionsClient", body: "Body") -> AsyncGenerator[Chunk, None]:
+    async def _answer(self, client: "ChatCompletionsClient", body: Body) -> AsyncGenerator[Chunk, None]:
         """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
-        parameters, has_started, is_refused = client.parameters(body), False, True
+        parameters, has_started, is_refused = RefusedParameters(self._url, body, self.parameters), False, True
         while is_refused:
             answer, event, is_refused = ChatCompletionReader(self.origin), None, False
             try:
@@ -114,12 +114,11 @@ class OpenAICompatible(RemoteProvider):
             self._url,
             self._api_key.get_secret_value().strip(),
             self._timeouts,
+            self.headers,
             through_proxy=self._through_proxy,
-            headers=self.headers,
-            owner_parameters=self.parameters,
         )
 
-    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: "Body") -> "Body":
+    def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: Body) -> Body:
         # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
         limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {

@@ -5,19 +5,28 @@ from typing import Any
 
 from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
 from opportune.contrib.llm.providers.events import Event
+from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS, ReturnedFields
 from opportune.contrib.llm.providers.think_tags import CLOSING_LINE, UNOPENED, ThinkTagSplitter
-from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in
+from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in, to_key
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
-MAX_REASONING_LENGTH = 200_000
-REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
+"""Maximum number of characters, also of the reasoning."""
+REASONING_FIELDS = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+    "reasoning_details",
+    "thinking_blocks",
+)
 """Fields with reasoning. Some endpoints send the same text in several of them."""
+TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript")
 COUNT_FIELDS = {
-    "prompt_tokens": ("prompt_tokens", "input_tokens"),
-    "completion_tokens": ("completion_tokens", "output_tokens"),
+    "prompt_tokens": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
+    "completion_tokens": ("completion_tokens", "output_tokens", "eval_count"),
     "cached_tokens": ("cached_tokens", "prompt_cache_hit_tokens"),
     "reasoning_tokens": ("reasoning_tokens",),
 }
@@ -25,8 +34,8 @@ CALL_FIELDS = ("tool_calls", "function_call")
 FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason")
 UNFINISHED = ("", "null", "none")
 FILTER_REASONS = ("filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "refusal")
-LENGTH_REASONS = ("length", "max_", "context_window")
-FAILURE_REASONS = ("error", "abort", "insufficient", "malformed", "fail", "cancel")
+LENGTH_REASONS = ("length", "max_", "context_window", "truncat")
+FAILURE_REASONS = ("error", "abort", "insufficient", "malformed", "fail", "cancel", "overload")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
@@ -44,6 +53,7 @@ class ChatCompletionReader:
         self._length = 0
         self._has_text = False
         self._reasoning_length = 0
+        self._content, self._reasoning = GrowingText(), GrowingText()
         self._half = ""
         """First half of a surrogate pair whose second half is in the next piece."""
         self._origin = origin
@@ -69,21 +79,20 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, value = event
-        if "choices" not in value:  # some gateways wrap each chunk in another object
+        if not value.get("choices"):  # some gateways wrap each chunk in another object
             value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
-            if error := error_in(value, is_error=name == "error"):
-                raise error
-        elif value.get("error") and (error := error_in(value)):
+        may_fail = not value.get("choices") or value.get("error") or name == "error"
+        if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
         reasoning, text, usage = "", "", value.get("usage") or value.get("x_groq")
         for choice in self._own_choices(value):
             added_reasoning, added_text = self._read_choice(choice, value)
             reasoning, text = reasoning + added_reasoning, text + added_text
             usage = usage or choice.get("usage")
+        if name == "done" or value.get("done") is True:
+            self.is_over, usage = True, usage or value
         if usage:
             self._usage |= counts_in(usage)
-        if name == "done" or value.get("done") is True:
-            self.is_over = True
         tagged, text = self._think_tags.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + tagged, text)
 
@@ -91,11 +100,11 @@ class ChatCompletionReader:
         """Return text that was held back because it looked like the beginning of a tag."""
         if self._origin and _lacks_opening_tag("".join(self._pieces), CLOSING_LINE):
             UNOPENED.add(self._origin)
-        tagged, text = self._think_tags.feed("\ufffd") if self._half else ("", "")
+        tagged, text = self._think_tags.feed(self._content.held + "\ufffd" * bool(self._half))
         pending = self._think_tags.finish()
         for number, (name, arguments) in enumerate(self._think_tags.calls):
             self._calls.add({"id": f"channel_{number}", "name": name, "arguments": arguments})
-        return self._to_chunks(tagged + pending[0], text + pending[1])
+        return self._to_chunks(self._reasoning.held + tagged + pending[0], text + pending[1])
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.
@@ -132,10 +141,10 @@ class ChatCompletionReader:
 
     @property
     def _is_truncated(self) -> bool:
-        return self._length >= MAX_ANSWER_LENGTH or self._reasoning_length >= MAX_REASONING_LENGTH
+        return max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
 
     def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        reasoning = reasoning[: MAX_REASONING_LENGTH - self._reasoning_length]
+        reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
         text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
         self._reasoning_length += len(reasoning)
         self._length += len(text)
@@ -151,8 +160,7 @@ class ChatCompletionReader:
         if choices is None and (isinstance(value.get("message"), dict) or "delta" in value):
             choices = [value]
         for number, choice in enumerate(objects_in(choices)):
-            index = choice.get("index")
-            index = str(index) if isinstance(index, str | int) else None
+            index = to_key(choice.get("index"))
             if self._choice_index is None:
                 self._choice_index = index
             is_first = number == 0 if index is None else index == self._choice_index
@@ -171,12 +179,15 @@ class ChatCompletionReader:
         if not isinstance(content, str):
             reasoning, content = _texts_in(content)
         if len(delta) > 1 or "content" not in delta:
-            reasoning, content = self._read_fields(delta) + reasoning, content + _join_texts(delta.get("refusal"))
+            reasoning, content = (
+                self._read_fields(delta) + reasoning,
+                content + _join_texts(delta.get("refusal") or delta.get("audio")),
+            )
         if not content.isascii() or self._half:
             content = self._join_halves(content)
-        if content:
+        if content := self._content.add(content):
             self._pieces.append(content)
-        return reasoning, content
+        return self._reasoning.add(reasoning), content
 
     def _read_fields(self, delta: Mapping[str, Any]) -> str:
         """Read tool calls and fields to send back. Return the reasoning."""
@@ -266,7 +277,7 @@ def _texts_in(content: object) -> tuple[str, str]:
     for part in content if isinstance(content, list) else [content]:
         type_ = str(part.get("type", "")) if isinstance(part, dict) else ""
         if isinstance(part, dict) and ("thinking" in part or "think" in type_ or "reason" in type_):
-            reasoning += _join_texts(part.get("thinking") or part)
+            reasoning += _join_texts(part.get("thinking") or part.get("summary") or part)
         else:
             text += _join_texts(part)
     return reasoning, text
@@ -277,6 +288,6 @@ def _join_texts(value: object) -> str:
     if isinstance(value, list):
         return "".join(_join_texts(item) for item in value if not isinstance(item, list))
     if isinstance(value, dict):
-        return next((item for name in ("text", "content", "summary") if isinstance(item := value.get(name), str)), "")
+        return next((item for name in TEXT_FIELDS if isinstance(item := value.get(name), str)), "")
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value) if is_text else ""

@@ -13,27 +13,11 @@ from opportune.errors import ServiceError
 from opportune.i18n import gettext_lazy as _l
 
 Role = Literal["system", "user", "assistant", "tool"]
-ErrorCode = Literal[
-    "refused",
-    "unauthorised",
-    "rate_limited",
-    "busy",
-    "rejected",
-    "timeout",
-    "interrupted",
-    "malformed",
-    "empty",
-    "out_of_tokens",
-    "context_too_long",
-    "filtered",
-    "unavailable",
-    "not_configured",
-    "limit_reached",
-    "switched_off",
-    "inactive",
-    "time_limit",
-    "cost_limit",
-]
+ConnectionCode = Literal["refused", "timeout", "interrupted", "malformed", "unavailable"]
+EndpointCode = Literal["unauthorised", "rate_limited", "busy", "rejected", "not_configured"]
+ModelCode = Literal["empty", "out_of_tokens", "context_too_long", "filtered"]
+SiteCode = Literal["limit_reached", "switched_off", "inactive", "time_limit", "cost_limit"]
+ErrorCode = Literal[ConnectionCode, EndpointCode, ModelCode, SiteCode]
 
 # A retry fails again until the settings or the question change.
 PERMANENT_CODES: frozenset[ErrorCode] = frozenset(

@@ -24,7 +24,8 @@ REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
 NEEDED_BACK = re.compile(r"passed back|missing|required|must be (present|provided)", re.IGNORECASE)
 TOOLS_REFUSED = re.compile(
     r"(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
-    r"|tool choice requires|tools param"
+    r"|tool choice requires|tools param",
+    re.IGNORECASE,
 )
 MAX_REMEMBERED = 500
 
@@ -97,8 +98,8 @@ class RefusedParameters:
 
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield the names in the body of the sent parameters that the endpoint names."""
-        sent = {**self._body, **{name: 1 for message in self._body["messages"] for name in _names_in(message)}}
-        for name in OPTIONAL & sent.keys() - set(self._owner_parameters):
+        parts = (part for message in self._body["messages"] for part in (message, *message.get("tool_calls", ())))
+        for name in OPTIONAL & set(self._body).union(*parts) - set(self._owner_parameters):
             sent_as = self._changes.get(name, name)
             is_needed = name in RETURNED_FIELDS and NEEDED_BACK.search(refusal)
             if sent_as and not is_needed and re.search(rf"\b{sent_as}\b", refusal):
@@ -113,9 +114,3 @@ class RefusedParameters:
             while len(REMEMBERED) >= MAX_REMEMBERED:
                 del REMEMBERED[next(iter(REMEMBERED))]
             REMEMBERED[self._key] = changes
-
-
-def _names_in(message: Mapping[str, Any]) -> Iterator[str]:
-    yield from message
-    for call in message.get("tool_calls", ()):
-        yield from call

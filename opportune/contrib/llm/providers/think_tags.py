@@ -8,11 +8,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 
 CLOSING_TAGS = {
-    "<think>": "</think>",
-    "<thinking>": "</thinking>",
-    "<thought>": "</thought>",
-    "<reasoning>": "</reasoning>",
-    "<seed:think>": "</seed:think>",
+    **{f"<{tag}>": f"</{tag}>" for tag in ("think", "thinking", "thought", "reasoning", "seed:think", "mm:think")},
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|channel>thought": "<channel|>",

@@ -25,6 +25,7 @@ class _Call:
 
     def __init__(self, index: str | None, id_: str) -> None:
         self.index, self.id, self.name, self.arguments = index, id_, "", ""
+        self._last_piece = ""
         self.returned: dict[str, object] = {}
 
     @property
@@ -34,11 +35,16 @@ class _Call:
     def add(self, name: str, arguments: str) -> None:
         if name != self.name:
             self.name += name
-        if arguments and self.is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
-            is_better = self.arguments.strip() == "{}" or (is_object(arguments) and arguments.strip() != "{}")
-            self.arguments = arguments if is_better else self.arguments
-        else:
-            self.arguments += arguments
+        if not arguments:
+            return
+        if self.is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
+            is_whole = self.arguments.strip() == "{}" or (is_object(arguments) and arguments.strip() != "{}")
+            self.arguments = arguments if is_whole else self.arguments
+        else:  # some endpoints repeat the arguments from the beginning in each piece
+            is_repeated = bool(self._last_piece) and arguments.startswith(self._last_piece)
+            is_whole = is_repeated and is_object(arguments)
+            self.arguments = arguments if is_whole else self.arguments + arguments
+        self._last_piece = arguments
 
 
 class ToolCallReader:
@@ -56,7 +62,7 @@ class ToolCallReader:
         names = (function.get("name"), piece.get("name"), piece.get("function"))
         name = next((name for name in names if isinstance(name, str)), "")
         arguments = _to_text(next(filter(None, map(function.get, ARGUMENT_FIELDS)), ""))
-        index, id_ = _to_key(piece.get("index")), _to_key(piece.get("id")) or ""
+        index, id_ = to_key(piece.get("index")), to_key(piece.get("id")) or ""
         returned = {field: value for field in RETURNED_FIELDS if (value := piece.get(field))}
         if not (name or arguments or id_ or returned):
             return 0
@@ -124,7 +130,7 @@ def _to_text(arguments: object) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def _to_key(value: object) -> str | None:
+def to_key(value: object) -> str | None:
     """Return an index or id as text; None for another or an empty one."""
     is_key = isinstance(value, str | int | float) and not isinstance(value, bool)
     return (str(value) or None) if is_key and value not in ("null", "None") else None

@@ -129,8 +129,8 @@ def _translated_errors(*, is_open: bool = False) -> Iterator[None]:
         with translate_errors():
             yield
     except ModelHTTPError as error:
-        retry_after = None if error.retry_after is None else str(round(error.retry_after))
-        raise error_for_status(error.status_code, retry_after, json.dumps(error.body, default=str).encode()) from None
+        content = json.dumps(error.body, default=str).encode()
+        raise error_for_status(error.status_code, str(error.retry_after or ""), content) from None
     except ContentFilterError:
         raise LlmError(FILTERED.code, FILTERED.sentence) from None
     except ModelTimeoutError:

@@ -115,6 +115,7 @@ EVENTS = {
     "fields before data": says(b"event: completion\nid: 4\n", YES),
     "ping event": says(b'event: ping\ndata: {"type": "ping"}\n\n', YES),
     "ping without name": says(b'data: {"type": "ping"}\n\ndata: {}\n\n', YES),
+    "error field": fails("rate_limited", YES, b'error: {"code": 429, "message": "Slow down"}\n\n', text="Yes"),
     "byte order mark": says(b"\xef\xbb\xbf", YES),
     "CRLF": Habit((text("Ye") + text("s") + END).replace(b"\n", b"\r\n"), Answer()),
     "CR": Habit((text("Ye") + text("s") + END).replace(b"\n", b"\r"), Answer()),
@@ -203,6 +204,12 @@ CHOICES = {
         choice(delta={"content": "s"}, message={"content": "Yes"}),
     ),
     "message alone grows": says(choice(message={"content": "Ye"}), choice(message={"content": "Yes"})),
+    "whole text in each piece": says(
+        *map(text, ["It is", "It is raining", "It is raining", "It is raining."]), text="It is raining."
+    ),
+    "whole short text in each piece": says(*map(text, ["I", "I a", "I am"]), text="I am"),
+    "piece like the one before": says(*map(text, ["1", "10", ".", "ha", "ha", "haha"]), text="110.hahahaha"),
+    "repetition at the end": says(text("1"), text("10"), text="110"),
     "content parts": says(delta(content=[{"type": "text", "text": "Ye"}, {"type": "text", "text": "s"}, None])),
     "content as object": says(delta(content={"type": "text", "text": "Yes"})),
     "content as number": says(delta(content=5), text="5"),
@@ -214,6 +221,7 @@ CHOICES = {
     "filter results of Azure": says(chunk(prompt_filter_results=[{"content_filter_results": {}}]), YES),
     "deep content": says(delta(content=json.loads("[" * 900 + "]" * 900)), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
+    "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
 }
 FINISHES = {
@@ -229,8 +237,9 @@ FINISHES = {
     "unfinished as empty text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason=""), text="Ye"),
     "length": ends(YES, finish("length"), truncated=True),
     "MAX_TOKENS": ends(YES, finish("MAX_TOKENS"), truncated=True),
-    "model_length": ends(YES, finish("model_length"), truncated=True),
     "context window": ends(YES, finish("model_context_window_exceeded"), truncated=True),
+    "repetition": ends(YES, finish("repetition_truncation"), truncated=True),
+    "overloaded": fails("unavailable", finish("engine_overloaded"), DONE),
     "content filter": fails("filtered", text("Ye"), finish("content_filter"), DONE, text="Ye"),
     "content filter without text": fails("filtered", finish("content_filter"), DONE),
     "content filter with a cause": fails("filtered", finish("content_filter: PROHIBITED_CONTENT"), DONE),
@@ -253,13 +262,11 @@ ERRORS = {
     "insufficient_quota": fails("unauthorised", error(code="insufficient_quota")),
     "insufficient balance": fails("unauthorised", error(message="Insufficient Balance", code=402)),
     "invalid_api_key": fails("unauthorised", error(code="invalid_api_key")),
-    "authentication_error": fails("unauthorised", error(type="authentication_error")),
     "model_not_found": fails("not_configured", error(code="model_not_found")),
     "overloaded_error": fails("unavailable", event({"type": "error", "error": {"type": "overloaded_error"}})),
     "DEADLINE_EXCEEDED": fails("timeout", error(code="DEADLINE_EXCEEDED")),
     "context_length_exceeded": fails("context_too_long", error(code="context_length_exceeded")),
     "context of llama.cpp": fails("context_too_long", error(code=400, message="exceeds the available context size")),
-    "prompt is too long": fails("context_too_long", error(message="prompt is too long: 9 tokens > 8")),
     "content filter as error": fails("filtered", error(code="content_filter")),
     "invalid_request_error": fails("rejected", error(type="invalid_request_error")),
     "own code": fails("unavailable", error(code=50603)),
@@ -281,6 +288,10 @@ ERRORS = {
         "rate_limited", event({"success": False, "errors": [{"message": "Too many requests"}]})
     ),
     "base_resp of MiniMax": fails("rate_limited", event({"base_resp": {"status_code": 1, "status_msg": "rate limit"}})),
+    "base_resp beside choices": fails(
+        "unauthorised",
+        event({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
+    ),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error event with text": fails("unavailable", YES, b"event: error\ndata: overloaded\n\n", END, text="Yes"),
     "error event with error": fails("rate_limited", b'event: error\ndata: {"error": {"code": 429}}\n\n'),
@@ -297,7 +308,6 @@ REASONING = {
     "reasoning": thinks(delta(content="", reasoning="Hm."), YES),
     "reasoning twice": thinks(delta(reasoning="Hm.", reasoning_content="Hm."), YES),
     "thinking": thinks(delta(thinking="Hm."), YES),
-    "reasoning_text": thinks(delta(reasoning_text="Hm."), YES),
     "reasoning as object": thinks(delta(reasoning={"text": "Hm."}), YES),
     "reasoning as list": thinks(delta(reasoning_content=[{"text": "H"}, {"text": "m."}]), YES),
     "reasoning of other types": thinks(delta(reasoning={"effort": "low"}, reasoning_content=None), YES, reasoning=""),
@@ -306,11 +316,19 @@ REASONING = {
     "encrypted": thinks(delta(reasoning_details=[{"type": "reasoning.encrypted", "data": "x"}]), YES, reasoning=""),
     "parts of Mistral": thinks(delta(content=[{"type": "thinking", "thinking": [{"text": "Hm."}]}]), YES),
     "part with reasoning": thinks(delta(content=[{"type": "reasoning", "text": "Hm."}, {"text": "Yes"}])),
+    "part with a summary": thinks(
+        delta(content=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}]), YES
+    ),
+    "thinking_blocks": thinks(delta(thinking_blocks=[{"type": "thinking", "thinking": "Hm."}]), YES),
+    "whole reasoning in each piece": thinks(
+        *(delta(reasoning_content=thought) for thought in ("It is", "It is raining")), YES, reasoning="It is raining"
+    ),
     "text and reasoning in a chunk": thinks(delta(reasoning="Hm.", content="Yes")),
     "tags": thinks(text("<think>Hm.</think>\n\nYes")),
     "tags in pieces": thinks(*map(text, ["<th", "ink>", "Hm", ".</", "think>", "\n", "Yes"])),
     "thinking tags": thinks(text("<thinking>\nHm.</thinking>Yes")),
     "thought tags": thinks(text("<thought>Hm."), text("</thought>Yes")),
+    "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
     "two thoughts": thinks(text("<think>H</think>\n<think>m.</think>Yes")),
     "empty thought": thinks(text("<think>\n\n</think>\n\nYes"), reasoning=""),
@@ -387,6 +405,12 @@ CALLS = {
     "arguments as list of pieces": calls(piece(index=0, id="a", name="find", arguments=['{"q"', ": 1}"])),
     "arguments encoded twice": calls(piece(index=0, id="a", name="find", arguments=json.dumps(ARGS))),
     "arguments repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments=ARGS)),
+    "whole arguments in each piece": calls(
+        *(piece(index=0, id="a", name="find", arguments=arguments) for arguments in ("", '{"q', '{"q": ', ARGS))
+    ),
+    "whole arguments in each piece, without name": calls(
+        piece(index=0, id="a", **BEGINNING), piece(index=0, arguments='{"q": '), piece(index=0, arguments=ARGS)
+    ),
     "call repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, id="a", **FIND)),
     "white space at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments="\n")),
     "empty piece at the end": calls(piece(index=0, id="a", **FIND), piece(index=0), delta(tool_calls=[None, {}])),
@@ -419,6 +443,11 @@ COUNTS = {
     "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
     "usage in a choice": says(YES, choice(delta={}, usage={"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
     "other names": says(YES, usage({"input_tokens": 7, "output_tokens": 3}), tokens=(7, 3)),
+    "counts of Ollama": ends(
+        event({"message": {"content": "Yes"}, "done": False}),
+        event({"done": True, "prompt_eval_count": 7, "eval_count": 3}),
+        tokens=(7, 3),
+    ),
     "counts as text": says(YES, usage({"prompt_tokens": "7", "completion_tokens": 3.0}), tokens=(7, 3)),
     "details of other types": says(
         YES, usage({"prompt_tokens": 7, "prompt_tokens_details": [1], "completion_tokens_details": 5}), tokens=(7, None)
@@ -428,17 +457,4 @@ COUNTS = {
     "fractions": says(YES, usage({"prompt_tokens": 1.5, "completion_tokens": {}})),
     "NaN and infinity": says(YES, usage({"prompt_tokens": float("nan"), "completion_tokens": float("inf")})),
 }
-HABITS = {
-    f"{group}: {name}": habit
-    for group, habits in {
-        "events": EVENTS,
-        "document": DOCUMENTS,
-        "choices": CHOICES,
-        "finish": FINISHES,
-        "error": ERRORS,
-        "reasoning": REASONING,
-        "calls": CALLS,
-        "counts": COUNTS,
-    }.items()
-    for name, habit in habits.items()
-}
+HABITS = EVENTS | DOCUMENTS | CHOICES | FINISHES | ERRORS | REASONING | CALLS | COUNTS

@@ -78,6 +78,11 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("413 proxy", "", "context_too_long"),
     ("400 xAI", {"error": "This model's maximum prompt length is 9 but the request has 10."}, "context_too_long"),
     ("400 LM Studio", {"error": "when context the overflows. It has a context length of 9."}, "context_too_long"),
+    ("400 Moonshot", {"error": {"message": "Your request exceeded model token limit: 8192"}}, "context_too_long"),
+    ("400 Gemini", [{"error": {"code": 400, "message": "Please pass a valid API key."}}], "unauthorised"),
+    ("400 DeepSeek", {"error": {"message": "Content Exists Risk", "code": "invalid_request_error"}}, "filtered"),
+    ("403 xAI", {"error": "Content violates usage guidelines."}, "filtered"),
+    ("400 LiteLLM", {"error": {"message": "Budget has been exceeded!"}}, "unauthorised"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 
@@ -92,6 +97,12 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
     [
         ("Retry-After: 7", b"", 7),
         ("Retry-After: 999999", b"", 3600),
+        ("Retry-After: 7.5", b"", 7.5),
+        ("Retry-After: 7s", b"", 7),
+        ("Retry-After-Ms: 1500", b"", 1.5),
+        ("X-Other: 7", b'{"error": {"message": "Please try again in 1m26.4s. Visit us."}}', 86.4),
+        ("X-Other: 7", b'{"error": {"message": "Please retry after 30 seconds."}}', 30),
+        ("X-Other: 7", b'{"retry_after_ms": 250}', 0.25),
         ("Retry-After: soon", b"", None),
         ("Retry-After: -3", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),

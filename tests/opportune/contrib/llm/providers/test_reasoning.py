@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.contrib.llm.providers.openai_stream import MAX_REASONING_LENGTH
+from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
@@ -47,7 +47,7 @@ async def test_endless_reasoning_is_cut() -> None:
         reasoning, answer, error = await read_chunks(provider)
         await endpoint.disconnected.wait()
     assert isinstance(error, LlmError)
-    assert (len(reasoning), answer, error.code) == (MAX_REASONING_LENGTH, "", "out_of_tokens")
+    assert (len(reasoning), answer, error.code) == (MAX_ANSWER_LENGTH, "", "out_of_tokens")
 
 
 @pytest.mark.parametrize("steps", [[THOUGHT, text("Because.")], [text("<think>Hm.</think>Because.")]])

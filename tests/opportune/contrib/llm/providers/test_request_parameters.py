@@ -189,8 +189,9 @@ async def test_field_that_must_come_back_is_not_left_out() -> None:
     assert all("reasoning_content" in body["messages"][0] for body in endpoint.bodies)
 
 
-async def test_refused_tools_are_named() -> None:
-    async with serve_endpoint(refuse("registry/gemma does not support tools")) as endpoint:
+@pytest.mark.parametrize("refusal", ["registry/gemma does not support tools", "Tool calling is not supported here"])
+async def test_refused_tools_are_named(refusal: str) -> None:
+    async with serve_endpoint(refuse(refusal)) as endpoint:
         error = await read_error(provider_at(endpoint.address), [ToolSchema("find", "Find rows.", {})])
     assert (str(error), "calls_tools" in error.advice) == ("This model cannot call tools.", True)
 
