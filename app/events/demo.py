@@ -54,7 +54,7 @@ SAMPLES = (
         summary=_l("How far SQLite carries a website, with measurements."),
         description=_l(
             "One writer, many readers, and a backup that is a copy of a file.\n\n"
-            "### What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL"
+            "## What we look at\n\n1. write-ahead logging\n2. `BEGIN IMMEDIATE`\n3. when to move to PostgreSQL"
         ),
         days=23,
         hour=17,

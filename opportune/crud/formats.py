@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -19,7 +19,7 @@ from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
 from opportune.i18n import current_language, find_language, gettext, pgettext
-from opportune.i18n.formats import localize_number
+from opportune.i18n.formats import format_clock, localize_number
 from opportune.schemas.annotations import options_of
 from opportune.storage.public_folders import is_public
 from opportune.web import format_date, format_datetime
@@ -132,6 +132,7 @@ FORMATS: Mapping[type[Any], Format] = {
     Decimal: lambda value: localize_number(f"{value:,}"),
     datetime: format_datetime,
     date: format_date,
+    time: lambda value: str(value) if value.second else format_clock(value),
     list: format_list,
     dict: lambda value: CODE.format(json.dumps(value, ensure_ascii=False)),
     Model: name_of,

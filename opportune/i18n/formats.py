@@ -1,7 +1,7 @@
 """Dates, durations, numbers, sizes, amounts and lists in the language of the request, job or e-mail."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
@@ -42,7 +42,7 @@ def format_month_day(day: date) -> str:
     return _format_skeleton("MMMd", day)
 
 
-def format_clock(moment: datetime, *, with_zone: bool = False) -> str:
+def format_clock(moment: datetime | time, *, with_zone: bool = False) -> str:
     """Format the time of day: 10:05, or 10:05 CET."""
     if is_english():
         name = moment.tzname() or ""

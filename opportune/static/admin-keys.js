@@ -9,7 +9,7 @@
 
   // Not scrollIntoView: in some versions of Chromium, Tab would continue there and skip the link to the content.
   const below = (menu.querySelector("[aria-current]")?.getBoundingClientRect().bottom ?? 0) - menu.querySelector(".menu-end").getBoundingClientRect().top;
-  if (below > 0) menu.querySelector(".menu-scroll").scrollTop += below;
+  if (below > 0) menu.querySelector(".menu-scroll").scrollTop += below + 80; // the entries after it show that there are more
   const groups = [...menu.querySelectorAll("ul.navbar-nav:not(.menu-end)")];
   const isHeading = (part) => part && part.classList.contains("menu-heading");
   filter.addEventListener("input", () => {

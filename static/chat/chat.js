@@ -9,7 +9,8 @@
   addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
   new MutationObserver(() => { if (following) toEnd(); })
     .observe(document.getElementById("messages"), { childList: true, subtree: true, characterData: true });
-  if (location.hash || document.querySelector(".chat-options[open]")) following = false; // keep a linked message or a form error in view
+  // Keep the head of an empty page, a linked message or a form error in view.
+  if (location.hash || document.querySelector("#messages > .empty, .chat-options[open]")) following = false;
   else toEnd();
 
   // Keep the scroll position when earlier messages are inserted above.

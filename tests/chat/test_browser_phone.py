@@ -22,6 +22,13 @@ async def test_header_is_sticky_on_a_phone(page: Page, app: FastAPI, site: str, 
     await expect(page.locator("[action$='/share'] button")).to_be_in_viewport()
 
 
+async def test_empty_chat_begins_at_its_head(chat_page: Page) -> None:
+    await chat_page.set_viewport_size({"width": 390, "height": 400})
+    await chat_page.goto("/chat?temporary=true")
+    await chat_page.wait_for_function("document.documentElement.scrollHeight > innerHeight + 80")
+    assert await chat_page.evaluate("scrollY") == 0
+
+
 async def test_enter_is_a_new_line_on_touch_screens(
     page: Page, app: FastAPI, site: str, user: User, fake_llm: FakeProvider
 ) -> None:

@@ -85,6 +85,8 @@ class RowBuilder:
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             has_link = not cells or (name == self.title_column and value)
             cell_url = url if has_link else ""
+            if cell_url and isinstance(text, Markup) and "<a " in text:
+                text = text.striptags()  # links cannot contain links
             is_editable = name in editable
             toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
             cells.append(ListedCell(name, label, text, cell_url, is_truncated, is_number, is_editable, toggle))

@@ -58,7 +58,8 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
         choices = {**choices, "columns": names, "formats": [format_ for format_, _ in formats]}
         context |= await _read_sample(request, view, table, choices, sample)
     except FieldErrors as refusal:
-        context["error"] = context["error"] or str(refusal)
+        if request.method == "POST":  # before the user has chosen, the page only lists the required fields
+            context["error"] = context["error"] or str(refusal)
     columns = [
         {
             "heading": heading,

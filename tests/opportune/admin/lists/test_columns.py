@@ -38,6 +38,16 @@ async def test_columns_are_shown_in_the_requested_order(admin: AsyncClient) -> N
     assert "100% Ltd" in page
 
 
+async def test_link_to_the_row_contains_no_link(admin: AsyncClient) -> None:
+    await admin.post(
+        "/admin/gadget/create", data={"name": "lamp", "maker_id": "1", "colour": "RED", "state": "new", "size": "1"}
+    )
+    page = (await admin.get(f"{LIST}?columns=maker_id,name")).text
+    assert '<a href="/admin/gadget/details/1?columns=maker_id%2Cname">Acme</a>' in page.replace(
+        "maker_id,", "maker_id%2C"
+    )
+
+
 async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: User) -> None:
     await add_rows(
         app_with_bookshelf, Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)

@@ -52,6 +52,13 @@ async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastA
     assert read_choices(page)["column"] == ["name", "maker", "size", ""]
 
 
+async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -> None:
+    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", "What\nx\n")})).headers["location"])
+    assert "Required fields without a column:" in page.text
+    assert 'role="alert"' not in page.text
+    assert 'role="alert"' in (await choose_columns(admin, page)).text
+
+
 STEPS = {
     "name,maker_id\nfirst,1\n": "Change columns",
     "Name,Maker,id\nfirst,Acme,9\n": "Change columns",

@@ -1,5 +1,6 @@
 """Lists and details of a model, with and without htmx."""
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -56,6 +57,7 @@ async def test_invalid_parameter_page_names_it_and_links_back(client: AsyncClien
         (["<b>\0", "\0"], ["&lt;b&gt;\0", "\0"]),
         (["<b>", "one\n<two>"], ["&lt;b&gt;", '<span class="lines">one\n&lt;two&gt;</span>']),
         ([1, True, None, Decimal("1234.50")], ["1", "Yes", "", "1,234.50"]),
+        ([time(8, 30), time(8, 30, 15)], ["08:30", "08:30:15"]),
         ([[1, "<b>"], ["x"]], ["1, &lt;b&gt;", "x"]),
         ([], []),
     ],
