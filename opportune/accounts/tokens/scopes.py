@@ -95,7 +95,11 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
         if colon:
             verbs_by_name.setdefault(name, {})[verb] = None
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
-    rows = ((labels.get(name) or name.capitalize(), name, verbs) for name, verbs in verbs_by_name.items() if verbs)
+    rows = (
+        (labels.get(name) or name.replace("_", " ").capitalize(), name, verbs)
+        for name, verbs in verbs_by_name.items()
+        if verbs
+    )
     scopes = [
         FeatureScopes(gettext_lazy(label), {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)})
         for label, name, verbs in rows
