@@ -22,7 +22,8 @@ from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
-from opportune.contrib.answers.engine.store import LEASE_DURATION, AnswerProgress, AnswerResult
+from opportune.contrib.answers.engine.records import AnswerProgress, AnswerResult
+from opportune.contrib.answers.engine.store import LEASE_DURATION
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
 from opportune.db import Database, open_database, utc_now

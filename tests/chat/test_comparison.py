@@ -193,7 +193,7 @@ async def test_api_compares_models(compared_app: FastAPI, user: User) -> None:
         assert (shown["messages"][-1]["id"], shown["beside"]["id"]) == (created["answer"]["id"], beside)
         await client.post(f"{url}/messages/{beside}/show")
         assert (await client.get(url)).json()["messages"][-1]["id"] == beside
-        await compared_app.state.llm.guard.flush()
+        await compared_app.state.llm.guard.flusher.flush()
         async with compared_app.state.database.reader(fresh=True) as session:
             calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
             assert await session.scalar(calls) == 2, "both are counted"

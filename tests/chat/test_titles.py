@@ -122,7 +122,7 @@ async def test_title_in_a_shared_account_is_charged_to_the_visitor(
 
 
 async def count_user_calls(app: FastAPI) -> int | None:
-    await app.state.llm.guard.flush()
+    await app.state.llm.guard.flusher.flush()
     async with app.state.database.reader(fresh=True) as session:
         statement = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id).is_not(None))
         calls: int | None = await session.scalar(statement)

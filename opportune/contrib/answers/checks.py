@@ -1,4 +1,4 @@
-"""Checks of the web search."""
+"""Checks of the settings of answers."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from opportune.checks import Finding
 from opportune.config.settings import Settings
 from opportune.contrib.answers.settings import AnswersSettings
+from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.llm import models_of
 from opportune.db.url.providers import is_local
 
@@ -20,5 +21,17 @@ def check_web_search(settings: Settings) -> Iterator[Finding]:
     if not any(model.calls_tools for model in models_of(settings)):
         yield Finding(
             "WEB_SEARCH_URL has no effect, because no model calls tools. Set calls_tools for one in LLM_MODELS.",
+            is_error=False,
+        )
+
+
+def check_spending(settings: Settings) -> Iterator[Finding]:
+    """Warn about limits of cost that do not apply to models without a price."""
+    names = [limit.setting.upper() for limit in Limit.all_of(settings.of(AnswersSettings)) if limit.unit == "cost"]
+    free = [model.name for model in models_of(settings) if not model.has_price]
+    if names and free:
+        yield Finding(
+            f"{names[0]} does not limit {', '.join(free)}, which has no price. Unless it is free, set "
+            "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS.",
             is_error=False,
         )

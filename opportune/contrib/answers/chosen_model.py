@@ -14,6 +14,7 @@ from opportune.db.models.model import ModelBase, utc_now
 from opportune.schemas.text import Text
 
 SITE = "site"
+"""Key of the only row."""
 KEY_PURPOSE = "answers: key of the chosen model"
 
 
@@ -44,7 +45,10 @@ async def read_chosen(session: AsyncSession) -> ChosenModel | None:
 async def look_up_chosen(database: Database, settings: Settings) -> LlmModel | None:
     """Return the selected model with its key, or None."""
     row = await database.lookup(_CHOSEN, {})
-    return llm_model(row[0], row[1], unsealed(settings, row[0], row[2])) if row else None
+    if row is None:
+        return None
+    base_url, model, sealed_key = row
+    return llm_model(base_url, model, unsealed(settings, base_url, sealed_key))
 
 
 def llm_model(base_url: str, model: str, api_key: str) -> LlmModel:

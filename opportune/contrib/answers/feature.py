@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
 from opportune.contrib.answers.admin.status import spending_lights
-from opportune.contrib.answers.checks import check_web_search
+from opportune.contrib.answers.checks import check_spending, check_web_search
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
 from opportune.contrib.answers.engine.jobs import run_tool
@@ -15,7 +15,6 @@ from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChu
 from opportune.contrib.answers.personal import personal_data
 from opportune.contrib.answers.screens import api, pages, replies, voice
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage

@@ -11,7 +11,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.pictures import picture_tool
-from opportune.contrib.answers.engine.tool_jobs import TOPIC, ToolJobs
+from opportune.contrib.answers.engine.tool_jobs import RELEASED_TOPIC, ToolJobs
 from opportune.contrib.answers.engine.within_requests import RequestAnswerManager
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm.language_model import LanguageModel
@@ -68,8 +68,9 @@ def _connect_jobs(app: FastAPI, manager: AnswerManager) -> None:
         run_in_background(manager.continue_released())
 
     tool_jobs: ToolJobs = app.state.tool_jobs
-    tool_jobs.make_toolbox, tool_jobs.on_result = (lambda: full_toolbox_of(app)), continue_answers
-    app.state.database.bus.subscribe(TOPIC, lambda _: continue_answers())
+    tool_jobs.make_toolbox = lambda: full_toolbox_of(app)
+    tool_jobs.on_result = continue_answers
+    app.state.database.bus.subscribe(RELEASED_TOPIC, lambda _: continue_answers())
 
 
 def offer_pictures(app: FastAPI) -> None:

@@ -141,7 +141,7 @@ class Answer(Model, table=True):
     @property
     def messages(self) -> list[Message]:
         """The prompt as messages."""
-        return _messages().validate_python(self.prompt)
+        return _message_adapter().validate_python(self.prompt)
 
     def __str__(self) -> str:
         return f"{self.topic or 'answer'} {self.id}"
@@ -218,9 +218,9 @@ class AnswerAttachment(Model, table=True):
 
 def as_prompt(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Serialize messages for `Answer.prompt`."""
-    return _messages().dump_python([*messages], mode="json", exclude_defaults=True)  # type: ignore[no-any-return]
+    return _message_adapter().dump_python([*messages], mode="json", exclude_defaults=True)  # type: ignore[no-any-return]
 
 
 @cache
-def _messages() -> TypeAdapter[list[Message]]:
+def _message_adapter() -> TypeAdapter[list[Message]]:
     return TypeAdapter(list[Message])

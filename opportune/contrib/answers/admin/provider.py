@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 from pydantic import Field as FormField
@@ -37,8 +37,8 @@ MAX_TRIAL_TOKENS = 256
 TRIAL_QUESTION = "Answer with one word: yes."  # not translated
 NO_URL = _l("Enter the address, such as https://llm.example.org/v1.")
 INSECURE = _l("The key would be sent unencrypted. Enter an address that begins with https://.")
-OTHER_URL = _l("Enter the key again. The stored key belongs to another address.")
-WITHOUT_KEY = _l("Enter the API key of this provider.")
+KEY_OF_OTHER_URL = _l("Enter the key again. The stored key belongs to another address.")
+NO_KEY = _l("Enter the API key of this provider.")
 
 PROVIDERS = {name: endpoint.title for name, endpoint in KNOWN_ENDPOINTS.items()} | {OTHER: "Other (address below)"}
 
@@ -149,32 +149,37 @@ def _submitted_model(form: Form[ChosenModelForm], settings: Settings, stored: Ch
     """Return the submitted model; None if the form is invalid, with messages in the form."""
     if form.data is None:
         return None
-    data, endpoint = form.data, KNOWN_ENDPOINTS.get(form.data.provider)
-    base_url = (data.base_url or (endpoint.base_url if endpoint else "")).rstrip("/")
-    parts = _url_parts(base_url)
-    if parts is None or parts.username or parts.password:
-        form.refuse(NO_URL, "base_url")
+    base_url = _submitted_url(form.data)
+    if fault := _url_fault(base_url):
+        form.refuse(fault, "base_url")
         return None
-    is_here = is_local(parts.hostname or "")
-    if parts.scheme == "http" and not is_here:
-        form.refuse(INSECURE, "base_url")
+    keeps_url = stored is not None and stored.base_url == base_url
+    key = form.data.api_key.get_secret_value().strip()
+    if not key and stored and keeps_url:
+        key = unsealed(settings, base_url, stored.sealed_key)
+    if not key and not _is_local_url(base_url):
+        has_key_of_other_url = stored and stored.sealed_key and not keeps_url
+        form.refuse(KEY_OF_OTHER_URL if has_key_of_other_url else NO_KEY, "api_key")
         return None
-    key = data.api_key.get_secret_value().strip()
-    if not key and stored:
-        if stored.base_url == base_url:
-            key = unsealed(settings, stored.base_url, stored.sealed_key)
-        elif stored.sealed_key and not is_here:
-            form.refuse(OTHER_URL, "api_key")
-            return None
-    if not key and not is_here:
-        form.refuse(WITHOUT_KEY, "api_key")
-        return None
-    return llm_model(base_url, data.model, key)
+    return llm_model(base_url, form.data.model, key)
 
 
-def _url_parts(base_url: str) -> SplitResult | None:
-    """Split the URL; None if it is invalid."""
+def _submitted_url(data: ChosenModelForm) -> str:
+    endpoint = KNOWN_ENDPOINTS.get(data.provider)
+    base_url = data.base_url or (endpoint.base_url if endpoint else "")
+    return base_url.rstrip("/")
+
+
+def _url_fault(base_url: str) -> str:
+    """Return why the URL cannot be used, or an empty string."""
     try:
-        return urlsplit(llm_model(base_url, "any", "").base_url) if base_url else None
+        parts = urlsplit(llm_model(base_url, "any", "").base_url)
     except ValueError:
-        return None
+        return NO_URL
+    if not base_url or parts.username or parts.password:
+        return NO_URL
+    return INSECURE if parts.scheme == "http" and not _is_local_url(base_url) else ""
+
+
+def _is_local_url(base_url: str) -> bool:
+    return is_local(urlsplit(base_url).hostname or "")

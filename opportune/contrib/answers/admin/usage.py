@@ -1,7 +1,7 @@
 """Usage and cost of language models by day, model and user, for the page /admin/llm."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,7 +25,8 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_month_day
 
-PERIODS_DAYS = (30, 7, 90)
+PERIODS_DAYS = (7, 30, 90)
+DEFAULT_PERIOD_DAYS = 30
 MAX_PAYERS = 50
 """Rows of the table of payers: users, the site and visitors."""
 DELETED_USERS = "deleted"
@@ -53,23 +54,21 @@ class UsageRow:
         return self.prompt_tokens + self.completion_tokens
 
 
-SUMS = [
-    func.sum(column)
-    for column in (
-        col(LlmUsage.calls),
-        col(LlmUsage.prompt_tokens),
-        col(LlmUsage.completion_tokens),
-        col(LlmUsage.estimated_tokens),
-        col(LlmUsage.cost_micro),
-    )
-]
+SUMS = (
+    func.sum(LlmUsage.calls),
+    func.sum(LlmUsage.prompt_tokens),
+    func.sum(LlmUsage.completion_tokens),
+    func.sum(LlmUsage.estimated_tokens),
+    func.sum(LlmUsage.cost_micro),
+)
+"""Sums in the order of the fields of `UsageRow`."""
 
 
 async def usage_context(request: Request) -> dict[str, Any]:
     """Read the variables of the page from the period and the model of the query string."""
     guard: SpendingGuard = request.app.state.llm.guard
     query = request.query_params
-    days = next((days for days in PERIODS_DAYS if query.get("days") == str(days)), PERIODS_DAYS[0])
+    days = {str(days): days for days in PERIODS_DAYS}.get(query.get("days", ""), DEFAULT_PERIOD_DAYS)
     today, model = guard.now().date(), query.get("model", "")
     first = today - timedelta(days=days - 1)
     async with request.app.state.database.reader(fresh=True) as session:
@@ -77,11 +76,11 @@ async def usage_context(request: Request) -> dict[str, Any]:
             "off": await read_switch(session),
             "limits": await _read_site_limits(session, guard, today),
             "charts": await _read_charts(session, first, days, model, guard.answers_settings.llm_currency),
-            "models": await _sum_by_model(session, first),
+            "models": await sum_by_model(session, first),
             "payers": await _sum_by_payer(session, first, model),
         }
     return context | {
-        "periods": sorted(PERIODS_DAYS),
+        "periods": PERIODS_DAYS,
         "days": days,
         "model": model,
         "max_payers": MAX_PAYERS,
@@ -107,32 +106,37 @@ async def _read_charts(session: AsyncSession, first: date, days: int, model: str
     query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
     rows: Sequence[Any] = (await session.execute(query)).all()
 
-    def chart(label: str, column: str, model_name: str = "", per: int = 1) -> Chart:
+    def chart(label: str, numbers: Iterable[tuple[date, int]], scale: Callable[[int], Any] = int) -> Chart:
         sums = Counter[date]()
-        for row in rows:
-            if model_name in ("", row.model):
-                sums[row.day] += getattr(row, column)
+        for day, number in numbers:
+            sums[day] += number
         dates = (first + timedelta(days=n) for n in range(days))
-        points = [Point(format_month_day(day), _scale(sums[day], per)) for day in dates]
-        previous = _scale(sum(number for day, number in sums.items() if day < first), per)
-        return Chart(label, points, previous, days, shape="bar")
+        points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
+        previous = sum(number for day, number in sums.items() if day < first)
+        return Chart(label, points, scale(previous), days, shape="bar")
 
     charts = [
-        chart(gettext("Tokens"), "tokens"),
-        chart(gettext("Cost in %(currency)s", currency=currency), "cost_micro", per=MICRO_PER_UNIT),
-        chart(gettext("Answers"), "calls"),
+        chart(gettext("Tokens"), ((row.day, row.tokens) for row in rows)),
+        chart(
+            gettext("Cost in %(currency)s", currency=currency), ((row.day, row.cost_micro) for row in rows), _in_units
+        ),
+        chart(gettext("Answers"), ((row.day, row.calls) for row in rows)),
     ]
     names = sorted({row.model for row in rows})
-    if len(names) < 2:
-        return charts
-    return charts + [chart(gettext("Tokens of %(model)s", model=name), "tokens", name) for name in names]
+    if len(names) > 1:
+        for name in names:
+            tokens = ((row.day, row.tokens) for row in rows if row.model == name)
+            charts.append(chart(gettext("Tokens of %(model)s", model=name), tokens))
+    return charts
 
 
-def _scale(number: int, per: int) -> Any:
-    return number if per == 1 else (Decimal(number) / per).quantize(Decimal("0.01"))
+def _in_units(cost_micro: int) -> Decimal:
+    """Convert millionths of the currency, rounded to two digits."""
+    return (Decimal(cost_micro) / MICRO_PER_UNIT).quantize(Decimal("0.01"))
 
 
-async def _sum_by_model(session: AsyncSession, first: date) -> Sequence[UsageRow]:
+async def sum_by_model(session: AsyncSession, first: date) -> Sequence[UsageRow]:
+    """Return the usage of all payers since a day. Models with the most tokens come first."""
     query = select(col(LlmUsage.model), *SUMS).where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= first)
     rows = await session.execute(query.group_by(col(LlmUsage.model)).order_by(func.sum(TOKENS).desc()))
     return [UsageRow(name, *map(int, numbers)) for name, *numbers in rows]

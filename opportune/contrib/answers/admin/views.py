@@ -53,7 +53,7 @@ class LlmAdmin(SuperuserOnly):
 
     @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
     @reauthentication_required
-    async def provider(self, request: Request) -> Response:
+    async def choose_model(self, request: Request) -> Response:
         if request.method == "POST":
             if "remove" in await read_form_texts(request):
                 flash(request, await provider.remove(request))

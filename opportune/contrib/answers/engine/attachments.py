@@ -13,7 +13,13 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.models import AnswerAttachment
-from opportune.contrib.llm.documents.attachment import JPEG, MAX_ATTACHMENTS, AttachmentRefused, read_attachment
+from opportune.contrib.llm.documents.attachment import (
+    JPEG,
+    MAX_ATTACHMENTS,
+    Attachment,
+    AttachmentRefused,
+    read_attachment,
+)
 from opportune.db.hooks.registry import before_delete
 from opportune.fields.files import deleting_files_on_error
 from opportune.i18n import gettext
@@ -67,25 +73,31 @@ async def stored_attachments(
         for file in sent:
             async with lock:
                 attachment = await read_attachment(display_name(file.filename), file.content)
-            picture = attachment.picture
-            content = picture.content if picture else file.content
-            content_type, suffix = (JPEG, "jpg") if picture else ("application/octet-stream", "bin")
-            row = AnswerAttachment(
-                owner_id=owner_id,
-                filename=attachment.filename,
-                content_type=content_type,
-                size_bytes=len(content),
-                stored_as=new_name(FOLDER, suffix),
-                text=attachment.text,
-                omitted=attachment.omitted,
-            )
+            row, content = _attachment_row(owner_id, attachment, file.content)
             new_files.append(row.stored_as)
-            await storage.put(row.stored_as, content, content_type)
+            await storage.put(row.stored_as, content, row.content_type)
             rows.append(row)
         yield rows
     for row in rows:
         if not row.id:
             await storage.delete(row.stored_as)
+
+
+def _attachment_row(owner_id: int, attachment: Attachment, content: bytes) -> tuple[AnswerAttachment, bytes]:
+    """Return the row of a file and the content to store: the re-encoded picture, or the file as it was sent."""
+    content_type, suffix = "application/octet-stream", "bin"
+    if attachment.picture:
+        content, content_type, suffix = attachment.picture.content, JPEG, "jpg"
+    row = AnswerAttachment(
+        owner_id=owner_id,
+        filename=attachment.filename,
+        content_type=content_type,
+        size_bytes=len(content),
+        stored_as=new_name(FOLDER, suffix),
+        text=attachment.text,
+        omitted=attachment.omitted,
+    )
+    return row, content
 
 
 async def find_attachments(

@@ -52,8 +52,11 @@ def decide(
     scopes = get_common_scopes(answer.tool_scopes, scopes)
     if approval != REFUSED and (missing := resources.missing_scopes(run["name"], scopes)):
         raise ToolNotAllowed(missing)
-    answer.tool_scopes, runs = scopes, answer.tool_runs
-    answer.tool_runs = set_approval(runs, call, approval) if reply is None else set_result(runs, call, reply)
+    answer.tool_scopes = scopes
+    if reply is None:
+        answer.tool_runs = set_approval(answer.tool_runs, call, approval)
+    else:
+        answer.tool_runs = set_result(answer.tool_runs, call, reply)
     return True
 
 

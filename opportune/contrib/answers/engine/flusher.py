@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.store import NOT_STORED, STOPPED, AnswerDelta, AnswerResult, Claim, Outcome
+from opportune.contrib.answers.engine.records import NOT_STORED, STOPPED, AnswerDelta, AnswerResult, Claim, Outcome
 from opportune.contrib.answers.models import Answer
-from opportune.db import Database, is_outage
+from opportune.db import Database
 from opportune.db.queries.batches import batches_of
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class UnsavedAnswer:
         self.live = live
         self.cut = cut
         self._saving = AnswerDelta(live.id, live.progress.last_seq + 1, "")
+        """Delta that is being saved or failed to be saved. Empty between saves."""
         self._text, self._reasoning = list[str](), list[str]()
         self._saved_at = monotonic()
 
@@ -91,7 +92,8 @@ class UnsavedAnswer:
         """Show the saved delta to viewers, and cut the answer if the worker may not continue it."""
         if claim != Claim.LOST:
             saved = self._saving
-            self._saving = AnswerDelta(self.live.id, saved.seq + (not saved.is_empty), "")
+            next_seq = saved.seq if saved.is_empty else saved.seq + 1
+            self._saving = AnswerDelta(self.live.id, next_seq, "")
             self.live.add(saved.text, saved.reasoning)
             self._saved_at = monotonic()
         if claim != Claim.OWNED:
@@ -206,7 +208,8 @@ class AnswerFlusher:
     async def _store_results(self) -> None:
         pending, self._results = self._results, {}
         finish = partial(store.finish_answers, self.database, self.worker)
-        for answer_id, stored in (await _write(finish, [result for result, _ in pending.values()])).items():
+        stored_answers = await _write(finish, [result for result, _ in pending.values()])
+        for answer_id, stored in stored_answers.items():
             _, future = pending[answer_id]
             if future.done():  # cancelled by the caller
                 continue
@@ -236,7 +239,7 @@ async def _write_bisecting(
     try:
         return await write(records)
     except Exception as fault:  # noqa: BLE001 - save the other answers, whatever the error
-        if len(records) == 1 or isinstance(fault, TimeoutError) or is_outage(fault):
+        if len(records) == 1 or store.can_recover(fault):  # after an outage, the halves would fail too
             logger.warning("answers %s: not saved (%s)", [record.answer_id for record in records], type(fault).__name__)
             return dict.fromkeys((record.answer_id for record in records), fault)
     middle = len(records) // 2

@@ -10,7 +10,8 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS, AnswerProgress
+from opportune.contrib.answers.engine.records import AnswerProgress
+from opportune.contrib.answers.engine.store import MAX_ANSWERS_PER_QUERY, TRANSIENT_ERRORS
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerStatus
 from opportune.db import Database
 from opportune.db.queries.batches import batches_of
@@ -35,6 +36,7 @@ class FollowedAnswer:
         self.live = LiveAnswer(AnswerProgress(answer))
         self.last_seq = -1
         self.is_new = True
+        """True until the first read, for which a viewer does not wait until the next poll."""
 
     def update(self, progress: AnswerProgress) -> None:
         self.is_new = False
@@ -120,29 +122,30 @@ class AnswerFollower:
                 async with asyncio.timeout(poll_at - monotonic()):
                     await self._wake_up.wait()
             self._wake_up.clear()
-            is_due = monotonic() >= poll_at
-            if is_due:
+            growing = [followed for followed in self._followed.values() if not followed.live.ended]
+            if monotonic() < poll_at:
+                await self._read([followed for followed in growing if followed.is_new])
+            else:
                 poll_at = monotonic() + self._poll_interval()
-            batch = {
-                answer_id: followed
-                for answer_id, followed in self._followed.items()
-                if not followed.live.ended and (is_due or followed.is_new)
-            }
-            try:
-                for items in batches_of([*batch.items()], MAX_ANSWERS_PER_QUERY):
-                    await self._poll_batch(dict(items))
-            except TRANSIENT_ERRORS as fault:
-                logger.warning("answers %s: cannot be polled (%s)", list(batch), type(fault).__name__)
-                await asyncio.sleep(RETRY_DELAY_SECONDS)
+                await self._read(growing)
 
     def _poll_interval(self) -> float:
         all_wait = all(followed.live.answer.is_waiting for followed in self._followed.values())
         return WAITING_POLL_INTERVAL_SECONDS if all_wait else POLL_INTERVAL_SECONDS
 
-    async def _poll_batch(self, batch: Mapping[int, FollowedAnswer]) -> None:
+    async def _read(self, followed_answers: Sequence[FollowedAnswer]) -> None:
+        try:
+            for batch in batches_of(followed_answers, MAX_ANSWERS_PER_QUERY):
+                await self._read_batch({followed.live.id: followed for followed in batch})
+        except TRANSIENT_ERRORS as fault:
+            ids = [followed.live.id for followed in followed_answers]
+            logger.warning("answers %s: cannot be polled (%s)", ids, type(fault).__name__)
+            await asyncio.sleep(RETRY_DELAY_SECONDS)
+
+    async def _read_batch(self, batch: Mapping[int, FollowedAnswer]) -> None:
         last_seqs = {answer_id: followed.last_seq for answer_id, followed in batch.items()}
         progress = await store.read_progress(self.database, last_seqs)
-        for answer_id in batch.keys() - progress.keys():
+        for answer_id in batch.keys() - progress.keys():  # deleted
             self._forget(answer_id)
         for answer_id, answer_progress in progress.items():
             batch[answer_id].update(answer_progress)

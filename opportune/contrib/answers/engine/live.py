@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.models import Answer
 from opportune.web import MarkdownBlocks, markdown
 from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDER_LENGTH

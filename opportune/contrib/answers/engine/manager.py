@@ -26,9 +26,10 @@ from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.records import HANDED_OVER, STOPPED, AnswerProgress
 from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox
 from opportune.contrib.answers.engine.shown import ShownAnswer
-from opportune.contrib.answers.engine.store import HANDED_OVER, STOPPED, TRANSIENT_ERRORS, AnswerProgress
+from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import (
@@ -58,7 +59,15 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
 RETRIED_FIELDS = {
-    *("owner_id", "topic", "question", "prompt", "model", "tool_scopes", "tool_names", "temperature", "omitted"),
+    "owner_id",
+    "topic",
+    "question",
+    "prompt",
+    "model",
+    "tool_scopes",
+    "tool_names",
+    "temperature",
+    "omitted",
     "limits",
 }
 """Fields copied to the new answer of a retry."""
@@ -110,7 +119,7 @@ class AnswerManager:
 
     def within(self, scopes: str) -> Self:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
-        limited = copy(self)  # shares the running answers
+        limited = copy(self)  # a shallow copy, which shares the running answers
         limited._scopes = get_common_scopes(self._scopes, scopes)
         return limited
 
@@ -295,8 +304,10 @@ class AnswerManager:
         with suppress(*TRANSIENT_ERRORS):
             await self.take_over(running.values())
         last_seqs = dict.fromkeys(running.keys() - self._tasks.keys(), -1)
-        for answer_id, progress in (await store.read_progress(self.database, last_seqs) if last_seqs else {}).items():
-            progress.copy_to(running[answer_id])
+        if last_seqs:
+            stored = await store.read_progress(self.database, last_seqs)
+            for answer_id, progress in stored.items():
+                progress.copy_to(running[answer_id])
         for answer_id in running.keys() & self._tasks.keys():
             self._tasks[answer_id].live.copy_to(running[answer_id])
 
@@ -334,8 +345,11 @@ class AnswerManager:
         """Return True if the process that wrote this answer is dead. This process is alive even without a lease."""
         if not answer.is_running or answer.id in self._tasks:
             return False
-        is_dead = self._lock.is_dead(answer.worker) if answer.worker not in ("", WAITS_FOR_JOB, self.worker) else None
-        return is_dead if is_dead is not None else answer.lease_until is not None and answer.lease_until < utc_now()
+        if answer.worker not in ("", WAITS_FOR_JOB, self.worker):
+            is_dead = self._lock.is_dead(answer.worker)
+            if is_dead is not None:  # None for processes of other machines
+                return is_dead
+        return answer.lease_until is not None and answer.lease_until < utc_now()
 
     async def close(self, grace_seconds: float = 0) -> None:
         """Wait for answers to end, then hand over the others and close all streams."""

@@ -49,8 +49,9 @@ picture_tool = tool(make_image, name=NAME, status=_l("Making a picture"), asks=F
 
 def picture_of(name: str, result: ToolResult | None) -> dict[str, Any]:
     """Return the picture that a call has made, for its stored run."""
-    data = result.data if result and name == NAME and not result.is_error else None
-    picture = data.get("picture") if isinstance(data, dict) else None
+    if name != NAME or result is None or result.is_error or not isinstance(result.data, dict):
+        return {}
+    picture = result.data.get("picture")
     return {"picture": picture} if isinstance(picture, dict) and "id" in picture else {}
 
 
@@ -59,9 +60,8 @@ async def adopt_pictures(session: AsyncSession, answer_id: int, runs: Sequence[M
     ids = [run["picture"]["id"] for run in runs if "picture" in run]
     if not ids:
         return
-    answer = select(Answer).where(col(Answer.id) == answer_id)
-    is_owner = col(AnswerAttachment.owner_id) == answer.with_only_columns(col(Answer.owner_id)).scalar_subquery()
-    topic = answer.with_only_columns(col(Answer.topic)).scalar_subquery()
-    await session.execute(
-        update(AnswerAttachment).where(col(AnswerAttachment.id).in_(ids), is_owner).values(topic=topic)
-    )
+    is_of_answer = col(Answer.id) == answer_id
+    owner_id = select(col(Answer.owner_id)).where(is_of_answer).scalar_subquery()
+    topic = select(col(Answer.topic)).where(is_of_answer).scalar_subquery()
+    is_picture = col(AnswerAttachment.id).in_(ids) & (col(AnswerAttachment.owner_id) == owner_id)
+    await session.execute(update(AnswerAttachment).where(is_picture).values(topic=topic))

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.limits import AnswerLimits
-from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm.language_model import LanguageModel
@@ -39,11 +39,12 @@ class AnswerResources:
 
     def create_task(self, flusher: AnswerFlusher, progress: AnswerProgress) -> AnswerTask:
         """Create the task that writes an answer from its progress."""
-        model = self.model_of(progress.answer)
-        make_tools = self.make_toolbox if model.calls_tools else self.make_retrieval
-        tools = _allowed_tools(make_tools, progress.answer)
-        toolbox, retrieval = (tools, None) if model.calls_tools else (None, tools)
-        limits = self.limits.having(progress.answer.limits)
+        answer, toolbox, retrieval = progress.answer, None, None
+        model, limits = self.model_of(answer), self.limits.having(answer.limits)
+        if model.calls_tools:
+            toolbox = _allowed_tools(self.make_toolbox, answer)
+        else:
+            retrieval = _allowed_tools(self.make_retrieval, answer)
         return AnswerTask(flusher, model, progress, toolbox, self.storage, retrieval, limits)
 
     def form_of(self, tool: str) -> type[BaseModel] | None:

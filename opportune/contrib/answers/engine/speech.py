@@ -17,7 +17,8 @@ from opportune.storage import Storage
 from opportune.web import markdown
 
 FOLDER = "speech"
-CODE, TAG = re.compile("<pre.*?</pre>", re.DOTALL), re.compile("<[^>]*>")
+CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
+TAG = re.compile("<[^>]*>")
 
 _locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 """Locks of answers whose audio is being made, so that a double click makes it once."""
@@ -49,25 +50,29 @@ async def make_speech(database: Database, storage: Storage, llm: LanguageModel, 
         async with deleting_files_on_error(storage) as new_names:
             name = await storage.save(FOLDER, "mp3", speech.content, speech.content_type)
             new_names.append(name)
+            row = AnswerAttachment(
+                owner_id=answer.owner_id,
+                topic=answer.topic,
+                filename=_filename(answer),
+                content_type=speech.content_type,
+                size_bytes=len(speech.content),
+                stored_as=name,
+            )
             async with database.writer() as session:
-                row = AnswerAttachment(
-                    owner_id=answer.owner_id,
-                    topic=answer.topic,
-                    filename=_filename(answer),
-                    content_type=speech.content_type,
-                    size_bytes=len(speech.content),
-                    stored_as=name,
-                )
                 session.add(row)
 
 
 def _filename(answer: Answer) -> str:
+    """Return a name that changes with the text, so that the audio of an older text is not found."""
     return f"answer-{answer.id}-{hashlib.sha256(answer.text.encode()).hexdigest()[:16]}.mp3"
 
 
 async def _spoken_text(answer: Answer, llm: LanguageModel) -> str:
-    html = CODE.sub("", await markdown.render_in_thread(answer.text))
+    """Return the text without code, cut after the last sentence that the model accepts."""
+    html = CODE_BLOCK.sub("", await markdown.render_in_thread(answer.text))
     text = unescape(TAG.sub("", html)).strip()
     model = llm.media.model("speech")
-    limit = model.max_chars if model else len(text)
-    return text if len(text) <= limit else text[: text.rfind(". ", 0, limit) + 1 or limit]
+    if model is None or len(text) <= model.max_chars:
+        return text
+    sentences_end = text.rfind(". ", 0, model.max_chars) + 1
+    return text[: sentences_end or model.max_chars]

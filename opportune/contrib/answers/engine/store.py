@@ -7,11 +7,10 @@
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import Enum, auto
 from itertools import groupby
-from typing import Any, Self, TypeVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,16 +19,22 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine.jobs import cancel_jobs, queue_job
 from opportune.contrib.answers.engine.pictures import adopt_pictures
+from opportune.contrib.answers.engine.records import (
+    INTERRUPTED,
+    STOPPED,
+    AnswerDelta,
+    AnswerProgress,
+    AnswerResult,
+    Claim,
+    Outcome,
+)
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
-from opportune.db import Database, utc_now
+from opportune.db import Database, is_outage, utc_now
 from opportune.db.hooks.registry import has_hooks
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.upsert import upsert
-from opportune.i18n import gettext_lazy as _l
-
-V = TypeVar("V")
 
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)
@@ -37,99 +42,16 @@ APPROVAL_DURATION = timedelta(days=7)
 RUNNING = (AnswerStatus.STREAMING, AnswerStatus.WAITING)
 USAGE = ("prompt_tokens", "completion_tokens", "reasoning_tokens", "usage_estimated", "cost_micro", "seconds")
 TRANSIENT_ERRORS = (SQLAlchemyError, TimeoutError)
-"""Errors of an outage or a timeout. Callers may repeat the operation."""
+"""Errors of the database, and locks that were not released in time. Of these, `can_recover` tells which may pass."""
 MAX_ANSWERS_PER_QUERY = 200
 """Maximum number of answers per query, because SQLite limits the depth of conditions."""
 MAX_RESULTS_PER_STATEMENT = 25
 """Maximum number of answers to finish per statement. Other requests run between statements."""
 
 
-class Claim(Enum):
-    """Relation of an answer to the worker that tries to change it."""
-
-    OWNED = auto()
-    STOP_REQUESTED = auto()
-    """Owned by the worker, but the user has requested a stop."""
-    LOST = auto()
-    """Deleted, ended, or owned by another worker."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Final status, error and usage of an answer."""
-
-    status: AnswerStatus
-    error_code: str = ""
-    error: str = ""
-    """A sentence for the user. It is stored in English, and pages translate it."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    reasoning_tokens: int = 0
-    usage_estimated: bool = True
-    cost_micro: int = 0
-    seconds: float = 0
-    model: str = ""
-    """Model that answered, if known. It may be a fallback."""
-
-
-STOPPED = Outcome(AnswerStatus.STOPPED)
-INTERRUPTED = Outcome(
-    AnswerStatus.INTERRUPTED, "interrupted", _l("The server stopped while this answer was being written.")
-)
-NOT_STORED = Outcome(AnswerStatus.FAILED, "database", _l("The answer could not be stored. Try again."))
-HANDED_OVER = Outcome(AnswerStatus.STREAMING)
-"""Not final: this process stops, and another one continues the answer."""
-INTERNAL_ERROR = Outcome(AnswerStatus.FAILED, "internal", _l("Something went wrong on our side. Try again."))
-
-
-@dataclass(frozen=True)
-class AnswerDelta:
-    """New text and reasoning since the last save."""
-
-    answer_id: int
-    seq: int
-    text: str
-    reasoning: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.text or self.reasoning)
-
-
-@dataclass(frozen=True)
-class AnswerResult:
-    """Complete text and outcome of an answer that this worker no longer writes."""
-
-    answer_id: int
-    text: str
-    outcome: Outcome
-    unsaved: Sequence[AnswerDelta] = ()
-    """Deltas that are possibly not committed. Another worker needs them to continue the answer."""
-    tool_runs: Sequence[dict[str, Any]] | None = None
-    """Tool calls; None if they are already stored."""
-    sources: Sequence[dict[str, Any]] = ()
-    runs_hooks: bool = True
-    reasoning: str = ""
-
-
-@dataclass(frozen=True)
-class AnswerProgress:
-    """Stored text of an answer: all of it, or only the chunks after the requested sequence number."""
-
-    answer: Answer
-    text: str = ""
-    last_seq: int = -1
-    reasoning: str = ""
-
-    @classmethod
-    def from_answer(cls, answer: Answer) -> Self:
-        """Create the progress of an answer that has no chunks."""
-        return cls(answer, answer.text, reasoning=answer.reasoning)
-
-    def copy_to(self, row: Answer) -> None:
-        """Update a row of the same answer. The progress must contain all of the text."""
-        values = {name: getattr(self.answer, name) for name in Answer.model_fields}
-        row.sqlmodel_update({**values, "text": self.text, "reasoning": self.reasoning})
+def can_recover(fault: Exception) -> bool:
+    """Return True for an outage or a timeout, after which callers may repeat the operation."""
+    return isinstance(fault, TimeoutError) or is_outage(fault)
 
 
 async def save_deltas(
@@ -228,10 +150,17 @@ async def stop_answer(session: AsyncSession, answer_id: int) -> None:
     """Request the worker of an answer to stop. An answer that waits ends immediately, and so do its jobs."""
     progress = await read_progress_for_update(session, answer_id)
     if progress and progress.answer.is_waiting:
-        answer, text = progress.answer, progress.text
+        answer = progress.answer
         await cancel_jobs(session, answer_id, job_indexes(answer.tool_runs))
-        values = (_with_usage(STOPPED, answer), (), stop_jobs(answer.tool_runs), answer.sources)
-        await _end_answers(session, [AnswerResult(answer_id, text, *values, reasoning=progress.reasoning)])
+        result = AnswerResult(
+            answer_id,
+            progress.text,
+            _with_usage(STOPPED, answer),
+            tool_runs=stop_jobs(answer.tool_runs),
+            sources=answer.sources,
+            reasoning=progress.reasoning,
+        )
+        await _end_answers(session, [result])
     elif progress and progress.answer.is_running:
         progress.answer.stop_requested = True
 
@@ -279,6 +208,7 @@ async def take_over_answers(
         can_continue: Returns True for answers that this worker can continue.
         outcome: Outcome of the other answers. An answer with a stop request ends as STOPPED.
     """
+    # Only rows that are as last read: another worker may have taken an answer over in the meantime.
     id_, worker_, lease = col(Answer.id), col(Answer.worker), col(Answer.lease_until)
     unchanged = ((id_ == row.id) & (worker_ == row.worker) & (lease <= row.lease_until) for row in dead)
     query = select(id_).where(or_(*unchanged), col(Answer.status).in_(RUNNING))
@@ -296,6 +226,13 @@ async def take_over_answers(
     await session.flush()
     await _end_answers(session, ended)
     return continued
+
+
+async def end_answers_of_dead_workers(
+    session: AsyncSession, worker: str, dead: Collection[Answer], outcome: Outcome = INTERRUPTED
+) -> None:
+    """End the answers of dead workers. The arguments are those of `take_over_answers`."""
+    await take_over_answers(session, worker, dead, lambda _: False, outcome)
 
 
 def assign_worker(answer: Answer, worker: str) -> None:

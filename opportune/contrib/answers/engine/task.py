@@ -12,16 +12,16 @@ from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.limits import SECONDS_USED, AnswerLimits
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.store import (
+from opportune.contrib.answers.engine.records import (
     HANDED_OVER,
     INTERNAL_ERROR,
     INTERRUPTED,
     NOT_STORED,
-    TRANSIENT_ERRORS,
     AnswerProgress,
     AnswerResult,
     Outcome,
 )
+from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.engine.tool_runs import (
     Run,
     build_messages,
@@ -33,12 +33,11 @@ from opportune.contrib.answers.engine.tool_runs import (
     text_after_last_call,
     update_run,
 )
-from opportune.contrib.answers.models import AnswerStatus
+from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.providers.provider import CONTINUE, without_pictures
 from opportune.contrib.tools import Toolbox, ToolRun, converse
 from opportune.contrib.tools.retrieval import MAX_PASSAGES_SHARE, retrieve, with_passages
-from opportune.db import is_outage
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import make_storable
 from opportune.storage import MissingFileError, Storage, StorageError
@@ -51,6 +50,8 @@ OUTAGE_RETRY_DELAY_SECONDS = 3.0
 """Seconds between later attempts during a database outage. The result is kept in memory."""
 OUTAGE_TIMEOUT_SECONDS = 600.0
 """Seconds of a database outage after which the result of an answer is dropped."""
+CHARS_PER_TOKEN = 4
+"""Typical of English. An exact estimate of each chunk would cost too much."""
 
 
 class AnswerTask:
@@ -89,11 +90,12 @@ class AnswerTask:
         self.unsaved = UnsavedAnswer(self.live, self.cut)
         self.prompt = build_prompt(progress, model, self._runs)
         self._sources = [*progress.answer.sources]
-        self._streamed_bytes = 0
-        """Length of the text of the running call of the model."""
+        self._streamed_length = 0
+        """Characters of text and reasoning in the running call of the model."""
         self._starts_paragraph = True
         """True if the next reasoning begins a new paragraph."""
         self._unapproved_runs: list[Run] | None = None
+        """All calls, if some wait for the user. They are stored and shown with the end of this task."""
         self._cut_outcome: Outcome | None = None
 
     def start(self) -> None:
@@ -140,25 +142,26 @@ class AnswerTask:
 
     def _with_usage(self, outcome: Outcome) -> Outcome:
         """Add the token usage of this process and of the ones that wrote the answer before."""
-        usage, stored, text = self.usage, self.live.progress.answer, self.unsaved.text
-        prompt, completion, cost = usage.prompt_tokens, usage.completion_tokens, usage.cost_micro
-        is_estimated = bool(usage.estimated_tokens)
+        usage, stored = self.usage, self.live.progress.answer
+        reasoning_tokens = outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning)
+        seconds = stored.seconds + monotonic() - self._started_at
+        outcome = replace(outcome, reasoning_tokens=reasoning_tokens, seconds=seconds)
         if self.live.progress.text and stored.usage_estimated:  # the counts of the other processes are unknown
-            prompt = sum(map(llm.estimate_tokens, self.prompt))
-            completion, is_estimated = llm.estimate_tokens(self.unsaved.reasoning + text), True
-            cost = self.model.model.cost_micro(prompt, completion) if self.model.model else 0
-        else:
-            prompt, completion = prompt + stored.prompt_tokens, completion + stored.completion_tokens
-            cost += stored.cost_micro
-            is_estimated = is_estimated or bool(stored.prompt_tokens and stored.usage_estimated)
+            return self._with_estimated_usage(outcome)
         return replace(
             outcome,
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            reasoning_tokens=outcome.reasoning_tokens or llm.estimate_tokens(self.unsaved.reasoning),
-            usage_estimated=is_estimated,
-            cost_micro=cost,
-            seconds=stored.seconds + monotonic() - self._started_at,
+            prompt_tokens=usage.prompt_tokens + stored.prompt_tokens,
+            completion_tokens=usage.completion_tokens + stored.completion_tokens,
+            usage_estimated=bool(usage.estimated_tokens or (stored.prompt_tokens and stored.usage_estimated)),
+            cost_micro=usage.cost_micro + stored.cost_micro,
+        )
+
+    def _with_estimated_usage(self, outcome: Outcome) -> Outcome:
+        prompt = sum(map(llm.estimate_tokens, self.prompt))
+        completion = llm.estimate_tokens(self.unsaved.reasoning + self.unsaved.text)
+        cost = self.model.model.cost_micro(prompt, completion) if self.model.model else 0
+        return replace(
+            outcome, prompt_tokens=prompt, completion_tokens=completion, usage_estimated=True, cost_micro=cost
         )
 
     async def _generate(self) -> Outcome:
@@ -179,7 +182,8 @@ class AnswerTask:
         """Check the cost of ended calls, and of the text of the running one."""
         if self.limits.cost:
             model = self.model.model
-            running = model.cost_micro(0, max(0, self._streamed_bytes // 4)) if model else 0
+            streamed_tokens = self._streamed_length // CHARS_PER_TOKEN
+            running = model.cost_micro(0, streamed_tokens) if model else 0
             self.limits.require_cost(self.live.progress.answer.cost_micro + self.usage.cost_micro + running)
 
     def _has_nothing_to_add(self) -> bool:
@@ -190,31 +194,25 @@ class AnswerTask:
     async def _consume(self, chunks: AsyncGenerator[llm.Chunk | ToolRun, None]) -> Outcome:
         async with aclosing(chunks):
             async for chunk in chunks:
-                if isinstance(chunk, ToolRun):
-                    self._starts_paragraph, self._streamed_bytes = True, 0
-                    await self._add_tool_run(chunk)
-                    continue
-                if isinstance(chunk, llm.Reasoning):
-                    self._add_reasoning(chunk.text)
-                    continue
-                if isinstance(chunk, llm.Done):
-                    self._runs = end_runs(self._runs, chunk.returned)
-                    status = AnswerStatus.WAITING if self._waits else _final_status(chunk)
-                    status, code, error = self.limits.status_of(status, self._runs)
-                    return Outcome(
-                        status,
-                        code,
-                        error,
-                        reasoning_tokens=chunk.reasoning_tokens or 0,
-                        model=chunk.model,
-                    )
-                self._add_text(chunk)
+                match chunk:
+                    case str():
+                        self._add_text(chunk)
+                    case llm.Reasoning():
+                        self._add_reasoning(chunk.text)
+                    case ToolRun():
+                        await self._add_tool_run(chunk)
+                    case llm.Done():
+                        return self._outcome_of(chunk)
         raise llm.LlmError("interrupted", "The model ended its answer in the middle. Try again.")
 
-    @property
-    def _waits(self) -> bool:
-        """True if a call waits for the user or a job."""
-        return bool(self._unapproved_runs) or any(map(is_job, self._runs))
+    def _outcome_of(self, done: llm.Done) -> Outcome:
+        self._runs = end_runs(self._runs, done.returned)
+        if self._unapproved_runs or any(map(is_job, self._runs)):
+            status = AnswerStatus.WAITING
+        else:
+            status = AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE
+        status, code, error = self.limits.status_of(status, self._runs)
+        return Outcome(status, code, error, reasoning_tokens=done.reasoning_tokens or 0, model=done.model)
 
     def _add_reasoning(self, text: str) -> None:
         is_next_paragraph = self._starts_paragraph and self.unsaved.reasoning
@@ -224,11 +222,12 @@ class AnswerTask:
     def _add_text(self, text: str, reasoning: str = "") -> None:
         self.unsaved.add(make_storable(text), make_storable(reasoning))
         self.flusher.plan_save()
-        self._streamed_bytes += len(text) + len(reasoning)
+        self._streamed_length += len(text) + len(reasoning)
         self._require_cost()
 
     async def _add_tool_run(self, run: ToolRun) -> None:
         """Record a call. If the cost limit is reached, it does not begin, and neither does the next request."""
+        self._starts_paragraph, self._streamed_length = True, 0
         if run.result is None:
             self._require_cost()
             await self._record_tool_run(run)
@@ -242,14 +241,15 @@ class AnswerTask:
         if not (run.has_begun or is_next_job):  # shown after it is stored, because the user cannot approve it earlier
             self._unapproved_runs = update_run(self._unapproved_runs or self._runs, run, text_length)
             return
-        self._runs, sources = update_run(self._runs, run, text_length), [*self._sources]
+        self._runs = update_run(self._runs, run, text_length)
+        sources = [*self._sources]
         if await self.flusher.save_tool_runs(self.live.id, self._runs, sources):
             self.live.answer.sources = sources
             self.live.update_tool_runs(self._runs)
         elif run.result is None and run.call.name in self._changing_tools:
             # Without a record, a worker that takes over would run the call again.
             self.cut(NOT_STORED)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the cancellation takes effect here, before the call begins
 
     async def _find_approval(self, call: llm.ToolCall) -> bool | None:
         return find_approval(self._runs, call)
@@ -287,8 +287,8 @@ class AnswerTask:
     async def _retrieve_passages(self, retrieval: Toolbox, owner: User | None) -> None:
         """Search for passages about the question, for a model that cannot call tools."""
         answer = self.live.answer
-        user_turns = (message.content for message in reversed(answer.messages) if message.role == "user")
-        question = answer.question or next(user_turns, "")
+        user_turns = [message.content for message in answer.messages if message.role == "user"]
+        question = answer.question or (user_turns[-1] if user_turns else "")
         max_tokens = int(self.model.context_budget * MAX_PASSAGES_SHARE)
         for run in await retrieve(retrieval, owner, question, max_tokens, self._sources):
             await self._record_tool_run(run)
@@ -318,11 +318,9 @@ class AnswerTask:
                 stored = await self.flusher.finish(result)
             except TRANSIENT_ERRORS as fault:
                 logger.warning("answer %s: its result is not stored (%s)", result.answer_id, type(fault).__name__)
-                can_recover = isinstance(fault, TimeoutError) or is_outage(fault)
-                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if can_recover else None)
+                pause = next(delays, OUTAGE_RETRY_DELAY_SECONDS if can_recover(fault) else None)
                 if pause is None or monotonic() > deadline:
-                    stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
-                    self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
+                    self._show_not_stored()
                     return
                 await asyncio.sleep(pause)
             except Exception:
@@ -331,13 +329,22 @@ class AnswerTask:
                 logger.exception("answer %s: an after_answer hook failed", result.answer_id)
                 result = replace(result, runs_hooks=False)
             else:
-                if stored and stored.is_waiting:
-                    for delta in self.unsaved.uncommitted_deltas():
-                        self.live.add(delta.text, delta.reasoning)
-                    self.live.update_answer(stored)
-                elif stored and not stored.is_running:
-                    self.live.finish(stored)
+                if stored:
+                    self._show_stored(stored)
                 return
+
+    def _show_stored(self, answer: Answer) -> None:
+        if answer.is_waiting:
+            for delta in self.unsaved.uncommitted_deltas():
+                self.live.add(delta.text, delta.reasoning)
+            self.live.update_answer(answer)
+        elif not answer.is_running:
+            self.live.finish(answer)
+
+    def _show_not_stored(self) -> None:
+        """Show an error after the text that is stored."""
+        stored_text = {"text": self.live.text, "reasoning": self.live.reasoning}
+        self.live.finish(self.live.answer.sqlmodel_update({**vars(NOT_STORED), **stored_text}))
 
 
 def build_prompt(progress: AnswerProgress, model: llm.LanguageModel, runs: Sequence[Run]) -> list[llm.Message]:
@@ -346,7 +353,3 @@ def build_prompt(progress: AnswerProgress, model: llm.LanguageModel, runs: Seque
     if text_after_last_call(runs, progress.text) and not (model.provider and model.provider.continues):
         prompt.append(llm.Message("user", CONTINUE))
     return prompt
-
-
-def _final_status(done: llm.Done) -> AnswerStatus:
-    return AnswerStatus.TRUNCATED if done.truncated else AnswerStatus.DONE

@@ -26,7 +26,7 @@ from opportune.schemas.text import make_storable
 
 logger = logging.getLogger(__name__)
 
-TOPIC = "answers"
+RELEASED_TOPIC = "answers"
 """Topic of messages that an answer has the results it waited for."""
 MAX_ATTEMPTS = 3
 """Attempts of a job whose worker dies."""
@@ -62,7 +62,7 @@ class AnswerJobContext:
             answer = await _find_waiting(session, self._answer_id, self._index)
             if answer is None:
                 raise JobCancelled  # the answer was stopped or deleted
-            answer.tool_runs = _with(answer, self._index, {"progress": progress})
+            answer.tool_runs = _update_run(answer, self._index, {"progress": progress})
 
 
 class ToolJobs:
@@ -74,19 +74,19 @@ class ToolJobs:
         self.on_result: Callable[[], None] = lambda: None
         """Called when an answer in this process can continue."""
 
-    async def run(self, run: JobContext, answer_id: int, index: int) -> None:
+    async def run(self, job: JobContext, answer_id: int, index: int) -> None:
         """Run a call and store its result. A repeated job of a call with a result does nothing."""
         async with self.database.writer() as session:
             answer = await _find_waiting(session, answer_id, index)
             if answer is None:
                 return
-            answer.tool_runs = _with(answer, index, {"has_begun": True})
+            answer.tool_runs = _update_run(answer, index, {"has_begun": True})
             owner = await session.get(User, answer.owner_id) if answer.owner_id else None
         call = answer.tool_runs[index]
         try:
-            result = await self._call(AnswerJobContext(run, self.database, answer_id, index), answer, call, owner)
+            result = await self._call(AnswerJobContext(job, self.database, answer_id, index), answer, call, owner)
         except asyncio.CancelledError:
-            if await self._is_cancelled(run):
+            if await self._is_cancelled(job):
                 await self._store(answer_id, index, ToolResult(CANCELLED, is_error=True))
             raise
         await self._store(answer_id, index, result)
@@ -99,10 +99,10 @@ class ToolJobs:
         toolbox = self.make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)
         return await toolbox.call(ToolCall(call["id"], call["name"], call["arguments"]), owner, run=run)
 
-    async def _is_cancelled(self, run: JobContext) -> bool:
+    async def _is_cancelled(self, job: JobContext) -> bool:
         """Return True if an operator has cancelled the job. Otherwise the process stops, and another one repeats it."""
         async with self.database.reader(fresh=True) as session:
-            return bool(await session.scalar(select(col(Job.cancel_asked)).where(col(Job.id) == int(run.id))))
+            return bool(await session.scalar(select(col(Job.cancel_asked)).where(col(Job.id) == int(job.id))))
 
     async def _store(self, answer_id: int, index: int, result: ToolResult) -> None:
         async with self.database.writer() as session:
@@ -114,7 +114,7 @@ class ToolJobs:
             answer.sources = sources
             can_continue = _end_call(answer, index, result)
         if can_continue:
-            self.database.bus.publish(TOPIC)
+            self.database.bus.publish(RELEASED_TOPIC)
             self.on_result()
 
 
@@ -138,8 +138,9 @@ async def end_lost_jobs(database: Database, answers: Iterable[Answer]) -> bool:
 async def _find_waiting(session: AsyncSession, answer_id: int, index: int) -> Answer | None:
     """Lock an answer that waits for the job of a call. None if it was deleted or stopped, or has the result."""
     progress = await store.read_progress_for_update(session, answer_id)
-    answer = progress.answer if progress else None
-    return answer if answer and answer.is_waiting and index in job_indexes(answer.tool_runs) else None
+    if progress is None or not progress.answer.is_waiting:
+        return None
+    return progress.answer if index in job_indexes(progress.answer.tool_runs) else None
 
 
 def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
@@ -148,9 +149,10 @@ def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
     if any(map(is_pending, answer.tool_runs)):
         return False
     store.assign_worker(answer, "")
-    answer.lease_until = utc_now() - store.LEASE_DURATION
+    answer.lease_until = utc_now() - store.LEASE_DURATION  # expired, as of the answer of a dead worker
     return True
 
 
-def _with(answer: Answer, index: int, values: Run) -> list[Run]:
+def _update_run(answer: Answer, index: int, values: Run) -> list[Run]:
+    """Return the calls of an answer with these values in one. A new list, because changes inside are not detected."""
     return [run | values if number == index else run for number, run in enumerate(answer.tool_runs)]

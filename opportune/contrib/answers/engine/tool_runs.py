@@ -41,10 +41,19 @@ RESULT_UNKNOWN = "The server stopped during this call, so its result is unknown.
 
 def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
     """Return the runs with this run added, or updated if it is already stored."""
-    index = next((index for index, stored in enumerate(runs) if _is_open(stored, run.call)), len(runs))
-    previous: Run = runs[index] if index < len(runs) else {"round": run.round, "at": at, "approval": ""}
-    updated = {
-        **previous,
+    index = _find_open_run(runs, run.call)
+    if index is None:
+        return [*runs, _update_values({"round": run.round, "at": at, "approval": ""}, run)]
+    return [*runs[:index], _update_values(runs[index], run), *runs[index + 1 :]]
+
+
+def _find_open_run(runs: Sequence[Run], call: ToolCall) -> int | None:
+    """Return the index of a stored call without a result. Endpoints may use the id of an ended call again."""
+    return next((index for index, run in enumerate(runs) if run["id"] == call.id and run["result"] is None), None)
+
+
+def _update_values(stored: Run, run: ToolRun) -> Run:
+    updated = stored | {
         "id": run.call.id,
         "name": run.call.name,
         "status": run.status,
@@ -52,23 +61,26 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
         "result": make_storable(run.result.text) if run.result else None,
         "is_error": bool(run.result and run.result.is_error),
         "has_begun": run.has_begun,
-        **({"returned": run.call.returned} if run.call.returned else {}),
-        **({"result_from": run.result_from, "form": run.form} if run.result_from else {}),
         **picture_of(run.call.name, run.result),
     }
+    if run.call.returned:
+        updated["returned"] = run.call.returned
+    if run.result_from:
+        updated |= {"result_from": run.result_from, "form": run.form}
     if run.waits:
-        updated |= {"approval": WAITING, "details": [*_readable_arguments(from_json(run.call.arguments or "{}"))]}
+        updated |= {"approval": WAITING, "details": [*_readable_arguments(run.call.arguments)]}
     elif updated["approval"] == WAITING:  # not approved in time
         updated["approval"] = REFUSED
-    return [*runs[:index], updated, *runs[index + 1 :]]
+    return updated
 
 
 def find_approval(runs: Sequence[Run], call: ToolCall) -> bool | None:
     """Return True if the user has allowed a call, False if refused, None if undecided."""
-    open_run = next((run for run in runs if _is_open(run, call)), None)
-    if open_run and open_run["approval"]:
-        return open_run["approval"] in (ALLOWED, ALWAYS)
-    return any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs) or None
+    index = _find_open_run(runs, call)
+    if index is not None and runs[index]["approval"]:
+        return runs[index]["approval"] in (ALLOWED, ALWAYS)
+    is_always_allowed = any(run["name"] == call.name and run.get("approval") == ALWAYS for run in runs)
+    return True if is_always_allowed else None
 
 
 def set_approval(runs: Sequence[Run], index: int, approval: str) -> list[Run]:
@@ -155,17 +167,20 @@ def without_returned(runs: Sequence[Run]) -> list[Run]:
 
 
 def _turns(text: str, runs: Sequence[Run]) -> list[Message]:
+    """Return the text in the pieces between the calls, each followed by its calls and their results."""
     messages, offset = list[Message](), 0
     for (_, at), group in groupby(filter(_is_model_call, runs), key=lambda run: (run["round"], run["at"])):
-        group_runs = [*group]
-        calls = tuple(ToolCall(run["id"], run["name"], run["arguments"], run.get("returned", {})) for run in group_runs)
-        messages.append(Message("assistant", text[offset:at], tool_calls=calls))
-        messages += [
-            Message("tool", run["result"], tool_call_id=run["id"]) for run in group_runs if run["result"] is not None
-        ]
+        calls, results = list[ToolCall](), list[Message]()
+        for run in group:
+            calls.append(ToolCall(run["id"], run["name"], run["arguments"], run.get("returned", {})))
+            if run["result"] is not None:
+                results.append(Message("tool", run["result"], tool_call_id=run["id"]))
+        messages += [Message("assistant", text[offset:at], tool_calls=tuple(calls)), *results]
         offset = at
-    returned = runs[-1].get("returned_after", {}) if runs else {}
-    return [*messages, Message("assistant", text[offset:], returned=returned)] if text[offset:] else messages
+    if text[offset:]:
+        returned = runs[-1].get("returned_after", {}) if runs else {}
+        messages.append(Message("assistant", text[offset:], returned=returned))
+    return messages
 
 
 def retrieved_passages(runs: Sequence[Run]) -> list[str]:
@@ -175,38 +190,48 @@ def retrieved_passages(runs: Sequence[Run]) -> list[str]:
 
 def text_after_last_call(runs: Sequence[Run], text: str) -> str:
     """Return the text of an answer after its last tool call."""
-    return text[max((run["at"] for run in filter(_is_model_call, runs)), default=0) :]
+    last_call_at = max((run["at"] for run in filter(_is_model_call, runs)), default=0)
+    return text[last_call_at:]
 
 
 def _is_model_call(run: Run) -> bool:
     return bool(run.get("round", RETRIEVAL_ROUND) != RETRIEVAL_ROUND)  # runs stored by old versions have no round
 
 
-def _is_open(run: Run, call: ToolCall) -> bool:
-    return bool(run["id"] == call.id and run["result"] is None)
-
-
-def _readable_arguments(value: object, label: str = "") -> Iterator[tuple[str, str]]:
+def _readable_arguments(arguments: str) -> Iterator[tuple[str, str]]:
     """Yield the label and value of each argument in words, including nested ones.
 
     An object that is the only argument needs no label: its fields have labels.
     """
-    if isinstance(value, Mapping) and (value or not label):
-        items = [*value.values()]
-        if not label and len(items) == 1 and isinstance(items[0], Mapping) and items[0]:
-            value = items[0]
+    value = from_json(arguments or "{}")
+    if isinstance(value, Mapping) and len(value) == 1:
+        (only_value,) = value.values()
+        if isinstance(only_value, Mapping) and only_value:
+            value = only_value
+    if value != {}:
+        yield from _labelled_values(value, "")
+
+
+def _labelled_values(value: object, label: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
         for key, item in value.items():
             name = str(key).replace("_", " ").strip()
-            yield from _readable_arguments(item, f"{label}: {name}" if label else name[:1].upper() + name[1:])
+            yield from _labelled_values(item, f"{label}: {name}" if label else name[:1].upper() + name[1:])
     elif isinstance(value, list) and value:
         for number, item in enumerate(value, 1):
-            yield from _readable_arguments(item, f"{label} {number}")
+            yield from _labelled_values(item, f"{label} {number}")
     else:
-        labels = {None: "nothing", True: "yes", False: "no"}
-        text = labels[value] if value is None or isinstance(value, bool) else str(value)
-        if isinstance(value, Mapping | list):  # empty ones are shown, because they may mean "all"
-            text = "none"
-        yield _escape_invisible(label), _escape_invisible(text)
+        yield _escape_invisible(label), _escape_invisible(_in_words(value))
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping | list):  # an empty one, which is shown because it may mean "all"
+        return "none"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _escape_invisible(text: str) -> str:

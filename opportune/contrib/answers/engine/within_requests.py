@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import MAX_TAKEOVERS, AnswerManager
-from opportune.contrib.answers.engine.store import HANDED_OVER, TRANSIENT_ERRORS, AnswerProgress, Outcome
+from opportune.contrib.answers.engine.records import HANDED_OVER, AnswerProgress, Outcome
+from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.db import utc_now
 from opportune.i18n import gettext_lazy as _l
@@ -29,30 +30,33 @@ class RequestAnswerManager(AnswerManager):
     """Writes an answer while its stream is open, and stores the text when the stream is closed.
 
     A stream opened within a minute continues the answer in any process. Later, the page offers to continue it.
+    An answer without an open stream has no worker. The base class treats it like one of a dead process.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._viewers = Counter[int]()
+        """Number of open streams in this process, by answer id."""
 
     def open(self, *, watch: bool = True) -> None:
         """Do nothing: a frozen process still holds its lock and cannot watch others. Only leases are used."""
         del watch
 
     def is_dead(self, answer: Answer) -> bool:
-        if answer.worker or answer.is_waiting or not answer.is_running or answer.id in self._tasks:
+        """Return True also for an answer without a worker, if it is viewed here or its page does not return."""
+        has_no_worker = answer.status == AnswerStatus.STREAMING and not answer.worker
+        if not has_no_worker or answer.id in self._tasks:
             return super().is_dead(answer)
-        return bool(self._viewers[answer.id]) or _is_abandoned(answer)
+        return self._is_viewed(answer) or _is_abandoned(answer)
 
     async def take_over(self, answers: Iterable[Answer]) -> None:
         """Continue answers that are viewed here, and end abandoned ones."""
-        viewed, unviewed = list[Answer](), list[Answer]()
-        for answer in answers:
-            (viewed if self._viewers[answer.id] else unviewed).append(answer)
-        await super().take_over(viewed)
-        if abandoned := [answer for answer in unviewed if self.is_dead(answer) and _is_abandoned(answer)]:
+        answers = [*answers]
+        await super().take_over([answer for answer in answers if self._is_viewed(answer)])
+        dead = [answer for answer in answers if not self._is_viewed(answer) and self.is_dead(answer)]
+        if abandoned := [answer for answer in dead if _is_abandoned(answer)]:
             async with self.database.writer() as session:
-                await store.take_over_answers(session, self.worker, abandoned, lambda _: False, ABANDONED)
+                await store.end_answers_of_dead_workers(session, self.worker, abandoned, ABANDONED)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:
@@ -65,10 +69,17 @@ class RequestAnswerManager(AnswerManager):
                 yield live
         finally:
             self._viewers[answer.id] -= 1
-            if not self._viewers[answer.id]:
+            if not self._is_viewed(answer):
                 del self._viewers[answer.id]
-                if answer_task := self._tasks.get(answer.id):
-                    answer_task.cut(HANDED_OVER)
+                self._hand_over(answer.id)
+
+    def _is_viewed(self, answer: Answer) -> bool:
+        return self._viewers[answer.id] > 0
+
+    def _hand_over(self, answer_id: int) -> None:
+        """Stop writing the answer, so that the next stream continues it in any process."""
+        if answer_task := self._tasks.get(answer_id):
+            answer_task.cut(HANDED_OVER)
 
     def _can_continue(self, progress: AnswerProgress) -> bool:
         """Return True for any model, because the viewer wants the answer to continue."""

@@ -64,7 +64,8 @@ def _difference(before: str, after: str) -> tuple[int, str]:
             low = middle
         else:
             high = middle - 1
-    return low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2, after[low:]
+    utf16_length = low if after.isascii() else len(after[:low].encode("utf-16-le")) // 2
+    return utf16_length, after[low:]
 
 
 def parse_event_id(value: str | None) -> tuple[int, int] | None:
@@ -73,6 +74,50 @@ def parse_event_id(value: str | None) -> tuple[int, int] | None:
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):
         return None
     return int(parts[0]), int(parts[1])
+
+
+class _PageText:
+    """Text that a page has received, as finished blocks and an open block."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self._frozen_count: int | None = None
+        self._open_block = ""
+
+    async def next_changes(self, live: LiveAnswer) -> list[tuple[int, str]]:
+        """Return the change of the open block, followed by new blocks."""
+        if self._frozen_count is None:  # the text of another process's answer is loaded only now
+            self._frozen_count = MarkdownBlocks.of(live.text[: self.offset]).frozen_count
+        blocks, self.offset = await live.render_blocks()
+        sources = live.answer.sources
+        # str instead of Markup, whose slices take ten times as long.
+        new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[self._frozen_count :], blocks.open)]
+        change = _difference(self._open_block, new_blocks[0])
+        self._frozen_count, self._open_block = blocks.frozen_count, new_blocks[-1]
+        return [change, *((0, block) for block in new_blocks[1:])]
+
+
+class _PageDetails:
+    """Tool calls and reasoning that a page has received."""
+
+    def __init__(self, element: str, live: LiveAnswer) -> None:
+        self._element = element
+        self._live = live
+        self._tools_version = -1 if live.tool_runs else 0  # send existing calls, which the page may lack
+        self._reasoning_length = 0
+        self._is_labelled = False
+
+    def next_partials(self) -> Markup:
+        """Return the elements that have changed."""
+        live, partials = self._live, Markup()
+        if live.tools_version > self._tools_version:
+            self._tools_version = live.tools_version
+            partials += hx_partial(f"{self._element}-tools", tools_html(live))
+        needs_label = self._reasoning_length and live.text and not self._is_labelled
+        if len(live.reasoning) > self._reasoning_length or needs_label:
+            partials += _reasoning_html(self._element, live, self._reasoning_length)
+            self._reasoning_length, self._is_labelled = len(live.reasoning), bool(live.text)
+        return partials
 
 
 @dataclass(frozen=True)
@@ -102,37 +147,22 @@ class AnswerStream:
             render: Returns the HTML of the finished answer.
             prefix: Prefix of element ids.
         """
-        offset, frozen = self.offset, -1
+        element, page_text = f"{prefix}{self.id}", _PageText(self.offset)
         async with self.view as live:
-            tools_version = -1 if live.tool_runs else 0  # send existing calls, which the page may lack
-            open_block, reasoning_length, is_labelled = "", 0, False
-            async for text in live.follow_text(offset):
-                partials = Markup()
-                if live.tools_version > tools_version:
-                    tools_version = live.tools_version
-                    partials += hx_partial(f"{prefix}{self.id}-tools", tools_html(live))
-                if len(live.reasoning) > reasoning_length or (reasoning_length and text and not is_labelled):
-                    partials += _reasoning_html(f"{prefix}{self.id}", live, reasoning_length)
-                    reasoning_length, is_labelled = len(live.reasoning), bool(text)
-                if partials:
-                    yield format_sse_event(data_str=partials, id=f"{self.id}:{offset}")
-                elif len(text) <= offset:
+            details = _PageDetails(element, live)
+            async for text in live.follow_text(self.offset):
+                has_new_text = len(text) > page_text.offset
+                if partials := details.next_partials():
+                    yield format_sse_event(data_str=partials, id=f"{self.id}:{page_text.offset}")
+                elif not has_new_text:
                     yield PING
-                if len(text) <= offset:
-                    continue
-                if frozen < 0:  # the text of another process's answer is loaded only now
-                    frozen = MarkdownBlocks.of(text[:offset]).frozen_count
-                blocks, offset = await live.render_blocks()
-                sources = live.answer.sources
-                # str instead of Markup, whose slices take ten times as long.
-                new_blocks = [str(cite(block, sources)) for block in (*blocks.frozen[frozen:], blocks.open)]
-                changes = [_difference(open_block, new_blocks[0]), *((0, block) for block in new_blocks[1:])]
-                frozen, open_block = blocks.frozen_count, new_blocks[-1]
-                yield format_sse_event(event="grow", data_str=to_json(changes), id=f"{self.id}:{offset}")
+                if has_new_text:
+                    changes = to_json(await page_text.next_changes(live))
+                    yield format_sse_event(event="grow", data_str=changes, id=f"{self.id}:{page_text.offset}")
             if live.ended:
                 end = f"{self.id}:{len(live.answer.text)}"
                 html = Markup(await render(live.answer))  # noqa: S704 - HTML of a template
-                yield format_sse_event(data_str=hx_partial(f"{prefix}{self.id}", html, "outerHTML"), id=end)
+                yield format_sse_event(data_str=hx_partial(element, html, "outerHTML"), id=end)
                 yield format_sse_event(data_str="done", event="done", id=end)
 
     async def json(self, key: str = "answer_id") -> AsyncGenerator[bytes, None]:
@@ -146,7 +176,7 @@ class AnswerStream:
         """
         offset, reasoning_length = self.offset, 0
         async with self.view as live:
-            tools_version = -1 if live.tool_runs else 0
+            tools_version = -1 if live.tool_runs else 0  # send existing calls first
 
             def event(name: str, **data: Any) -> bytes:
                 return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))

@@ -103,14 +103,10 @@ async def rate(
 
 
 @router.post("/{answer_id}/retry")
-async def retry(
-    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
-) -> Response:
+async def retry(request: Request, answer: CurrentAnswer, session: WriteSession, answers: Answers) -> Response:
     return await show_answer(request, await answers.retry(session, answer))
 
 
 @router.post("/{answer_id}/continue")
-async def resume(
-    request: Request, answer: CurrentAnswer, user: CurrentUser, session: WriteSession, answers: Answers
-) -> Response:
+async def resume(request: Request, answer: CurrentAnswer, session: WriteSession, answers: Answers) -> Response:
     return await show_answer(request, await answers.resume(session, answer))

@@ -21,18 +21,21 @@ async def get_form(answer: CurrentAnswer, answers: Answers, call: int) -> Form[A
     return Form(model, prefix=f"call-{answer.id}-{call}-") if model else None
 
 
-QuestionForm = Annotated[Form[Any] | None, Depends(get_form)]
+ReplyForm = Annotated[Form[Any] | None, Depends(get_form)]
 """The empty form of a question. None if the call waits no longer."""
 
 
 @router.get("/{answer_id}/reply/{call}")
-async def show(request: Request, answer: CurrentAnswer, form: QuestionForm, call: int) -> Response:
+async def show(request: Request, answer: CurrentAnswer, form: ReplyForm, call: int) -> Response:
     return _show(request, answer, call, form)
 
 
 @router.post("/{answer_id}/reply/{call}")
-async def reply(request: Request, answer: CurrentAnswer, answers: Answers, form: QuestionForm, call: int) -> Response:
-    if form is None or (data := (await fill_form(request, form)).data) is None:
+async def reply(request: Request, answer: CurrentAnswer, answers: Answers, form: ReplyForm, call: int) -> Response:
+    if form is None:
+        return _show(request, answer, call, None)
+    data = (await fill_form(request, form)).data
+    if data is None:
         return _show(request, answer, call, form)
     async with answers.database.writer() as session:
         await answers.reply(session, answer, call, data)

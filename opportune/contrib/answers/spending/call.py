@@ -32,8 +32,9 @@ class RunningCall:
     @property
     def needs_reservation(self) -> bool:
         """True if a running answer has used up its reservation."""
-        is_running = self.allowed_tokens is not None and self.meter.done is None
-        return is_running and self.meter.answer_tokens > (self.allowed_tokens or 0)
+        if self.allowed_tokens is None or self.meter.done is not None:
+            return False
+        return self.meter.answer_tokens > self.allowed_tokens
 
     def stop(self, refusal: SpendingRefused) -> None:
         """Stop the answer with this error, also while waiting for a chunk."""

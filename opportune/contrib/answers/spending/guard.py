@@ -4,8 +4,8 @@ import hmac
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from operator import itemgetter
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -13,17 +13,18 @@ from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.contrib.answers.chosen_model import look_up_chosen
+from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.call import RunningCall
 from opportune.contrib.answers.spending.ledger import Totals, UsageFlusher, UsageKey
-from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages, find_tightest_limit
+from opportune.contrib.answers.spending.limits import MIN_ANSWER_TOKENS, Limit, LimitMessages
 from opportune.contrib.answers.spending.models import LlmReservation
 from opportune.contrib.answers.spending.notices import Notices
 from opportune.contrib.answers.spending.switch import Switch, read_switch, switched_off_error
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
-from opportune.db import Database, is_outage, utc_now
+from opportune.db import Database, utc_now
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.web.client import client_address
 from opportune.web.time_zone import site_zone
@@ -69,54 +70,51 @@ class SpendingGuard(CallGuard):
         return await look_up_chosen(self.database, self.settings)
 
     async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
-        if limits := self._limits_for(payer):
-            now = self.now()
-            totals = await ledger.read_totals(session, payer, now.date())
-            self.switch.update(is_off=totals.is_off)
-            self._require_room(limits, totals, prompt_tokens, model, now)
-        elif not self.switch.is_fresh:
+        if self._limits_for(payer):
+            totals = await self._read_totals(session, payer)
+            self._require_room(payer, totals, prompt_tokens, model)
+            return
+        if not self.switch.is_fresh:
             self.switch.update(is_off=await read_switch(session) is not None)
         await self.switch.require_on()
 
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
         running = RunningCall(call, self.now().date())
         try:
-            await self._reserve(running, call.meter.prompt_tokens, running.max_answer_tokens)
+            await self._reserve(running)
             self._running.add(running)
             self.switch.watch(self._stop_all)
             async with aclosing(call.chunks), aclosing(running.chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
                     if running.needs_reservation:
-                        await self._reserve(running, 0, running.max_answer_tokens)
+                        await self._reserve(running)
         finally:
             self._record_usage(running)
 
-    async def _reserve(self, running: RunningCall, prompt_tokens: int, answer_tokens: int) -> None:
+    async def _reserve(self, running: RunningCall) -> None:
         """Reserve the maximum usage of a call, or what remains of the limits.
+
+        A call that has used up its reservation gets another one for as many tokens.
 
         Raises:
             SpendingRefused: Too little remains, or answers are switched off.
         """
         payer, model = running.call.payer, running.model
-        limits = self._limits_for(payer)
-        if not limits:
+        if not self._limits_for(payer):
             await self.switch.require_on()
             return
+        is_growing = running.reservation_id is not None
+        prompt_tokens = 0 if is_growing else running.meter.prompt_tokens
         try:
             async with self.database.writer() as session:
                 await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
-                now = self.now()
-                totals = await ledger.read_totals(session, payer, now.date())
-                self.switch.update(is_off=totals.is_off)
-                if totals.is_off:
-                    raise switched_off_error()
-                is_growing = running.reservation_id is not None
-                room = self._require_room(limits, totals, prompt_tokens, model, now, is_growing=is_growing)
-                granted = answer_tokens if room is None else min(answer_tokens, room)
+                totals = await self._read_totals(session, payer)
+                room = self._require_room(payer, totals, prompt_tokens, model, is_growing=is_growing)
+                granted = running.max_answer_tokens if room is None else min(running.max_answer_tokens, room)
                 row = await self._save_reservation(session, running, prompt_tokens, granted)
-        except (SQLAlchemyError, TimeoutError) as fault:
-            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
+        except TRANSIENT_ERRORS as fault:
+            if not can_recover(fault):
                 raise
             raise LlmError("busy", "Your limits cannot be checked at the moment. Try again soon.") from fault
         running.reservation_id = row.id
@@ -139,15 +137,15 @@ class SpendingGuard(CallGuard):
     def _limits_for(self, payer: Payer) -> list[Limit]:
         return [limit for limit in self.limits if limit.is_for(payer)]
 
+    async def _read_totals(self, session: AsyncSession, payer: Payer) -> Totals:
+        """Read what is used and reserved. Raise SpendingRefused if answers are switched off."""
+        totals = await ledger.read_totals(session, payer, self.now().date())
+        self.switch.update(is_off=totals.is_off)
+        await self.switch.require_on()
+        return totals
+
     def _require_room(
-        self,
-        limits: list[Limit],
-        totals: Totals,
-        prompt_tokens: int,
-        model: LlmModel | None,
-        now: datetime,
-        *,
-        is_growing: bool = False,
+        self, payer: Payer, totals: Totals, prompt_tokens: int, model: LlmModel | None, *, is_growing: bool = False
     ) -> int | None:
         """Return the tokens that remain for an answer; None without limits.
 
@@ -156,24 +154,38 @@ class SpendingGuard(CallGuard):
         Raises:
             SpendingRefused: Too little remains, or the remainder is reserved for other answers.
         """
-        tightest_limit = find_tightest_limit(
-            (limit, limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)) for limit in limits
-        )
+        tightest_limit = self._find_tightest_limit(payer, totals, prompt_tokens, model)
         if tightest_limit is None:
             return None
         limit, room = tightest_limit
-        needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens if model else MIN_ANSWER_TOKENS)
-        if room < needed:
-            unused = limit.answer_room(totals.of(limit).unused(limit), prompt_tokens, model)
-            if not is_growing and (unused is None or unused >= needed):
-                raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
-            if limit.scope == "site":
-                self.notices.record_refusal(limit)
-                self.flusher.schedule()
-            remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
-            message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
-            raise SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
-        return room
+        needed = min(MIN_ANSWER_TOKENS, model.max_answer_tokens) if model else MIN_ANSWER_TOKENS
+        if room >= needed:
+            return room
+        unused = limit.answer_room(totals.of(limit).unused(limit), prompt_tokens, model)
+        if not is_growing and (unused is None or unused >= needed):
+            raise SpendingRefused("limit_reached", self.messages.reserved(limit), RESERVED_RETRY_SECONDS)
+        if limit.scope == "site":
+            self.notices.record_refusal(limit)
+            self.flusher.schedule()  # notices are sent after a flush
+        raise self._used_up_refusal(limit, totals, model)
+
+    def _find_tightest_limit(
+        self, payer: Payer, totals: Totals, prompt_tokens: int, model: LlmModel | None
+    ) -> tuple[Limit, int] | None:
+        """Return the limit with the smallest room for an answer, and that room in tokens; None without limits."""
+        rooms = list[tuple[Limit, int]]()
+        for limit in self._limits_for(payer):
+            room = limit.answer_room(totals.of(limit).remaining(limit), prompt_tokens, model)
+            if room is not None:
+                rooms.append((limit, room))
+        return min(rooms, key=itemgetter(1), default=None)
+
+    def _used_up_refusal(self, limit: Limit, totals: Totals, model: LlmModel | None) -> SpendingRefused:
+        """Return the refusal that lasts until the limit is renewed."""
+        now = self.now()
+        remainder = limit.answer_room(totals.of(limit).remaining(limit), 0, model) or 0
+        message = self.messages.used_up(limit, now, has_remainder=remainder >= MIN_ANSWER_TOKENS)
+        return SpendingRefused("limit_reached", message, (limit.renewed_at(now) - now).total_seconds())
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         try:
@@ -203,7 +215,3 @@ class SpendingGuard(CallGuard):
     async def close(self) -> None:
         await self.switch.close()
         await self.flusher.close()
-
-    async def flush(self) -> None:
-        """Write the collected usage now."""
-        await self.flusher.flush()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import Date, bindparam, delete, text
@@ -18,6 +19,8 @@ from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.db import Database, utc_now
 from opportune.services.tasks import cancel_and_wait
+
+logger = logging.getLogger(__name__)
 
 _COUNTERS = ("calls", "prompt_tokens", "completion_tokens", "estimated_tokens", "cost_micro")
 _COLUMNS = f"owner_id, payer, day, model, {', '.join(_COUNTERS)}"
@@ -69,19 +72,19 @@ def _usage_rows(used: Mapping[UsageKey, TokenUsage]) -> tuple[list[dict[str, obj
             users.setdefault((payer.user_id, day, model), TokenUsage()).add(usage)
         for name in _sum_payers(payer):
             sums.setdefault((name, day, model), TokenUsage()).add(usage)
-    return (
-        [
-            {"owner_id": user_id, "payer": "", "day": day, "model": model, **asdict(users[user_id, day, model])}
-            for user_id, day, model in sorted(users)
-        ],
-        [
-            {"payer": payer, "day": day, "model": model, **asdict(sums[payer, day, model])}
-            for payer, day, model in sorted(sums)
-        ],
-    )
+    user_rows = [
+        {"owner_id": user_id, "payer": "", "day": day, "model": model, **asdict(usage)}
+        for (user_id, day, model), usage in sorted(users.items(), key=itemgetter(0))
+    ]
+    sum_rows = [
+        {"payer": payer, "day": day, "model": model, **asdict(usage)}
+        for (payer, day, model), usage in sorted(sums.items(), key=itemgetter(0))
+    ]
+    return user_rows, sum_rows
 
 
 def _sum_payers(payer: Payer) -> Iterable[str]:
+    """Return the names of the sums that include calls of this payer."""
     return {"user": (TOTAL,), "visitor": (TOTAL, VISITORS, str(payer)), "site": (TOTAL, SITE_CALLS)}[payer.kind]
 
 
@@ -91,6 +94,7 @@ _SUMS = """
     COALESCE(SUM(CASE WHEN day = :day THEN cost_micro ELSE 0 END), 0) AS cost_day,
     COALESCE(SUM(cost_micro), 0) AS cost_month
 """
+# The order of the columns matters to `read_totals`: `Sums` of the payer, `Sums` of the site, the switch.
 _TOTALS = f"""
     SELECT payer.*, running.payer_tokens, running.payer_cost, site.*, running.tokens, running.cost, switch.off
     FROM (SELECT {_SUMS} FROM answers_usage WHERE {{is_payer}} AND day >= :month) AS payer,
@@ -118,15 +122,11 @@ class Totals(NamedTuple):
 
 
 async def read_totals(session: AsyncSession, payer: Payer, day: date) -> Totals:
-    values = {"payer": str(payer), "owner_id": payer.user_id, "day": day, "month": day.replace(day=1), "now": utc_now()}
-    if payer.user_id is None:
-        del values["owner_id"]
-    row = (await session.execute(_OTHER_TOTALS if payer.user_id is None else _USER_TOTALS, values)).one()
-    numbers = [int(number) for number in row]
+    query, values = _OTHER_TOTALS, {"payer": str(payer), "day": day, "month": day.replace(day=1), "now": utc_now()}
+    if payer.user_id is not None:
+        query, values = _USER_TOTALS, values | {"owner_id": payer.user_id}
+    numbers = [int(number) for number in (await session.execute(query, values)).one()]
     return Totals(Sums(*numbers[:6]), Sums(*numbers[6:12]), bool(numbers[12]))
-
-
-logger = logging.getLogger(__name__)
 
 
 class UsageFlusher:

@@ -1,7 +1,7 @@
 """Limits of tokens and cost in the settings, and what remains of them."""
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal, NamedTuple
@@ -16,6 +16,18 @@ Scope = Literal["person", "visitor", "site"]
 Unit = Literal["tokens", "cost"]
 Period = Literal["day", "month"]
 
+LIMIT_SETTINGS: tuple[tuple[str, Scope, Unit, Period], ...] = (
+    ("llm_max_tokens_per_person_per_day", "person", "tokens", "day"),
+    ("llm_max_cost_per_person_per_day", "person", "cost", "day"),
+    ("llm_max_tokens_per_person_per_month", "person", "tokens", "month"),
+    ("llm_max_cost_per_person_per_month", "person", "cost", "month"),
+    ("llm_max_tokens_per_visitor_per_day", "visitor", "tokens", "day"),
+    ("llm_max_tokens_per_day", "site", "tokens", "day"),
+    ("llm_max_cost_per_day", "site", "cost", "day"),
+    ("llm_max_tokens_per_month", "site", "tokens", "month"),
+    ("llm_max_cost_per_month", "site", "cost", "month"),
+)
+"""Settings with limits. Of limits with equal room, a message names the first."""
 MIN_ANSWER_TOKENS = 64
 """Minimum number of answer tokens that must remain for a call to start."""
 
@@ -59,18 +71,16 @@ class Limit:
 
     @classmethod
     def all_of(cls, settings: AnswersSettings) -> "Iterator[Limit]":
-        """Yield the limits that are set: users before the site, days before months."""
-        scopes: tuple[tuple[Scope, str], ...] = (("person", "_per_person"), ("visitor", "_per_visitor"), ("site", ""))
-        periods: tuple[Period, ...] = ("day", "month")
-        units: tuple[Unit, ...] = ("tokens", "cost")
-        for scope, infix in scopes:
-            for period in periods:
-                for unit in units:
-                    name = f"llm_max_{unit}{infix}_per_{period}"
-                    if amount := getattr(settings, name, 0):
-                        yield cls(name, scope, unit, period, int(amount * (MICRO_PER_UNIT if unit == "cost" else 1)))
+        """Yield the limits that are set."""
+        for setting, scope, unit, period in LIMIT_SETTINGS:
+            amount = getattr(settings, setting)
+            if unit == "cost":
+                amount = int(amount * MICRO_PER_UNIT)
+            if amount:
+                yield cls(setting, scope, unit, period, amount)
 
     def is_for(self, payer: Payer) -> bool:
+        """Return True if calls of this payer count. Limits of the site count those of all payers."""
         return self.scope in ("site", "person" if payer.kind == "user" else payer.kind)
 
     def renewed_at(self, now: datetime) -> datetime:
@@ -83,21 +93,19 @@ class Limit:
         return f"{day:%Y-%m-%d}" if self.period == "day" else f"{day:%Y-%m}"
 
     def answer_room(self, remaining: int, prompt_tokens: int, model: LlmModel | None) -> int | None:
-        """Return the tokens that remain for the answer; None if this limit does not apply."""
+        """Return the tokens that remain for the answer; None if this limit does not apply.
+
+        `remaining` is an amount of this limit, and includes the prompt.
+        """
         if self.unit == "tokens":
             return remaining - prompt_tokens
         if model is None or not model.has_price:
             return None
         remaining -= model.cost_micro(prompt_tokens, 0)
-        price = model.price_per_million_answer_tokens  # millionths per token
+        micro_per_token = model.price_per_million_answer_tokens
         if remaining <= 0:
             return 0
-        return int(remaining / price) if price else None
-
-
-def find_tightest_limit(rooms: Iterable[tuple[Limit, int | None]]) -> tuple[Limit, int] | None:
-    """Return the limit with the smallest room, and that room; None without limits."""
-    return min(((limit, room) for limit, room in rooms if room is not None), key=lambda pair: pair[1], default=None)
+        return int(remaining / micro_per_token) if micro_per_token else None
 
 
 def money(micro: int, currency: str) -> str:
@@ -141,8 +149,10 @@ class LimitMessages:
         else:
             message = _("You have used up your %(amount)s for %(span)s.", **values)
         renewal = self.renewal(limit, now)
-        at, on = _("You can ask again at %(time)s.", time=renewal), _("You can ask again on %(day)s.", day=renewal)
-        advice = at if limit.period == "day" else on
+        if limit.period == "day":
+            advice = _("You can ask again at %(time)s.", time=renewal)
+        else:
+            advice = _("You can ask again on %(day)s.", day=renewal)
         return f"{message} {advice}"
 
     def reserved(self, limit: Limit) -> str:

@@ -61,5 +61,7 @@ class LlmState(ModelBase, table=True):
     __tablename__ = "answers_state"
 
     key: str = Field(primary_key=True, max_length=200)
+    """OFF, or the name of a notice that was sent."""
     said: str = Field(default="", max_length=500)
+    """E-mail of the superuser who has switched answers off."""
     at: datetime = Field(default_factory=utc_now)

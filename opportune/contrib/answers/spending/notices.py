@@ -15,6 +15,7 @@ from opportune.contrib.llm.call_guard import SITE
 from opportune.db import Database, utc_now
 
 LEVEL_PERCENTS = (100, 80)
+"""Used percentages that cause a notice, highest first."""
 
 # Only the process that inserts the row sends the e-mail.
 _INSERT_KEY = text(
@@ -45,18 +46,25 @@ class Notices:
             return
         exhausted_limits = self._exhausted_limits.copy()
         async with self._database.reader(fresh=True) as session:
-            sums = (await ledger.read_totals(session, SITE, now.date())).site
+            totals = await ledger.read_totals(session, SITE, now.date())
         for limit in self._limits:
-            percent = 100 if limit in exhausted_limits else 100 * sums.used(limit) // limit.amount
-            reached = [level for level in LEVEL_PERCENTS if percent >= level]
-            keys = [f"notice:{limit.setting}:{limit.amount}:{limit.period_of(now.date())}:{level}" for level in reached]
-            if keys and keys[0] not in self._sent_keys:
-                async with self._database.writer() as session:
-                    inserted = [await self._insert_key(session, key) for key in keys]
-                    if inserted[0]:
-                        await self._email(session, limit, percent, now)
-                self._sent_keys.update(keys)
+            percent = 100 if limit in exhausted_limits else 100 * totals.site.used(limit) // limit.amount
+            await self._send_once(limit, percent, now)
         self._exhausted_limits -= exhausted_limits  # later, so that none is lost if the database fails
+
+    async def _send_once(self, limit: Limit, percent: int, now: datetime) -> None:
+        """Send the notice of the highest level that is reached, unless a process has already sent it."""
+        period = limit.period_of(now.date())
+        levels = [level for level in LEVEL_PERCENTS if percent >= level]
+        keys = [f"notice:{limit.setting}:{limit.amount}:{period}:{level}" for level in levels]
+        if not keys or keys[0] in self._sent_keys:
+            return
+        async with self._database.writer() as session:
+            # Lower levels get their keys too, because their notices would say less than this one.
+            is_new, *_ = [await self._insert_key(session, key) for key in keys]
+            if is_new:
+                await self._email(session, limit, percent, now)
+        self._sent_keys.update(keys)
 
     @staticmethod
     async def _insert_key(session: AsyncSession, key: str) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from time import monotonic
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS, can_recover
 from opportune.contrib.answers.spending.models import OFF, LlmState
 from opportune.contrib.llm.call_guard import SpendingRefused
-from opportune.db import Database, is_outage
+from opportune.db import Database
 from opportune.i18n import gettext_lazy as _l
 from opportune.services.tasks import cancel_and_wait
 
@@ -31,7 +31,7 @@ def switched_off_error() -> SpendingRefused:
 async def switch_off(session: AsyncSession, by: str) -> bool:
     """Refuse all calls of models after the session's commit. Return False if they already are.
 
-    `by` is the name of the superuser, shown in the admin.
+    `by` is the e-mail of the superuser, shown in the admin.
     """
     if await session.get(LlmState, OFF):
         return False
@@ -70,14 +70,16 @@ class Switch:
         """Return True if answers are off. During a database outage, return the last known state."""
         try:
             self.update(is_off=await self._database.lookup(_IS_OFF, {}) is not None)
-        except (SQLAlchemyError, TimeoutError) as fault:
-            if not (isinstance(fault, TimeoutError) or is_outage(fault)):
+        except TRANSIENT_ERRORS as fault:
+            if not can_recover(fault):
                 raise
         return self.is_off
 
     async def require_on(self) -> None:
         """Raise SpendingRefused if answers are switched off."""
-        if self.is_off if self.is_fresh else await self.read():
+        if not self.is_fresh:
+            await self.read()
+        if self.is_off:
             raise switched_off_error()
 
     def watch(self, stop_calls: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.prompts import Prompt

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from starlette.types import Message
 
 from opportune.contrib.answers.engine.live import LiveAnswer
-from opportune.contrib.answers.engine.store import AnswerProgress
+from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.engine.tool_runs import update_run
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream

@@ -13,12 +13,12 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.contrib import llm
-from opportune.contrib.answers.engine import flusher, follower, store
+from opportune.contrib.answers.engine import flusher, follower, records, store
 from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.store import AnswerDelta, AnswerProgress, Claim
+from opportune.contrib.answers.engine.records import AnswerDelta, AnswerProgress, Claim
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel
 from opportune.db import Database, after_update
@@ -120,7 +120,7 @@ async def test_hundreds_of_ends_share_a_transaction(
     async with database.writer() as session:
         session.add_all(answers := [Answer(worker="this") for _ in range(ANSWER_COUNT)])
     results = [
-        store.AnswerResult(answer.id, f"Text of {answer.id}", store.STOPPED, runs_hooks=runs_hooks)
+        records.AnswerResult(answer.id, f"Text of {answer.id}", records.STOPPED, runs_hooks=runs_hooks)
         for answer in answers
     ]
     notified_ids, rows_per_statement = list[int](), list[int]()
@@ -136,7 +136,7 @@ async def test_hundreds_of_ends_share_a_transaction(
         async def note(_session: AsyncSession, answer: Answer) -> None:
             notified_ids.append(answer.id)
 
-        stored = await store.finish_answers(database, "this", [*results, store.AnswerResult(0, "", store.STOPPED)])
+        stored = await store.finish_answers(database, "this", [*results, records.AnswerResult(0, "", records.STOPPED)])
     assert (sum(rows_per_statement), max(rows_per_statement)) == (ANSWER_COUNT, store.MAX_RESULTS_PER_STATEMENT)
     assert len(commits) == 1
     assert sorted(notified_ids) == ([answer.id for answer in answers] if runs_hooks else [])
@@ -239,7 +239,7 @@ async def test_one_query_polls_all_followed_answers(
 ) -> None:
     reads = list[int]()
 
-    async def read(database: Database, after: dict[int, int]) -> dict[int, store.AnswerProgress]:
+    async def read(database: Database, after: dict[int, int]) -> dict[int, records.AnswerProgress]:
         reads.append(len(after))
         return await original(database, after)
 

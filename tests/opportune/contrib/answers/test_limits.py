@@ -18,11 +18,11 @@ from sqlmodel import col
 
 from opportune.accounts import CurrentUser, User
 from opportune.config.settings import Settings, read_feature_settings
+from opportune.contrib.answers.checks import check_spending
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.checks import check_spending
 from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, Sums
@@ -94,7 +94,7 @@ async def test_used_up_limit_names_its_renewal(
     guard = make_guard(**limits)
     llm = llm_with(guard).for_user(user.id)
     assert await llm.complete("Why?") == "An answer."
-    await guard.flush()
+    await guard.flusher.flush()
     with pytest.raises(SpendingRefused, match=f"^{message} You can ask again (at midnight \\(UTC\\)|on 1 )") as refused:
         await llm.complete("Why?")
     assert refused.value.code == "limit_reached"
@@ -105,9 +105,9 @@ async def test_limits_apply_per_user_and_price(make_guard: MakeGuard, user: User
     other = await make_user(make_guard().database, "other@example.com")
     guard = make_guard(llm_max_tokens_per_person_per_day=550, llm_max_cost_per_day="0.0034")
     await llm_with(guard).for_user(user.id).complete("Why?")
-    await guard.flush()
+    await guard.flusher.flush()
     await llm_with(guard).for_user(other.id).complete("Why?")
-    await guard.flush()
+    await guard.flusher.flush()
     with pytest.raises(SpendingRefused, match="This site"):
         await llm_with(guard).complete("A job.")
     assert await llm_with(guard, model=FREE).complete("A job.")
@@ -125,7 +125,7 @@ async def test_parallel_calls_respect_a_limit(make_guard: MakeGuard, user: User)
         return_exceptions=True,
     )
     for guard in guards:
-        await guard.flush()
+        await guard.flusher.flush()
     assert {type(answer) for answer in answers} == {str, SpendingRefused}
     assert 1_200 < await count_total_tokens(guards[0].database) <= 2_100
     async with guards[0].database.reader(fresh=True) as session:
@@ -159,7 +159,7 @@ async def test_answer_stops_at_the_limit_and_keeps_its_text(
     assert (answer.status, answer.error_code) == ("failed", "limit_reached")
     assert answer.error.startswith("You have used up your 200 tokens for today.")
     assert (answer.completion_tokens, answer.usage_estimated, answer.cost_micro) == (250, True, 1001)
-    await guard.flush()
+    await guard.flusher.flush()
     with pytest.raises(SpendingRefused):
         await ask(manager, user.id)
 
@@ -169,7 +169,7 @@ async def test_long_answer_reserves_more_tokens(make_guard: MakeGuard, user: Use
     guard = make_guard(llm_max_tokens_per_person_per_day=5_000)
     assert await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?") == text + "end"
     guard = make_guard(llm_max_tokens_per_person_per_day=1_010)
-    await guard.flush()
+    await guard.flusher.flush()
     with pytest.raises(SpendingRefused):
         await llm_with(guard, text, "end", REPORTED_USAGE).for_user(user.id).complete("Why?")
 
@@ -240,7 +240,7 @@ async def test_form_warns_when_most_is_used(make_guard: MakeGuard, user: User) -
     payer = Payer.of_user(user.id)
 
     async def allowance() -> str:
-        await guard.flush()
+        await guard.flusher.flush()
         async with guard.database.reader(fresh=True) as session:
             return await guard.allowance(session, payer, PRICED)
 
@@ -307,7 +307,7 @@ async def test_superusers_are_notified_at_80_and_100_percent(
 
     async def subjects() -> list[str]:
         for guard in guards:
-            await guard.flush()
+            await guard.flusher.flush()
         emails, recorded_jobs.calls = recorded_jobs.outbox, []
         return [f"{email.to}: {email.subject.partition(': ')[2]}" for email in emails]
 
@@ -392,7 +392,7 @@ async def test_guide_examples_run(
     for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
         assert setting.lower() in AnswersSettings.model_fields, setting
     await recorded_jobs.run(names["sum_up_for"](user.id, "A text."))
-    await app.state.llm.guard.flush()
+    await app.state.llm.guard.flusher.flush()
     async with app.state.database.reader(fresh=True) as session:
         assert await session.scalar(select(col(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)) == 1
     assert await names["words_at_the_form"](user, app.state.answers) == ""

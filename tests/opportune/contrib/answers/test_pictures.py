@@ -39,7 +39,7 @@ async def test_picture_is_shown_with_the_answer(app: FastAPI, user: User, media:
         shown = await client.get(path, follow_redirects=True)
         assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
         assert (await other_client.get(path)).status_code == 404
-    await app.state.llm.guard.flush()
+    await app.state.llm.guard.flusher.flush()
     async with app.state.database.reader(fresh=True) as session:
         calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
         assert await session.scalar(calls) == 3, "two requests and a picture"

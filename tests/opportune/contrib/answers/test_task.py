@@ -9,6 +9,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 from opportune.contrib.answers.engine import flusher, store, task
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.engine.records import Claim
 from opportune.contrib.answers.models import Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm import FakeProvider
 from tests.opportune.contrib.answers.questions import (
@@ -66,7 +67,7 @@ async def test_end_of_an_answer_survives_an_outage(
 
     original = store.finish_answers
     monkeypatch.setattr(store, "finish_answers", finish)
-    monkeypatch.setattr(task, "is_outage", lambda _: is_outage)
+    monkeypatch.setattr(task, "can_recover", lambda _: is_outage)
     monkeypatch.setattr(task, "RETRY_DELAYS_SECONDS", (0, 0))
     monkeypatch.setattr(task, "OUTAGE_RETRY_DELAY_SECONDS", 0)
     stored = await ask_and_wait(manager, owner_id)
@@ -88,7 +89,7 @@ async def test_save_without_response_is_not_duplicated(
 ) -> None:
     attempts: list[object] = []
 
-    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
+    async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
         result = await original(*arguments, **options)
         attempts.append(arguments[-1])
         if len(attempts) == 1:
@@ -110,7 +111,7 @@ async def test_text_during_a_failed_save_is_saved(
 ) -> None:
     attempts: list[object] = []
 
-    async def save(*arguments: Any, **options: Any) -> dict[int, store.Claim]:
+    async def save(*arguments: Any, **options: Any) -> dict[int, Claim]:
         attempts.append(arguments[-1])
         if len(attempts) > 1:
             return await original(*arguments, **options)

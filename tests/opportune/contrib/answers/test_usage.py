@@ -61,7 +61,7 @@ def llm(guard: SpendingGuard, model: FakeProvider) -> LanguageModel:
 
 async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, int, int, int, int, int]]:
     """Return payer, calls, prompt tokens, answer tokens, estimated tokens and cost in millionths."""
-    await guard.flush()
+    await guard.flusher.flush()
     query = select(LlmUsage).filter_by(**criteria).order_by(col(LlmUsage.payer))
     async with guard.database.reader(fresh=True) as session:
         rows = await session.scalars(query)
@@ -75,7 +75,7 @@ async def read_usage(guard: SpendingGuard, **criteria: Any) -> list[tuple[str, i
 async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     await llm.for_user(user.id).complete("Why?")
     await llm.for_user(user.id).complete("Why?")
-    await guard.flush()
+    await guard.flusher.flush()
     await llm.for_user(user.id).complete("Why?")
     await llm.complete("Of nobody.")
     assert await read_usage(guard) == [
@@ -94,7 +94,7 @@ async def test_usage_is_summed_by_day_user_and_model(guard: SpendingGuard, llm: 
 async def test_usage_of_deleted_users_is_anonymous(guard: SpendingGuard, llm: LanguageModel, user: User) -> None:
     deleted_id = user.id
     await llm.for_user(deleted_id).complete("Why?")
-    await guard.flush()
+    await guard.flusher.flush()
     async with guard.database.writer() as session:
         await session.delete(await session.get_one(User, deleted_id))
     await llm.for_user(deleted_id).complete("As they left.")
@@ -193,7 +193,7 @@ async def test_visitors_and_demo_users_count_by_address(app: FastAPI, user: User
         transport=ASGITransport(app, client=("192.0.2.1", 1)), base_url="http://testserver"
     ) as visitor:
         await visitor.get("/told")
-    await guard.flush()
+    await guard.flusher.flush()
     assert [row[0].partition(":")[0] for row in await read_usage(guard)] == ["total", "visitor", "visitors"]
     assert "192.0.2" not in str(await read_usage(guard))
 
@@ -216,7 +216,7 @@ async def test_usage_is_kept_during_an_outage(
         patch.setattr(ledger, "add_usage", fail)
         await llm.complete("Why?")
         with pytest.raises(TimeoutError):
-            await guard.flush()
+            await guard.flusher.flush()
     await llm.complete("Why?")
     assert (await read_usage(guard, payer="total"))[0][1] == 2
 

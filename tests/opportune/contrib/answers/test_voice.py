@@ -37,7 +37,7 @@ async def add_answer(app: FastAPI, user: User, text: str = "**Yes** & no.\n\n```
 async def test_recording_becomes_text(app: FastAPI, user_client: AsyncClient, user: User, media: FakeMedia) -> None:
     response = await user_client.post(TRANSCRIPTIONS, files={"recording": ("recording.webm", b"sound")})
     assert (response.json(), media.received) == ({"text": "Why is the sky blue?"}, [b"sound"])
-    await app.state.llm.guard.flush()
+    await app.state.llm.guard.flusher.flush()
     async with app.state.database.reader(fresh=True) as session:
         calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
         assert await session.scalar(calls) == 1, "it counts towards the limits of the user"

@@ -214,7 +214,7 @@ async def test_cost_limit_refuses_a_picture(settings: Settings, database: Databa
     painter = MediaModel(name="painter", price=Decimal("0.04"))
     async with serve_media(json_response(PICTURE), guard=guard, image_model=painter) as (llm, endpoint):
         await llm.image("A cat")
-        await guard.flush()
+        await guard.flusher.flush()
         with pytest.raises(SpendingRefused, match="reached its limit"):
             await llm.image("A dog")
     assert len(endpoint.bodies) == 1
