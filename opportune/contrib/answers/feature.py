@@ -19,7 +19,7 @@ from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
 from opportune.contrib.tools import full_toolbox_of
-from opportune.contrib.tools.job_site import site_for_tools
+from opportune.contrib.tools.site_tools import site_for_tools
 from opportune.feature import Accounts, Admin, Feature, Jobs, Llm, Metric, Monitoring, Process, SetupStep
 from opportune.services import Service, Services
 

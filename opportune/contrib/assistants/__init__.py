@@ -2,10 +2,10 @@
 
 from opportune.contrib.assistants.memory import Memories, add_memory
 from opportune.contrib.assistants.models import Assistant, Audience, Memory, Prompt
-from opportune.contrib.assistants.prompts import Prompts
 from opportune.contrib.assistants.service import (
     AnswerOptions,
     Assistants,
+    Prompts,
     assistant_options,
     find_assistant,
     options_of,

@@ -1,4 +1,4 @@
-from opportune.contrib.assistants import api, memory_pages, pages, prompt_pages
+from opportune.contrib.assistants import api, memory_pages, pages
 from opportune.contrib.assistants.models import Assistant, Memory, MemoryConsent, Prompt
 from opportune.contrib.assistants.sharing import of_deleted_team
 from opportune.contrib.assistants.tools import memory_tools
@@ -9,7 +9,8 @@ assistants = Feature(
     "Language models with a name, instructions and tools, which users, teams and the site own.",
     requires=("answers",),
     models=(Assistant, Prompt, Memory, MemoryConsent),
-    pages=(prompt_pages.router, memory_pages.router, pages.router),
+    # The paths of prompts and of the memory come before `/assistants/{id}`.
+    pages=(pages.prompt_router, memory_pages.router, pages.assistant_router),
     api=api.router,
     admin=Admin("opportune.contrib.assistants.admin"),
     accounts=Accounts(

@@ -1,7 +1,5 @@
 """Memory: facts about a user, which models may store and read after the user has turned it on."""
 
-from typing import Any
-
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -64,9 +62,10 @@ async def add_memory(session: AsyncSession, user_id: int, options: AnswerOptions
         return options
     newest = select(Memory).where(col(Memory.owner_id) == user_id).order_by(col(Memory.id).desc()).limit(MAX_FACTS)
     facts = describe_facts([*await session.scalars(newest)])
-    system = "\n\n".join(filter(None, (options["system"], facts)))
-    changed: dict[str, Any] = {"system": system, "tools": [*options["tools"], *MEMORY_TOOLS]}
-    return {**options, **changed}  # type: ignore[typeddict-item]
+    changed = options.copy()
+    changed["system"] = "\n\n".join(filter(None, (options["system"], facts)))
+    changed["tools"] = [*options["tools"], *MEMORY_TOOLS]
+    return changed
 
 
 def describe_facts(newest: list[Memory]) -> str:
@@ -78,4 +77,7 @@ def describe_facts(newest: list[Memory]) -> str:
         if remaining < 0:
             break
         lines.insert(0, f"{memory.id}: {memory.text[:MAX_FACT_LENGTH]}")
-    return f"{MEMORY_RULE}\n\n{as_data('facts about the user', chr(10).join(lines))}" if lines else ""
+    if not lines:
+        return ""
+    facts = as_data("facts about the user", "\n".join(lines))
+    return f"{MEMORY_RULE}\n\n{facts}"

@@ -9,7 +9,6 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts.models import OwnerId
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH
 from opportune.contrib.answers import ALL_TOOLS
-from opportune.contrib.assistants.icons import DEFAULT_ICON
 from opportune.contrib.assistants.variables import PromptText
 from opportune.db import BigId, Model, utc_now
 from opportune.fields import TextList
@@ -22,6 +21,19 @@ MAX_INSTRUCTIONS_LENGTH = 20_000
 MAX_STARTERS = 6
 MAX_TOOLS = 100
 MAX_FACT_LENGTH = 200
+DEFAULT_ICON = "ti-robot"
+ICONS = {
+    DEFAULT_ICON: _l("Robot"),
+    "ti-book": _l("Book"),
+    "ti-briefcase": _l("Briefcase"),
+    "ti-bulb": _l("Idea"),
+    "ti-chart-bar": _l("Chart"),
+    "ti-code": _l("Code"),
+    "ti-language": _l("Languages"),
+    "ti-lifebuoy": _l("Help"),
+    "ti-pencil": _l("Pencil"),
+    "ti-school": _l("School"),
+}
 
 
 class Audience(StrEnum):

@@ -1,15 +1,16 @@
-"""Pages of assistants."""
+"""Pages of assistants and of the prompt library."""
 
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request
 
 from opportune.contrib.answers import ALL_TOOLS, AnswerManager
-from opportune.contrib.assistants.icons import ICONS
-from opportune.contrib.assistants.models import Assistant
-from opportune.contrib.assistants.service import Assistants
-from opportune.contrib.assistants.shared_pages import SharedPages
+from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant, Prompt
+from opportune.contrib.assistants.service import Assistants, Prompts
 from opportune.contrib.tools import full_toolbox_of
+from opportune.crud import CrudPages
+from opportune.crud.page_options import M
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web import Form
@@ -18,8 +19,29 @@ from opportune.web.static import icons
 icons.add(*ICONS)
 
 
-class AssistantPages(SharedPages[Assistant]):
+class SharedPages(CrudPages[M]):
+    """Pages of rows that belong to a user, a team or the site."""
+
     columns = ("name", "description", "shared_with")
+    formats = MappingProxyType({"shared_with": lambda audience: str(AUDIENCES[audience])})
+
+    async def _form(self, request: Request, crud: Any, row: Any = None) -> Form[Any]:
+        form = await super()._form(request, crud, row)
+        offered = {*crud.audiences, row.shared_with} if row else {*crud.audiences}
+        audiences = {audience: label for audience, label in AUDIENCES.items() if audience in offered}
+        if len(audiences) == 1:
+            form.leave_out(["shared_with"])
+        else:
+            form.offer({"shared_with": audiences})
+        return form
+
+
+class PromptPages(SharedPages[Prompt]):
+    sections = (("", ("name", "description", "text", "shared_with")),)
+    fields = ("description", "text", "shared_with")
+
+
+class AssistantPages(SharedPages[Assistant]):
     sections = (
         ("", ("name", "description", "icon", "shared_with")),
         (_l("Answers"), ("instructions", "model", "temperature", "tools", "knowledge", "starters")),
@@ -28,38 +50,42 @@ class AssistantPages(SharedPages[Assistant]):
 
     async def _form(self, request: Request, crud: Any, row: Assistant | None = None) -> Form[Any]:
         form = await super()._form(request, crud, row)
-        knowledge = await _knowledge(request, crud, row)
-        if knowledge:
-            form.offer({"knowledge": knowledge})
+        form.offer({"icon": ICONS, "model": _models(request, row), "tools": _tools(request, row)})
+        if parts := await _find_parts(request, crud, row):
+            form.offer({"knowledge": parts})
         else:
             form.leave_out({"knowledge", *form.left_out})
-        form.offer({"icon": ICONS, "model": _models(request, row), "tools": _tools(request, row)})
         return form
+
+
+def _unavailable(name: str) -> str:
+    return _("%(name)s (no longer available)", name=name)
 
 
 def _models(request: Request, row: Assistant | None) -> dict[str, str]:
     answers: AnswerManager = request.app.state.answers
     models = {"": _("The default of this site"), **answers.llm.choices}
     if row and row.model not in models:
-        models[row.model] = _("%(name)s (no longer available)", name=row.model)
+        models[row.model] = _unavailable(row.model)
     return models
 
 
 def _tools(request: Request, row: Assistant | None) -> dict[str, str]:
     tools = full_toolbox_of(request.app).tools
-    missing = {name: _("%(name)s (no longer available)", name=name) for name in row.tools} if row else {}
-    labels = {name: f"{tool.status} ({name})" for name, tool in tools.items() if not tool.on_request}
-    return missing | {ALL_TOOLS: _("All tools of this site")} | labels
+    selected = {name: _unavailable(name) for name in row.tools} if row else {}
+    available = {name: f"{tool.status} ({name})" for name, tool in tools.items() if not tool.on_request}
+    return selected | {ALL_TOOLS: _("All tools of this site")} | available
 
 
-async def _knowledge(request: Request, crud: Any, row: Assistant | None) -> dict[str, str]:
+async def _find_parts(request: Request, crud: Any, row: Assistant | None) -> dict[str, str]:
     """Return the parts of tools, such as collections of documents, that the user may select."""
-    parts = {name: _("%(name)s (no longer available)", name=name) for name in (row.knowledge or ())} if row else {}
+    parts = {name: _unavailable(name) for name in row.knowledge or ()} if row else {}
     for name, tool in full_toolbox_of(request.app).tools.items():
         if tool.parts:
-            found = await tool.parts(crud.session, crud.user)
-            parts |= {f"{name}:{part}": label for part, label in found.items()}
+            labels = await tool.parts(crud.session, crud.user)
+            parts |= {f"{name}:{part}": label for part, label in labels.items()}
     return parts
 
 
-router = AssistantPages(Assistants, "/assistants").router
+prompt_router = PromptPages(Prompts, "/assistants/prompts").router
+assistant_router = AssistantPages(Assistants, "/assistants").router

@@ -1,4 +1,4 @@
-"""Assistants, and the options of an answer that one of them gives."""
+"""Assistants, prompts, and the options of an answer that one of them gives."""
 
 from collections.abc import Collection
 from typing import TypedDict
@@ -9,17 +9,17 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import AnswerManager
-from opportune.contrib.assistants.models import Assistant, Audience
+from opportune.contrib.assistants.models import Assistant, Audience, Prompt
 from opportune.contrib.assistants.sharing import SharedRows
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.i18n import gettext
 
 
+class Prompts(SharedRows[Prompt]):
+    """The prompt library."""
+
+
 class Assistants(SharedRows[Assistant]):
-    search = ("name", "description")
-    sort = ("name", "created_at")
-    order = ("name",)
-    exclude = ("team_id", "shared_at")
     read_fields = ("id", "name", "description", "icon", "model", "shared_with", "starters", "created_at")
 
 

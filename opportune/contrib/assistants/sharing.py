@@ -8,8 +8,8 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.contrib.assistants.models import Audience
-from opportune.crud import Crud, Permission
-from opportune.crud.teams import Team, TeamOwners, team_owners
+from opportune.crud import Crud, Permission, teams
+from opportune.crud.teams import Team, TeamOwners
 from opportune.db import utc_now
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -26,11 +26,16 @@ class SharedRows(Crud[M]):
     owner_column = "owner_id"
     read_permission = Permission.SIGNED_IN
     write_permission = Permission.OWNER_OR_PERMITTED
+    search = ("name", "description")
+    sort = ("name", "created_at")
+    order = ("name",)
+    exclude = ("team_id", "shared_at")
 
     @classmethod
     def team_owners(cls) -> TeamOwners | None:
-        owners = next(iter(team_owners.values()), None)
-        return owners and owners._replace(find=_find_team)
+        """Return the teams of the site. Their model is unknown here, because they are an optional feature."""
+        team = _team_model()
+        return teams.team_owners[team]._replace(find=_find_team) if team else None
 
     def readable(self) -> ColumnElement[bool]:
         return or_(self._is_owned(), col(self.model.shared_with) == Audience.SITE)
@@ -53,24 +58,32 @@ class SharedRows(Crud[M]):
     @property
     def audiences(self) -> list[Audience]:
         """The users with whom the user may share a row."""
-        may_publish = self.row_permissions.has_permission("update")
-        return [Audience.ME, *([Audience.TEAM] if self.team else []), *([Audience.SITE] if may_publish else [])]
+        audiences = [Audience.ME]
+        if self.team:
+            audiences.append(Audience.TEAM)
+        if self.row_permissions.has_permission("update"):
+            audiences.append(Audience.SITE)
+        return audiences
 
     async def assign(self, row: M, values: dict[str, Any]) -> None:
         audience = Audience(values.get("shared_with", row.shared_with))
         if audience != row.shared_with:
             if audience not in self.audiences:
                 raise FieldErrors({"shared_with": gettext("You may not share it with these users.")})
-            owner = self.user if audience is Audience.ME else None
-            row.owner_id = owner.id if owner else None
+            row.owner_id = self.user.id if self.user and audience is Audience.ME else None
             row.team_id = self.team.id if self.team and audience is Audience.TEAM else None
             row.shared_at = utc_now()
         await super().assign(row, values)
 
 
+def _team_model() -> Any:
+    """Return the model of teams; None if their feature is not imported."""
+    return next(iter(teams.team_owners), None)
+
+
 def has_team(model: type[Any]) -> ColumnElement[bool]:
     """Return the condition for rows whose team exists. SQLite may give the id of a deleted team to a new one."""
-    team: Any = next(iter(team_owners), None)
+    team = _team_model()
     if team is None:
         return false()
     is_team = and_(team.id == col(model.team_id), team.created_at <= col(model.shared_at))
@@ -78,11 +91,11 @@ def has_team(model: type[Any]) -> ColumnElement[bool]:
 
 
 def of_deleted_team(model: type[Any]) -> ColumnElement[bool]:
-    return and_(col(model.team_id).is_not(None), ~has_team(model)) if team_owners else false()
+    return and_(col(model.team_id).is_not(None), ~has_team(model)) if _team_model() else false()
 
 
 async def _find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> Team | None:
+    """Find the current team. None if teams are imported, but not installed."""
     if all(feature.name != "teams" for feature in request.app.state.features):
         return None
-    owners = next(iter(team_owners.values()))
-    return await owners.find(request, session, required, writes)
+    return await teams.team_owners[_team_model()].find(request, session, required, writes)

@@ -11,6 +11,8 @@ from opportune.schemas.text import Text
 MAX_PROMPT_LENGTH = 8_000
 MAX_VARIABLES = 10
 MAX_VALUE_LENGTH = 4_000
+TOO_MANY_VARIABLES = _l("Please use at most 10 variables.")
+# Two braces around a name, and after a colon the choices.
 VARIABLE = re.compile(r"\{\{[ \t]*([^{}:|\s][^{}:|\n]{0,39}?)[ \t]*(?::([^{}\n]*))?\}\}")
 
 
@@ -18,7 +20,8 @@ def variables_of(text: str) -> dict[str, tuple[str, ...]]:
     """Return the choices of each variable by name, in order. A variable without choices is a text."""
     variables: dict[str, tuple[str, ...]] = {}
     for name, choices in VARIABLE.findall(text):
-        variables[name] = variables.get(name) or tuple(filter(None, map(str.strip, choices.split("|"))))
+        stripped = [choice.strip() for choice in choices.split("|")]
+        variables[name] = variables.get(name) or tuple(filter(None, stripped))
     return variables
 
 
@@ -49,5 +52,4 @@ def _require_few_variables(text: str) -> str:
     return text
 
 
-TOO_MANY_VARIABLES = _l("Please use at most 10 variables.")
 PromptText = Annotated[Text, Field(min_length=1, max_length=MAX_PROMPT_LENGTH), AfterValidator(_require_few_variables)]

@@ -1,12 +1,14 @@
-"""Toolboxes of a site, created on first use."""
+"""Toolboxes of a site, created on first use, and the site of a process that only runs jobs."""
 
 from collections.abc import Sequence
 from itertools import chain
 
 from fastapi import FastAPI
 
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.contrib.tools.declaration import Tool
 from opportune.contrib.tools.toolbox import Toolbox
+from opportune.services import Services
 
 
 def toolbox_of(site: FastAPI) -> Toolbox:
@@ -35,8 +37,17 @@ def full_toolbox_of(site: FastAPI) -> Toolbox:
 def retrieval_of(site: FastAPI) -> Toolbox:
     """Return the search functions of features, called before a model that cannot call tools."""
     if not hasattr(site.state, "retrieval"):
-        site.state.retrieval = Toolbox(
-            site, [tool for feature in site.state.features for tool in feature.llm.retrieval]
-        )
+        declared = [tool for feature in site.state.features for tool in feature.llm.retrieval]
+        site.state.retrieval = Toolbox(site, declared)
     toolbox: Toolbox = site.state.retrieval
     return toolbox
+
+
+def site_for_tools(services: Services) -> FastAPI:
+    """Return an application without routes, whose `state` has the services of a process that only runs jobs."""
+    site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    services.add_to(site.state)
+    site.state.services = services
+    site.state.jobs = services.database.info["jobs"]
+    site.state.declared_permissions = DeclaredPermissions(services.features)
+    return site

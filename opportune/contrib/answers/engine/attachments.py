@@ -13,13 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.models import AnswerAttachment
-from opportune.contrib.llm.documents.attachment import (
-    JPEG,
-    MAX_ATTACHMENTS,
-    Attachment,
-    AttachmentRefused,
-    read_attachment,
-)
+from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
 from opportune.db.hooks.registry import before_delete
 from opportune.fields.files import deleting_files_on_error
 from opportune.i18n import gettext
@@ -86,8 +80,8 @@ async def stored_attachments(
 def _attachment_row(owner_id: int, attachment: Attachment, content: bytes) -> tuple[AnswerAttachment, bytes]:
     """Return the row of a file and the content to store: the re-encoded picture, or the file as it was sent."""
     content_type, suffix = "application/octet-stream", "bin"
-    if attachment.picture:
-        content, content_type, suffix = attachment.picture.content, JPEG, "jpg"
+    if picture := attachment.picture:
+        content, content_type, suffix = picture.content, picture.content_type, "jpg"
     row = AnswerAttachment(
         owner_id=owner_id,
         filename=attachment.filename,

@@ -48,8 +48,8 @@ class UnsavedAnswer:
     def __init__(self, live: LiveAnswer, cut: Callable[[Outcome], None]) -> None:
         self.live = live
         self.cut = cut
+        # Delta that is being saved or failed to be saved. Empty between saves.
         self._saving = AnswerDelta(live.id, live.progress.last_seq + 1, "")
-        """Delta that is being saved or failed to be saved. Empty between saves."""
         self._text, self._reasoning = list[str](), list[str]()
         self._saved_at = monotonic()
 

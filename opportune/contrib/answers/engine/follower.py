@@ -35,8 +35,7 @@ class FollowedAnswer:
     def __init__(self, answer: Answer) -> None:
         self.live = LiveAnswer(AnswerProgress(answer))
         self.last_seq = -1
-        self.is_new = True
-        """True until the first read, for which a viewer does not wait until the next poll."""
+        self.is_new = True  # until the first read, for which a viewer does not wait until the next poll
 
     def update(self, progress: AnswerProgress) -> None:
         self.is_new = False

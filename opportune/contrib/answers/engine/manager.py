@@ -58,19 +58,8 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
-RETRIED_FIELDS = {
-    "owner_id",
-    "topic",
-    "question",
-    "prompt",
-    "model",
-    "tool_scopes",
-    "tool_names",
-    "temperature",
-    "omitted",
-    "limits",
-}
-"""Fields copied to the new answer of a retry."""
+QUESTION_FIELDS = {"owner_id", "topic", "question", "prompt", "omitted"}
+MODEL_FIELDS = {"model", "temperature", "limits", "tool_scopes", "tool_names"}
 
 
 class AnswerManager:
@@ -210,7 +199,8 @@ class AnswerManager:
         """
         if not answer.can_continue:
             return answer
-        return await self._start_answer(session, Answer(**answer.model_dump(include=RETRIED_FIELDS)))
+        copied_fields = QUESTION_FIELDS | MODEL_FIELDS
+        return await self._start_answer(session, Answer(**answer.model_dump(include=copied_fields)))
 
     async def resume(self, session: AsyncSession, answer: Answer) -> Answer:
         """Continue an incomplete answer after the commit of the session.

@@ -90,12 +90,10 @@ class AnswerTask:
         self.unsaved = UnsavedAnswer(self.live, self.cut)
         self.prompt = build_prompt(progress, model, self._runs)
         self._sources = [*progress.answer.sources]
-        self._streamed_length = 0
-        """Characters of text and reasoning in the running call of the model."""
-        self._starts_paragraph = True
-        """True if the next reasoning begins a new paragraph."""
+        self._streamed_length = 0  # characters of text and reasoning in the running call of the model
+        self._starts_paragraph = True  # of the next reasoning
+        # All calls, if some wait for the user. They are stored and shown with the end of this task.
         self._unapproved_runs: list[Run] | None = None
-        """All calls, if some wait for the user. They are stored and shown with the end of this task."""
         self._cut_outcome: Outcome | None = None
 
     def start(self) -> None:

@@ -35,8 +35,7 @@ class RequestAnswerManager(AnswerManager):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._viewers = Counter[int]()
-        """Number of open streams in this process, by answer id."""
+        self._viewers = Counter[int]()  # open streams in this process, by answer id
 
     def open(self, *, watch: bool = True) -> None:
         """Do nothing: a frozen process still holds its lock and cannot watch others. Only leases are used."""

@@ -73,8 +73,7 @@ class SpendingGuard(CallGuard):
         if self._limits_for(payer):
             totals = await self._read_totals(session, payer)
             self._require_room(payer, totals, prompt_tokens, model)
-            return
-        if not self.switch.is_fresh:
+        elif not self.switch.is_fresh:
             self.switch.update(is_off=await read_switch(session) is not None)
         await self.switch.require_on()
 
@@ -110,6 +109,7 @@ class SpendingGuard(CallGuard):
             async with self.database.writer() as session:
                 await acquire_advisory_lock(session, "opllm$")  # parallel calls must not reserve the same amount
                 totals = await self._read_totals(session, payer)
+                await self.switch.require_on()
                 room = self._require_room(payer, totals, prompt_tokens, model, is_growing=is_growing)
                 granted = running.max_answer_tokens if room is None else min(running.max_answer_tokens, room)
                 row = await self._save_reservation(session, running, prompt_tokens, granted)
@@ -138,10 +138,9 @@ class SpendingGuard(CallGuard):
         return [limit for limit in self.limits if limit.is_for(payer)]
 
     async def _read_totals(self, session: AsyncSession, payer: Payer) -> Totals:
-        """Read what is used and reserved. Raise SpendingRefused if answers are switched off."""
+        """Read what is used and reserved, and update the switch from the same query."""
         totals = await ledger.read_totals(session, payer, self.now().date())
         self.switch.update(is_off=totals.is_off)
-        await self.switch.require_on()
         return totals
 
     def _require_room(
