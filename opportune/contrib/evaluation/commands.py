@@ -15,12 +15,7 @@ from opportune.cli.transaction import migrated_settings
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.config.settings import Settings
 from opportune.contrib.evaluation.models import MAX_SCORE, EvaluationRun, Outcome
-from opportune.contrib.evaluation.questions import (
-    EvaluatedQuestion,
-    find_rated_ids,
-    load_rated,
-    read_question_file,
-)
+from opportune.contrib.evaluation.questions import EvaluatedQuestion, find_rated_ids, load_rated, read_question_file
 from opportune.contrib.evaluation.run import Evaluation, candidate_name, find_unfinished, judged_positions
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.contrib.llm import LanguageModel, LlmError, open_llm

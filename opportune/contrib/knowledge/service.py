@@ -10,12 +10,7 @@ from sqlalchemy import ColumnElement, Select, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.knowledge.models import (
-    KnowledgeCollection,
-    KnowledgeDocument,
-    KnowledgePassage,
-    passage_search,
-)
+from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage, passage_search
 from opportune.contrib.teams.models import TeamMember
 from opportune.crud.crud import Crud
 from opportune.search.embeddings import EMBEDDINGS

@@ -2,12 +2,7 @@ from fastapi import FastAPI
 
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.checks import check_llm, check_model, require_providers
-from opportune.contrib.llm.embeddings.jobs import (
-    connect_embeddings,
-    embed_all,
-    embed_rows,
-    embed_when_started,
-)
+from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
 from opportune.contrib.llm.providers.status import endpoint_lights
 from opportune.contrib.llm.settings import MediaSettings

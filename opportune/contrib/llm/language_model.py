@@ -12,11 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
-from opportune.contrib.llm.call_guard import (
-    CallGuard,
-    Payer,
-    SpendingRefused,
-)
+from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of, whole_text
@@ -27,13 +23,7 @@ from opportune.contrib.llm.media.calls import Media, MediaCalls
 from opportune.contrib.llm.media.endpoints import MediaEndpoints
 from opportune.contrib.llm.prompts import Prompt, in_visitor_language, messages_of
 from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
-from opportune.contrib.llm.providers.provider import (
-    Chunk,
-    LlmError,
-    Message,
-    Provider,
-    Timeouts,
-)
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
 from opportune.errors import OperatorError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

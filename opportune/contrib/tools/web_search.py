@@ -129,9 +129,7 @@ def _parse_searxng(parts: SplitResult) -> SearXNG:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     path = parts.path.rstrip("/")
     instance = parts._replace(
-        netloc=parts.netloc.rpartition("@")[2],
-        path=path if path.endswith("/search") else f"{path}/search",
-        fragment="",
+        netloc=parts.netloc.rpartition("@")[2], path=path if path.endswith("/search") else f"{path}/search", fragment=""
     )
     return SearXNG(instance.geturl(), f"{user}:{password}" if user else "")
 

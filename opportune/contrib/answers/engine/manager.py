@@ -32,13 +32,7 @@ from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
-from opportune.contrib.answers.engine.tool_runs import (
-    ALLOWED,
-    ALWAYS,
-    REFUSED,
-    is_waiting,
-    text_after_last_call,
-)
+from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting, text_after_last_call
 from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, AnswerStatus, as_prompt
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight

@@ -1,19 +1,19 @@
 """Calls of a model: queued, retried, counted and limited."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
+from time import perf_counter
 
 from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.completion.observed import observed_answer
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.providers.provider import Chunk, Done, ErrorCode, LlmError
 from opportune.i18n import gettext_lazy as _l
-from opportune.services.observers import observers
+from opportune.services.observers import LlmCall, observed_llm_call, observers
 
 QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
 MAX_RETRY_WAIT_SECONDS = 10.0
@@ -71,9 +71,48 @@ class ModelCalls:
         except TimeoutError:
             raise LlmError("busy", QUEUE_FULL) from None
         try:
-            answer = observed_answer(meter, start()) if observers else start()
+            answer = _observed(meter, start()) if observers else start()
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:
                     yield replace(chunk, model=chunk.model or meter.name) if isinstance(chunk, Done) else chunk
         finally:
             self._parallel_slots.release()
+
+
+async def _observed(meter: CallMeter, answer: AsyncGenerator[Chunk, None]) -> AsyncGenerator[Chunk, None]:
+    """Yield the answer, and report its tokens, duration and cost to observers, such as telemetry."""
+    call = LlmCall(meter.name, meter.model.model if meter.model else meter.name, error="stopped")
+    start = perf_counter()
+    with observed_llm_call(call):
+        try:
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    if call.first_chunk_seconds is None:
+                        call.first_chunk_seconds = perf_counter() - start
+                    if isinstance(chunk, Done):
+                        call.endpoint_model, call.error = chunk.model or call.endpoint_model, ""
+                    yield chunk
+        except LlmError as error:
+            call.error = error.code
+            raise
+        finally:
+            usage = meter.usage()
+            call.prompt_tokens, call.completion_tokens = usage.prompt_tokens, usage.completion_tokens
+            call.cost_micro = usage.cost_micro
+
+
+async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> AsyncGenerator[Chunk, None]:
+    """Yield the usage of a call that is not streamed, so that it is counted and limited like an answer."""
+    meter.start()
+    try:
+        done = await make()
+    except LlmError as error:
+        meter.fail(error)
+        raise
+    yield meter.count(done)
+
+
+async def run_to_end(chunks: AsyncGenerator[Chunk, None]) -> None:
+    async with aclosing(chunks):
+        async for _ in chunks:
+            pass

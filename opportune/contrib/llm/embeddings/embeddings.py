@@ -4,8 +4,7 @@ import asyncio
 import logging
 from array import array
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from math import hypot, isfinite
 from time import monotonic
 from typing import Self
@@ -13,11 +12,12 @@ from typing import Self
 from opportune.config.llm_models import EmbeddingModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
+from opportune.contrib.llm.completion.calls import one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.factory import embedding_model_of, make_embedder
-from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
+from opportune.contrib.llm.providers.provider import Done, LlmError, Message
 from opportune.search.embeddings import Vector
 from opportune.services.tasks import cancel_and_wait
 
@@ -70,10 +70,11 @@ class Embeddings:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        is_unavailable = monotonic() < self._unavailable_until.get(model.made_of, 0)
-        if len(key[1]) < MIN_QUERY_CHARS or (is_unavailable and key not in self._query_tasks):
+        if len(key[1]) < MIN_QUERY_CHARS:
             return None
         if key not in self._query_tasks:
+            if monotonic() < self._unavailable_until.get(model.made_of, 0):
+                return None
             self._query_tasks[key] = asyncio.create_task(self._embed_query(model, key), name="embed a query")
         try:
             async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
@@ -104,23 +105,16 @@ class Embeddings:
         self._unavailable_until[model.made_of] = monotonic() + OUTAGE_SECONDS
 
     async def _embed(self, model: EmbeddingModel, texts: Sequence[str]) -> list[Vector]:
-        embedded: list[Embedded] = []
+        results: list[Embedded] = []
         meter = CallMeter(model.name, model, [Message("user", text) for text in texts])
 
-        async def chunks() -> AsyncGenerator[Chunk, None]:
-            meter.start()
-            try:
-                embedded.append(await self._embedder(model).embed(texts))
-            except LlmError as error:
-                meter.fail(error)
-                raise
-            yield meter.count(Done(embedded[0].prompt_tokens, 0, model=model.name))
+        async def embed() -> Done:
+            results.append(await self._embedder(model).embed(texts))
+            return Done(results[0].prompt_tokens, 0, model=model.name)
 
-        call = GuardedCall(meter, SITE, chunks())
-        async with aclosing(self.guard.watch(call) if self.guard else call.chunks) as watched:
-            async for _ in watched:
-                pass
-        return _normalized(embedded[0].vectors, len(texts))
+        chunks = one_chunk(meter, embed)
+        await run_to_end(self.guard.watch(GuardedCall(meter, SITE, chunks)) if self.guard else chunks)
+        return _normalized(results[0].vectors, len(texts))
 
     def _embedder(self, model: EmbeddingModel) -> Embedder:
         if model.made_of not in self._embedders:
@@ -141,7 +135,8 @@ def _normalized(vectors: Sequence[Sequence[float]], expected: int) -> list[Vecto
         LlmError: Their number or dimensions are wrong.
     """
     lengths = [hypot(*vector) for vector in vectors]
-    is_valid = all(isfinite(length) and length for length in lengths) and len(set(map(len, vectors))) == 1
-    if len(vectors) != expected or not is_valid:
+    have_direction = all(length > 0 and isfinite(length) for length in lengths)
+    have_equal_dimensions = len(set(map(len, vectors))) == 1
+    if len(vectors) != expected or not have_direction or not have_equal_dimensions:
         raise LlmError("malformed", NO_EMBEDDING)
     return [array("f", [number / length for number in vector]) for vector, length in zip(vectors, lengths, strict=True)]

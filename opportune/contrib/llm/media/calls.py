@@ -1,16 +1,15 @@
 """Calls of models for pictures, speech, transcription and reranking."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePath
 from typing import TypeVar
 
 from opportune.config.llm_models import MAX_EMBEDDED_CHARS
-from opportune.contrib.llm.completion.calls import ModelCalls
+from opportune.contrib.llm.completion.calls import ModelCalls, one_chunk, run_to_end
 from opportune.contrib.llm.completion.usage import CallMeter
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
-from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture
+from opportune.contrib.llm.providers.provider import Done, LlmError, Message, Picture
 from opportune.i18n import LazyText, gettext
 from opportune.i18n import gettext_lazy as _l
 
@@ -134,21 +133,14 @@ class MediaCalls(ModelCalls):
         meter = CallMeter(model.name, model.for_units(units), [Message("user", text)])
         results = list[Made[T]]()
 
-        async def call() -> AsyncGenerator[Chunk, None]:
-            meter.start()
-            try:
-                made = await make(provider)
-            except LlmError as error:
-                meter.fail(error)
-                raise
+        async def call() -> Done:
+            made = await make(provider)
             results.append(made)
             if made.minutes is not None and 0 <= made.minutes <= PLAUSIBLE_RATIO * units:
                 meter.model = model.for_units(made.minutes)
             if isinstance(made.value, str):
                 meter.count(made.value)
-            yield meter.count(made.usage)
+            return made.usage
 
-        async with aclosing(self._run_call(meter, call)) as chunks:
-            async for _ in chunks:
-                pass
+        await run_to_end(self._run_call(meter, lambda: one_chunk(meter, call)))
         return results[-1].value

@@ -41,11 +41,7 @@ class RemoteProvider(Provider):
     follows_schema = True
 
     def stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        temperature: float | None = None,
-        schema: Mapping[str, Any] | None = None,
+        self, messages: Sequence[Message], *, temperature: float | None = None, schema: Mapping[str, Any] | None = None
     ) -> AsyncGenerator[Chunk, None]:
         return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
 

@@ -15,7 +15,7 @@ MAX_EVENT_BYTES = 5_000_000
 """Maximum bytes without a line break, which the libraries would collect in memory."""
 KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
 LIBRARY_HEADERS = KEY_HEADERS | {
-    *("accept", "anthropic-beta", "anthropic-version", "connection", "content-length", "content-type", "host"),
+    *("accept", "anthropic-beta", "anthropic-version", "connection", "content-length", "content-type", "host")
 }
 """Headers that the libraries may send. Others would contain organisations and keys from the environment."""
 

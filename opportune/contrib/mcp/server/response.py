@@ -74,9 +74,4 @@ def create_server(caller: Caller, site_name: str) -> Server[Any]:
         **prompt_handlers(caller),
         **completion_handlers(caller),
     }
-    return Server(
-        site_name,
-        version=opportune.__version__,
-        get_tool_input_schema=caller.input_schema,
-        **handlers,
-    )
+    return Server(site_name, version=opportune.__version__, get_tool_input_schema=caller.input_schema, **handlers)
