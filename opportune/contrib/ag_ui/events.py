@@ -25,7 +25,7 @@ class RunEvents:
         runs: Tool calls that an earlier run has sent.
         first_call: Index of the first call whose result belongs to this run.
         """
-        self._run = run
+        self._ids = {"thread_id": run.thread_id, "run_id": run.run_id}
         self._answer_id = answer_id
         self._offset: int = runs[first_call]["at"] if runs else 0
         self._calls = len(runs)
@@ -36,17 +36,17 @@ class RunEvents:
 
     def start(self) -> Iterator[Any]:
         models = core()
-        yield models.RunStartedEvent(thread_id=self._run.thread_id, run_id=self._run.run_id)
+        yield models.RunStartedEvent(**self._ids)
         yield models.CustomEvent(name="answer", value={"id": self._answer_id})
 
     def update(self, text: str, reasoning: str, runs: Sequence[Run]) -> Iterator[Any]:
         """Yield events for new reasoning, text, calls and results."""
         yield from self._reasoning(reasoning)
-        for index in range(self._calls, len(runs)):
-            if runs[index]["at"] > len(text):
+        for index, run in enumerate(runs[self._calls :], self._calls):
+            if run["at"] > len(text):
                 return  # the text before the call is not committed yet
-            yield from self._text(text[: runs[index]["at"]])
-            yield from self._call(index, runs[index])
+            yield from self._text(text[: run["at"]])
+            yield from self._call(index, run)
         for index, run in enumerate(runs):
             yield from self._result(index, run)
         yield from self._text(text)
@@ -64,15 +64,14 @@ class RunEvents:
         else:
             if answer.sources:
                 yield models.CustomEvent(name="sources", value=answer.sources)
-            ids = {"thread_id": self._run.thread_id, "run_id": self._run.run_id}
-            yield models.RunFinishedEvent(**ids, outcome=self._outcome(answer), usage=_usage(answer))
+            yield models.RunFinishedEvent(**self._ids, outcome=self._outcome(answer), usage=_usage(answer))
 
     def _outcome(self, answer: Answer) -> Any:
         models = core()
         if answer.status == AnswerStatus.STOPPED:
             return models.RunFinishedCancelledOutcome()
         waiting = [index for index, run in enumerate(answer.tool_runs) if is_waiting(run)]
-        if not (answer.is_waiting and waiting):
+        if not answer.is_waiting or not waiting:
             return models.RunFinishedSuccessOutcome()
         return models.RunFinishedInterruptOutcome(interrupts=[self._interrupt(answer, index) for index in waiting])
 

@@ -18,7 +18,7 @@ from opportune.contrib.llm import Message, estimate_tokens
 from opportune.server import shutting_down
 from opportune.web import EventStream
 
-INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")
+INTERRUPT_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,6})")  # ids of the answer and of its call
 
 AgUiInput = Annotated[dict[str, Any], Body()]
 """Parameter of a route: the `RunAgentInput` of the protocol as JSON."""
@@ -80,12 +80,11 @@ async def _ask(answers: AnswerManager, user: User, run: Any, thread: str, system
 
 def _fitting(run: Any, budget: int) -> list[Message]:
     """Return the question after the newest earlier texts that fit, without calls and results of earlier answers."""
-    turns = [
-        Message(message.role, text_of(message)) for message in run.messages if message.role in ("user", "assistant")
-    ]
-    messages, question = list[Message](), turns[-1]
-    if estimate_tokens(question) > budget:
-        raise QuestionTooLong(4 * budget)
+    shown = [message for message in run.messages if message.role in ("user", "assistant")]
+    turns = [Message(message.role, text_of(message)) for message in shown]
+    if estimate_tokens(turns[-1]) > budget:
+        raise QuestionTooLong(4 * budget)  # characters
+    messages = list[Message]()
     for turn in reversed([turn for turn in turns if turn.content]):
         budget -= estimate_tokens(turn)
         if budget < 0:
@@ -96,12 +95,12 @@ def _fitting(run: Any, budget: int) -> list[Message]:
 
 async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> tuple[Answer, RunEvents]:
     """Decide about interrupted calls. Each is decided once, also by a repeated request."""
-    matches = [INTERRUPT_ID.fullmatch(entry.interrupt_id) for entry in run.resume]
-    ids = {int(match[1]) if match else 0 for match in matches}
-    answer = await answers.find(ids.pop(), user.id) if len(ids) == 1 else None
+    matches = [match for entry in run.resume if (match := INTERRUPT_ID.fullmatch(entry.interrupt_id))]
+    ids, calls = {int(match[1]) for match in matches}, [int(match[2]) for match in matches]
+    is_one_answer = len(ids) == 1 and len(calls) == len(run.resume)
+    answer = await answers.find(ids.pop(), user.id) if is_one_answer else None
     if answer is None or not answer.topic.startswith(thread):
         raise HTTPException(404)
-    calls = [int(match[2]) for match in matches if match]
     for call, entry in zip(calls, run.resume, strict=True):
         await _decide(answers, answer, call, entry)
     events = RunEvents(run, answer.id, answer.tool_runs, min(calls))

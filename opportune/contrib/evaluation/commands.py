@@ -82,15 +82,20 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
     if judge.name in names:
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
     limit = options.limit or MAX_ANSWERS
-    since = options.since and options.since.replace(tzinfo=site_zone(settings))
-    source = f"rated answers{(since and f' since {since:%Y-%m-%d}') or ''}, at most {limit}"
+    since = options.since.replace(tzinfo=site_zone(settings)) if options.since else None
     questions: list[EvaluatedQuestion] = []
     if options.file:
         source, questions = read_question_file(options.file)
-    run = EvaluationRun(judge=judge.name, first=names[0], second="".join(names[1:]), source=source, questions=0)
+    elif since:
+        source = f"rated answers since {since:%Y-%m-%d}, at most {limit}"
+    else:
+        source = f"rated answers, at most {limit}"
+    second = names[1] if len(names) > 1 else ""
+    run = EvaluationRun(judge=judge.name, first=names[0], second=second, source=source, questions=0)
     async with database.reader(fresh=True) as session:
         run = await find_unfinished(session, run) or run
         if not options.file:
+            # A continued run keeps its answers, also if others were rated in the meantime.
             run.answer_ids = run.answer_ids or await find_rated_ids(session, since, limit)
             questions = await load_rated(session, run.answer_ids)
         judged = await judged_positions(session, run) if run.id else set()

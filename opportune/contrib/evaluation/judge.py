@@ -60,12 +60,9 @@ async def compare(judge: LanguageModel, question: str, expected: str, first: str
         in_order, swapped = await gather_all(prefer(first, second), prefer(second, first))
     except LlmError as error:
         return _undecided(error)
-    winners = {"A": Outcome.FIRST, "B": Outcome.SECOND}, {"A": Outcome.SECOND, "B": Outcome.FIRST}
-    outcomes = {
-        names.get(preference.better, Outcome.TIE)
-        for names, preference in zip(winners, (in_order, swapped), strict=True)
-    }
-    return Verdict(outcome=outcomes.pop() if len(outcomes) == 1 else Outcome.TIE, reason=in_order.reason)
+    outcomes = {("A", "B"): Outcome.FIRST, ("B", "A"): Outcome.SECOND}
+    outcome = outcomes.get((in_order.better, swapped.better), Outcome.TIE)
+    return Verdict(outcome=outcome, reason=in_order.reason)
 
 
 async def gather_all(*coroutines: Awaitable[T]) -> list[T]:
@@ -85,5 +82,7 @@ def _undecided(error: LlmError) -> Verdict:
 
 
 def _prompt(question: str, expected: str, answers: dict[str, str]) -> str:
-    texts = {"question": question, **({"expected answer": expected} if expected else {}), **answers}
-    return "\n\n".join(as_data(name, text) for name, text in texts.items())
+    texts = {"question": question}
+    if expected:
+        texts["expected answer"] = expected
+    return "\n\n".join(as_data(name, text) for name, text in (texts | answers).items())

@@ -24,6 +24,7 @@ from opportune.progress import work
 
 ANSWER_TOKENS = 500
 VERDICT_TOKENS = 100
+"""Typical lengths, to estimate the cost of a run."""
 QUESTION_CODES: frozenset[ErrorCode] = frozenset(
     {"malformed", "empty", "out_of_tokens", "context_too_long", "filtered", "rejected"}
 )
@@ -49,13 +50,12 @@ class Evaluation:
 
     def estimate_cost_micro(self) -> int:
         """Return the estimated cost; 0 for models without prices."""
-        cost = 0
+        cost, count = 0, len(self.candidates)
         for question in self.questions:
             prompt = estimate_tokens(question.text)
-            for model in self.candidates:
-                cost += _cost(model, prompt, ANSWER_TOKENS)
-                read_tokens = estimate_tokens(judge.RUBRIC + question.expected) + prompt
-                cost += _cost(self.judge, read_tokens + len(self.candidates) * ANSWER_TOKENS, VERDICT_TOKENS)
+            judge_prompt = prompt + estimate_tokens(judge.RUBRIC + question.expected) + count * ANSWER_TOKENS
+            cost += sum(_cost(model, prompt, ANSWER_TOKENS) for model in self.candidates)
+            cost += count * _cost(self.judge, judge_prompt, VERDICT_TOKENS)
         return cost
 
     async def evaluate_all(self, database: Database) -> None:
@@ -110,7 +110,8 @@ class Evaluation:
             async with database.writer() as session:
                 run = await session.get_one(EvaluationRun, self.run.id, with_for_update=True)
                 run.cost_micro += usage.cost_micro
-                session.add_all([row] if row else [])
+                if row:
+                    session.add(row)
         except IntegrityError:
             raise OperatorError(f"Another command continues evaluation {self.run.id}. Wait for its end.") from None
 
@@ -138,7 +139,8 @@ async def _answer(model: LanguageModel | None, question: EvaluatedQuestion, usag
         async for chunk in chunks:
             if isinstance(chunk, Done) and chunk.model != model.name:
                 raise LlmError("unavailable", f"{model.name} is not available: its fallback {chunk.model} answered.")
-            text += chunk if isinstance(chunk, str) else ""
+            if isinstance(chunk, str):
+                text += chunk
     return text
 
 

@@ -36,8 +36,9 @@ class Summary:
         self.outcomes[outcome] += 1
         if score is not None:
             self.scores[score] += 1
-            self.rated += rating is not None
-            self.agreeing += rating is not None and (score >= MIN_GOOD_SCORE) == (rating == Rating.UP)
+            if rating is not None:
+                self.rated += 1
+                self.agreeing += (score >= MIN_GOOD_SCORE) == (rating == Rating.UP)
 
 
 async def summarize(session: AsyncSession, runs: Sequence[EvaluationRun]) -> list[Summary]:

@@ -1,6 +1,7 @@
 """Formats of documents, detected from their content."""
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -46,7 +47,9 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
     text = _decode(content)
     if HTML.match(text) or suffix in (".html", ".htm"):
         return 0, markup.read_html(text)
-    return 0, markup.read_markdown(text) if suffix in (".md", ".markdown") else iter([Page(0, "", text)])
+    if suffix in (".md", ".markdown"):
+        return 0, markup.read_markdown(text)
+    return 0, iter([Page(0, "", text)])
 
 
 def _read_office(content: bytes) -> Iterator[Page]:
@@ -66,7 +69,7 @@ def _check_parts(archive: ZipFile) -> list[str]:
     if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise Unreadable("bomb")
     for part in archive.infolist():
-        if part.flag_bits & 1:
+        if part.flag_bits & 1:  # encrypted
             raise Unreadable("locked")
         if part.filename.endswith((".xml", ".rels")):
             with archive.open(part) as file:
@@ -76,11 +79,12 @@ def _check_parts(archive: ZipFile) -> list[str]:
 
 
 def _decode(content: bytes) -> str:
-    encodings = ["utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"]
+    encodings = ["utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"]
     if charset := CHARSET.search(content[:2048]):
         encodings.append(charset[1].decode())
     for encoding in encodings:
         with suppress(UnicodeDecodeError, LookupError):
-            if "\0" not in (text := content.decode(encoding)):
+            text = content.decode(encoding)
+            if "\0" not in text:
                 return text
     raise Unreadable("unknown")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import zip_longest
 from typing import Any
 
 from opportune.contrib.extraction.pages import Page
@@ -18,7 +19,7 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
     for block in Document(file).iter_inner_content():
         if isinstance(block, Table):
             lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
-        elif (block.style.name if block.style else "").startswith(("Heading", "Title")):
+        elif block.style and block.style.name.startswith(("Heading", "Title")):
             if any(lines):
                 yield Page(0, heading, "\n".join(lines))
             heading, lines = block.text.strip(), []
@@ -66,11 +67,11 @@ def _sheet_lines(sheet: Any) -> Iterator[str]:
         if not any(cells):
             continue
         if headings:
-            pairs = zip(cells, [*headings, *[""] * len(cells)], strict=False)
-            yield _join_cells([f"{heading}: {cell}" if heading and cell else cell for cell, heading in pairs])
+            pairs = zip_longest(headings[: len(cells)], cells, fillvalue="")
+            cells = [f"{heading}: {cell}" if heading and cell else cell for heading, cell in pairs]
         else:
             headings = cells
-            yield _join_cells(cells)
+        yield _join_cells(cells)
 
 
 def _join_cells(cells: list[str]) -> str:

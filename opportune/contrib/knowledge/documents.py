@@ -53,10 +53,11 @@ class Documents:
         return document
 
     async def list_passages(self, document: KnowledgeDocument, passage: int, page: int) -> Page[KnowledgePassage]:
-        """Return the part of a document's text with a passage, or the part with this number."""
-        number = (passage - 1) // PASSAGES_PER_PAGE + 1 if passage else page
+        """Return the page of a document's text with a passage. If that is 0, return the page with this number."""
+        if passage:
+            page = (passage - 1) // PASSAGES_PER_PAGE + 1
         query = select(KnowledgePassage).where(col(KnowledgePassage.document_id) == document.id)
-        paging = Paging(page=number, size=PASSAGES_PER_PAGE)
+        paging = Paging(page=page, size=PASSAGES_PER_PAGE)
         return await paginate(self.session, query.order_by(col(KnowledgePassage.number)), paging)
 
     async def require_writable(self, collection_id: int) -> None:

@@ -21,6 +21,7 @@ LIMITS = Limits(max_pages=2_000, max_length=5_000_000, max_seconds=600)
 BATCH_PAGES = 20
 """Pages that are stored in one transaction."""
 MAX_ATTEMPTS = 3
+UNREAD = {"problem": "", "pages_read": 0, "page_count": 0, "is_cut": False, "passage_count": 0}
 
 
 class DocumentGone(Exception):
@@ -32,7 +33,7 @@ async def index_document(run: JobContext, document_id: int) -> None:
     """Read a document and store its passages. Documents are read one after the other, because each needs memory."""
     with suppress(DocumentGone):
         try:
-            document = await _update(run, document_id, {"state": DocumentState.READING, **EMPTY})
+            document = await _update(run, document_id, UNREAD | {"state": DocumentState.READING})
             await _store_passages(run, document)
         except Unreadable as problem:
             await _update(run, document_id, {"state": DocumentState.FAILED, "problem": str(problem)})
@@ -42,9 +43,6 @@ async def index_document(run: JobContext, document_id: int) -> None:
             if run.attempt == MAX_ATTEMPTS:
                 await _update(run, document_id, {"state": DocumentState.FAILED, "problem": "unavailable"})
             raise
-
-
-EMPTY = {"problem": "", "pages_read": 0, "page_count": 0, "is_cut": False, "passage_count": 0}
 
 
 async def _store_passages(run: JobContext, document: KnowledgeDocument) -> None:
@@ -72,7 +70,8 @@ async def _store_passages(run: JobContext, document: KnowledgeDocument) -> None:
 
 def passage_rows(document: KnowledgeDocument, pages: Sequence[Page], last_number: int) -> Iterator[dict[str, Any]]:
     for page in pages:
-        heading = " · ".join(dict.fromkeys(filter(None, (document.title, page.heading))))
+        has_heading = page.heading and page.heading != document.title
+        heading = f"{document.title} · {page.heading}" if has_heading else document.title
         for text in split_text(page.text):
             last_number += 1
             yield {

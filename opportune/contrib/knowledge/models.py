@@ -13,7 +13,7 @@ from opportune.contrib.teams.models import TeamShared
 from opportune.db.models.model import Model, utc_now
 from opportune.fields.files import File, file_field
 from opportune.i18n import gettext as _
-from opportune.i18n import pgettext, pgettext_lazy
+from opportune.i18n import pgettext_lazy
 from opportune.schemas.text import Line, Text
 from opportune.search.models.searchable import Searchable
 
@@ -35,12 +35,6 @@ class KnowledgeCollection(Model, TeamShared, table=True):
         return self.name
 
 
-STATE_LABELS = [
-    *(pgettext_lazy("document", "Waiting"), pgettext_lazy("document", "Reading")),
-    *(pgettext_lazy("document", "Ready"), pgettext_lazy("document", "Failed")),
-]
-
-
 class DocumentState(StrEnum):
     WAITING = "waiting"
     READING = "reading"
@@ -49,11 +43,19 @@ class DocumentState(StrEnum):
 
     @property
     def label(self) -> str:
-        return pgettext("document", self.capitalize())
+        return str(STATE_LABELS[self])
 
     @property
     def is_final(self) -> bool:
         return self in (DocumentState.READY, DocumentState.FAILED)
+
+
+STATE_LABELS = {
+    DocumentState.WAITING: pgettext_lazy("document", "Waiting"),
+    DocumentState.READING: pgettext_lazy("document", "Reading"),
+    DocumentState.READY: pgettext_lazy("document", "Ready"),
+    DocumentState.FAILED: pgettext_lazy("document", "Failed"),
+}
 
 
 class KnowledgeDocument(Model, table=True):

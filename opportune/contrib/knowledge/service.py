@@ -27,6 +27,7 @@ MAX_CANDIDATES = 200
 MAX_FUSED = 20
 """Number of passages of each search that are merged."""
 collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scope", default=None)
+"""Ids of the collections of `only_collections`."""
 
 
 class Collections(Crud[KnowledgeCollection]):
@@ -42,8 +43,9 @@ class Collections(Crud[KnowledgeCollection]):
         return self._owned() | col(KnowledgeCollection.is_site)
 
     def writable(self) -> ColumnElement[bool]:
-        is_site = col(KnowledgeCollection.is_site)
-        return self._owned() | is_site if self.may("share") else self._owned() & ~is_site
+        if self.may("share"):
+            return self.readable()
+        return self._owned() & ~col(KnowledgeCollection.is_site)
 
     def readonly_fields(self) -> set[str]:
         return set() if self.may("share") else {"is_site"}
@@ -86,8 +88,8 @@ def readable_passages(collections: Collections, ids: Sequence[int] | None = None
 
 def _precise_queries(question: str) -> Iterator[str]:
     """Yield queries for names, for all key words, and for two of the first key words."""
-    *precise, _any_word = [*queries_for(question)] or [""]
-    yield from precise
+    *precise_queries, _any_word = [*queries_for(question)] or [""]
+    yield from precise_queries
     if pairs := [*combinations(key_words(question)[:MAX_PAIRED_WORDS], 2)]:
         yield " or ".join(f'"{word}" "{other_word}"' for word, other_word in pairs)
 

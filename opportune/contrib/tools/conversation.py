@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import chain, count, takewhile
+from itertools import takewhile
 from typing import Any, Literal
 
 from opportune.accounts.models import User
@@ -82,24 +82,25 @@ async def converse(
         LlmError: As `LanguageModel.chunks`.
     """
     toolbox = toolbox if toolbox.can_wait else toolbox.immediate
-    turns, cited = [*messages], [] if sources is None else sources
+    cited = [] if sources is None else sources
+    turns, tokens = [*messages], Done(0, 0)
     rounds, calls = _unfinished_calls(turns)
-    tokens = Done(0, 0)
     while True:
         if not calls:
-            text, done = "", Done()
+            reply, done = list[str | Reasoning](), Done()
             async with aclosing(llm.chunks(turns, toolbox.offered(rounds), temperature=temperature)) as chunks:
                 async for chunk in chunks:
                     if isinstance(chunk, Done):
                         done = chunk
                     else:
-                        text += "" if isinstance(chunk, Reasoning) else chunk
+                        reply.append(chunk)
                         yield chunk
             tokens = _add_tokens(done, tokens)
             if not done.tool_calls or rounds >= toolbox.max_steps:
                 yield replace(tokens, tool_calls=())
                 return
             calls, rounds = _with_unique_ids(done.tool_calls), rounds + 1
+            text = "".join(chunk for chunk in reply if isinstance(chunk, str))
             turns.append(Message("assistant", text, tool_calls=calls))
         runs = [_create_run(toolbox, call, rounds - 1) for call in calls]
         allowed = await _ask_approvals(toolbox, calls, approve)
@@ -111,15 +112,14 @@ async def converse(
         async with aclosing(_run_calls(toolbox, runs, user, allowed, turns)) as updates:
             async for run in updates:
                 yield replace(run, result=_add_result(turns, run, cited))
-        if jobs := _unfinished_calls(turns)[1]:
-            yield replace(tokens, tool_calls=jobs)
+        _, calls = _unfinished_calls(turns)
+        if calls:  # jobs, whose results come later
+            yield replace(tokens, tool_calls=calls)
             return
-        calls = ()
 
 
 def _turns_since_question(turns: Sequence[Message]) -> list[Message]:
-    turns_since = list(takewhile(lambda turn: turn.role != "user", reversed(turns)))
-    return turns_since[::-1]
+    return [*takewhile(lambda turn: turn.role != "user", reversed(turns))][::-1]
 
 
 def _unfinished_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ...]]:
@@ -128,16 +128,19 @@ def _unfinished_calls(turns: Sequence[Message]) -> tuple[int, tuple[ToolCall, ..
     rounds = [number for number, turn in enumerate(turns_since) if turn.tool_calls]
     if not rounds:
         return 0, ()
-    call_ids = {turn.tool_call_id for turn in turns_since[rounds[-1] + 1 :]}
-    return len(rounds), tuple(call for call in turns_since[rounds[-1]].tool_calls if call.id not in call_ids)
+    last_round = rounds[-1]
+    ended_ids = {turn.tool_call_id for turn in turns_since[last_round + 1 :]}
+    return len(rounds), tuple(call for call in turns_since[last_round].tool_calls if call.id not in ended_ids)
 
 
 def _with_unique_ids(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """Make the ids unique: with equal ids, the approval of one call would apply to the other."""
     calls_by_id = dict[str, ToolCall]()
     for call in calls:
-        candidates = chain([call.id], (f"{call.id}_{number}" for number in count(2)))
-        id_ = next(candidate for candidate in candidates if candidate not in calls_by_id)
+        id_, number = call.id, 1
+        while id_ in calls_by_id:
+            number += 1
+            id_ = f"{call.id}_{number}"
         calls_by_id[id_] = replace(call, id=id_)
     return tuple(calls_by_id.values())
 

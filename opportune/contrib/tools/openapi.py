@@ -1,7 +1,7 @@
 """Routes of the JSON API as tools, described by their OpenAPI schema."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,7 +80,8 @@ class ApiTool(Tool):
         properties, required = {}, []
         for name, schema, is_required in self._parameters():
             properties[name] = schema
-            required += [name] if is_required else []
+            if is_required:
+                required.append(name)
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         root_schema = json.loads(json.dumps(parameters).replace(COMPONENTS, DEFS))
         if definitions := self._definitions(root_schema):
@@ -152,4 +153,4 @@ class ApiTool(Tool):
 def _query_value(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
-    return [*map(_query_value, value)] if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return [*map(_query_value, value)] if isinstance(value, list) else value

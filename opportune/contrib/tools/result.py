@@ -41,6 +41,7 @@ class ToolResult:
 
 
 def read_result(status: int, body: bytes) -> ToolResult:
+    """Return the response of a tool's route as a result, without messages that are for pages or contain internals."""
     try:
         data = from_json(body) if body else None
     except ValueError:
@@ -50,8 +51,9 @@ def read_result(status: int, body: bytes) -> ToolResult:
     if status >= 400:
         if message := REFUSALS.get(status):
             return ToolResult(message, is_error=True)
-        detail = data.get("errors") or data.get("detail", data) if isinstance(data, dict) else data
-        return ToolResult(_cut_result(_as_text(detail)), is_error=True)
+        if isinstance(data, dict):
+            data = data.get("errors") or data.get("detail", data)
+        return ToolResult(_cut_result(_as_text(data)), is_error=True)
     return ToolResult(_cut_result(_as_text(data)), data=data)
 
 

@@ -1,6 +1,7 @@
 """Retrieval: searches for passages about a question before a model that cannot call tools is asked."""
 
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,27 +50,26 @@ async def retrieve(
     Passages with less than half of the question's words are dropped. New sources are appended to `cited`.
     """
     question = question[-MAX_QUESTION_LENGTH:]  # documents precede the question
-    if not (words := key_words(question)):
+    words = key_words(question)
+    if not words:
         return []
     hits = [hit async for hit in _find_hits(toolbox, user, question, words)]
     best = sorted(hits, key=lambda hit: -hit.fit)[:MAX_PASSAGES]
-    runs: dict[str, tuple[ToolRun, list[Source]]] = {}
+    runs = {hit.run.call.name: hit.run for hit in best}
+    sources = defaultdict[str, list[Source]](list)
     for hit, text in _fit_passages(best, question, max_tokens):
-        runs.setdefault(hit.run.call.name, (hit.run, []))[1].append(hit.source.model_copy(update={"text": text}))
-    return [
-        ToolRun(run.call, run.status, ToolResult(number_sources(sources, cited)), round=RETRIEVAL_ROUND)
-        for run, sources in runs.values()
-    ]
+        sources[hit.run.call.name].append(hit.source.model_copy(update={"text": text}))
+    return [replace(runs[name], result=ToolResult(number_sources(found, cited))) for name, found in sources.items()]
 
 
 async def _find_hits(toolbox: Toolbox, user: User | None, question: str, words: Sequence[str]) -> AsyncIterator[Hit]:
     for name, tool in toolbox.tools.items():
         call = ToolCall(f"before_{name}", name, json.dumps({tool.query_parameter: question}))
-        result = await toolbox.call(call, user)
+        run, result = ToolRun(call, tool.status, round=RETRIEVAL_ROUND), await toolbox.call(call, user)
         for source in result.sources:
             fit = _matching_share(source, words) if source.fit is None else source.fit
             if fit > MIN_FIT:
-                yield Hit(ToolRun(call, tool.status), source, fit)
+                yield Hit(run, source, fit)
 
 
 def _matching_share(source: Source, words: Sequence[str]) -> float:
@@ -85,7 +85,7 @@ def _fit_passages(hits: Sequence[Hit], question: str, max_tokens: int) -> Iterat
         if length < MIN_PASSAGE_LENGTH:
             return
         text = passage(hit.source.text, question, length)
-        max_tokens -= estimate_tokens(f"{text}{hit.source.title}") + 25  # for the tags around it
+        max_tokens -= estimate_tokens(f"{text}{hit.source.title}") + TAG_CHARS // CHARS_PER_TOKEN
         yield hit, text
 
 
@@ -99,7 +99,8 @@ def with_passages(
     if not passages:
         return [*messages]
     index = max(number for number, turn in enumerate(messages[:prompt_length]) if turn.role == "user")
-    question = replace(messages[index], content="\n\n".join([CITATION_RULE, *passages, messages[index].content]))
+    content = "\n\n".join([CITATION_RULE, *passages, messages[index].content])
+    question = replace(messages[index], content=content)
     system = [turn for turn in messages[:index] if turn.role == "system"]
     history = [turn for turn in messages[:index] if turn.role != "system"]
     end = [question, *messages[index + 1 :]]

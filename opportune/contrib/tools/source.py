@@ -73,10 +73,11 @@ def number_sources(sources: Sequence[Source], cited: list[Cited]) -> str:
 
 
 def _number_prefix(source: Source, cited: list[Cited]) -> str:
-    urls = [cited_source["url"] for cited_source in cited]
-    if source.url not in urls:
-        if len(cited) == MAX_SOURCES:
-            return ""
-        cited.append({"title": source.title, "url": source.url})
-        return f"[{len(cited)}] "
-    return f"[{urls.index(source.url) + 1}] "
+    """Return the number of a source, such as "[1] ". A new one is appended to `cited`."""
+    for number, cited_source in enumerate(cited, 1):
+        if cited_source["url"] == source.url:
+            return f"[{number}] "
+    if len(cited) == MAX_SOURCES:
+        return ""
+    cited.append({"title": source.title, "url": source.url})
+    return f"[{len(cited)}] "

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -65,7 +65,7 @@ class Toolbox:
             OperatorError: An argument has no type, or a dependency is invalid.
         """
         for name, tool in self.tools.items():
-            assert tool.schema
+            _ = tool.schema  # raises OperatorError if an argument has no type
             try:
                 self.asks(name)
             except (FastAPIError, AssertionError) as error:
@@ -81,7 +81,8 @@ class Toolbox:
         """
         self.require_valid_tools()
         for name, tool in self.tools.items():
-            if self.asks(name) or not tool.query_parameter:
+            _ = tool.query_parameter  # raises OperatorError if it is not a search
+            if self.asks(name):
                 raise OperatorError(f"The tool {name} changes data, so it cannot be used for retrieval.")
 
     def __bool__(self) -> bool:
@@ -139,9 +140,9 @@ class Toolbox:
     def writes(self, name: str) -> bool:
         """Return True if any dependency of the tool can write: a session, or a database or job unless `asks=False`."""
         calls = {*_dependency_calls(self._routes[name].dependant)}
-        return write_session in calls or (
-            bool(calls & {get_database, job_context}) and self.tools[name].asks is not False
-        )
+        if write_session in calls:
+            return True
+        return bool(calls & {get_database, job_context}) and self.tools[name].asks is not False
 
     def changes(self, name: str) -> bool:
         """Return True if the tool can write, needs an approval, or runs as a job."""
@@ -199,8 +200,13 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             async with asyncio.timeout(tool.seconds):
                 current_user, permissions = await self._read_user(user)
-                who = {"user": current_user, "permissions": permissions, "token": token, "job_context": run}
-                state: dict[str, Any] = {**who, "tool_parts": parts_of(call.name, self._selected)}
+                state: dict[str, Any] = {
+                    "user": current_user,
+                    "permissions": permissions,
+                    "token": token,
+                    "job_context": run,
+                }
+                state["tool_parts"] = parts_of(call.name, self._selected)
                 status, body, media_type = await self._post(call.name, arguments, state, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
@@ -234,7 +240,7 @@ class Toolbox:
         return self._tool_app[1]
 
     async def _post(
-        self, name: str, arguments: BaseModel, state: dict[str, Any], headers: Headers
+        self, name: str, arguments: BaseModel, state: Mapping[str, Any], headers: Headers
     ) -> tuple[int, bytes, str]:
         """Send a request to the internal application, which logs exceptions and responds with 500."""
         if self.tools[name].is_deferred and not state["job_context"]:
