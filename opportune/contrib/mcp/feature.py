@@ -3,9 +3,8 @@ from fastapi import FastAPI
 from opportune.contrib.mcp import pages
 from opportune.contrib.mcp.oauth import models, routes
 from opportune.contrib.mcp.oauth import pages as oauth_pages
-from opportune.contrib.mcp.oauth.events import EVENTS
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, delete_tokens_of_program
-from opportune.contrib.mcp.oauth.programs import profile_panel
+from opportune.contrib.mcp.oauth.programs import EVENTS, profile_panel
 from opportune.contrib.mcp.server.cancellation import cancellations
 from opportune.contrib.mcp.server.offers import offers_of
 from opportune.contrib.mcp.servers.lifespan import listed_servers

@@ -200,13 +200,8 @@ class Toolbox:
             arguments = tool.parse(call.arguments)
             async with asyncio.timeout(tool.seconds):
                 current_user, permissions = await self._read_user(user)
-                state: dict[str, Any] = {
-                    "user": current_user,
-                    "permissions": permissions,
-                    "token": token,
-                    "job_context": run,
-                }
-                state["tool_parts"] = parts_of(call.name, self._selected)
+                state: dict[str, Any] = {"user": current_user, "permissions": permissions, "token": token}
+                state |= {"job_context": run, "tool_parts": parts_of(call.name, self._selected)}
                 status, body, media_type = await self._post(call.name, arguments, state, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)

@@ -12,15 +12,7 @@ from pydantic import SecretStr
 
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
-from opportune.contrib.llm.providers.provider import (
-    Chunk,
-    LlmError,
-    Message,
-    Picture,
-    Timeouts,
-    ToolCall,
-    ToolSchema,
-)
+from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
 from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
 from opportune.contrib.llm.providers.returned_fields import fields_for

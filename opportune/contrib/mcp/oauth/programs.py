@@ -1,4 +1,4 @@
-"""Connected programs of a user, for the profile page."""
+"""Connected programs of a user: a panel of the profile page, and account events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.events.kinds import EventKind
 from opportune.accounts.models import ApiToken, User
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import host_of
@@ -34,3 +35,18 @@ async def disconnect(session: AsyncSession, user: User, grant_id: int) -> str:
 
 
 profile_panel = Panel("mcp/profile_panel.html", list_connected_programs)
+EVENTS = (
+    EventKind(
+        "program_connected",
+        "{name} may use your account",
+        "You have allowed a program to use your account: {scopes}. You can disconnect it on your profile page.",
+        icon="ti-plug-connected",
+    ),
+    EventKind(
+        "program_code_reused",
+        "{name} was signed out",
+        "Its authorization code was used twice. The program may have a bug, or another program may have a copy of the"
+        " code. Its access has ended. Connect the program again.",
+        icon="ti-plug-connected",
+    ),
+)
