@@ -3,8 +3,7 @@ from fastapi import Request
 from opportune.accounts import CurrentUser
 from opportune.contrib.ag_ui.runs import AgUiInput, run_agent
 from opportune.contrib.answers import Answers
-from opportune.web import EventStream
-from opportune.web.routing.api_router import APIRouter
+from opportune.web import APIRouter, EventStream
 
 router = APIRouter(prefix="/ag-ui", tags=["ag-ui"])
 

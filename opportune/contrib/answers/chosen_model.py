@@ -9,8 +9,7 @@ from sqlmodel import Field, col
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, LlmModel
 from opportune.config.settings import Settings
 from opportune.config.signing import seal, unseal
-from opportune.db.database import Database
-from opportune.db.models.model import ModelBase, utc_now
+from opportune.db import Database, ModelBase, utc_now
 from opportune.schemas.text import Text
 
 SITE = "site"

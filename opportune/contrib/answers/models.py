@@ -15,8 +15,7 @@ from opportune.contrib.answers.engine.citations import with_sources
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment
 from opportune.contrib.llm.providers.provider import Message, Picture
-from opportune.db.models.model import Model, ModelBase, utc_now
-from opportune.db.models.partial_index import PartialIndex
+from opportune.db import Model, ModelBase, PartialIndex, utc_now
 from opportune.schemas.text import Text
 from opportune.storage.images import CONTENT_TYPES
 

@@ -52,7 +52,7 @@ AUDIENCES = {
 
 
 class SharedRow(SQLModel):
-    """Mixin for rows that belong to a user, a team or the site.
+    """Mixin for named rows that belong to a user, a team or the site.
 
     Attributes:
         shared_with: Users who may use it.
@@ -63,6 +63,12 @@ class SharedRow(SQLModel):
     shared_with: Annotated[Audience, FieldOptions(AUDIENCES)] = Field(default=Audience.ME, title="Available to")
     team_id: int | None = Field(default=None, sa_type=BigId, index=True)
     shared_at: datetime = Field(default_factory=utc_now)
+    name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
+    description: Line = Field(default="", max_length=300)
+    created_at: datetime = Field(default_factory=utc_now)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Assistant(Model, SharedRow, table=True):
@@ -79,8 +85,6 @@ class Assistant(Model, SharedRow, table=True):
     __tablename__ = "assistants_assistant"
 
     owner_id: OwnerId | None = None
-    name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
-    description: Line = Field(default="", max_length=300)
     icon: Line = Field(default=DEFAULT_ICON, max_length=40)
     instructions: Text = Field(
         default="",
@@ -100,10 +104,6 @@ class Assistant(Model, SharedRow, table=True):
     starters: TextList = Field(
         default_factory=list, max_length=MAX_STARTERS, title="Starter questions", description="One on each line."
     )
-    created_at: datetime = Field(default_factory=utc_now)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Prompt(Model, SharedRow, table=True):
@@ -112,15 +112,9 @@ class Prompt(Model, SharedRow, table=True):
     __tablename__ = "assistants_prompt"
 
     owner_id: OwnerId | None = None
-    name: Line = Field(min_length=1, max_length=MAX_NAME_LENGTH)
-    description: Line = Field(default="", max_length=300)
     text: PromptText = Field(
         description="Variables: {{topic}} asks for a text, {{tone:friendly|formal}} offers a choice.",
     )
-    created_at: datetime = Field(default_factory=utc_now)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class Memory(Model, table=True):

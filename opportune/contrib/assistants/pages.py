@@ -13,8 +13,7 @@ from opportune.crud import CrudPages
 from opportune.crud.page_options import M
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.web import Form
-from opportune.web.static import icons
+from opportune.web import Form, icons
 
 icons.add(*ICONS)
 

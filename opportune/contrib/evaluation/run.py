@@ -13,11 +13,10 @@ from opportune.contrib.evaluation import judge
 from opportune.contrib.evaluation.judge import Verdict
 from opportune.contrib.evaluation.models import STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.questions import EvaluatedQuestion
-from opportune.contrib.llm import Done, LanguageModel, LlmError
+from opportune.contrib.llm import Done, ErrorCode, LanguageModel, LlmError, estimate_tokens
 from opportune.contrib.llm.call_guard import SITE
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.prompts import messages_of
-from opportune.contrib.llm.providers.provider import ErrorCode, estimate_tokens
 from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.progress import work

@@ -13,8 +13,7 @@ from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDoc
 from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.dependencies import open_crud
-from opportune.db.models.model import MAX_ID, RowId
-from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.db import MAX_ID, DatabaseDependency, RowId
 from opportune.fields.addresses import Url
 from opportune.fields.files import deleting_files_on_error, file_columns_of
 from opportune.i18n import gettext as _

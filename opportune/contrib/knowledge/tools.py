@@ -7,13 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.models import User
+from opportune.accounts import CurrentUser, User
 from opportune.contrib.knowledge.models import KnowledgeCollection
 from opportune.contrib.knowledge.service import Collections, collection_scope, find_passages, readable_passages
-from opportune.contrib.tools.declaration import tool
-from opportune.contrib.tools.parts import ToolParts
-from opportune.contrib.tools.source import Source
+from opportune.contrib.tools import Source, ToolParts, tool
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l
 

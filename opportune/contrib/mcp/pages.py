@@ -11,8 +11,7 @@ from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, b
 from opportune.contrib.mcp.server.caller import create_caller
 from opportune.contrib.mcp.server.cancellation import TOPIC, call_key, cancel_call
 from opportune.contrib.mcp.server.message import read_message, session_id_of
-from opportune.web.rate_limit import RateLimit
-from opportune.web.routing.api_router import APIRouter
+from opportune.web import APIRouter, RateLimit
 
 CALLS = RateLimit("mcp.calls", 600, storage="cache")
 CANCELLED = "notifications/cancelled"

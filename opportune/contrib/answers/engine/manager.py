@@ -34,13 +34,11 @@ from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting, text_after_last_call
 from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, AnswerStatus, as_prompt
+from opportune.contrib.llm import LanguageModel, estimate_tokens
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
-from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.prompts import Prompt
-from opportune.contrib.llm.providers.provider import estimate_tokens
-from opportune.db.database import Database, after_commit
-from opportune.db.models.model import utc_now
+from opportune.db import Database, after_commit, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.jobs.worker_lock import WorkerLock
 from opportune.services.tasks import cancel_and_wait

@@ -11,8 +11,7 @@ from opportune.contrib.answers.engine.limits import AnswerLimits
 from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm.language_model import LanguageModel
-from opportune.contrib.llm.providers.provider import LlmError
+from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.tools import Toolbox
 from opportune.storage import Storage
 

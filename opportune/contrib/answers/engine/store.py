@@ -31,8 +31,7 @@ from opportune.contrib.answers.engine.records import (
 from opportune.contrib.answers.engine.tool_runs import job_indexes, stop_jobs
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk, AnswerStatus
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
-from opportune.db import Database, is_outage, utc_now
-from opportune.db.hooks.registry import has_hooks
+from opportune.db import Database, has_hooks, is_outage, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.upsert import upsert
 

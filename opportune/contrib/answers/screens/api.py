@@ -11,9 +11,8 @@ from opportune.contrib.answers.screens.schemas import AnswerRead, StreamEvent
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import FieldErrors
 from opportune.schemas import Schema
-from opportune.web import EventStream
+from opportune.web import APIRouter, EventStream
 from opportune.web.forms.error_messages import messages_by_field
-from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers", tags=["answers"])
 

@@ -13,10 +13,8 @@ from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.question import QuestionForm, QuestionOptions, ask_by_form
 from opportune.contrib.answers.screens.shown import show_answer
-from opportune.contrib.llm.language_model import LanguageModel
-from opportune.contrib.llm.providers.provider import Message, estimate_tokens
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.rendering.templates import templates
+from opportune.contrib.llm import LanguageModel, Message, estimate_tokens
+from opportune.web import Form, read_form, templates
 
 MAX_EARLIER_ANSWERS = 20
 

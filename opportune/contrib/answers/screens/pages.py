@@ -13,12 +13,10 @@ from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.contrib.answers.screens.events import answer_gone
 from opportune.contrib.answers.screens.shown import answer_path, show_answer
-from opportune.db.models.model import RowId
-from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.db import ReadSession, RowId, WriteSession
 from opportune.storage import StorageDependency
-from opportune.web import EventStream, is_htmx, redirect, templates
+from opportune.web import APIRouter, EventStream, is_htmx, redirect, templates
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers")
 

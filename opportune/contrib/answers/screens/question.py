@@ -10,9 +10,7 @@ from pydantic import BaseModel, Field
 from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.llm.call_guard import SpendingRefused
-from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, read_attachment
-from opportune.contrib.llm.providers.provider import Message
+from opportune.contrib.llm import MAX_ATTACHMENTS, Attachment, Message, SpendingRefused, read_attachment
 from opportune.errors import FieldErrors
 from opportune.schemas.text import Line
 from opportune.storage import StorageError

@@ -9,9 +9,8 @@ from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
 from opportune.contrib.answers.screens.shown import answer_path
-from opportune.web import Form, is_htmx, redirect, templates
+from opportune.web import APIRouter, Form, is_htmx, redirect, templates
 from opportune.web.forms.forms import fill_form
-from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/answers")
 

@@ -7,13 +7,9 @@ from pydantic import BaseModel
 from opportune.accounts.dependencies import CurrentUser
 from opportune.contrib.answers.engine.speech import find_speech, make_speech
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
-from opportune.contrib.llm.dependencies import Llm
-from opportune.contrib.llm.language_model import LanguageModel
-from opportune.contrib.llm.providers.provider import LlmError
+from opportune.contrib.llm import LanguageModel, Llm, LlmError
 from opportune.storage.routes import file_headers, file_response
-from opportune.web import is_htmx, read_form, redirect, templates
-from opportune.web.forms.uploads import Upload
-from opportune.web.routing.api_router import APIRouter
+from opportune.web import APIRouter, Upload, is_htmx, read_form, redirect, templates
 
 router = APIRouter(prefix="/answers")
 

@@ -26,8 +26,7 @@ from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, Spen
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, utc_now
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
-from opportune.web.client import client_address
-from opportune.web.time_zone import site_zone
+from opportune.web import client_address, site_zone
 
 RESERVATION_MARGIN_SECONDS = 60
 """Seconds after the longest answer until a reservation of a dead process expires."""

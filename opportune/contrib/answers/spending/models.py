@@ -6,8 +6,7 @@ from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field
 
 from opportune.config.llm_models import MICRO_PER_UNIT
-from opportune.db.models.model import Model, ModelBase, utc_now
-from opportune.db.models.partial_index import PartialIndex
+from opportune.db import Model, ModelBase, PartialIndex, utc_now
 
 TOTAL, SITE_CALLS, VISITORS = "total", "site", "visitors"
 """Payers of daily sums: of everything, of the site's jobs and commands, of all visitors."""

@@ -7,8 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from opportune.accounts.models import ApiToken, OwnerId
-from opportune.db.hooks.registry import before_delete
-from opportune.db.models.model import Model, utc_now
+from opportune.db import Model, before_delete, utc_now
 from opportune.feature import Cleanup
 from opportune.i18n import pgettext_lazy as _p
 

@@ -5,12 +5,9 @@ from typing import Annotated, Literal
 from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
+from opportune.accounts import Reauthentication, User, reauthenticated, record_event
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, make_sign_in_error
-from opportune.accounts.events.service import record_event
-from opportune.accounts.models import User
-from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
-from opportune.accounts.schemas import Reauthentication
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.mcp.oauth import programs
 from opportune.contrib.mcp.oauth.authorization import (
@@ -23,14 +20,10 @@ from opportune.contrib.mcp.oauth.authorization import (
 from opportune.contrib.mcp.oauth.redirects import host_of, opens_an_editor
 from opportune.contrib.mcp.oauth.scopes import describe_scopes
 from opportune.contrib.mcp.oauth.urls import OAUTH_PATH
-from opportune.db.models.model import RowId
-from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.db import DatabaseDependency, RowId
 from opportune.i18n import gettext
 from opportune.schemas.text import Line
-from opportune.web.forms.forms import Form, read_form
-from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
-from opportune.web.rendering.templates import templates
-from opportune.web.routing.api_router import APIRouter
+from opportune.web import HOUR_SECONDS, APIRouter, Form, RateLimit, read_form, templates
 
 CONSENTS_PER_USER = RateLimit("mcp.consents", 20, HOUR_SECONDS)
 

@@ -23,8 +23,7 @@ from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.accounts import schemas
-from opportune.accounts.events.service import record_event
+from opportune.accounts import record_event, schemas
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import hash_token
 from opportune.accounts.users.context import AccountContext
@@ -33,8 +32,7 @@ from opportune.contrib.mcp.oauth.authorization import find_client
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant, is_unused
 from opportune.contrib.mcp.oauth.redirects import REDIRECT_RULE, host_of, parse_redirect
 from opportune.contrib.mcp.oauth.strategy import McpTokenStrategy
-from opportune.db.database import Database
-from opportune.db.models.model import utc_now
+from opportune.db import Database, utc_now
 from opportune.web.middleware.compression import SECRET_HEADERS
 
 SECRET_PURPOSE = "mcp: client secret"

@@ -18,8 +18,7 @@ from opportune.contrib.mcp.oauth.urls import (
     build_url,
     is_mcp_resource,
 )
-from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
-from opportune.web.routing.api_router import APIRouter
+from opportune.web import HOUR_SECONDS, APIRouter, RateLimit
 
 if TYPE_CHECKING:
     from opportune.contrib.mcp.oauth.provider import Provider

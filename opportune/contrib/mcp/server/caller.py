@@ -10,9 +10,7 @@ from fastapi import Request
 from opportune.accounts.models import ApiToken, User
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.mcp.server.offers import Offers, offers_of
-from opportune.contrib.tools.declaration import Tool
-from opportune.contrib.tools.result import ToolResult
-from opportune.contrib.tools.site_tools import toolbox_of
+from opportune.contrib.tools import Tool, ToolResult, toolbox_of
 from opportune.contrib.tools.toolbox import Headers, Toolbox
 
 

@@ -15,8 +15,7 @@ from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.cancellation import call_key, cancellable
 from opportune.contrib.mcp.server.paging import select_page
 from opportune.contrib.mcp.server.progress import reported_progress
-from opportune.contrib.tools.declaration import Tool
-from opportune.contrib.tools.result import ToolResult
+from opportune.contrib.tools import Tool, ToolResult
 
 RESULT = "result"
 """Key of results that are not objects, which the protocol requires."""
