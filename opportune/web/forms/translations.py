@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 from opportune.config.languages import Language, find_language
 from opportune.db.models.translated import writing_language
 from opportune.i18n.languages import content_languages
+from opportune.schemas.annotations import Attribute
 from opportune.web.forms.controls import Field, html_attributes
 
 
@@ -27,7 +28,10 @@ def current_input(name: str) -> str:
 
 
 def submitted_texts(submitted: FormData | Mapping[str, object], name: str) -> dict[str, str] | None:
-    """Return the submitted texts of a translated field, or None if the form has no input for each language."""
+    """Return the texts of a translated field by language, without empty ones.
+
+    None if the form has no input for a language, such as one that was rendered while the site had one language.
+    """
     texts = {language.code: submitted.get(input_name(name, language.code)) for language in form_languages()}
     if all(text is None for text in texts.values()):
         return None
@@ -39,6 +43,8 @@ def translation_fields(
 ) -> Sequence[Field]:
     """Return a field for each language. The first has the id of the field, and only it is required.
 
+    If the field has the focus, the first language with an error gets it.
+
     Args:
         field: The field for all languages.
         name: Name of the field, to which each input adds its language.
@@ -48,37 +54,35 @@ def translation_fields(
     """
     languages = form_languages()
     focused = next((language for language in languages if errors.get(language.code)), languages[0])
-    has_focus = "autofocus" in field.attributes
-    return [
-        _translation_field(
-            replace(field, error=errors.get(language.code, ""), values=[texts.get(language.code, "")]),
-            name,
-            language,
-            is_first=language is languages[0],
-            autofocus=has_focus and language is focused,
-            has_message=has_messages,
+    has_focus = field.attributes.get("autofocus") is not None
+    fields = []
+    for language in languages:
+        is_first = language is languages[0]
+        inner = replace(
+            field,
+            label=language.name,
+            required=field.required and is_first,
+            help="",
+            error=errors.get(language.code, ""),
+            values=[texts.get(language.code, "")],
         )
-        for language in languages
-    ]
+        id_ = str(field.attributes["id"]) if is_first else f"{field.attributes['id']}-{language.code}"
+        attributes = _attributes(inner, id_, has_message=has_messages)
+        attributes |= {"name": input_name(name, language.code), "lang": language.code, "dir": language.direction}
+        attributes["autofocus"] = has_focus and language is focused
+        fields.append(replace(inner, attributes=html_attributes(attributes)))
+    return fields
 
 
-def _translation_field(
-    field: Field, name: str, language: Language, *, is_first: bool, autofocus: bool, has_message: bool
-) -> Field:
-    id_ = field.attributes["id"] if is_first else f"{field.attributes['id']}-{language.code}"
-    described_by = str(field.attributes.get("aria-describedby") or "")
+def _attributes(field: Field, id_: str, *, has_message: bool) -> dict[str, Attribute]:
+    """Return the attributes of a field with its error, and with another id."""
+    descriptions = str(field.attributes.get("aria-describedby") or "")
     if field.error and has_message:
-        described_by = f"{id_}-error {described_by}".strip()
-    required = field.required and is_first
-    attributes = {
+        descriptions = f"{id_}-error {descriptions}".strip()
+    return {
         **field.attributes,
         "id": id_,
-        "name": input_name(name, language.code),
-        "lang": language.code,
-        "dir": language.direction,
-        "required": required,
+        "required": field.required,
         "aria-invalid": "true" if field.error else None,
-        "aria-describedby": described_by or None,
-        "autofocus": autofocus,
+        "aria-describedby": descriptions or None,
     }
-    return replace(field, label=language.name, required=required, help="", attributes=html_attributes(attributes))

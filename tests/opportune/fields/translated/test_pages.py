@@ -32,6 +32,11 @@ async def test_form_has_an_input_per_language(client: AsyncClient) -> None:
     assert page.index("title.en") < page.index("title.de")
 
 
+async def test_new_form_focuses_no_translation(client: AsyncClient) -> None:
+    page = (await client.get("/poems/new")).text
+    assert "autofocus" not in find_input(page, "title.en")
+
+
 async def test_submitted_texts_are_stored(app: FastAPI, client: AsyncClient) -> None:
     await client.post("/poems/new", data=TEXTS)
     stored = {"title": {"en": "Eagle", "de": "Adler"}, "about": {"en": "One\nTwo"}, "note": None}
