@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from opportune.web.rendering import formulas
+from opportune.web.rendering import mathml
 from opportune.web.rendering.growing_markdown import MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_parser import to_html
@@ -108,7 +108,7 @@ def test_long_formula_in_a_line_scrolls() -> None:
         r"\begin{tikzpicture}x\end{tikzpicture}",
         r"\newcommand{\a}{xx}\a",
         r"\def\a{xx}\a",
-        "x" * (formulas.MAX_FORMULA_LENGTH + 1),
+        "x" * (mathml.MAX_FORMULA_LENGTH + 1),
         "{" * 100 + "x" + "}" * 100,
         r"\sqrt" * 100 + "x",
         "{" * 900 + "}" * 900,
@@ -143,11 +143,11 @@ def test_attributes_of_all_readable_commands_are_admitted() -> None:
         r"a\!b",
     ]
     for source in sources:
-        mathml = formulas.to_mathml(source, "inline")
-        assert mathml is not None
+        html = mathml.to_mathml(source, is_block=False)
+        assert html is not None
         cleaned = to_html(f"${source}$")
         assert cleaned is not None
-        assert set(re.findall(r" ([a-z]+)=", mathml)) == set(re.findall(r" ([a-z]+)=", cleaned))
+        assert set(re.findall(r" ([a-z]+)=", html)) == set(re.findall(r" ([a-z]+)=", cleaned))
 
 
 def test_formula_appears_when_it_is_complete() -> None:
