@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 
-FORM = re.compile(r"<form(?=[\s>])", re.IGNORECASE)
-IN_TAG = re.compile(r"""[^"'>]*""")
+MARKUP = re.compile(r"""<form(?=[\s>])|["'>]""", re.IGNORECASE)
+"""Beginning of a form, and the characters that end its opening tag and the values of attributes."""
 POSTS = re.compile(r"""(?:^|\s)(?:method\s*=\s*["']?post\b|hx-(?:post|put|patch|delete)\s*=)""", re.IGNORECASE)
+QUOTES_AND_END = ('"', "'", ">")
 ANY_USER = "data-any-user"
 """Attribute of forms that are right for each user, such as the one that signs out."""
 CALL = (("variable_begin", "{{"), ("name", "form_user"), ("lparen", "("), ("rparen", ")"), ("variable_end", "}}"))
@@ -22,60 +23,50 @@ class PostForms(Extension):
 
 
 class _FormTags:
-    """Position in the HTML of a template, whose tags may contain expressions and conditions."""
+    """Opening tags of forms in the HTML of a template, whose attributes may contain expressions and conditions."""
 
     def __init__(self) -> None:
         self.tag: str | None = None
         """Text of the opening tag of a form so far. None outside of one."""
         self.quote = ""
-        self.is_message = False
-        """Whether this is a `{% trans %}`, which allows no calls."""
+        """Quote that ends the value of the current attribute."""
 
     def insert_fields(self, stream: Iterable[Token]) -> Iterator[Token]:
-        previous = ""
+        previous_type, is_message = "", False
         for token in stream:
-            if previous == "block_begin" and token.value in ("trans", "endtrans"):
-                self.is_message = token.value == "trans"
-            previous = token.type
-            if token.type != "data" or self.is_message:
+            if previous_type == "block_begin" and token.value in ("trans", "endtrans"):
+                is_message = token.value == "trans"  # a text allows no calls
+            previous_type = token.type
+            if token.type == "data" and not is_message:
+                yield from self._with_fields(token)
+            else:
                 yield token
-                continue
-            start = 0
-            for end in self._ends_of_tags(token.value):
-                yield Token(token.lineno, "data", token.value[start:end])
-                yield from (Token(token.lineno, type_, value) for type_, value in CALL)
-                start = end
-            if start < len(token.value):
-                yield Token(token.lineno, "data", token.value[start:])
 
-    def _ends_of_tags(self, text: str) -> Iterator[int]:
+    def _with_fields(self, html: Token) -> Iterator[Token]:
+        start = 0
+        for end in self._ends_of_tags(html.value):
+            yield Token(html.lineno, "data", html.value[start:end])
+            for type_, value in CALL:
+                yield Token(html.lineno, type_, value)
+            start = end
+        if start < len(html.value):
+            yield Token(html.lineno, "data", html.value[start:])
+
+    def _ends_of_tags(self, html: str) -> Iterator[int]:
         """Yield the positions behind the opening tags of forms that post."""
-        position = 0
-        while position < len(text):
+        start = 0
+        for match in MARKUP.finditer(html):
             if self.tag is None:
-                match = FORM.search(text, position)
-                if match is None:
-                    return
-                self.tag, position = "", match.end()
-            start, position, is_complete = position, *self._scan_tag(text, position)
-            self.tag += text[start:position]
-            if is_complete:
-                if POSTS.search(self.tag) and ANY_USER not in self.tag:
-                    yield position
-                self.tag = None
-
-    def _scan_tag(self, text: str, position: int) -> tuple[int, bool]:
-        """Return the position behind the tag, or the end of the text, and whether the tag is complete."""
-        while position < len(text):
-            if self.quote:
-                end = text.find(self.quote, position)
-                if end < 0:
-                    return len(text), False
-                self.quote, position = "", end + 1
-                continue
-            position = IN_TAG.match(text, position).end()  # type: ignore[union-attr]  # it also matches nothing
-            if position < len(text):
-                if text[position] == ">":
-                    return position + 1, True
-                self.quote, position = text[position], position + 1
-        return position, False
+                if match[0] not in QUOTES_AND_END:
+                    self.tag, start = "", match.end()
+            elif self.quote:
+                if match[0] == self.quote:
+                    self.quote = ""
+            elif match[0] == ">":
+                tag, self.tag = self.tag + html[start : match.start()], None
+                if POSTS.search(tag) and ANY_USER not in tag:
+                    yield match.end()
+            elif match[0] in QUOTES_AND_END:
+                self.quote = match[0]
+        if self.tag is not None:  # the tag ends in the next piece of HTML
+            self.tag += html[start:]
