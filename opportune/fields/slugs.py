@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import sqlmodel
 from pydantic import AfterValidator
-from sqlalchemy import String, Text, cast, desc, select
+from sqlalchemy import Select, String, Text, cast, desc, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
@@ -95,7 +95,7 @@ class SlugSource(Attached):
         async def fill_slug(session: AsyncSession, row: SQLModel) -> None:
             slug = getattr(row, name)
             if not slug or self._is_outdated(session, row, name):
-                setattr(row, name, await self._generate(session, row, name, getattr(row, self.field)))
+                setattr(row, name, await self._generate(session, row, name, str(getattr(row, self.field))))
             elif slug in RESERVED:
                 setattr(row, name, await self._generate(session, row, name, slug))
 
@@ -115,21 +115,36 @@ class SlugSource(Attached):
         row_changes = changes(row)
         return self.field in row_changes and name not in row_changes
 
-    async def _generate(self, session: AsyncSession, row: SQLModel, name: str, text: Any) -> str:
+    async def _generate(self, session: AsyncSession, row: SQLModel, name: str, text: str) -> str:
+        """Return a slug of a text, with a number if it is reserved, or in use although slugs must differ."""
         # Text without Latin letters becomes an empty slug. Use the name of the model instead.
-        slug = slugify(str(text), self.max_length) or slugify(type(row).__name__)
-        if not self.unique and slug not in RESERVED:
-            return slug
-        column: Any = getattr(type(row), name)
-        used_slugs = RESERVED | {
-            getattr(other, name) for other in session.new if type(other) is type(row) and other is not row
-        }
-        slugs_of_others = with_deleted(select(column)).where(type(row).id != row.id)  # type: ignore[attr-defined]  # a Model
-        if slug not in used_slugs and await session.scalar(slugs_of_others.where(column == slug)) is None:
+        slug = slugify(text, self.max_length) or slugify(type(row).__name__)
+        if slug not in RESERVED and not (self.unique and await _is_used(session, row, name, slug)):
             return slug
         stem = slug[: self.max_length - NUMBER_LENGTH].rstrip("-")
-        used_slugs |= set(await session.scalars(slugs_of_others.where(column.like(f"{stem}-%"))))
-        return next(numbered for number in count(2) if (numbered := f"{stem}-{number}") not in used_slugs)
+        column: Any = getattr(type(row), name)
+        similar_slugs = _stored_slugs(row, name).where(column.like(f"{stem}-%"))
+        used_slugs = _new_slugs(session, row, name).union(await session.scalars(similar_slugs))
+        numbered_slugs = (f"{stem}-{number}" for number in count(2))
+        return next(numbered for numbered in numbered_slugs if numbered not in used_slugs)
+
+
+async def _is_used(session: AsyncSession, row: SQLModel, name: str, slug: str) -> bool:
+    if slug in _new_slugs(session, row, name):
+        return True
+    column: Any = getattr(type(row), name)
+    return await session.scalar(_stored_slugs(row, name).where(column == slug)) is not None
+
+
+def _new_slugs(session: AsyncSession, row: SQLModel, name: str) -> set[str]:
+    """Return the slugs of other rows that the session has not inserted yet."""
+    return {getattr(other, name) for other in session.new if type(other) is type(row) and other is not row}
+
+
+def _stored_slugs(row: Any, name: str) -> Select[Any]:
+    """Return the query for the slugs of other rows, including deleted rows, which may be restored."""
+    model = type(row)
+    return with_deleted(select(getattr(model, name))).where(model.id != row.id)
 
 
 async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | None:
@@ -140,10 +155,17 @@ async def find_moved(session: AsyncSession, model: type[M], slug: str) -> M | No
         model: Model with a `slug_field(…, keeps_old=…)`.
         slug: Previous slug.
     """
-    sources = [source for info in model.model_fields.values() for source in annotations_of(info, SlugSource)]
-    columns = [getattr(model, source.keeps_old) for source in sources if source.keeps_old]
-    if not columns or slugify(slug, len(slug)) != slug:
+    name = _field_of_old_slugs(model)
+    if not name or slugify(slug, len(slug)) != slug:
         return None
+    columns: Any = model
+    old_slugs = cast(getattr(columns, name), Text)
     # A slug needs no escaping in JSON and LIKE.
-    rows = select(model).where(cast(columns[0], Text).like(f'%"{slug}"%')).order_by(desc(model.id)).limit(1)  # type: ignore[attr-defined]  # a Model
-    return (await session.scalars(rows)).first()
+    newest = select(model).where(old_slugs.like(f'%"{slug}"%')).order_by(desc(columns.id)).limit(1)
+    return (await session.scalars(newest)).first()
+
+
+def _field_of_old_slugs(model: type[SQLModel]) -> str:
+    """Return the field that collects previous slugs; empty if there is none."""
+    sources = (source for info in model.model_fields.values() for source in annotations_of(info, SlugSource))
+    return next((source.keeps_old for source in sources if source.keeps_old), "")

@@ -35,8 +35,10 @@ class PageParts:
         self._shared_store = shared_store
         self._max_lag_seconds = max_lag_seconds
         self._checks_tags = shared_store.is_shared and not has_bus
-        self._tag_versions: dict[str, str | None] = {}
-        """Versions of the tags in the shared store, if they are checked. None if not yet read."""
+        self._checked_tags: set[str] = set()
+        """Tags of the parts, if their versions in the shared store are checked."""
+        self._shared_versions: dict[str, str] = {}
+        """Versions that the last check has read."""
         self._tag_check: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -45,8 +47,7 @@ class PageParts:
     def find(self, key: str, tags: Iterable[str]) -> CacheLookup:
         """Look up a part. If no bus connects the processes, check their tags, at most once a second."""
         if self._checks_tags:
-            for tag in (ALL_TAGS, *tags):
-                self._tag_versions.setdefault(tag)
+            self._checked_tags.update((ALL_TAGS, *tags))
             if self._tag_check is None or self._tag_check.done():
                 self._tag_check = asyncio.create_task(self._check_tags())
         return self.store.find_now(key, tags)
@@ -54,21 +55,24 @@ class PageParts:
     def save(self, key: str, html: str, tag_versions: TagVersions, seconds: float, started_at: float) -> None:
         """Store a part, unless one of its tags may have been cleared after the request read its data."""
         text = html.encode()
-        is_current = not self.store.was_cleared_since(started_at - self._max_lag_seconds, tag_versions)
-        is_known = all(self._tag_versions.get(tag, "") is not None for tag in tag_versions)
-        if is_current and is_known and len(text) <= MAX_VALUE_BYTES:
-            self.store.save_now(key, CacheEntry(text, time.time()), tag_versions, seconds)
+        read_at = started_at - self._max_lag_seconds
+        if len(text) > MAX_VALUE_BYTES or self.store.was_cleared_since(read_at, tag_versions):
+            return
+        if self._checks_tags and not self._shared_versions.keys() >= tag_versions.keys():
+            return  # the next check could not tell whether another process has cleared them
+        self.store.save_now(key, CacheEntry(text, time.time()), tag_versions, seconds)
 
     def clear(self, *tags: str) -> None:
         self.store.clear_now(*tags)
 
     async def _check_tags(self) -> None:
         """Clear the tags that another process has cleared in the shared store."""
-        versions = (await self._shared_store.find("", self._tag_versions)).tag_versions
-        self.clear(*(tag for tag, version in versions.items() if self._tag_versions.get(tag) != version))
+        no_entry = await self._shared_store.find("", self._checked_tags)
+        versions = dict(no_entry.tag_versions)
+        self.clear(*(tag for tag, version in versions.items() if self._shared_versions.get(tag) != version))
         if len(versions) > MAX_CHECKED_TAGS:
             self.clear(ALL_TAGS)
-            self._tag_versions = {ALL_TAGS: versions[ALL_TAGS]}
-        else:
-            self._tag_versions |= versions
+            self._checked_tags.clear()
+            versions = {ALL_TAGS: versions[ALL_TAGS]}
+        self._shared_versions = versions
         await asyncio.sleep(TAG_CHECK_SECONDS)

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from opportune.i18n import gettext, translation
 from opportune.i18n.formats import format_amount, format_list, format_number, format_percent, format_size
 from opportune.project.layout import FRAMEWORK, TEMPLATE_FOLDERS
-from opportune.web.forms.form_user import form_user, page_user
+from opportune.web.forms.form_user import form_user, page_mark
 from opportune.web.language import url
 from opportune.web.rendering.cache_tag import CacheTag
 from opportune.web.rendering.post_forms import PostForms
@@ -146,7 +146,7 @@ class TemplateEnvironment(Environment):
         self.add_extension(PostForms)
         self.add_extension(SharedParts)
         self.add_extension(CacheTag)
-        self.globals |= {"form_user": form_user, "page_user": page_user, "url": url}
+        self.globals |= {"form_user": form_user, "page_mark": page_mark, "url": url}
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         # All templates share the globals. Jinja copies each of them for each page, which takes as long as a short page.
