@@ -25,7 +25,8 @@ from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Data, Feature, Jobs
-from opportune.features import all_features, require_consistent_features, running_process
+from opportune.features.core import all_features, running_process
+from opportune.features.registration import require_consistent_features
 from opportune.jobs.service import open_jobs, open_services
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import PACKAGE, installed_features, mounted_features, require_unique_names

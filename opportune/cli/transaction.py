@@ -15,7 +15,7 @@ from opportune.db.errors import explain
 from opportune.db.factory import open_database
 from opportune.db.migrations.history import find_pending_migrations
 from opportune.errors import FieldErrors, OperatorError
-from opportune.features import all_features, installed_hooks
+from opportune.features.core import all_features, installed_hooks
 from opportune.jobs.service import DatabaseJobQueue, open_jobs, open_services
 from opportune.project.layout import installed_features, installed_names
 from opportune.storage import open_storage

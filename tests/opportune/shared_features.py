@@ -9,7 +9,7 @@ from opportune import application
 from opportune.config import settings as settings_module
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.feature import Feature
-from opportune.features import require_consistent_features
+from opportune.features.registration import require_consistent_features
 from opportune.project.layout import settings_class
 from opportune.testing.plugin import environ_of_settings
 

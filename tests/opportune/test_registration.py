@@ -26,7 +26,8 @@ from opportune.db import after_create
 from opportune.db.hooks.registry import hooks_of, temporary_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Process, Site
-from opportune.features import CORE_FEATURES, all_features, find_registration_errors, installed_hooks
+from opportune.features.core import CORE_FEATURES, all_features, installed_hooks
+from opportune.features.registration import find_registration_errors
 from opportune.jobs import JobContext, JobDefinition, job
 from opportune.jobs.context import ServicesContext
 from opportune.jobs.models import Job
@@ -159,8 +160,10 @@ def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: st
     note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
     definition = JobDefinition(name="books.clean", function=clean)
     settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings"})
-    monkeypatch.setattr("opportune.features.declared_jobs", [definition])
-    monkeypatch.setattr("opportune.features.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings]))
+    monkeypatch.setattr("opportune.features.registration.declared_jobs", [definition])
+    monkeypatch.setattr(
+        "opportune.features.registration.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings])
+    )
     with temporary_hooks():
         after_create(Job)(note)
         assert f"app/books/feature.py: {argument} lacks {name}. Add it." in find_registration_errors([books_feature()])

@@ -52,7 +52,8 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.features import all_features, find_registration_errors
+from opportune.features.core import all_features
+from opportune.features.registration import find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for

@@ -19,7 +19,7 @@ from opportune.config.database_variables import unused_database_notice
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.features import all_features
+from opportune.features.core import all_features
 from opportune.project.layout import installed_features
 from opportune.storage import open_storage
 

@@ -23,7 +23,7 @@ from opportune.db.migrations.post_migrate import due_statements
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.features import all_features
+from opportune.features.core import all_features
 from opportune.mail.email import sender_address
 from opportune.mail.factory import transport_for
 from opportune.plurals import pluralize

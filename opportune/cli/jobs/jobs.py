@@ -14,7 +14,7 @@ from opportune.cli.output import print_json, print_table, say
 from opportune.cli.transaction import in_transaction, with_jobs
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
-from opportune.features import all_features
+from opportune.features.core import all_features
 from opportune.jobs import management
 from opportune.jobs.limits import ALL_QUEUES
 from opportune.jobs.models import Job, JobState

@@ -15,7 +15,7 @@ from opportune.cli.process import open_event_loop
 from opportune.cli.transaction import migrated_settings, open_job_queue
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
-from opportune.features import running_process
+from opportune.features.core import running_process
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.server.logging import logging_config
 

@@ -10,7 +10,7 @@ from opportune.cli.translations.extraction import find_sources
 from opportune.cli.translations.makemessages import existing_languages, translated_languages
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
-from opportune.features import all_features
+from opportune.features.core import all_features
 from opportune.i18n.catalogue_compiler import examine_catalogue
 from opportune.i18n.catalogues import catalogue_path
 from opportune.i18n.languages import content_languages

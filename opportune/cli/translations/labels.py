@@ -35,7 +35,7 @@ from opportune.db.models.columns import (
     many_to_many_of,
 )
 from opportune.feature import Feature
-from opportune.features import all_features
+from opportune.features.core import all_features
 from opportune.i18n import LazyText
 from opportune.i18n.translation import DerivedLabel
 from opportune.pagination import Paging

@@ -10,7 +10,7 @@ import pytest
 from opportune.cli.scaffold import feature_names, startapp
 from opportune.cli.scaffold.installed import with_feature, without_feature
 from opportune.errors import OperatorError
-from opportune.features import FRAMEWORK_NAMES
+from opportune.features.registration import FRAMEWORK_NAMES
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman, assert_ruff_passes
 

@@ -1,98 +1,37 @@
-"""The framework's features: core features of every site, and optional features for the project's `installed.py`."""
+"""Checks of the registrations of features: names that are registered twice, and parts that are missing or unlisted."""
 
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import isfunction
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
-from opportune.accounts.events.kinds import add_event_kinds
-from opportune.accounts.visitors import visitors
 from opportune.config.base_settings import BaseSettings
 from opportune.crud.registry import find_default_errors
-from opportune.db.hooks.registry import find_hook_error, limited_hooks
+from opportune.db.hooks.registry import find_hook_error
 from opportune.db.hooks.registry import registered as registered_hooks
 from opportune.errors import OperatorError
 from opportune.feature import Feature
-from opportune.i18n.languages import current_language
+from opportune.features.core import CORE_FEATURES
 from opportune.jobs.declaration import declared as declared_jobs
-from opportune.mail.feature import mail
 from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, REQUIRED, display_path, feature_folder, feature_of_table, origin
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
-from opportune.search.feature import search
-from opportune.services import Services
-from opportune.storage.feature import storage
-from opportune.web.feature import web
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.flattening import router_list
 
-accounts: Feature
-admin: Feature
-ag_ui: Feature
-agents: Feature
-answers: Feature
-assistants: Feature
-backup: Feature
-copydb: Feature
-dashboard: Feature
-database_cache: Feature
-deploy: Feature
-doctor: Feature
-documentation: Feature
-documents: Feature
-dumps: Feature
-evaluation: Feature
-import_export: Feature
-inspectdb: Feature
-jobs: Feature
-knowledge: Feature
-llm: Feature
-mcp: Feature
-palette: Feature
-reports: Feature
-request_panel: Feature
-row_versions: Feature
-saved_views: Feature
-teams: Feature
-telemetry: Feature
-welcome: Feature
-
-
-def __getattr__(name: str) -> Any:
-    if name not in OPTIONAL_FEATURES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _optional_feature(name)
-
-
-def _optional_feature(name: str) -> Feature:
-    feature: Feature = getattr(import_module(f"opportune.{OPTIONAL_FEATURES[name].package}.feature"), name)
-    return feature
-
-
-CORE_FEATURES = (visitors, web, storage, mail, search)
-"""Features of every site. They have no tables, and a project does not list them."""
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""
-FEATURE_MODULES = (f"{PACKAGE}.", PREFIX, "opportune.contrib.")
-"""Beginnings of the names of modules that belong to a feature."""
 PARAMETER = re.compile(r"\{[^}]*\}")
 """A parameter in the path of a route."""
 RESERVED_SERVICES = ("settings", "features", "permissions", "database", "storage", "services", "jobs", "shutting_down")
 """Names in `app.state` that `create_app` sets itself."""
-
-
-def all_features(installed: Iterable[Feature]) -> list[Feature]:
-    """Return the core features and the installed ones, beginning with those that observe all others."""
-    features = [*CORE_FEATURES, *(feature for feature in installed if feature not in CORE_FEATURES)]
-    return sorted(features, key=lambda feature: not feature.site.is_outermost)
 
 
 def require_consistent_features(
@@ -164,13 +103,16 @@ def _find_missing(
 def _features_of_dependencies(feature: Feature) -> Iterator[tuple[str, str]]:
     """Yield each route with the optional features whose dependencies it has."""
     for path, route in _routes(feature):
-        dependants = [route.dependant]
-        for dependant in dependants:  # grows during the loop
-            dependants += dependant.dependencies
-        calls = (dependant.call for dependant in dependants if isfunction(dependant.call))
+        calls = (dependant.call for dependant in _with_dependencies(route.dependant) if isfunction(dependant.call))
         for required in dict.fromkeys(feature_of_module(call.__module__) for call in calls):
             if required:
                 yield f"the route {path}", required
+
+
+def _with_dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for dependency in dependant.dependencies:
+        yield from _with_dependencies(dependency)
 
 
 def _features_of_foreign_keys(feature: Feature, installed: Iterable[Feature]) -> Iterator[tuple[str, str]]:
@@ -205,17 +147,24 @@ def _find_unlisted_features(features: Sequence[Feature]) -> Iterator[str]:
     """Yield one line for each feature of the project that is imported, so that its models have an effect."""
     names = {feature.name for feature in features}
     for name, package in sorted(sys.modules.items()):
-        is_in_project = name.startswith(f"{PACKAGE}.") and name.count(".") == 1
-        if not (is_in_project or (name.startswith(PREFIX) and "." not in name)) or not hasattr(package, "__path__"):
+        feature = _feature_of_package(name)
+        if not feature or feature in names or not hasattr(package, "__path__"):
             continue
-        feature = name.removeprefix(f"{PACKAGE}.").removeprefix(PREFIX)
         exports = vars(sys.modules.get(f"{name}.feature", package)).values()
-        is_listed = feature in names or any(export is listed for export in exports for listed in features)
+        is_listed = any(export is listed for export in exports for listed in features)  # under another name
         if not is_listed and any(Path(folder, "feature.py").is_file() for folder in package.__path__):
             yield (
                 f"{name} is imported, but {PACKAGE}/installed.py does not list its feature. "
                 "Add it to INSTALLED, or remove the imports."
             )
+
+
+def _feature_of_package(module: str) -> str:
+    """Return the name of the feature of a package `app.NAME`, or of an installed package; else an empty string."""
+    parent, _, name = module.rpartition(".")
+    if parent == PACKAGE:
+        return name
+    return name.removeprefix(PREFIX) if not parent and name.startswith(PREFIX) else ""
 
 
 def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
@@ -230,32 +179,44 @@ def _find_name_errors(features: Sequence[Feature]) -> Iterator[str]:
 
 def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
-    registered: Mapping[str, Iterable[tuple[str, Any]]] = {
-        "job": ((job.name, job.function) for job in feature.jobs.definitions),
-        "command": ((name, feature) for name in feature.commands),
-        "service": ((service.name, service.make) for service in feature.process.services),
-        "check": (
-            (_qualified_name(check), check)
-            for check in (*feature.monitoring.checks, *feature.monitoring.production_checks)
-        ),
-        "hook": ((_qualified_name(hook), hook) for hook in feature.hooks),
-        "tool": map(_named_tool, feature.llm.tools),
-        "resource": feature.llm.resources.items(),
-        "prompt": map(_named_tool, feature.llm.prompts),
-        "error handler of": (
-            (_qualified_name(type_), handler) for type_, handler in feature.site.error_handlers.items()
-        ),
-        "template name": (*feature.site.template_filters.items(), *feature.site.template_globals.items()),
-        "route": ((path, route.endpoint) for path, route in _routes(feature)),
-    }
-    for type_, entries in registered.items():
-        for name, object_ in entries:
-            yield type_, name, getattr(object_, "__module__", "")
+    for type_, name, object_ in chain(_background_objects(feature), _site_objects(feature)):
+        yield type_, name, getattr(object_, "__module__", "")
+    declaration = f"{feature.name}.feature"
     for name in (*feature.admin.operations, *feature.admin.actions):
-        yield "operation", name, f"{feature.name}.feature"
+        yield "operation", name, declaration
     views = feature.admin.views
     for view in [views] if isinstance(views, str) else map(_qualified_name, views):
-        yield "admin view", view, f"{feature.name}.feature"
+        yield "admin view", view, declaration
+
+
+def _background_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
+    """Yield the type and name of jobs, commands, services, checks and hooks, each with its function."""
+    for job in feature.jobs.definitions:
+        yield "job", job.name, job.function
+    for command in feature.commands:
+        yield "command", command, feature
+    for service in feature.process.services:
+        yield "service", service.name, service.make
+    for check in (*feature.monitoring.checks, *feature.monitoring.production_checks):
+        yield "check", _qualified_name(check), check
+    for hook in feature.hooks:
+        yield "hook", _qualified_name(hook), hook
+
+
+def _site_objects(feature: Feature) -> Iterator[tuple[str, str, Any]]:
+    """Yield the type and name of what language models, templates and visitors use, each with its function."""
+    for tool in feature.llm.tools:
+        yield "tool", *_named_tool(tool)
+    for uri, function in feature.llm.resources.items():
+        yield "resource", uri, function
+    for prompt in feature.llm.prompts:
+        yield "prompt", *_named_tool(prompt)
+    for error, handler in feature.site.error_handlers.items():
+        yield "error handler of", _qualified_name(error), handler
+    for name, helper in (*feature.site.template_filters.items(), *feature.site.template_globals.items()):
+        yield "template name", name, helper
+    for path, route in _routes(feature):
+        yield "route", path, route.endpoint
 
 
 def _named_tool(tool: Any) -> tuple[str, Any]:
@@ -275,22 +236,3 @@ def _routes(feature: Feature) -> Iterator[tuple[str, APIRoute | APIWebSocketRout
 
 def _qualified_name(object_: Any) -> str:
     return f"{object_.__module__}.{getattr(object_, '__qualname__', object_)}"
-
-
-def installed_hooks(features: Iterable[Feature]) -> AbstractContextManager[None]:
-    """Run no hooks of other features in this block, although their modules may be imported."""
-    listed = {*chain.from_iterable(feature.hooks for feature in features)}
-    return limited_hooks(lambda hook: hook in listed or not (hook.__module__ or "").startswith(FEATURE_MODULES))
-
-
-@asynccontextmanager
-async def running_process(services: Services) -> AsyncIterator[None]:
-    """Use the site's language, listen to other processes, and enter the `process` contexts of the features."""
-    current_language.set(services.settings.language)  # of jobs; each request has its own
-    add_event_kinds(services.features)
-    async with services.database.bus.listening(), AsyncExitStack() as stack:
-        stack.enter_context(installed_hooks(services.features))
-        for feature in services.features:
-            if feature.process.context:
-                await stack.enter_async_context(feature.process.context(services))
-        yield
