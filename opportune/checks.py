@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
-from opportune.config.settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH, Settings, load_settings
+from opportune.config.settings import Settings, load_settings
+from opportune.config.validated_settings import GENERATE_KEY_COMMAND, MIN_SECRET_KEY_LENGTH
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.feature import Check, Feature, Finding

@@ -1,15 +1,17 @@
 """Base class of all settings, which reads them from environment, secrets and `.env`."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pydantic_settings
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from opportune.config.env_lines import unreadable_line
-from opportune.config.pasted_values import pasted_values, without_empty_values
+from opportune.config.pasted_values import pasted_values, usable_values
 from opportune.errors import SettingsError
 from opportune.project.layout import PROJECT, installed_features, settings_class
 
@@ -33,6 +35,8 @@ class BaseSettings(pydantic_settings.BaseSettings):
         env_file=PROJECT / ".env", env_file_encoding="utf-8", extra="ignore", frozen=True, defer_build=True
     )
 
+    renamed_settings: ClassVar[dict[str, str]] = {}
+    """Advice by the former name. Ignoring such a setting could be unsafe, so the site does not start if it is set."""
     secrets_from: str = ""
     """aws:SECRET, gcp:PROJECT or azure:VAULT: read settings there (oppman.py docs deploy). The environment wins."""
 
@@ -51,18 +55,25 @@ class BaseSettings(pydantic_settings.BaseSettings):
         if isinstance(env_settings, EnvSettingsSource):
             env_settings.env_vars = pasted_values(env_settings.env_vars, fields)
         if isinstance(dotenv_settings, EnvSettingsSource):  # quotes in the file are already removed
-            dotenv_settings.env_vars = without_empty_values(dotenv_settings.env_vars, fields)
-        sources = init_settings, env_settings, dotenv_settings
-        # Only this field is read here, because reading all of them takes as long as the settings themselves.
-        field = fields["secrets_from"]
-        values = [init_settings().get("secrets_from")]
-        values += [source.get_field_value(field, "secrets_from")[0] for source in sources]
-        secrets_from = next((value for value in values if value is not None), "")
+            dotenv_settings.env_vars = usable_values(dotenv_settings.env_vars, fields)
+        files = env_settings, dotenv_settings
+        for name, advice in cls.renamed_settings.items():
+            if _read_first(files, name) is not None:
+                raise SettingsError(f"{name.upper()} {advice}")
+        secrets_from = init_settings().get("secrets_from")
+        if secrets_from is None:
+            secrets_from = _read_first(files, "secrets_from")
         if not secrets_from:
-            return sources
+            return init_settings, env_settings, dotenv_settings
         from opportune.config.secrets.source import secrets_source  # most sites have none
 
         return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
+
+
+def _read_first(sources: Iterable[PydanticBaseSettingsSource], name: str) -> Any:
+    """Return the value of one setting, None if no source has it. Reading all settings would take long."""
+    values = (source.get_field_value(FieldInfo(), name)[0] for source in sources)
+    return next((value for value in values if value is not None), None)
 
 
 def settings_classes() -> "list[type[BaseSettings]]":
@@ -106,10 +117,16 @@ def _refuse_unreadable_lines(file: object) -> None:
 
 
 def _message(error: ErrorDetails) -> str:
-    name = str(error["loc"][0]).upper() if error["loc"] else ""
-    if error["type"] == "missing" and len(error["loc"]) == 1:
+    """Return the name of a setting, the part of its value that is invalid, and the problem."""
+    name, *path = map(_location_name, error["loc"] or ("",))
+    name = name.upper()
+    if error["type"] == "missing" and not path:
         return f"{name} has no value. Set it in the environment or in .env."
     message = MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
-    if path := [f"entry {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"][1:]]:
+    if path:
         message = f"{', '.join(path)}: {message}"
     return f"{name}: {message}" if name and not message.startswith(name) else message
+
+
+def _location_name(part: str | int) -> str:
+    return f"entry {part + 1}" if isinstance(part, int) else part

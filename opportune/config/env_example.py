@@ -124,23 +124,16 @@ def docstrings(class_: type[BaseSettings]) -> dict[str, str]:
 
 def _docstrings_in(class_: type[BaseSettings]) -> Iterator[tuple[str, str]]:
     source = Path(inspect.getfile(class_)).read_bytes()  # inspect.getsource parses the file a second time
-    classes = dict(_classes_in(ast.parse(source)))
-    for setting, description in pairwise(classes[class_.__qualname__].body):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name == class_.__name__:
+            yield from _descriptions(node.body)
+
+
+def _descriptions(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for setting, description in pairwise(body):
         match setting, description:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 yield name, text
-
-
-def _classes_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
-    """Yield the classes below a node, by their qualified names."""
-    for child in ast.iter_child_nodes(node):
-        inner = prefix
-        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            inner += f"{child.name}." if isinstance(child, ast.ClassDef) else f"{child.name}.<locals>."
-        if isinstance(child, ast.ClassDef):
-            yield f"{prefix}{child.name}", child
-        if not isinstance(child, ast.expr):
-            yield from _classes_in(child, inner)
 
 
 def setting_text(value: Any) -> str:

@@ -1,4 +1,6 @@
-"""Host names in the ASCII form of resolvers, browsers and certificates."""
+"""Host names in the ASCII form of resolvers, browsers and certificates, and URLs with them."""
+
+from urllib.parse import urlsplit
 
 MAX_LABEL_BYTES = 63
 
@@ -12,3 +14,12 @@ def ascii_host(name: str) -> str:
         return name.encode("idna").decode()
     except UnicodeError:
         return ""
+
+
+def is_http_url(text: str) -> bool:
+    """Return whether a text is a URL with http or https and a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets, or a port out of range
+        return False

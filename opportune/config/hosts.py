@@ -61,162 +61,154 @@ class Host:
     """Path of the health check."""
 
 
-FLY = Host(
-    "fly",
-    "Fly.io",
-    "FLY_APP_NAME",
-    port=8080,
-    client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
-    stream_idle_seconds=60,
-    memory_bytes=256 * MEBIBYTE_BYTES,
-    cpu_cores=1,  # shared: a sixteenth on average
-    stop_signal="SIGINT",
-    stop_seconds=5,
-    sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
-)
-RENDER = Host(
-    "render",
-    "Render",
-    "RENDER",
-    port=10000,
-    client_address_header="CF-Connecting-IP",
-    stream_total_seconds=6000,  # estimated
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.1,
-    stop_seconds=30,
-    sleeps_after_seconds=900,
-    blocked_ports=SMTP_PORTS,
-)
-RAILWAY = Host(
-    "railway",
-    "Railway",
-    "RAILWAY_ENVIRONMENT",
-    port=8080,
-    client_address_header="X-Real-IP",
-    stream_total_seconds=900,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=1,
-    stop_seconds=0,
-    blocked_ports=SMTP_PORTS,
-    health_path="/health/ready",  # only checked at deploys
-)
 LEAPCELL_FOLDERS = ("/tmp",)  # noqa: S108 - its only writable folder
-LEAPCELL = Host(
-    "leapcell",
-    "Leapcell (serverless, free)",
-    "LEAPCELL",
-    port=8080,
-    writable_folders=LEAPCELL_FOLDERS,
-    stream_total_seconds=900,
-    max_request_bytes=5 * MEBIBYTE_BYTES,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
-    sleeps_after_seconds=1800,
-    runs_between_requests=False,
-    max_environment_bytes=3 * 1024,
-    health_path="/kaithhealth",
+KNOWN_HOSTS = (
+    Host(
+        "fly",
+        "Fly.io",
+        "FLY_APP_NAME",
+        port=8080,
+        client_address_header="Fly-Client-IP",  # the last entry of its X-Forwarded-For is the site's address
+        stream_idle_seconds=60,
+        memory_bytes=256 * MEBIBYTE_BYTES,
+        cpu_cores=1,  # shared: a sixteenth on average
+        stop_signal="SIGINT",
+        stop_seconds=5,
+        sleeps_after_seconds=300,  # with auto_stop_machines, checked every few minutes
+    ),
+    Host(
+        "render",
+        "Render",
+        "RENDER",
+        port=10000,
+        client_address_header="CF-Connecting-IP",
+        stream_total_seconds=6000,  # estimated
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=0.1,
+        stop_seconds=30,
+        sleeps_after_seconds=900,
+        blocked_ports=SMTP_PORTS,
+    ),
+    Host(
+        "railway",
+        "Railway",
+        "RAILWAY_ENVIRONMENT",
+        port=8080,
+        client_address_header="X-Real-IP",
+        stream_total_seconds=900,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=1,
+        stop_seconds=0,
+        blocked_ports=SMTP_PORTS,
+        health_path="/health/ready",  # only checked at deploys
+    ),
+    Host(
+        "leapcell",
+        "Leapcell (serverless, free)",
+        "LEAPCELL",
+        port=8080,
+        writable_folders=LEAPCELL_FOLDERS,
+        stream_total_seconds=900,
+        max_request_bytes=5 * MEBIBYTE_BYTES,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
+        sleeps_after_seconds=1800,
+        runs_between_requests=False,
+        max_environment_bytes=3 * 1024,
+        health_path="/kaithhealth",
+    ),
+    Host(
+        "leapcell-persistent",
+        "Leapcell (persistent, paid)",
+        "LEAPCELL",  # the same variable on both plans
+        port=8080,
+        writable_folders=LEAPCELL_FOLDERS,
+        stream_total_seconds=900,
+        max_request_bytes=5 * MEBIBYTE_BYTES,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=0.29,
+        max_environment_bytes=3 * 1024,
+        health_path="/kaithhealth",
+    ),
+    Host(
+        "koyeb",
+        "Koyeb",
+        "KOYEB_APP_NAME",
+        stream_total_seconds=100,  # estimated
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=0.1,
+        stop_seconds=30,
+        sleeps_after_seconds=3600,
+        blocked_ports=SMTP_PORTS,  # estimated for the free plan
+    ),
+    Host(
+        "heroku",
+        "Heroku (Procfile)",
+        "DYNO",
+        port=5000,  # a different one at each start
+        stream_idle_seconds=55,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=1,
+        stop_seconds=30,
+        sleeps_after_seconds=1800,
+        blocked_ports=(25,),
+        max_environment_bytes=32 * 1024,
+    ),
+    Host(
+        "cloudrun",
+        "Google Cloud Run",
+        "K_SERVICE",
+        port=8080,
+        stream_total_seconds=300,
+        max_request_bytes=32 * MEBIBYTE_BYTES,
+        memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
+        cpu_cores=1,
+        stop_seconds=10,
+        sleeps_after_seconds=900,
+        runs_between_requests=False,
+        blocked_ports=(25,),
+    ),
+    Host(
+        "huggingface",
+        "Hugging Face Spaces",
+        "SPACE_ID",
+        port=8000,  # app_port in the README of the Space; by default 7860
+        memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
+        cpu_cores=2,
+        sleeps_after_seconds=48 * 3600,
+        open_ports=(80, 443, 8080),
+    ),
+    Host(  # publishes no limits, so all of these are estimated
+        "fastapicloud",
+        "FastAPI Cloud",
+        stream_total_seconds=300,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=0.25,
+        sleeps_after_seconds=300,
+        runs_between_requests=False,
+        blocked_ports=SMTP_PORTS,
+    ),
+    Host(
+        "linux",
+        "Linux (systemd)",
+        keeps_disk=True,
+        memory_bytes=512 * MEBIBYTE_BYTES,
+        cpu_cores=1,
+        stop_seconds=30,  # set in the unit file
+        blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
+    ),
+    Host("compose", "Docker Compose", keeps_disk=True, stop_seconds=30),
+    Host("kubernetes", "Kubernetes", stop_seconds=30),
 )
-LEAPCELL_PERSISTENT = Host(
-    "leapcell-persistent",
-    "Leapcell (persistent, paid)",
-    "LEAPCELL",  # the same variable on both plans
-    port=8080,
-    writable_folders=LEAPCELL_FOLDERS,
-    stream_total_seconds=900,
-    max_request_bytes=5 * MEBIBYTE_BYTES,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.29,
-    max_environment_bytes=3 * 1024,
-    health_path="/kaithhealth",
-)
-KOYEB = Host(
-    "koyeb",
-    "Koyeb",
-    "KOYEB_APP_NAME",
-    stream_total_seconds=100,  # estimated
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.1,
-    stop_seconds=30,
-    sleeps_after_seconds=3600,
-    blocked_ports=SMTP_PORTS,  # estimated for the free plan
-)
-HEROKU = Host(
-    "heroku",
-    "Heroku (Procfile)",
-    "DYNO",
-    port=5000,  # a different one at each start
-    stream_idle_seconds=55,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=1,
-    stop_seconds=30,
-    sleeps_after_seconds=1800,
-    blocked_ports=(25,),
-    max_environment_bytes=32 * 1024,
-)
-CLOUD_RUN = Host(
-    "cloudrun",
-    "Google Cloud Run",
-    "K_SERVICE",
-    port=8080,
-    stream_total_seconds=300,
-    max_request_bytes=32 * MEBIBYTE_BYTES,
-    memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
-    cpu_cores=1,
-    stop_seconds=10,
-    sleeps_after_seconds=900,
-    runs_between_requests=False,
-    blocked_ports=(25,),
-)
-HUGGING_FACE = Host(
-    "huggingface",
-    "Hugging Face Spaces",
-    "SPACE_ID",
-    port=8000,  # app_port in the README of the Space; by default 7860
-    memory_bytes=16 * 1024 * MEBIBYTE_BYTES,
-    cpu_cores=2,
-    sleeps_after_seconds=48 * 3600,
-    open_ports=(80, 443, 8080),
-)
-FASTAPI_CLOUD = Host(  # publishes no limits, so all of these are estimated
-    "fastapicloud",
-    "FastAPI Cloud",
-    stream_total_seconds=300,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=0.25,
-    sleeps_after_seconds=300,
-    runs_between_requests=False,
-    blocked_ports=SMTP_PORTS,
-)
-LINUX = Host(
-    "linux",
-    "Linux (systemd)",
-    keeps_disk=True,
-    memory_bytes=512 * MEBIBYTE_BYTES,
-    cpu_cores=1,
-    stop_seconds=30,  # set in the unit file
-    blocked_ports=SMTP_PORTS,  # of a droplet; other providers block port 25 or none
-)
-COMPOSE = Host("compose", "Docker Compose", keeps_disk=True, stop_seconds=30)
-KUBERNETES = Host("kubernetes", "Kubernetes", stop_seconds=30)
-
-HOSTS: dict[str, Host] = {
-    host.name: host
-    for host in (
-        FLY,
-        RENDER,
-        RAILWAY,
-        LEAPCELL,
-        LEAPCELL_PERSISTENT,
-        KOYEB,
-        HEROKU,
-        CLOUD_RUN,
-        HUGGING_FACE,
-        FASTAPI_CLOUD,
-        LINUX,
-        COMPOSE,
-        KUBERNETES,
-    )
+BASE_URLS = {
+    "RENDER_EXTERNAL_URL": "{}",
+    "RAILWAY_PUBLIC_DOMAIN": "https://{}",
+    "KOYEB_PUBLIC_DOMAIN": "https://{}",
+    "SPACE_HOST": "https://{}",
+    "FLY_APP_NAME": "https://{}.fly.dev",
 }
+"""Public addresses of sites by the variables with which hosts announce them."""
+HOSTS = {host.name: host for host in KNOWN_HOSTS}
 HOST_VARIABLES = (*dict.fromkeys(host.variable for host in HOSTS.values() if host.variable), "VERCEL")
 """Environment variables of known hosts. If one is set, the environment is production."""
 
@@ -233,16 +225,9 @@ def is_on_host() -> bool:
 
 def base_url_from_host() -> str:
     """Return the public address from the host's variables, or an empty string."""
-    if url := os.environ.get("RENDER_EXTERNAL_URL"):
-        return url
-    if (
-        domain := os.environ.get("RAILWAY_PUBLIC_DOMAIN")
-        or os.environ.get("KOYEB_PUBLIC_DOMAIN")
-        or os.environ.get("SPACE_HOST")
-    ):
-        return f"https://{domain}"
-    if name := os.environ.get("FLY_APP_NAME"):
-        return f"https://{name}.fly.dev"
+    for variable, url in BASE_URLS.items():
+        if value := os.environ.get(variable):
+            return url.format(value)
     return ""
 
 

@@ -5,7 +5,6 @@ import re
 from decimal import Decimal
 from math import ceil
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from opportune.config.host_names import is_http_url
 from opportune.config.pasted_values import key_without_scheme
 
 MAX_EMBEDDED_CHARS = 4_000
@@ -46,12 +46,7 @@ def read_model(value: object, example: str) -> object:
 
 
 def _check_http_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # brackets, or a port out of range
-        is_url = False
-    if value and not is_url:
+    if value and not is_http_url(value):
         raise ValueError("must be a URL such as https://openrouter.ai/api/v1")
     return value
 

@@ -1,4 +1,4 @@
-"""Values of settings as users paste them: with quotes and blanks around them, or empty."""
+"""Values of settings as users paste them: with quotes and blanks around them, with `Bearer`, or empty."""
 
 import re
 from collections.abc import Mapping
@@ -21,22 +21,20 @@ V = TypeVar("V")
 
 
 def pasted_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
-    """Return the values without blanks and quotes around them, and without empty values that are no text.
+    """Return the usable values, without blanks and quotes around them.
 
-    `docker run --env-file` and forms of hosts keep the quotes and blanks that `.env` allows. An empty `PORT=` means
-    that the setting is not set.
+    `docker run --env-file` and forms of hosts keep the quotes and blanks that `.env` allows.
     """
-    pasted = {name: _unquote(value) for name, value in values.items()}
-    return without_empty_values(pasted, fields)
+    return usable_values({name: _unquote(value) for name, value in values.items()}, fields)
 
 
-def without_empty_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
-    """Return the values without empty ones of settings that are no text, and keys without `Bearer`."""
-    return {
-        name: key_without_scheme(value) if KEY_NAME.search(name) else value
-        for name, value in values.items()
-        if value != "" or name not in fields or _accepts_empty_text(fields[name])
-    }
+def usable_values(values: Mapping[str, V], fields: Mapping[str, FieldInfo]) -> dict[str, V]:
+    """Return the values that set something, and keys without `Bearer`. An empty `PORT=` sets nothing."""
+    usable = {}
+    for name, value in values.items():
+        if value != "" or name not in fields or _accepts_empty_text(fields[name]):
+            usable[name] = key_without_scheme(value) if KEY_NAME.search(name) else value
+    return usable
 
 
 def _unquote(value: Any) -> Any:
@@ -66,8 +64,6 @@ def _is_text(annotation: Any) -> bool:
         return "" in arguments
     if origin in (Union, UnionType):
         return any(map(_is_text, arguments))
-    if annotation is Any:
-        return True
-    return (
-        isinstance(annotation, type) and issubclass(annotation, (str, SecretStr)) and not issubclass(annotation, Enum)
-    )
+    if not isinstance(annotation, type):
+        return annotation is Any
+    return issubclass(annotation, (str, SecretStr)) and not issubclass(annotation, Enum)

@@ -10,6 +10,8 @@ from opportune.config.hosts import base_url_from_host, client_address_header_fro
 from opportune.config.llm_models import Dialect, EmbeddingModel, EndpointUrl, LlmModel
 
 DEFAULT_MAX_UPLOAD_BYTES = 10_000_000
+SOCIAL_PROVIDERS = ("google", "github", "microsoft", "oidc")
+"""Sign-in providers. The names of their settings begin with these words."""
 
 
 def default_environment() -> Literal["development", "production"]:

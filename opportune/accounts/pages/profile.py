@@ -37,8 +37,7 @@ from opportune.web.forms.forms import Form, read_form
 from opportune.web.language import offered_languages, set_language_cookie
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.redirects import safe_redirect_path
-from opportune.web.rendering.panels import render_panels
-from opportune.web.rendering.templates import redirect
+from opportune.web.rendering.templates import redirect, render_panels
 from opportune.web.routing.api_router import APIRouter
 
 PROFILE_PATH = "/accounts/profile"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from typing import Any, BinaryIO
 
-from opportune.config.settings import has_value
+from opportune.config.validated_settings import has_value
 from opportune.contrib.backup import age
 from opportune.contrib.backup.archive import Sink
 from opportune.contrib.backup.public_keys import INSTALL, parse_public_keys

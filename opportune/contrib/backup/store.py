@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlsplit
 
-from opportune.config.settings import Settings, has_value
+from opportune.config.settings import Settings
+from opportune.config.validated_settings import has_value
 from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import Member, Sink, copy_stream
 from opportune.contrib.backup.encryption import decrypt, encrypting, is_encrypting

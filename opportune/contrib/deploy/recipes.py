@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opportune.config.hosts import HOSTS, Host
-from opportune.config.settings import GENERATE_KEY_COMMAND
+from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 
 TEMPLATES = Path(__file__).parent / "templates"
 

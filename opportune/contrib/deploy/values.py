@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from opportune.checks import Finding
 from opportune.config.base_settings import BaseSettings, read_class, setting_names, settings_classes
-from opportune.config.settings import GENERATE_KEY_COMMAND, Settings, is_weak
+from opportune.config.settings import Settings
+from opportune.config.validated_settings import GENERATE_KEY_COMMAND, is_weak
 from opportune.contrib.deploy.env_production import read_env, required_names, setting_hints
 from opportune.contrib.deploy.recipes import Recipe
 from opportune.contrib.deploy.rules.deployment import warning

@@ -4,7 +4,7 @@ from pydantic import SecretStr, field_validator
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.llm_models import EndpointUrl
-from opportune.config.settings import GENERATE_KEY_COMMAND
+from opportune.config.validated_settings import GENERATE_KEY_COMMAND
 from opportune.jobs.schedules import CronExpression
 
 MIN_METRICS_TOKEN_LENGTH = 20

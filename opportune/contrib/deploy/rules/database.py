@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from opportune.checks import Finding
-from opportune.config.settings import MIN_CONNECTIONS, Settings
+from opportune.config.settings import Settings
+from opportune.config.validated_settings import MIN_CONNECTIONS
 from opportune.contrib.deploy.recipes import SETTING_HINTS
 from opportune.contrib.deploy.rules.deployment import Deployment, warning
 from opportune.db.url.database_url import DatabaseUrl

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, EmbeddingModel, LlmModel
-from opportune.config.settings import Settings, has_value
+from opportune.config.settings import Settings
+from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers import libraries, local
