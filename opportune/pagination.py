@@ -67,21 +67,23 @@ class Paging(Schema):
         if not isinstance(data, dict):
             return data
         parameters = {}
-        for alias, value in data.items():
-            name = cls.aliases.get(alias, alias)
-            name = alias if name in data else name  # a filter under both names is refused
-            takes_list = name in cls.model_fields and get_origin(cls.model_fields[name].annotation) is list
-            values = [value] if takes_list and not isinstance(value, list) else value
-            filled = [item for item in values if item != ""] if isinstance(values, list) else values
-            if not cls._is_ignored(name, filled):
+        for parameter, value in data.items():
+            name = cls.aliases.get(parameter, parameter)
+            if name in data:
+                name = parameter  # a filter under both names is refused
+            filled = cls._without_empty_texts(name, value)
+            is_empty_filter = name in cls.model_fields and filled in ("", [])
+            is_tracking = name not in cls.model_fields and TRACKING_PARAMETER.fullmatch(name)
+            if not (is_empty_filter or is_tracking):
                 parameters[name] = filled
         return parameters
 
     @classmethod
-    def _is_ignored(cls, name: str, value: Any) -> bool:
-        if name in cls.model_fields:
-            return value in ("", [])
-        return TRACKING_PARAMETER.fullmatch(name) is not None
+    def _without_empty_texts(cls, name: str, value: Any) -> Any:
+        """Return the value of a parameter, as a list if its field is one."""
+        takes_list = name in cls.model_fields and get_origin(cls.model_fields[name].annotation) is list
+        values = [value] if takes_list and not isinstance(value, list) else value
+        return [item for item in values if item != ""] if isinstance(values, list) else values
 
 
 class Page(Schema, Generic[T]):
@@ -170,5 +172,7 @@ def order(
     if column is None:
         return default_order
     ordered = column.desc() if sort.startswith("-") else column.asc()
-    # SQLite and PostgreSQL sort NULL differently. Columns without NULL can use an index.
-    return ordered.nulls_last() if getattr(column, "nullable", True) else ordered, *default_order
+    if getattr(column, "nullable", True):
+        # SQLite and PostgreSQL sort NULL differently. Columns without NULL can use an index.
+        ordered = ordered.nulls_last()
+    return ordered, *default_order

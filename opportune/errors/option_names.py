@@ -24,6 +24,7 @@ ANNOTATION_FORMAT: dict[str, Any] = (
 """Names in annotations may be imported for type checkers only."""
 MIN_METHOD_LENGTH = 5
 """Methods with shorter names are similar to too many words."""
+METHOD_TYPES = (FunctionType, classmethod, staticmethod, property)
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -38,17 +39,25 @@ def find_misspelt(
         similarity: Similarity from which a value counts as a misspelt option.
         renamed: Names of options in other frameworks and earlier versions, with ours.
     """
-    declaring = [other for other in class_.__mro__ if issubclass(other, base) and other is not base]
-    mixins = [other for other in class_.__mro__ if not issubclass(other, base) and not issubclass(base, other)]
-    for name, value in ((name, value) for other in declaring for name, value in vars(other).items()):
-        if name.startswith("_") or name.isupper() or name in _names(base) or any(name in vars(m) for m in mixins):
-            continue
+    for name, value in _added_attributes(class_, base):
         if callable(value) or hasattr(value, "__get__"):
             if suggestion := renamed.get(name) or _similar_method(name, base):
                 advice = "Rename it, or begin the name with _ if it is your own."
                 yield f"{class_.__name__} overrides no method {name}. Did you mean {suggestion}? {advice}"
         elif suggestion := renamed.get(name) or _similar_option(name, base, similarity):
             yield f"{class_.__name__} has no option {name}. Did you mean {suggestion}?"
+
+
+def _added_attributes(class_: type[Any], base: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the public attributes that a class and its parents below the base class add to it."""
+    subclasses = [parent for parent in class_.__mro__ if issubclass(parent, base) and parent is not base]
+    mixins = [parent for parent in class_.__mro__ if not issubclass(parent, base) and not issubclass(base, parent)]
+    known_names = _names(base).union(*map(vars, mixins))
+    for subclass in subclasses:
+        for name, value in vars(subclass).items():
+            is_public = not (name.startswith("_") or name.isupper())
+            if is_public and name not in known_names:
+                yield name, value
 
 
 def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
@@ -116,12 +125,7 @@ def _similar_option(name: str, base: Any, similarity: float) -> str:
 @cache
 def _similar_method(name: str, base: Any) -> str:
     """Return the method with almost this name and as many words: `get_writable_rows` is no typo of `get_writable`."""
-    methods = [
-        other
-        for other in dir(base)
-        if not other.startswith("_")
-        and len(other) >= MIN_METHOD_LENGTH
-        and other.count("_") == name.count("_")
-        and isinstance(getattr_static(base, other), FunctionType | classmethod | staticmethod | property)
-    ]
+    public = (other for other in dir(base) if not other.startswith("_"))
+    similar = [other for other in public if len(other) >= MIN_METHOD_LENGTH and other.count("_") == name.count("_")]
+    methods = [other for other in similar if isinstance(getattr_static(base, other), METHOD_TYPES)]
     return closest_name(name, methods, MIN_MISSPELT_SIMILARITY)

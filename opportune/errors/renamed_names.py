@@ -113,7 +113,10 @@ BUILT_IN_FEATURES = (
 """Features that every site had. `app/installed.py` lists them now."""
 BUILT_IN_ADMIN_FEATURES = ("dashboard", "saved_views", "row_versions", "import_export")
 """Features that every site with the admin had."""
-IMPORT_ERROR = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'|([\w.]+) has no (\w+)\. It is called ")
+IMPORT_ERRORS = (
+    re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'"),
+    re.compile(r"(?P<module>[\w.]+) has no (?P<name>\w+)\. It is called "),
+)
 """Python's message, and that of packages with lazy exports."""
 
 
@@ -140,12 +143,12 @@ def find_template(name: str) -> str:
 
 def find_failed_import(error: ImportError) -> str:
     """Return the current name of what an import did not find; empty if it has no other name."""
-    if match := IMPORT_ERROR.match(str(error)):
-        module, name = match[2] or match[3], match[1] or match[4]
-        old, new = f"{module}.{name}", ".".join(find_import(module, name))
-    else:
-        old, new = error.name or "", find_module(error.name or "")
-    return new if new != old else ""
+    for pattern in IMPORT_ERRORS:
+        if match := pattern.match(str(error)):
+            old = match["module"], match["name"]
+            return "" if find_import(*old) == old else ".".join(find_import(*old))
+    module = error.name or ""
+    return "" if find_module(module) == module else find_module(module)
 
 
 def renamed_to(name: str, names: Mapping[str, str]) -> str:

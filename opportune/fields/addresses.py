@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, EmailStr
 from sqlalchemy import String
 
 from opportune.config.email_domains import accept_development_domains, normalize_email
+from opportune.config.host_names import is_http_url
 from opportune.i18n import LazyText, get_language
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import is_english
@@ -30,17 +30,9 @@ SPACE = re.compile(r"\s")
 
 
 def _check_url(text: str) -> str:
-    if text and not _is_web_url(text):
+    if text and (SPACE.search(text) or not is_http_url(text)):
         raise ValueError(INVALID_URL)
     return text
-
-
-def _is_web_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not SPACE.search(text)
-    except ValueError:
-        return False
 
 
 def national(country: str) -> Callable[[str], str]:

@@ -3,18 +3,22 @@
 import asyncio
 import logging
 from dataclasses import asdict
+from email.headerregistry import Address
+from email.message import EmailMessage as MIMEMessage
+from email.policy import SMTP, SMTPUTF8
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.email import EmailMessage, sender_address
+from opportune.mail.email import EmailMessage, parse_recipient, sender_address
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
-from opportune.mail.mime import mime_message
 from opportune.mail.outage import SEND_EMAIL, report_outage
 
+# Long lines are wrapped, because servers refuse lines of more than 998 characters.
+TRANSFER_ENCODING = "quoted-printable"
 MAX_ATTEMPTS = 35
 """Attempts within 25 hours. The first delay is 5 seconds and doubles up to one hour."""
 MIN_OUTAGE_ATTEMPTS = 8
@@ -68,3 +72,23 @@ async def send_email(settings: Settings, email: EmailMessage) -> None:
     logger.info("%s went to %s", email.message_id, transport.name)
     if settings.environment == "development":
         await asyncio.to_thread(mailbox.store_message, message)
+
+
+def mime_message(email: EmailMessage, sender: Address) -> MIMEMessage:
+    """Return the MIME message of an e-mail.
+
+    Raises:
+        InvalidEmailError: The address is invalid.
+    """
+    to = parse_recipient(email.to)
+    message = MIMEMessage(policy=SMTP if to.addr_spec.isascii() else SMTPUTF8)
+    message["From"] = sender
+    message["To"] = to
+    message["Subject"] = email.subject
+    message["Date"] = email.date
+    message["Message-ID"] = email.message_id
+    message["Auto-Submitted"] = "auto-generated"  # suppresses automatic replies
+    message.set_content(email.text, cte=TRANSFER_ENCODING)
+    if email.html:
+        message.add_alternative(email.html, subtype="html", cte=TRANSFER_ENCODING)
+    return message

@@ -10,7 +10,7 @@ from email.policy import default
 from pathlib import Path
 
 from opportune.errors import NotFound, OperatorError
-from opportune.mail.eml_files import SUFFIX, write_eml
+from opportune.mail.transport import EML_SUFFIX, write_eml
 from opportune.project.layout import PROJECT
 
 logger = logging.getLogger("opportune.mail")
@@ -65,14 +65,14 @@ def find_message(name: str) -> StoredMessage:
     Raises:
         NotFound: It does not exist.
     """
-    message = _read_message(FOLDER / f"{name}{SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
+    message = _read_message(FOLDER / f"{name}{EML_SUFFIX}") if MESSAGE_NAME.fullmatch(name) else None
     if message is None:
         raise NotFound
     return message
 
 
 def _newest_paths() -> list[Path]:
-    return sorted(FOLDER.glob(f"*{SUFFIX}"), reverse=True)
+    return sorted(FOLDER.glob(f"*{EML_SUFFIX}"), reverse=True)
 
 
 def _read_message(path: Path) -> StoredMessage | None:

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from opportune.mail.eml_files import write_eml
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
+from opportune.project.atomic_files import open_replacement
 
 logger = logging.getLogger("opportune.mail")
 
+EML_SUFFIX = ".eml"
+"""Suffix of files with an e-mail, which mail programs can open."""
 EXAMPLES = (
     "Use console:, file:./data/mail, smtp://user:password@host:587, or a provider such as resend://KEY "
     "(oppman.py docs mail)."
@@ -73,3 +77,22 @@ class FileTransport(Transport):
             await asyncio.to_thread(write_eml, self.path, message)
         except OSError as error:
             raise DeliveryError(f"Mail cannot be written to {self.path}: {error.strerror}.") from None
+
+
+def write_eml(folder: Path, message: EmailMessage) -> None:
+    """Write an e-mail into a folder atomically. An existing file of the same e-mail is replaced.
+
+    Raises:
+        OSError: The file cannot be written.
+        OperatorError: Another process writes the file, or it belongs to another user.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_replacement(folder / _file_name(message)) as file:
+        file.write(message.as_bytes())
+
+
+def _file_name(message: EmailMessage) -> str:
+    """Return a file name that begins with the date, for sorting."""
+    date = parsedate_to_datetime(message["Date"])
+    message_id = re.sub(r"\W", "", message["Message-ID"].partition("@")[0])
+    return f"{date:%Y%m%dT%H%M%S}-{message_id}{EML_SUFFIX}"

@@ -10,8 +10,10 @@ from opportune.storage.storage import MissingFileError, Storage
 
 WEBP = "image/webp"
 
-_public: dict[str, bool] = {}
+_is_public: dict[str, bool] = {}
+"""Whether the files of each declared folder are public."""
 _sizes: dict[str, set[int]] = {}
+"""Sizes of the copies of images in each declared folder, in pixels of the longer side."""
 
 
 def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> None:
@@ -20,14 +22,17 @@ def declare_folder(folder: str, sizes: Iterable[int], *, is_public: bool) -> Non
     Raises:
         OperatorError: the folder is both public and private.
     """
-    if _public.setdefault(folder, is_public) != is_public:
+    if _is_public.setdefault(folder, is_public) != is_public:
         raise OperatorError(f"Files in {folder!r} are public in one field and not in another: give one its own folder.")
     _sizes.setdefault(folder, set()).update(sizes)
 
 
 def is_public(name: str) -> bool:
     """Return True if the file, or the original of the copy, is in a public folder."""
-    return _public.get(name.rpartition("/")[0], False) or _public.get(_original_of(name)[0].rpartition("/")[0], False)
+    if _folder_of(name) in _is_public:
+        return _is_public[_folder_of(name)]
+    original, _size = _original_of(name)
+    return _is_public.get(_folder_of(original), False)
 
 
 def public_url(name: str) -> str:
@@ -42,7 +47,7 @@ def copy_name(name: str, size: int) -> str:
 
 def copy_names(name: str) -> list[str]:
     """Return the names of all possible copies of an image."""
-    return [copy_name(name, size) for size in sorted(_sizes.get(name.rpartition("/")[0], ()))]
+    return [copy_name(name, size) for size in sorted(_sizes.get(_folder_of(name), ()))]
 
 
 async def save_copy(storage: Storage, name: str, content: bytes, size: int) -> bytes:
@@ -57,14 +62,19 @@ async def read_part(storage: Storage, name: str, start: int, stop: int) -> tuple
         return await storage.read_part(name, start, stop)
     except MissingFileError:
         original, size = _original_of(name)
-        if size not in _sizes.get(original.rpartition("/")[0], ()):
+        if size not in _sizes.get(_folder_of(original), ()):
             raise
         content = await save_copy(storage, original, await storage.read(original), size)
         return content[start:stop], len(content)
+
+
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _original_of(name: str) -> tuple[str, int]:
     """Return the name of the original and the size of a copy; an empty name if the file is not a copy."""
     folder, _, file = name.rpartition("/")
     parent, _, size = folder.rpartition("/")
-    return (f"{parent}/{file}", int(size)) if size.isascii() and size.isdigit() else ("", 0)
+    is_copy = size.isascii() and size.isdigit()
+    return (f"{parent}/{file}", int(size)) if is_copy else ("", 0)

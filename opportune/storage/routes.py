@@ -52,27 +52,30 @@ async def file_response(request: Request, storage: Storage, name: str, headers: 
     """Return the file, the requested range, or 304 if the client has the file."""
     etag = f'"{name}"'  # the content of a name never changes
     headers |= {"ETag": etag, "Accept-Ranges": "bytes"}
-    first, size = await read_part(storage, name, 0, PART_BYTES)
+    first_part, size = await read_part(storage, name, 0, PART_BYTES)
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    start, stop, status = 0, size, 200
-    if (match := RANGE.fullmatch(request.headers.get("range", ""))) and _matches_if_range(request, etag):
-        start, stop = _range_bounds(match[1], match[2], size)
+    status, start, stop = 200, 0, size
+    if (requested := _requested_range(request, etag, size)) is not None:
+        status, (start, stop) = 206, requested
         if start >= stop:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-        status, headers["Content-Range"] = 206, f"bytes {start}-{stop - 1}/{size}"
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     headers["Content-Length"] = str(stop - start)
-    if stop <= len(first) or request.method == "HEAD":
-        return Response(first[start:stop], status, headers)
+    if stop <= len(first_part) or request.method == "HEAD":
+        return Response(first_part[start:stop], status, headers)
     return StreamingResponse(_read_parts(storage, name, start, stop), status, headers)
 
 
-def _matches_if_range(request: Request, etag: str) -> bool:
-    return request.headers.get("if-range", etag) == etag
+def _requested_range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
+    """Return the start and the stop of `Range: bytes=first-last`, or None for the whole file.
 
-
-def _range_bounds(first: str, last: str, size: int) -> tuple[int, int]:
-    """Return the start and the stop of `bytes=first-last`, of which one may be empty. An invalid range is empty."""
+    A range without `first` is the end of the file. An invalid range is empty.
+    """
+    match = RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or request.headers.get("if-range", etag) != etag:
+        return None
+    first, last = match.groups()
     if first:
         return int(first), min(size, int(last) + 1) if last else size
     return (max(0, size - int(last)), size) if last else (0, 0)

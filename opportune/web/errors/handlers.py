@@ -38,8 +38,7 @@ RELOAD_SECONDS = 5
 """Seconds before the page of an unavailable database reloads."""
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def on_http_exception(request: Request, error: HTTPException) -> Response:
     if isinstance(error.__cause__, (ClientDisconnect, OSError)):  # FastAPI turns them into an unreadable body
         raise error.__cause__
     if 300 <= error.status_code < 400:
@@ -66,19 +65,16 @@ async def on_forbidden(request: Request, _error: Exception) -> Response:
     return problem(request, 403)
 
 
-async def on_refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+async def on_refused(request: Request, error: Refused) -> Response:
     return problem(request, error.status, str(error))
 
 
-async def on_field_errors(request: Request, error: Exception) -> Response:
-    assert isinstance(error, FieldErrors)
+async def on_field_errors(request: Request, error: FieldErrors) -> Response:
     errors = [{"field": [name] if name else [], "message": gettext(text)} for name, text in error.errors.items()]
     return problem(request, 422, str(error), errors=errors)
 
 
-async def on_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     # The input is left out, because it may be a password.
     errors = [{"field": _field_path(item), "message": message_for(item)} for item in error.errors()]
     # An invalid path parameter means that the page does not exist.
@@ -115,14 +111,12 @@ async def on_busy(request: Request, error: Exception) -> Response:
     return problem(request, 503, str(error), headers=RETRY_HEADERS)
 
 
-async def on_storage_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, StorageError)
+async def on_storage_error(request: Request, error: StorageError) -> Response:
     return problem(request, error.status, str(error), headers=RETRY_HEADERS if error.status == 503 else None)
 
 
-async def on_service_error(request: Request, error: Exception) -> Response:
+async def on_service_error(request: Request, error: ServiceError) -> Response:
     """Respond with the message of the error, and log errors that only an operator can fix."""
-    assert isinstance(error, ServiceError)
     if not error.retryable:
         logger.error("%s: %s", error.service, error.with_advice)
     wait = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else RETRY_HEADERS

@@ -21,7 +21,7 @@ MAX_REASON_BYTES = 123
 REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
 TRY_AGAIN: str = _l("Try again in a moment.")
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
+Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
 def or_close(handler: Handler) -> Any:

@@ -37,6 +37,7 @@ WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 STILL_PROCESSING = _l("This form is still being processed. Wait a moment, then load the page again.")
 
+STORE_ERRORS = (SQLAlchemyError, ReadOnlyError, OSError)
 URLENCODED, MULTIPART = b"application/x-www-form-urlencoded", b"multipart/form-data"
 
 
@@ -61,11 +62,6 @@ class SubmissionResult:
     body: str = ""
     messages: list[FlashMessage] = field(default_factory=list)
 
-    def response(self, request: Request) -> Response:
-        for message in self.messages:
-            flash(request, *message)
-        return Response(self.body, self.status, self.headers)
-
 
 class SubmissionMiddleware:
     """Pure ASGI middleware that processes a form with a `form_token` once, and repeats the result.
@@ -81,7 +77,8 @@ class SubmissionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if KEPT_FORM in scope.get("query_string", b""):
             scope = _move_key(scope)
-        content_type = _form_type(scope) if scope["type"] == "http" and scope["method"] == "POST" else b""
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        content_type = _form_type(scope) if is_post else b""
         if not content_type:
             await self.app(scope, receive, send)
             return
@@ -93,17 +90,19 @@ class SubmissionMiddleware:
         if token is None:
             await self.app(scope, body.receive, send)
             return
-        key = _key(scope, token[1], body, content_type)
+        await self._process_once(_key(scope, token[1], body, content_type), scope, body.receive, send)
+
+    async def _process_once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             result = await self._first_result(key)
-        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the route reports the database error
+        except STORE_ERRORS as error:  # the route reports the database error
             logger.warning("A form is processed without a check for double submission: %s", error)
-            await self.app(scope, body.receive, send)
+            await self.app(scope, receive, send)
             return
         if result is None:
-            await self._process(key, scope, body.receive, send)
+            await self._process(key, scope, receive, send)
         else:
-            await _replay(result, scope)(scope, body.receive, send)
+            await _replay(result, scope)(scope, receive, send)
 
     async def _first_result(self, key: str) -> str | None:
         """Return the result of the first submission, empty after a timeout, or None if this is the first."""
@@ -132,7 +131,7 @@ class SubmissionMiddleware:
                 await self.store.release(key)
             else:
                 await self.store.complete(key, json.dumps(asdict(result)))
-        except (SQLAlchemyError, ReadOnlyError, OSError) as error:  # the claim expires
+        except STORE_ERRORS as error:  # the claim expires
             logger.warning("The result of a form is not stored: %s", error)
 
 
@@ -238,9 +237,11 @@ def _redirects_within_site(scope: Scope, status: int, headers: dict[str, str]) -
 
 
 def _replay(result: str, scope: Scope) -> Response:
+    """Return the response of a stored `SubmissionResult`, or a refusal if the first submission is not finished."""
     request = Request(scope)
     if not result:
         return problem(request, 409, STILL_PROCESSING)
     stored = json.loads(result)
-    messages = [FlashMessage(*message) for message in stored.pop("messages")]
-    return SubmissionResult(**stored, messages=messages).response(request)
+    for message in stored["messages"]:
+        flash(request, *message)
+    return Response(stored["body"], stored["status"], stored["headers"])

@@ -8,9 +8,10 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from opportune.errors import OperatorError
-from opportune.feature import Feature, Link
+from opportune.feature import Feature, Link, Panel
 from opportune.i18n.formats import format_weekday, week_start
 from opportune.i18n.languages import get_language
 from opportune.web.forms.forms import Form
@@ -178,3 +179,25 @@ def redirect(request: Request, path: str) -> Response:
 
 
 templates = Templates()
+
+
+async def render_panels(request: Request, panels: Iterable[Panel | None], user: Any) -> list[Markup]:
+    """Render parts that features add to pages of others, in this order and with one session for all queries.
+
+    Args:
+        request: The current request.
+        panels: Panels of the features. None is skipped.
+        user: The user to pass to the context functions of the panels.
+
+    Returns:
+        The HTML of the panels, without blank ones.
+    """
+    if not (existing := [panel for panel in panels if panel]):
+        return []
+    async with request.app.state.database.reader() as session:
+        contexts = [await panel.context(session, user) for panel in existing]
+    rendered = [
+        templates.render_to_string(request, panel.template, context)
+        for panel, context in zip(existing, contexts, strict=True)
+    ]
+    return [Markup(html) for html in rendered if html.strip()]  # noqa: S704 - templates escape

@@ -8,7 +8,7 @@ from redis import Redis
 
 from opportune.testing.services.redis import redis
 from opportune.web.cache.factory import open_store
-from opportune.web.cache.lights import FULL_HINT, cache_lights
+from opportune.web.feature import FULL_HINT, cache_lights
 from tests.opportune.web.cache.shop import Shop
 
 
