@@ -179,8 +179,8 @@ CHOICES = {
     "choices as object": says(event({"choices": {"index": 0, "delta": {"content": "Yes"}}})),
     "choices by index": says(event({"choices": {"0": {"delta": {"content": "Yes"}}}})),
     "null choice": says(event({"choices": [None, 5]}), YES),
-    "no index": says(event({"choices": [{"delta": {"content": "Yes"}}]})),
-    "index as text": says(event({"choices": [{"index": "0", "delta": {"content": "Yes"}}]})),
+    "choice without index": says(event({"choices": [{"delta": {"content": "Yes"}}]})),
+    "choice index as text": says(event({"choices": [{"index": "0", "delta": {"content": "Yes"}}]})),
     "huge index": says(event({"choices": [{"index": HUGE, "delta": {"content": "Yes"}}]})),
     "second choice": says(
         chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}),
