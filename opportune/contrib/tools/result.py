@@ -1,7 +1,7 @@
 """Results of tool calls: texts for the model, of limited length and without internals."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_core import from_json
@@ -10,6 +10,7 @@ from opportune.contrib.tools.source import Source
 
 MAX_RESULT_LENGTH = 20_000
 """Maximum number of characters of a result for the model."""
+JSON = "application/json"
 TOOL_FAILED = "The tool failed."
 REFUSALS = {
     401: "The user has to sign in first.",
@@ -29,7 +30,7 @@ class ToolResult:
         sources: Sources that the answer may cite.
         data: Returned value as JSON data.
         body: Returned value as bytes.
-        media_type: Content type of the body.
+        media_type: Content type of the body, without parameters.
     """
 
     text: str
@@ -39,8 +40,13 @@ class ToolResult:
     body: bytes = field(default=b"", compare=False)
     media_type: str = field(default="", compare=False)
 
+    @property
+    def is_file(self) -> bool:
+        """True for a picture, sound or another file, which is not text."""
+        return not self.media_type.startswith(("text/", JSON)) and bool(self.media_type)
 
-def read_result(status: int, body: bytes) -> ToolResult:
+
+def read_result(status: int, body: bytes, media_type: str = JSON) -> ToolResult:
     """Return the response of a tool's route as a result, without messages that are for pages or contain internals."""
     try:
         data = from_json(body) if body else None
@@ -54,7 +60,8 @@ def read_result(status: int, body: bytes) -> ToolResult:
         if isinstance(data, dict):
             data = data.get("errors") or data.get("detail", data)
         return ToolResult(_cut_result(_as_text(data)), is_error=True)
-    return ToolResult(_cut_result(_as_text(data)), data=data)
+    result = ToolResult(_cut_result(_as_text(data)), data=data, body=body, media_type=media_type.partition(";")[0])
+    return replace(result, text=f"A file: {result.media_type}, {len(body):,} bytes.") if result.is_file else result
 
 
 def read_sources(body: bytes) -> tuple[Source, ...]:

@@ -210,7 +210,7 @@ class Toolbox:
         except SQLAlchemyError:
             logger.exception("tool %s", call.name)
             return ToolResult(TOOL_FAILED, is_error=True)
-        result = replace(read_result(status, body), body=body, media_type=media_type)
+        result = read_result(status, body, media_type)
         if result.is_error or not tool.returns_sources:
             return result
         return replace(result, sources=read_sources(body))

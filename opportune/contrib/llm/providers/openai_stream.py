@@ -7,23 +7,16 @@ from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_
 from opportune.contrib.llm.providers.events import Event
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
-from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS, ReturnedFields
+from opportune.contrib.llm.providers.returned_fields import LIST_FIELDS, RETURNED_FIELDS, TEXT_FIELDS, ReturnedFields
 from opportune.contrib.llm.providers.think_tags import CLOSING_LINE, UNOPENED, ThinkTagSplitter
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in, to_key
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
-REASONING_FIELDS = (
-    "reasoning_content",
-    "reasoning",
-    "reasoning_text",
-    "thinking",
-    "reasoning_details",
-    "thinking_blocks",
-)
+REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)
 """Fields with reasoning. Some endpoints send the same text in several of them."""
-TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript")
+TEXTS_OF_PARTS = ("text", "content", "summary", "thinking", "transcript")
 COUNT_FIELDS = {
     "prompt_tokens": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
     "completion_tokens": ("completion_tokens", "output_tokens", "eval_count"),
@@ -288,6 +281,6 @@ def _join_texts(value: object) -> str:
     if isinstance(value, list):
         return "".join(_join_texts(item) for item in value if not isinstance(item, list))
     if isinstance(value, dict):
-        return next((item for name in TEXT_FIELDS if isinstance(item := value.get(name), str)), "")
+        return next((item for name in TEXTS_OF_PARTS if isinstance(item := value.get(name), str)), "")
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value) if is_text else ""

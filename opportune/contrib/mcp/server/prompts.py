@@ -1,7 +1,7 @@
 """Prompts of the site for clients of the protocol, which their users select."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
@@ -45,8 +45,11 @@ def _describe(prompt: Tool) -> types.Prompt:
 
 
 def _read_messages(data: Any) -> Iterator[types.PromptMessage]:
-    """Yield the messages of a prompt: one text, or a list of texts and `Message`s."""
+    """Yield the messages of a prompt: one text, or a list of texts and `Message`s, each with its pictures."""
     for message in data if isinstance(data, list) else [data]:
-        role, text = (message["role"], message["content"]) if isinstance(message, dict) else ("user", message)
-        content = types.TextContent(type="text", text=str(text))
-        yield types.PromptMessage(role="assistant" if role == "assistant" else "user", content=content)
+        fields = message if isinstance(message, dict) else {"content": message}
+        role: Literal["assistant", "user"] = "assistant" if fields.get("role") == "assistant" else "user"
+        pictures = ((picture["content"], picture["content_type"]) for picture in fields.get("pictures", ()))
+        images = (types.ImageContent(type="image", data=data, mime_type=type_) for data, type_ in pictures)
+        for content in (types.TextContent(type="text", text=str(fields["content"])), *images):
+            yield types.PromptMessage(role=role, content=content)

@@ -1,6 +1,5 @@
 """Resources of the site for clients of the protocol: data by URI."""
 
-import base64
 from typing import Any
 
 from mcp import MCPError, UriTemplate, types
@@ -8,12 +7,8 @@ from mcp.server.context import ServerRequestContext as Context
 from mcp.types import INVALID_PARAMS
 
 from opportune.contrib.mcp.server.caller import Caller
-from opportune.contrib.mcp.server.errors import require_success
+from opportune.contrib.mcp.server.contents import resource_contents
 from opportune.contrib.mcp.server.paging import select_page
-from opportune.contrib.tools.result import ToolResult
-
-MAX_RESOURCE_BYTES = 2_000_000
-JSON = "application/json"
 
 
 def resource_handlers(caller: Caller) -> dict[str, Any]:
@@ -49,7 +44,7 @@ def resource_handlers(caller: Caller) -> dict[str, Any]:
         for uri, name in offers.uris.items():
             if (arguments := UriTemplate.parse(uri).match(params.uri)) is not None:
                 result = await caller.call(offers.resources, name, arguments)
-                return types.ReadResourceResult(contents=[_read_contents(params.uri, result)])
+                return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
         raise MCPError(INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
 
     return {
@@ -57,15 +52,3 @@ def resource_handlers(caller: Caller) -> dict[str, Any]:
         "on_list_resource_templates": list_templates,
         "on_read_resource": read_resource,
     }
-
-
-def _read_contents(uri: str, result: ToolResult) -> types.TextResourceContents | types.BlobResourceContents:
-    require_success(result)
-    if len(result.body) > MAX_RESOURCE_BYTES:
-        raise MCPError(INVALID_PARAMS, f"The resource is larger than {MAX_RESOURCE_BYTES:,} bytes.", {"uri": uri})
-    media_type = result.media_type.partition(";")[0]
-    if media_type == JSON and isinstance(result.data, str):
-        return types.TextResourceContents(uri=uri, mime_type="text/plain", text=result.data)
-    if media_type == JSON or media_type.startswith("text/"):
-        return types.TextResourceContents(uri=uri, mime_type=media_type, text=result.body.decode(errors="replace"))
-    return types.BlobResourceContents(uri=uri, mime_type=media_type, blob=base64.b64encode(result.body).decode())

@@ -13,6 +13,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.cancellation import call_key, cancellable
+from opportune.contrib.mcp.server.contents import content_block
 from opportune.contrib.mcp.server.paging import select_page
 from opportune.contrib.mcp.server.progress import reported_progress
 from opportune.contrib.tools import Tool, ToolResult
@@ -77,7 +78,7 @@ def tool_handlers(caller: Caller) -> dict[str, Any]:
         if scope.cancelled_caught:
             raise MCPError(REQUEST_CANCELLED, "The client has cancelled this call.")
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=result.text)],
+            content=[content_block(params.name, result)],
             structured_content=structured_content(toolbox.tools.get(params.name), result),
             is_error=result.is_error,
         )

@@ -8,7 +8,7 @@ from fastapi import HTTPException, Response
 from pydantic import BaseModel, Field
 
 from opportune.accounts import CurrentUser, User
-from opportune.contrib.llm import Message
+from opportune.contrib.llm import Message, Picture
 from opportune.db import ReadSession, WriteSession
 from opportune.feature import Feature, Llm
 from opportune.progress import work
@@ -60,7 +60,8 @@ async def review_book(
 
 async def discuss_book(title: str) -> list[Message]:
     """Discuss a book."""
-    return [Message("user", f"Let us discuss {title}."), Message("assistant", "Which chapter?")]
+    question = Message("user", f"Let us discuss {title}.", pictures=(Picture(COVER, "image/png"),))
+    return [question, Message("assistant", "Which chapter?")]
 
 
 async def suggest_titles(session: ReadSession, value: str, tone: str = "") -> list[str]:

@@ -25,10 +25,11 @@ async def test_prompt_is_written_for_the_user(open_room: Connect, mode: str) -> 
     assert messages == [PromptMessage(role="user", content=TextContent(text=text))]
 
 
-async def test_prompt_can_have_several_messages(open_room: Connect) -> None:
+async def test_prompt_can_have_messages_and_pictures(open_room: Connect) -> None:
     async with open_room() as client:
         messages = (await client.get_prompt("discuss_book", {"title": "Dune"})).messages
-    assert [message.role for message in messages] == ["user", "assistant"]
+    contents = [(message.role, message.content.type) for message in messages]
+    assert contents == [("user", "text"), ("user", "image"), ("assistant", "text")]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 
@@ -75,6 +75,15 @@ async def test_results_are_structured(app: FastAPI, ada: User, mode: str) -> Non
             assert (await client.call_tool(function.__name__)).structured_content == content
     schemas = {tool.name: tool.output_schema for tool in tools}
     assert schemas["count_books"] == {"type": "object", "additionalProperties": {"type": "integer"}}
+
+
+@BOTH_MODES
+async def test_files_are_contents(app: FastAPI, ada: User, mode: str) -> None:
+    files = {"image/png": "image", "audio/wav": "audio", "application/pdf": "resource", "text/csv": "text"}
+    tools = [returning(f"read_{type_}", Response, Response(b"\x89", media_type=name)) for name, type_ in files.items()]
+    async with connect(create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode) as client:
+        for type_ in files.values():
+            assert [content.type for content in (await client.call_tool(f"read_{type_}")).content] == [type_]
 
 
 async def test_server_describes_itself(room: FastAPI, open_room: Connect) -> None:

@@ -5,7 +5,7 @@ import json
 from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import func, select
 
@@ -184,6 +184,11 @@ async def never_end() -> None:
     await asyncio.Event().wait()
 
 
+async def draw() -> Response:
+    """Draw."""
+    return Response(b"\x89PNG", media_type="image/png")
+
+
 async def return_long_text() -> str:
     """Return a long text."""
     return "x" * 100_000
@@ -196,6 +201,7 @@ async def return_long_text() -> str:
         (not_found, "Nothing was found that the user may see."),
         (be_unavailable, "There is no index yet."),
         (tool(never_end, max_seconds=0.05), "took longer"),
+        (draw, "A file: image/png, 4 bytes."),
         (return_long_text, "x" * 20_000 + "… (cut)"),
     ],
 )
@@ -205,7 +211,7 @@ async def test_errors_of_a_tool_hide_details(app: FastAPI, ada: User, function: 
     result = await toolbox.call(call(name), ada)
     assert text in result.text
     assert "sesame" not in result.text
-    assert result.is_error is (function is not return_long_text)
+    assert result.is_error is (function not in (draw, return_long_text))
 
 
 def undocumented() -> None: ...

@@ -268,7 +268,6 @@ ERRORS = {
     "context_length_exceeded": fails("context_too_long", error(code="context_length_exceeded")),
     "context of llama.cpp": fails("context_too_long", error(code=400, message="exceeds the available context size")),
     "content filter as error": fails("filtered", error(code="content_filter")),
-    "invalid_request_error": fails("rejected", error(type="invalid_request_error")),
     "own code": fails("unavailable", error(code=50603)),
     "odd codes": fails("unavailable", error(code=[True, HUGE, {}, -1, 4.5])),
     "error as text": fails("unavailable", YES, error("upstream says"), text="Yes"),
@@ -325,8 +324,6 @@ REASONING = {
     ),
     "text and reasoning in a chunk": thinks(delta(reasoning="Hm.", content="Yes")),
     "tags": thinks(text("<think>Hm.</think>\n\nYes")),
-    "tags in pieces": thinks(*map(text, ["<th", "ink>", "Hm", ".</", "think>", "\n", "Yes"])),
-    "thinking tags": thinks(text("<thinking>\nHm.</thinking>Yes")),
     "thought tags": thinks(text("<thought>Hm."), text("</thought>Yes")),
     "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
@@ -337,10 +334,6 @@ REASONING = {
     "tag in the text": thinks(text("Write <think>x</think>."), reasoning="", answer="Write <think>x</think>."),
     "Harmony": thinks(
         text("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes<|return|>")
-    ),
-    "Harmony in pieces": thinks(
-        *map(text, ["<|chan", "nel|>", "analysis", "<|message|>", "Hm.", "<|e", "nd|><|start|>assis", "tant<|chan"]),
-        *map(text, ["nel|>final<|mess", "age|>Y", "es"]),
     ),
     "Harmony without start": thinks(text("<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Yes")),
     "Harmony preamble": thinks(

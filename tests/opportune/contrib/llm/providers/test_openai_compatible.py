@@ -25,17 +25,8 @@ from tests.opportune.contrib.llm.providers.model_answers import (
     LONG_TIMEOUTS,
     QUESTION,
     read_answer,
-    read_answer_of,
     serve_provider,
 )
-
-USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
-
-
-async def test_answer_is_chunks_then_usage() -> None:
-    answer, outcome = await read_answer_of(EVENTS, text("Be"), text("cause."), event(STOP), USAGE, DONE)
-    assert answer == "Because."
-    assert outcome == Done(prompt_tokens=7, completion_tokens=3, truncated=False)
 
 
 async def test_request_has_model_limit_and_key() -> None:

@@ -1,0 +1,45 @@
+"""Contents of results: text, and the pictures, sound and files of a `Response`."""
+
+import base64
+
+from mcp import MCPError, types
+from mcp.types import INVALID_PARAMS
+
+from opportune.contrib.mcp.server.errors import require_success
+from opportune.contrib.tools.result import JSON, ToolResult
+
+MAX_CONTENT_BYTES = 2_000_000
+
+
+def content_block(name: str, result: ToolResult) -> types.ContentBlock:
+    """Return the result of a tool as one content."""
+    if not result.is_file:
+        return types.TextContent(type="text", text=result.text)
+    blob, media_type = _encode(result.body), result.media_type
+    if media_type.startswith("image/"):
+        return types.ImageContent(type="image", data=blob, mime_type=media_type)
+    if media_type.startswith("audio/"):
+        return types.AudioContent(type="audio", data=blob, mime_type=media_type)
+    contents = types.BlobResourceContents(uri=f"tool://{name}", mime_type=media_type, blob=blob)
+    return types.EmbeddedResource(type="resource", resource=contents)
+
+
+def resource_contents(uri: str, result: ToolResult) -> types.TextResourceContents | types.BlobResourceContents:
+    """Return the result of a resource.
+
+    Raises:
+        MCPError: The resource failed, or is too large.
+    """
+    require_success(result)
+    media_type, blob = result.media_type, _encode(result.body)
+    if result.is_file:
+        return types.BlobResourceContents(uri=uri, mime_type=media_type, blob=blob)
+    if media_type == JSON and isinstance(result.data, str):
+        return types.TextResourceContents(uri=uri, mime_type="text/plain", text=result.data)
+    return types.TextResourceContents(uri=uri, mime_type=media_type, text=result.body.decode(errors="replace"))
+
+
+def _encode(body: bytes) -> str:
+    if len(body) > MAX_CONTENT_BYTES:
+        raise MCPError(INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
+    return base64.b64encode(body).decode()
