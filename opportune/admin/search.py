@@ -17,14 +17,7 @@ from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
 from opportune.project.layout import is_framework_class
-from opportune.search.everything import (
-    HITS_PER_GROUP,
-    Entry,
-    EntryGroup,
-    SearchOutcome,
-    Source,
-    matching_entries,
-)
+from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, SearchOutcome, Source, matching_entries
 from opportune.search.query import clean_query
 from opportune.web.rate_limit import RateLimit
 from opportune.web.rendering.templates import is_htmx

@@ -30,14 +30,7 @@ from opportune.testing.migration_cache import migrate_file
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
 from opportune.testing.rows import Make
-from opportune.testing.services.browser import (
-    browser_contexts,
-    chromium,
-    page,
-    plain_page,
-    site,
-    site_listener,
-)
+from opportune.testing.services.browser import browser_contexts, chromium, page, plain_page, site, site_listener
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
 from opportune.testing.shared_caches import run_folder, share_compiled_statements

@@ -7,13 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from opportune.cli.scaffold.field_types import (
-    ALIASES,
-    FIELD_TYPES,
-    WORDS_FOR_OPTIONS,
-    WORDS_FOR_REFERENCES,
-    FieldType,
-)
+from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, WORDS_FOR_OPTIONS, WORDS_FOR_REFERENCES, FieldType
 from opportune.cli.scaffold.models import ACCOUNT, ExistingModel, ExistingModels
 from opportune.cli.scaffold.words import camel, label
 from opportune.db.models import columns

@@ -2,12 +2,7 @@ from opportune.contrib.telemetry.heartbeat import report_late_jobs, watch_jobs
 from opportune.contrib.telemetry.sentry import report_command
 from opportune.contrib.telemetry.server_lights import server_lights
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.contrib.telemetry.setup import (
-    Telemetry,
-    add_telemetry,
-    server_observed,
-    telemetry_running,
-)
+from opportune.contrib.telemetry.setup import Telemetry, add_telemetry, server_observed, telemetry_running
 from opportune.feature import Feature, Jobs, Monitoring, Process, Site
 from opportune.services import Service
 

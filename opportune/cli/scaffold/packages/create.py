@@ -7,13 +7,7 @@ from opportune import __version__
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model import NewModel, render_skeleton
-from opportune.cli.scaffold.model_addition import (
-    FileTexts,
-    ModelRequest,
-    add_model_texts,
-    link_names,
-    new_model,
-)
+from opportune.cli.scaffold.model_addition import FileTexts, ModelRequest, add_model_texts, link_names, new_model
 from opportune.cli.scaffold.words import label, snake
 from opportune.db.migrations.autogenerate import write_migration
 from opportune.db.migrations.graph import MigrationGraph

@@ -18,12 +18,7 @@ from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remo
 from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import (
-    NO_POOLER,
-    PooledDatabase,
-    make_certificate,
-    pooled_database,
-)
+from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, make_certificate, pooled_database
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.testing.services.ports import free_port

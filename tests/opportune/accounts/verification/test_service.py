@@ -14,14 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.client import Client
-from tests.opportune.accounts.sent_emails import (
-    ACCOUNTS,
-    AUTH,
-    EMAIL,
-    read_newest_link,
-    read_users,
-    settings,
-)
+from tests.opportune.accounts.sent_emails import ACCOUNTS, AUTH, EMAIL, read_newest_link, read_users, settings
 
 __all__ = ["settings"]  # a fixture
 

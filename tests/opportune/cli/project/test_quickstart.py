@@ -17,13 +17,7 @@ from opportune.cli.database import demo
 from opportune.cli.development import server
 from opportune.cli.project import quickstart
 from opportune.cli.project.env_file import write_env
-from opportune.cli.project.quickstart import (
-    Superuser,
-    add_initial_data,
-    new_superuser,
-    prompt_superuser,
-    summary,
-)
+from opportune.cli.project.quickstart import Superuser, add_initial_data, new_superuser, prompt_superuser, summary
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.llm import quickstart as llm_quickstart
 from opportune.contrib.llm.nearby import NearbyServer

@@ -14,13 +14,7 @@ from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Person
 from opportune.jobs import JobContext, defer, job
 from opportune.testing import RecordedJobs
-from tests.opportune.contrib.answers.questions import (
-    ask,
-    kill_process,
-    load_answer,
-    wait_until_ended,
-    wait_until_saved,
-)
+from tests.opportune.contrib.answers.questions import ask, kill_process, load_answer, wait_until_ended, wait_until_saved
 
 
 @job("books.note")

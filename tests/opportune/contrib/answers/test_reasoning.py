@@ -12,13 +12,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import Done, FakeProvider, LlmError, Reasoning
 from opportune.db import Database
-from tests.opportune.contrib.answers.questions import (
-    TIMEOUT_SECONDS,
-    ask,
-    kill_process,
-    load_answer,
-    wait_until_ended,
-)
+from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, kill_process, load_answer, wait_until_ended
 
 HOSTILE = "<script>alert(1)</script> **no**"
 

@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.copydb.two_databases import (
-    ADD_SESSION,
-    ADD_USER,
-    KINDS,
-    Databases,
-    emails,
-    execute,
-)
+from tests.opportune.contrib.copydb.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, emails, execute
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 

@@ -10,16 +10,7 @@ from httpx2 import AsyncClient
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.contrib.llm import (
-    Done,
-    FakeProvider,
-    LanguageModel,
-    Llm,
-    LlmError,
-    LlmModel,
-    Message,
-    Provider,
-)
+from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmError, LlmModel, Message, Provider
 from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs

@@ -16,12 +16,7 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import full_toolbox_of, toolbox_of
 from opportune.contrib.tools import web_search_client as client
-from opportune.contrib.tools.web_search import (
-    MAX_EXCERPT_LENGTH,
-    MAX_RESULTS,
-    parse_web_search_url,
-    web_search_tool,
-)
+from opportune.contrib.tools.web_search import MAX_EXCERPT_LENGTH, MAX_RESULTS, parse_web_search_url, web_search_tool
 from opportune.contrib.tools.web_search_client import WebSearchFailed
 from opportune.errors import OperatorError, SettingsError
 from opportune.testing import make_user

@@ -13,14 +13,7 @@ from markdown_it.utils import EnvType
 from opportune.web.rendering.growing_markdown import MAX_OPEN_BLOCK_LENGTH, MarkdownBlocks
 from opportune.web.rendering.markdown import render
 from opportune.web.rendering.markdown_blocks import MAX_PIECE_CHARS
-from tests.opportune.web.rendering.markdown_samples import (
-    FENCE,
-    LIST,
-    LOOSE_LIST,
-    PROSE,
-    TABLE,
-    documents,
-)
+from tests.opportune.web.rendering.markdown_samples import FENCE, LIST, LOOSE_LIST, PROSE, TABLE, documents
 from tests.opportune.web.rendering.test_markdown import HOSTILE_TEXTS, assert_harmless
 
 pytestmark = pytest.mark.usefixtures("no_highlighting_timeout")
