@@ -76,9 +76,7 @@ async def test_attendees_are_checked_in_and_out(admin: AsyncClient, database: Da
     assert (await admin.get(f"/admin/registration/action/check-in?pks={ada.id}")).status_code == 405
     assert (await admin.post("/admin/registration/action/check-in?pks=x")).status_code == 404
     bulk_action = f"/admin/registration/action/check-in?pks={ada.id},{bob.id}&search=a"
-    assert "Ada" in (await admin.post(bulk_action)).text
-    assert [registration.is_present for registration in await read_registrations(database)] == [False, False]
-    response = await admin.post(bulk_action, data={"confirmed": "yes"})
+    response = await admin.post(bulk_action)
     assert response.headers["location"] == f"{ATTENDEES}?search=a"
     assert [registration.is_present for registration in await read_registrations(database)] == [True, True]
 

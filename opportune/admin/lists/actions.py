@@ -42,6 +42,8 @@ ActionEndpoint = Callable[[Request], Awaitable[Response]]
 class Selection:
     pks: Sequence[str]
     is_confirmed: bool
+    has_other_pages: bool
+    """Whether it contains rows that the user does not see."""
 
 
 async def read_selection(request: Request, view: BaseAdminView) -> Selection:
@@ -51,7 +53,8 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
         ValidationRefused: No row is selected, or too many.
     """
     form_data = await read_form_texts(request)
-    if form_data.get("all"):
+    has_other_pages = bool(form_data.get("all"))
+    if has_other_pages:
         if not await may_list(request, view):
             raise HTTPException(403)  # the number of results of a search reveals values of rows
         pks = await _all_listed_keys(request, view)
@@ -68,7 +71,7 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
                 name_plural=view.name_plural,
             )
         )
-    return Selection(pks, is_confirmed=bool(form_data.get("confirmed")))
+    return Selection(pks, bool(form_data.get("confirmed")), has_other_pages)
 
 
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
@@ -153,8 +156,8 @@ def describe_rows(view: BaseAdminView, number: int) -> str:
 def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 
-    It asks if the action has a question or several rows are selected. It logs the rows, unless the action has written
-    its own entries, as `apply_to_selected` does. The action reads the selected rows from `pks` in the query.
+    It asks if the action has a question, or if all pages of a list are selected. It logs the rows, unless the action has
+    written its own entries, as `apply_to_selected` does. The action reads the selected rows from `pks` in the query.
     """
     slug, label = slug_and_label(action)
 
@@ -165,7 +168,7 @@ def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
         try:
             selection = await read_selection(request, view)
             question = action_question(view, slug)
-            if not selection.is_confirmed and (question or len(selection.pks) > 1):
+            if not selection.is_confirmed and (question or selection.has_other_pages):
                 rows = await selected_rows(request, view, selection.pks[:MAX_NAMED_ROWS])
                 return await show_confirmation_page(request, view, selection, rows, title=label, question=question)
             response: Response = await action(_with_selection(request, selection.pks))

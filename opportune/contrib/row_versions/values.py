@@ -1,6 +1,7 @@
 """Values of a version: the columns of a row as JSON."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
@@ -41,10 +42,18 @@ def to_json(model: Any, name: str, value: Any) -> Any:
         return (
             None
             if value is None
-            else _adapter(model, name).dump_python(value, mode="json", warnings=False, context=ALL_LANGUAGES)
+            else _adapter(model, name).dump_python(
+                _with_scale(model, name, value), mode="json", warnings=False, context=ALL_LANGUAGES
+            )
         )
     except PydanticSerializationError:
         return str(value)
+
+
+def _with_scale(model: Any, name: str, value: Any) -> Any:
+    """Return a number with the decimal places that the database returns: 9 and 9.00 are the same value."""
+    scale = getattr(inspect(model).columns[name].type, "scale", None)
+    return round(value, scale) if scale and isinstance(value, Decimal) else value
 
 
 def from_json(model: Any, name: str, value: Any) -> Any:

@@ -43,6 +43,17 @@ def extract_pks(page: str) -> str:
     return str(pks)
 
 
+async def test_action_without_question_asks_only_for_all_pages(
+    app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opportune.admin.lists.actions.action_question", lambda *_: "")
+    page = await admin.post(f"{POLISH_ACTION}?size__lte=6", data={"all": "1"})
+    assert "“Polish” for 3 Gadgets:" in page.text
+    assert await read_polished_names(app) == []
+    await admin.post(POLISH_ACTION, data={"pk": ["1", "2"]})
+    assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
+
+
 async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
     page = await admin.post(f"{POLISH_ACTION}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200

@@ -81,6 +81,15 @@ async def test_restored_values_have_their_types(session: AsyncSession, leaflet: 
     assert (leaflet.price, leaflet.status, leaflet.tags) == (Decimal("1.50"), Status.PRINTED, {"a": [1]})
 
 
+async def test_equal_numbers_are_no_change(session: AsyncSession, leaflet: Leaflet) -> None:
+    leaflet.price = Decimal(2)
+    await session.flush()
+    await session.refresh(leaflet)
+    leaflet.title = "Milk"
+    await session.flush()
+    assert {version.values["price"] for version in (await versions(session, leaflet))[:2]} == {"2.00"}
+
+
 async def test_unknown_version_is_refused(session: AsyncSession, leaflet: Leaflet) -> None:
     with pytest.raises(Refused, match="This Leaflet has no version 9"):
         await restore_version(session, leaflet, 9)
