@@ -156,8 +156,8 @@ def describe_rows(view: BaseAdminView, number: int) -> str:
 def with_confirmation(action: Any, view: BaseAdminView) -> ActionEndpoint:
     """Wrap a view's method with `@action`, so that it asks for confirmation and is logged.
 
-    It asks if the action has a question, or if all pages of a list are selected. It logs the rows, unless the action has
-    written its own entries, as `apply_to_selected` does. The action reads the selected rows from `pks` in the query.
+    It asks if the action has a question, or if all pages of a list are selected. It logs the rows, unless the action
+    has written its own entries, as `apply_to_selected` does. The action reads the rows from `pks` in the query.
     """
     slug, label = slug_and_label(action)
 
