@@ -10,7 +10,7 @@ from opportune.contrib.inspectdb.names import class_words
 from opportune.contrib.inspectdb.portability import only_on_postgresql
 from opportune.contrib.inspectdb.type_writer import TypeWriter
 from opportune.contrib.inspectdb.types import adapt_columns
-from opportune.db.migrations.comparisons import parse_allowed_values
+from opportune.db.migrations.allowed_values import parse_allowed_values
 from opportune.db.migrations.postgresql_implementation import complete_indexes
 from opportune.db.models.model import NAMING_CONVENTION
 from opportune.db.models.mutual_keys import break_cycles

@@ -10,7 +10,7 @@ from typing import Any
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
+from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
@@ -30,7 +30,6 @@ from opportune.db.migrations.ownership import TableOwners, owners_of_models, rea
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.questions import Choices, Rename
-from opportune.db.migrations.recording import record
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 from opportune.db.migrations.renaming import (
     apply_rename,
@@ -42,43 +41,13 @@ from opportune.db.migrations.renaming import (
 )
 from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
-from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
+from opportune.db.migrations.search_index_changes import find_search_index_changes
+from opportune.db.migrations.search_index_steps import order_search_indexes
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
-from opportune.db.models.search_index import indexed_columns
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE, USERS, display_path, feature_of_table
-
-STEP = "_search_index("
-"""Text in migrations with a search index."""
-
-
-def compare_search_indexes(
-    connection: Connection, graph: MigrationGraph, features: Collection[str], tables: Sequence[Table]
-) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
-    """Return the operations that change the search indexes to match the models, and those that undo them."""
-    existing = _find_created_indexes(connection, graph, features)
-    expected = {table.name: tuple(indexed_columns(table)) for table in tables if indexed_columns(table)}
-    drops = [DropSearchIndexOp(name, columns) for name, columns in existing.items() if expected.get(name) != columns]
-    new = [CreateSearchIndexOp(name, columns) for name, columns in expected.items() if existing.get(name) != columns]
-    return [*drops, *new], [step.reverse() for step in (*new, *drops)]
-
-
-def _find_created_indexes(
-    connection: Connection, graph: MigrationGraph, features: Collection[str]
-) -> dict[str, tuple[str, ...]]:
-    """Return the columns by table according to applied migrations, because PostgreSQL may lack the extension."""
-    created: dict[str, tuple[str, ...]] = {}
-    for migration in graph.applied(read_revisions(connection)):
-        if migration.feature in features and STEP in migration.path.read_text(encoding="utf-8"):
-            for step in record(migration):
-                if isinstance(step, CreateSearchIndexOp):
-                    created[step.table_name] = tuple(step.names)
-                elif isinstance(step, DropSearchIndexOp):
-                    created.pop(step.table, None)
-    return created
-
 
 Operations = list[ops.MigrateOperation]
 
@@ -166,20 +135,26 @@ def draft_migration(
         apply_rename(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
     choices.refuse_drops(find_dropped_names(upgrade), candidates)
-    members = EnumMembers(feature, metadata, choices)
-    created, dropped = find_types_to_create(connection, upgrade)
+
+    created_types, dropped_types = find_types_to_create(connection, upgrade)
     upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
-    steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-    first_steps = [*created, *map(make_rename_operation, renames)]
-    downgrade_steps = [
-        *add_conversions(members.downgrade(downgrade)),
-        *(make_rename_operation(reverse_rename(rename)) for rename in reversed(renames)),
-        *dropped,
-    ]
-    changes = describe([*first_steps, *upgrade, *(step for step in steps if isinstance(step, CodeOp))], feature)
-    name = _migration_name(graph, feature, changes, title)
-    upgrade_steps, downgrade_steps = map(order_search_indexes, ([*first_steps, *steps], downgrade_steps))
-    return NewMigration(feature, name, upgrade_steps, downgrade_steps, changes, referencing, owners.models)
+    members = EnumMembers(feature, metadata, choices)
+    upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
+    downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
+    first_steps = [*created_types, *map(make_rename_operation, renames)]
+    last_steps = [*(make_rename_operation(reverse_rename(rename)) for rename in reversed(renames)), *dropped_types]
+
+    code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
+    changes = describe([*first_steps, *upgrade, *code_steps], feature)
+    return NewMigration(
+        feature,
+        _migration_name(graph, feature, changes, title),
+        order_search_indexes([*first_steps, *upgrade_steps]),
+        order_search_indexes([*downgrade_steps, *last_steps]),
+        changes,
+        referencing,
+        owners.models,
+    )
 
 
 def _compare(
@@ -191,7 +166,7 @@ def _compare(
     with ignore_reflection_warnings(), refuse_changes_of_generated_columns():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
-    create_search, drop_search = compare_search_indexes(connection, graph, features, tables)
+    create_search, drop_search = find_search_index_changes(connection, graph, features, tables)
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
     downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
     refuse_changes_of_identities(upgrade)
@@ -282,19 +257,12 @@ def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...]
     newest = graph.newest(draft.feature)
     ancestors = graph.needed_by(newest) if newest else []
     revisions: set[str] = set()
-    # In other projects, users have other migrations.
-    belongs_to_project = graph.folder(draft.feature).parent == graph.versions
-    features = [name for name in graph.features if name != USERS or belongs_to_project]
     if draft.feature == USERS and newest is None and (accounts := graph.newest("accounts")):
         revisions.add(accounts.revision)  # it creates the table of users
     creators = read_owners(graph, MetaData()).created
     for table in {*_referenced_tables(draft.upgrade), *draft.referencing}:
-        other = draft.owners.get(table)
-        if other not in features:
-            other = feature_of_table(table, features)
-        if other == draft.feature or not (other and graph.migrations_of(other)):
-            other = creators.get(table, other)  # the model has moved to another feature since
-        if other in (None, draft.feature):
+        other = _find_other_owner(graph, draft, table, creators)
+        if other is None:
             continue
         needed = graph.newest(other)
         if needed is None:
@@ -302,6 +270,21 @@ def _dependencies(graph: MigrationGraph, draft: NewMigration) -> tuple[str, ...]
         if needed not in ancestors:
             revisions.add(needed.revision)
     return tuple(sorted(revisions)) or None
+
+
+def _find_other_owner(
+    graph: MigrationGraph, draft: NewMigration, table: str, creators: Mapping[str, str]
+) -> str | None:
+    """Return the other feature whose migrations have the table. None if the draft's feature or no feature has it."""
+    # In other projects, users have other migrations.
+    belongs_to_project = graph.folder(draft.feature).parent == graph.versions
+    features = [name for name in graph.features if name != USERS or belongs_to_project]
+    owner = draft.owners.get(table)
+    if owner not in features:
+        owner = feature_of_table(table, features)
+    if owner == draft.feature or not (owner and graph.migrations_of(owner)):
+        owner = creators.get(table, owner)  # the model has moved to another feature since
+    return None if owner == draft.feature else owner
 
 
 def _referenced_tables(operations: Sequence[ops.MigrateOperation]) -> set[str]:

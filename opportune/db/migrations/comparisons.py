@@ -1,24 +1,23 @@
 """Comparison of parts of tables that Alembic compares not at all, or not exactly.
 
-Alembic compares check constraints only by name. This module compares the values of those that list the values of a
-column, such as those of Enums, and converts PostgreSQL's form of the condition back to portable SQL. It also compares
-server defaults whose types PostgreSQL cannot compare, and refuses changes that Alembic cannot write: of generated
-columns and identities.
+- Alembic compares check constraints only by name. Those that list values are compared by their values.
+- PostgreSQL cannot compare the server defaults of some types.
+- Changes of generated columns and identities are refused, because Alembic cannot write them.
 """
 
 import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy import CheckConstraint, Column, ColumnElement, Computed, DefaultClause, Identity, Table, column
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy import CheckConstraint, Column, Computed, DefaultClause, Identity, Table
 
+from opportune.db.migrations.allowed_values import AllowedValues, parse_allowed_values, sql_of
 from opportune.db.migrations.create_statements import normalize
 from opportune.db.migrations.naming import flatten
 from opportune.db.models.native_type import NativeType
@@ -26,39 +25,11 @@ from opportune.errors import OperatorError
 
 PLUGIN = "opportune.comparisons"
 BY_NAME = "alembic.ext.checkconstraint_byname"
-
-START = re.compile(r'\(*"?(?P<column>\w+)"?\)*(?:::[\w ]+)?\s*(?:=\s*ANY\b|\bIN\b|=)', re.IGNORECASE)
-VALUE = re.compile(
-    r"(?P<escaped>E?)'(?P<text>(?:[^']|'')*)'(?P<cast>::(?:character varying|\w+))?|(?P<number>-?\b\d+\b)"
-)
-SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
-
-
-class AllowedValues(NamedTuple):
-    """Condition that a column has one of several values."""
-
-    column: str
-    values: tuple[str | int, ...]
-
-    @property
-    def condition(self) -> ColumnElement[bool]:
-        return column(self.column).in_(self.values)
-
-
-def parse_allowed_values(condition: Any) -> AllowedValues | None:
-    """Return the values that a condition of SQLAlchemy, SQLite or PostgreSQL lists. None for other conditions."""
-    if not (text := as_text(condition)) or not (start := START.match(text)):
-        return None
-    rest = text[start.end() :]
-    values = tuple(map(_parse_value, VALUE.finditer(rest)))
-    return AllowedValues(start["column"], values) if values and SEPARATORS.fullmatch(VALUE.sub("", rest)) else None
-
-
-def as_text(condition: Any) -> str:
-    if isinstance(condition, str):
-        return condition
-    options = {"literal_binds": True, "include_table": False}
-    return str(condition.compile(dialect=DefaultDialect(), compile_kwargs=options))
+"""Alembic's plugin that compares check constraints by name."""
+CAST = re.compile(r"(?<=')::[\w\" .]+$")
+"""Cast behind a default of PostgreSQL."""
+COMPUTED_WARNING = re.compile(r"Computed default on (.+) cannot be modified")
+"""Alembic's warning."""
 
 
 def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
@@ -66,23 +37,15 @@ def make_portable(operations: Iterable[ops.MigrateOperation]) -> None:
     for operation in flatten(operations):
         if isinstance(operation, ops.CreateCheckConstraintOp):
             operation.condition = _make_condition_portable(operation.condition)
-        for part in operation.columns if isinstance(operation, ops.CreateTableOp) else ():
-            if isinstance(part, CheckConstraint):
-                part.sqltext = _make_condition_portable(part.sqltext)
+        elif isinstance(operation, ops.CreateTableOp):
+            for part in operation.columns:
+                if isinstance(part, CheckConstraint):
+                    part.sqltext = _make_condition_portable(part.sqltext)
 
 
 def _make_condition_portable(condition: Any) -> Any:
     allowed = parse_allowed_values(condition)
     return allowed.condition if allowed else condition
-
-
-def _parse_value(match: re.Match[str]) -> str | int:
-    if match["number"]:
-        return int(match["number"])
-    text = match["text"].replace("''", "'")
-    if match["cast"] in ("::integer", "::bigint", "::smallint"):  # PostgreSQL quotes negative numbers
-        return int(text)
-    return text.replace("\\\\", "\\") if match["escaped"] else text
 
 
 def _compare_checks(
@@ -93,14 +56,17 @@ def _compare_checks(
     reflected: Table | None,
     model: Table | None,
 ) -> PriorityDispatchResult:
-    if reflected is not None and model is not None:
-        existing = {check["name"]: check["sqltext"] for check in context.inspector.get_check_constraints(name)}
-        for constraint in sorted(model.constraints, key=lambda constraint: str(constraint.name)):
-            if isinstance(constraint, CheckConstraint) and constraint.name in existing:
-                old = CheckConstraint(existing[constraint.name], name=constraint.name, table=reflected)
-                if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(constraint.sqltext)):
-                    operations.ops.append(ops.DropConstraintOp.from_constraint(old))
-                    operations.ops.append(ops.AddConstraintOp.from_constraint(constraint))
+    """Replace existing checks that list other values than the check of the model with the same name."""
+    if reflected is None or model is None:
+        return PriorityDispatchResult.CONTINUE
+    existing = {check["name"]: check["sqltext"] for check in context.inspector.get_check_constraints(name)}
+    checks = [constraint for constraint in model.constraints if isinstance(constraint, CheckConstraint)]
+    for new in sorted(checks, key=lambda check: str(check.name)):
+        if new.name in existing:
+            old = CheckConstraint(existing[new.name], name=new.name, table=reflected)
+            if _have_different_values(parse_allowed_values(old.sqltext), parse_allowed_values(new.sqltext)):
+                replacement = ops.DropConstraintOp.from_constraint(old), ops.AddConstraintOp.from_constraint(new)
+                operations.ops.extend(replacement)
     return PriorityDispatchResult.CONTINUE
 
 
@@ -108,9 +74,6 @@ def _have_different_values(old_values: AllowedValues | None, new_values: Allowed
     if old_values is None or new_values is None:
         return False
     return (old_values.column, set(old_values.values)) != (new_values.column, set(new_values.values))
-
-
-CAST = re.compile(r"(?<=')::[\w\" .]+$")
 
 
 def _compare_defaults(
@@ -144,9 +107,6 @@ def _default_sql(column: Column[object]) -> str | None:
     return str(column.server_default.arg) if isinstance(column.server_default, DefaultClause) else None
 
 
-WARNING = re.compile(r"Computed default on (.+) cannot be modified")
-
-
 @contextmanager
 def refuse_changes_of_generated_columns() -> Iterator[None]:
     """Raise an error instead of Alembic's warning about a column that becomes, was or is computed.
@@ -155,13 +115,13 @@ def refuse_changes_of_generated_columns() -> Iterator[None]:
         OperatorError: The models change such a column.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=WARNING.pattern)
+        warnings.filterwarnings("error", message=COMPUTED_WARNING.pattern)
         try:
             yield
         except UserWarning as warning:
-            if not (match := WARNING.match(str(warning))):
+            if not (match := COMPUTED_WARNING.match(str(warning))):
                 raise
-            raise _error(match[1], "generated column") from None
+            raise _unwritten_change(match[1], "generated column") from None
 
 
 def refuse_changes_of_identities(operations: Iterable[ops.MigrateOperation]) -> None:
@@ -174,10 +134,10 @@ def refuse_changes_of_identities(operations: Iterable[ops.MigrateOperation]) -> 
         if isinstance(step, ops.AlterColumnOp) and step.modify_server_default is not False:
             defaults = (step.existing_server_default, step.modify_server_default)
             if any(isinstance(default, Identity) for default in defaults):
-                raise _error(f"{step.table_name}.{step.column_name}", "identity")
+                raise _unwritten_change(f"{step.table_name}.{step.column_name}", "identity")
 
 
-def _error(column: str, type_: str) -> OperatorError:
+def _unwritten_change(column: str, type_: str) -> OperatorError:
     return OperatorError(
         f"makemigrations does not write the change of {column}, because the {type_} cannot be altered without a "
         "decision about its values. Write it by hand: python3 oppman.py makemigrations FEATURE --empty"
@@ -201,12 +161,12 @@ def _compare_generated_columns(
     if existing.computed is None and model.computed is None:
         return PriorityDispatchResult.CONTINUE
     if _definition(existing.computed) != _definition(model.computed):
-        raise _error(f"{table}.{name}", "generated column")
+        raise _unwritten_change(f"{table}.{name}", "generated column")
     return PriorityDispatchResult.STOP
 
 
 def _definition(computed: Computed | None) -> object:
-    return computed and (normalize(as_text(computed.sqltext)), bool(computed.persisted))
+    return computed and (normalize(sql_of(computed.sqltext)), bool(computed.persisted))
 
 
 plugin = Plugin(PLUGIN)

@@ -7,7 +7,7 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import MetaData
 
-from opportune.db.migrations.comparisons import parse_allowed_values
+from opportune.db.migrations.allowed_values import parse_allowed_values
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.rendering import CodeOp, literal, quoted
 from opportune.db.models.enums import EnumValue

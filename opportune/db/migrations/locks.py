@@ -8,7 +8,7 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy import String, Text
 
-from opportune.db.migrations.comparisons import as_text
+from opportune.db.migrations.allowed_values import sql_of
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import table_of
 from opportune.db.migrations.recording import record
@@ -115,7 +115,7 @@ def widens(old: Any, new: Any) -> bool:
 def _columns_checked_for_null(operation: ops.MigrateOperation, table: str) -> Iterator[tuple[str, str]]:
     """Yield columns that a validated constraint guarantees to be NOT NULL, so that no scan is needed."""
     if isinstance(operation, ops.CreateCheckConstraintOp):
-        yield from ((table, column) for column in NOT_NULL.findall(as_text(operation.condition)))
+        yield from ((table, column) for column in NOT_NULL.findall(sql_of(operation.condition)))
     elif isinstance(operation, ops.ExecuteSQLOp):
         yield from ((name, ANY_COLUMN) for name in VALIDATED.findall(str(operation.sqltext)))
 

@@ -32,10 +32,9 @@ def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
     """
     for head, other_head in combinations(graph.heads(feature), 2):
         changed = _find_changed_subjects(graph, head, other_head)
-        if common := sorted(
-            {subject for subject in _find_changed_subjects(graph, other_head, head) if _overlaps(subject, changed)}
-        ):
-            name = ".".join(filter(None, common[0]))
+        other_changed = _find_changed_subjects(graph, other_head, head)
+        if common := [subject for subject in other_changed if _overlaps(subject, changed)]:
+            name = ".".join(filter(None, min(common)))
             raise OperatorError(
                 f"{head.name} and {other_head.name} both change {name}. Put them in an order instead of merging them: "
                 f"write down_revision = '{head.revision}' in {other_head.name}.py, and adapt its steps."
@@ -80,4 +79,5 @@ def _subjects_of(operation: ops.MigrateOperation) -> Iterator[Subject]:
 
 def _overlaps(subject: Subject, others: Sequence[Subject]) -> bool:
     table, column = subject
-    return any(table == other_table and (column == name or "" in (column, name)) for other_table, name in others)
+    columns = [other_column for other_table, other_column in others if other_table == table]
+    return bool(columns) and ("" in (column, *columns) or column in columns)

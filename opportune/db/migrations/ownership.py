@@ -177,11 +177,13 @@ def _tables_in_modules(features: Iterable[str]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for module_name, module in list(sys.modules.items()):
         package, *inner = module_name.split(".")
-        if feature := packages.get(package) or packages.get(".".join([package, *inner[:1]])):
-            for value in vars(module).values():
-                table = value if isinstance(value, Table) else _table_of_class(value, module_name)
-                if table is not None:
-                    owners.setdefault(table.name, feature)
+        feature = packages.get(package) or packages.get(".".join([package, *inner[:1]]))
+        if feature is None:
+            continue
+        for value in vars(module).values():
+            table = value if isinstance(value, Table) else _table_of_class(value, module_name)
+            if table is not None:
+                owners.setdefault(table.name, feature)
     return owners
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, Index, Table, TextClause, literal_col
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
-from opportune.db.migrations.comparisons import as_text
+from opportune.db.migrations.allowed_values import sql_of
 from opportune.db.migrations.create_statements import escape_parameters, has_collation, parse_index
 
 COPY = "opportune_comparison"
@@ -93,7 +93,7 @@ def _read_definitions(connection: Connection, table_name: str) -> dict[str, str]
 
 def _with_operator_classes(index: Index) -> Index:
     """Return an index with expressions as migrations write them. `text` would ignore `postgresql_ops`."""
-    parts = [literal_column(as_text(part)) if isinstance(part, TextClause) else part for part in index.expressions]
+    parts = [literal_column(sql_of(part)) if isinstance(part, TextClause) else part for part in index.expressions]
     return Index(index.name, *parts, unique=index.unique, _table=index.table, **index.kwargs)
 
 

@@ -122,11 +122,12 @@ class Choices:
         return confirmed
 
     def _mark_used(self, option: str, matches: Sequence[tuple[str, ...]]) -> None:
-        names = sorted({*matches, *filter(None, [self._used_options.get(option) if matches else None])})
+        """Record what an option matches. It must not match anything else in this or a later comparison."""
+        if not matches:
+            return
+        names = sorted({*matches, self._used_options.setdefault(option, matches[0])})
         if len(names) > 1:
             raise OperatorError(f"{option} matches {' and '.join(map('.'.join, names))}. Add the name of the table.")
-        if matches:
-            self._used_options[option] = matches[0]
 
 
 def parse_options(options: Iterable[str]) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ def ignore_reflection_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*expression-based index")
         warnings.filterwarnings("ignore", message="Failed to look up filter predicate")
-        warnings.filterwarnings("ignore", message="Unnamed CHECK constraint")  # copied by `CopyingSQLiteImpl`
+        warnings.filterwarnings("ignore", message="Unnamed CHECK constraint")  # copied by `CompleteSQLiteImpl`
         warnings.filterwarnings("ignore", message="Could not instantiate type")  # int(11), which SQLite accepts
         warnings.filterwarnings("ignore", message="Can't validate argument")  # NOT VALID, NO INHERIT of PostgreSQL
         yield

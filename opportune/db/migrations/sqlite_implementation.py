@@ -7,7 +7,7 @@ from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, UniqueConstraint, text
 
-from opportune.db.migrations.comparisons import as_text
+from opportune.db.migrations.allowed_values import sql_of
 from opportune.db.migrations.create_statements import (
     TableDefinition,
     escape_parameters,
@@ -77,51 +77,64 @@ class CompleteSQLiteImpl(SQLiteImpl):
         """Keep what Alembic omits from a copy: expressions, collations, unnamed checks, last numbers of keys."""
         if not batch_impl.reflected:
             return
-        self._refuse_collated_constraints(table)
+        definition = self._read_table(table)
+        _refuse_collated_constraints(table, definition)
         renamed = {old: column.name for old, column in batch_impl.columns.items() if old != column.name}
         # Alembic copies new indexes without their expressions, but existing ones with them.
         indexes = {**batch_impl.indexes, **batch_impl.new_indexes}
         batch_impl.indexes = {name: _with_new_names(index, renamed) for name, index in indexes.items()}
         batch_impl.new_indexes = {}
-        if not any(isinstance(part, CheckConstraint) for part in batch_impl.table_args):
-            dropped = {column.name.lower() for column in table.columns} - {name.lower() for name in batch_impl.columns}
-            for condition in _unnamed_checks(table):
-                if not identifiers(condition) & dropped:
-                    check = CheckConstraint(escape_parameters(rename_identifiers(condition, renamed)))
-                    batch_impl.new_table.append_constraint(check)
-        definitions = self._read_table(table).columns
-        for name, column in batch_impl.columns.items():
-            if column.computed is not None:
-                batch_impl.column_transfers[name].pop("expr", None)  # the database computes it
-            if isinstance(column.type, String) and not column.type.collation and name.lower() in definitions:
-                column.type.collation = definitions[name.lower()].collation
+        _copy_unnamed_checks(batch_impl, table, renamed)
+        _complete_columns(batch_impl, definition)
         if table.dialect_options["sqlite"]["autoincrement"]:
             self.execute(text(KEEP_SEQUENCE).bindparams(copy=batch_impl.temp_table_name, table=table.name))
-
-    def _refuse_collated_constraints(self, table: Table) -> None:
-        """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
-
-        Raises:
-            OperatorError: A unique constraint has a collation.
-        """
-        names = {column.name.lower() for column in table.columns}
-        for rule in self._read_table(table).unique_rules:
-            if not {column.lower() for column in rule.columns} <= names:
-                raise OperatorError(
-                    f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
-                    f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
-                )
 
     def _read_table(self, table: Table) -> TableDefinition:
         assert self.connection is not None  # Alembic copies no table without a connection
         return read_table(self.connection, table.name)
 
 
+def _refuse_collated_constraints(table: Table, definition: TableDefinition) -> None:
+    """Refuse to copy a table without a constraint that SQLAlchemy cannot describe.
+
+    Raises:
+        OperatorError: A unique constraint has a collation.
+    """
+    names = {column.name.lower() for column in table.columns}
+    for rule in definition.unique_rules:
+        if not {column.lower() for column in rule.columns} <= names:
+            raise OperatorError(
+                f"{table.name} must be copied, which would lose UNIQUE ({', '.join(rule.columns)}). Make it a "
+                f"unique index: op.execute('CREATE UNIQUE INDEX …'), and copy the table without it by hand."
+            )
+
+
+def _copy_unnamed_checks(batch: Any, table: Table, renamed: Mapping[str, str]) -> None:
+    """Add the checks without a name to the copy, except those of dropped columns."""
+    if any(isinstance(part, CheckConstraint) for part in batch.table_args):
+        return  # the migration gives all constraints itself
+    dropped = {column.name.lower() for column in table.columns} - {name.lower() for name in batch.columns}
+    checks = [part for part in table.constraints if isinstance(part, CheckConstraint) and not part.name]
+    for condition in (str(check.sqltext) for check in checks):
+        if identifiers(condition).isdisjoint(dropped):
+            copied = CheckConstraint(escape_parameters(rename_identifiers(condition, renamed)))
+            batch.new_table.append_constraint(copied)
+
+
+def _complete_columns(batch: Any, definition: TableDefinition) -> None:
+    """Keep collations, and let the database compute generated columns again."""
+    for name, column in batch.columns.items():
+        if column.computed is not None:
+            batch.column_transfers[name].pop("expr", None)
+        if isinstance(column.type, String) and not column.type.collation and name.lower() in definition.columns:
+            column.type.collation = definition.columns[name.lower()].collation
+
+
 def _definition(index: Index) -> tuple[bool, Sequence[Sequence[str]], Sequence[str]]:
     """Return the properties of an index as the generated code of a migration has them."""
     where = index.dialect_options["sqlite"]["where"]
-    parts = [normalize(without_default_order(as_text(part))) for part in index.expressions]
-    return bool(index.unique), parts, normalize(as_text(where)) if where is not None else ()
+    parts = [normalize(without_default_order(sql_of(part))) for part in index.expressions]
+    return bool(index.unique), parts, normalize(sql_of(where)) if where is not None else ()
 
 
 def _with_new_names(index: Index, renamed: Mapping[str, str]) -> Index:
@@ -133,8 +146,4 @@ def _with_new_names(index: Index, renamed: Mapping[str, str]) -> Index:
 
 
 def _rename(expression: Any, renamed: Mapping[str, str]) -> Any:
-    return text(escape_parameters(rename_identifiers(without_default_order(as_text(expression)), renamed)))
-
-
-def _unnamed_checks(table: Table) -> list[str]:
-    return [str(part.sqltext) for part in table.constraints if isinstance(part, CheckConstraint) and not part.name]
+    return text(escape_parameters(rename_identifiers(without_default_order(sql_of(expression)), renamed)))

@@ -129,7 +129,8 @@ def _refuse_moved_models(graph: MigrationGraph, feature: str, metadata: MetaData
     """Refuse if a table that the migrations create belongs to another feature now: no other migration creates it."""
     owners = read_owners(graph, metadata)
     for table, creator in owners.created.items():
-        if creator == feature != (owner := owners.feature_of(table)):
+        owner = owners.feature_of(table)
+        if creator == feature and owner != feature:
             raise OperatorError(f"The migrations of {feature} create {table}, whose model is in {owner} now.")
 
 

@@ -7,8 +7,8 @@ from alembic.operations import ops
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
-from opportune.db.migrations.conversion import Family, family_of, reflected_family
 from opportune.db.migrations.rendering import CodeOp, portable_type_code, quoted
+from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
 from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
