@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, inspect
+from sqlalchemy import Connection, ForeignKeyConstraint, Index, MetaData, Table, inspect
 
 from opportune.db.migrations.graph import Migration
 from opportune.db.migrations.naming import describe, flatten
@@ -59,20 +59,25 @@ def _created_tables(operations: Sequence[ops.MigrateOperation]) -> MetaData:
     created = {step.table_name: step.to_table() for step in operations if isinstance(step, ops.CreateTableOp)}
     for table in created.values():
         table.to_metadata(metadata)
-    stubs = [stub for table in created.values() for stub in table.metadata.tables.values()]
-    for stub in stubs:
-        if stub.name not in metadata.tables:
-            stub.to_metadata(metadata)
+    # Each table has its own metadata, with an empty copy of each table that it references.
+    referenced = [other for table in created.values() for other in table.metadata.tables.values()]
+    for table in referenced:
+        if table.name not in metadata.tables:
+            table.to_metadata(metadata)
     for step in operations:
         if isinstance(step, ops.CreateForeignKeyOp) and step.source_table in created:
             metadata.tables[step.source_table].append_constraint(_make_mutual_key(step))
-        if isinstance(step, ops.CreateIndexOp) and step.table_name in created:
-            columns = metadata.tables[step.table_name].columns
-            if all(isinstance(part, str) and part in columns for part in step.columns):  # not on an expression
-                conditions = {name: value for name, value in step.kw.items() if name.endswith("_where")}
-                parts = (columns[str(part)] for part in step.columns)
-                Index(step.index_name, *parts, unique=step.unique, **conditions)
+        elif isinstance(step, ops.CreateIndexOp) and step.table_name in created:
+            _add_index(metadata.tables[step.table_name], step)
     return metadata
+
+
+def _add_index(table: Table, step: ops.CreateIndexOp) -> None:
+    """Add an index to its table, unless it contains an expression."""
+    names = [part for part in step.columns if isinstance(part, str) and part in table.columns]
+    if len(names) == len(step.columns):
+        conditions = {name: value for name, value in step.kw.items() if name.endswith("_where")}
+        Index(step.index_name, *(table.columns[name] for name in names), unique=step.unique, **conditions)
 
 
 def _make_mutual_key(operation: ops.CreateForeignKeyOp) -> ForeignKeyConstraint:
@@ -108,8 +113,9 @@ def _describe(feature: str, operations: Sequence[ops.MigrateOperation]) -> Itera
         else:
             remaining_operations.append(operation)
     for change in describe(remaining_operations, feature):
+        _verb, _, subject = change.description.partition(" ")
         difference = {"+": "is missing", "-": "is not in the model", "~": "is different"}[change.sign]
-        yield Difference(f"{change.description.partition(' ')[2]} {difference}", is_harmful=False)
+        yield Difference(f"{subject} {difference}", is_harmful=False)
 
 
 def _describe_column(operation: ops.MigrateOperation) -> Iterator[Difference]:

@@ -71,12 +71,7 @@ def parse_table(sql: str) -> TableDefinition:
         if "UNIQUE" in words:
             unique_rules.append(_read_unique_rule(items, words.index("UNIQUE")))
         if items and words[0] not in TABLE_RULES:
-            columns[unquote(items[0]).lower()] = ColumnDefinition(
-                unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None,
-                items[words.index("AS") + 1][1:-1].strip() if "AS" in words else "",
-                "AUTOINCREMENT" in words,
-                _read_reference_options(" ".join(words)),
-            )
+            columns[unquote(items[0]).lower()] = _read_column(items, words)
     return TableDefinition(columns, unique_rules)
 
 
@@ -118,6 +113,13 @@ def needs_parentheses(default: str) -> bool:
 def unquote(token: str) -> str:
     end = QUOTES.get(token[0])
     return token[1:-1].replace(end * 2, end) if end else token
+
+
+def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition:
+    collation = unquote(items[words.index("COLLATE") + 1]) if "COLLATE" in words else None
+    group = items[words.index("AS") + 1] if "AS" in words else "()"
+    expression = group[1:-1].strip()
+    return ColumnDefinition(collation, expression, "AUTOINCREMENT" in words, _read_reference_options(" ".join(words)))
 
 
 def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:

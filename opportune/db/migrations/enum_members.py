@@ -49,7 +49,8 @@ class EnumMembers:
         result: list[ops.MigrateOperation] = []
         for operation in operations:
             changes = [*_find_changes(operation)]
-            self.renamed.update({change.target: self._choose_renames(change) for change in changes})
+            for change in changes:
+                self.renamed[change.target] = self._choose_renames(change)
             for change, values in self._find_name_changes(operation):
                 changes.append(change)
                 self.renamed[change.target] = values
@@ -58,43 +59,48 @@ class EnumMembers:
 
     def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
         undone = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
-        return [
-            part
-            for operation in operations
-            for part in _with_row_updates(operation, [*_find_changes(operation)], undone)
-        ]
+        result: list[ops.MigrateOperation] = []
+        for operation in operations:
+            result += _with_row_updates(operation, [*_find_changes(operation)], undone)
+        return result
 
     def _find_name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
         """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
         parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
-        altered = {part.column_name: part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type}
+        alterations = [part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type]
+        old_types = {part.column_name: part.existing_type for part in alterations}
         for add in parts:
-            allowed = parse_allowed_values(add.condition) if isinstance(add, ops.CreateCheckConstraintOp) else None
-            if isinstance(add, ops.CreateCheckConstraintOp) and allowed and allowed.column in altered:
-                values = self._values_by_name(add.table_name, allowed.column)
-                length = getattr(altered[allowed.column].existing_type, "length", None)
-                if values and length == max(len(str(name)) for name in values):
-                    yield MembersChange(add, allowed.column, [*values], allowed.values), values
+            if not isinstance(add, ops.CreateCheckConstraintOp):
+                continue
+            allowed = parse_allowed_values(add.condition)
+            if allowed is None or allowed.column not in old_types:
+                continue
+            values = self._values_by_name(add.table_name, allowed.column)
+            longest = max((len(str(name)) for name in values), default=0)  # SQLModel makes the column as long as that
+            if values and getattr(old_types[allowed.column], "length", None) == longest:
+                yield MembersChange(add, allowed.column, [*values], allowed.values), values
 
     def _values_by_name(self, table: str, column: str) -> dict[Value, Value]:
         type_ = self.metadata.tables[table].columns[column].type
         return {str(member.name): member.value for member in type_.enum} if isinstance(type_, EnumValue) else {}
 
     def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
+        """Return the new value by removed value of the members that were renamed, according to the owner."""
+        by_text = {str(value): value for value in (*change.old, *change.new)}
+        renames: dict[Value, Value] = {}
+        while rename := self.choices.choose_rename([*self._possible_renames(change, renames)]):
+            renames[by_text[rename.old[2]]] = by_text[rename.new]
+        return renames
+
+    def _possible_renames(self, change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[Rename]:
+        """Yield the renames that are possible besides those already chosen. Only new values are suggested."""
         table, column = change.target
         short_table = table.removeprefix(f"{self.feature}_")
-        renames: dict[Value, Value] = {}
-        while rename := self.choices.choose_rename(
-            [
-                Rename((table, column, str(old)), str(new), "" if new in change.old else "value", short_table)
-                for new in change.new
-                for old in change.removed
-                if old not in renames and new not in renames.values()
-            ]
-        ):
-            by_name = {str(value): value for value in (*change.old, *change.new)}
-            renames[by_name[rename.old[2]]] = by_name[rename.new]
-        return renames
+        for new in change.new:
+            for old in change.removed:
+                if old not in renames and new not in renames.values():
+                    type_ = "" if new in change.old else "value"
+                    yield Rename((table, column, str(old)), str(new), type_, short_table)
 
 
 def _with_row_updates(
@@ -133,8 +139,10 @@ def _update_statement(change: MembersChange, old: Value, new: str) -> str:
 
 
 def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
+    """Yield the checks of an operation that replace a dropped check of the same column."""
     drops: dict[str, Sequence[Value]] = {}
-    for part in operation.ops if isinstance(operation, ops.ModifyTableOps) else ():
+    parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else ()
+    for part in parts:
         if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
             constraint: Any = part.to_constraint()
             if old := parse_allowed_values(constraint.sqltext):

@@ -53,7 +53,7 @@ def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
     not_null_columns: set[tuple[str, str]] = set()
     locks: list[TableLock] = []
     for migration in migrations:
-        altered_tables: list[str] = []
+        locked_table = ""  # a column of it was altered, which locks it until the migration ends
         for operation in record(migration, dialect_name="postgresql"):
             table = table_of(operation)
             if isinstance(operation, ops.CreateTableOp):
@@ -62,13 +62,12 @@ def find_table_locks(migrations: Sequence[Migration]) -> list[TableLock]:
                 continue
             not_null_columns |= set(_columns_checked_for_null(operation, table))
             locks += [TableLock(migration, *lock) for lock in _find_locks(operation, table, not_null_columns)]
-            if _writes_rows(operation) and altered_tables:
-                locks.append(
-                    TableLock(migration, altered_tables[0], "ACCESS EXCLUSIVE", "Rows are read and written", FILL_LATER)
-                )
-                altered_tables.clear()
+            if locked_table and _writes_rows(operation):
+                reason = "Rows are read and written"
+                locks.append(TableLock(migration, locked_table, "ACCESS EXCLUSIVE", reason, FILL_LATER))
+                locked_table = ""
             if isinstance(operation, (ops.AddColumnOp, ops.AlterColumnOp)):
-                altered_tables.append(table)
+                locked_table = locked_table or table
     return locks
 
 

@@ -1,6 +1,7 @@
 """Renames of tables and columns that keep their data."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
@@ -33,11 +34,11 @@ def find_possible_renames(
 def _find_table_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> Iterator[Rename]:
-    for new in operations:
-        for old in operations:
-            if isinstance(new, ops.CreateTableOp) and isinstance(old, ops.DropTableOp):
-                type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
-                yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
+    created = [operation for operation in operations if isinstance(operation, ops.CreateTableOp)]
+    dropped = [operation for operation in operations if isinstance(operation, ops.DropTableOp)]
+    for new, old in product(created, dropped):
+        type_ = "table" if _have_same_columns(context, old.to_table(), new.to_table()) else ""
+        yield Rename((old.table_name,), new.table_name, type_, old.table_name.removeprefix(f"{feature}_"))
 
 
 def _have_same_columns(context: MigrationContext, old: Table, new: Table) -> bool:
@@ -51,14 +52,13 @@ def _find_column_renames(
     context: MigrationContext, operations: Sequence[ops.MigrateOperation], feature: str
 ) -> Iterator[Rename]:
     for table in (part for part in operations if isinstance(part, ops.ModifyTableOps)):
-        for new in table.ops:
-            for old in table.ops:
-                if isinstance(new, ops.AddColumnOp) and isinstance(old, ops.DropColumnOp):
-                    type_ = str(new.column.type) if _has_same_type(context, old.to_column(), new.column) else ""
-                    short_table = table.table_name.removeprefix(f"{feature}_")
-                    is_reference = bool(old.to_column().foreign_keys or new.column.foreign_keys)
-                    name = (table.table_name, old.column_name)
-                    yield Rename(name, new.column.name, type_, short_table, is_likely=bool(type_) or not is_reference)
+        added = [part.column for part in table.ops if isinstance(part, ops.AddColumnOp)]
+        dropped = [part.to_column() for part in table.ops if isinstance(part, ops.DropColumnOp)]
+        short_table = table.table_name.removeprefix(f"{feature}_")
+        for new, old in product(added, dropped):
+            type_ = str(new.type) if _has_same_type(context, old, new) else ""
+            is_likely = bool(type_) or not (old.foreign_keys or new.foreign_keys)
+            yield Rename((table.table_name, old.name), new.name, type_, short_table, is_likely)
 
 
 def _has_same_type(context: MigrationContext, old: Column[object], new: Column[object]) -> bool:

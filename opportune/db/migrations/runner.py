@@ -11,17 +11,17 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.db.errors import is_full
 from opportune.db.migrations import lock_retries
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
 from opportune.db.migrations.connection import acquire_migration_lock, separate_migration_lock, set_table_lock_timeout
 from opportune.db.migrations.conversion import ConversionError
-from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
+from opportune.db.migrations.duplicates import DuplicatesError, refuse_duplicates
+from opportune.db.migrations.failures import explain_failure, first_line
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.history import read_revisions, record_revisions
-from opportune.db.migrations.lock_retries import TableLockedError, is_locked, retry_while_locked
+from opportune.db.migrations.lock_retries import retry_while_locked
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.recording import record
@@ -29,10 +29,7 @@ from opportune.db.migrations.reflection_warnings import ignore_reflection_warnin
 from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
-from opportune.project.layout import display_path, features_on_postgresql
-
-FILL_COMMENT = "# FILL"
-"""Comment in a migration where the owner sets values of rows."""
+from opportune.project.layout import features_on_postgresql
 
 # `alembic.op`, which migrations use, is global.
 _op_lock = threading.Lock()
@@ -116,11 +113,11 @@ def run_migrations(
     if steps := plan(graph.applied(rows)):  # otherwise no lock is taken, so a read-only database works
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         is_atomic = connection.dialect.name == "sqlite" or all(step.migration.is_atomic for step in steps)
-        lock = acquire_migration_lock if is_atomic else set_table_lock_timeout
+        run = _Run(connection, graph, plan, acquire_migration_lock if is_atomic else set_table_lock_timeout)
+        separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
         try:
-            separate_lock = nullcontext() if is_atomic else separate_migration_lock(connection)
             with separate_lock, work("Migrating", len(steps), "migrations") as progress:
-                while _run_next(connection, graph, plan, _with_progress(announce, progress), lock):
+                while run.run_next(_with_progress(announce, progress)):
                     count += 1
         except OperatorError:
             if derive:
@@ -150,7 +147,8 @@ def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: P
         OperatorError: A step failed, or a feature needs PostgreSQL.
     """
     refuse_other_database(connection, graph.features)
-    while _run_attempt(connection, graph, plan, lambda _step: None, acquire_migration_lock, is_within=True):
+    run = _Run(connection, graph, plan, acquire_migration_lock, is_within=True)
+    while run.attempt_next():
         pass
     run_due_statements(connection)
 
@@ -166,7 +164,7 @@ def _run_post_migrate(connection: Connection) -> None:
             acquire_migration_lock(connection)
             run_due_statements(connection)
     except SQLAlchemyError as error:
-        raise OperatorError(f"Search indexes or groups could not be created: {_first_line(error)}.") from error
+        raise OperatorError(f"Search indexes or groups could not be created: {first_line(error)}.") from error
 
 
 def refuse_other_database(connection: Connection, features: Collection[str]) -> None:
@@ -199,42 +197,71 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
         )
 
 
-def _run_next(
-    connection: Connection, graph: MigrationGraph, plan: Plan, announce: Announce, lock: Callable[[Connection], None]
-) -> bool:
-    """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
+@dataclass(frozen=True)
+class _Run:
+    """Runs the steps of a plan."""
 
-    def lock_briefly(connection: Connection) -> None:
-        lock(connection)
-        set_table_lock_timeout(connection, lock_retries.ATTEMPT_SECONDS)
+    connection: Connection
+    graph: MigrationGraph
+    plan: Plan
+    lock: Callable[[Connection], None]
+    """Takes the lock, or limits the time to wait for tables, at the begin of each transaction."""
+    is_within: bool = False
+    """Whether the steps run in a transaction of the caller."""
 
-    with ExitStack() as announcement:  # ends after the commit
-        announce_once = cache(lambda step: announcement.enter_context(announce(step)))
-        return retry_while_locked(lambda: _run_attempt(connection, graph, plan, announce_once, lock_briefly))
+    def run_next(self, announce: Announce) -> bool:
+        """Run the next step, if there is one. Repeat it while other transactions hold a lock on its tables."""
+        with ExitStack() as announcement:  # ends after the commit
+            # A repeated attempt is not announced again.
+            announce_once = cache(lambda step: announcement.enter_context(announce(step)))
+            return retry_while_locked(lambda: self.attempt_next(announce_once, lock_retries.ATTEMPT_SECONDS))
 
+    def attempt_next(
+        self, announce: Callable[[Step], None] = lambda _step: None, table_timeout_seconds: float | None = None
+    ) -> bool:
+        """Run the next step, and return whether there was one.
 
-def _run_attempt(
-    connection: Connection,
-    graph: MigrationGraph,
-    plan: Plan,
-    announce: Callable[[Step], None],
-    lock: Callable[[Connection], None],
-    *,
-    is_within: bool = False,
-) -> bool:
-    context = MigrationContext.configure(connection, opts=dict(OPTIONS))
-    if is_within or connection.dialect.name == "sqlite":
-        keep_transaction(context)
-    with _op_lock, _transaction(context, connection, is_within=is_within), Operations.context(context):
-        lock(connection)
-        steps = plan(graph.applied(read_revisions(connection)))
-        if not steps:
-            return False
-        announce(steps[0])
-        if not is_within:
-            context.opts[STEP] = f"{steps[0].direction} {steps[0].migration.revision}"
-        _run_step(connection, graph, steps[0], TransactionalOperations(context) if is_within else None)
-    return True
+        Raises:
+            TableLockedError: Another transaction holds a lock on one of its tables.
+            OperatorError: The step failed.
+        """
+        connection = self.connection
+        context = MigrationContext.configure(connection, opts=dict(OPTIONS))
+        if self.is_within or connection.dialect.name == "sqlite":
+            keep_transaction(context)
+        with _op_lock, _transaction(context, connection, is_within=self.is_within), Operations.context(context):
+            self.lock(connection)
+            if table_timeout_seconds is not None:
+                set_table_lock_timeout(connection, table_timeout_seconds)
+            steps = self.plan(self.graph.applied(read_revisions(connection)))
+            if not steps:
+                return False
+            announce(steps[0])
+            if not self.is_within:
+                context.opts[STEP] = _name_of(steps[0])
+            self._run_step(steps[0], TransactionalOperations(context) if self.is_within else None)
+        return True
+
+    def _run_step(self, step: Step, op: Operations | None) -> None:
+        """Run a step and record it. `op` replaces that of the migration's module."""
+        migration, connection = step.migration, self.connection
+        if not migration.is_atomic:
+            _require_batches_first(step, connection.dialect.name)
+        try:
+            if not step.is_faked:
+                _run_code(step, connection, op)
+            _refuse_dangling_rows(connection, migration)
+            if not migration.is_atomic:
+                forget_position(connection, _name_of(step))
+            self._record(step)
+        except (ConversionError, DuplicatesError, SQLAlchemyError) as error:
+            raise explain_failure(error, migration) from error
+
+    def _record(self, step: Step) -> None:
+        applied = {*self.graph.applied(read_revisions(self.connection))} - {step.migration}
+        if step.direction == "upgrade":
+            applied.add(step.migration)
+        record_revisions(self.connection, self.graph, self.graph.rows(applied))
 
 
 @contextmanager
@@ -252,41 +279,18 @@ def _transaction(context: MigrationContext, connection: Connection, *, is_within
             raise
 
 
-def _run_step(connection: Connection, graph: MigrationGraph, step: Step, op: Operations | None) -> None:
-    migration = step.migration
-    if not migration.is_atomic:
-        _require_batches_first(step, connection.dialect.name)
-    try:
-        if not step.is_faked:
-            module: Any = load_python_file(migration.path.parent, migration.path.name)
-            if op:
-                module.op = op
-            with ignore_reflection_warnings(), preserve_views_and_triggers(connection), refuse_duplicates(connection):
-                getattr(module, step.direction)()
-        _refuse_dangling_rows(connection, migration)
-        if not migration.is_atomic:
-            forget_position(connection, f"{step.direction} {migration.revision}")
-        others = [other for other in graph.applied(read_revisions(connection)) if other != migration]
-        record_revisions(connection, graph, graph.rows([*others, migration] if step.direction == "upgrade" else others))
-    except ConversionError as error:
-        raise OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}") from error
-    except DuplicatesError as error:
-        raise OperatorError(
-            f"{migration} {_failure_text(migration)}: {error}. Change or delete these rows, then run this again."
-        ) from error
-    except SQLAlchemyError as error:
-        if is_locked(error):
-            effect = "was undone" if migration.is_atomic else "failed halfway"
-            raise TableLockedError(
-                f"{migration} {effect}: other transactions use its tables. Run this again at a quieter time."
-            ) from error
-        raise OperatorError(
-            f"{migration} {_failure_text(migration)}: {_first_line(error)}{_advice(error, migration)}"
-        ) from error
+def _name_of(step: Step) -> str:
+    """Return the name of a step with which `in_batches` stores its position."""
+    return f"{step.direction} {step.migration.revision}"
 
 
-def _failure_text(migration: Migration) -> str:
-    return "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
+def _run_code(step: Step, connection: Connection, op: Operations | None) -> None:
+    path = step.migration.path
+    module: Any = load_python_file(path.parent, path.name)
+    if op:
+        module.op = op
+    with ignore_reflection_warnings(), preserve_views_and_triggers(connection), refuse_duplicates(connection):
+        getattr(module, step.direction)()
 
 
 def _require_batches_first(step: Step, dialect_name: str) -> None:
@@ -305,24 +309,6 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
     broken = connection.execute(text("PRAGMA foreign_key_check")).first()
     if broken:
         raise OperatorError(f"{migration} was undone: rows of {broken[0]} would reference missing rows of {broken[2]}.")
-
-
-def _advice(error: SQLAlchemyError, migration: Migration) -> str:
-    if is_full(error):
-        return ". Free some space, then run this again."
-    if isinstance(error, IntegrityError) and FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
-        return f". {_fill_advice(migration)}"
-    return ""
-
-
-def _fill_advice(migration: Migration) -> str:
-    return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    # Only the first line: the others may quote a row.
-    message = str(error.orig if isinstance(error, DBAPIError) else error)
-    return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")
 
 
 def _with_ancestors(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
