@@ -58,8 +58,10 @@ class CrudApi(Generic[M]):
         refuse_misspelt(cls, CrudApi, renamed=renamed_names.CRUD_API)
 
     def __init__(self, crud: type[Crud[M]], prefix: str, *, without: Collection[str] | None = None) -> None:
-        self.crud = crud
-        self.prefix = prefix
+        crud_class: Any = crud
+        self.crud, self.prefix = crud, prefix
+        self._reading = Annotated[crud_class, reading(crud_class)]
+        self._writing = Annotated[crud_class, writing(crud_class)]
         if without is not None:
             self.without = without
         if unknown := set(self.without) - set(ROUTES):
@@ -213,16 +215,6 @@ class CrudApi(Generic[M]):
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""
         return Annotated[schema, WrapValidator(_skip_validation)] if self.crud.definition.field_rules.locks else schema
-
-    @property
-    def _reading(self) -> Any:
-        crud_class: Any = self.crud
-        return Annotated[crud_class, reading(crud_class)]
-
-    @property
-    def _writing(self) -> Any:
-        crud_class: Any = self.crud
-        return Annotated[crud_class, writing(crud_class)]
 
 
 def _with_path(request: Request, response: Response) -> Response:

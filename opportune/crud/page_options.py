@@ -72,10 +72,11 @@ class PageOptions(Generic[M]):
     plural: str = ""
 
     def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
+        class_name = type(self).__name__
         for option, value in options.items():
             if option not in OPTIONS:
                 advice = did_you_mean(option, OPTIONS) or f" There are: {', '.join(OPTIONS)}."
-                raise OperatorError(f"{self._class_name} has no option {option!r}.{advice}")
+                raise OperatorError(f"{class_name} has no option {option!r}.{advice}")
             setattr(self, option, value)
         self.crud_class = crud_class
         self.path = path
@@ -86,13 +87,9 @@ class PageOptions(Generic[M]):
             if route not in ROUTES:
                 names = ", ".join(ROUTES)
                 advice = renamed_to(route, PAGES_WITHOUT)
-                raise OperatorError(f"{self._class_name}.without: there is no {route!r}. There are: {names}.{advice}")
-        check_declaration(self._class_name, crud_class, self.columns, self.fields, self.sections)
+                raise OperatorError(f"{class_name}.without: there is no {route!r}. There are: {names}.{advice}")
+        check_declaration(class_name, crud_class, self.columns, self.fields, self.sections)
         declared_pages.setdefault(crud_class.model, []).append(self)
-
-    @property
-    def _class_name(self) -> str:
-        return type(self).__name__
 
     @cached_property
     def router(self) -> APIRouter:
@@ -105,7 +102,7 @@ class PageOptions(Generic[M]):
                     path.replace("{key}", f"{{{path_parameter_name(self.crud_class)}}}"),
                     self._endpoint(name),
                     methods=[method],
-                    name=f"{self._class_name}.{name}",
+                    name=f"{type(self).__name__}.{name}",
                 )
         router.complete()
         return router

@@ -230,30 +230,25 @@ registered: list[Registration] = []
 """All hooks, in the order they run."""
 _limits: list[Callable[[Hook[Any]], bool]] = []
 """Conditions that hooks meet to run, of each site that runs in this process."""
-_hooks_by_model: dict[Any, Mapping[str, Sequence[Hook[Any]]]] = {}
-_related_hooks: dict[Any, bool] = {}
-_added_rows: dict[Any, Sequence[AddedRow] | None] = {}
 
 
+@cache
 def hooks_of(model: type[SQLModel]) -> Mapping[str, Sequence[Hook[Any]]]:
     """Return the hooks of a model and its base classes by event."""
-    if model not in _hooks_by_model:
-        hooks = defaultdict(list)
-        for registration in registered:
-            if registration.applies_to(model):
-                hooks[registration.event].append(registration.hook)
-        _hooks_by_model[model] = dict(hooks)
-    return _hooks_by_model[model]
+    hooks = defaultdict(list)
+    for registration in registered:
+        if registration.applies_to(model):
+            hooks[registration.event].append(registration.hook)
+    return dict(hooks)
 
 
+@cache
 def rows_added_with(model: type[SQLModel]) -> Sequence[AddedRow] | None:
     """Return the rows that creation hooks of a model add. None if a hook does anything else."""
-    if model not in _added_rows:
-        hooks = [hook for hook in registered if hook.event in CREATION and hook.applies_to(model)]
-        rows = [hook.added_row for hook in hooks if hook.added_row]
-        all_add_rows = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
-        _added_rows[model] = rows if all_add_rows else None
-    return _added_rows[model]
+    hooks = [hook for hook in registered if hook.event in CREATION and hook.applies_to(model)]
+    rows = [hook.added_row for hook in hooks if hook.added_row]
+    all_add_rows = len(rows) == len(hooks) and not any(hooks_of(row.model).keys() & CREATION for row in rows)
+    return rows if all_add_rows else None
 
 
 @cache
@@ -264,14 +259,13 @@ def insert_statement(model: type[SQLModel]) -> Insert:
     return insert(table).inline().execution_options(**{DEFERRED: not may_fail})
 
 
+@cache
 def may_run_hooks(model: type[SQLModel]) -> bool:
     """Return whether writing rows of a model may run hooks of the model or of related models."""
-    if model not in _related_hooks:
-        mappers = [inspect(model, raiseerr=True)]
-        for mapper in mappers:  # grows during the loop
-            mappers += {relation.mapper for relation in mapper.relationships} - {*mappers}
-        _related_hooks[model] = any(hooks_of(mapper.class_) for mapper in mappers)
-    return _related_hooks[model]
+    mappers = [inspect(model, raiseerr=True)]
+    for mapper in mappers:  # grows during the loop
+        mappers += {relation.mapper for relation in mapper.relationships} - {*mappers}
+    return any(hooks_of(mapper.class_) for mapper in mappers)
 
 
 def _hook_decorator(event: str, model: type[M], where: Predicate | None) -> Callable[[Hook[M]], Hook[M]]:
@@ -290,9 +284,8 @@ def _hook_decorator(event: str, model: type[M], where: Predicate | None) -> Call
 
 
 def _clear_caches() -> None:
-    _hooks_by_model.clear()
-    _added_rows.clear()
-    _related_hooks.clear()
+    for cached in (hooks_of, rows_added_with, may_run_hooks):
+        cached.cache_clear()
 
 
 def state_of(row: SQLModel) -> InstanceState[Any]:

@@ -1,6 +1,5 @@
 """Generation of migrations: compares models with the tables that existing migrations create."""
 
-import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -212,15 +211,9 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     """
     newest = graph.newest(draft.feature)
     path = graph.folder(draft.feature) / f"{draft.name}.py"
-    names = {
-        "message": f"{draft.feature}: {draft.name[5:].replace('_', ' ')}",
-        "up_revision": f"{draft.feature}_{draft.name[:4]}_{secrets.token_hex(2)}",
-        "down_revision": newest.revision if newest else None,
-        "branch_labels": None if newest else (draft.feature,),
-        "depends_on": _dependencies(graph, draft),
-    }
+    follows, depends_on = newest.revision if newest else None, _dependencies(graph, draft)
     try:
-        write_file(path, draft.upgrade, draft.downgrade, **names)
+        write_file(path, draft.upgrade, draft.downgrade, follows=follows, depends_on=depends_on)
     except OSError as error:
         raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
     return path

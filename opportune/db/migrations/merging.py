@@ -1,6 +1,5 @@
 """Merge of several last migrations of a feature, such as those of two Git branches."""
 
-import secrets
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -43,18 +42,8 @@ def refuse_conflicts(graph: MigrationGraph, feature: str) -> None:
 
 def write_merge(graph: MigrationGraph, feature: str) -> Path:
     """Write a migration without steps that follows all last migrations of a feature."""
-    name = choose_merge_name(graph, feature)
-    path = graph.folder(feature) / f"{name}.py"
-    write_file(
-        path,
-        [],
-        [],
-        message=f"{feature}: {name[5:].replace('_', ' ')}",
-        up_revision=f"{feature}_{name[:4]}_{secrets.token_hex(2)}",
-        down_revision=tuple(head.revision for head in graph.heads(feature)),
-        branch_labels=None,
-        depends_on=None,
-    )
+    path = graph.folder(feature) / f"{choose_merge_name(graph, feature)}.py"
+    write_file(path, [], [], follows=tuple(head.revision for head in graph.heads(feature)))
     return path
 
 

@@ -1,5 +1,6 @@
 """Rendering of migration files, also of Python code that is not an Alembic operation."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -121,16 +122,37 @@ class PortableImpl(DefaultImpl):
 
 
 def write_file(
-    path: Path, upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation], **variables: Any
+    path: Path,
+    upgrade: Sequence[ops.MigrateOperation],
+    downgrade: Sequence[ops.MigrateOperation],
+    *,
+    follows: str | tuple[str, ...] | None,
+    depends_on: tuple[str, ...] | None = None,
+    revision: str = "",
 ) -> None:
-    """Write a migration file from the template. `variables` are further variables of the template."""
+    """Write a migration file from the template.
+
+    Args:
+        path: File `<feature>/NNNN_title.py`.
+        upgrade: Operations of `upgrade()`.
+        downgrade: Operations of `downgrade()`.
+        follows: Previous revisions of the feature, or None for its first migration.
+        depends_on: Revisions of other features that must be applied first.
+        revision: Revision of the migration. By default a new one.
+    """
+    feature, (number, _, title) = path.parent.name, path.stem.partition("_")
     imports: set[str] = set()
-    code: dict[str, Any] = {
+    variables: dict[str, Any] = {
+        "message": f"{feature}: {title.replace('_', ' ')}",
+        "up_revision": revision or f"{feature}_{number}_{secrets.token_hex(2)}",
+        "down_revision": follows,
+        "branch_labels": None if follows else (feature,),
+        "depends_on": depends_on,
         "upgrades": _render(ops.UpgradeOps(upgrade), imports),
         "downgrades": _render(ops.DowngradeOps(downgrade), imports),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    template_to_file(TEMPLATE, path, "utf-8", **code, imports="\n".join(sorted(imports)), **variables)
+    template_to_file(TEMPLATE, path, "utf-8", **variables, imports="\n".join(sorted(imports)))
     format_files([path], rules="")
 
 

@@ -93,14 +93,9 @@ def write_squash(graph: MigrationGraph, squash: Squash, metadata: MetaData) -> l
 def _write(squash: Squash) -> None:
     revisions = {migration.revision for migration in squash.migrations}
     needed = sorted({revision for migration in squash.migrations for revision in migration.depends_on} - revisions)
-    names = {
-        "message": f"{squash.draft.feature}: squashed",
-        "up_revision": squash.last_migration.revision,
-        "down_revision": None,
-        "branch_labels": (squash.draft.feature,),
-        "depends_on": tuple(needed) or None,
-    }
-    write_file(squash.path, squash.draft.upgrade, squash.draft.downgrade, **names)
+    draft, revision = squash.draft, squash.last_migration.revision
+    depends_on = tuple(needed) or None
+    write_file(squash.path, draft.upgrade, draft.downgrade, follows=None, depends_on=depends_on, revision=revision)
     text = squash.path.read_text(encoding="utf-8")
     replaced = tuple(migration.revision for migration in squash.migrations[:-1])
     with_replaced = DEPENDS_ON.sub(lambda line: f"{line[0]}\nreplaces = {replaced!r}", text, count=1)

@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 from opportune.db.hooks.registry import (
     WRITTEN_CHANGES,
     Change,
+    has_hooks,
     hooks_of,
     may_run_hooks,
     registered,
@@ -64,13 +65,13 @@ class HookedSession(TrashSession):
 def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
     """Yield the rows with hooks that the next flush writes."""
     for row in session.new:
-        if hooks_of(type(row)):
+        if has_hooks(type(row)):
             yield "create", row
     for row in session.dirty:
-        if hooks_of(type(row)) and session.is_modified(row):
+        if has_hooks(type(row)) and session.is_modified(row):
             yield "update", row
     for row in session.deleted:
-        if hooks_of(type(row)):
+        if has_hooks(type(row)):
             yield "delete", row
 
 
@@ -136,7 +137,7 @@ def _record_written(session: Session, _flush: object) -> None:
 
 @event.listens_for(HookedSession, "persistent_to_deleted")
 def _record_deleted(session: Session, row: SQLModel) -> None:
-    if registered and hooks_of(type(row)):
+    if has_hooks(type(row)):
         record_write(session, row, "delete")
 
 
@@ -171,9 +172,8 @@ def has_rows_with_hooks(session: AsyncSession) -> bool:
     if not registered:
         return False
     pending = session.sync_session
-    return WRITES in session.info or any(
-        may_run_hooks(type(row)) for rows in (pending.new, pending.dirty, pending.deleted) for row in rows
-    )
+    models: set[Any] = {type(row) for rows in (pending.new, pending.dirty, pending.deleted) for row in rows}
+    return WRITES in session.info or any(map(may_run_hooks, models))
 
 
 def refuse_commit_in_hook(session: AsyncSession) -> None:

@@ -30,7 +30,7 @@ from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
 from opportune.search.query import Query, fold_like_postgresql
-from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED, as_text
+from opportune.search.vectors import as_text
 
 # Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents and punctuation are removed.
 # With punctuation, the parser would detect host names, paths and compounds.
@@ -146,17 +146,8 @@ class PostgreSQLVectors(Vectors):
     ) -> Select[int, float]:
         rows = self.rows(fields)
         distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), NativeType("vector"))).label("distance")
-        compared = (
-            select_vectors(rows, within, fields, edition)
-            .where(rows.c.embedding.is_not(None))
-            .with_only_columns(rows.c.id, distance, maintain_column_froms=True)
-            .order_by(None)
-            .order_by(rows.c.id.desc())
-            .limit(MAX_SCANNED)
-            .subquery()
-        )
-        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= max_distance)
-        return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+        vectors = select_vectors(rows, within, fields, edition)
+        return self.select_closest(self.select_newest(vectors, rows, rows.c.embedding, distance), max_distance)
 
     async def is_possible(self, database: Database) -> bool:
         async with database.reader(fresh=True) as session:

@@ -24,7 +24,7 @@ from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
 from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
 from opportune.search.query import Query
-from opportune.search.vectors import MAX_COMPARED, MAX_NEAREST, MAX_SCANNED, add_functions_for, signs
+from opportune.search.vectors import MAX_COMPARED, add_functions_for, signs
 
 # Weights of bm25, with the ratios of the letters in PostgreSQL.
 FACTORS = {"A": 10.0, "B": 4.0, "C": 2.0, "D": 1.0}
@@ -114,23 +114,14 @@ class SQLiteVectors(Vectors):
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[int, float]:
         rows = self.rows(fields)
-        scanned = (
-            select_vectors(rows, within, fields, edition)
-            .where(rows.c.signs.is_not(None))
-            .with_only_columns(rows.c.id, rows.c.signs, maintain_column_froms=True)
-            .order_by(None)
-            .order_by(rows.c.id.desc())
-            .limit(MAX_SCANNED)
-            .subquery()
-        )
+        scanned = self.select_newest(select_vectors(rows, within, fields, edition), rows, rows.c.signs, rows.c.signs)
         differing = func.differing_signs(scanned.c.signs, signs(vector))
         alike = select(scanned.c.id).order_by(differing).limit(MAX_COMPARED).subquery()
         distance = func.cosine_distance(rows.c.embedding, vector.tobytes()).label("distance")
         compared = materialized(
             select(rows.c.id, distance).join(alike, alike.c.id == rows.c.id).where(rows.c.edition == edition)
         )
-        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= max_distance)
-        return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
+        return self.select_closest(compared, max_distance)
 
     async def prepare(self, session: AsyncSession) -> None:
         await add_functions_for(session)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import (
     Connection,
+    FromClause,
     Row,
     Select,
     TableClause,
@@ -29,6 +30,7 @@ from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import VECTORS_PREFIX
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Fields
+from opportune.search.vectors import MAX_NEAREST, MAX_SCANNED
 
 EDITIONS = f"{VECTORS_PREFIX}all"
 CREATE_EDITIONS = (
@@ -83,6 +85,18 @@ class Vectors(ABC):
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[int, float]:
         """Return ids and distances of similar rows, the nearest first, among `within` or all rows."""
+
+    @staticmethod
+    def select_newest(vectors: Select[Any], rows: TableClause, stored: Any, value: Any) -> FromClause:
+        """Select id and a value of the newest vectors, without rows whose column `stored` is NULL."""
+        values = vectors.where(stored.is_not(None)).with_only_columns(rows.c.id, value, maintain_column_froms=True)
+        return values.order_by(None).order_by(rows.c.id.desc()).limit(MAX_SCANNED).subquery()
+
+    @staticmethod
+    def select_closest(compared: FromClause, max_distance: float) -> Select[int, float]:
+        """Select ids and distances of the most similar rows from those with a column `distance`."""
+        hits = select(compared.c.id, compared.c.distance).where(compared.c.distance <= max_distance)
+        return hits.order_by(compared.c.distance, compared.c.id).limit(MAX_NEAREST)
 
     async def prepare(self, session: AsyncSession) -> None:
         """Register what the session's connection needs to compare vectors."""
