@@ -60,10 +60,10 @@ class Definition:
         self.crud_class = crud_class
         self.owners = frozenset(name for name in (crud_class.owner_column, crud_class.team_column) if name)
         """The columns that the data layer sets to the owner of a new row."""
-        has_paths = any("." in path for path in (*crud_class.sort, *crud_class.order))
-        depends_on_user = has_paths or crud_class.nested or (crud_class.owner_column and crud_class.team_column)
-        is_same_for_all = not depends_on_user and self.read_permission is not Permission.OWNER_OR_PERMITTED
-        self.shares_statement = is_same_for_all and overridden.isdisjoint(QUERY_METHODS)
+        default_permission = Permission.OWNER if self.owners else Permission.PERMITTED
+        self.read_permission = crud_class.read_permission or default_permission
+        self.write_permission = crud_class.write_permission or default_permission
+        self.shares_statement = not self._depends_on_user and overridden.isdisjoint(QUERY_METHODS)
         """Whether lists without filters have the same statement for all users, with the owner as a parameter."""
         self.list_statements: dict[tuple[str, str, Sequence[str]], tuple[Selection, ListStatement]] = {}
         self.shape = shape_of(crud_class.model)
@@ -86,6 +86,16 @@ class Definition:
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
         }
         self._check_filter_schema(declaration)
+
+    @property
+    def _depends_on_user(self) -> bool:
+        """Whether the statement of a list differs between users in more than the id of the owner."""
+        crud_class = self.crud_class
+        has_two_owners = crud_class.owner_column is not None and crud_class.team_column is not None
+        reads_related_rows = bool(crud_class.nested) or any(
+            "." in path for path in (*crud_class.sort, *crud_class.order)
+        )
+        return has_two_owners or reads_related_rows or self.read_permission is Permission.OWNER_OR_PERMITTED
 
     def _check(self, declaration: Declaration, *, has_assign: bool) -> None:
         crud_class = self.crud_class
@@ -172,14 +182,6 @@ class Definition:
         """The prefix of the names of the schemas."""
         crud_class = self.crud_class
         return crud_class.model.__name__ if takes_model_name(crud_class) else crud_class.__name__
-
-    @property
-    def read_permission(self) -> Permission:
-        return self.crud_class.read_permission or (Permission.OWNER if self.owners else Permission.PERMITTED)
-
-    @property
-    def write_permission(self) -> Permission:
-        return self.crud_class.write_permission or (Permission.OWNER if self.owners else Permission.PERMITTED)
 
     @cached_property
     def create_schema(self) -> type[BaseModel]:

@@ -164,9 +164,8 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL_DISK_ERRNOS
     driver = getattr(error, "orig", None)
-    return (
-        getattr(driver, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or getattr(driver, "sqlstate", "") == "53100"
-    )
+    is_full_sqlite = getattr(driver, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return is_full_sqlite or getattr(driver, "sqlstate", "") == "53100"
 
 
 def lacks_table(error: BaseException) -> bool:

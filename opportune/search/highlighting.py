@@ -27,25 +27,24 @@ class Highlighter:
         """`words`: folded search words, the longest first."""
         self.words = words
 
-    def name(self, name: str) -> str:
-        return self._mark_words(name)
-
     def snippet(self, text: str) -> str:
         """Return an excerpt around the first match."""
         start = max(0, self._first_match(text) - SNIPPET_CONTEXT_CHARS)
         if start:
             start = text.find(" ", start) + 1
         end = start + MAX_SNIPPET_CHARS
-        if end < len(text):
-            end = text.rfind(" ", start, end) if " " in text[start:end] else end
-        return f"{'…' if start else ''}{self._mark_words(text[start:end])}{' …' if end < len(text) else ''}"
+        if end < len(text) and " " in text[start:end]:
+            end = text.rfind(" ", start, end)
+        before, after = "…" if start else "", " …" if end < len(text) else ""
+        return f"{before}{self.mark(text[start:end])}{after}"
 
     def _first_match(self, text: str) -> int:
         folded_text = _fold(text)
         positions = [folded_text.find(f" {word}") for word in self.words]
         return min((position for position in positions if position >= 0), default=0)
 
-    def _mark_words(self, text: str) -> str:
+    def mark(self, text: str) -> str:
+        """Return the escaped text with search words in <mark>."""
         marked_until, pieces = 0, []
         for start, end in sorted(self._matches(text), key=itemgetter(0)):
             if start >= marked_until:
@@ -72,11 +71,7 @@ def _is_word_start(text: str, position: int) -> bool:
 
 def _fold(text: str) -> str:
     """Return the text in lower case without accents, with the same length."""
-    return (text if text.isascii() else NOT_ASCII.sub(_fold_match, text)).lower()
-
-
-def _fold_match(match: re.Match[str]) -> str:
-    return _base_letter(match[0])
+    return NOT_ASCII.sub(lambda match: _base_letter(match[0]), text).lower()
 
 
 @lru_cache(maxsize=1024)
@@ -92,7 +87,7 @@ def highlight(text: str, query: str) -> Markup:
         text: Plain text.
         query: Query of the search.
     """
-    return Markup(Highlighter(Query.parse(query).highlighted_words).name(text))  # noqa: S704 - escaped by the highlighter
+    return Markup(Highlighter(Query.parse(query).highlighted_words).mark(text))  # noqa: S704 - escaped by the highlighter
 
 
 def snippet(text: str, query: str) -> Markup:

@@ -237,7 +237,7 @@ class DocumentSearch(Generic[H]):
 
     def _hit(self, row: Fields, highlighter: Highlighter) -> H:
         fields = {name: row[name] for name in self.index.links}
-        marked = {"name_html": highlighter.name(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
+        marked = {"name_html": highlighter.mark(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
         return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
 
 

@@ -131,9 +131,7 @@ class DatabaseUrl:
         if self.kind != "postgresql":
             return {}
         arguments: dict[str, Any] = {
-            "connect_timeout": 5
-            if len(self.hosts) < 2
-            else 2,  # together, all hosts are tried before a request times out
+            "connect_timeout": 5 if len(self.hosts) < 2 else 2,  # several hosts are tried before a request times out
             "tcp_user_timeout": 4000,
             "keepalives_idle": 30,
             "application_name": "opportune",

@@ -159,7 +159,7 @@ class Searchable(Generic[M]):
         return RowHit(
             row,
             self.url.format_map({field: quote(str(value)) for field, value in row.model_dump().items()}),
-            Markup(highlighter.name(name)),  # noqa: S704 - escaped by the highlighter
+            Markup(highlighter.mark(name)),  # noqa: S704 - escaped by the highlighter
             Markup(highlighter.snippet(" ".join(texts))),  # noqa: S704 - as above
         )
 

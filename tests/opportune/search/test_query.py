@@ -82,9 +82,9 @@ def test_most_frequent_nearest_word_wins() -> None:
 
 
 def test_highlighter_marks_starts_of_words() -> None:
-    assert Highlighter(["dict"]).name("OrderedDict") == "Ordered<mark>Dict</mark>"
+    assert Highlighter(["dict"]).mark("OrderedDict") == "Ordered<mark>Dict</mark>"
     assert Highlighter(["os"]).snippet("<os> & pose") == "&lt;<mark>os</mark>&gt; &amp; pose"
-    assert Highlighter([]).name("<b>") == "&lt;b&gt;"
+    assert Highlighter([]).mark("<b>") == "&lt;b&gt;"
 
 
 def test_snippet_surrounds_the_match() -> None:
