@@ -1,6 +1,6 @@
 """The options of one `Crud` class after validation, and the schemas, filters and serializers derived from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
@@ -14,25 +14,10 @@ from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import FieldRules
-from opportune.crud.filters import (
-    LANGUAGES,
-    Filter,
-    derive_filters,
-    filter_aliases,
-    filter_methods_of,
-    filter_schema,
-    method_field,
-)
+from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, filter_schema, method_field
 from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import takes_model_name
-from opportune.crud.schemas import (
-    SchemaOptions,
-    check_schemas,
-    create_schema,
-    read_schema,
-    refuse_fields,
-    update_schema,
-)
+from opportune.crud.schemas import SchemaOptions, check_fields, create_schema, read_schema, refuse_fields, update_schema
 from opportune.crud.selection import Selection
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import TeamOwners, team_owners
@@ -81,7 +66,7 @@ class Definition:
             required={"id", crud_class.lookup} if self.field_rules.hides else None,
         )
         self._check(declaration, has_assign="assign" in overridden)
-        self.filters: Mapping[str, Filter] = derive_filters(declaration, crud_class.filters)
+        self.filters = derive_filters(declaration, crud_class.filters)
         self.filter_fields = {name: filter_.field for name, filter_ in self.filters.items()} | {
             name: method_field(declaration, name, method) for name, method in self.filter_methods.items()
         }
@@ -111,7 +96,7 @@ class Definition:
             declaration.require_readable_path("search", path, text=True)
         for path in (*crud_class.sort, *crud_class.order):
             declaration.require_readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
-        check_schemas(declaration, self.options)
+        check_fields(declaration, self.options)
         self._check_lookup(declaration)
         self._check_owner_column(declaration, "owner_column", {User})
         self._check_owner_column(declaration, "team_column", team_owners.keys())
@@ -203,7 +188,7 @@ class Definition:
             self.crud_class.sort,
             searched=bool(self.crud_class.search),
             has_trash=self.has_trash,
-            is_translated=self.is_translated and LANGUAGES not in self.filter_fields,
+            is_translated=self.is_translated,
         )
         if not self.crud_class.filter_schema:
             schema.aliases = filter_aliases(self.shape, self.filters, schema.model_fields.keys())

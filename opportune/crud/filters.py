@@ -233,7 +233,7 @@ def filter_schema(
     parameters: dict[str, Any] = {**({"q": search} if searched else {}), **fields}
     if has_trash:
         parameters[TRASH_PARAMETER] = bool, Field(default=False, title="In the trash")
-    if is_translated:
+    if is_translated and LANGUAGES not in fields:
         parameters[LANGUAGES] = Languages, Field(None, title="Languages")
     parameters["sort"] = Annotated[str, SortBy(*sort)], ""
     parameters[CURSOR] = str, Field("", max_length=100, title="Cursor")

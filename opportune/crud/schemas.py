@@ -94,7 +94,7 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
 
 
-def check_schemas(declaration: Declaration, options: SchemaOptions) -> None:
+def check_fields(declaration: Declaration, options: SchemaOptions) -> None:
     """Raise OperatorError for unknown names and for fields that no user may write."""
     shape = declaration.shape
     writable, relations = [*shape.columns, *shape.links], [*shape.to_one, *shape.links]

@@ -13,11 +13,7 @@ from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
 from opportune.db.migrations.backfill import Backfill
-from opportune.db.migrations.comparisons import (
-    make_portable,
-    refuse_changes_of_generated_columns,
-    refuse_changes_of_identities,
-)
+from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.enum_members import EnumMembers
 from opportune.db.migrations.graph import Migration, MigrationGraph, framework_folder
@@ -162,13 +158,13 @@ def _compare(
     """Return the operations that change the database to match the models, and the operations that revert them."""
     break_cycles(metadata)
     context = MigrationContext.configure(connection, opts=comparison_options(graph, features, owners))
-    with ignore_reflection_warnings(), refuse_changes_of_generated_columns():
+    with ignore_reflection_warnings(), refuse_generated_column_changes():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
     create_search, drop_search = find_search_index_changes(connection, graph, features, tables)
     upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
     downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
-    refuse_changes_of_identities(upgrade)
+    refuse_identity_changes(upgrade)
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 

@@ -108,7 +108,7 @@ def _default_sql(column: Column[object]) -> str | None:
 
 
 @contextmanager
-def refuse_changes_of_generated_columns() -> Iterator[None]:
+def refuse_generated_column_changes() -> Iterator[None]:
     """Raise an error instead of Alembic's warning about a column that becomes, was or is computed.
 
     Raises:
@@ -124,7 +124,7 @@ def refuse_changes_of_generated_columns() -> Iterator[None]:
             raise _unwritten_change(match[1], "generated column") from None
 
 
-def refuse_changes_of_identities(operations: Iterable[ops.MigrateOperation]) -> None:
+def refuse_identity_changes(operations: Iterable[ops.MigrateOperation]) -> None:
     """Refuse to write a step for which Alembic omits the previous identity.
 
     Raises:

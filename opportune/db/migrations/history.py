@@ -4,18 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    MetaData,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    delete,
-    insert,
-    inspect,
-    select,
-)
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -45,14 +34,14 @@ def record_revisions(connection: Connection, graph: MigrationGraph, rows: set[st
     VERSION_TABLE.create(connection, checkfirst=True)
     existing = set(read_revisions(connection)) & graph.by_revision.keys()
     for revision in sorted(existing - rows):
-        connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num == revision))
+        connection.execute(VERSION_TABLE.delete().where(VERSION_TABLE.c.version_num == revision))
     for revision in sorted(rows - existing):
-        connection.execute(insert(VERSION_TABLE).values(version_num=revision))
+        connection.execute(VERSION_TABLE.insert().values(version_num=revision))
 
 
 def forget_revisions(connection: Connection, revisions: Sequence[str]) -> None:
     if revisions:
-        connection.execute(delete(VERSION_TABLE).where(VERSION_TABLE.c.version_num.in_(revisions)))
+        connection.execute(VERSION_TABLE.delete().where(VERSION_TABLE.c.version_num.in_(revisions)))
 
 
 @contextmanager

@@ -6,19 +6,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import (
-    ColumnElement,
-    CursorResult,
-    Delete,
-    ForeignKey,
-    Table,
-    Update,
-    case,
-    delete,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, CursorResult, Delete, ForeignKey, Table, Update, case, func, select
 from sqlmodel import col
 
 from opportune.db.database import Database
@@ -65,7 +53,7 @@ async def delete_in_batches(
         Number of deleted rows.
     """
     table = _table_of(model)
-    return await _change_rows(database, table, condition, delete(table), skip_locked)
+    return await _change_rows(database, table, condition, table.delete(), skip_locked)
 
 
 async def update_in_batches(
@@ -85,7 +73,7 @@ async def update_in_batches(
         Number of changed rows.
     """
     table = _table_of(model)
-    return await _change_rows(database, table, condition, update(table).values(**values), skip_locked=True)
+    return await _change_rows(database, table, condition, table.update().values(**values), skip_locked=True)
 
 
 async def delete_dependents_in_batches(database: Database, model: type[Model], row_id: int) -> None:
@@ -102,7 +90,7 @@ async def delete_dependents_in_batches(database: Database, model: type[Model], r
         async with database.reader(fresh=True) as session:
             count = await session.scalar(select(func.count()).select_from(rows))
         if (count or 0) > MAX_CASCADED_ROWS:
-            await _change_rows(database, dependent, condition, delete(dependent), skip_locked=False)
+            await _change_rows(database, dependent, condition, dependent.delete(), skip_locked=False)
 
 
 async def _change_rows(

@@ -8,21 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Select,
-    String,
-    bindparam,
-    cast,
-    column,
-    func,
-    literal_column,
-    or_,
-    select,
-    table,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Select, String, bindparam, column, func, literal_column, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 
@@ -35,8 +21,9 @@ from opportune.db.sessions.trash import with_deleted
 TRIGRAM_LENGTH = 3
 """Characters of a trigram. Shorter words are not in the index."""
 MAX_MATCHES = 5_000
-"""Matches of a rare word."""
+"""Maximum number of rows with a rare word."""
 MAX_TRIGRAMS = 32
+"""Trigrams in a query of the index. The rows are also compared with the whole words."""
 DOTTED_I = "i\u0130"
 
 
@@ -47,23 +34,23 @@ async def narrow_search(
 
     The caller also needs the conditions of `matching_words`. Frequent words are not read again for some seconds.
     """
-    direct = [path for path in searched if not path.relations]
-    indexed = [path for path in direct if path.name in _indexed_names(path.end)]
+    indexed = [path for path in searched if not path.relations and path.name in _indexed_names(path.end)]
     words = [word for word in words_of(text) if len(word) >= TRIGRAM_LENGTH]
     if not indexed or not words:
         return ()
     others = [path for path in searched if path not in indexed]
     key: Any = indexed[0].end.class_.id
     counts = recent_counts(session)
-    for group in [[word] for word in words] if others else [words]:
+    # One query finds the rows with all words in the index. With other columns, each word may be in another one.
+    groups = [[word] for word in words] if others else [words]
+    for group in groups:
         identity = key.table, *((path.end, path.name) for path in searched), *group
         if counts.find(identity):
             continue
-        branches = [_select_indexed(session, key, indexed, group)]
-        for path in others:
-            condition = matches(path.attribute, pattern_of(group[0]))
-            branches.append(select(key).where(path.exists_where(condition, visible)))
-        ids = await _read_ids(session, (union_all(*branches) if others else branches[0]).limit(MAX_MATCHES + 1))
+        matching = _select_indexed(session, key, indexed, group)
+        if others:
+            matching = matching.union_all(*_select_others(key, others, group[0], visible))
+        ids = await _read_ids(session, matching.limit(MAX_MATCHES + 1))
         if len(ids) <= MAX_MATCHES:
             # Literals, because PostgreSQL plans a repeated statement without knowing how few ids there are.
             return [key.in_(bindparam("ids", sorted({*ids}), expanding=True, literal_execute=True, unique=True))]
@@ -71,10 +58,16 @@ async def narrow_search(
     return ()
 
 
-async def _read_ids(session: AsyncSession, selected: Select[Any] | CompoundSelect[Any]) -> Sequence[int]:
+def _select_others(key: Any, paths: Sequence[AttributePath], word: str, visible: Visible) -> list[Select[int]]:
+    """Select the ids of rows that have a word in columns without an index, or in related rows."""
+    pattern = pattern_of(word)
+    return [select(key).where(path.exists_where(matches(path.attribute, pattern), visible)) for path in paths]
+
+
+async def _read_ids(session: AsyncSession, selected: Any) -> Sequence[int]:
     """Return the ids in one text, because drivers and SQLAlchemy take long for thousands of rows."""
     (key,) = selected.subquery().columns
-    ids = await session.scalar(with_deleted(select(func.aggregate_strings(cast(key, String), ","))))
+    ids = await session.scalar(with_deleted(select(func.aggregate_strings(key.cast(String), ","))))
     return [*map(int, ids.split(","))] if ids else ()
 
 
@@ -83,12 +76,11 @@ def _indexed_names(mapper: Mapper[Any]) -> Sequence[str]:
     return [mapper.get_property_by_column(columns[name]).key for name in indexed_columns(mapper.local_table)]
 
 
-def _select_indexed(
-    session: AsyncSession, key: Any, indexed: Sequence[AttributePath], words: Sequence[str]
-) -> Select[int]:
+def _select_indexed(session: AsyncSession, key: Any, indexed: Sequence[AttributePath], words: Sequence[str]) -> Any:
     """Select the ids of rows whose indexed columns contain all words."""
-    patterns = map(pattern_of, words)
-    rows = select(key).where(*(or_(*(matches(path.attribute, pattern) for path in indexed)) for pattern in patterns))
+    rows = select(key)
+    for pattern in map(pattern_of, words):
+        rows = rows.where(or_(*(matches(path.attribute, pattern) for path in indexed)))
     if session.get_bind().dialect.name != "sqlite":
         return rows
     name = index_name(key.table.name)
@@ -98,14 +90,16 @@ def _select_indexed(
 
 def _fts5_query(words: Sequence[str]) -> str:
     """Return the query for rows with all trigrams of the words, which include the rows with the words."""
-    trigrams = [
-        word[start : start + TRIGRAM_LENGTH] for word in words for start in range(len(word) - TRIGRAM_LENGTH + 1)
-    ]
-    terms = ("(" + " OR ".join(_quoted_forms(trigram)) + ")" for trigram in dict.fromkeys(trigrams))
-    return " AND ".join([*terms][:MAX_TRIGRAMS])
+    trigrams: dict[str, None] = {}
+    for word in words:
+        for start in range(len(word) - TRIGRAM_LENGTH + 1):
+            trigrams[word[start : start + TRIGRAM_LENGTH]] = None
+    terms = [f"({' OR '.join(_quoted_forms(trigram))})" for trigram in [*trigrams][:MAX_TRIGRAMS]]
+    return " AND ".join(terms)
 
 
 def _quoted_forms(trigram: str) -> list[str]:
     """Return a trigram with dotted and plain i, which FTS5 keeps apart. It ignores the case of other letters."""
-    forms = product(*(DOTTED_I if letter in ("I", *DOTTED_I) else letter for letter in trigram))
-    return ['"' + "".join(form).replace('"', '""') + '"' for form in forms]
+    letters = [DOTTED_I if letter in ("I", *DOTTED_I) else letter for letter in trigram]
+    forms = ["".join(form).replace('"', '""') for form in product(*letters)]
+    return [f'"{form}"' for form in forms]

@@ -8,20 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    Boolean,
-    ColumnElement,
-    Enum,
-    String,
-    and_,
-    cast,
-    false,
-    func,
-    literal,
-    literal_column,
-    or_,
-)
+from sqlalchemy import Boolean, ColumnElement, Enum, String, cast, false, func, literal, literal_column, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -86,11 +73,12 @@ def words_of(text: str) -> list[str]:
     return words[:MAX_SEARCH_WORDS]
 
 
-def pattern_of(word: str) -> BindParameter[str]:
-    return literal(f"%{word.translate(LIKE_ESCAPES)}%", String())
+def pattern_of(word: str) -> str:
+    """Return the LIKE pattern of texts that contain a word. Its escape character is a slash."""
+    return f"%{word.translate(LIKE_ESCAPES)}%"
 
 
-def patterns_of(text: str) -> list[BindParameter[str]]:
+def patterns_of(text: str) -> list[str]:
     """Return a LIKE pattern for each word of a search text."""
     return [pattern_of(word) for word in words_of(text)]
 
@@ -114,29 +102,32 @@ def contains(column: Any, text: str) -> ColumnElement[bool]:
 def starts_with(column: Any, text: str) -> ColumnElement[bool]:
     """Return the condition that a column begins with a text. It ignores the case of all letters, also on SQLite."""
     escaped = text.replace("\0", " ").translate(LIKE_ESCAPES)
-    return matches(column, literal(f"{escaped}%", String()))
+    return matches(column, f"{escaped}%")
 
 
-def matches(column: Any, pattern: BindParameter[str]) -> ColumnElement[bool]:
+def matches(column: Any, pattern: str) -> ColumnElement[bool]:
+    """Return the condition that a column matches a LIKE pattern. It ignores the case of all letters."""
     text: Any = column if _is_text_column(column) else cast(column, String)
-    text = current_text(column) if is_translated(column) else text
-    forms = forms_of(str(pattern.value))
+    if is_translated(column):
+        text = current_text(column)
+    forms = forms_of(pattern)
     if not forms:
-        return _like_pattern(text, str(pattern.value))
+        return _like_pattern(text, pattern)
     on_postgresql = {letter: others for letter, others in forms.items() if letter == SIGMA}
-    return _ByDatabase(*(_match(text, str(pattern.value), folded) for folded in (on_postgresql, forms)))
+    return _ByDatabase(_match(text, pattern, on_postgresql), _match(text, pattern, forms))
 
 
 def _match(text: Any, pattern: str, forms: Mapping[str, Sequence[str]]) -> ColumnElement[bool]:
     """Compare a text whose letters have been replaced by their lower case. Compare few rows, because this is slow."""
     if not forms:
         return _like_pattern(text, pattern)
-    pattern, folded = "".join(map(lower_character, pattern)), text
+    pattern = "".join(map(lower_character, pattern))
+    folded = text
     for letter, others in forms.items():
         for other in others:
             folded = func.replace(folded, other, letter, type_=String())
     any_letter = "".join("_" if letter in forms else letter for letter in pattern)
-    return and_(_like_pattern(text, any_letter), _like_pattern(folded, pattern))
+    return _like_pattern(text, any_letter) & _like_pattern(folded, pattern)
 
 
 def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:

@@ -12,14 +12,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Insert, String, event, func, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import (
-    InstanceState,
-    Mapper,
-    Session,
-    SessionTransaction,
-    make_transient,
-    make_transient_to_detached,
-)
+from sqlalchemy.orm import InstanceState, Session, SessionTransaction, make_transient, make_transient_to_detached
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import Boolean, Integer
 from sqlmodel import AutoString
@@ -153,7 +146,7 @@ def _plan_insert(model: Any, *, returns_stored: bool) -> InsertPlan | None:
         model: Model of the rows.
         returns_stored: Return all values that may differ when they are stored, not only those that the database sets.
     """
-    mapper: Mapper[Any] = inspect(model)
+    mapper = inspect(model)
     has_listeners = mapper.dispatch.before_insert or mapper.dispatch.after_insert
     columns = [(name, column) for name, column in mapper.columns.items() if isinstance(column, Column)]
     if len(mapper.tables) > 1 or mapper.version_id_col is not None or has_listeners:

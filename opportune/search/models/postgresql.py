@@ -8,18 +8,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    Select,
-    cast,
-    func,
-    literal,
-    literal_column,
-    select,
-    text,
-)
+from sqlalchemy import ColumnClause, ColumnElement, Connection, Select, func, literal, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -145,7 +134,7 @@ class PostgreSQLVectors(Vectors):
         self, within: Select[Any] | None, fields: Fields, edition: int, vector: Vector, max_distance: float
     ) -> Select[int, float]:
         rows = self.rows(fields)
-        distance = rows.c.embedding.op("<=>")(cast(literal(as_text(vector)), NativeType("vector"))).label("distance")
+        distance = rows.c.embedding.op("<=>")(literal(as_text(vector)).cast(NativeType("vector"))).label("distance")
         vectors = select_vectors(rows, within, fields, edition)
         return self.select_closest(self.select_newest(vectors, rows, rows.c.embedding, distance), max_distance)
 

@@ -3,26 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnClause,
-    ColumnElement,
-    Connection,
-    Select,
-    column,
-    func,
-    literal_column,
-    select,
-    table,
-    text,
-)
+from sqlalchemy import CTE, ColumnElement, Connection, Float, Select, column, func, literal_column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions, is_own_fts5
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
+from opportune.search.models.vectors import (
+    EDITIONS,
+    Vectors,
+    changed_sql,
+    id_column,
+    quoted_columns,
+    select_vectors,
+    slug_column,
+)
 from opportune.search.query import Query
 from opportune.search.vectors import MAX_COMPARED, add_functions_for, signs
 
@@ -45,10 +41,8 @@ class SQLite(Dialect):
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         index = table(fields.index, column("rowid"))
-        key: ColumnClause[int] = literal_column(f"{fields.table}.id")
-        factors: list[ColumnClause[float]] = [
-            literal_column(str(FACTORS[weight])) for weight in fields.weights.values()
-        ]
+        key = id_column(fields)
+        factors = [literal_column(str(FACTORS[weight]), Float) for weight in fields.weights.values()]
         query = Query.parse(query_text, fold=str.lower).as_fts5  # FTS5 removes accents
         matching = materialized(
             select(index.c.rowid, func.bm25(literal_column(fields.index), *factors).label("place")).where(
