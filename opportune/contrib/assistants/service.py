@@ -70,20 +70,17 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
     try:
         llm.using(model)
     except LlmError:
-        model, notice = "", missing_model_notice(assistant, llm)
+        model = ""
+        notice = gettext(
+            "The model %(model)s of the assistant %(name)s is no longer available. %(other)s answers instead.",
+            model=assistant.model,
+            name=assistant.name,
+            other=llm.name,
+        )
     return AnswerOptions(
         system=assistant.instructions,
         model=model,
         temperature=assistant.temperature,
         tools=[*assistant.tools, *(assistant.knowledge or ())],
         omitted=notice,
-    )
-
-
-def missing_model_notice(assistant: Assistant, llm: LanguageModel) -> str:
-    return gettext(
-        "The model %(model)s of the assistant %(name)s is no longer available. %(other)s answers instead.",
-        model=assistant.model,
-        name=assistant.name,
-        other=llm.name,
     )

@@ -31,18 +31,22 @@ class DocumentGone(Exception):
 @job("knowledge.index_document", attempts=MAX_ATTEMPTS, wait=30, queue="knowledge")
 async def index_document(run: JobContext, document_id: int) -> None:
     """Read a document and store its passages. Documents are read one after the other, because each needs memory."""
+    try:
+        document = await _update(run, document_id, UNREAD | {"state": DocumentState.READING})
+        await _store_passages(run, document)
+    except DocumentGone:
+        return
+    except Unreadable as problem:
+        await _fail(run, document_id, str(problem))
+    except Exception:
+        if run.attempt == MAX_ATTEMPTS:
+            await _fail(run, document_id, "unavailable")
+        raise
+
+
+async def _fail(run: JobContext, document_id: int, problem: str) -> None:
     with suppress(DocumentGone):
-        try:
-            document = await _update(run, document_id, UNREAD | {"state": DocumentState.READING})
-            await _store_passages(run, document)
-        except Unreadable as problem:
-            await _update(run, document_id, {"state": DocumentState.FAILED, "problem": str(problem)})
-        except DocumentGone:
-            raise
-        except Exception:
-            if run.attempt == MAX_ATTEMPTS:
-                await _update(run, document_id, {"state": DocumentState.FAILED, "problem": "unavailable"})
-            raise
+        await _update(run, document_id, {"state": DocumentState.FAILED, "problem": problem})
 
 
 async def _store_passages(run: JobContext, document: KnowledgeDocument) -> None:
@@ -97,7 +101,7 @@ async def _update(
             raise DocumentGone
         for name, value in values.items():
             setattr(document, name, value)
-        if document.state == DocumentState.READING and not document.passage_count:
+        if values.get("state") == DocumentState.READING:
             await session.execute(delete(KnowledgePassage).where(col(KnowledgePassage.document_id) == document_id))
         if passages:
             await session.execute(insert(KnowledgePassage), passages)

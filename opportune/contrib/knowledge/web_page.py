@@ -72,8 +72,10 @@ async def _fetch(url: str, max_bytes: int, is_allowed: Callable[[Address], bool]
 
     host, address = await _resolve(url, is_allowed)
     parts = urlsplit(url)
-    literal = f"[{address}]" if address.version == 6 else str(address)
-    target = parts._replace(netloc=f"{literal}:{parts.port}" if parts.port else literal, fragment="").geturl()
+    netloc = f"[{address}]" if address.version == 6 else str(address)
+    if parts.port:
+        netloc = f"{netloc}:{parts.port}"
+    target = parts._replace(netloc=netloc, fragment="").geturl()
     headers = {"Host": parts.netloc, "Accept": "text/html, */*;q=0.5", "Accept-Encoding": "identity"}
     client = httpx2.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS, verify=parts.scheme == "https")
     extensions = {"sni_hostname": host}
@@ -87,9 +89,8 @@ async def _fetch(url: str, max_bytes: int, is_allowed: Callable[[Address], bool]
         content = await read_body(response.aiter_raw(), max_bytes)
     if content is None:
         raise Unreadable("large")
-    return WebPage(
-        _filename(parts.path, response.headers.get("Content-Type", "")), _as_utf8(content, response.charset_encoding)
-    )
+    filename = _filename(parts.path, response.headers.get("Content-Type", ""))
+    return WebPage(filename, _as_utf8(content, response.charset_encoding))
 
 
 async def _resolve(url: str, is_allowed: Callable[[Address], bool]) -> tuple[str, Address]:

@@ -67,10 +67,22 @@ class Trial:
         if self.error and not self.text:
             return f"{self.model}: {self.error}"
         speed = f", {self.tokens_per_second:.0f} tokens per second" if self.tokens_per_second else ""
+        error = f". {self.error}" if self.error else ""
         return (
             f"{self.model}: first chunk after {self.first_seconds or 0:.2f} s, complete after {self.seconds:.2f} s"
-            f"{speed}, {self.prompt_tokens} + {self.answer_tokens} tokens{_cost_note(self.cost)}"
-            f"{self.error and f'. {self.error}'}"
+            f"{speed}, {self.prompt_tokens} + {self.answer_tokens} tokens{_cost_note(self.cost)}{error}"
+        )
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return (
+            self.model,
+            "" if self.first_seconds is None else f"{self.first_seconds:.2f}",
+            f"{self.seconds:.2f}",
+            f"{self.tokens_per_second:.0f}" if self.tokens_per_second else "",
+            f"{self.prompt_tokens} + {self.answer_tokens}",
+            f"{self.cost:f}" if self.cost else "",
+            _shorten(self.error or self.text),
         )
 
 
@@ -236,7 +248,8 @@ def _print_results(results: Sequence[tuple[Question, Trial, list[str]]]) -> None
     print_table(("MODEL", "QUESTION", "RESULT", "SECONDS", "ANSWER"), rows, right=("SECONDS",))
     for name in dict.fromkeys(trial.model for _, trial, _ in results):
         trials = [(trial, faults) for _, trial, faults in results if trial.model == name]
-        passed, seconds = sum(not faults for _, faults in trials), sum(trial.seconds for trial, _ in trials)
+        passed = sum(not faults for _, faults in trials)
+        seconds = sum(trial.seconds for trial, _ in trials)
         cost = sum((trial.cost for trial, _ in trials), Decimal(0))
         say(f"{name}: {passed} of {len(trials)} as expected, {seconds:.1f} s{_cost_note(cost)}")
 
@@ -246,19 +259,8 @@ def _cost_note(cost: Decimal) -> str:
 
 
 def _print_trials(trials: Sequence[Trial]) -> None:
-    rows = (
-        (
-            trial.model,
-            *(f"{value:.2f}" if value is not None else "" for value in (trial.first_seconds, trial.seconds)),
-            f"{trial.tokens_per_second:.0f}" if trial.tokens_per_second else "",
-            f"{trial.prompt_tokens} + {trial.answer_tokens}",
-            f"{trial.cost:f}" if trial.cost else "",
-            _shorten(trial.error or trial.text),
-        )
-        for trial in trials
-    )
     headings = ("MODEL", "FIRST S", "ALL S", "TOKENS/S", "TOKENS", "COST", "ANSWER")
-    print_table(headings, rows, right=headings[1:-1])
+    print_table(headings, [trial.cells for trial in trials], right=headings[1:-1])
 
 
 def _shorten(text: str) -> str:

@@ -76,6 +76,15 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _describe(error: ValidationError) -> str:
+    """Return the first fault with its field and value. A fault of a whole question has its text instead."""
+    fault = error.errors()[0]
+    fields = [*map(str, fault["loc"])]
+    message = fault["msg"].removeprefix("Value error, ")
+    value = fault["input"].get("ask") if isinstance(fault["input"], dict) else fault["input"]
+    return ": ".join([*fields, f"{message} ({value!r:.60})"])
+
+
 def read_questions(path: Path) -> list[Question]:
     """Read the `[[question]]` tables of a TOML file.
 
@@ -88,11 +97,7 @@ def read_questions(path: Path) -> list[Question]:
     except OSError as error:
         raise OperatorError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"]))
-        message = fault["msg"].removeprefix("Value error, ")
-        value = fault["input"].get("ask") if isinstance(fault["input"], dict) else fault["input"]
-        raise OperatorError(f"{path}: {field and f'{field}: '}{message} ({value!r:.60}).") from None
+        raise OperatorError(f"{path}: {_describe(error)}.") from None
     except (ValueError, TypeError) as error:  # invalid TOML or UTF-8, or `question` is not a list
         raise OperatorError(f"{path}: {error}") from None
     if not questions:

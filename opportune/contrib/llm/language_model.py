@@ -83,7 +83,7 @@ class LanguageModel(MediaCalls):
         self._settings: Settings | None = None
         self._checked_at = -SELECTION_CHECK_SECONDS
         self._replaced_providers: list[Provider] = []
-        self._origin: LanguageModel | None = None
+        self._uncharged: LanguageModel | None = None  # of which this is a copy, made by `charged_to`
 
     @classmethod
     def of(cls, settings: Settings, guard: CallGuard | None = None) -> Self:
@@ -104,7 +104,8 @@ class LanguageModel(MediaCalls):
         site.models = models
         for model in models:
             language_model = site if model is models[0] else copy(site)  # shares the queue and the names
-            language_model.model, language_model._make_provider = model, partial(make_provider, settings, model)
+            language_model.model = model
+            language_model._make_provider = partial(make_provider, settings, model)
             site._models_by_name[model.name] = language_model
         return site
 
@@ -117,7 +118,7 @@ class LanguageModel(MediaCalls):
         if not name or (self.model and name == self.model.name):
             return self
         if model := self._models_by_name.get(name):
-            return model.charged_to(self._payer, self._usage) if self._origin else model
+            return model.charged_to(self._payer, self._usage) if self._uncharged else model
         message = gettext("There is no model %(name)s.", name=name)
         if names := ", ".join(self._models_by_name):
             message = f"{message} {gettext('Available: %(names)s.', names=names)}"
@@ -135,17 +136,17 @@ class LanguageModel(MediaCalls):
             usage: Object to which the usage of each call is added.
         """
         charged = copy(self)
-        charged._origin, charged._payer, charged._usage = self._origin or self, payer, usage
+        charged._uncharged, charged._payer, charged._usage = self._uncharged or self, payer, usage
         return charged
 
     @cached_property
     def provider(self) -> Provider | None:
         """Provider, created on first use; None without a configured model. Tests assign a `FakeProvider`."""
-        return self._origin.provider if self._origin else self._make_provider()
+        return self._uncharged.provider if self._uncharged else self._make_provider()
 
     async def refresh(self, *, force: bool = False) -> None:
         """Load the model selected in the admin, if the settings name none. Queries at most every 5 seconds."""
-        site = self._origin or self
+        site = self._uncharged or self
         if not (site.follows_choice and site.guard):
             return
         if not force and monotonic() - site._checked_at < SELECTION_CHECK_SECONDS:
@@ -306,19 +307,15 @@ class LanguageModel(MediaCalls):
         return self._chunks(ModelRequest(messages, tools, temperature))
 
     def _chunks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        if self.provider is None:
-            raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        return self._with_fallbacks(request)
-
-    def _with_fallbacks(self, request: ModelRequest) -> AsyncGenerator[Chunk, None]:
-        """Return the answer of the first model that starts one."""
+        """Return the answer of the first model that starts one: this one, or a fallback."""
+        self._require_provider()
         candidates = self._candidates()
 
         async def tries_fallback(number: int, error: LlmError) -> bool:
             if number + 1 == len(candidates) or isinstance(error, SpendingRefused):
                 return False
-            names = candidates[number].name, candidates[number + 1].name
-            logger.warning("%s failed (%s), trying %s", names[0], error.code, names[1])
+            failed, fallback = candidates[number : number + 2]
+            logger.warning("%s failed (%s), trying %s", failed.name, error.code, fallback.name)
             return True
 
         return first_answer([partial(candidate._guarded, request) for candidate in candidates], tries_fallback)
@@ -337,10 +334,13 @@ class LanguageModel(MediaCalls):
         return self._run_call(meter, partial(self._answer, request, meter))
 
     def _answer(self, request: ModelRequest, meter: CallMeter) -> AsyncGenerator[Chunk, None]:
-        provider = self.provider
-        if provider is None:
+        answer = request.send(self._require_provider(), sees_images=self.sees_images)
+        return checked_answer(meter, request.tools, answer)
+
+    def _require_provider(self) -> Provider:
+        if self.provider is None:
             raise LlmError("not_configured", NO_MODEL, advice=SET_UP_ADVICE)
-        return checked_answer(meter, request.tools, request.send(provider, sees_images=self.sees_images))
+        return self.provider
 
     async def setup(self) -> None:
         """Prepare for the first question. Errors are ignored here and reported with the question."""
@@ -351,7 +351,8 @@ class LanguageModel(MediaCalls):
 
     async def close(self) -> None:
         models = {self, *self._models_by_name.values()}
-        for provider in filter(None, (*(vars(model).get("provider") for model in models), *self._replaced_providers)):
+        providers = [vars(model).get("provider") for model in models]  # None if it was not used
+        for provider in filter(None, [*providers, *self._replaced_providers]):
             await provider.close()
         if self.embeddings:
             await self.embeddings.close()

@@ -35,9 +35,10 @@ def _ollama_url(host: str) -> str:
     """Convert OLLAMA_HOST to a URL. It may have no scheme or port, or the address 0.0.0.0."""
     with suppress(ValueError):
         parts = urlsplit(host if "://" in host else f"http://{host}")
-        name = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(parts.hostname or "", parts.hostname)
+        name = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::") else parts.hostname
         if parts.scheme == "http" and name:
-            return f"http://{f'[{name}]' if ':' in name else name}:{parts.port or SERVERS['Ollama']}"
+            address = f"[{name}]" if ":" in name else name
+            return f"http://{address}:{parts.port or SERVERS['Ollama']}"
     return f"http://127.0.0.1:{SERVERS['Ollama']}"
 
 
@@ -57,9 +58,8 @@ def _fetch_model_names(url: str) -> list[str]:
 
 def _safe_names(response: object) -> Iterator[str]:
     """Yield the model names that are safe in a settings file, because the server is not trusted."""
-    match response:
-        case {"data": list(models)}:
-            for model in models:
-                match model:
-                    case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
-                        yield name
+    models = response.get("data") if isinstance(response, dict) else None
+    for model in models if isinstance(models, list) else ():
+        match model:
+            case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
+                yield name

@@ -26,6 +26,7 @@ def ask_user(form: type[BaseModel], *, name: str = "") -> Tool:
     async def ask(question: str) -> str:
         raise NotImplementedError(question)  # the reply of the user is the result
 
+    # The attributes describe the tool to the model, and name it in messages.
     words = re.sub(r"(?<!^)(?=[A-Z])", "_", form.__name__).lower()
     ask.__doc__ = vars(form).get("__doc__") or ""
     ask.__module__, ask.__qualname__ = form.__module__, form.__qualname__

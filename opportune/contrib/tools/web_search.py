@@ -44,12 +44,15 @@ class WebSearch(ABC):
         from opportune.contrib.tools.web_search_client import fetch  # imports httpx2, which takes 0.2 s
 
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
-        return self.sources(await fetch(self.request(words))) if words else []
+        if not words:
+            return []
+        return self.sources(await fetch(self.request(words)))
 
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid URL."""
         try:
-            return list(filter(None, map(_to_source, self.results(response))))[:MAX_RESULTS]
+            sources = [*filter(None, map(_to_source, self.results(response)))]
+            return sources[:MAX_RESULTS]
         except (AttributeError, KeyError, TypeError):  # a response in an unknown format
             return []
 
@@ -61,7 +64,8 @@ class SearXNG(WebSearch):
         parts = urlsplit(self.url)
         params = [*parse_qsl(parts.query), ("q", query), ("format", "json")]
         user, _, password = self.key.partition(":")
-        return SearchRequest("GET", parts._replace(query="").geturl(), params, auth=(user, password) if user else None)
+        auth = (user, password) if user else None
+        return SearchRequest("GET", parts._replace(query="").geturl(), params, auth=auth)
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         return ({**result, "text": result.get("content")} for result in response["results"])
@@ -119,7 +123,8 @@ def parse_web_search_url(value: str) -> WebSearch:
     service, url = SERVICES[parts.scheme]
     key, _, host = parts.netloc.rpartition("@") if "@" in parts.netloc else (parts.netloc, "", "")
     if host:  # a compatible service, such as a proxy
-        url = f"{'http' if is_local(parts.hostname or '') else 'https'}://{host}{parts.path or urlsplit(url).path}"
+        scheme = "http" if is_local(parts.hostname or "") else "https"
+        url = f"{scheme}://{host}{parts.path or urlsplit(url).path}"
     return service(url, _require_key(unquote(key.strip(":"))))
 
 

@@ -31,7 +31,7 @@ async def require_capacity(
     running = await store.read_running_answers(session, col(Answer.owner_id) == answer.owner_id)
     running = [row for row in running if row is not answer]
     if dead := [row for row in running if is_dead(row)]:
-        await store.end_answers_of_dead_workers(session, worker, dead)
+        await store.take_over_answers(session, worker, dead)
     alive = [row for row in running if row not in dead]
     if answer.topic and any(row.topic == answer.topic for row in alive):
         raise AnswerRunning

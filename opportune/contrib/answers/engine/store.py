@@ -193,7 +193,7 @@ async def take_over_answers(
     session: AsyncSession,
     worker: str,
     dead: Collection[Answer],
-    can_continue: Callable[[AnswerProgress], bool],
+    can_continue: Callable[[AnswerProgress], bool] = lambda _: False,
     outcome: Outcome = INTERRUPTED,
 ) -> list[AnswerProgress]:
     """Take over the answers of dead workers that can be continued, and return them. End the others.
@@ -204,7 +204,7 @@ async def take_over_answers(
         session: A session that writes.
         worker: Id of this worker.
         dead: Answers as last read.
-        can_continue: Returns True for answers that this worker can continue.
+        can_continue: Returns True for answers that this worker can continue. By default all of them end.
         outcome: Outcome of the other answers. An answer with a stop request ends as STOPPED.
     """
     # Only rows that are as last read: another worker may have taken an answer over in the meantime.
@@ -225,13 +225,6 @@ async def take_over_answers(
     await session.flush()
     await _end_answers(session, ended)
     return continued
-
-
-async def end_answers_of_dead_workers(
-    session: AsyncSession, worker: str, dead: Collection[Answer], outcome: Outcome = INTERRUPTED
-) -> None:
-    """End the answers of dead workers. The arguments are those of `take_over_answers`."""
-    await take_over_answers(session, worker, dead, lambda _: False, outcome)
 
 
 def assign_worker(answer: Answer, worker: str) -> None:

@@ -55,7 +55,7 @@ class RequestAnswerManager(AnswerManager):
         dead = [answer for answer in answers if not self._is_viewed(answer) and self.is_dead(answer)]
         if abandoned := [answer for answer in dead if _is_abandoned(answer)]:
             async with self.database.writer() as session:
-                await store.end_answers_of_dead_workers(session, self.worker, abandoned, ABANDONED)
+                await store.take_over_answers(session, self.worker, abandoned, outcome=ABANDONED)
 
     @asynccontextmanager
     async def view(self, answer: Answer) -> AsyncIterator[LiveAnswer]:

@@ -12,7 +12,7 @@ from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.contrib.answers.screens.events import answer_gone
-from opportune.contrib.answers.screens.shown import answer_path, show_answer
+from opportune.contrib.answers.screens.responses import answer_path, show_answer
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.storage import StorageDependency
 from opportune.web import APIRouter, EventStream, is_htmx, redirect, templates

@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from opportune.contrib.answers.engine.decisions import find_question
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
-from opportune.contrib.answers.screens.shown import answer_path
+from opportune.contrib.answers.screens.responses import answer_path
 from opportune.web import APIRouter, Form, is_htmx, redirect, templates
 from opportune.web.forms.forms import fill_form
 

@@ -67,11 +67,14 @@ class AnswerType(Generic[T]):
 
     def _json_in(self, text: str, *, is_partial: bool = False) -> str:
         """Return the JSON object without text and code fences around it. Some models omit the object around a list."""
-        list_start, start = text.find("["), text.find("{")
-        if not self._is_object and list_start > -1 and (list_start < start or start == -1):
-            end = None if is_partial else text.rfind("]") + 1
-            return f'{{"result": {text[list_start:end]}' + ("" if is_partial else "}")
-        return text[max(start, 0) : None if is_partial else text.rfind("}") + 1]
+        start, list_start = text.find("{"), text.find("[")
+        is_list = list_start > -1 and (start == -1 or list_start < start)
+        if is_list and not self._is_object:
+            if is_partial:
+                return f'{{"result": {text[list_start:]}'
+            return f'{{"result": {text[list_start : text.rfind("]") + 1]}}}'
+        end = None if is_partial else text.rfind("}") + 1
+        return text[max(start, 0) : end]
 
 
 async def parsed_values(
@@ -95,8 +98,10 @@ async def parsed_values(
         text, read_length, is_truncated = "", 0, False
         async with aclosing(ask(conversation, type_.schema)) as chunks:
             async for chunk in chunks:
-                is_truncated = is_truncated or (isinstance(chunk, Done) and chunk.truncated)
-                text += chunk if isinstance(chunk, str) else ""
+                if isinstance(chunk, Done):
+                    is_truncated = chunk.truncated
+                elif isinstance(chunk, str):
+                    text += chunk
                 if with_partials and len(text) - read_length > len(text) // UPDATES_PER_LENGTH:
                     read_length = len(text)
                     if (partial := type_.read_partial(text)) is not None:

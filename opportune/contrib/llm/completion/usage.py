@@ -95,9 +95,11 @@ class CallMeter:
         done, estimated = self.done or Done(), 0
         prompt, completion = done.prompt_tokens, done.completion_tokens
         if not prompt:  # no endpoint can claim to be free
-            estimated += (prompt := self.prompt_tokens)
+            prompt = self.prompt_tokens
+            estimated += prompt
         if not completion:
-            estimated += (completion := self.answer_tokens)
+            completion = self.answer_tokens
+            estimated += completion
         cost = self.model.cost_micro(prompt, completion, done.cached_tokens or 0) if self.model else 0
         return TokenUsage(1, prompt, completion, estimated, cost)
 

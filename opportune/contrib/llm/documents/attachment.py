@@ -84,8 +84,9 @@ async def read_attachment(filename: str, content: bytes) -> Attachment:
         if refusal.args[0] != images.UNKNOWN:
             raise AttachmentRefused(f"{filename}: {refusal}") from None
     if is_packed(content):
-        read = copy_context().run  # has the language
-        return await asyncio.get_running_loop().run_in_executor(_executor(), read, _read_document, filename, content)
+        run_in_language = copy_context().run
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_executor(), run_in_language, _read_document, filename, content)
     return _to_attachment(filename, _decode(filename, content))
 
 
@@ -101,19 +102,15 @@ def _decode(filename: str, content: bytes) -> str:
 
 
 def _to_attachment(filename: str, text: str) -> Attachment:
-    return Attachment(filename, text[: LIMITS.max_length], omitted=_omission(filename, text))
-
-
-def _omission(filename: str, text: str) -> str:
-    """Return the note about characters above the limit."""
     if len(text) <= LIMITS.max_length:
-        return ""
+        return Attachment(filename, text)
     number = format_number(LIMITS.max_length)
-    return _("Only the first %(number)s characters of %(name)s were read.", number=number, name=filename)
+    omitted = _("Only the first %(number)s characters of %(name)s were read.", number=number, name=filename)
+    return Attachment(filename, text[: LIMITS.max_length], omitted=omitted)
 
 
 @cache
-def _executor() -> "ThreadPoolExecutor":
+def _executor() -> ThreadPoolExecutor:
     """Executor for one document at a time, because each needs a core and memory."""
     return ThreadPoolExecutor(1, "documents")
 
@@ -166,7 +163,8 @@ def require_sight(attachments: Sequence[Attachment], model: str, *, sees_images:
     Raises:
         AttachmentRefused: There is a picture, and the model cannot see it.
     """
-    if picture := next((attachment for attachment in attachments if attachment.picture and not sees_images), None):
+    picture = next((attachment for attachment in attachments if attachment.picture), None)
+    if picture and not sees_images:
         raise AttachmentRefused(_(NOT_SEEN, model=model or _("This model"), name=picture.filename))
 
 
@@ -186,7 +184,9 @@ def attach(question: Message, attachments: Sequence[Attachment], max_tokens: int
     max_tokens -= PICTURE_TOKENS * len(pictures) + estimate_tokens(f"{DATA_RULE}\n\n")
     texts = _cut_to_fit(documents, max_tokens)
     parts = [as_data(document.filename, text) for document, text in zip(documents, texts, strict=True) if text]
-    content = "\n\n".join(filter(None, (*((DATA_RULE, *parts) if parts else ()), question.content)))
+    if parts:
+        parts.insert(0, DATA_RULE)
+    content = "\n\n".join(filter(None, [*parts, question.content]))
     omitted = " ".join(filter(None, map(_omission_note, documents, texts)))
     return replace(question, content=content, pictures=(*question.pictures, *pictures)), omitted[:MAX_OMITTED_LENGTH]
 

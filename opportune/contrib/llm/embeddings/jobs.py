@@ -36,7 +36,8 @@ async def embed_rows(run: JobContext, table: str) -> None:
         row_vectors = dict(zip(rows, await _embed_row_texts(embeddings, rows), strict=True))
         async with run.database.writer() as session:
             await vectors.add(session, fields, edition, row_vectors)
-        last_id, done_count = rows[-1].id, done_count + len(rows)
+        last_id = rows[-1].id
+        done_count += len(rows)
         await run.progress(done_count, done_count, f"rows of {table}")
     async with run.database.writer() as session:
         await vectors.finish_edition(session, fields, edition)
@@ -53,8 +54,9 @@ async def embed_all(run: JobContext) -> None:
 
 async def _embed_row_texts(embeddings: Embeddings, rows: Sequence[Any]) -> list[Vector | None]:
     """Return the vectors of the rows in order; None for a row without text."""
-    texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]
-    vectors = iter(await embed_accepted(embeddings, [text for text in texts if text]) if any(texts) else ())
+    texts = ["\n".join(filter(None, row[1:])).strip() for row in rows]  # the first column is the id
+    embedded_texts = [text for text in texts if text]
+    vectors = iter(await embed_accepted(embeddings, embedded_texts) if embedded_texts else ())
     return [next(vectors) if text else None for text in texts]
 
 

@@ -37,7 +37,8 @@ class MediaEndpoints(MediaProvider):
 
     async def image(self, prompt: str, size: str) -> Made[Picture]:
         body = {"prompt": prompt, "n": 1, "response_format": "b64_json"} | self._body("image")
-        body |= {"size": size} if size else {}
+        if size:
+            body["size"] = size
         content = await self._post("image", "/images/generations", MAX_PICTURE_BYTES, json=body)
         data = [*objects_in(_object(content).get("data"))]
         encoded = data[0].get("b64_json") if data else None
@@ -51,7 +52,8 @@ class MediaEndpoints(MediaProvider):
 
     async def speech(self, text: str, voice: str) -> Made[Speech]:
         body = {"input": text, "voice": DEFAULT_VOICE, "response_format": "mp3"} | self._body("speech")
-        body |= {"voice": voice} if voice else {}
+        if voice:
+            body["voice"] = voice
         content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
         if not (content and content_type.startswith(("audio/", "application/octet-stream"))):
@@ -59,9 +61,9 @@ class MediaEndpoints(MediaProvider):
         return Made(Speech(content, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 
     async def transcribe(self, audio: bytes, filename: str, language: str) -> Made[str]:
-        fields = (
-            {"response_format": "json"} | self._body("transcription") | ({"language": language} if language else {})
-        )
+        fields = {"response_format": "json"} | self._body("transcription")
+        if language:
+            fields["language"] = language
         file = f"audio{PurePath(filename).suffix.lower()}", audio
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
         content = _object(await self._post("transcription", path, MAX_TEXT_BYTES, **form))
@@ -74,9 +76,9 @@ class MediaEndpoints(MediaProvider):
     async def rerank(self, query: str, documents: Sequence[str]) -> Made[list[Ranked]]:
         body = {"query": query, "documents": [*documents]} | self._body("rerank")
         content = await self._post("rerank", "/rerank", MAX_TEXT_BYTES, json=body)
-        results = (
-            content if isinstance(content, list) else _object(content).get("results", _object(content).get("data"))
-        )
+        results = content  # the list of TEI, or an object
+        if isinstance(content, dict):
+            results = content.get("results", content.get("data"))
         ranking = [*map(_ranked, objects_in(results))]
         if not ranking or {item.index for item in ranking} - {*range(len(documents))}:
             raise self._malformed("rerank", NO_RANKING)

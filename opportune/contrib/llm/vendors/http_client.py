@@ -14,9 +14,8 @@ MAX_RESPONSE_BYTES = 50_000_000
 MAX_EVENT_BYTES = 5_000_000
 """Maximum bytes without a line break, which the libraries would collect in memory."""
 KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
-LIBRARY_HEADERS = KEY_HEADERS | {
-    *("accept", "anthropic-beta", "anthropic-version", "connection", "content-length", "content-type", "host")
-}
+HTTP_HEADERS = {"accept", "connection", "content-length", "content-type", "host"}
+LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-version"}
 """Headers that the libraries may send. Others would contain organisations and keys from the environment."""
 
 
@@ -50,7 +49,10 @@ class _BoundedStream(httpx2.AsyncByteStream):
         size = event_size = 0
         async for chunk in self._stream:
             size += len(chunk)
-            event_size = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else event_size + len(chunk)
+            if b"\n" in chunk:
+                event_size = len(chunk) - chunk.rfind(b"\n") - 1
+            else:
+                event_size += len(chunk)
             if size > MAX_RESPONSE_BYTES or event_size > MAX_EVENT_BYTES:
                 raise not_a_model()
             yield chunk

@@ -50,11 +50,12 @@ class VendorModel(RemoteProvider):
         def answer(schema: Mapping[str, Any] | None) -> AsyncGenerator[Chunk, None]:
             return compacted_answer(lambda turns: endpoint.stream(turns, tools, temperature, schema), messages)
 
-        async def leaves_schema_out(number: int, error: LlmError) -> bool:
-            return error.code == "rejected" and number + 1 < len(attempts)
+        schemas = [schema, None] if schema and endpoint.takes_schema() else [None]
 
-        is_bound = schema and endpoint.takes_schema()
-        attempts = [partial(answer, bound) for bound in ([schema, None] if is_bound else [None])]
+        async def leaves_schema_out(number: int, error: LlmError) -> bool:
+            return error.code == "rejected" and number + 1 < len(schemas)
+
+        attempts = [partial(answer, schema) for schema in schemas]
         async with aclosing(first_answer(attempts, leaves_schema_out)) as chunks:
             async for chunk in chunks:
                 yield chunk

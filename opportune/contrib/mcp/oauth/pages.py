@@ -56,9 +56,8 @@ async def authorize(
             authorization = await read_request(session, request.app, request.query_params)
         except (UntrustedRequest, RefusedRequest) as refusal:
             return _render_refusal(request, refusal)
-    choices = {
-        scope: description.label for scope, description in describe_scopes(request.app, authorization.scopes).items()
-    }
+    descriptions = describe_scopes(request.app, authorization.scopes)
+    choices = {scope: description.label for scope, description in descriptions.items()}
     form = await read_form(request, Consent, choices={"scopes": choices})
     if form.value("decision") != "allow":
         denied = authorization.url(error="access_denied")
@@ -90,9 +89,9 @@ async def _allow(
 
 
 def _render_consent(request: Request, authorization: AuthorizationRequest, form: Form[Consent]) -> Response:
-    description = describe_scopes(request.app, authorization.scopes)
+    descriptions = describe_scopes(request.app, authorization.scopes)
     host = host_of(authorization.redirect_uri)
-    context = {"client": authorization.client, "host": host, "scope_descriptions": description, "form": form}
+    context = {"client": authorization.client, "host": host, "scope_descriptions": descriptions, "form": form}
     return _render(request, "authorize", context, form.status)
 
 

@@ -42,41 +42,6 @@ MAX_UNUSED_CLIENTS = 1000
 """Programs that are not authorized yet. Registering another one deletes the oldest."""
 
 
-async def register(context: AccountContext, info: OAuthClientInformationFull) -> None:
-    """Store the name, redirects and secret of a program.
-
-    Raises:
-        RegistrationError: A redirect address is not allowed.
-    """
-    redirects = [parse_redirect(str(uri)) for uri in info.redirect_uris or ()]
-    if not redirects or not all(redirects) or len(redirects) > MAX_REDIRECTS:
-        raise RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
-    info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
-    urls = [str(uri) for uri in redirects]
-    secret, settings = info.client_secret, context.settings
-    await _delete_unused_clients(context)
-    context.session.add(
-        McpClient(
-            client_id=info.client_id,
-            name=_clean_name(info.client_name) or host_of(urls[0]) or "Unnamed program",
-            redirect_uris=urls,
-            auth_method=info.token_endpoint_auth_method or "none",
-            sealed_secret=seal(settings, SECRET_PURPOSE, secret) if secret else "",
-        )
-    )
-
-
-def _clean_name(text: str | None) -> str:
-    """Remove control characters, such as those that change the direction of text."""
-    return "".join(character for character in text or "" if character.isprintable()).strip()[:MAX_NAME_LENGTH]
-
-
-async def _delete_unused_clients(context: AccountContext) -> None:
-    unused = select(col(McpClient.id)).where(col(McpClient.used_at).is_(None))
-    too_many = unused.order_by(col(McpClient.id).desc()).offset(MAX_UNUSED_CLIENTS - 1)
-    await context.session.execute(delete(McpClient).where(is_unused() | col(McpClient.id).in_(too_many)))
-
-
 INVALID_CODE = TokenError("invalid_grant", "authorization code does not exist")
 INVALID_TOKEN = TokenError("invalid_grant", "refresh token does not exist")
 
@@ -132,7 +97,30 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         )
 
     async def register_client(self, client_info: OAuthClientInformationFull) -> None:
-        await register(self.context, client_info)
+        """Store the name, redirects and secret of a program.
+
+        Raises:
+            RegistrationError: A redirect address is not allowed.
+        """
+        redirects = [parse_redirect(str(uri)) for uri in client_info.redirect_uris or ()]
+        if not redirects or not all(redirects) or len(redirects) > MAX_REDIRECTS:
+            raise RegistrationError("invalid_redirect_uri", f"{REDIRECT_RULE} At most {MAX_REDIRECTS}.")
+        client_info.grant_types = ["authorization_code", "refresh_token"]  # the response lists the supported ones
+        urls, secret = [str(uri) for uri in redirects], client_info.client_secret
+        await self._delete_unused_clients()
+        row = McpClient(
+            client_id=client_info.client_id,
+            name=_clean_name(client_info.client_name) or host_of(urls[0]) or "Unnamed program",
+            redirect_uris=urls,
+            auth_method=client_info.token_endpoint_auth_method or "none",
+            sealed_secret=seal(self.context.settings, SECRET_PURPOSE, secret) if secret else "",
+        )
+        self.session.add(row)
+
+    async def _delete_unused_clients(self) -> None:
+        unused = select(col(McpClient.id)).where(col(McpClient.used_at).is_(None))
+        too_many = unused.order_by(col(McpClient.id).desc()).offset(MAX_UNUSED_CLIENTS - 1)
+        await self.session.execute(delete(McpClient).where(is_unused() | col(McpClient.id).in_(too_many)))
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
         raise AuthorizeError("server_error")  # the site has its own page
@@ -207,6 +195,11 @@ class Provider(OAuthAuthorizationServerProvider[GrantedCode, RefreshToken, Acces
         query = select(col(McpGrant.id)).join(McpClient, col(McpClient.id) == col(McpGrant.client_id))
         query = query.where(col(McpGrant.token_id) == row.id, col(McpClient.client_id) == client.client_id)
         return await self.session.scalar(query) is not None
+
+
+def _clean_name(text: str | None) -> str:
+    """Remove control characters, such as those that change the direction of text."""
+    return "".join(character for character in text or "" if character.isprintable()).strip()[:MAX_NAME_LENGTH]
 
 
 def _token_response(token: schemas.AccessToken) -> OAuthToken:

@@ -56,14 +56,18 @@ def find_redirect(registered: Sequence[str], requested: str | None) -> str | Non
 
 
 def _comparison_key(url: AnyUrl) -> Any:
+    """Return the parts that must be equal: all, except the port of the user's computer."""
     return (url.host, url.path or "/", url.query) if is_loopback(url) else str(url)
 
 
 def host_of(redirect_uri: str) -> str:
     """Return the host to show to users, or "" for their own computer."""
     url = parse_redirect(redirect_uri)
-    return url.host or "" if url and url.scheme == "https" else ""
+    if url is None or url.scheme != "https":
+        return ""
+    return url.host or ""
 
 
 def with_parameters(redirect_uri: str, **parameters: str) -> str:
-    return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(parameters)}"
+    separator = "&" if "?" in redirect_uri else "?"
+    return f"{redirect_uri}{separator}{urlencode(parameters)}"

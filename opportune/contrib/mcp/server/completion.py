@@ -5,7 +5,6 @@ from typing import Any
 
 from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
-from mcp.types import INVALID_PARAMS
 
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.errors import require_success
@@ -24,9 +23,9 @@ def completion_handlers(caller: Caller) -> dict[str, Any]:
     async def complete(_context: Context[Any], params: types.CompleteRequestParams) -> types.CompleteResult:
         declared = find_declared(params.ref)
         if declared is None or params.argument.name not in declared.arguments.model_fields:
-            raise MCPError(INVALID_PARAMS, "There is no such resource, prompt or argument.")
-        known = (params.context and params.context.arguments) or {}
-        values = await find_values(declared, params.argument, known)
+            raise MCPError(types.INVALID_PARAMS, "There is no such resource, prompt or argument.")
+        known = params.context.arguments if params.context else None
+        values = await find_values(declared, params.argument, known or {})
         completion = types.Completion(
             values=[*values[:MAX_VALUES]], total=len(values), has_more=len(values) > MAX_VALUES
         )
@@ -56,5 +55,8 @@ def _choices(declared: Tool, argument: str) -> list[str]:
     """Return the values of an argument whose type is a `Literal`, an enum or a bool."""
     parameters: Any = declared.schema.parameters
     schema = parameters["properties"][argument]
-    schema = parameters.get("$defs", {}).get(schema.get("$ref", "").rpartition("/")[2], schema)
-    return ["true", "false"] if schema.get("type") == "boolean" else [*map(str, schema.get("enum", ()))]
+    if "$ref" in schema:  # an enum
+        schema = parameters["$defs"][schema["$ref"].rpartition("/")[2]]
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    return [*map(str, schema.get("enum", ()))]

@@ -71,9 +71,10 @@ def _create_offers(site: FastAPI) -> Offers:
         resources |= {uri: tool(function) for uri, function in feature.llm.resources.items()}
         prompts += map(tool, feature.llm.prompts)
         for argument, function in feature.llm.completions.items():
-            completions.append(tool(function, name=f"{feature.name}_{argument}"))
+            completion = tool(function, name=f"{feature.name}_{argument}")
+            completions.append(completion)
             for declared in map(tool, (*feature.llm.resources.values(), *feature.llm.prompts)):
-                suggested[declared.function, argument] = completions[-1].name
+                suggested[declared.function, argument] = completion.name
     return Offers(
         Toolbox(site, [*resources.values()]),
         Toolbox(site, prompts),

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
-from mcp.types import INVALID_PARAMS
 
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.errors import require_success
@@ -26,7 +25,7 @@ def prompt_handlers(caller: Caller) -> dict[str, Any]:
 
     async def get_prompt(_context: Context[Any], params: types.GetPromptRequestParams) -> types.GetPromptResult:
         if params.name not in toolbox.tools:
-            raise MCPError(INVALID_PARAMS, f"There is no prompt {params.name}.")
+            raise MCPError(types.INVALID_PARAMS, f"There is no prompt {params.name}.")
         result = await caller.call(toolbox, params.name, params.arguments or {})
         require_success(result)
         return types.GetPromptResult(

@@ -4,7 +4,6 @@ from typing import Any
 
 from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext as Context
-from mcp.types import INVALID_PARAMS
 
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.contents import resource_contents
@@ -45,7 +44,7 @@ def resource_handlers(caller: Caller) -> dict[str, Any]:
             if (arguments := UriTemplate.parse(uri).match(params.uri)) is not None:
                 result = await caller.call(offers.resources, name, arguments)
                 return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
-        raise MCPError(INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
+        raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
 
     return {
         "on_list_resources": list_resources,

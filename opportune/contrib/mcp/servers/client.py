@@ -109,7 +109,9 @@ def _printable_title(text: str) -> str:
 def _result_text(result: types.CallToolResult) -> str:
     """Return the text of a result, or its structured content if the server sends no text."""
     text = "\n\n".join(filter(None, map(_block_text, result.content)))
-    return text or (json.dumps(result.structured_content, ensure_ascii=False) if result.structured_content else "")
+    if not text and result.structured_content:
+        return json.dumps(result.structured_content, ensure_ascii=False)
+    return text
 
 
 def _block_text(block: types.ContentBlock) -> str:

@@ -1,4 +1,4 @@
-"""A page with a question form and its answers."""
+"""Responses that show answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
@@ -12,11 +12,29 @@ from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.question import QuestionForm, QuestionOptions, ask_by_form
-from opportune.contrib.answers.screens.shown import show_answer
 from opportune.contrib.llm import LanguageModel, Message, estimate_tokens
-from opportune.web import Form, read_form, templates
+from opportune.web import Form, is_htmx, read_form, redirect, templates
 
 MAX_EARLIER_ANSWERS = 20
+
+
+def answer_path(answer: Answer) -> str:
+    """Return the path of the page of one answer."""
+    return f"/answers/{answer.id}"
+
+
+async def show_answer(request: Request, answer: Answer, page: str = "") -> Response:
+    """Return the response to a question: the answer's HTML for htmx, otherwise a redirect.
+
+    Args:
+        request: The request with the question.
+        answer: The new answer.
+        page: Path of a page that shows the answer. By default the framework's page of the answer.
+    """
+    if not is_htmx(request):
+        return redirect(request, page or answer_path(answer))
+    context = {"answer": await ShownAnswer.of(answer)}
+    return templates.render_block(request, "answers/answer.html", "answer", context)
 
 
 async def answer_page(
