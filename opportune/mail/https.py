@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opportune.errors import OperatorError
@@ -15,11 +14,9 @@ from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.parts import MessageParts, split_message
 from opportune.mail.transport import Transport
 from opportune.mail.url import MailUrl
-from opportune.web.remote_responses import read_body, retry_after_seconds
+from opportune.web.remote_responses import read_body, retry_after_seconds, tls_context
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
 
 DELIVERY_TIMEOUT_SECONDS = 60
@@ -150,15 +147,8 @@ def open_client() -> "httpx2.AsyncClient":
     import httpx2  # imported by sites that send over HTTPS, at the first e-mail
 
     return httpx2.AsyncClient(
-        verify=_certificates(), timeout=DELIVERY_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
+        verify=tls_context(), timeout=DELIVERY_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
     )
-
-
-@cache
-def _certificates() -> "ssl.SSLContext":
-    import httpx2  # imported by `open_client`
-
-    return httpx2.create_ssl_context()
 
 
 def _parse_object(content: bytes) -> dict[str, Any]:

@@ -1,14 +1,24 @@
-"""Responses of other servers: bodies with a size limit, and Retry-After headers."""
+"""Requests to other servers: their certificates, bodies with a size limit, and Retry-After headers."""
 
 import re
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
+from ssl import SSLContext
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 NUMBER = r"(\d{1,20}(?:\.\d{1,20})?) ?"
 DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m)?(?:{NUMBER}(?:s|$))?(?:{NUMBER}ms)?")
 SECONDS_OF_UNITS = (3600, 60, 1, 0.001)
+
+
+@cache
+def tls_context() -> SSLContext:
+    """Return the certificates for all requests. Reading them takes up to 80 ms, once."""
+    import httpx2  # takes 0.2 s, and callers have imported it
+
+    return httpx2.create_ssl_context()
 
 
 async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes | None:

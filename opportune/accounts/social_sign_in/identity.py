@@ -6,12 +6,11 @@ Importing this module takes 0.2 s because of its libraries, so `flow` imports it
 import asyncio
 import hmac
 import json
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from opportune.accounts.sign_in_methods.providers import (
     Provider,
     ProviderUnreachable,
 )
-from opportune.web.remote_responses import read_body
+from opportune.web.remote_responses import read_body, tls_context
 
 TIMEOUT_SECONDS = 10
 """Time limit of all requests to a provider during a sign-in."""
@@ -231,13 +230,8 @@ class GitHubClient(ProviderClient):
 @lru_cache(maxsize=8)
 def get_client(provider: Provider) -> ProviderClient:
     """Return the client of a provider. It is created once, because it caches documents and keys."""
-    _certificates()
+    tls_context()
     return GitHubClient(provider) if provider.issuer == GITHUB_ISSUER else OpenIDClient(provider)
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    return httpx2.create_ssl_context()  # cached, because it takes up to 80 ms
 
 
 @asynccontextmanager
@@ -249,7 +243,7 @@ async def _open_http() -> AsyncIterator[httpx2.AsyncClient]:
     """
     # A compressed response can have any size after decompression.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    http = httpx2.AsyncClient(verify=_certificates(), timeout=TIMEOUT_SECONDS, follow_redirects=False, headers=headers)
+    http = httpx2.AsyncClient(verify=tls_context(), timeout=TIMEOUT_SECONDS, follow_redirects=False, headers=headers)
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS), http:
             yield http

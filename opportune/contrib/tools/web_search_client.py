@@ -5,8 +5,6 @@ Importing httpx2 takes 0.2 s, so this module is imported with the first search.
 
 import asyncio
 import logging
-from functools import cache
-from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -15,7 +13,7 @@ from pydantic_core import from_json
 
 from opportune.contrib.tools.search_request import SearchRequest
 from opportune.db.url.providers import is_local
-from opportune.web.remote_responses import read_body
+from opportune.web.remote_responses import read_body, tls_context
 
 TIMEOUT_SECONDS = 10.0
 """Timeout of the complete response."""
@@ -58,7 +56,7 @@ async def _read(request: SearchRequest) -> bytes:
         timeout=TIMEOUT_SECONDS,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         trust_env=not is_local(request.host),
-        verify=await asyncio.to_thread(_create_tls_context) if is_tls else False,
+        verify=await asyncio.to_thread(tls_context) if is_tls else False,
     )
     options: dict[str, Any] = {
         "params": [*request.params],
@@ -83,8 +81,3 @@ def _describe_status(status: int) -> str:
     if status == 429:
         return f"{fault}: too many requests"
     return fault
-
-
-@cache  # takes 80 ms
-def _create_tls_context() -> SSLContext:
-    return httpx2.create_ssl_context()

@@ -104,8 +104,10 @@ class EventReader:
     def _end_event(self) -> Iterator[Event]:
         lines, self._data, self._data_bytes = self._data, [], 0
         if lines:
-            whole = self._parse(b"\n".join(lines))
-            yield from whole if whole is not None else [event for line in lines for event in self._parse(line) or ()]
+            events = self._parse(b"\n".join(lines))
+            if events is None:  # lines that do not belong together
+                events = [event for line in lines for event in self._parse(line) or ()]
+            yield from events
         if self._name == "error":
             yield Event("error", {})  # its data was not an object
         self._name = ""

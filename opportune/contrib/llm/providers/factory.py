@@ -70,8 +70,9 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
         if model.provider:
             custom: Provider = _make_custom(settings, model)
             return custom
-        is_compatible = model.dialect == "openai"
-        return _make_compatible(settings, model) if is_compatible else VendorModel(model, Timeouts.of(settings))
+        if model.dialect == "openai":
+            return _make_compatible(settings, model)
+        return VendorModel(model, Timeouts.of(settings))
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()

@@ -49,7 +49,9 @@ class FakeProvider(Provider):
     async def stream(
         self, messages: Sequence[Message], *, temperature: float | None = None
     ) -> AsyncGenerator[Chunk, None]:
-        script, self.script = self.script, self.next_scripts.pop(0) if self.next_scripts else self.script
+        script = self.script
+        if self.next_scripts:
+            self.script = self.next_scripts.pop(0)
         self.received.append(list(messages))
         self.temperatures.append(temperature)
         try:

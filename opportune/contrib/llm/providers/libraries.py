@@ -20,8 +20,11 @@ def missing_library() -> str:
     """Return a line about a missing library and how to install it; empty if all are installed."""
     if sys.platform != "linux":
         return ""
-    missing = (name for name in DEBIAN_PACKAGES if not (is_installed(name) or (name == OPENMP and bundled_openmp())))
-    return next(map(advice, missing), "")
+    for name in DEBIAN_PACKAGES:
+        is_bundled = name == OPENMP and bundled_openmp()
+        if not is_installed(name) and not is_bundled:
+            return advice(name)
+    return ""
 
 
 def explain_exit(output: str) -> str:

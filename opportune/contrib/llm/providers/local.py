@@ -66,7 +66,8 @@ class LocalModel(Provider):
                 yield chunk
 
     async def _open_client(self) -> OpenAICompatible:
-        if self._start_task is None or (self._start_task.done() and not (self._process and self._process.is_alive())):
+        has_process = self._process is not None and self._process.is_alive()
+        if self._start_task is None or (self._start_task.done() and not has_process):
             self._start_task = asyncio.create_task(self._start())
         # A cancelled question must not cancel the loading of the model.
         return await asyncio.shield(self._start_task)

@@ -31,10 +31,11 @@ class ModelClient:
         self._timeouts = limits
         self._replaced: dict[str, str] = {}
         api_key = model.api_key.get_secret_value().strip()
+        headers = {"Accept-Encoding": "identity"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
         self._client = httpx2.AsyncClient(
-            headers={"Accept-Encoding": "identity"}
-            | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
-            | model.headers,
+            headers=headers | model.headers,
             timeout=httpx2.Timeout(read_seconds, connect=limits.connect, pool=limits.connect),
             verify=self._url.startswith("https:"),  # reading the certificates takes 80 ms
         )

@@ -121,7 +121,9 @@ class OpenAICompatible(RemoteProvider):
         }
         if tools:
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
-        return body | dict(options) | ({"model": self._model} if self._model else {}) | dict(self.parameters)
+        if self._model:
+            body["model"] = self._model
+        return body | dict(options) | dict(self.parameters)
 
     def _to_json(self, message: Message) -> dict[str, object]:
         content: object = message.content
@@ -134,7 +136,9 @@ class OpenAICompatible(RemoteProvider):
             body["tool_calls"] = [self._call_to_json(call) for call in message.tool_calls]
         for returned in (message.returned, *(call.returned for call in message.tool_calls)):
             body |= fields_for(self.origin, returned, "message")
-        return body | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+        if message.tool_call_id:
+            body["tool_call_id"] = message.tool_call_id
+        return body
 
     def _call_to_json(self, call: ToolCall) -> dict[str, object]:
         # Some endpoints fail at arguments that are no JSON, even if their model wrote them.

@@ -8,8 +8,6 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
-from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -21,6 +19,7 @@ from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
 from opportune.contrib.tools.result import MAX_RESULT_LENGTH
+from opportune.web.remote_responses import tls_context
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 READ_TIMEOUT_SECONDS = 25.0
@@ -161,13 +160,8 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
     timeout = httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     headers = server.sent_headers | {"Accept-Encoding": "identity"}
     return httpx2.AsyncClient(
-        headers=headers, timeout=timeout, verify=_create_tls_context(), event_hooks={"response": [_limit_size]}
+        headers=headers, timeout=timeout, verify=tls_context(), event_hooks={"response": [_limit_size]}
     )
-
-
-@cache  # takes 20 ms
-def _create_tls_context() -> SSLContext:
-    return httpx2.create_ssl_context()
 
 
 async def _limit_size(response: httpx2.Response) -> None:
