@@ -27,7 +27,8 @@ from opportune.services.tasks import cancel_and_wait, run_in_background
 async def running_answers(app: FastAPI) -> AsyncIterator[None]:
     llm: LanguageModel = app.state.llm
     settings = app.state.settings.of(AnswersSettings)
-    manager = app.state.answers = _manager_class(app)(
+    manager_class = RequestAnswerManager if app.state.settings.jobs == "request" else AnswerManager
+    manager = app.state.answers = manager_class(
         app.state.database,
         llm,
         lambda: full_toolbox_of(app),
@@ -84,10 +85,6 @@ def grace_seconds(settings: Settings) -> float:
     if settings.answer_grace_seconds is not None:
         return settings.answer_grace_seconds
     return max(0, shutdown_seconds() - RESERVED_STOP_SECONDS) if settings.is_production else 0
-
-
-def _manager_class(app: FastAPI) -> type[AnswerManager]:
-    return RequestAnswerManager if app.state.settings.jobs == "request" else AnswerManager
 
 
 async def _close_in_time(app: FastAPI, manager: AnswerManager, grace: float) -> None:

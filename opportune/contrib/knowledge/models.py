@@ -59,23 +59,26 @@ STATE_LABELS = {
 
 
 class KnowledgeDocument(Model, table=True):
-    """An uploaded file or a web page."""
+    """An uploaded file or a web page.
+
+    Attributes:
+        url: URL of a web page; empty for a file.
+        problem: Code of the problem of a failed document.
+        page_count: Number of pages of the file, if it is known.
+        is_cut: Whether the document is longer than the limit.
+    """
 
     __tablename__ = "knowledge_document"
 
     collection_id: int = Field(foreign_key="knowledge_collection.id", ondelete="CASCADE", index=True)
     title: str = Field(max_length=MAX_TITLE_LENGTH)
     url: str = Field(default="", max_length=2_000)
-    """URL of a web page; empty for a file."""
     file: File = file_field("knowledge", default="")
     state: DocumentState = DocumentState.WAITING
     problem: str = Field(default="", max_length=20)
-    """Code of the problem of a failed document."""
     pages_read: int = 0
     page_count: int = 0
-    """Number of pages of the file, if it is known."""
     is_cut: bool = False
-    """Whether the document is longer than the limit."""
     passage_count: int = 0
     created_at: datetime = Field(default_factory=utc_now)
 
@@ -96,18 +99,21 @@ class KnowledgeDocument(Model, table=True):
 
 
 class KnowledgePassage(Model, table=True):
-    """A passage of a document. The passages of a page contain its whole text."""
+    """A passage of a document. The passages of a page contain its whole text.
+
+    Attributes:
+        number: Position in the document, from 1.
+        page: Number of the page or slide; 0 if the document has none.
+        heading: Title of the document and heading of the section, which are also searched.
+    """
 
     __tablename__ = "knowledge_passage"
     __table_args__ = (UniqueConstraint("document_id", "number"),)
 
     document_id: int = Field(foreign_key="knowledge_document.id", ondelete="CASCADE")
     number: int
-    """Position in the document, from 1."""
     page: int = 0
-    """Number of the page or slide; 0 if the document has none."""
     heading: Text = ""
-    """Title of the document and heading of the section, which are also searched."""
     text: Text = ""
 
     @property

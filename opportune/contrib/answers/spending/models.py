@@ -15,7 +15,14 @@ OFF = "off"
 
 
 class LlmUsage(Model, table=True):
-    """Usage of one model by one payer, or a sum, on one day in the site's time zone."""
+    """Usage of one model by one payer, or a sum, on one day in the site's time zone.
+
+    Attributes:
+        owner_id: User; None in sums and for deleted users.
+        payer: Empty for users; otherwise the name of a sum, or the hashed address of a visitor.
+        estimated_tokens: Part of the tokens that was estimated: of stopped answers, and without counts of the endpoint.
+        cost_micro: Millionths of the currency.
+    """
 
     __tablename__ = "answers_usage"
     __table_args__ = (
@@ -26,24 +33,24 @@ class LlmUsage(Model, table=True):
 
     day: date = Field(index=True)
     owner_id: int | None = Field(default=None, foreign_key="accounts_user.id", ondelete="SET NULL")
-    """User; None in sums and for deleted users."""
     payer: str = Field(default="", max_length=80)
-    """Empty for users; otherwise the name of a sum, or the hashed address of a visitor."""
     model: str = Field(default="", max_length=200)
     calls: int = Field(default=0, sa_type=BigInteger)
     prompt_tokens: int = Field(default=0, sa_type=BigInteger)
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
     estimated_tokens: int = Field(default=0, sa_type=BigInteger)
-    """Part of the tokens that was estimated, because the answer was stopped or the endpoint reports no counts."""
     cost_micro: int = Field(default=0, sa_type=BigInteger)
-    """Millionths of the currency."""
 
     def __str__(self) -> str:
         return f"{self.day} {self.payer or self.owner_id or ''} {self.model}: {self.cost_micro / MICRO_PER_UNIT:.2f}"
 
 
 class LlmReservation(Model, table=True):
-    """Amount reserved for a running call, until its usage is written."""
+    """Amount reserved for a running call, until its usage is written.
+
+    Attributes:
+        expires_at: End of the reservation if its process dies.
+    """
 
     __tablename__ = "answers_reservation"
 
@@ -51,16 +58,18 @@ class LlmReservation(Model, table=True):
     tokens: int = Field(sa_type=BigInteger)
     cost_micro: int = Field(sa_type=BigInteger)
     expires_at: datetime
-    """End of the reservation if its process dies."""
 
 
 class LlmState(ModelBase, table=True):
-    """State shared by all processes: answers switched off, and notices sent."""
+    """State shared by all processes: answers switched off, and notices sent.
+
+    Attributes:
+        key: OFF, or the name of a notice that was sent.
+        said: E-mail of the superuser who has switched answers off.
+    """
 
     __tablename__ = "answers_state"
 
     key: str = Field(primary_key=True, max_length=200)
-    """OFF, or the name of a notice that was sent."""
     said: str = Field(default="", max_length=500)
-    """E-mail of the superuser who has switched answers off."""
     at: datetime = Field(default_factory=utc_now)

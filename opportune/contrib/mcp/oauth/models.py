@@ -13,45 +13,51 @@ from opportune.i18n import pgettext_lazy as _p
 
 
 class McpClient(Model, table=True):
-    """Registered program. Any program can register, so its name is not verified."""
+    """Registered program. Any program can register, so its name is not verified.
+
+    Attributes:
+        redirect_uris: Allowed redirect URLs.
+        auth_method: Client authentication: `none`, `client_secret_post` or `client_secret_basic`.
+        used_at: Last time a user authorized it, or it refreshed a token.
+    """
 
     __tablename__ = "mcp_client"
 
     client_id: str = Field(max_length=36, unique=True, title=_p("program", "Client"))
     name: str = Field(max_length=100)
     redirect_uris: list[str] = Field(default_factory=list)
-    """Allowed redirect URLs."""
     auth_method: str = Field(max_length=32)
-    """Client authentication: `none`, `client_secret_post` or `client_secret_basic`."""
     sealed_secret: str = Field(default="", max_length=255)
     created_at: datetime = Field(default_factory=utc_now, index=True)
     used_at: datetime | None = None
-    """Last time a user authorized it, or it refreshed a token."""
 
     def __str__(self) -> str:
         return self.name
 
 
 class McpGrant(Model, table=True):
-    """An OAuth grant: first an authorization code, later the access token."""
+    """An OAuth grant: first an authorization code, later the access token.
+
+    Attributes:
+        session_id: Browser session of the authorization. The code ends with it. None after the code was exchanged.
+        token_id: Token for the code. Deleting it deletes the grant.
+        has_redirect_uri: The request contained a redirect URL, so the exchange must repeat it.
+        expires_at: Expiry of the code.
+    """
 
     __tablename__ = "mcp_grant"
 
     client_id: int = Field(foreign_key="mcp_client.id", ondelete="CASCADE", index=True, title=_p("program", "Client"))
     user_id: OwnerId
     session_id: int | None = Field(default=None, foreign_key="accounts_session.id", ondelete="CASCADE", index=True)
-    """Browser session of the authorization. The code ends with it. None after the code was exchanged."""
     token_id: int | None = Field(default=None, foreign_key="accounts_token.id", ondelete="CASCADE", index=True)
-    """Token for the code. Deleting it deletes the grant."""
     code_hash: str = Field(max_length=64, unique=True)
     code_challenge: str = Field(max_length=43)
     redirect_uri: str = Field(max_length=1000)
     has_redirect_uri: bool
-    """The request contained a redirect URL, so the exchange must repeat it."""
     scopes: str = Field(max_length=2000)
     created_at: datetime = Field(default_factory=utc_now)
     expires_at: datetime = Field(index=True)
-    """Expiry of the code."""
 
 
 @before_delete(McpClient)
