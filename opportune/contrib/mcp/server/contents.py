@@ -3,7 +3,6 @@
 import base64
 
 from mcp import MCPError, types
-from mcp.types import INVALID_PARAMS
 
 from opportune.contrib.mcp.server.errors import require_success
 from opportune.contrib.tools.result import JSON, ToolResult
@@ -41,5 +40,5 @@ def resource_contents(uri: str, result: ToolResult) -> types.TextResourceContent
 
 def _encode(body: bytes) -> str:
     if len(body) > MAX_CONTENT_BYTES:
-        raise MCPError(INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
+        raise MCPError(types.INVALID_PARAMS, f"The content is larger than {MAX_CONTENT_BYTES:,} bytes.")
     return base64.b64encode(body).decode()
