@@ -162,8 +162,10 @@ async def read_program_token(request: Request, *strategies: TokenStrategy) -> To
     `strategies` read other types of tokens. They are tried before the site's own strategy.
     """
     token, state = read_bearer_token(request), request.app.state
-    for strategy in (*strategies, token_strategy(state.settings, state.database)) if token else ():
-        if match := await strategy.find_match(str(token)):
+    if token is None:
+        return None
+    for strategy in (*strategies, token_strategy(state.settings, state.database)):
+        if match := await strategy.find_match(token):
             _record_use(request, match[0])
             return match
     return None
@@ -312,11 +314,8 @@ def find_return_path(request: HTTPConnection) -> str:
     is_form = request.scope.get("method") not in (None, *SAFE_METHODS)
     sender = request.headers.get("hx-current-url") or request.headers.get("referer")
     try:
-        if is_page:
-            sender = str(request.url)
-        elif not sender:
-            sender = request.url.path if is_form else "/"
-        parts = urlsplit(sender)
+        default = request.url.path if is_form else "/"
+        parts = urlsplit(str(request.url) if is_page else sender or default)
     except ValueError:  # the header is invalid
         return "/"
     path = without_prefix(request.scope, parts.path)

@@ -54,18 +54,13 @@ def show(
 
 def _add_password_length(controls: Mapping[str, Control], min_length: int) -> dict[str, Control]:
     """Add the minimum length of a new password to its label and to its input."""
-    return {
-        name: replace(
-            control,
-            label=gettext(
-                "%(label)s (at least %(number)s characters)", label=gettext(control.label), number=min_length
-            ),
-            attributes={**control.attributes, "minlength": min_length},
-        )
-        if control.attributes.get("autocomplete") == NEW_PASSWORD_AUTOCOMPLETE
-        else control
-        for name, control in controls.items()
-    }
+    changed = dict(controls)
+    for name, control in controls.items():
+        if control.attributes.get("autocomplete") == NEW_PASSWORD_AUTOCOMPLETE:
+            texts = {"label": gettext(control.label), "number": min_length}
+            label = gettext("%(label)s (at least %(number)s characters)", **texts)
+            changed[name] = replace(control, label=label, attributes={**control.attributes, "minlength": min_length})
+    return changed
 
 
 def show_form(
@@ -104,7 +99,8 @@ def redirect_to_next(request: Request, form: Form[Any] | None = None) -> Respons
 
 
 def next_page(request: Request, form: Form[Any] | None) -> str:
-    return safe_redirect_path((form and form.value("next")) or request.query_params.get("next"))
+    submitted_path = form.value("next") if form else ""
+    return safe_redirect_path(submitted_path or request.query_params.get("next"))
 
 
 @contextmanager

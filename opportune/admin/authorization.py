@@ -61,17 +61,21 @@ async def may_list(request: Request, view: BaseAdminView | None) -> bool:
 
 async def may_see_titles(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may see the titles of rows in the view's query, if they already know the ids."""
-    if view is None or await may_list(request, view):
-        return await may_list(request, view)
-    pages = (view.can_view_details, Action.DETAILS), (view.can_edit, Action.EDIT)
-    return view.is_accessible(request) and any(can and view.has_permission(request, action) for can, action in pages)
+    if await may_list(request, view):
+        return True
+    return view is not None and view.is_accessible(request) and page_of_row(request, view) != ""
+
+
+def page_of_row(request: Request, view: BaseAdminView) -> str:
+    """Return the first page of rows that the user may open: `details`, `edit` or an empty text."""
+    if view.can_view_details and view.has_permission(request, Action.DETAILS):
+        return "details"
+    return "edit" if view.can_edit and view.has_permission(request, Action.EDIT) else ""
 
 
 async def may_look_up(request: Request, view: BaseAdminView, lookup: Any) -> bool:
     """Return whether the user may search the target rows of a column: list them and use the column."""
-    may_use_column = (
-        await view.check_can_create(request)
-        or (view.can_edit and view.has_permission(request, Action.EDIT))
-        or await view.check_can_list(request)
-    )
-    return may_use_column and await may_list(request, lookup.view if lookup else view)
+    may_edit = view.can_edit and view.has_permission(request, Action.EDIT)
+    if not (may_edit or await view.check_can_create(request) or await view.check_can_list(request)):
+        return False
+    return await may_list(request, lookup.view if lookup else view)

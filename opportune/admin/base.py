@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.current_request import current_request
+from opportune.admin.current_request import current_request, values_of_request
 from opportune.admin.editing.presence import Editors
 from opportune.admin.extensions import Extensions
 from opportune.admin.forms.fieldsets import Fieldset
@@ -37,14 +37,18 @@ class BaseAdminSite(AdapterSite):
 
     def view_for_model(self, model: type[Any]) -> "BaseAdminView | None":
         """Return the view that rules references to a model: the one of its default data layer, else the first one."""
-        views = [view for view in self.views if isinstance(view, BaseAdminView) and view.model is model]
+        views = [view for view in self.row_views if view.model is model]
         default = default_crud(model) if len(views) > 1 else None
-        return min(views, key=lambda view: default is None or view.crud is not default, default=None)
+        ruling = [view for view in views if default is not None and view.crud is default]
+        return next(iter([*ruling, *views]), None)
 
     def view_by_identity(self, identity: str) -> "BaseAdminView | None":
-        return next(
-            (view for view in self.views if isinstance(view, BaseAdminView) and view.identity == identity), None
-        )
+        return next((view for view in self.row_views if view.identity == identity), None)
+
+    @property
+    def row_views(self) -> "list[BaseAdminView]":
+        """The views of models. Other views, such as the status page, have no rows."""
+        return [view for view in self.views if isinstance(view, BaseAdminView)]
 
     @cached_property
     def editors(self) -> Editors:
@@ -53,8 +57,7 @@ class BaseAdminSite(AdapterSite):
     @cached_property
     def has_field_rules(self) -> bool:
         """Whether a view uses a data layer that hides or locks fields."""
-        cruds = [view.crud for view in self.views if isinstance(view, BaseAdminView) and view.crud]
-        return any(crud.definition.field_rules.locks for crud in cruds)
+        return any(view.crud.definition.field_rules.locks for view in self.row_views if view.crud)
 
 
 class BaseAdminView(AdapterView):
@@ -196,12 +199,10 @@ class BaseAdminView(AdapterView):
         request = current_request.get()
         if request is None or self.crud is None or not self.crud.definition.field_rules.locks:
             return None
-        if not hasattr(request.state, "field_rules"):
-            request.state.field_rules = {}
-        cached: dict[str, Crud[Any] | None] = request.state.field_rules
-        if self.identity not in cached:
-            cached[self.identity] = self._crud_for(request)
-        return cached[self.identity]
+        cruds: dict[str, Crud[Any] | None] = values_of_request(request, "field_rules")
+        if self.identity not in cruds:
+            cruds[self.identity] = self._crud_for(request)
+        return cruds[self.identity]
 
     @property
     def list_names(self) -> list[str]:

@@ -12,6 +12,8 @@ from opportune.i18n.formats import format_number
 
 TOP, BOTTOM = 24, 144
 """Vertical positions of the highest and the lowest tick. The names of points are above, and dates are below."""
+EDGE_PERCENT = 15
+"""Part of the width at each side, in which a centred text would not fit."""
 MAX_DATES = 4
 """Labels of the horizontal axis, which fit on a phone also with long names of months."""
 STEPS = (1, 2, 5, 10)
@@ -36,7 +38,7 @@ class Point:
 
 
 class Place(NamedTuple):
-    """Position of a point: horizontal ones in percent of the width, and its height."""
+    """Position of a point. `left` and `middle` are percents of the width of the chart."""
 
     point: Point
     left: float
@@ -50,6 +52,7 @@ class Place(NamedTuple):
 class Chart:
     label: str
     points: Sequence[Point]
+    """At least one, unless the shape is `choices`."""
     previous_total: int | float | Decimal
     """Count of the period before."""
     days: int
@@ -81,50 +84,55 @@ class Chart:
         return ngettext("last %(num)s day", "last %(num)s days", self.days)
 
     def percent_of(self, point: Point) -> float:
-        return max(round(100 * float(point.number) / float(self.max_number), 1), 0) if self.max_number > 0 else 0
+        """Return the length of a choice's bar. Negative numbers have none."""
+        if self.max_number <= 0:
+            return 0
+        return max(round(100 * float(point.number) / float(self.max_number), 1), 0)
 
     @cached_property
-    def _ticks(self) -> Sequence[float]:
+    def _axis(self) -> Sequence[float]:
         """Return round numbers of the vertical axis from the lowest to the highest, about three."""
         numbers = [float(point.number) for point in self.points]
         low, high = min(0.0, *numbers), max(0.0, *numbers)
         step = _round_up((high - low) / 2 or 1)
         if all(number.is_integer() for number in numbers):
             step = max(1.0, step)
-        return [step * index for index in range(floor(low / step), max(ceil(high / step), 1) + 1)]
+        first, last = floor(low / step), max(ceil(high / step), 1)
+        return [step * index for index in range(first, last + 1)]
 
     @property
     def ticks(self) -> Iterator[tuple[float, float]]:
         """Yield the numbers of the vertical axis with their heights."""
-        yield from ((int(tick) if tick.is_integer() else tick, self._y(tick)) for tick in self._ticks)
+        for tick in self._axis:
+            yield int(tick) if tick.is_integer() else tick, self._y(tick)
 
     def _y(self, number: float) -> float:
-        low, high = self._ticks[0], self._ticks[-1]
+        low, high = self._axis[0], self._axis[-1]
         return round(BOTTOM - (number - low) / (high - low) * (BOTTOM - TOP), 1)
 
     @property
     def zero(self) -> float:
+        """Return the height of the number 0."""
         return self._y(0)
 
     @property
     def width(self) -> float:
-        """Return the width of a point."""
+        """Return the width of a point in percent."""
         return round(100 / len(self.points), 3)
 
     @cached_property
     def places(self) -> Sequence[Place]:
-        places = []
+        width, places = 100 / len(self.points), []
         for index, point in enumerate(self.points):
-            middle = round(100 * (index + 0.5) / len(self.points), 2)
-            anchor = "start" if middle < 15 else "end" if middle > 85 else "middle"
-            left = round(100 * index / len(self.points), 2)
-            places.append(Place(point, left, middle, self._y(float(point.number)), anchor))
+            middle = round((index + 0.5) * width, 2)
+            places.append(Place(point, round(index * width, 2), middle, self._y(float(point.number)), _anchor(middle)))
         return places
 
     @property
     def dates(self) -> Sequence[Place]:
         """Return the points with a label on the horizontal axis."""
-        return self.places[:: ceil(len(self.points) / MAX_DATES)]
+        distance = ceil(len(self.points) / MAX_DATES)
+        return self.places[::distance]
 
     @property
     def line(self) -> str:
@@ -137,7 +145,13 @@ def growth(total: float | Decimal, before: float | Decimal) -> float | None:
     return float(total) / float(before) - 1 if before else None
 
 
+def _anchor(middle: float) -> str:
+    if middle < EDGE_PERCENT:
+        return "start"
+    return "end" if middle > 100 - EDGE_PERCENT else "middle"
+
+
 def _round_up(number: float) -> float:
     """Return the next number such as 1, 2, 5, 10 or 20."""
     unit = 10.0 ** floor(log10(number))
-    return next((step * unit for step in STEPS if step * unit >= number), number)
+    return next(step * unit for step in STEPS if step * unit >= number)

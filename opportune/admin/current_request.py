@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from starlette.requests import Request
 
@@ -17,3 +18,11 @@ def use_request(request: Request) -> Iterator[None]:
         yield
     finally:
         current_request.reset(token)
+
+
+def values_of_request(request: Request, name: str) -> dict[Any, Any]:
+    """Return a dict that lives as long as the request. It is empty at first."""
+    if not hasattr(request.state, name):
+        setattr(request.state, name, {})
+    values: dict[Any, Any] = getattr(request.state, name)
+    return values

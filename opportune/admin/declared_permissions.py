@@ -50,9 +50,9 @@ class DeclaredPermissions:
 
     def find_fault(self, identity: str, action: str) -> str:
         """Return why this permission does not exist, in one line; empty if it exists."""
-        if (identity in self._models and action in ACTIONS) or action in self.actions.get(identity, ()):
-            return ""
-        return f"may({identity!r}, {action!r}): {fault}" if (fault := self._unknown_name(identity, action)) else ""
+        is_common = identity in self._models and action in ACTIONS  # needs no views, which import slowly
+        fault = "" if is_common else self._unknown_name(identity, action)
+        return f"may({identity!r}, {action!r}): {fault}" if fault else ""
 
     def require_existing(self) -> None:
         """Raise OperatorError for the first unknown permission of a group or a route."""
@@ -61,13 +61,14 @@ class DeclaredPermissions:
 
     def shipped_permissions(self) -> Mapping[str, AbstractSet[tuple[str, str]]]:
         """Permissions that features ship, by group: pairs of a model and an action that exist on this site."""
-        permissions: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        for group, identity, actions in self._declared_permissions():
-            existing = self.actions.get(identity, set())
-            permissions[group] |= {
-                (identity, action) for action in existing if action in actions or WILDCARD in actions
-            }
-        return permissions
+        shipped: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for feature in self.features:
+            for group, permissions in feature.accounts.groups.items():
+                for identity, actions in permissions.items():
+                    existing, requested = self.actions.get(identity, set()), _as_list(actions)
+                    selected = existing if WILDCARD in requested else existing & {*requested}
+                    shipped[group] |= {(identity, action) for action in selected}
+        return shipped
 
     def faults(self) -> Iterator[str]:
         """Yield a line for each unknown permission of a group or a route."""
@@ -81,20 +82,14 @@ class DeclaredPermissions:
                 if not (0 < len(group.strip()) <= MAX_GROUP_NAME and permissions):
                     yield f"{location}: a group needs a name of at most {MAX_GROUP_NAME} characters and a model."
                 for identity, actions in permissions.items():
-                    faults = (self._group_fault(identity, action) for action in _as_list(actions) or [""])
-                    yield from (f"{location}: {fault}" for fault in dict.fromkeys(faults) if fault)
+                    faults = {self._group_fault(identity, action): None for action in _as_list(actions) or [""]}
+                    yield from (f"{location}: {fault}" for fault in faults if fault)
 
     def _route_faults(self) -> Iterator[str]:
         for feature in self.features:
             for path, identity, action in _route_permissions(feature):
                 if fault := self.find_fault(identity, action):
                     yield f"{path}: {fault}"
-
-    def _declared_permissions(self) -> Iterator[tuple[str, str, Sequence[str]]]:
-        """Yield the name of a group, the identity of a model, and the actions that the feature gives the group."""
-        for feature in self.features:
-            for group, permissions in feature.accounts.groups.items():
-                yield from ((group, identity, _as_list(actions)) for identity, actions in permissions.items())
 
     def _group_fault(self, identity: str, action: str) -> str:
         if any(name == identity and is_superuser_only for name, _, is_superuser_only in self._view_permissions):
@@ -105,11 +100,11 @@ class DeclaredPermissions:
         actions = self.actions.get(identity)
         if actions is None:
             return f"there is no model {identity!r} in an installed feature.{did_you_mean(identity, self.actions)}"
-        if action not in actions and action != WILDCARD:
-            names = ", ".join(sorted(actions))
-            advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions)
-            return f"{identity} has no action {action!r}. There are: {names}.{advice}"
-        return ""
+        if action in actions or action == WILDCARD:
+            return ""
+        names = ", ".join(sorted(actions))
+        advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions)
+        return f"{identity} has no action {action!r}. There are: {names}.{advice}"
 
 
 def _as_list(actions: str | Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,8 @@
 Dashboard, saved views, row versions, import and export are extensions.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from itertools import chain
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
@@ -87,18 +88,12 @@ class AdminExtension:
 E = TypeVar("E", bound=AdminExtension)
 
 
-class Extensions(Sequence[AdminExtension]):
+class Extensions(tuple[AdminExtension, ...]):
     """The extensions of a site."""
 
-    def __init__(self, extensions: Iterable[AdminExtension] = ()) -> None:
-        self._extensions = tuple(extensions)
-        self.list_parameters = frozenset(chain.from_iterable(extension.list_parameters for extension in self))
-
-    def __len__(self) -> int:
-        return len(self._extensions)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._extensions[index]
+    @cached_property
+    def list_parameters(self) -> frozenset[str]:
+        return frozenset(chain.from_iterable(extension.list_parameters for extension in self))
 
     def of_type(self, type_: type[E]) -> E:
         return next(extension for extension in self if isinstance(extension, type_))

@@ -6,7 +6,7 @@ The middleware lets only staff in, and removes scheme and host from URLs in page
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from jinja2 import BytecodeCache
@@ -28,13 +28,13 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.problem import problem, show_errors_with, wants_json
 from opportune.web.static import icons
 
+ADMIN_PATH = "/admin"
 TWO_FACTOR_PATH = "/accounts/two-factor"
 
-
 NOT_STAFF = _l("The admin is for staff.")
+NO_PERMISSIONS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 NOT_AS_ANOTHER_USER = _l("You are signed in as another user. Return to your own account first.")
 NO_SECOND_FACTOR = _l("The admin requires a second factor. Set one up at /accounts/two-factor or /accounts/passkeys.")
-ADMIN_PATH = "/admin"
 
 
 class StaffOnlyMiddleware:
@@ -69,15 +69,6 @@ async def _find_refusal(request: Request, user: User) -> Response | None:
     return None
 
 
-class HasRoutes(Protocol):
-    """An object that builds its routes on first use."""
-
-    @property
-    def routes(self) -> Sequence[BaseRoute]: ...
-
-    async def load(self) -> None: ...
-
-
 class RelativeUrlsMiddleware:
     """Generates URLs of the admin as paths, without scheme and host.
 
@@ -85,7 +76,7 @@ class RelativeUrlsMiddleware:
     with http:, and browsers refuse to load them or to send forms to them.
     """
 
-    def __init__(self, app: ASGIApp, admin: HasRoutes, path: str) -> None:
+    def __init__(self, app: ASGIApp, admin: "LazyAdmin", path: str) -> None:
         self.app = app
         self.admin = admin
         self.path = path
@@ -122,9 +113,6 @@ class _PathRouter:
         if route := self.routes_by_name.get(name):
             return _Path(self.path + route.url_path_for(name.partition(":")[2], **parameters))
         return _Path(str(self.router.url_path_for(name, **parameters)))
-
-
-NO_PERMISSIONS = _l("None of your groups has permissions in the admin. A superuser can add you to a group.")
 
 
 def add_admin(app: FastAPI) -> None:

@@ -1,6 +1,7 @@
 """Panels that features add to the dashboard and to the Operations page."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from starlette.requests import Request
@@ -11,10 +12,9 @@ Panels = Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
 
 async def read_panels(request: Request, page: str) -> Panels:
     panels: dict[str, list[tuple[str, Mapping[str, Any]]]] = {"top": [], "bottom": [], "buttons": []}
-    for panel in (
-        panel for feature in request.app.state.features for panel in feature.admin.panels if panel.page == page
-    ):
+    declared = chain.from_iterable(feature.admin.panels for feature in request.app.state.features)
+    for panel in (panel for panel in declared if panel.page == page):
         context = await panel.context(request) if panel.context else {}
-        if context is not None:
+        if context is not None:  # None hides the panel
             panels[panel.position].append((panel.template, context))
     return panels

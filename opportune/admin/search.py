@@ -5,12 +5,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from sqladmin.authorization import Action
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import is_superuser, may_list
+from opportune.admin.authorization import is_superuser, may_list, page_of_row
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.operations.pages import OPERATIONS_PATH
 from opportune.admin.views import AdminView
@@ -100,8 +99,7 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
 
 def _row_entry(request: Request, view: Any, row: Any, list_url: str) -> Entry:
     """Return the link to the first page of a row that the user may open, else to the list with the search."""
-    pages = (("details", view.can_view_details, Action.DETAILS), ("edit", view.can_edit, Action.EDIT))
-    page = next((name for name, can, action in pages if can and view.has_permission(request, action)), "")
+    page = page_of_row(request, view)
     return Entry(title_of(row), str(view.url_of_row(page, request, row)) if page else list_url, view.icon)
 
 

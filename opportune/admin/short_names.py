@@ -41,18 +41,23 @@ def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, 
     Raises:
         OperatorError: The body sets an option by both names.
     """
-    bodies = [attributes, *(vars(class_) for base in bases for class_ in base.__mro__)]
+    inherited = [vars(class_) for base in bases for class_ in base.__mro__]
     for short, long in SHORT_NAMES.items():
         if isinstance(attributes.get(short), ShortName):
-            continue
+            continue  # the declaration of the option in `AdminView`
         if short in attributes and long in attributes:
             raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
         if long in attributes:
-            attributes[short] = ShortName(short)  # a base may have set the short name
-            continue
-        body = next((body for body in bodies if short in body or long in body), {})
-        if short in body and long not in body and not isinstance(body[short], ShortName):
-            attributes[long] = _default_sort_of(view, body[short]) if short == "order" else body[short]
+            attributes[short] = ShortName(short)  # replaces a value that a base has under the short name
+        elif value := _find_short_value(short, [attributes, *inherited]):
+            attributes[long] = _default_sort_of(view, value[0]) if short == "order" else value[0]
+
+
+def _find_short_value(short: str, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the value in the first body with the option, if that is a mixin or the view. Bases have both names."""
+    body = next((body for body in bodies if short in body or SHORT_NAMES[short] in body), {})
+    is_set = short in body and SHORT_NAMES[short] not in body and not isinstance(body[short], ShortName)
+    return [body[short]] if is_set else []
 
 
 def written_name(view: Any, option: str) -> str:

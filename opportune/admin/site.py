@@ -27,9 +27,9 @@ from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
 from opportune.admin.lists.actions import list_url, with_confirmation
-from opportune.admin.lists.active_filters import clean_list_url
 from opportune.admin.lists.columns import COLUMN_PAGES
 from opportune.admin.lists.listed_rows import listed_rows
+from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import HISTORY_PAGE
 from opportune.admin.options import inlines_without_view, shared_identities
@@ -178,8 +178,9 @@ class AdminSite(BaseAdminSite):
 
     def get_save_redirect_url(self, request: Request, form: FormData, model_view: ModelView, obj: Any) -> str | URL:  # type: ignore[override]  # a static method of SQLAdmin
         if form.get("save") == "Save" and isinstance(model_view, AdminView):
-            may_list = model_view.has_permission(request, Action.LIST)
-            return list_url(request, model_view) if may_list else request.url_for("admin:index")
+            if model_view.has_permission(request, Action.LIST):
+                return list_url(request, model_view)
+            return request.url_for("admin:index")
         url = URL(str(super().get_save_redirect_url(request, form, model_view, obj)))
         return url.replace(query=request.url.query)  # prefilled values, and the list to return to
 
@@ -195,7 +196,8 @@ class AdminSite(BaseAdminSite):
         list_link = {"list_url": "", "list_name": ""}
         if view and may_act(request, view, Action.LIST):
             url = request.url_for("admin:list", identity=identity)
-            list_link = {"list_url": "" if url.path == request.url.path else str(url), "list_name": view.name_plural}
+            is_failed_page = url.path == request.url.path
+            list_link = {"list_url": "" if is_failed_page else str(url), "list_name": view.name_plural}
         template = self.templates.env.get_template("admin/error.html")
         return HTMLResponse(template.render({"request": request, "is_error": True, **context, **list_link}), status)
 

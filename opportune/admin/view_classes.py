@@ -22,15 +22,15 @@ def view_classes(features: Sequence[Feature]) -> Iterator[tuple[Any, str]]:
     """
     views = [(view, feature.name) for feature in features for view in views_of(feature)]
     framework = [pair for pair in views if _is_of_framework(pair[0])]
-    replacements = {
-        base: pair for base, _ in framework for pair in views if pair[0] is not base and _replaces(pair[0], base)
-    }
-    yield from (pair for pair in views if pair not in framework and pair not in replacements.values())
-    yield from dict.fromkeys(replacements.get(pair[0], pair) for pair in framework)
+    in_place = [_find_replacement(base, views) or (base, feature) for base, feature in framework]
+    yield from (pair for pair in views if pair not in framework and pair not in in_place)
+    yield from dict.fromkeys(in_place)
 
 
-def _replaces(view: Any, base: Any) -> bool:
-    return issubclass(view, base) and view.identity == base.identity
+def _find_replacement(base: Any, views: Sequence[tuple[Any, str]]) -> tuple[Any, str] | None:
+    """Return the last view that extends this one and has its URL, or None."""
+    extending = [pair for pair in views if pair[0] is not base and issubclass(pair[0], base)]
+    return next((pair for pair in reversed(extending) if pair[0].identity == base.identity), None)
 
 
 def menu_label(view: Any, feature: str) -> LazyText:
@@ -66,13 +66,14 @@ def views_of(feature: Feature) -> Sequence[Any]:
 
 def views_without_model(feature: Feature) -> Iterator[str]:
     """Yield a line for each view in a feature's module that has no model and is not the base of another view."""
-    views = feature.admin.views
-    module = import_module(views) if isinstance(views, str) and views else None
-    for value in vars(module).values() if module else ():
-        is_class = isinstance(value, type) and issubclass(value, ModelView) and value.__module__ == views
-        if is_class and not hasattr(value, "model") and not value.__subclasses__():
+    module = feature.admin.views
+    if not (isinstance(module, str) and module):
+        return
+    for value in vars(import_module(module)).values():
+        is_view = isinstance(value, type) and issubclass(value, ModelView) and value.__module__ == module
+        if is_view and not hasattr(value, "model") and not value.__subclasses__():
             name = value.__name__
-            yield f"{value.__module__}: {name} has no model and is not shown. Write class {name}(AdminView, model=…)."
+            yield f"{module}: {name} has no model and is not shown. Write class {name}(AdminView, model=…)."
 
 
 def _is_view(value: object) -> bool:

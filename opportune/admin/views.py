@@ -15,11 +15,12 @@ from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.model_fields import AdminConverter
-from opportune.admin.lists.active_filters import list_context, refuse_unknown_parameters
-from opportune.admin.lists.columns import column_choices, further_columns, listed_columns, ordered_choices
+from opportune.admin.lists.active_filters import list_context
+from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filter_options import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
+from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.model_icons import GuessedIcon
 from opportune.admin.options import names_of_hook, option_faults
@@ -34,11 +35,10 @@ from opportune.db.models.columns import (
     is_text,
     many_to_many_of,
     may_truncate,
-    natural_key_of,
     python_type_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.queries.paths import column_of_relation, relation_of_column
+from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext_lazy
@@ -180,7 +180,7 @@ class AdminView(RowQueriesMixin):
 
     def _set_search_and_sort(self) -> None:
         self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
-        sortable = self.sort_names or [*self._sortable_names(self.list_names)]
+        sortable = self.sort_names or [*self.sortable_paths(self.list_names)]
         self.sort_names = [name for name in sortable if not is_secret(name)]
 
     def _set_filters(self) -> None:
@@ -231,31 +231,6 @@ class AdminView(RowQueriesMixin):
             and (name in self.choice_names or not (is_text(column) or is_json(column)))
         ]
         return [*columns, *self.many_to_many]
-
-    def listed_names(self, request: Request) -> Sequence[str]:
-        return listed_columns(request, self)
-
-    def sortable_names(self, request: Request) -> list[str]:
-        if self.column_sortable_list:
-            return self.sort_names
-        return [*self.sort_names, *self._sortable_names(column_choices(request, self))]
-
-    def _sortable_names(self, names: Sequence[str]) -> Iterator[str]:
-        """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
-        for name in names:
-            if name in self.mapper.columns and is_json(self.mapper.columns[name]):
-                continue  # JSON values have no order
-            path = self.sort_path(name)
-            yield from (key for key in dict.fromkeys((path, name)) if key and name in self.mapper.columns)
-
-    def sort_path(self, name: str) -> str:
-        """Return the path by which a column's header sorts: the column, or the title of the row it refers to."""
-        relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
-        declared = [path for path in self.sort_names if path == name or (relation and path.startswith(f"{relation}."))]
-        if declared or not relation:
-            return declared[0] if declared else name
-        key = natural_key_of(self.mapper.relationships[relation].mapper.class_)
-        return f"{relation}.{key}" if key else name
 
     def _choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         names = super()._choose_names(defaults, include, exclude)
@@ -357,6 +332,12 @@ class AdminView(RowQueriesMixin):
             name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
             for name in self.form_names
         }
+
+    def has_changed(self, name: str, before: Any, after: Any) -> bool:
+        """Return whether the value of a form field differs from the stored one. Linked rows have no order."""
+        if name in self.many_to_many or name in self.related_fields:
+            return sorted(map(str, before or ())) != sorted(map(str, after or ()))
+        return bool(before != after)
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         """Return the values of a form to store. `row` is None for a new row.

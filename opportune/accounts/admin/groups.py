@@ -88,7 +88,9 @@ async def read_permissions_by_group(session: AsyncSession, user: User) -> dict[s
     )
     permissions: dict[str, list[str]] = {}
     for name, identity, action in await session.execute(statement):
-        permissions.setdefault(name, []).extend([f"{identity}:{action}"] if identity else [])
+        of_group = permissions.setdefault(name, [])
+        if identity:  # NULL for a group without permissions
+            of_group.append(f"{identity}:{action}")
     return permissions
 
 

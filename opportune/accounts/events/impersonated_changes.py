@@ -129,5 +129,6 @@ def _model_label(model: type[Any]) -> str:
 
 def _row_title(row: Any) -> str:
     """Return the quoted title of a row, such as `“Milk”`, or its id if it has no title."""
-    title = next((text for name in TITLE_FIELDS if (text := getattr(row, name, None)) and isinstance(text, str)), "")
+    values = (getattr(row, name, None) for name in TITLE_FIELDS)
+    title = next((value for value in values if value and isinstance(value, str)), "")
     return f"“{title[:MAX_TITLE_LENGTH]}”" if title else str(getattr(row, "id", ""))

@@ -124,8 +124,8 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
 @router.post("/link")
 async def use_link(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, EmailSignInLink)
-    link = form.data and await service.read_link(context.session, context.settings, form.data.token)
-    if not (form.data and link):
+    link = await service.read_link(context.session, context.settings, form.data.token) if form.data else None
+    if form.data is None or link is None:
         context.log_refused_sign_in("email", None)
         return show_invalid_link(request, PATH)
     user, details = link

@@ -76,8 +76,8 @@ async def callback(request: Request, provider: NamedProvider, user: OptionalUser
 @router.post("/profile/linked-accounts")
 async def start_linking(request: Request, user: CurrentUser, context: AccountCtx) -> Response:
     form = await read_form(request, LinkRequest)
-    provider = form.data and find_provider(request.app.state.settings, form.data.provider)
-    if not (form.data and provider):
+    provider = find_provider(request.app.state.settings, form.data.provider) if form.data else None
+    if provider is None:
         raise HTTPException(404)
     if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
@@ -100,11 +100,11 @@ async def _redirect_to_provider(
     """Return a page that redirects automatically, because `form-action` of the CSP forbids redirects to other sites."""
     await context.limiter.hit(service.STARTS_PER_IP.by(context.client.address))
     try:
-        url = await flow.authorization_url(context.settings, provider, auth_request)
+        provider_url = await flow.authorization_url(context.settings, provider, auth_request)
     except SocialSignInRefused as refusal:
         return redirect_with_error(request, PROFILE_PATH if auth_request.user_id else LOGIN_PATH, refusal)
     headers = {"Cache-Control": "no-store"}
-    response = show(request, "to_provider", headers=headers, label=provider.label, provider_url=url)
+    response = show(request, "to_provider", headers=headers, label=provider.label, provider_url=provider_url)
     COOKIE.set(request, response, flow.seal_request(context.settings, auth_request))
     return response
 

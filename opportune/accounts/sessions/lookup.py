@@ -64,15 +64,16 @@ async def _find_by_key(
     row = await database.lookup(query, {"key": key, "now": utc_now()})
     if row is None:
         return None
-    count, (*values, permissions) = len(_columns(model)), row
-    user = _load_instance(User, values[count:])
-    permissions = ALL_PERMISSIONS if user.is_superuser else _parse_permissions(permissions)
-    return _load_instance(model, values[:count]), user, permissions
+    *values, texts = row
+    width = len(_columns(model))
+    credential, user = _load_instance(model, values[:width]), _load_instance(User, values[width:])
+    return credential, user, ALL_PERMISSIONS if user.is_superuser else _parse_permissions(texts)
 
 
-def _parse_permissions(permissions: str | None) -> PermissionSet:
-    pairs = (pair.partition(":") for pair in permissions.split("\n")) if permissions else ()
-    return frozenset((identity, action) for identity, _, action in pairs)
+def _parse_permissions(texts: str | None) -> PermissionSet:
+    """Return the permissions in lines such as `todo:list`."""
+    lines = texts.split("\n") if texts else []
+    return frozenset((identity, action) for identity, _, action in (line.partition(":") for line in lines))
 
 
 # Literals, because a bound parameter takes as much time as a column.

@@ -14,10 +14,11 @@ def make_code(settings: Settings, user: User | None, purpose: str) -> str:
     """Return the code of this user for this purpose. A new password or e-mail of the user changes the code."""
     key = derived_key(settings, "accounts: codes by mail").encode()
     message = f"{purpose}\n{fingerprint(user) if user else ''}"
-    return f"{int.from_bytes(hmac.digest(key, message.encode(), 'sha256')) % 10**CODE_LENGTH:0{CODE_LENGTH}}"
+    number = int.from_bytes(hmac.digest(key, message.encode(), "sha256"))
+    return str(number % 10**CODE_LENGTH).zfill(CODE_LENGTH)
 
 
 def is_code(settings: Settings, user: User | None, purpose: str, text: str) -> bool:
     """Return whether this is the code, with or without spaces. For an unknown user (None) the result is False."""
-    expected = make_code(settings, user, purpose)
-    return hmac.compare_digest(expected.encode(), "".join(text.split()).encode()) and user is not None
+    expected, code = make_code(settings, user, purpose), "".join(text.split())
+    return hmac.compare_digest(expected.encode(), code.encode()) and user is not None

@@ -186,6 +186,7 @@ def _create_row(
     if len(credential_id) > MAX_CREDENTIAL_ID_BYTES or len(public_key) > MAX_PUBLIC_KEY_BYTES:
         raise PasskeyRefused(NOT_VERIFIED)
     transports = credential["response"].get("transports")
+    known_transports = [value for value in TRANSPORTS if value in transports] if isinstance(transports, list) else []
     return Passkey(
         user_id=user.id,
         name=name,
@@ -193,7 +194,7 @@ def _create_row(
         public_key=_base64url(public_key),
         user_handle=ceremony.handle,
         sign_count=verified.sign_count,
-        transports=",".join(name for name in TRANSPORTS if isinstance(transports, list) and name in transports),
+        transports=",".join(known_transports),
         verifies_user=verified.user_verified,
         is_synced=verified.credential_backed_up,
     )

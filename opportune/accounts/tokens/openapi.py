@@ -38,11 +38,16 @@ def _add_scopes(app: FastAPI, schema: dict[str, Any]) -> None:
             continue  # signing out accepts any token
         for method in context.methods or ():
             operation = schema["paths"].get(context.path_format, {}).get(method.lower(), {})
-            for scopes in (scheme.get(oauth2_scheme.scheme_name) for scheme in operation.get("security", ())):
-                if scopes is not None:  # the list may already have the scopes of included routers
-                    needed = needed_scopes(context.original_route, method, features)
-                    scopes += [scope for scope in needed if scope not in scopes]
-                    operation["responses"].setdefault("403", FORBIDDEN)
+            _add_operation_scopes(operation, needed_scopes(context.original_route, method, features))
+
+
+def _add_operation_scopes(operation: dict[str, Any], needed: Sequence[str]) -> None:
+    """Add the scopes to the requirements with a token, which may already have the scopes of included routers."""
+    for requirement in operation.get("security", ()):
+        if oauth2_scheme.scheme_name in requirement:
+            scopes = requirement[oauth2_scheme.scheme_name]
+            scopes += [scope for scope in needed if scope not in scopes]
+            operation["responses"].setdefault("403", FORBIDDEN)
 
 
 def _add_http_bearer(schema: dict[str, Any]) -> None:

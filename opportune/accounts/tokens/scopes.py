@@ -1,8 +1,8 @@
 """Scopes of tokens. Every route of the API requires one by default.
 
 A route of the feature `books` needs `books:read` if it only reads, else `books:write`. The scopes `read` and `write`
-include these scopes of all features. They do not include
-other scopes that a route declares, such as `needs_scope("books:export")`.
+include these scopes of all features. They do not include other scopes that a route declares, such as
+`needs_scope("books:export")`.
 """
 
 import re
@@ -95,16 +95,12 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
         if colon:
             verbs_by_name.setdefault(name, {})[verb] = None
     verbs_by_name[ACCOUNTS] = verbs_by_name.pop(ACCOUNTS, {})  # moves it to the end
-    rows = (
-        (labels.get(name) or name.replace("_", " ").capitalize(), name, verbs)
-        for name, verbs in verbs_by_name.items()
-        if verbs
-    )
-    scopes = [
-        FeatureScopes(gettext_lazy(label), {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)})
-        for label, name, verbs in rows
-    ]
-    return [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE}), *scopes]
+    rows = [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE})]
+    for name, verbs in verbs_by_name.items():
+        if verbs:
+            label = gettext_lazy(labels.get(name) or name.replace("_", " ").capitalize())
+            rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}))
+    return rows
 
 
 def scope_labels(site: FastAPI) -> dict[str, str]:
@@ -125,10 +121,14 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
     """Return the verbs of the default scopes of a feature, as a dict to keep their order."""
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
-    methods = {method for api in router_list(feature.api) for route in api.routes for method in _methods(route)}
+    routes = chain.from_iterable(api.routes for api in router_list(feature.api))
+    methods = chain.from_iterable(_methods(route) for route in routes)
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
-    verbs += [READ] if feature.llm.functions else []
-    return dict.fromkeys([*verbs, READ, WRITE] if feature.llm.tools else verbs)
+    if feature.llm.functions:
+        verbs += [READ]
+    if feature.llm.tools:
+        verbs += [READ, WRITE]
+    return dict.fromkeys(verbs)
 
 
 def _sort_verbs(verbs: Collection[str]) -> list[str]:

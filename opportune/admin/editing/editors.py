@@ -29,14 +29,16 @@ async def editors_page(request: Request, view: AdminView) -> Response:
     """Record that the user has the form of a row open, and return the notices."""
     if not view.may_edit_any(request):
         raise HTTPException(403)
-    since, user = _parse_time(request.query_params.get("since", "")), cast("User", request.state.user)
-    pk, row = request.path_params["pk"], await view.get_object_for_edit(request)
-    if row is not None and not await writable_keys(request, view, [pk]):
-        raise HTTPException(403)
-    context = {"model_view": view, "row": row, "since": since, "is_polled": utc_now() - since < MAX_AGE}
-    if row is not None:
-        context["others"] = view.site.editors.add((view.identity, pk), user.email)
-        context["change"] = await _last_change(request, view, since, user)
+    since = _parse_time(request.query_params.get("since", ""))
+    is_polled = utc_now() - since < MAX_AGE
+    context: dict[str, Any] = {"model_view": view, "row": None, "since": since, "is_polled": is_polled}
+    row = await view.get_object_for_edit(request)
+    if row is not None:  # another user may have deleted it
+        user, pk = cast("User", request.state.user), request.path_params["pk"]
+        if not await writable_keys(request, view, [pk]):
+            raise HTTPException(403)
+        others = view.site.editors.add((view.identity, pk), user.email)
+        context |= {"row": row, "others": others, "change": await _last_change(request, view, since, user)}
     return cast("Response", await view.templates.TemplateResponse(request, "admin/editors.html", context))
 
 

@@ -28,9 +28,7 @@ async def read_pasted_edits(
         ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
     """
     lines = _read_lines(str(form_data.get(PASTE, "")))
-    columns = list(view.listed_names(request))
-    start = str(form_data.get(START, ""))
-    columns = columns[columns.index(start) :] if start in columns else []
+    columns = _columns_from(str(form_data.get(START, "")), view.listed_names(request))
     width = max(map(len, lines), default=0)
     if not 0 < width <= len(columns) or len(lines) > len(pks):
         raise ValidationRefused(
@@ -46,8 +44,14 @@ async def read_pasted_edits(
     if locked := [name for name in columns[:width] if name not in view.editable_names]:
         label = view.labels.get(locked[0], locked[0])
         raise ValidationRefused(gettext("Nothing was changed: %(column)s cannot be edited here.", column=label))
+    # Lines may be shorter than the widest one, and may not reach the last row of the page.
     cells = [dict(zip(columns, line, strict=False)) for line in lines]
     return [await _read_edit(request, view, pk, texts) for pk, texts in zip(pks, cells, strict=False)]
+
+
+def _columns_from(start: str, columns: Sequence[str]) -> Sequence[str]:
+    """Return the columns of the list from the first cell on."""
+    return columns[columns.index(start) :] if start in columns else ()
 
 
 def _read_lines(text: str) -> list[list[str]]:
@@ -60,15 +64,17 @@ def _read_lines(text: str) -> list[list[str]]:
 
 
 async def _read_edit(request: Request, view: AdminView, pk: str, cells: dict[str, str]) -> RowEdit:
-    texts, faults = [], {}
+    sent: dict[str, str] = {}
+    faults: dict[str, str] = {}
     for name, text in cells.items():
+        form_text: str | None = text
         try:
-            texts.append((prefix_of(pk) + name, await _form_text(request, view, name, text.strip())))
+            form_text = await _form_text(request, view, name, text.strip())
         except ValueError as fault:
-            texts.append((prefix_of(pk) + name, text))
             faults[name] = str(fault)
-    sent = FormData([(name, text) for name, text in texts if text is not None])
-    return RowEdit(pk, list(cells), sent, checks_seen=False, faults=faults)
+        if form_text is not None:
+            sent[prefix_of(pk) + name] = form_text
+    return RowEdit(pk, list(cells), FormData(sent), checks_seen=False, faults=faults)
 
 
 async def _form_text(request: Request, view: AdminView, name: str, text: str) -> str | None:
@@ -79,9 +85,7 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     """
     column: Any = view.mapper.columns[name]
     if python_type_of(column) is bool:
-        if text and parse_yes_no(text):
-            return "True"
-        return ("False" if text else "") if column.nullable else None
+        return _yes_or_no(text, is_nullable=column.nullable)
     if choices := choices_of(view.model, name):
         labels = {gettext(str(choice_label(choice))).lower(): choice_value(choice) for choice in choices}
         return labels.get(text.lower(), text)
@@ -91,3 +95,11 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
             raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
         return str(matches[0])
     return text
+
+
+def _yes_or_no(text: str, *, is_nullable: bool) -> str | None:
+    """Return the text of a picker with an empty choice; for a checkbox, None if it is not checked."""
+    is_yes = text != "" and parse_yes_no(text)
+    if is_nullable:
+        return str(is_yes) if text else ""
+    return "True" if is_yes else None

@@ -1,7 +1,7 @@
 """Restores the values before one change, from the history of a row."""
 
 from sqladmin.authorization import Action
-from sqlmodel import col, select
+from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,6 +12,8 @@ from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
 from opportune.admin.editing.undo import old_values, undo_url
 from opportune.admin.forms.admin_form import submitted_texts
 from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.log.audit import entries_of
 from opportune.admin.models import AuditEntry
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
@@ -42,16 +44,12 @@ async def restore_page(request: Request, view: AdminView) -> Response:
 
 
 async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
-    number = request.query_params.get("entry", "")
-    if not number.isdecimal() or len(number) > 18:
-        raise HTTPException(404)
-    entries = select(AuditEntry).where(
-        col(AuditEntry.id) == int(number),
-        col(AuditEntry.identity) == view.identity,
-        col(AuditEntry.row_id) == pk,
-        col(AuditEntry.action) == "update",
-    )
-    found: list[AuditEntry] = list(await view.fetch_rows(entries))
+    try:
+        has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
+    except ValueError:
+        raise HTTPException(404) from None
+    found = await view.fetch_rows(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
     if not found:
         raise HTTPException(404)
-    return found[0]
+    entry: AuditEntry = found[0]
+    return entry

@@ -67,7 +67,9 @@ class RowEdit:
 
     def submitted_field(self, column: str) -> Any:
         """Return the field with the text of the user, or None if the user has not changed it."""
-        return self.form[column] if self.form and column in self.columns and column in self.form else None
+        if self.form is None or column not in self.columns or column not in self.form:
+            return None
+        return self.form[column]
 
     @property
     def seen(self) -> str:
@@ -77,15 +79,15 @@ class RowEdit:
     def error_of(self, column: str) -> str:
         if column in self.faults:
             return self.faults[column]
-        return " ".join(map(str, self.form[column].errors)) if self.form and column in self.form else ""
+        errors = self.form[column].errors if self.form and column in self.form else ()
+        return " ".join(map(str, errors))
 
     def other_errors(self, columns: Sequence[str]) -> str:
         """Return the message about the row and about fields that are not beside these columns."""
-        errors = self.form.errors if self.form else {}
-        if not errors:
+        if not (self.form and self.form.errors):
             return self.error
-        labels = {name: self.form[name].label.text for name in errors if name not in columns} if self.form else {}
-        return " ".join(f"{label}: {' '.join(map(str, errors[name]))}" for name, label in labels.items())
+        fields = [field for field in self.form if field.errors and field.short_name not in columns]
+        return " ".join(f"{field.label.text}: {' '.join(map(str, field.errors))}" for field in fields)
 
     def message_for(self, columns: Sequence[str]) -> str:
         """Return why the edit was refused: the messages of these columns, then the others."""
@@ -171,7 +173,9 @@ class RowEditor:
         except FieldErrors as refusal:
             edit.refuse(refusal)
             return
-        edit.values = {name: value for name, value in values.items() if diff.differs(edit.stored_value(name), value)}
+        edit.values = {
+            name: value for name, value in values.items() if self.view.has_changed(name, edit.stored_value(name), value)
+        }
 
     async def save(self, edits: Sequence[RowEdit]) -> Sequence[RowEdit]:
         """Save all edits or none. Return those that changed their row.

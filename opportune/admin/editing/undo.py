@@ -139,7 +139,7 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
         if (row := rows.get(entry.row_id)) is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")
         for name, value in _new_values(view, entry).items():
-            if diff.differs(getattr(row, name), value):
+            if getattr(row, name) != value:
                 label = view.labels.get(name, name)
                 message = gettext("“%(row)s” has been changed again (%(field)s).", row=entry.title, field=label)
                 raise ValidationRefused(message)

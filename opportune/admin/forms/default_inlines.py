@@ -21,15 +21,22 @@ def default_inlines(parent: AdminView) -> Iterator[Inline]:
     """
     if issubclass(parent.model, UserBase) or is_framework_class(parent.model):
         return
-    for view, name in find_referring_views(parent):
-        if isinstance(view, AdminView) and view.model is not parent.model and _depends(view, name):
-            columns = [column for column in view.form_names if column != name and column in view.mapper.columns]
-            required = [column for column in columns if _is_required(view, column)]
-            short = [column for column in columns if column in required or not is_long(view.mapper.columns[column])]
-            optional = [column for column in short if column not in required]
-            if short and len(required) <= MAX_COLUMNS and not view.files.keys() & {*required}:
-                chosen = {*required, *optional[: MAX_COLUMNS - len(required)]}
-                yield Inline(view.model, name, [column for column in short if column in chosen])
+    for view, reference in find_referring_views(parent):
+        if not isinstance(view, AdminView) or view.model is parent.model or not _depends(view, reference):
+            continue
+        if columns := _table_columns(view, reference):
+            yield Inline(view.model, reference, columns)
+
+
+def _table_columns(view: AdminView, reference: str) -> list[str]:
+    """Return the required columns and the first short ones. Empty if a new row needs a file or more columns."""
+    columns = [name for name in view.form_names if name != reference and name in view.mapper.columns]
+    required = [name for name in columns if _is_required(view, name)]
+    if len(required) > MAX_COLUMNS or view.files.keys() & {*required}:
+        return []
+    optional = [name for name in columns if name not in required and not is_long(view.mapper.columns[name])]
+    selected = {*required, *optional[: MAX_COLUMNS - len(required)]}
+    return [name for name in columns if name in selected]
 
 
 def _depends(view: AdminView, name: str) -> bool:

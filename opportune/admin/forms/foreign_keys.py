@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_list, may_see_titles
 from opportune.admin.base import BaseAdminView
+from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
@@ -32,6 +33,9 @@ from opportune.web.rendering.templates import templates
 MAX_IDS_PER_QUERY = 500
 """Maximum number of ids in one query."""
 INVALID_ID = _l("Choose one from the list, or enter its number.")
+MAX_SELECTED_ROWS = 500
+"""Maximum rows in one field. Each adds a query parameter and an option to the page."""
+TOO_MANY = _l("Choose at most %(num)s rows.")
 LISTING_REQUIRED = _l(
     "You may not list these rows, so you cannot choose another one. Ask a superuser for the permission."
 )
@@ -71,23 +75,22 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def rows(self, ids: list[Any]) -> list[Any]:
         """Load rows by their ids, whether or not the user may list them."""
-        statement: Select[Any] = select(self.model).where(self.key.in_(ids))
-        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(statement))
-        return rows
+        return await self._fetch(select(self.model).where(self.key.in_(ids)))
 
-    def _load_for_titles(self, statement: Select[Any]) -> Select[Any]:
-        """Add the relationships that titles (`__str__`) may need."""
-        return statement.options(*self.view.loading(())) if self.view else statement
+    async def _fetch(self, statement: Select[Any]) -> list[Any]:
+        """Read rows with the relationships that titles (`__str__`) may need."""
+        with_relationships = statement.options(*self.view.loading(())) if self.view else statement
+        rows: list[Any] = await self.model_admin.fetch_rows(with_relationships)
+        return rows
 
     def loaded_rows(self, request: Request) -> dict[int, Any]:
         """Return the rows that this request has already loaded, by id."""
-        if not hasattr(request.state, "lookups"):
-            request.state.lookups = {}
-        rows: dict[int, Any] = request.state.lookups.setdefault(self, {})
+        rows: dict[int, Any] = values_of_request(request, "lookups").setdefault(self, {})
         return rows
 
     async def load_rows(self, request: Request, ids: Sequence[int]) -> None:
-        self.loaded_rows(request).update((row.id, row) for row in (await self.rows(list(ids)) if ids else ()))
+        rows = await self.rows(list(ids)) if ids else []
+        self.loaded_rows(request).update((row.id, row) for row in rows)
 
     async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
         """Return the rows that a visible row refers to. Rows that are not loaded yet are loaded."""
@@ -100,15 +103,13 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """Return the rows with these ids that the user may see."""
         if not await may_see_titles(request, self.view):
             return []
-        statement = self.list_query(request).where(self.key.in_(ids))
-        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(statement))
-        return rows
+        return await self._fetch(self.list_query(request).where(self.key.in_(ids)))
 
     async def titled_rows(self, request: Request, limit: int, *conditions: ColumnElement[bool]) -> list[Any]:
         """Return the first rows that the user may list, with what their titles need."""
-        first = self.list_query(request).where(*conditions).order_by(None).order_by(self.key).limit(limit)
-        rows: list[Any] = await self.model_admin.fetch_rows(self._load_for_titles(first))
-        return rows
+        return await self._fetch(
+            self.list_query(request).where(*conditions).order_by(None).order_by(self.key).limit(limit)
+        )
 
     async def preload(self, session: AsyncSession, request: Request, ids: Collection[int]) -> None:
         """Load the visible rows with these ids for later calls of `allowed_rows`, in one query per batch."""
@@ -200,11 +201,6 @@ async def link_rows(
     return changes
 
 
-MAX_SELECTED_ROWS = 500
-"""Maximum rows in one field. Each adds a query parameter and an option to the page."""
-TOO_MANY = _l("Choose at most %(num)s rows.")
-
-
 class RowField(Field):  # type: ignore[misc]  # its base has no types
     """A picker for one row, or for several rows of a relationship. Without JavaScript, the user types ids."""
 
@@ -218,8 +214,8 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read the ids. If the form does not contain a many-to-many field, its linked rows are kept."""
-        texts = (text.strip() for sent in valuelist for text in (sent.split(",") if self.loader.is_many else [sent]))
-        ids = [text for text in texts if text not in ("", NO_CHOICE)]
+        sent = ",".join(valuelist).split(",") if self.loader.is_many else valuelist
+        ids = [text.strip() for text in sent if text.strip() not in ("", NO_CHOICE)]
         if not self.loader.is_many:
             self.data = parse_id(ids[-1]) if ids else None
         elif valuelist:
@@ -255,11 +251,9 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
     async def _row_names(self, request: Request) -> dict[int, str]:
         """Return names by id. Rows that are neither stored nor visible to the user have their id as name."""
         selected, stored = self._to_ids(self.data), self._to_ids(self.object_data)
-        stored_ids, new_ids = ([key for key in selected if (key in stored) is is_stored] for is_stored in (True, False))
-        rows = [
-            *(await self.loader.referenced_rows(request, stored_ids)),
-            *(await self.loader.visible_rows(request, new_ids) if new_ids else ()),
-        ]
+        rows = await self.loader.referenced_rows(request, [key for key in selected if key in stored])
+        if new_ids := [key for key in selected if key not in stored]:
+            rows += await self.loader.visible_rows(request, new_ids)
         names = {row.id: self.loader.format(row)["text"] for row in rows}
         return {key: names.get(key, str(key)) for key in selected}
 

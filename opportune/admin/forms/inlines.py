@@ -13,7 +13,6 @@ from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import hash_values, read_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.inline import Inline
-from opportune.admin.log.diff import differs
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -161,10 +160,10 @@ class InlineTable:
                 await self.view.after_model_change(line.values, line.saved_row, line.row is None, request)
 
     def _changed_values(self, line: InlineRow) -> dict[str, Any]:
-        values = self.view.clean(line.form, line.row)
+        view, values = self.view, self.view.clean(line.form, line.row)
         if line.row is None:
             return values
-        return {name: value for name, value in values.items() if differs(line.stored.get(name), value)}
+        return {name: value for name, value in values.items() if view.has_changed(name, line.stored.get(name), value)}
 
     def _set_positions(self) -> None:
         """Number the lines in the order of the page. Keep stored positions that have this order."""

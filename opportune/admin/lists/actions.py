@@ -20,7 +20,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.active_filters import allowed_parameters
+from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.errors import FieldErrors

@@ -1,15 +1,9 @@
-"""Query parameters of a list: its filters, with links to clear the active ones.
+"""Filters of a list as its page shows them: their controls, and the active ones with links to clear them."""
 
-Unknown parameters are errors, because without a misspelt filter more rows match.
-"""
-
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
 
-from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
@@ -25,93 +19,10 @@ from opportune.admin.lists.filters import (
     has_operator,
     parameters_of,
 )
-from opportune.admin.lists.positions import POSITION
-from opportune.crud.filters import FROM, MAX_FILTER_VALUES
+from opportune.admin.lists.parameters import FACETS, list_narrowing_parameters, order_parameters, url_without
+from opportune.crud.filters import FROM
 from opportune.i18n import gettext, pgettext
-from opportune.pagination import TRACKING_PARAMETER
 from opportune.web import is_htmx
-
-ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns"}
-FACETS = "_facets"
-"""Parameter that requests the number of rows beside each choice of the filters."""
-
-
-def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
-    """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
-    hierarchy = view.get_date_hierarchy()
-    return {
-        "search",
-        *view.list_parameters,
-        *(hierarchy.parameters if hierarchy else ()),
-        *(name for filter_ in view.get_filters() for name in parameters_of(filter_)),
-    }
-
-
-def allowed_parameters(view: BaseAdminView) -> set[str]:
-    return _order_parameters(view) | {FACETS} | list_narrowing_parameters(view)
-
-
-def _order_parameters(view: BaseAdminView) -> set[str]:
-    """Return the parameters that keep all rows."""
-    return {*ORDER_PARAMETERS} | view.site.extensions.list_parameters
-
-
-async def clean_list_url(request: Request, view: BaseAdminView) -> str:
-    """Return the URL of the list without parameters that have no effect, or an empty text if there are none."""
-    params = effective_parameters(request, view)
-    if params == request.query_params.multi_items():
-        return ""
-    return (
-        f"{request.url.path}?{urlencode(params)}"
-        if params
-        else await view.site.extensions.plain_list_url(request, view)
-    )
-
-
-def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[str, str]]:
-    """Return the parameters of a list in machine format, without empty, repeated and overridden ones of forms."""
-    query, droppable = request.query_params, allowed_parameters(view) - {*view.list_parameters}
-    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ListFilter)]
-    dropped = {name for filter_ in filters for name in {*filter_.parameters} - {*filter_.effective_parameters(query)}}
-    ranges = [filter_ for filter_ in filters if isinstance(filter_, ComparisonFilter) and filter_.end_names]
-    typed = {name: filter_ for filter_ in ranges for name in (filter_.parameter_name, *filter_.end_names)}
-    items = [(name, text) for name, text in query.multi_items() if name not in dropped]
-    params = [(name, typed[name].to_machine_format(text) if name in typed else text) for name, text in items]
-    return list(dict.fromkeys((name, text) for name, text in params if text.strip() or name not in droppable))
-
-
-def url_without(
-    request: Request, names: Collection[str], value: str = "", extra: Sequence[tuple[str, object]] = ()
-) -> str:
-    """Return the URL of the first page without these parameters. With `value`, remove only that value."""
-    params = [
-        (name, text)
-        for name, text in request.query_params.multi_items()
-        if text and name not in ("page", POSITION) and not (name in names and value in ("", text))
-    ]
-    params += [(name, str(text)) for name, text in extra]
-    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
-
-
-def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
-    """Refuse parameters that the list does not have, and filters with too many values. Ignore tracking parameters.
-
-    Raises:
-        RequestValidationError: A parameter is unknown or has too many values. The error lists all of them.
-    """
-    allowed, query = allowed_parameters(view), request.query_params
-    unknown = [name for name in query if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
-    faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
-    counts = Counter(name for name, _ in query.multi_items() if name in allowed)
-    crowded = [name for name, count in counts.items() if count > MAX_FILTER_VALUES]
-    too_many = gettext("Please select at most %(number)s values.", number=MAX_FILTER_VALUES)
-    faults += [_parameter_error(name, "too_many_values", too_many) for name in crowded]
-    if faults:
-        raise RequestValidationError(faults)
-
-
-def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:
-    return {"type": type_, "loc": ("query", name), "msg": message, "input": None}
 
 
 @dataclass(frozen=True)
@@ -161,7 +72,7 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
         "date_parameters": hierarchy.parameters if hierarchy else (),
         "period_links": await hierarchy.links(request, view) if hierarchy else None,
         "active_filters": active,
-        "clear": url_without(request, request.query_params.keys() - _order_parameters(view)),
+        "clear": url_without(request, request.query_params.keys() - order_parameters(view)),
         "is_narrowed": any(request.query_params.get(name) for name in list_narrowing_parameters(view)),
     }
 
@@ -205,18 +116,21 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
         if text := _comparison_text(filter_, query, labels):
             yield ActiveFilter(f"{title} {text}", url_without(request, names))
     else:
-        yield from _active_values(request, control, f"{title} {VALUE_OPERATIONS[NOT]}" if operation == NOT else title)
+        relation = f"{title} {VALUE_OPERATIONS[NOT]}" if operation == NOT else title
+        yield from _active_values(request, control, relation)
 
 
 def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]) -> str:
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
-    operation, text = query.get(f"{filter_.parameter_name}_op", ""), query.get(filter_.parameter_name, "").strip()
-    if ends := filter_.ends(query) if isinstance(filter_, ComparisonFilter) else {}:
-        words = {
-            name: pgettext("range", "from") if name.endswith(FROM.suffix) else pgettext("range", "to") for name in ends
-        }
-        return " ".join(f"{words[name]} {end}" for name, end in ends.items())
+    if isinstance(filter_, ComparisonFilter) and (ends := filter_.ends(query)):
+        return " ".join(f"{_word_of_end(name)} {end}" for name, end in ends.items())
+    name = filter_.parameter_name
+    operation, text = query.get(f"{name}_op", ""), query.get(name, "").strip()
     return f"{labels[operation]} {text}" if text and operation in labels else ""
+
+
+def _word_of_end(parameter: str) -> str:
+    return pgettext("range", "from") if parameter.endswith(FROM.suffix) else pgettext("range", "to")
 
 
 def _active_values(request: Request, control: FilterControl, title: str) -> Iterator[ActiveFilter]:

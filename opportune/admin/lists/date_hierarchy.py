@@ -11,8 +11,8 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.active_filters import url_without
 from opportune.admin.lists.comparison_filter import DAY
+from opportune.admin.lists.parameters import url_without
 from opportune.db.models.columns import is_indexed, python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
@@ -29,9 +29,17 @@ class Period:
 
     parts: Sequence[int]
 
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> "Period":
+        """Return the period with these numbers. Raises ValueError if it does not exist."""
+        year, month, day = (*map(int, texts), 1, 1)[:3]
+        first = date(year, month, day)
+        return cls((first.year, first.month, first.day)[: len(texts)])
+
     @property
     def first(self) -> date:
-        return date(*(*self.parts, 1, 1)[:3])
+        year, month, day = (*self.parts, 1, 1)[:3]
+        return date(year, month, day)
 
     @property
     def last(self) -> date:
@@ -74,13 +82,12 @@ class DateHierarchy:
 
     def selected(self, query: QueryParams) -> Period | None:
         """Return the selected period, or None. Raises ValueError if it does not exist."""
-        texts = [text for name in self.parameters if (text := query.get(name, ""))]
+        texts = [query.get(name, "") for name in self.parameters]
+        while texts and not texts[-1]:
+            texts.pop()
         if not texts:
             return None
-        if len(texts) < 3 and query.get(self.parameters[len(texts) - 1], "") != texts[-1]:
-            raise ValueError("a day without a month, or a month without a year")
-        period = Period(tuple(map(int, texts)))
-        return period if period.first else None  # invalid dates raise ValueError
+        return Period.parse(texts)  # the empty year or month of a day is not a number
 
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         """Return the condition for the selected period. A period that does not exist has no rows."""
@@ -130,28 +137,38 @@ class DateHierarchy:
 
     async def _outermost_periods(self, view: BaseAdminView, rows: Select[Any]) -> list[Period]:
         """Return the years of the rows, the months if all are in one year, or the days of their only month."""
-        ends = (_value(rows, function(self.attribute)).scalar_subquery() for function in (func.min, func.max))
-        ((first, last),) = await view.fetch_tuples(select(*ends))
+        ends = [_value(rows, function(self.attribute)).scalar_subquery() for function in (func.min, func.max)]
+        [(first, last)] = await view.fetch_tuples(select(*ends))
         if first is None:
             return []
-        first, last = (local(end) if self.is_moment else end for end in (first, last))
+        if self.is_moment:
+            first, last = local(first), local(last)
         if first.year < last.year:
-            return [Period((year,)) for year in range(max(first.year, last.year - MAX_YEARS + 1), last.year + 1)]
-        is_month = first.month == last.month
-        return list(Period((first.year, first.month) if is_month else (first.year,)).inside())
+            first_year = max(first.year, last.year - MAX_YEARS + 1)
+            return [Period((year,)) for year in range(first_year, last.year + 1)]
+        if first.month < last.month:
+            return list(Period((first.year,)).inside())
+        return list(Period((first.year, first.month)).inside())
 
     async def _with_rows(self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]) -> Sequence[Period]:
         """Return the periods that have rows, in one query."""
         if not periods:
             return []
-        if is_indexed(self.column):
-            matches = (_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods)
-            (flags,) = await view.fetch_tuples(select(*(match.exists() for match in matches)))
-        else:
-            sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
-            matching = (func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods)
-            ((count, *flags),) = await view.fetch_tuples(select(func.count(), *matching).select_from(sample.table))
-            flags = [True] * len(periods) if count > MAX_READ_ROWS else flags
+        if not is_indexed(self.column):
+            return await self._with_read_rows(view, rows, periods)
+        matches = [_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods]
+        [flags] = await view.fetch_tuples(select(*(match.exists() for match in matches)))
+        return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
+
+    async def _with_read_rows(
+        self, view: BaseAdminView, rows: Select[Any], periods: Sequence[Period]
+    ) -> Sequence[Period]:
+        """Return the periods that have rows, or all periods if there are too many rows to read."""
+        sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
+        matching = [func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods]
+        [(count, *flags)] = await view.fetch_tuples(select(func.count(), *matching).select_from(sample.table))
+        if count > MAX_READ_ROWS:
+            return periods
         return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
 
 

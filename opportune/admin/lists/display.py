@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
+from opportune.admin.current_request import values_of_request
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
@@ -47,8 +48,12 @@ class DisplayMixin(BaseAdminView):
         """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
         ids = {getattr(row, column) for row in rows} - {None}
         related = await self.references[column].referenced_rows(request, list(ids))
-        names: dict[Any, str] = getattr(request.state, f"names_{self.identity}_{column}", {})
-        setattr(request.state, f"names_{self.identity}_{column}", names | {row.id: title_of(row) for row in related})
+        self._reference_names(request, column).update((row.id, title_of(row)) for row in related)
+
+    def _reference_names(self, request: Request, column: str) -> dict[Any, str]:
+        """Return the loaded titles of referenced rows by id."""
+        names: dict[Any, str] = values_of_request(request, "reference_names").setdefault((self.identity, column), {})
+        return names
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""
@@ -82,8 +87,8 @@ class DisplayMixin(BaseAdminView):
         if prop in self.files:
             return value, await render_file(request.app.state.storage, self.files[prop], value)
         if prop in self.references and value is not None:
-            names = getattr(request.state, f"names_{self.identity}_{prop}")
-            return value, link_to(self.lookups[prop].view, value, names.get(value, value), request)
+            title = self._reference_names(request, prop).get(value, value)
+            return value, link_to(self.lookups[prop].view, value, title, request)
         return value, self.format_column(prop, value, formats)
 
     def format_column(self, name: str, value: Any, formats: Any = FORMATTERS) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.orm import RelationshipProperty
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
@@ -54,15 +55,22 @@ def _request_without(request: Request, filter_: ValuesFilter) -> Request:
 def _values(filter_: ValuesFilter, rows: Select[Any]) -> Select[Any] | None:
     """Select the value of the filter in each row, or None if related rows lead to several values."""
     path, rows = filter_.path, rows.order_by(None)
-    if path.name not in path.end.relationships:
-        column = None if path.leads_to_many else path.value().label("value")
-        return None if column is None else rows.with_only_columns(column, maintain_column_froms=True)
-    if path.relations:
+    if path.name in path.end.relationships:
+        return None if path.relations else _linked_keys(path.attribute.property, rows)
+    if path.leads_to_many:
         return None
-    relation = path.attribute.property
-    ((key, link_key),), ((_, other),) = relation.synchronize_pairs, relation.secondary_synchronize_pairs
-    return select(other.label("value")).where(link_key.in_(rows.with_only_columns(key, maintain_column_froms=True)))
+    return rows.with_only_columns(path.value().label("value"), maintain_column_froms=True)
+
+
+def _linked_keys(relation: RelationshipProperty[Any], rows: Select[Any]) -> Select[Any]:
+    """Select the keys of the rows that a many-to-many relationship links with these rows."""
+    # Each pair has a column of a row, and the column of the link table that refers to it.
+    [(key, link_of_row)] = relation.synchronize_pairs
+    [(_, link_of_other)] = relation.secondary_synchronize_pairs or ()
+    keys = rows.with_only_columns(key, maintain_column_froms=True)
+    return select(link_of_other.label("value")).where(link_of_row.in_(keys))
 
 
 def _format(count: int, *, is_partial: bool) -> str:
-    return f"{format_number(min(count, MAX_COUNT))}{'+' if is_partial or count > MAX_COUNT else ''}"
+    number = format_number(min(count, MAX_COUNT))
+    return f"{number}+" if is_partial or count > MAX_COUNT else number

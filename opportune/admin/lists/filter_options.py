@@ -40,8 +40,10 @@ def filter_for(view: BaseAdminView, option: Any) -> Any:
     path = parse_path(view.mapper, name)
     column = column_of_relation(path.end, path.name)
     parameter = name if path.relations else column
-    args = replace(path, name=column), parameter, view.labels.get(parameter, label_of(parameter))
-    return _lookup_filter(view, *args) or _column_filter(view, *args)
+    title = view.labels.get(parameter, label_of(parameter))
+    path_to_column = replace(path, name=column)
+    lookup_filter = _lookup_filter(view, path_to_column, parameter, title)
+    return lookup_filter or _column_filter(view, path_to_column, parameter, title)
 
 
 def _lookup_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:

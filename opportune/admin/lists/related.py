@@ -96,8 +96,8 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
 
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
-    may = view.can_create and column in view.form_names and await view.check_can_create(request)
-    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may else ""
+    may_add = view.can_create and column in view.form_names and await view.check_can_create(request)
+    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may_add else ""
 
 
 def _with_reference(url: URL, column: str, pk: Any) -> str:

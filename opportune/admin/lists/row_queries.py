@@ -1,29 +1,32 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sqladmin.pagination import Pagination
 from sqlalchemy import ColumnElement, Result, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import key_of
-from opportune.admin.lists.active_filters import refuse_unknown_parameters
+from opportune.admin.lists.columns import column_choices, listed_columns
 from opportune.admin.lists.filters import apply_filter
-from opportune.admin.lists.positions import POSITION, ListPage
+from opportune.admin.lists.parameters import POSITION, refuse_unknown_parameters
 from opportune.admin.persistence.transactions import PersistenceMixin
+from opportune.db.models.columns import is_json, natural_key_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import AttributePath, parse_path
-from opportune.db.queries.row_count import count_listed_rows, count_table
+from opportune.db.queries.paths import AttributePath, parse_path, relation_of_column
+from opportune.db.queries.row_count import RowCount, count_listed_rows, count_table
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
 
@@ -32,6 +35,18 @@ narrowed_search: ContextVar[tuple[str, Sequence[ColumnElement[bool]]]] = Context
 
 PAGE_PARAMETERS = frozenset({"page", "pageSize", POSITION, "sort", "sortBy"})
 """Query parameters that do not change which rows a list has."""
+
+
+@dataclass
+class ListPage(Pagination):
+    """A page of rows with the number of all rows."""
+
+    total: RowCount = field(default_factory=lambda: RowCount(0))
+    previous_url: URL | None = None
+    next_url: URL | None = None
+    """URLs of the neighbouring pages of a large list."""
+    has_number: bool = True
+    """Whether the page has a number. Other pages begin or end at a row of a large list."""
 
 
 def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
@@ -74,29 +89,50 @@ class RowQueriesMixin(PersistenceMixin):
 
     def listed_names(self, request: Request) -> Sequence[str]:
         """Return the columns that the list shows for this request."""
-        return self.list_names
+        return listed_columns(request, self)
 
-    def sortable_names(self, request: Request) -> Sequence[str]:
+    def sortable_names(self, request: Request) -> list[str]:
         """Return the paths by which the user may sort."""
-        return self.sort_names
+        if self.column_sortable_list:
+            return self.sort_names
+        return [*self.sort_names, *self.sortable_paths(column_choices(request, self))]
+
+    def sortable_paths(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
+        columns = self.mapper.columns
+        for name in names:
+            if name in columns and not is_json(columns[name]):  # JSON values have no order
+                yield from dict.fromkeys((self.sort_path(name), name))
+
+    def sort_path(self, name: str) -> str:
+        """Return the path by which a column's header sorts: the column, or the title of the row it refers to."""
+        relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
+        for path in self.sort_names:
+            if path == name or (relation and path.startswith(f"{relation}.")):
+                return path
+        key = natural_key_of(self.mapper.relationships[relation].mapper.class_) if relation else ""
+        return f"{relation}.{key}" if key else name
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
         """Sort by the `sortBy` of the URL or by default, then by primary key, so that pages do not overlap."""
-        return sort_by(stmt, self._order_terms(request))
+        return sort_by(stmt, self.order_terms(request))
 
-    def _order_terms(self, request: Request) -> list[OrderTerm]:
+    def order_terms(self, request: Request) -> list[OrderTerm]:
+        orders = self._requested_order(request) or self._visible_default_order()
+        paths = [(parse_path(self.mapper, name).to_title(), is_descending) for name, is_descending in orders]
+        terms = [OrderTerm(path.value(), is_descending) for path, is_descending in paths]
+        names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
+        return [*terms, *(OrderTerm(key, last_is_descending) for key in self.pk_columns if key.key not in names)]
+
+    def _requested_order(self, request: Request) -> list[tuple[str, bool]]:
         sort = request.query_params.get("sortBy", "")
         if sort and sort not in self.sortable_names(request):
             raise HTTPException(400, "Invalid sortBy parameter")
-        orders = [(sort, request.query_params.get("sort") == "desc")]
-        if not sort:
-            default = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
-            orders = [order for order in default if not self.hides(order[0])] or self._newest_first()
-        names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
-        terms = [
-            OrderTerm(parse_path(self.mapper, name).to_title().value(), is_descending) for name, is_descending in orders
-        ]
-        return [*terms, *(OrderTerm(key, last_is_descending) for key in self.pk_columns if key.key not in names)]
+        return [(sort, request.query_params.get("sort") == "desc")] if sort else []
+
+    def _visible_default_order(self) -> list[tuple[str, bool]]:
+        orders = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
+        return [(name, is_descending) for name, is_descending in orders if not self.hides(name)] or self._newest_first()
 
     def default_sort(self) -> list[tuple[str, bool]]:
         """Return the `column_default_sort` of the view, else the newest rows first."""
@@ -133,7 +169,7 @@ class RowQueriesMixin(PersistenceMixin):
         async with self.session_maker() as session:
             count = self._count_statement(session, rows)
             loaded = rows.options(*self.loading(columns))
-            result = await self._read_page(session, request, loaded, count, page, size)
+            result = await PageReader(self, session, request, loaded, count, size).read(page)
         for name in self.references.keys() & set(columns):
             await self.name_references(request, name, result.rows)
         return result
@@ -144,59 +180,80 @@ class RowQueriesMixin(PersistenceMixin):
         count = count_table(session, self.model) if is_table else None
         return count_listed_rows(rows, self.pk_columns[0]) if count is None else count
 
-    async def _read_page(
-        self, session: AsyncSession, request: Request, rows: Select[Any], count: Select[int], page: int, size: int
-    ) -> ListPage:
-        """Read a page with a number, which is at most the last one, or a page of a large list beside a row."""
-
-        async def execute(statement: Select[Any], limits: Mapping[str, Any]) -> Sequence[Any]:
-            result: Result[Any] = await session.execute(statement, limits)
-            return result.unique().all()
-
-        async def read(page: int, cursor: Cursor | None = None) -> ListedRows:
-            selected = rows if cursor else self.sort_query(rows, request)
-            statement = list_statement(selected, count, (), cursor)
-            counted_rows = CountedRows(partial(select_key, rows, key), self._rows_identity(request))
-            return await read_page(session, execute, statement, counted_rows, size=size, page=page, cursor=cursor)
-
-        key, position = self.pk_columns[0], Position.parse(request.query_params.get(POSITION, ""))
-        listed = await read(1, await self._find_cursor(session, request, position)) if position else None
-        if listed is None or not listed.count.is_large:  # pages of small lists have numbers
-            position, listed = None, await read(page)
-            last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, size)
-            if page > last:
-                page, listed = last, await read(last)
-        found, total = [row[0] for row in listed.rows], listed.count
-        if not listed.is_large:
-            return ListPage(found, page, size, total.number, total=total)
-        result = ListPage(found, 1 if position else page, size, MAX_NUMBERED_PAGES * size, total=total)
-        result.position = str(bool(position) or "")
-        self._link_pages(request, result, listed, by_position=position is not None)
-        return result
-
-    def _rows_identity(self, request: Request) -> Hashable:
+    def rows_identity(self, request: Request) -> Hashable:
         """Return a value that is equal for all pages and orders of one list of this user."""
         query = sorted(item for item in request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
         return type(self), request.state.user.id, current_language.get(), *query
 
-    def _link_pages(self, request: Request, page: ListPage, listed: ListedRows, *, by_position: bool) -> None:
-        """Set the URLs of the neighbouring pages."""
-        url = request.url.remove_query_params(["page", POSITION])
-        if not by_position and page.page > 1:
-            page.previous_url = url.include_query_params(page=page.page - 1)
-        elif page.rows and listed.has_previous:
-            page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(page.rows[0])}"})
-        if not page.rows or not listed.has_next:
-            return
-        if not by_position and page.page < MAX_NUMBERED_PAGES:
-            page.next_url = url.include_query_params(page=page.page + 1)
-        else:
-            page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(page.rows[-1])}"})
 
-    async def _find_cursor(self, session: AsyncSession, request: Request, position: Position) -> Cursor:
-        has_key: Any = self.select_by_identifier(position.key).whereclause if position.key else true()
-        row: Select[Any] = select(self.model).where(has_key)
-        cursor = await find_cursor(session, position, self._order_terms(request), row)
+@dataclass(frozen=True)
+class PageReader:
+    """Reads a page of a list in the order of the request."""
+
+    view: RowQueriesMixin
+    session: AsyncSession
+    request: Request
+    rows: Select[Any]
+    """All rows of the list, with what its cells need."""
+    count: Select[int]
+    """Statement that counts them."""
+    size: int
+    """Rows per page."""
+
+    async def read(self, number: int) -> ListPage:
+        """Read the page with this number, which is at most the last one, or the page of the parameter `position`."""
+        if position := Position.parse(self.request.query_params.get(POSITION, "")):
+            listed = await self._read_rows(1, await self._find_cursor(position))
+            if listed.count.is_large:  # pages of small lists have numbers
+                return self._large_page(listed, None)
+        listed = await self._read_rows(number)
+        last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, self.size)
+        if number > last:
+            number, listed = last, await self._read_rows(last)
+        if listed.is_large:
+            return self._large_page(listed, number)
+        return ListPage(_objects_of(listed), number, self.size, listed.count.number, total=listed.count)
+
+    async def _read_rows(self, number: int, cursor: Cursor | None = None) -> ListedRows:
+        selected = self.rows if cursor else self.view.sort_query(self.rows, self.request)
+        statement = list_statement(selected, self.count, (), cursor)
+        keys = partial(select_key, self.rows, self.view.pk_columns[0])
+        counted_rows = CountedRows(keys, self.view.rows_identity(self.request))
+        return await read_page(
+            self.session, self._execute, statement, counted_rows, size=self.size, page=number, cursor=cursor
+        )
+
+    async def _execute(self, statement: Select[Any], limits: Mapping[str, Any]) -> Sequence[Any]:
+        result: Result[Any] = await self.session.execute(statement, limits)
+        return result.unique().all()
+
+    async def _find_cursor(self, position: Position) -> Cursor:
+        view = self.view
+        has_key: Any = view.select_by_identifier(position.key).whereclause if position.key else true()
+        row: Select[Any] = select(view.model).where(has_key)
+        cursor = await find_cursor(self.session, position, view.order_terms(self.request), row)
         if cursor is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")
         return cursor
+
+    def _large_page(self, listed: ListedRows, number: int | None) -> ListPage:
+        """Return a page of a large list, with the URLs of its neighbours. A page at a position has no number."""
+        url, rows = self.request.url.remove_query_params(["page", POSITION]), _objects_of(listed)
+        page = ListPage(rows, number or 1, self.size, MAX_NUMBERED_PAGES * self.size, total=listed.count)
+        page.has_number = number is not None
+        if number and number > 1:
+            page.previous_url = url.include_query_params(page=number - 1)
+        elif rows and listed.has_previous:
+            page.previous_url = url.include_query_params(**{POSITION: f"before:{key_of(rows[0])}"})
+        if not rows or not listed.has_next:
+            return page
+        if number and number < MAX_NUMBERED_PAGES:
+            page.next_url = url.include_query_params(page=number + 1)
+        else:
+            page.next_url = url.include_query_params(**{POSITION: f"after:{key_of(rows[-1])}"})
+        return page
+
+
+def _objects_of(listed: ListedRows) -> list[Any]:
+    """Return the objects. A second value of each row is the number of all rows."""
+    return [row[0] for row in listed.rows]

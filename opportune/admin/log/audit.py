@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqladmin.helpers import get_object_identifier
-from sqlalchemy import ColumnElement, String, Uuid, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, Uuid, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -79,13 +79,18 @@ def record_row(session: AsyncSession, request: Request, action: str, identity: s
     record(session, request, action, identity, row_id=get_object_identifier(row), title=title_of(row), changes=changes)
 
 
+def entries_of(identity: str, row_id: str) -> Select[Any]:
+    """Select the entries of a row."""
+    return select(AuditEntry).where(col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == row_id)
+
+
 async def read_last_changes(
     session: AsyncSession, identity: str, row_id: str, names: Iterable[str]
 ) -> dict[str, AuditEntry]:
     """Return the newest entry that has changed each of these columns. Old changes are not found."""
-    entries = select(AuditEntry).where(col(AuditEntry.identity) == identity, col(AuditEntry.row_id) == row_id)
-    newest = (await session.scalars(entries.order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES))).all()
-    entries_by_name = {name: next((entry for entry in newest if name in entry.changes), None) for name in names}
+    newest = entries_of(identity, row_id).order_by(col(AuditEntry.id).desc()).limit(MAX_SEARCHED_ENTRIES)
+    entries = (await session.scalars(newest)).all()
+    entries_by_name = {name: next((entry for entry in entries if name in entry.changes), None) for name in names}
     return {name: entry for name, entry in entries_by_name.items() if entry}
 
 
@@ -93,12 +98,8 @@ async def read_last_change_by_others(
     session: AsyncSession, identity: str, row_id: str, since: datetime, user_id: int | None
 ) -> AuditEntry | None:
     """Return the newest entry of a row after a time that is not of this user."""
-    entries = select(AuditEntry).where(
-        col(AuditEntry.identity) == identity,
-        col(AuditEntry.row_id) == row_id,
-        col(AuditEntry.at) > since,
-        col(AuditEntry.actor_id).is_distinct_from(user_id),
-    )
+    is_by_other_user = col(AuditEntry.actor_id).is_distinct_from(user_id)
+    entries = entries_of(identity, row_id).where(col(AuditEntry.at) > since, is_by_other_user)
     entry: AuditEntry | None = await session.scalar(entries.order_by(col(AuditEntry.id).desc()).limit(1))
     return entry
 

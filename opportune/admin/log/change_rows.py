@@ -66,15 +66,16 @@ def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes
 def _count_unlisted(view: BaseAdminView, name: str, pair: Any) -> Any:
     """Replace the titles of linked rows by their number, unless the user may list all rows of their model."""
     request, lookup = current_request.get(), view.many_to_many.get(name)
-    if request is None or lookup is None or is_superuser(request) or _lists_all(request, lookup.view):
+    if request is None or lookup is None or is_superuser(request):
         return pair
     counts = [len(value) if isinstance(value, list) else 0 for value in pair]
-    return [describe_rows(lookup.view, count) for count in counts] if lookup.view else counts
+    if lookup.view is None:
+        return counts
+    return pair if _may_list_all(request, lookup.view) else [describe_rows(lookup.view, count) for count in counts]
 
 
-def _lists_all(request: Request, view: BaseAdminView | None) -> bool:
-    is_listed = view is not None and may_act(request, view, Action.LIST)
-    return view is not None and is_listed and listed_keys(view, request) is None
+def _may_list_all(request: Request, view: BaseAdminView) -> bool:
+    return may_act(request, view, Action.LIST) and listed_keys(view, request) is None
 
 
 def _format_value(value: Any, view: BaseAdminView | None, name: str) -> str:
@@ -88,9 +89,9 @@ def _format_value(value: Any, view: BaseAdminView | None, name: str) -> str:
     if view is None or column is None or name in view.references:
         return str(value)
     text = view.format_column(name, _restore_type(python_type_of(column), value))
-    if isinstance(text, Markup) and not isinstance(value, bool):
-        return text.striptags()  # versions compare the texts of links
-    return text if isinstance(text, str) else str(text)
+    if isinstance(text, Markup) and isinstance(value, bool):
+        return text  # a badge with yes or no
+    return text.striptags() if isinstance(text, Markup) else str(text)  # versions compare the texts of links
 
 
 def _restore_type(type_: Any, value: Any) -> Any:

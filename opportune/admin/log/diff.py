@@ -14,11 +14,16 @@ from opportune.db.models.columns import is_secret
 from opportune.db.models.translated import TranslatedText
 
 HIDDEN = "(not shown)"
+"""Text in place of a secret."""
 MAX_VALUE_LENGTH = 500
+"""Characters of a logged text. A longer one is cut, so it cannot be restored."""
 EMPTY_VALUES = (None, "")
+"""Values that count as equal, because a form cannot tell them apart."""
 
 Changes = dict[str, Any]
+"""[old, new] by column."""
 Values = Mapping[str, Any]
+"""Values of a row by column."""
 
 
 def snapshot(row: Any) -> Values:
@@ -30,8 +35,9 @@ def snapshot(row: Any) -> Values:
 
 
 def diff_edited(before: Values, row: Any) -> Changes:
+    """Return the changes of a row since a snapshot, without columns that are no longer loaded."""
     after = snapshot(row)
-    return diff_values({name: value for name, value in before.items() if name in after}, after)
+    return diff_values({name: before[name] for name in before if name in after}, after)
 
 
 def diff_deleted(row: Any) -> Changes:
@@ -39,43 +45,47 @@ def diff_deleted(row: Any) -> Changes:
 
 
 def diff_values(before: Values, after: Values) -> Changes:
-    """Return [old, new] for each value that differs. Secrets are replaced by `(not shown)`."""
-    pairs = {name: (before.get(name), after.get(name)) for name in {**before, **after}}
-    return {
-        name: [_loggable(name, old), _loggable(name, new)]
-        for name, (old, new) in pairs.items()
-        if old != new and not (old in EMPTY_VALUES and new in EMPTY_VALUES)
-    }
+    """Return the values that differ. A missing value counts as None."""
+    changes: Changes = {}
+    for name in {**before, **after}:
+        old, new = before.get(name), after.get(name)
+        are_both_empty = old in EMPTY_VALUES and new in EMPTY_VALUES
+        if old != new and not are_both_empty:
+            changes[name] = [_to_logged(name, old), _to_logged(name, new)]
+    return changes
 
 
-def _loggable(name: str, value: Any) -> Any:
+def _to_logged(name: str, value: Any) -> Any:
     if value in EMPTY_VALUES:
         return value
     return HIDDEN if is_secret(name) else _to_json(value)
 
 
-def format_texts(texts: Mapping[str, Any]) -> str:
-    """Return texts by language as lines."""
-    return "\n".join(f"{code}: {text}" for code, text in sorted(texts.items()))
-
-
 def _to_json(value: Any) -> Any:
+    """Return the value itself if it is a number in JSON, else its text."""
     if isinstance(value, Enum):
         return _to_json(value.value)
-    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, bool | int):
         return value
-    if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
-    if isinstance(value, TranslatedText):
-        value = format_texts(value.texts)
-    if isinstance(value, dict | list):
-        value = json.dumps(value, default=str, ensure_ascii=False)
-    text = value.isoformat() if isinstance(value, date | time) else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    text = _to_text(value)
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"
 
 
-def differs(before: Any, after: Any) -> bool:
-    """Return whether a value has changed. The order of a list does not matter."""
-    if isinstance(after, list) and isinstance(before, list):
-        return sorted(map(str, before)) != sorted(map(str, after))
-    return bool(before != after)
+def _to_text(value: Any) -> str:
+    match value:
+        case bytes():
+            return f"{len(value):,} bytes"
+        case TranslatedText():
+            return format_texts(value.texts)
+        case dict() | list():
+            return json.dumps(value, default=str, ensure_ascii=False)
+        case date() | time():
+            return value.isoformat()
+    return str(value)
+
+
+def format_texts(texts: Mapping[str, Any]) -> str:
+    """Return texts by language as lines."""
+    return "\n".join(f"{code}: {text}" for code, text in sorted(texts.items()))

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from sqladmin import ModelView
 from sqladmin.authorization import Action
 from sqladmin.pagination import Pagination
-from sqlalchemy import Select, select
+from sqlalchemy import Select
 from sqlmodel import col
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filters import RunQuery
-from opportune.admin.log.audit import is_by_user, is_limited, is_of_present_row, visible_entries
+from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
@@ -104,17 +104,13 @@ class LogAdmin(AdminView, model=AuditEntry):
     async def get_list_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
         if request and prop == "changes":
             return obj.changes, self._render_changes(obj, request, is_short=True)
-        if request and prop in ("title", "identity", "action"):
-            return getattr(obj, prop), self._display(obj, prop, request)
-        return await super().get_list_value(obj, prop, request)
+        return self._display(obj, prop, request) or await super().get_list_value(obj, prop, request)
 
     async def get_detail_value(self, obj: Any, prop: str, request: Request | None = None) -> tuple[Any, Any]:
-        if request and prop in ("title", "identity", "action"):
-            return getattr(obj, prop), self._display(obj, prop, request)
         if request and prop == "changes":
             await self._name_references(request, [obj])
             return obj.changes, self._render_changes(obj, request)
-        return await super().get_detail_value(obj, prop, request)
+        return self._display(obj, prop, request) or await super().get_detail_value(obj, prop, request)
 
     def _render_changes(self, entry: AuditEntry, request: Request, *, is_short: bool = False) -> Markup:
         changes = list_change_rows(entry.changes, self._view_of(entry), request.state.names_in_changes[entry.identity])
@@ -126,21 +122,25 @@ class LogAdmin(AdminView, model=AuditEntry):
         return Markup(template.render(changes=changes, number_left_out=number_left_out))  # noqa: S704 - escaped
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
-        return (
-            get_visible_changes(obj.changes, self._view_of(obj))
-            if prop == "changes"
-            else await super().get_prop_value(obj, prop)
-        )
+        if prop == "changes":
+            return get_visible_changes(obj.changes, self._view_of(obj))
+        return await super().get_prop_value(obj, prop)
 
     def _view_of(self, entry: AuditEntry) -> BaseAdminView | None:
         return self.site.view_by_identity(entry.identity)
 
-    def _display(self, entry: AuditEntry, prop: str, request: Request) -> str:
+    def _display(self, entry: AuditEntry, prop: str, request: Request | None) -> tuple[str, str] | None:
+        """Return the value and the text of a column; None for columns without a text of their own."""
         view = self._view_of(entry)
         if prop == "action":
-            return get_action_label(entry, view)
+            return entry.action, get_action_label(entry, view)
         if prop == "identity":
-            return get_model_label(entry, view)
+            return entry.identity, get_model_label(entry, view)
+        return (entry.title, self._link_title(entry, view, request)) if prop == "title" and request else None
+
+    @staticmethod
+    def _link_title(entry: AuditEntry, view: BaseAdminView | None, request: Request) -> str:
+        """Return the title, as a link to the history of the row if the user may open it."""
         title = entry.title or entry.row_id
         if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
             return title
@@ -193,7 +193,7 @@ def _entry_context(entry: AuditEntry, view: AdminView, names: Names) -> tuple[Au
 
 async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:
     """Return the newest entries of a row, one more than a page shows."""
-    entries = select(AuditEntry).where(col(AuditEntry.identity) == view.identity, col(AuditEntry.row_id) == pk)
+    entries = entries_of(view.identity, pk)
     if is_limited(view, request):  # the list that had a deleted row is unknown
         entries = entries.where(is_by_user(request) if row is None else is_of_present_row(view))
     if created_at := getattr(row, "created_at", None):

@@ -1,15 +1,15 @@
 """Lights of the dashboard: database, migrations, jobs, files and mail."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.admin.status.ttl_cache import TtlCache
 from opportune.config.settings import Settings
 from opportune.db.drivers.replica import Replicas
 from opportune.db.errors import explain, is_outage
@@ -31,6 +31,10 @@ from opportune.mail.transport import ConsoleTransport
 from opportune.storage import Storage
 from opportune.web.endpoints.health import health_check_of
 
+T = TypeVar("T")
+
+TTL_SECONDS = 60
+"""Lifetime of cached values."""
 STORAGE_TIMEOUT_SECONDS = 4
 """Maximum wait for a storage on another machine."""
 
@@ -39,6 +43,19 @@ JOB_MODES: dict[str, str] = {
     "request": _l("They run after requests."),
     "off": _l("JOBS is off, so no job runs."),
 }
+
+
+class TtlCache(Generic[T]):
+    """Values of this process by key, read again after `TTL_SECONDS`. The keys must be few, because values stay."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[float, T]] = {}
+
+    async def get(self, key: str, read: Callable[[], Awaitable[T]]) -> T:
+        entry = self._entries.get(key)
+        if entry is None or time.monotonic() - entry[0] > TTL_SECONDS:
+            entry = self._entries[key] = time.monotonic(), await read()
+        return entry[1]
 
 
 class Health:

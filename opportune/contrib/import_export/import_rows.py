@@ -11,7 +11,6 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
-from opportune.admin.log.diff import differs
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.form_filler import FormFiller, preview_of
@@ -151,7 +150,7 @@ class ImportPlan:
         unwritable = self.view.unwritable_columns(self.request, row)
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
-        changed = {name: value for name, value in values.items() if differs(stored[name], value)}
+        changed = {name: value for name, value in values.items() if self.view.has_changed(name, stored[name], value)}
         planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
         before = {name: await self._stored_value(row, target) for name, target in self.columns.items()}
         texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})

@@ -13,9 +13,8 @@ from sqlmodel import col
 from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
-from opportune.admin.lists.active_filters import FACETS, allowed_parameters
 from opportune.admin.lists.columns import column_choices, parse_columns
-from opportune.admin.lists.positions import POSITION
+from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
 from opportune.db.database import Database

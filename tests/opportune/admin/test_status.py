@@ -2,12 +2,14 @@
 
 import re
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
+from opportune.admin.status import health
 from opportune.admin.status.status import database_lights
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
@@ -171,3 +173,15 @@ async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: 
     assert extract_status((await admin.get(path)).text, "E-mails waiting").startswith(
         "fault: 1 e-mail could not be sent yet. No."
     )
+
+
+async def test_cache_reads_expired_values_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = count()
+
+    async def read() -> int:
+        return next(numbers)
+
+    cache: health.TtlCache[int] = health.TtlCache()
+    assert [await cache.get("a", read), await cache.get("a", read), await cache.get("b", read)] == [0, 0, 1]
+    monkeypatch.setattr(health, "TTL_SECONDS", -1)
+    assert await cache.get("a", read) == 2

@@ -28,6 +28,7 @@ class Part(Table, table=True):
     is_ready: bool = False
     due_on: date | None = None
     seen_at: datetime | None = None
+    tags: list[str] = Field(default_factory=list)
     saves: int = 0
     updated_at: datetime = Field(default_factory=utc_now)
 
@@ -36,8 +37,8 @@ class Part(Table, table=True):
 
 
 class PartAdmin(AdminView, model=Part):
-    columns = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at", "saves")
-    editable = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at")
+    columns = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at", "tags", "saves")
+    editable = ("name", "maker_id", "state", "price", "is_ready", "due_on", "seen_at", "tags")
     order = ("id",)
     readonly = ("saves", "updated_at")
 

@@ -54,6 +54,13 @@ async def test_cell_saves_each_type(app: FastAPI, admin: AsyncClient) -> None:
         assert getattr(await read_part(app, 2), column) != value
 
 
+async def test_cell_saves_the_order_of_a_list(app: FastAPI, admin: AsyncClient) -> None:
+    await edit_cell(admin, "tags", '["steel", "round"]')
+    assert (await read_part(app)).tags == ["steel", "round"]
+    await edit_cell(admin, "tags", '["round", "steel"]')
+    assert (await read_part(app)).tags == ["round", "steel"]
+
+
 async def test_unchecked_checkbox_saves_no(app: FastAPI, admin: AsyncClient) -> None:
     await edit_cell(admin, "is_ready", "true")
     assert (await read_part(app)).is_ready is True

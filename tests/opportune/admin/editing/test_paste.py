@@ -39,7 +39,7 @@ async def test_quoted_cells_keep_line_breaks_out_of_rows(app: FastAPI, admin: As
         ("1\t2\t3\t4\t5\t6\t7\t8\t9", "1 rows with 9 columns"),
         ("1\n2\n3", "3 rows with 1 columns"),
         ("", "Nothing was changed"),
-        ("1\tYes\t\t\t9", "Saves cannot be edited here"),
+        ("1\tYes\t\t\t\t9", "Saves cannot be edited here"),
     ],
 )
 async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncClient, text: str, message: str) -> None:

@@ -76,7 +76,13 @@ async def test_days_are_in_the_visitors_time_zone(admin: AsyncClient) -> None:
 
 
 async def test_impossible_period_has_no_rows(admin: AsyncClient) -> None:
-    for query in (f"{YEAR}=x", f"{YEAR}=2026&{MONTH}=13", f"{MONTH}=3", f"{YEAR}=99999999999999999999"):
+    for query in (
+        f"{YEAR}=x",
+        f"{YEAR}=2026&{MONTH}=13",
+        f"{MONTH}=3",
+        f"{MONTH}=3&{DAY}=3",
+        f"{YEAR}=99999999999999999999",
+    ):
         assert await list_names(admin, query) == [], query
         assert list(await read_links(admin, query)) == ["All dates"], query
 

@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.deletion.service import delete_personal_data
-from opportune.admin import personal_data
 from opportune.admin.models import RowVersion
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
@@ -18,7 +17,9 @@ from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keepe
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    monkeypatch.setattr(personal_data, "tables_with", lambda _: [Dossier])  # its table is not in the site's metadata
+    monkeypatch.setattr(
+        "opportune.admin.feature.tables_with", lambda _: [Dossier]
+    )  # its table is not in the site's metadata
     async with vault_site(settings) as app:
         yield app
 

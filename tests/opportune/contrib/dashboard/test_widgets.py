@@ -17,7 +17,6 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.site import make_site
-from opportune.admin.status import ttl_cache
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.dashboard.checks import check_widgets
 from opportune.contrib.dashboard.ranges import RANGES
@@ -216,19 +215,6 @@ def test_repeated_label_is_reported() -> None:
     feature = with_widgets(Number("Gadgets", Gadget), Table("Gadgets", Gadget))
     (fault,) = find_widget_errors([feature], [GadgetAdmin, MakerAdmin])
     assert fault == "Feature('gadgets'): Table('Gadgets'): another widget of the feature has this label."
-
-
-async def test_cache_removes_expired_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def read() -> int:
-        return 1
-
-    monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
-    cache: ttl_cache.TtlCache[int] = ttl_cache.TtlCache()
-    await cache.get("a", read)
-    monkeypatch.setattr(ttl_cache, "TTL_SECONDS", -1)
-    await cache.get("b", read)
-    await cache.get("c", read)
-    assert list(cache._values) == ["c"]
 
 
 MISSPELT = with_widgets(Table("Latest", Gadget, columns=("nam",)))

@@ -1,0 +1,108 @@
+"""Query parameters of a list, and its URLs.
+
+Unknown parameters are errors, because without a misspelt filter more rows match.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+
+from opportune.admin.base import BaseAdminView
+from opportune.admin.lists.comparison_filter import ComparisonFilter
+from opportune.admin.lists.filters import ListFilter, parameters_of
+from opportune.crud.filters import MAX_FILTER_VALUES
+from opportune.i18n import gettext
+from opportune.pagination import TRACKING_PARAMETER
+
+POSITION = "position"
+"""Parameter with the position of a page of a large list: `last`, `after:KEY` or `before:KEY`."""
+ORDER_PARAMETERS = {"page", POSITION, "pageSize", "sort", "sortBy", "columns"}
+FACETS = "_facets"
+"""Parameter that requests the number of rows beside each choice of the filters."""
+
+
+def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
+    """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
+    hierarchy = view.get_date_hierarchy()
+    return {
+        "search",
+        *view.list_parameters,
+        *(hierarchy.parameters if hierarchy else ()),
+        *(name for filter_ in view.get_filters() for name in parameters_of(filter_)),
+    }
+
+
+def allowed_parameters(view: BaseAdminView) -> set[str]:
+    return order_parameters(view) | {FACETS} | list_narrowing_parameters(view)
+
+
+def order_parameters(view: BaseAdminView) -> set[str]:
+    """Return the parameters that keep all rows."""
+    return {*ORDER_PARAMETERS} | view.site.extensions.list_parameters
+
+
+async def clean_list_url(request: Request, view: BaseAdminView) -> str:
+    """Return the URL of the list without parameters that have no effect, or an empty text if there are none."""
+    params = effective_parameters(request, view)
+    if params == request.query_params.multi_items():
+        return ""
+    if not params:
+        return await view.site.extensions.plain_list_url(request, view)
+    return f"{request.url.path}?{urlencode(params)}"
+
+
+def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[str, str]]:
+    """Return the parameters of a list in machine format, without empty, repeated and overridden ones of forms."""
+    query = request.query_params
+    droppable = allowed_parameters(view) - {*view.list_parameters}  # unknown ones stay, and are refused
+    overridden: set[str] = set()
+    filters_of_ranges: dict[str, ComparisonFilter] = {}
+    for filter_ in view.get_filters():
+        if isinstance(filter_, ListFilter):
+            overridden |= {*filter_.parameters} - {*filter_.effective_parameters(query)}
+        if isinstance(filter_, ComparisonFilter) and filter_.end_names:
+            filters_of_ranges |= dict.fromkeys((filter_.parameter_name, *filter_.end_names), filter_)
+    params: dict[tuple[str, str], None] = {}
+    for name, text in query.multi_items():
+        value = filters_of_ranges[name].to_machine_format(text) if name in filters_of_ranges else text
+        if name not in overridden and (value.strip() or name not in droppable):
+            params[name, value] = None
+    return list(params)
+
+
+def url_without(
+    request: Request, names: Collection[str], value: str = "", extra: Sequence[tuple[str, object]] = ()
+) -> str:
+    """Return the URL of the first page without these parameters. With `value`, remove only that value."""
+    params = [
+        (name, text)
+        for name, text in request.query_params.multi_items()
+        if text and name not in ("page", POSITION) and not (name in names and value in ("", text))
+    ]
+    params += [(name, str(text)) for name, text in extra]
+    return f"{request.url.path}?{urlencode(params)}" if params else request.url.path
+
+
+def refuse_unknown_parameters(request: Request, view: BaseAdminView) -> None:
+    """Refuse parameters that the list does not have, and filters with too many values. Ignore tracking parameters.
+
+    Raises:
+        RequestValidationError: A parameter is unknown or has too many values. The error lists all of them.
+    """
+    allowed, query = allowed_parameters(view), request.query_params
+    unknown = [name for name in query if name not in allowed and not TRACKING_PARAMETER.fullmatch(name)]
+    faults = [_parameter_error(name, "extra_forbidden", "Extra inputs are not permitted") for name in unknown]
+    counts = Counter(name for name, _ in query.multi_items() if name in allowed)
+    crowded = [name for name, count in counts.items() if count > MAX_FILTER_VALUES]
+    too_many = gettext("Please select at most %(number)s values.", number=MAX_FILTER_VALUES)
+    faults += [_parameter_error(name, "too_many_values", too_many) for name in crowded]
+    if faults:
+        raise RequestValidationError(faults)
+
+
+def _parameter_error(name: str, type_: str, message: str) -> dict[str, Any]:
+    return {"type": type_, "loc": ("query", name), "msg": message, "input": None}
