@@ -1,26 +1,12 @@
 """The feature of accounts, and the user model of projects without `app/users`."""
 
-from opportune.accounts import api, cleanup, demo, pages
+from opportune.accounts import api, cleanup, demo, models, pages
 from opportune.accounts.deletion.personal_data import personal_data
 from opportune.accounts.email_sign_in.service import send_sign_in_email
 from opportune.accounts.emails.delivery import report_mail_outage
 from opportune.accounts.events.service import record_wrong_password
 from opportune.accounts.groups.permissions import may_in_template
 from opportune.accounts.kept_forms import FormInterrupted, on_form_interrupted
-from opportune.accounts.models import (
-    AccountEvent,
-    ApiToken,
-    Attempt,
-    Group,
-    GroupPermission,
-    LinkedAccount,
-    Membership,
-    Passkey,
-    RecoveryCode,
-    Session,
-    ShippedPermission,
-    User,
-)
 from opportune.accounts.password_reset.service import send_password_reset_email
 from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
 from opportune.accounts.reauthentication.dependencies import is_confirmed_in_template
@@ -32,31 +18,31 @@ from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Metric
 from opportune.project.layout import has_own_users
 
 # Projects with `app/users` list `User` in that feature.
-USERS = () if has_own_users() else (User,)
+USERS = () if has_own_users() else (models.User,)
 
 accounts = Feature(
     "accounts",
     "Users of the site: sign-in, profile, sessions, tokens, groups.",
     models=(
         *USERS,
-        Session,
-        ApiToken,
-        RecoveryCode,
-        LinkedAccount,
-        Passkey,
-        AccountEvent,
-        Attempt,
-        Group,
-        GroupPermission,
-        Membership,
-        ShippedPermission,
+        models.Session,
+        models.ApiToken,
+        models.RecoveryCode,
+        models.LinkedAccount,
+        models.Passkey,
+        models.AccountEvent,
+        models.Attempt,
+        models.Group,
+        models.GroupPermission,
+        models.Membership,
+        models.ShippedPermission,
     ),
     pages=pages.ROUTERS,
     api=api.ROUTERS,
     admin=Admin(
         "opportune.accounts.admin.views",
-        metrics=(Metric("Sign-ups", User.created_at),),
-        user_columns=(UserColumn("Passkeys", Passkey.user_id),),
+        metrics=(Metric("Sign-ups", models.User.created_at),),
+        user_columns=(UserColumn("Passkeys", models.Passkey.user_id),),
     ),
     data=Data(demo=Demo(demo.load, demo.clear)),
     accounts=Accounts(personal_data=personal_data),

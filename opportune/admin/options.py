@@ -22,33 +22,17 @@ from opportune.fields.files import file_columns_of
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
 NAME_OPTIONS = (
-    "column_exclude_list",
-    "column_details_exclude_list",
-    "column_export_exclude_list",
-    "column_import_exclude_list",
-    "column_formatters",
-    "column_formatters_detail",
-    "column_labels",
-    "fieldsets",
-    "form_excluded_columns",
-    "non_link_related_fields",
+    *("column_exclude_list", "column_details_exclude_list", "column_export_exclude_list", "column_import_exclude_list"),
+    *("column_formatters", "column_formatters_detail", "column_labels"),
+    *("fieldsets", "form_excluded_columns", "non_link_related_fields"),
 )
 SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
 SEARCH_OPTIONS = ("column_searchable_list",)
 FILTER_OPTIONS = ("column_filters",)
 FORM_OPTIONS = (
-    "column_import_list",
-    "editable",
-    "form_ajax_refs",
-    "form_args",
-    "form_columns",
-    "form_create_rules",
-    "form_edit_rules",
-    "form_overrides",
-    "form_rules",
-    "form_widget_args",
-    "readonly",
-    "readonly_after_create",
+    *("column_import_list", "editable", "readonly", "readonly_after_create"),
+    *("form_columns", "form_args", "form_overrides", "form_widget_args", "form_ajax_refs"),
+    *("form_rules", "form_create_rules", "form_edit_rules"),
 )
 COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
 DATE_OPTIONS = ("date_hierarchy",)
@@ -135,7 +119,7 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     yield from (f"{owner}.editable: {fault}" for fault in _editable_faults(view, mapper))
     inlines = view.inlines or ()
     yield from (f"{owner}.inlines: {fault}" for inline in inlines for fault in _inline_faults(mapper, inline))
-    if not any(name not in mapper.columns for name in view.show_when):
+    if view.show_when.keys() <= {*mapper.columns.keys()}:  # unknown names have their own message
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
     view_class = view if isinstance(view, type) else type(view)
     yield from find_misspelt(view_class, base, MIN_MISSPELT_SIMILARITY, RENAMED_OPTIONS)
@@ -219,9 +203,12 @@ def _names_in_option(option: str, value: Any) -> Iterator[str]:
         value = [*value.keys(), *value.values()]
     elif option in DATE_OPTIONS or (option == "column_default_sort" and not isinstance(value, list)):
         value = [value]
-    for item in (item[0] if isinstance(item, tuple) else item for item in value):
-        if isinstance(item, str) or (hasattr(item, "key") and not hasattr(item, "parameter_name")):
-            yield item if isinstance(item, str) else str(item.key)
+    for item in value:
+        name = item[0] if isinstance(item, tuple) else item
+        if isinstance(name, str):
+            yield name
+        elif hasattr(name, "key") and not hasattr(name, "parameter_name"):
+            yield str(name.key)
 
 
 Check = Callable[[Mapper[Any], str], str]
