@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, RowMapping, Select, Table, select
+from sqlalchemy import Connection, FromClause, RowMapping, Select, Table, select
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 
 from opportune.contrib.copydb.generated_columns import find_generated_columns
@@ -31,21 +31,22 @@ def dump(
         statement = _select_rows(table, keys or {}, generated[table])
         rows = connection.execute(statement, execution_options={"yield_per": BATCH_ROWS})
         for row in rows.mappings():
-            yield separator + to_json(
-                as_object(name, table, row, keys, generated[table]), indent=indent, bytes_mode="base64"
-            )
+            fixture = as_object(name, table, row, keys, generated[table])
+            yield separator + to_json(fixture, indent=indent, bytes_mode="base64")
             separator = b",\n"
     yield b"\n]\n"
 
 
 def _select_rows(table: Table, keys: NaturalKeys, omitted: Collection[str]) -> Select[Any]:
-    statement, joined = select(*(column for column in table.columns if column.name not in omitted)), table
+    """Select the columns of a table, and the natural keys of the rows that they refer to."""
+    columns: list[Any] = [column for column in table.columns if column.name not in omitted]
+    joined: FromClause = table
     for column, referred in find_natural_references(table, keys).items():
         alias = referred.alias()
-        key: Any = next(iter(table.c[column].foreign_keys)).column.name
-        joined = joined.outerjoin(alias, table.c[column] == alias.c[key])  # type: ignore[assignment]
-        statement = statement.add_columns(alias.c[keys[referred]].label(f"{NATURAL_PREFIX}{column}"))
-    return statement.select_from(joined).order_by(*table.primary_key)
+        (foreign_key,) = table.c[column].foreign_keys
+        joined = joined.outerjoin(alias, table.c[column] == alias.c[foreign_key.column.name])
+        columns.append(alias.c[keys[referred]].label(f"{NATURAL_PREFIX}{column}"))
+    return select(*columns).select_from(joined).order_by(*table.primary_key)
 
 
 def as_object(
@@ -55,7 +56,8 @@ def as_object(
     values = {column.name: _json_value(column.name, row) for column in table.columns if column.name not in omitted}
     key = [values[column.name] for column in table.primary_key]
     fields = {name: value for name, value in values.items() if not table.columns[name].primary_key}
-    if keys and table in keys and row[keys[table]] is not None:
+    has_natural_key = keys is not None and table in keys and row[keys[table]] is not None
+    if has_natural_key:
         return {"model": name, "fields": fields}
     return {"model": name, "pk": key[0] if len(key) == 1 else key, "fields": fields}
 

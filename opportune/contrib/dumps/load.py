@@ -25,6 +25,7 @@ from opportune.contrib.dumps.references import lacks_id, set_ids
 from opportune.db.queries.batches import batches_of
 
 KEYS = {"model", "pk", "fields"}
+WRONG_FORM = 'does not have the form {"model": …, "pk": …, "fields": {…}}'
 PLACEHOLDER_ID = 1
 """Id of a referenced row during validation."""
 WITH_ZONE: dict[Any, Any] = {datetime: AwareDatetime, datetime | None: AwareDatetime | None}
@@ -53,19 +54,18 @@ def load(
     """
     keys = natural_keys(models)
     generated = find_generated_columns(connection, tables.values())
-    validation_models = _ValidationModels(
-        {model.metadata.tables[str(model.__tablename__)]: model for model in models}, generated
-    )
+    models_by_table = {model.metadata.tables[str(model.__tablename__)]: model for model in models}
+    validation_models = _ValidationModels(models_by_table, generated)
     rows = [_read_row(tables, validation_models, keys, item) for item in objects]
-    writer = writer_for(connection)
+    writer, all_tables = writer_for(connection), list(tables.values())
     writer.advance_sequences(list({row.table for row in rows if lacks_id(row)}))  # which locks them
     set_ids(connection, rows, keys)
-    with writer.writable_identities(list(tables.values())), writer.deferred_foreign_keys(list(tables.values())):
+    with writer.writable_identities(all_tables), writer.deferred_foreign_keys(all_tables):
         for table, table_rows in groupby(rows, key=lambda row: row.table):
             statement = _upsert(connection, without_columns(table, generated[table]))
             for batch in batches_of([*table_rows], BATCH_ROWS):
                 execute_many(connection, statement, [row.values for row in batch], [row.position for row in batch])
-    writer.advance_sequences(list(tables.values()))
+    writer.advance_sequences(all_tables)
     return len(rows)
 
 
@@ -92,12 +92,13 @@ class _ValidationModels(dict[Table, type[BaseModel]]):
 
 def _as_column(info: FieldInfo, column: NamedColumn[Any]) -> Any:
     """Return the annotation of a field under the name of its column, which an adopted table chooses."""
-    annotation = WITH_ZONE.get(info.annotation, info.annotation) if getattr(column.type, "timezone", False) else None
-    return Annotated[annotation or info.annotation, info, PydanticField(alias=column.name)]
+    has_zone = getattr(column.type, "timezone", False)
+    annotation = WITH_ZONE.get(info.annotation, info.annotation) if has_zone else info.annotation
+    return Annotated[annotation, info, PydanticField(alias=column.name)]
 
 
 def _read_row(
-    tables: Mapping[str, Table], validation_models: "_ValidationModels", keys: NaturalKeys, item: FixtureObject
+    tables: Mapping[str, Table], validation_models: _ValidationModels, keys: NaturalKeys, item: FixtureObject
 ) -> FixtureRow:
     """Return the validated row of an object, with a placeholder for each referenced row."""
     try:
@@ -117,19 +118,20 @@ def _read_row(
 
 def _parse_object(tables: Mapping[str, Table], keys: NaturalKeys, value: Any) -> tuple[Table, dict[str, Any], bool]:
     """Return the table of an object, the values of its row, and whether it has a primary key."""
-    is_complete = isinstance(value, dict) and value.keys() | {"pk"} == KEYS and isinstance(value["fields"], dict)
-    table = find_table(tables, str(value["model"])) if is_complete else None
-    if table is None or ("pk" not in value and value["fields"].get(keys.get(table, "")) is None):
-        raise ValueError('does not have the form {"model": …, "pk": …, "fields": {…}}')
+    if not isinstance(value, dict) or value.keys() | {"pk"} != KEYS or not isinstance(value["fields"], dict):
+        raise ValueError(WRONG_FORM)
+    table, fields = find_table(tables, str(value["model"])), value["fields"]
     if "pk" not in value:
-        return table, dict(value["fields"]), False
+        if fields.get(keys.get(table, "")) is None:
+            raise ValueError(WRONG_FORM)
+        return table, dict(fields), False
     names = [column.name for column in table.primary_key]
     key_values = value["pk"] if len(names) > 1 else [value["pk"]]
     if not isinstance(key_values, list) or len(key_values) != len(names):
         raise ValueError(f"pk is not a list of {', '.join(names)}")
-    if misplaced := value["fields"].keys() & set(names):
+    if misplaced := fields.keys() & set(names):
         raise ValueError(f"{', '.join(misplaced)} belongs in pk")
-    return table, value["fields"] | dict(zip(names, key_values, strict=True)), True
+    return table, fields | dict(zip(names, key_values, strict=True)), True
 
 
 def _upsert(connection: Connection, table: Table) -> Any:

@@ -31,28 +31,31 @@ def select_tables(tables: Mapping[str, Table], requested: Sequence[str], feature
         if name not in tables and name not in features:
             suggestion = did_you_mean(name, [*features, *tables])
             raise OperatorError(f"No feature or table '{name}' is installed.{suggestion}")
-    return {
-        name: table
-        for name, table in tables.items()
-        if not requested or {name, name.partition(".")[0], *_features_of(table)}.intersection(requested)
-    }
+    if not requested:
+        return dict(tables)
+    return {name: table for name, table in tables.items() if not _names_of(name, table).isdisjoint(requested)}
 
 
 def _owners(metadata: MetaData, features: Sequence[str]) -> dict[str, str]:
     """Return the features in names of tables. The table of users keeps the one in its name."""
     owners = owners_of_models(metadata, features)
-    return owners | ({USER_TABLE: USER_TABLE.partition("_")[0]} if USER_TABLE in owners else {})
+    if USER_TABLE in owners:
+        owners = {**owners, USER_TABLE: USER_TABLE.partition("_")[0]}
+    return owners
 
 
-def _features_of(table: Table) -> tuple[str, ...]:
-    return (USERS,) if table.name == USER_TABLE else ()
+def _names_of(name: str, table: Table) -> set[str]:
+    """Return the names that select a table: its own, and that of its feature."""
+    names = {name, name.partition(".")[0]}
+    return names | {USERS} if table.name == USER_TABLE else names
 
 
 def find_table(tables: Mapping[str, Table], name: str) -> Table:
     """Return the table, also by its name in the database. Raises LookupError if it is not installed."""
-    if name not in tables:
-        if (table := next((table for table in tables.values() if table.name == name), None)) is not None:
+    if name in tables:
+        return tables[name]
+    for table in tables.values():
+        if table.name == name:
             return table
-        suggestion = closest_name(name, tables)
-        raise LookupError(f"no table '{name}' is installed" + (f", but {suggestion} is" if suggestion else ""))
-    return tables[name]
+    suggestion = closest_name(name, tables)
+    raise LookupError(f"no table '{name}' is installed" + (f", but {suggestion} is" if suggestion else ""))

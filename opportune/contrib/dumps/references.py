@@ -1,7 +1,7 @@
 """Ids of rows that a natural key identifies, also of rows that come later or refer to each other."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -22,17 +22,10 @@ def set_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKey
     """
     ids = _existing_ids(connection, rows, keys)
     for row in rows:
-        if row.table in keys and (explicit := row.values.get(_primary(row.table))) is not None:
-            ids[row.table][row.values[keys[row.table]]] = explicit
-    unused: dict[Table, Iterator[int]] = {}
-    for row in rows:
-        if lacks_id(row):
-            name = row.values[keys[row.table]]
-            if name not in ids[row.table]:
-                if row.table not in unused:
-                    unused[row.table] = count(_first_unused_id(connection, row.table, ids[row.table].values()))
-                ids[row.table][name] = next(unused[row.table])
-            row.values[_primary(row.table)] = ids[row.table][name]
+        explicit_id = row.values.get(_primary(row.table)) if row.table in keys else None
+        if explicit_id is not None:
+            ids[row.table][row.values[keys[row.table]]] = explicit_id
+    _set_missing_ids(connection, [row for row in rows if lacks_id(row)], keys, ids)
     for row in rows:
         for column, name in row.names.items():
             referred = find_natural_references(row.table, keys)[column]
@@ -47,20 +40,33 @@ def lacks_id(row: FixtureRow) -> bool:
     return not any(column.name in row.values for column in row.table.primary_key)
 
 
+def _set_missing_ids(
+    connection: Connection, rows: Iterable[FixtureRow], keys: NaturalKeys, ids: Mapping[Table, dict[Any, int]]
+) -> None:
+    """Set the id of an existing row with the same natural key, or an unused one, which is added to `ids`."""
+    unused: dict[Table, Iterator[int]] = {}
+    for row in rows:
+        table_ids, name = ids[row.table], row.values[keys[row.table]]
+        if name not in table_ids:
+            if row.table not in unused:
+                unused[row.table] = count(_first_unused_id(connection, row.table, table_ids.values()))
+            table_ids[name] = next(unused[row.table])
+        row.values[_primary(row.table)] = table_ids[name]
+
+
 def _existing_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> dict[Table, dict[Any, int]]:
     """Return the ids of existing rows by natural key, as far as the rows name them."""
-    names = defaultdict[Table, dict[Any, None]](dict)
+    names: dict[Table, list[Any]] = defaultdict(list)
     for row in rows:
         if row.table in keys:
-            names[row.table][row.values[keys[row.table]]] = None
+            names[row.table].append(row.values[keys[row.table]])
         for column, name in row.names.items():
-            names[find_natural_references(row.table, keys)[column]][name] = None
-    ids: dict[Table, dict[Any, int]] = {}
+            names[find_natural_references(row.table, keys)[column]].append(name)
+    ids: dict[Table, dict[Any, int]] = {table: {} for table in names}
     for table, table_names in names.items():
-        key, primary, ids[table] = table.c[keys[table]], table.c[_primary(table)], {}
-        for batch in batches_of([*table_names], BATCH_ROWS):
-            found = connection.execute(select(key, primary).where(key.in_(batch)))
-            ids[table].update(found.all())
+        key, primary = table.c[keys[table]], table.c[_primary(table)]
+        for batch in batches_of([*dict.fromkeys(table_names)], BATCH_ROWS):
+            ids[table].update(connection.execute(select(key, primary).where(key.in_(batch))).all())
     return ids
 
 

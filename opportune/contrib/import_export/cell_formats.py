@@ -1,6 +1,6 @@
 """Formats of numbers and dates in the columns of a file: guessed from the cells, and chosen by the user."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any, NamedTuple
@@ -28,9 +28,10 @@ def format_choices(control: Control | None) -> Mapping[str, str]:
     """Return examples by format, that of the user's language first. Empty for columns without a choice."""
     match control.type if control else "":
         case "number":
-            examples = {_number_example(code): code for code in ("de", "en", get_language().code)}
-            codes = dict.fromkeys([examples[_number_example(get_language().code)], MACHINE, *examples.values()])
-            return {code: "1234.5" if code == MACHINE else _number_example(code) for code in codes}
+            own = get_language().code
+            languages = {_number_example(code): code for code in ("de", "en", own)}  # one of those with equal formats
+            examples = {code: example for example, code in languages.items()}
+            return {own: examples[own], MACHINE: "1234.5", **examples}
         case "date" | "datetime-local":
             labels = {
                 DAY_FIRST: gettext("%(example)s (day first)", example=f"{EXAMPLE_DAY:%d.%m.%Y}"),
@@ -50,21 +51,28 @@ def guess_formats(columns: Sequence[tuple[Control | None, Sequence[Any]]]) -> li
 
     All columns with numbers have the same one if possible, so that `1.234` means the same everywhere. So do dates.
     """
-    readable = [_readable_formats(control, cells) for control, cells in columns]
+    readable = [_readable_formats(control, cells) if control else {} for control, cells in columns]
     shared: dict[str, set[str]] = {}
     for (control, _), formats in zip(columns, readable, strict=True):
         kind = _kind(control)
-        shared[kind] = shared.get(kind, {*formats}) & {*formats}
-    guesses = []
-    for (control, cells), formats in zip(columns, readable, strict=True):
-        choices = [*format_choices(control)]
-        if DAY_FIRST in choices and any("." in cell for cell in cells if isinstance(cell, str)):
-            choices.sort(key=[DAY_FIRST, MONTH_FIRST].index)  # no language writes the month first and points
-        fitting = [choice for choice in choices if choice in formats]
-        preferred = [choice for choice in fitting if choice in shared[_kind(control)]]
-        best = next(iter(preferred or fitting or choices), "")
-        guesses.append(Guess(best, any(values != formats.get(best, values) for values in formats.values())))
-    return guesses
+        shared[kind] = shared.get(kind, {*formats}) & formats.keys()
+    return [
+        _guess_format(control, cells, formats, shared[_kind(control)])
+        for (control, cells), formats in zip(columns, readable, strict=True)
+    ]
+
+
+def _guess_format(
+    control: Control | None, cells: Sequence[Any], readable: Mapping[str, Sequence[str]], shared: Collection[str]
+) -> Guess:
+    """Return a format that reads the cells, if possible one that also reads the other columns of this kind."""
+    choices = [*format_choices(control)]
+    if DAY_FIRST in choices and any("." in cell for cell in cells if isinstance(cell, str)):
+        choices.sort(key=[DAY_FIRST, MONTH_FIRST].index)  # no language writes the month first and points
+    fitting = [choice for choice in choices if choice in readable]
+    preferred = [choice for choice in fitting if choice in shared]
+    best = next(iter(preferred or fitting or choices), "")
+    return Guess(best, is_ambiguous=any(values != readable[best] for values in readable.values()))
 
 
 def _kind(control: Control | None) -> str:
@@ -73,12 +81,11 @@ def _kind(control: Control | None) -> str:
     return "date" if type_ in ("date", DATETIME_LOCAL) else type_
 
 
-def _readable_formats(control: Control | None, cells: Iterable[Any]) -> dict[str, list[str]]:
+def _readable_formats(control: Control, cells: Iterable[Any]) -> dict[str, list[str]]:
     """Return the values of the cells by format, for the formats that read all of them."""
     formats = {}
-    texts = list(dict.fromkeys(text for cell in cells if isinstance(cell, str) and (text := cell.strip())))
+    texts = dict.fromkeys(cell.strip() for cell in cells if isinstance(cell, str) and cell.strip())
     for format_ in format_choices(control):
-        assert control is not None
         with suppress(ValueError):
             values = [read_cell(control, text, format_) for text in texts]
             if control.type == "number" or all(MACHINE_FORMATS[control.type].fullmatch(value) for value in values):
@@ -94,12 +101,13 @@ def read_cell(control: Control, text: str, format_: str) -> str:
     """
     if control.type == "number":
         return _read_number(control, text, format_)
-    with suppress(ValueError):
-        if control.type == "date":
+    if control.type == "date":
+        with suppress(ValueError):
             return parse_date(text, format_).isoformat()
-        if control.type == DATETIME_LOCAL and not MACHINE_FORMATS[DATETIME_LOCAL].fullmatch(text):
-            with suppress(ValueError):
-                return parse_moment(text, format_)
+    if control.type == DATETIME_LOCAL and not MACHINE_FORMATS[DATETIME_LOCAL].fullmatch(text):
+        with suppress(ValueError):
+            return parse_moment(text, format_)
+        with suppress(ValueError):
             return f"{parse_date(text, format_).isoformat()}T00:00"
     return text
 

@@ -19,7 +19,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, csv_cell, download_headers
 from opportune.contrib.import_export.import_run import faulty_rows
 from opportune.contrib.import_export.import_view import check_import, load_file
-from opportune.contrib.import_export.mapping import Target, empty_form, find_targets
+from opportune.contrib.import_export.mapping import Target, find_targets
 from opportune.contrib.import_export.table import Table
 from opportune.contrib.import_export.workbooks import XLSX_TYPE, SheetWriter
 from opportune.db.models.columns import python_type_of, title_of
@@ -37,15 +37,13 @@ TEXTS = {"email": ("name", "@example.com"), "url": ("https://example.com/", "")}
 async def sample_page(request: Request, view: AdminView) -> Response:
     """Return a file with the labels of the fields as headings, and example rows."""
     await check_import(request, view)
-    targets = find_targets(view, await empty_form(request, view))
+    targets = await find_targets(request, view)
     by_field: dict[str, Target] = {}
     for target in targets.values():
         by_field.setdefault(target.field, target)
     columns = [await _examples(request, view, target) for target in by_field.values()]
     labels = [target.label for target in by_field.values()]
-    return await file_response(
-        request, view, f"{view.identity}-sample", labels, [*map(list, zip(*columns, strict=True))]
-    )
+    return await file_response(request, view, f"{view.identity}-sample", labels, [*zip(*columns, strict=True)])
 
 
 async def faults_page(request: Request, view: AdminView) -> Response:
@@ -62,12 +60,12 @@ async def faults_page(request: Request, view: AdminView) -> Response:
 
 async def _examples(request: Request, view: AdminView, target: Target) -> Sequence[Any]:
     """Return an example for each sample row."""
-    if target.named:
-        lookup = target.named.lookup
-        rows = await lookup.titled_rows(request, SAMPLE_ROWS) if await may_see_titles(request, lookup.view) else ()
-        names = [str(getattr(row, target.named.key) if target.named.key else title_of(row)) for row in rows]
-        return [*names, *[""] * SAMPLE_ROWS][:SAMPLE_ROWS]
-    return _example_values(view.mapper.columns[target.name], target)
+    if target.named is None:
+        return _example_values(view.mapper.columns[target.name], target)
+    lookup, key = target.named.lookup, target.named.key
+    rows = await lookup.titled_rows(request, SAMPLE_ROWS) if await may_see_titles(request, lookup.view) else ()
+    names = [str(getattr(row, key) if key else title_of(row)) for row in rows]
+    return [*names, *[""] * SAMPLE_ROWS][:SAMPLE_ROWS]
 
 
 def _example_values(column: Any, target: Target) -> Sequence[Any]:
@@ -90,16 +88,17 @@ async def file_response(
     request: Request, view: AdminView, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> Response:
     """Return a file of the type in the URL."""
-    if request.path_params["type"] == "csv":
-        content, media_type, suffix = _csv_content(header, rows), "text/csv; charset=utf-8", "csv"
-    elif request.path_params["type"] == "xlsx":
-        try:
-            content, media_type, suffix = await asyncio.to_thread(_xlsx_content, header, rows), XLSX_TYPE, "xlsx"
-        except ValidationRefused as refusal:
-            return redirect_with_error(request, view, str(refusal))
-    else:
+    type_ = request.path_params["type"]
+    if type_ not in FILE_TYPES:
         raise HTTPException(404)
-    return Response(content, media_type=media_type, headers=download_headers(f"{name}.{suffix}"))
+    headers = download_headers(f"{name}.{type_}")
+    if type_ == "csv":
+        return Response(_csv_content(header, rows), media_type="text/csv; charset=utf-8", headers=headers)
+    try:
+        content = await asyncio.to_thread(_xlsx_content, header, rows)
+    except ValidationRefused as refusal:
+        return redirect_with_error(request, view, str(refusal))
+    return Response(content, media_type=XLSX_TYPE, headers=headers)
 
 
 def _csv_content(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

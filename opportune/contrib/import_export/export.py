@@ -58,14 +58,12 @@ async def export_page(request: Request, view: AdminView) -> Response:
     """Export the rows of the list, in the order that the user has selected, or by primary key."""
     await view.site.check_access(request, "export")
     format_, statement = request.path_params["export_type"], await view.filtered_query(request)
-    is_sorted = bool(request.query_params.get("sortBy"))
     columns = await _file_columns(request, view)
     load = partial(_load_batch, view, columns)
-    batches = (
-        _batches_by_query_order(view, view.sort_query(statement, request), load)
-        if is_sorted
-        else _batches_by_primary_key(view, statement, load)
-    )
+    if request.query_params.get("sortBy"):
+        batches = _batches_by_query_order(view, view.sort_query(statement, request), load)
+    else:
+        batches = _batches_by_primary_key(view, statement, load)
     rows = _read_rows(view, columns, batches)
     try:
         response = await _build_response(view, columns, rows, format_, statement)
@@ -182,10 +180,9 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
     value = await view.get_prop_value(row, name)
     if isinstance(value, TranslatedText):
         return dict(value.texts) if len(content_languages()) > 1 else str(value)
-    if isinstance(value, list):
-        is_row = partial(inspect, raiseerr=False)
-        return [title_of(item) if is_row(item) else item for item in value] if "." in name else JsonList(value)
-    return value
+    if isinstance(value, list) and "." in name:  # values of related rows, or the rows
+        return [title_of(item) if inspect(item, raiseerr=False) else item for item in value]
+    return JsonList(value) if isinstance(value, list) else value
 
 
 async def _write_csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
@@ -205,7 +202,8 @@ def csv_cell(value: Any) -> Any:
     cell = cell_of(value)
     if isinstance(value, Decimal | float) and GROUP_LIKE.fullmatch(str(cell)):
         return f"{cell}0"
-    return f"'{cell}" if isinstance(cell, str) and isinstance(value, str | list) and _is_formula(cell) else cell
+    is_text = isinstance(cell, str) and isinstance(value, str | list)
+    return f"'{cell}" if is_text and _is_formula(cell) else cell
 
 
 def cell_of(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +15,8 @@ from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.form_filler import FormFiller, preview_of
-from opportune.contrib.import_export.mapping import Target, empty_form
-from opportune.contrib.import_export.names import NameResolver, with_names
+from opportune.contrib.import_export.mapping import Target
+from opportune.contrib.import_export.names import NamedColumn, NameResolver, creation_form_class, with_names
 from opportune.db.models.columns import natural_key_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
@@ -92,11 +93,8 @@ class ImportPlan:
 
     async def read(self, lines: Sequence[ImportRow], progress: Progress | None = None) -> None:
         """Validate each line with the rules of the form and the model."""
-        form = await empty_form(self.request, self.view)
-        for name, target in self.columns.items():
-            if target.named:
-                valid_names = _valid_names(target.named, [line.cells.get(name) for line in lines])
-                await self.names.read(target.named, list(dict.fromkeys(valid_names)))
+        creation_form = await creation_form_class(self.request, self.view)
+        await self._read_names(lines)
         filler = FormFiller(self.view, self.columns, self.formats, self.names)
         stored = await self._load_stored_rows(lines) if self.key else {}
         line_numbers: dict[str, int] = {}
@@ -107,21 +105,30 @@ class ImportPlan:
                 await progress(position)
             try:
                 row = self._find_stored_row(line, stored, line_numbers) if self.key else None
-                if row is None and not may_add:
+                if row is not None:
+                    planned = await self._plan_change(filler, line, row)
+                elif may_add:
+                    planned = self._plan_new_row(filler, creation_form, line)
+                else:
                     raise ValidationRefused(MAY_NOT_ADD)
-                self.rows.append(await self._plan_row(filler, type(form), line, row))
+                self.rows.append(planned)
             except FieldErrors as refusal:
                 self.faults.append((line.number, str(refusal)))
+
+    async def _read_names(self, lines: Sequence[ImportRow]) -> None:
+        """Find all related rows that the file names."""
+        for name, target in self.columns.items():
+            if target.named:
+                valid_names = _valid_names(target.named, [line.cells.get(name) for line in lines])
+                await self.names.read(target.named, list(dict.fromkeys(valid_names)))
 
     async def _load_stored_rows(self, lines: Sequence[ImportRow]) -> dict[str, list[Any]]:
         """Return the stored rows by their natural keys in the file."""
         rows_by_name: dict[str, list[Any]] = {}
         names = list(dict.fromkeys(str(line.cells.get(self.key) or "") for line in lines))
-        relations = [
-            *self.view.many_to_many,
-            *(name for name, target in self.columns.items() if target.named and target.named.key),
-        ]
-        statement = self.view.list_query(self.request).options(*loading_options(self.view.mapper, relations))
+        named_columns = [name for name, target in self.columns.items() if target.named and target.named.key]
+        options = loading_options(self.view.mapper, [*self.view.many_to_many, *named_columns])
+        statement = self.view.list_query(self.request).options(*options)
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
@@ -140,10 +147,11 @@ class ImportPlan:
             )
         return rows[0] if rows else None
 
-    async def _plan_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
-        if row is None:
-            values = self._clean(filler, form_class, line, None, None)
-            return PlannedRow(line, values, self._texts(line.cells, values))
+    def _plan_new_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:
+        values = self._clean(filler, form_class, line, None, None)
+        return PlannedRow(line, values, self._texts(line.cells, values))
+
+    async def _plan_change(self, filler: FormFiller, line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
         form_class = await self.view.form_class(self.request, creating=False)
@@ -162,17 +170,19 @@ class ImportPlan:
         return planned
 
     async def _stored_value(self, row: Any, target: Target) -> Any:
-        """Return the stored value as an export writes it."""
-        named = target.named if target.named and target.named.key else None
-        return await file_value(self.view, row, target.name if named or not target.named else target.field, named)
+        """Return the stored value as an export writes it: of a related row its natural key, or else its id."""
+        if target.named and target.named.key:
+            return await file_value(self.view, row, target.name, target.named)
+        return await file_value(self.view, row, target.field if target.named else target.name, None)
 
     def _texts(self, cells: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
         """Return the texts of a preview, by column of the file. Related rows have the text of the file."""
         related = {*self.view.references, *self.view.many_to_many}
         texts = {}
         for name, target in self.columns.items():
+            cell = cells.get(name)
             has_value = target.field in values and target.field not in related
-            text = preview_of(values[target.field], cells.get(name)) if has_value else str(cell_of(cells.get(name)))
+            text = preview_of(values[target.field], cell) if has_value else str(cell_of(cell))
             texts[name] = text if len(text) <= MAX_PREVIEW_LENGTH else f"{text[: MAX_PREVIEW_LENGTH - 1]}…"
         return texts
 
@@ -192,12 +202,10 @@ class ImportPlan:
         return values
 
 
-def _valid_names(column: Any, values: Sequence[Any]) -> Iterator[str]:
+def _valid_names(column: NamedColumn, values: Sequence[Any]) -> Iterator[str]:
     for value in values:
-        try:
+        with suppress(ValueError):  # reported with the row
             yield from column.names_in(value)
-        except ValueError:
-            continue  # reported with the row
 
 
 def _is_reported(label: str, faults: Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import ImportPlan, ImportRow, PlannedRow
 from opportune.contrib.import_export.import_writer import ImportWriter
-from opportune.contrib.import_export.mapping import check_targets, empty_form, find_targets, valid_targets
+from opportune.contrib.import_export.mapping import check_targets, find_targets, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
 from opportune.db.models.columns import natural_key_of, title_of
 from opportune.errors import FieldErrors
@@ -105,7 +105,7 @@ async def plan_import(request: Request, view: AdminView, table: Table, choices: 
     Raises:
         ValidationRefused: A field is missing, or two columns have the same one.
     """
-    targets = find_targets(view, await empty_form(request, view))
+    targets = await find_targets(request, view)
     names = valid_targets(choices["columns"], table, targets)
     key = natural_key_of(view.model)
     if fault := check_targets(table, names, targets, key, updates=choices["updates"]):

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.cell_formats import format_choices, guess_formats
+from opportune.contrib.import_export.cell_formats import Guess, format_choices, guess_formats
 from opportune.contrib.import_export.import_rows import ImportRow
 from opportune.contrib.import_export.import_run import plan_import, preview_rows
-from opportune.contrib.import_export.mapping import Target, empty_form, find_targets, missing_labels, valid_targets
+from opportune.contrib.import_export.mapping import Target, find_targets, missing_labels, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
 from opportune.db.models.columns import natural_key_of
 from opportune.errors import FieldErrors
@@ -29,48 +29,35 @@ MAX_LISTED_FAULTS = 20
 
 
 def choose_formats(
-    table: Table, names: Sequence[str], targets: Mapping[str, Target], chosen: Sequence[str]
-) -> list[tuple[str, bool]]:
-    """Return the format of each column, and whether another one would read other values. The user's choice is kept."""
+    table: Table, names: Sequence[str], targets: Mapping[str, Target], chosen: Sequence[str] = ()
+) -> list[Guess]:
+    """Return the format of each column. Those that the user has chosen are kept if they are still possible."""
     controls = [targets[name].control if name else None for name in names]
     columns = [(control, [row.cells[position] for row in table.rows]) for position, control in enumerate(controls)]
     guesses = guess_formats(columns)
-    formats = []
-    for guess, control, choice in zip(guesses, controls, chosen, strict=True):
-        is_valid = choice in format_choices(control)
-        formats.append((choice if is_valid else guess.format, guess.is_ambiguous))
-    return formats
+    for position, choice in enumerate(chosen):
+        if choice in format_choices(controls[position]):
+            guesses[position] = guesses[position]._replace(format=choice)
+    return guesses
 
 
 async def columns_page(request: Request, view: AdminView, file: ImportFile, *, status: int = 200) -> Response:
     """Show the choice of a field for each column, and the first rows as they will be read."""
     table = await asyncio.to_thread(Table.load, file.content)
-    targets = find_targets(view, await empty_form(request, view))
+    targets = await find_targets(request, view)
     choices, context = file.choices, {"error": file.result.get("error", "")}
     try:
         names = valid_targets(choices["columns"], table, targets)
     except FieldErrors as refusal:
         names, context["error"] = [""] * len(table.header), str(refusal)
-    chosen = choices["formats"] if len(choices["formats"]) == len(names) else [""] * len(names)
+    chosen = choices["formats"] if len(choices["formats"]) == len(names) else ()
     formats = await asyncio.to_thread(choose_formats, table, names, targets, chosen)
-    sample = [ImportRow(row.number, named_cells(row, names)) for row in table.rows[:SAMPLE_ROWS]]
     try:
-        choices = {**choices, "columns": names, "formats": [format_ for format_, _ in formats]}
-        context |= await _read_sample(request, view, table, choices, sample)
+        choices = {**choices, "columns": names, "formats": [guess.format for guess in formats]}
+        context |= await _read_sample(request, view, table, choices)
     except FieldErrors as refusal:
         if request.method == "POST":  # before the user has chosen, the page only lists the required fields
             context["error"] = context["error"] or str(refusal)
-    columns = [
-        {
-            "heading": heading,
-            "samples": _sample_texts(table, position),
-            "target": names[position],
-            "formats": format_choices(targets[names[position]].control if names[position] else None),
-            "format": formats[position][0],
-            "is_ambiguous": formats[position][1],
-        }
-        for position, heading in enumerate(table.header)
-    ]
     return await render_step(
         request,
         view,
@@ -78,7 +65,7 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
         file,
         status=status,
         table=table,
-        columns=columns,
+        columns=_describe_columns(table, names, targets, formats),
         targets=targets.values(),
         missing=missing_labels(names, targets),
         update_key=targets.get(natural_key_of(view.model)) if view.may_edit_any(request) else None,
@@ -87,11 +74,27 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
     )
 
 
-async def _read_sample(
-    request: Request, view: AdminView, table: Table, choices: Mapping[str, Any], sample: Sequence[ImportRow]
-) -> dict[str, Any]:
+def _describe_columns(
+    table: Table, names: Sequence[str], targets: Mapping[str, Target], formats: Sequence[Guess]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "heading": heading,
+            "samples": _sample_texts(table, position),
+            "target": name,
+            "formats": format_choices(targets[name].control if name else None),
+            "format": guess.format,
+            "is_ambiguous": guess.is_ambiguous,
+        }
+        for position, (heading, name, guess) in enumerate(zip(table.header, names, formats, strict=True))
+    ]
+
+
+async def _read_sample(request: Request, view: AdminView, table: Table, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first rows as they will be read. Raises FieldErrors."""
     plan = await plan_import(request, view, table, choices)
-    await plan.read(sample)
+    names = choices["columns"]
+    await plan.read([ImportRow(row.number, named_cells(row, names)) for row in table.rows[:SAMPLE_ROWS]])
     labels = [target.label for target in plan.columns.values()]
     return {"rows": preview_rows(plan), "faults": plan.faults, "labels": labels}
 

@@ -22,7 +22,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.import_export import import_run
 from opportune.contrib.import_export.import_steps import choose_formats, columns_page, render_step, summary_of
 from opportune.contrib.import_export.jobs import BUSY_STATES, process_file
-from opportune.contrib.import_export.mapping import are_certain, empty_form, find_targets, guess_targets, missing_labels
+from opportune.contrib.import_export.mapping import are_certain, find_targets, guess_targets, missing_labels
 from opportune.contrib.import_export.table import Table, read_table
 from opportune.db.models.model import utc_now
 from opportune.errors import FieldErrors
@@ -60,7 +60,7 @@ async def upload_page(request: Request, view: AdminView) -> Response:
             if is_certain:
                 return await _start(request, view, file, "checking")
             return RedirectResponse(_file_url(request, view, file), 303)
-    targets = find_targets(view, await empty_form(request, view))
+    targets = await find_targets(request, view)
     return await render_step(
         request, view, "upload", status=400 if error else 200, error=error, targets=targets.values()
     )
@@ -72,31 +72,21 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
     Raises:
         ValidationRefused: The file cannot be read.
     """
-    allow_files(request)
-    max_bytes = view.max_import_file_size
-    async with request.form(max_files=1, max_fields=10) as form:
-        upload = form.get("file")
-        if not isinstance(upload, UploadFile) or not upload.filename:
-            raise ValidationRefused("Please choose a file.")
-        content, name = await upload.read(max_bytes + 1), upload.filename
-    if len(content) > max_bytes:
-        raise ValidationRefused(
-            gettext("Please choose a file of at most %(limit)s bytes.", limit=format_number(max_bytes))
-        )
+    name, content = await _read_upload(request, view.max_import_file_size)
     table = await asyncio.to_thread(read_table, name, content, view.import_max_rows)
-    targets = find_targets(view, await empty_form(request, view))
+    targets = await find_targets(request, view)
     remembered = await _remembered_targets(request, view)
     names = await asyncio.to_thread(guess_targets, view, table, targets, remembered)
-    formats = await asyncio.to_thread(choose_formats, table, names, targets, [""] * len(names))
+    formats = await asyncio.to_thread(choose_formats, table, names, targets)
     is_certain = (
         are_certain(view, table, targets, names, remembered)
         and not missing_labels(names, targets)
-        and not any(is_ambiguous for _, is_ambiguous in formats)
+        and not any(guess.is_ambiguous for guess in formats)
         and not (table.encoding or table.sheet)
     )
     choices = {
         "columns": names,
-        "formats": [format_ for format_, _ in formats],
+        "formats": [guess.format for guess in formats],
         "header": table.header,
         "updates": False,
         "language": get_language().code,
@@ -112,6 +102,20 @@ async def _store_upload(request: Request, view: AdminView) -> tuple[ImportFile, 
     async with view.site.database.writer() as session:
         session.add(file)
     return file, is_certain
+
+
+async def _read_upload(request: Request, max_bytes: int) -> tuple[str, bytes]:
+    """Return the name and the content of the file. Raises ValidationRefused if it is missing or too large."""
+    allow_files(request)
+    async with request.form(max_files=1, max_fields=10) as form:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile) or not upload.filename:
+            raise ValidationRefused("Please choose a file.")
+        content = await upload.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        limit = format_number(max_bytes)
+        raise ValidationRefused(gettext("Please choose a file of at most %(limit)s bytes.", limit=limit))
+    return upload.filename, content
 
 
 async def _remembered_targets(request: Request, view: AdminView) -> Mapping[str, str]:
@@ -174,9 +178,8 @@ async def _submit(request: Request, view: AdminView, file: ImportFile, form: For
         raise HTTPException(403)
     file.result, file.choices = {}, {**file.choices, "updates": updates}
     if "column" in form:  # without it, the user accepts the suggestions
-        file.choices["columns"], file.choices["formats"] = (
-            list(map(str, form.getlist(name))) for name in ("column", "format")
-        )
+        file.choices["columns"] = [str(value) for value in form.getlist("column")]
+        file.choices["formats"] = [str(value) for value in form.getlist("format")]
     if action == "look":
         return await columns_page(request, view, file)
     try:
@@ -195,11 +198,12 @@ async def _start(request: Request, view: AdminView, file: ImportFile, state: str
     values = {"state": state, "choices": choices, "done": 0}
     async with view.site.database.writer() as session:
         unchanged = col(ImportFile.id) == file.id, col(ImportFile.state) == file.state
-        started = await session.execute(update(ImportFile).where(*unchanged).values(values))
-        if started.rowcount and is_large:  # type: ignore[attr-defined]  # the result of an update
+        change = update(ImportFile).where(*unchanged).values(values).returning(col(ImportFile.id))
+        is_started = await session.scalar(change) is not None  # else another request has started it
+        if is_started and is_large:
             defer(session, process_file(file.id))
     url = _file_url(request, view, file)
-    if is_large or not started.rowcount:  # type: ignore[attr-defined]
+    if is_large or not is_started:
         return RedirectResponse(url, 303)
     file.state, file.choices = state, choices
     await import_run.process(request, view, file)

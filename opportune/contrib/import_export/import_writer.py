@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,11 +70,11 @@ class ImportWriter:
         return ids
 
     async def _preload(self) -> None:
+        """Load all related rows, so that no row of the plan needs a query for them."""
         for name, lookup in self.view.lookups.items():
-            if name in self.view.references or name in self.view.many_to_many:
-                values = [planned.values.get(name) for planned in self.plan.rows]
-                flat: set[Any] = {item for value in values for item in (value if isinstance(value, list) else [value])}
-                await lookup.preload(self.session, self.request, sorted(flat - {None}))
+            values = [value for planned in self.plan.rows if (value := planned.values.get(name))]
+            ids = chain.from_iterable(values) if name in self.view.many_to_many else values
+            await lookup.preload(self.session, self.request, sorted({*ids}))
 
     async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
         with translate_database_errors(self.view.table):

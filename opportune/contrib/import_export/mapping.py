@@ -9,11 +9,9 @@ from typing import Any
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
-from opportune.admin.forms.admin_form import AdminForm
-from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.files import FileField
 from opportune.admin.views import AdminView
-from opportune.contrib.import_export.names import NamedColumn, importable_names
+from opportune.contrib.import_export.names import NamedColumn, creation_form_class, importable_names
 from opportune.contrib.import_export.table import Table
 from opportune.db.models.columns import is_secret
 from opportune.i18n import gettext
@@ -42,13 +40,9 @@ class Target:
     control: Control | None
 
 
-async def empty_form(request: Request, view: AdminView) -> AdminForm:
-    """Return the form for a new row, with only the fields that the user may set."""
-    return without_fields(await view.form_class(request, creating=True), view.unwritable_columns(request, None))()
-
-
-def find_targets(view: AdminView, form: AdminForm) -> dict[str, Target]:
+async def find_targets(request: Request, view: AdminView) -> dict[str, Target]:
     """Return the fields that a file can fill in, by name. Secrets and files are left out."""
+    form = (await creation_form_class(request, view))()
     fields = view.site.plain_names({field.name: field for field in form}, view.model)
     columns: Any = view.mapper.columns
     named = {column.column: column for column in importable_names(view) if column.column in form}
@@ -83,15 +77,16 @@ def guess_targets(
         lambda heading: labels.get(_plain(heading), ""),
         lambda heading: labels.get(_most_similar(_plain(heading), labels), ""),
     )
-    exported = {name for name in view.export_names if name not in targets}
-    for matcher in matchers:
+    only_exported = {*view.export_names} - targets.keys()
+    for matcher in matchers:  # a certain match of any column comes before a less certain one of another
         for position, heading in enumerate(table.header):
-            if guessed[position] or heading in exported:
+            if guessed[position] or heading in only_exported:
                 continue
             name = matcher(heading)
             if name in targets and targets[name].field in free:
-                guessed[position] = _by_content(targets, name, table, position) if heading != name else name
                 free.discard(targets[name].field)
+                is_exact = heading == name
+                guessed[position] = name if is_exact else _by_content(targets, name, table, position)
     return guessed
 
 
@@ -100,11 +95,10 @@ def are_certain(
 ) -> bool:
     """Return whether no heading was guessed by similarity, and only columns of exports are left out."""
     labels = _names_by_label(view, targets)
-    exported = {*view.export_names} - targets.keys()
-    return all(
-        heading in remembered or _plain(heading) in labels if name else heading in exported
-        for heading, name in zip(table.header, names, strict=True)
-    )
+    pairs = [*zip(table.header, names, strict=True)]
+    left_out = {heading for heading, name in pairs if not name}
+    is_sure = (heading in remembered or _plain(heading) in labels for heading, name in pairs if name)
+    return left_out <= {*view.export_names} - targets.keys() and all(is_sure)
 
 
 def _most_similar(text: str, labels: Iterable[str]) -> str:

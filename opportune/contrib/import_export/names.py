@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
+from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
 from opportune.admin.views import AdminView
@@ -67,13 +68,11 @@ class NamedColumn:
         values = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in values):
             raise ValueError(gettext("Enter a list of names.") if self.is_many else gettext("Enter a name."))
-        if not self.is_many:
-            if len(values) > 1:
-                raise ValueError(gettext("Enter one name."))
-            return [name for item in values if (name := str(item).strip())]
-        if isinstance(value, str):
-            return list(dict.fromkeys(split_names(value)))
-        return list(dict.fromkeys(name for item in values if (name := str(item).strip())))
+        if len(values) > 1 and not self.is_many:
+            raise ValueError(gettext("Enter one name."))
+        is_list_of_csv = self.is_many and isinstance(value, str)
+        names = split_names(value) if is_list_of_csv else [str(item).strip() for item in values]
+        return list(dict.fromkeys(filter(None, names)))
 
     def names_of(self, row: Any) -> list[str]:
         """Return the names of the related rows. The relationship must be loaded."""
@@ -84,13 +83,15 @@ class NamedColumn:
 
 def named_columns(view: AdminView) -> dict[str, NamedColumn]:
     """Return the relationships of a view whose rows have a natural key, by their names in a file."""
-    columns = [(relation_of_column(view.mapper, name), name, lookup, False) for name, lookup in view.references.items()]
-    columns += [(name, name, lookup, True) for name, lookup in view.many_to_many.items()]
-    return {
-        name: NamedColumn(name, column, lookup, key, is_many)
-        for name, column, lookup, is_many in columns
-        if name and (key := natural_key_of(lookup.model))
-    }
+    columns = [
+        NamedColumn(relation_of_column(view.mapper, name), name, lookup, natural_key_of(lookup.model), is_many=False)
+        for name, lookup in view.references.items()
+    ]
+    columns += [
+        NamedColumn(name, name, lookup, natural_key_of(lookup.model), is_many=True)
+        for name, lookup in view.many_to_many.items()
+    ]
+    return {column.name: column for column in columns if column.name and column.key}
 
 
 def importable_names(view: AdminView) -> list[NamedColumn]:
@@ -176,8 +177,7 @@ class NameResolver:
         if problem or not isinstance(view, AdminView):
             self._faults |= {(model, name): problem.replace(NAME, name) for name in names}
             return
-        unwritable = view.unwritable_columns(self.request, None)
-        form_class = without_fields(await view.form_class(self.request, creating=True), unwritable)
+        form_class = await creation_form_class(self.request, view)
         new_rows = self.new_rows.setdefault(model, NewRows(view, column.key))
         for name in names:
             if name in new_rows.values:
@@ -198,13 +198,17 @@ class NameResolver:
         request = self.request
         if not (isinstance(view, AdminView) and view.is_accessible(request) and await view.check_can_create(request)):
             return gettext("“%(name)s” does not exist, and you may not add one.", name=NAME)
-        unwritable = view.unwritable_columns(self.request, None)
-        form = without_fields(await view.form_class(self.request, creating=True), unwritable)()
+        form = (await creation_form_class(request, view))()
         if key not in form:
             return gettext("“%(name)s” does not exist, and a name is not enough to create one.", name=NAME)
         unset = [field for field in form if field.flags.required and not field.data and field.name != key]
         required = ", ".join(str(field.label.text) for field in unset)
         return gettext(NEEDS_FIELDS, name=NAME, model=gettext(view.name), fields=required) if required else ""
+
+
+async def creation_form_class(request: Request, view: AdminView) -> type[AdminForm]:
+    """Return the form for a new row, with only the fields that the user may set."""
+    return without_fields(await view.form_class(request, creating=True), view.unwritable_columns(request, None))
 
 
 def with_names(rows: Select[Any], model: type[Any], key: str, names: Sequence[str]) -> Select[Any]:

@@ -144,7 +144,8 @@ def _named_table(type_: str, header: Sequence[str], lines: Sequence[tuple[int, S
     rows = []
     for number, cells in lines:
         for position, cell in enumerate(cells):
-            if (position < len(names) and names[position]) or cell is None or not str(cell).strip():
+            has_heading = position < len(names) and names[position]
+            if has_heading or cell is None or not str(cell).strip():
                 continue
             if position >= len(names):
                 raise ValidationRefused(gettext("Line %(line)s has more cells than the first line.", line=number))
