@@ -69,12 +69,13 @@ class Dashboard(AdminExtension):
             pages = await read_pages(session, request)
             all_sections = [*visible_sections(request, self.site)]
             sections = pages.arrangement.visible(all_sections)
+            views = [section.view for section in all_sections if section.view]
             context: dict[str, Any] = {
                 "pages": pages,
                 "may_arrange": may_arrange(request),
                 "sections": sections,
-                "has_models": any(section.view for section in all_sections),
-                "has_project": any(section.view and is_of_project(section.view) for section in all_sections),
+                "has_models": bool(views),
+                "has_project": any(map(is_of_project, views)),
                 **await self._read_cards(session, request, sections, range_),
                 "recent": await self._read_recent(session, request, sections),
             }
@@ -97,9 +98,11 @@ class Dashboard(AdminExtension):
         if "recent" not in [section.type for section in sections]:
             return []
         visible = visible_entries(request, self.site, Action.LIST)
-        entries = await audit.read_recent(session, visible, MAX_RECENT_ENTRIES)
-        views = [(entry, self.site.view_by_identity(entry.identity)) for entry in entries]
-        return [(entry, get_action_label(entry, view), get_model_label(entry, view)) for entry, view in views]
+        recent = []
+        for entry in await audit.read_recent(session, visible, MAX_RECENT_ENTRIES):
+            view = self.site.view_by_identity(entry.identity)
+            recent.append((entry, get_action_label(entry, view), get_model_label(entry, view)))
+        return recent
 
     async def _read_cards(
         self, session: AsyncSession, request: Request, sections: Sequence[Section], range_: Range

@@ -68,12 +68,16 @@ def creation_time(view: AdminView) -> Any:
 
     It is `created_at`, or another time that is set by default.
     """
-    fields, columns = getattr(view.model, "model_fields", {}), view.mapper.columns.items()
+    model: Any = view.model
+    columns = view.mapper.columns.items()
     times = [name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.hides(name)]
-    if "created_at" not in times:
-        times = [name for name in times if name in fields and fields[name].default_factory and name not in TIMESTAMPS]
-    name = "created_at" if "created_at" in times else next(iter(times), "")
-    return getattr(view.model, name) if name else None
+    if "created_at" in times:
+        return model.created_at
+    fields = getattr(model, "model_fields", {})
+    for name in times:
+        if name in fields and fields[name].default_factory and name not in TIMESTAMPS:
+            return getattr(model, name)
+    return None
 
 
 async def read_counts(
@@ -88,30 +92,32 @@ async def read_counts(
 
 
 def _count(request: Request, view: AdminView, range_: Range, number: int) -> Any:
+    """Select the number of the view in the statement, and its counts. Without creation times, no row is new."""
     rows, at = view.list_query(request), creation_time(view)
     if at is None:
         keys = select_key(rows, view.pk_columns[0]).limit(MAX_COUNTED_ROWS + 1).subquery()
         return select(literal(number), func.count(), literal(0), literal(0)).select_from(keys)
     newest = newest_rows(rows, at, MAX_COUNTED_ROWS)
-    first, (before, end) = start_of_day(range_.first_day()), range_.with_the_one_before()
-    ranges = (is_between(newest.c.moment, *ends) for ends in ((first, end), (before, first)))
-    numbers = (func.count().filter(*is_in_range) for is_in_range in ranges)
-    return select(literal(number), func.count(), *numbers).select_from(newest)
+    since, end = range_.with_the_one_before()
+    first = start_of_day(range_.first_day())
+    new = func.count().filter(*is_between(newest.c.moment, first, end))
+    before = func.count().filter(*is_between(newest.c.moment, since, first))
+    return select(literal(number), func.count(), new, before).select_from(newest)
 
 
 async def read_latest(
     session: AsyncSession, request: Request, views: Sequence[AdminView], counts: Sequence[Counts]
 ) -> Mapping[str, Sequence[LatestRow]]:
     """Read the newest rows of views, by identity: a statement for each view, and one for the owners of all rows."""
-    pairs = zip(views, counts, strict=True)
-    rows = {view.identity: await _read_rows(session, request, view, count) for view, count in pairs}
-    owners = {view.identity: _owner_column(view) for view in views}
-    ids = {getattr(row, owners[identity]) for identity in rows if owners[identity] for row in rows[identity]} - {None}
-    users = await session.scalars(select(User).where(inspect(User).primary_key[0].in_(ids))) if ids else ()
-    names = {user.id: str(title_of(user)) for user in users}
+    rows = [await _read_rows(session, request, view, count) for view, count in zip(views, counts, strict=True)]
+    owner_ids: set[Any] = set()
+    for view, view_rows in zip(views, rows, strict=True):
+        owner_ids |= {_owner_of(view, row) for row in view_rows} - {None}
+    users = select(User).where(inspect(User).primary_key[0].in_(owner_ids))
+    names = {user.id: str(title_of(user)) for user in await session.scalars(users)} if owner_ids else {}
     return {
-        view.identity: [_latest_row(view, row, owners[view.identity], names) for row in rows[view.identity]]
-        for view in views
+        view.identity: [_latest_row(view, row, names) for row in view_rows]
+        for view, view_rows in zip(views, rows, strict=True)
     }
 
 
@@ -123,16 +129,18 @@ async def _read_rows(session: AsyncSession, request: Request, view: AdminView, c
     return (await session.scalars(rows.options(*view.loading(())).limit(MAX_ROWS))).unique().all()
 
 
-def _owner_column(view: AdminView) -> str:
+def _owner_of(view: AdminView, row: Any) -> Any:
+    """Return the id of the user to whom the row refers first; None if there is none or the column is hidden."""
     references = foreign_keys_of(view.mapper)
-    return next((name for name, model in references.items() if model is User and not view.hides(name)), "")
+    names = (name for name, model in references.items() if model is User and not view.hides(name))
+    return next((getattr(row, name) for name in names), None)
 
 
-def _latest_row(view: AdminView, row: Any, owner: str, names: Mapping[Any, str]) -> LatestRow:
+def _latest_row(view: AdminView, row: Any, names: Mapping[Any, str]) -> LatestRow:
     time = creation_time(view)
     at = getattr(row, time.key) if time is not None else None
-    name = names.get(getattr(row, owner), "") if owner else ""
-    return LatestRow(row, str(title_of(row)), name, at, _when(at) if at else "")
+    owner = names.get(_owner_of(view, row), "")
+    return LatestRow(row, str(title_of(row)), owner, at, _when(at) if at else "")
 
 
 def _when(at: datetime) -> str:

@@ -61,10 +61,11 @@ class Arrangement:
 
         Parts that this user may not see stay as they are.
         """
-        ordered = [*dict.fromkeys((*(key for key in order if key in keys), *keys))]
+        arranged = [key for key in order if key in keys]
+        new = [key for key in keys if key not in arranged]
         others = [key for key in self.order if key not in keys]
-        hidden = {*keys} - {*shown} | {key for key in self.hidden if key not in keys}
-        return Arrangement([*ordered, *others], frozenset(hidden))
+        hidden = {*keys}.difference(shown) | self.hidden.difference(keys)
+        return Arrangement([*dict.fromkeys(arranged), *new, *others], frozenset(hidden))
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,9 @@ async def read_pages(session: AsyncSession, request: Request) -> Pages:
     current = next((page for page in pages if page.parameter == requested), None)
     if current is None:
         raise HTTPException(404)
-    widgets = stored[current.name].widgets if current.name in stored else {}
-    arrangement = Arrangement(widgets.get("order", []), frozenset(widgets.get("hidden", [])))
+    arrangement = Arrangement()
+    if layout := stored.get(current.name):
+        arrangement = Arrangement(layout.widgets.get("order", []), frozenset(layout.widgets.get("hidden", [])))
     dismissed = stored[CHECKLIST].widgets["hidden"] if CHECKLIST in stored else ()
     return Pages(pages, current, first, arrangement, dismissed)
 

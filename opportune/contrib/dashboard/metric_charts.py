@@ -21,6 +21,8 @@ from opportune.i18n.formats import format_month_day
 from opportune.web.time_zone import local, start_of_day
 
 MINUTES_PER_DAY = 24 * 60
+ZERO_TIME = "0000-00-00 00:00"
+"""Its end completes a time that is cut off."""
 
 
 async def read_metric(
@@ -35,7 +37,7 @@ async def read_chart(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     """Count the rows of each day, in this range and in the range before."""
-    first_day, (since, end) = range_.first_day(), range_.with_the_one_before()
+    since, end = range_.with_the_one_before()
     rows = _rows_of_ranges(metric, range_, conditions)
     interval = _interval_column(rows.c.moment, session.get_bind().dialect.name, _interval_length(since, end))
     query = select(interval.label("interval_of_metric"), func.count()).where(*is_between(rows.c.moment, since, end))
@@ -43,6 +45,7 @@ async def read_chart(
     for text, number in await session.execute(query.group_by("interval_of_metric")):
         counts[_local_day(text)] += number
     points = [_day_point(view, metric, days, range_, sum(counts[day] for day in days)) for days in range_.steps()]
+    first_day = range_.first_day()
     previous = sum(number for day, number in counts.items() if day < first_day)
     is_partial = counts.total() > MAX_CHART_ROWS
     return Chart(metric.label, points, previous, range_.days, range_.step, metric.shape, is_partial)
@@ -52,20 +55,19 @@ async def read_choices(
     session: AsyncSession, metric: Metric, range_: Range, conditions: Sequence[Any], view: AdminView
 ) -> Chart:
     """Count the rows with each choice of the column `by`."""
-    counts = {
-        value: (now, before) for value, now, before in await session.execute(_by_choice(metric, range_, conditions))
-    }
-    name = metric.by.key
-    is_partial = sum(map(sum, counts.values())) > MAX_CHART_ROWS
-    choices = [*(choices_of(metric.model, name) or (True, False)), *([None] if None in counts else [])]
-    since = date_filter(view, metric.at, range_)
+    name, dates = metric.by.key, date_filter(view, metric.at, range_)
+    new, before = Counter[Any](), Counter[Any]()
+    for value, new_rows, older_rows in await session.execute(_by_choice(metric, range_, conditions)):
+        new[value], before[value] = new_rows, older_rows
+    choices = [*(choices_of(metric.model, name) or (True, False))]
+    if None in new:
+        choices.append(None)
     points = [
-        Point(
-            choice_text(value), counts.get(value, (0, 0))[0], list_url(view, {name: choice_parameter(value), **since})
-        )
+        Point(choice_text(value), new[value], list_url(view, {name: choice_parameter(value), **dates}))
         for value in choices
     ]
-    previous = sum(before for _, before in counts.values())
+    previous = before.total()
+    is_partial = new.total() + previous > MAX_CHART_ROWS
     return Chart(metric.label, points, previous, range_.days, range_.step, "choices", is_partial)
 
 
@@ -100,8 +102,10 @@ def _interval_length(since: datetime, end: datetime) -> int:
     """
     offsets = [local(since + number * DAY).utcoffset() for number in range((end - since).days + 1)]
     minutes = {offset.total_seconds() / 60 for offset in offsets if offset}
-    units = ((MINUTES_PER_DAY, 10), (60, 13), (10, 15))
-    return next((length for unit, length in units if all(number % unit == 0 for number in minutes)), 16)
+    for unit, length in ((MINUTES_PER_DAY, 10), (60, 13), (10, 15)):
+        if all(number % unit == 0 for number in minutes):
+            return length
+    return 16
 
 
 def _interval_column(column: ColumnElement[datetime], dialect: str, length: int) -> ColumnElement[str]:
@@ -113,4 +117,4 @@ def _interval_column(column: ColumnElement[datetime], dialect: str, length: int)
 
 def _local_day(interval: str) -> date:
     """Return the day of a UTC time whose end is cut off, in the user's zone."""
-    return local(datetime.fromisoformat(interval + "0000-00-00 00:00"[len(interval) :])).date()
+    return local(datetime.fromisoformat(interval + ZERO_TIME[len(interval) :])).date()

@@ -35,16 +35,19 @@ def _faults(widget: Widget, view: Any) -> Iterator[str]:
         name = widget.model.__name__
         yield f"{name} has no view. Add {name}Admin(AdminView, model={name})."
     else:
-        yield from filter(None, (filter_fault(view, name) or _value_fault(widget, name) for name in widget.filters))
+        faults = [filter_fault(view, name) or _value_fault(widget, name) for name in widget.filters]
         if isinstance(widget, Table):
-            yield from filter(None, (list_column_fault(view, name) for name in widget.columns))
+            faults += [list_column_fault(view, name) for name in widget.columns]
+        yield from filter(None, faults)
 
 
 def _value_fault(widget: Number | Table, name: str) -> str:
     """Return a message if a filter has a value that its column cannot have."""
     choices = [choice_value(choice) for choice in choices_of(widget.model, name)]
     value = widget.filters[name]
-    return "" if not choices or value in choices else f"{name!r} is not {value!r}. Choose one of {', '.join(choices)}."
+    if not choices or value in choices:
+        return ""
+    return f"{name!r} is not {value!r}. Choose one of {', '.join(choices)}."
 
 
 def _choice_faults(metric: Metric) -> Iterator[str]:

@@ -98,13 +98,11 @@ class Widgets:
         widgets = sorted(self._visible(request), key=lambda declared: ORDER.index(type(declared.widget)))
         if any(isinstance(declared.widget, Metric) and is_of_project(declared.view) for declared in widgets):
             return widgets
-        views = (view for view in card_views(request, self._site) if is_of_project(view))
-        times = ((view, creation_time(view)) for view in views)
-        first = next(((view, time) for view, time in times if time is not None), None)
-        if first is None:
-            return widgets
-        view, time = first
-        return [*widgets, DeclaredWidget(f"new:{view.identity}", Metric(str(view.name_plural), time), view)]
+        for view in card_views(request, self._site):
+            time = creation_time(view) if is_of_project(view) else None
+            if time is not None:
+                return [*widgets, DeclaredWidget(f"new:{view.identity}", Metric(str(view.name_plural), time), view)]
+        return widgets
 
     def _visible(self, request: Request) -> Iterator[DeclaredWidget]:
         for feature in self._features:
@@ -112,27 +110,25 @@ class Widgets:
                 view = self._site.view_for_model(widget.model)
                 if not isinstance(view, AdminView) or not is_listed(view, request):
                     continue
-                if not any(map(view.hides, _columns_of(widget, view))):
+                if not any(map(view.hides, _revealed_columns(widget, view))):
                     yield DeclaredWidget(f"{feature.name}:{widget.label}", widget, view)
 
     async def read(
         self, request: Request, widgets: Sequence[DeclaredWidget], range_: Range
     ) -> list[list[RenderedWidget]]:
         """Read the data of widgets, in groups. Adjacent numbers are a group, because their cards are lower."""
+        rendered: dict[str, RenderedWidget] = {}
         async with self._site.database.reader(fresh=True) as session:
-            counts = {
-                declared.key: await self._read_count(session, request, declared, declared.widget, range_)
-                for declared in widgets
-                if not isinstance(declared.widget, Table)
-            }
+            for declared in widgets:
+                if not isinstance(declared.widget, Table):
+                    count = await self._read_count(session, request, declared, declared.widget, range_)
+                    rendered[declared.key] = count
         # Views open a session for each query, so the session above is closed first.
-        tables = {
-            declared.key: await _read_table(request, declared, declared.widget)
-            for declared in widgets
-            if isinstance(declared.widget, Table)
-        }
-        rendered = [(counts | tables)[declared.key] for declared in widgets]
-        return [[*run] for _, run in groupby(rendered, key=lambda widget: widget.type == "number")]
+        for declared in widgets:
+            if isinstance(declared.widget, Table):
+                rendered[declared.key] = await _read_table(request, declared, declared.widget)
+        in_order = [rendered[declared.key] for declared in widgets]
+        return [[*run] for _, run in groupby(in_order, key=lambda widget: widget.type == "number")]
 
     async def _read_count(
         self, session: AsyncSession, request: Request, declared: DeclaredWidget, widget: Metric | Number, range_: Range
@@ -151,30 +147,31 @@ class Widgets:
         return RenderedWidget(declared, "chart", list_url(view, date_filter(view, widget.at, range_)), chart)
 
 
-def _columns_of(widget: Widget, view: AdminView) -> Iterator[str]:
+def _revealed_columns(widget: Widget, view: AdminView) -> Iterator[str]:
     """Yield the columns that the widget reveals. A table leaves hidden columns out."""
     if isinstance(widget, Metric):
         yield from (column.key for column in (widget.at, widget.by) if column is not None)
         return
     yield from map(filtered_name, widget.filters)
     if isinstance(widget, Number) and not isinstance(widget.query, type):
-        described = widget.query.column_descriptions[0]["expr"]
-        elements = [widget.query.whereclause, described if described is not widget.model else None]
-        parts = chain.from_iterable(visitors.iterate(element) for element in elements if element is not None)
-        columns = (part for part in parts if isinstance(part, Column) and part in {*view.table.columns})
-        yield from (view.mapper.get_property_by_column(column).key for column in columns)
+        selected = widget.query.column_descriptions[0]["expr"]
+        elements = [] if selected is widget.model else [selected]  # the query counts rows, or reads an expression
+        if widget.query.whereclause is not None:
+            elements.append(widget.query.whereclause)
+        for part in chain.from_iterable(map(visitors.iterate, elements)):
+            if isinstance(part, Column) and part in {*view.table.columns}:
+                yield view.mapper.get_property_by_column(part).key
 
 
 async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: AdminView) -> str:
     query: Select[Any] = select(number.query) if isinstance(number.query, type) else number.query
     query = await _narrow(query.where(*conditions), view, number.filters)
-    counts_rows = query.column_descriptions[0]["expr"] is number.model
-    value = await session.scalar(count_rows(query, view.pk_columns[0]) if counts_rows else query) or 0
-    return (
-        localize_number(f"{round(value, 2):,}")
-        if isinstance(value, int | float | Decimal)
-        else str(format_value(value))
-    )
+    if query.column_descriptions[0]["expr"] is number.model:
+        query = count_rows(query, view.pk_columns[0])
+    value = await session.scalar(query) or 0
+    if isinstance(value, int | float | Decimal):
+        return localize_number(f"{round(value, 2):,}")
+    return str(format_value(value))
 
 
 async def _read_table(request: Request, declared: DeclaredWidget, table: Table) -> RenderedWidget:

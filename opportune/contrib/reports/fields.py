@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
@@ -14,6 +14,8 @@ from opportune.db.models.columns import is_json, is_secret, python_type_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+
+T = TypeVar("T")
 
 SPLIT_PARAMETER, MEASURE_PARAMETER = "_split", "_measure"
 PARAMETERS = (REPORT_PARAMETER, SPLIT_PARAMETER, MEASURE_PARAMETER)
@@ -56,9 +58,9 @@ class Measure:
 
     @property
     def full_label(self) -> str:
-        return (
-            f"{gettext(FUNCTIONS[self.function])} · {gettext(self.label)}" if self.name else gettext("Number of rows")
-        )
+        if not self.name:
+            return gettext("Number of rows")
+        return f"{gettext(FUNCTIONS[self.function])} · {gettext(self.label)}"
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,11 @@ def read_selection(view: AdminView, query: QueryParams) -> Selection:
     Raises:
         FieldErrors: The user sees no such field, or the URL names the same one twice.
     """
-    groupings: dict[str, Any] = {grouping.key: grouping for grouping in groupings_of(view)}
-    measures: dict[str, Any] = {measure.key: measure for measure in measures_of(view)}
+    groupings = {grouping.key: grouping for grouping in groupings_of(view)}
+    measures = {measure.key: measure for measure in measures_of(view)}
     grouping = _find(groupings, query.get(REPORT_PARAMETER, ""))
-    split = _find(groupings, key) if (key := query.get(SPLIT_PARAMETER)) else None
+    split_key = query.get(SPLIT_PARAMETER)
+    split = _find(groupings, split_key) if split_key else None
     measure = _find(measures, query.get(MEASURE_PARAMETER) or COUNT)
     if split and split.name == grouping.name:
         raise FieldErrors({"": gettext("Group by two different fields.")})
@@ -127,10 +130,12 @@ def read_selection(view: AdminView, query: QueryParams) -> Selection:
 
 def _rank(grouping: Grouping) -> int:
     """Return 0 for a choice, which is the best default, 1 for a month, 2 for a reference, and 3 for other periods."""
-    return {"": 2 if grouping.is_reference else 0, "month": 1}.get(grouping.unit, 3)
+    if grouping.unit:
+        return 1 if grouping.unit == "month" else 3
+    return 2 if grouping.is_reference else 0
 
 
-def _find(options: dict[str, Any], key: str) -> Any:
+def _find(options: dict[str, T], key: str) -> T:
     if key not in options:
         message = gettext(
             "This report uses the field “%(name)s”, which does not exist or which you may not see.", name=key

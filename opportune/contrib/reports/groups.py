@@ -1,6 +1,6 @@
 """Reads the groups of a report in at most three statements, with limits of time and number."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,17 +64,17 @@ async def read_groups(request: Request, view: AdminView, selection: Selection, s
     Raises:
         StatementTooLong: The database takes too long.
     """
-    rows = await view.filtered_query(request)
-    groupings = [selection.grouping, *([selection.split] if selection.split else [])]
+    rows, measure = await view.filtered_query(request), selection.measure
+    groupings = [selection.grouping]
     async with view.site.database.reader() as session, time_limit(session, seconds):
-        limits = (MAX_LINES, MAX_SPLITS)
-        keys = [
-            await _group_key(session, view, rows, grouping, limits[index], selection.measure)
-            for index, grouping in enumerate(groupings)
-        ]
-        groups = _group_rows(view, rows, [key.of_row for key in keys], selection.measure)
+        keys = [await _group_key(session, view, rows, selection.grouping, MAX_LINES, measure)]
+        if selection.split:
+            groupings.append(selection.split)
+            keys.append(await _group_key(session, view, rows, selection.split, MAX_SPLITS, measure))
+        groups = _group_rows(view, rows, [key.of_row for key in keys], measure)
         buckets = [key.of_group(groups.c[_name(index)]) for index, key in enumerate(keys)]
-        return _merge(selection, groupings, (await session.execute(_merge_groups(groups, buckets))).all())
+        merged = (await session.execute(_merge_groups(groups, buckets))).all()
+    return _merge(measure, groupings, merged)
 
 
 def _name(index: int) -> str:
@@ -91,7 +91,8 @@ async def _group_key(
     if not grouping.is_reference:
         return GroupKey(attribute)
     groups = _group_rows(view, rows, [attribute], measure)
-    key, size = groups.c[_name(0)], groups.c.total if measure.function == "sum" else groups.c.count
+    key = groups.c[_name(0)]
+    size = groups.c.total if measure.function == "sum" else groups.c.count
     query = select(key).where(key.is_not(None)).order_by(func.coalesce(size, 0).desc(), key).limit(limit + 1)
     largest = [*await session.scalars(query)]
     if len(largest) <= limit:
@@ -118,18 +119,22 @@ def _merge_groups(groups: Subquery, buckets: Sequence[ColumnElement[Any]]) -> Se
     return select(*keys, func.sum(count), func.sum(total), func.min(low), func.max(high)).group_by(*keys)
 
 
-def _merge(selection: Selection, groupings: Sequence[Grouping], rows: Sequence[Any]) -> Groups:
+def _merge(measure: Measure, groupings: Sequence[Grouping], rows: Sequence[Any]) -> Groups:
     """Add up days and months that are in one week or quarter."""
-    parsers = [_parser(grouping) for grouping in groupings]
     groups: dict[Keys, Sums] = {}
     for *keys, count, total, low, high in rows:
-        parsed = tuple(parse(key) for parse, key in zip(parsers, keys, strict=True))
-        number = int(total or 0) if selection.measure.is_whole else total or 0  # PostgreSQL returns a Decimal
+        parsed = tuple(_parse_key(grouping, key) for grouping, key in zip(groupings, keys, strict=True))
+        number = total or 0
+        if measure.is_whole:
+            number = int(number)  # PostgreSQL returns a Decimal
         groups[parsed] = groups.get(parsed, Sums()) + Sums(int(count), number, low, high)
     return groups
 
 
-def _parser(grouping: Grouping) -> Callable[[Any], Hashable]:
+def _parse_key(grouping: Grouping, key: Any) -> Hashable:
+    """Return a key of the database as in `Groups`."""
+    if key is None:
+        return None
     if grouping.unit:
-        return lambda key: key and (Rest if key == REST else period_of(key, grouping.unit))
-    return lambda key: Rest if grouping.is_reference and key == REST_ID else key
+        return Rest if key == REST else period_of(key, grouping.unit)
+    return Rest if grouping.is_reference and key == REST_ID else key

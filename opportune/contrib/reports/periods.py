@@ -90,10 +90,11 @@ async def period_key(
     first, last = (await session.execute(select(func.min(times.c.at), func.max(times.c.at)))).one()
     oldest = _oldest_shown(first, last, unit, limit) if first else ""
     to_local: Convert = _unchanged
-    length, text = KEY_LENGTHS[unit], column
+    length, text, zone = KEY_LENGTHS[unit], column, current_zone.get()
     if session.get_bind().dialect.name == "postgresql":
-        text = func.to_char(func.timezone(str(current_zone.get()), column) if is_moment else column, "YYYY-MM-DD")
-    elif is_moment and first and current_zone.get() is not UTC:
+        local_time = func.timezone(str(zone), column) if is_moment else column
+        text = func.to_char(local_time, "YYYY-MM-DD")
+    elif is_moment and first and zone is not UTC:
         length, to_local = _local_key(unit, _offsets(max(first, FIRST), min(last, LAST)))
 
     def of_group(key: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -106,29 +107,33 @@ async def period_key(
 def _oldest_shown(first: date, last: date, unit: str, limit: int) -> str:
     """Return the beginning of the oldest period that is shown; empty if there are no older rows."""
     days = (local(end).date() if isinstance(end, datetime) else end for end in (first, last))
-    start, period = (first_day(day, unit) for day in days)
+    start, oldest = (first_day(day, unit) for day in days)
     for _ in range(limit - 1):
-        if period <= start:
-            return ""
-        period = first_day(period - timedelta(1), unit)
-    return period.isoformat()[: KEY_LENGTHS[unit]] if period > start else ""
+        if oldest > start:
+            oldest = first_day(oldest - timedelta(1), unit)
+    return oldest.isoformat()[: KEY_LENGTHS[unit]] if oldest > start else ""
 
 
 def _local_key(unit: str, offsets: Sequence[tuple[datetime, timedelta]]) -> tuple[int, Convert]:
-    """Return the length of an hour or a minute of UTC, and its local day. SQLite has no time zones, and slow dates."""
+    """Return the length of a UTC time to group by, and the local day of such a group.
+
+    SQLite has no time zones, and computes dates slowly. So it groups by the hour, or by the minute if the offsets of
+    the zone are not full hours, and computes a date for each group.
+    """
     length = 13 if all(offset % HOUR == timedelta() for _, offset in offsets) else 16
     (_, oldest), *later = offsets
 
     def to_local(key: ColumnElement[Any]) -> ColumnElement[Any]:
         moment: ColumnElement[Any] = key.concat(ZERO_TIME[length:])
-        newest_first = ((moment >= f"{at:%Y-%m-%d %H:%M:%S}", _modifier(offset)) for at, offset in reversed(later))
-        shift = case(*newest_first, else_=_modifier(oldest)) if later else _modifier(oldest)
+        newest_first = [(moment >= f"{at:%Y-%m-%d %H:%M:%S}", _modifier(offset)) for at, offset in reversed(later)]
+        shift = case(*newest_first, else_=_modifier(oldest)) if newest_first else _modifier(oldest)
         return func.substr(func.strftime("%Y-%m-%d", moment, shift), 1, KEY_LENGTHS[unit])
 
     return length, to_local
 
 
 def _modifier(offset: timedelta) -> str:
+    """Return an offset in the syntax of SQLite's date functions."""
     return f"{offset.total_seconds():+.0f} seconds"
 
 

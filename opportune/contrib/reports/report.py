@@ -1,7 +1,7 @@
 """A report: its groups as a table with totals, and as a chart."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from starlette.requests import Request
 from opportune.admin.charts import Chart, Point
 from opportune.admin.lists.filters import choice_parameter, choice_text, parameters_of
 from opportune.admin.views import AdminView
-from opportune.contrib.reports.fields import PARAMETERS, Grouping, Measure, Selection
-from opportune.contrib.reports.groups import MAX_LINES, Groups, Rest, Sums, read_groups
+from opportune.contrib.reports.fields import PARAMETERS, Grouping, Selection
+from opportune.contrib.reports.groups import MAX_LINES, Rest, Sums, read_groups
 from opportune.contrib.reports.periods import axis_label, next_period, period_label
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -76,51 +76,42 @@ async def read_report(request: Request, view: AdminView, selection: Selection, s
         StatementTooLong: The database takes too long.
     """
     groups = await read_groups(request, view, selection, seconds)
-    lines: dict[Hashable, Sums] = defaultdict(Sums)
-    columns: dict[Hashable, Sums] = defaultdict(Sums)
+    sums_of_lines: dict[Hashable, Sums] = defaultdict(Sums)
+    sums_of_columns: dict[Hashable, Sums] = defaultdict(Sums)
     for keys, sums in groups.items():
-        lines[keys[0]] += sums
-        columns[keys[-1]] += sums
-    line_keys = _sort(lines, selection.grouping, selection.measure)
-    column_keys = _sort(columns, selection.split, selection.measure) if selection.split else []
-    labels = await _labels(request, view, selection.grouping, line_keys)
-    function = selection.measure.function
-    return Report(
-        selection,
-        await _labels(request, view, selection.split, column_keys) if selection.split else [],
-        [
-            Line(
-                label,
-                _list_url(request, view, selection.grouping, key),
-                axis_label(key, selection.grouping.unit) if isinstance(key, date) else "",
-                _cells(groups, key, column_keys, function),
-                lines[key].value(function),
-            )
-            for key, label in zip(line_keys, labels, strict=True)
-        ],
+        sums_of_lines[keys[0]] += sums
+        sums_of_columns[keys[-1]] += sums
+    grouping, split, function = selection.grouping, selection.split, selection.measure.function
+    line_keys = _sort(sums_of_lines, grouping, function)
+    column_keys = _sort(sums_of_columns, split, function) if split else []
+    columns = await _labels(request, view, split, column_keys) if split else []
+    lines = [
         Line(
-            gettext("Total"),
-            "",
-            "",
-            [columns[key].value(function) for key in column_keys],
-            sum(lines.values(), Sums()).value(function),
-        ),
-    )
+            label,
+            url=_list_url(request, view, grouping, key),
+            date=axis_label(key, grouping.unit) if isinstance(key, date) else "",
+            cells=[groups[key, other].value(function) if (key, other) in groups else None for other in column_keys],
+            total=sums_of_lines[key].value(function),
+        )
+        for key, label in zip(line_keys, await _labels(request, view, grouping, line_keys), strict=True)
+    ]
+    totals = [sums_of_columns[key].value(function) for key in column_keys]
+    total = sum(sums_of_lines.values(), Sums()).value(function)
+    return Report(selection, columns, lines, Line(gettext("Total"), url="", date="", cells=totals, total=total))
 
 
-def _cells(groups: Groups, key: Hashable, column_keys: Sequence[Hashable], function: str) -> Sequence[Any]:
-    return [groups[key, other].value(function) if (key, other) in groups else None for other in column_keys]
+def _sort(sums: dict[Hashable, Sums], grouping: Grouping, function: str) -> list[Hashable]:
+    """Return the keys: periods in their order, with older ones first, or others by size. Empty values are last."""
 
+    def size(key: Any) -> Any:
+        return sums[key].total if function == "sum" else sums[key].count
 
-def _sort(sums: dict[Hashable, Sums], grouping: Grouping, measure: Measure) -> list[Hashable]:
-    """Return the keys: periods in their order, others by size, and the rest and empty values last."""
     keys: list[Any] = [key for key in sums if key is not None and key is not Rest]
     if grouping.unit:
-        keys = _without_gaps(sorted(keys), grouping.unit)
-        return [*([Rest] if Rest in sums else []), *keys, *([None] if None in sums else [])]
-    by_total = measure.function == "sum"
-    keys.sort(key=lambda key: (-(sums[key].total if by_total else sums[key].count), choice_parameter(key)))
-    return [*keys, *(key for key in (Rest, None) if key in sums)]
+        ordered = [Rest, *_without_gaps(sorted(keys), grouping.unit), None]
+    else:
+        ordered = [*sorted(keys, key=lambda key: (-size(key), choice_parameter(key))), Rest, None]
+    return [key for key in ordered if key in sums or isinstance(key, date)]
 
 
 def _without_gaps(periods: list[date], unit: str) -> list[date]:
@@ -139,17 +130,19 @@ async def _labels(request: Request, view: AdminView, grouping: Grouping, keys: S
         lookup = view.references[grouping.name]
         ids = [key for key in keys if key is not None and key is not Rest]
         rows = await lookup.visible_rows(request, ids) if ids else []
-        titles = dict.fromkeys(ids) | {row.id: lookup.format(row)["text"] for row in rows}
-        titles = {key: title or f"{lookup.model.__name__} {key}" for key, title in titles.items()}
+        titles = {id_: f"{lookup.model.__name__} {id_}" for id_ in ids}
+        titles |= {row.id: text for row in rows if (text := lookup.format(row)["text"])}
     return [_label(grouping, key, titles) for key in keys]
 
 
-def _label(grouping: Grouping, key: Any, titles: dict[Any, str]) -> str:
+def _label(grouping: Grouping, key: Any, titles: Mapping[Any, str]) -> str:
     if key is Rest:
         return gettext("Earlier") if grouping.unit else gettext("The rest")
     if key is None:
         return gettext("Empty")
-    return period_label(key, grouping.unit) if grouping.unit else titles.get(key) or gettext(choice_text(key))
+    if grouping.unit:
+        return period_label(key, grouping.unit)
+    return titles[key] if grouping.is_reference else gettext(choice_text(key))
 
 
 def _list_url(request: Request, view: AdminView, grouping: Grouping, key: Any) -> str:
