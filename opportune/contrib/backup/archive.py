@@ -30,6 +30,7 @@ DAMAGE_ERRORS = (
     UnicodeError,
     ValidationError,
 )
+"""Errors of zipfile, zlib and Pydantic for damaged files. RuntimeError means that a member is encrypted."""
 
 USE_ANOTHER_BACKUP = "Use another backup."
 NOT_A_BACKUP = "{path} is not a complete backup. Use a file that `oppman.py backup` wrote."

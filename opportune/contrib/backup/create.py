@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import URL
 
@@ -76,11 +78,13 @@ def write_archive(
     """
     url, location = direct_url(settings), parse_storage_url(settings)
     with ArchiveWriter(file) as writer:
-        content, namespace, state = _add_database(writer, settings, graph, scratch, notify)
-        bucket = location if with_bucket and isinstance(location, Bucket) else None
-        elsewhere = "" if bucket else _add_uploads(writer, location, notify)
-        if bucket:
-            add_bucket_uploads(writer, bucket)
+        database = _add_database(writer, settings, graph, scratch, notify)
+        bucket = elsewhere = ""
+        if with_bucket and isinstance(location, Bucket):
+            add_bucket_uploads(writer, location)
+            bucket = location.label
+        else:
+            elsewhere = _add_uploads(writer, location, notify)
         manifest = Manifest(
             created=datetime.now(UTC),
             program=__version__,
@@ -88,13 +92,13 @@ def write_archive(
             base_url=settings.base_url,
             source=url.redacted,
             kind=url.kind,
-            database=content,
-            namespace=namespace,
+            database=database.member,
+            namespace=database.namespace,
             elsewhere=elsewhere,
-            bucket=bucket.label if bucket else "",
-            revisions=state.revisions,
-            tables=state.tables,
-            rows=state.rows,
+            bucket=bucket,
+            revisions=database.state.revisions,
+            tables=database.state.tables,
+            rows=database.state.rows,
             members=writer.members,
         )
         writer.finish(manifest)
@@ -132,38 +136,46 @@ def prune(newest: Path, keep: int) -> list[Path]:
         source = archive.manifest.source
     older: list[tuple[datetime, Path]] = []
     for path in newest.parent.glob("*.zip"):
-        with suppress(OperatorError):  # a zip file that is not a backup
-            if path != newest and path.is_file() and not path.is_symlink():
-                with open_archive(path) as archive:
-                    if archive.manifest.source == source:
-                        older.append((archive.manifest.created, path))
+        if path == newest or path.is_symlink() or not path.is_file():
+            continue
+        with suppress(OperatorError), open_archive(path) as archive:  # other zip files are no backups
+            if archive.manifest.source == source:
+                older.append((archive.manifest.created, path))
     old_backups = [path for _, path in sorted(older, reverse=True)[keep - 1 :]]
     for path in old_backups:
         path.unlink(missing_ok=True)
     return old_backups
 
 
+class _AddedDatabase(NamedTuple):
+    """Snapshot of the database in an archive."""
+
+    member: Content
+    state: DatabaseState
+    namespace: str = ""
+    """PostgreSQL schema of a dump."""
+
+
 def _add_database(
     writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path, notify: Notify
-) -> tuple[Content, str, DatabaseState]:
-    """Add a snapshot, using a temporary file at `path`.
+) -> _AddedDatabase:
+    """Add a snapshot, using a temporary file at `path`."""
+    if direct_url(settings).kind != "postgresql":
+        return _add_sqlite(writer, path, partial(_snapshot_sqlite, settings))
+    _describe_differences(settings, graph, notify)
+    reason = postgresql.find_reason_against_dump(settings)
+    if not reason:
+        return _add_dump(writer, settings, graph, path)
+    notify(f"pg_dump is not used: {reason}. The backup contains the tables of the site as SQLite.")
+    return _add_sqlite(writer, path, partial(_copy_to_sqlite, settings, graph))
 
-    Returns:
-        The member's name, the PostgreSQL schema of a dump, and the state.
-    """
-    copy_to: Callable[[Settings, MigrationGraph, Path], DatabaseState] = _snapshot_sqlite
-    if direct_url(settings).kind == "postgresql":
-        _describe_differences(settings, graph, notify)
-        reason = postgresql.find_reason_against_dump(settings)
-        if not reason:
-            return _add_dump(writer, settings, graph, path)
-        notify(f"pg_dump is not used: {reason}. The backup contains the tables of the site as SQLite.")
-        copy_to = _copy_to_sqlite
+
+def _add_sqlite(writer: ArchiveWriter, path: Path, fill: Callable[[Path], DatabaseState]) -> _AddedDatabase:
     with private_file(path, lock=False):
-        state = copy_to(settings, graph, path)
+        state = fill(path)
         with path.open("rb") as file:
             writer.add("database.sqlite3", file)
-    return "database.sqlite3", "", state
+    return _AddedDatabase("database.sqlite3", state)
 
 
 def _describe_differences(settings: Settings, graph: MigrationGraph, notify: Notify) -> None:
@@ -192,19 +204,17 @@ def _add_uploads(writer: ArchiveWriter, location: StorageLocation, notify: Notif
     return location.label
 
 
-def _add_dump(
-    writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path
-) -> tuple[Content, str, DatabaseState]:
+def _add_dump(writer: ArchiveWriter, settings: Settings, graph: MigrationGraph, path: Path) -> _AddedDatabase:
     with private_file(path, lock=False) as file, postgresql.open_dump(settings, graph) as dump:
         dump.write(settings, file)
         postgresql.refuse_unreadable_dump(path)
         _compare_rows(dump.state.rows, postgresql.count_rows_in_dump(path))
         file.seek(0)
         writer.add("database.dump", file)
-        return "database.dump", dump.namespace, dump.state
+        return _AddedDatabase("database.dump", dump.state, dump.namespace)
 
 
-def _snapshot_sqlite(settings: Settings, _graph: MigrationGraph, path: Path) -> DatabaseState:
+def _snapshot_sqlite(settings: Settings, path: Path) -> DatabaseState:
     url = direct_url(settings)
     try:
         rows = copy_snapshot(url.path, path)

@@ -96,20 +96,24 @@ def _restore_database(archive: Archive, target: Target, folder: Path) -> tuple[s
     """Restore the database. Return a description of the target and the rows per table."""
     path = folder / archive.manifest.database
     with extracted_database(archive, target, path):
-        if archive.manifest.database == "database.sqlite3":
-            counts = inspect_database(path).rows
-            _refuse_dangling_references(path)
-            migrate_sqlite_file(path, target)
-            return "into SQLite", counts
-        postgresql.refuse_unreadable_dump(path)
-        with _temporary_database(target.settings) as settings:
-            if settings is None:
-                return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
-            with connect(settings) as connection:  # creates the extensions that its tables need
-                run_migrations(connection, target.graph, plan_migrations(target.graph))
-            postgresql.restore(settings, target.graph, archive.manifest, path)
-            with connect(settings) as connection:
-                return "into a new database", _count_restored_rows(connection, archive)
+        if archive.manifest.database == "database.dump":
+            postgresql.refuse_unreadable_dump(path)
+            return _restore_dump(archive, target, path)
+        counts = inspect_database(path).rows
+        _refuse_dangling_references(path)
+        migrate_sqlite_file(path, target)
+        return "into SQLite", counts
+
+
+def _restore_dump(archive: Archive, target: Target, path: Path) -> tuple[str, Mapping[str, int]]:
+    with _temporary_database(target.settings) as settings:
+        if settings is None:
+            return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
+        with connect(settings) as connection:  # creates the extensions that its tables need
+            run_migrations(connection, target.graph, plan_migrations(target.graph))
+        postgresql.restore(settings, target.graph, archive.manifest, path)
+        with connect(settings) as connection:
+            return "into a new database", _count_restored_rows(connection, archive)
 
 
 def _count_restored_rows(connection: Connection, archive: Archive) -> dict[str, int]:

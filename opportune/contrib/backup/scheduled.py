@@ -69,14 +69,13 @@ def send_backup(
     backups, store = settings.of(BackupSettings), BackupStore(settings)
     refuse_unmigrated(settings)
     name = store.new_name(direct_url(settings).kind)
-    abortable = _AbortableSink(stop or threading.Event())
-    with scratch_folder() as folder, watched_by(abortable.show_progress) if stop else nullcontext():
+    progress = _StoppableProgress(stop or threading.Event())
+    with scratch_folder() as folder, watched_by(progress.show) if stop else nullcontext():
 
         def write_content(sink: Sink) -> Manifest:
-            abortable.sink = sink
+            target, with_bucket = _StoppableSink(sink, progress), backups.backup_bucket_uploads
             try:
-                with_bucket = backups.backup_bucket_uploads
-                return write_archive(settings, graph, abortable, folder / "database", notify, with_bucket=with_bucket)
+                return write_archive(settings, graph, target, folder / "database", notify, with_bucket=with_bucket)
             except OSError as error:
                 raise OperatorError(f"The backup cannot be created in {folder}: {error.strerror or error}.") from error
 
@@ -101,23 +100,14 @@ def scratch_folder(prefix: str = PREFIX, no_disk: str = NO_DISK) -> Iterator[Pat
         yield path
 
 
-class _AbortableSink:
-    """Sink and progress display that raise OperatorError once the event is set."""
-
-    sink: Sink
+class _StoppableProgress:
+    """Progress that raises OperatorError once the event is set, instead of showing it."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
 
-    def write(self, content: bytes) -> int:
-        self.advance()
-        return self.sink.write(content)
-
-    def flush(self) -> None:
-        self.sink.flush()
-
     @contextmanager
-    def show_progress(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
+    def show(self, _label: str, _total: int | None, _unit: str) -> Iterator[Progress]:
         yield self
 
     def advance(self, count: int = 1) -> None:
@@ -127,6 +117,21 @@ class _AbortableSink:
 
     def describe(self, label: str) -> None:
         """Do nothing: `advance` checks the event."""
+
+
+class _StoppableSink:
+    """Sink that also checks the event, because long writes report no progress."""
+
+    def __init__(self, sink: Sink, progress: _StoppableProgress) -> None:
+        self._sink = sink
+        self._progress = progress
+
+    def write(self, content: bytes) -> int:
+        self._progress.advance()
+        return self._sink.write(content)
+
+    def flush(self) -> None:
+        self._sink.flush()
 
 
 def _delete_backups(store: BackupStore, backups: list[StoredBackup], notify: Notify) -> Iterator[StoredBackup]:

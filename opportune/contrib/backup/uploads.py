@@ -53,8 +53,28 @@ def _refuse_invalid_name(path: Path) -> None:
         ) from error
 
 
+class StagedUploads:
+    """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
+
+    def __init__(self, folder: Path | None, location: Path | None = None) -> None:
+        self._folder = folder
+        self._location = location
+
+    def swap(self) -> Path | None:
+        """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
+        if self._folder is None or self._location is None:
+            return None
+        previous = None
+        if self._location.exists():
+            copy_owner(self._location, self._folder)
+            previous = _keep_previous(self._location)
+        self._folder.rename(self._location)
+        sync_folder(self._location.parent)
+        return previous
+
+
 @contextmanager
-def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator["StagedUploads"]:
+def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[StagedUploads]:
     """Extract and verify the uploads of an archive next to their final folder.
 
     Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
@@ -62,12 +82,9 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator["Stag
     Raises:
         OperatorError: The folder cannot be replaced.
     """
-    if not isinstance(location, Path):
-        if isinstance(location, Bucket) and archive.manifest.bucket:
-            restore_missing_uploads(archive, location)
-        yield StagedUploads(None)
-        return
-    if archive.manifest.elsewhere:  # the archive contains no uploads
+    if isinstance(location, Bucket) and archive.manifest.bucket:
+        restore_missing_uploads(archive, location)
+    if not isinstance(location, Path) or archive.manifest.elsewhere:  # the archive contains no uploads for a folder
         yield StagedUploads(None)
         return
     location = location.resolve()
@@ -122,26 +139,6 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
         ) from error
     finally:
         await database.dispose()
-
-
-class StagedUploads:
-    """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
-
-    def __init__(self, folder: Path | None, location: Path | None = None) -> None:
-        self._folder = folder
-        self._location = location
-
-    def swap(self) -> Path | None:
-        """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
-        if self._folder is None or self._location is None:
-            return None
-        previous = None
-        if self._location.exists():
-            copy_owner(self._location, self._folder)
-            previous = _keep_previous(self._location)
-        self._folder.rename(self._location)
-        sync_folder(self._location.parent)
-        return previous
 
 
 def _keep_previous(location: Path) -> Path | None:

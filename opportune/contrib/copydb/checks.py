@@ -134,23 +134,22 @@ def check_source(
 
 
 def check_target(connection: Connection, graph: MigrationGraph, tables: Sequence[Table], *, force: bool) -> bool:
-    """Return True if the target already has its tables.
+    """Check that a copy may write here. Return True if the target already has its tables.
 
     Raises:
         OperatorError: The target has other migrations than the code, or rows and `force` is not set.
     """
     revisions = read_revisions(connection)
     _refuse_newer_migrations(graph, revisions, "destination")
-    existing_tables = set(inspect(connection).get_table_names()) & {table.name for table in tables}
-    pending = graph.pending(revisions)
     if not graph.applied(revisions):
+        existing_tables = set(inspect(connection).get_table_names()) & {table.name for table in tables}
         if existing_tables:
             raise OperatorError(
                 f"The destination has tables that no migration has created ({', '.join(sorted(existing_tables))}). "
                 "Use an empty database."
             )
         return False
-    if pending:
+    if pending := graph.pending(revisions):
         raise OperatorError(f"The destination lacks migrations ({', '.join(map(str, pending))}). Run: {MIGRATE}")
     if not force and (nonempty_tables := _tables_with_own_rows(connection, graph, tables)):
         raise OperatorError(f"The destination has rows in {', '.join(nonempty_tables)}. To replace them: --force")
@@ -177,12 +176,11 @@ def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables:
 def _have_equal_rows(table: Table, fresh: Connection, target_connection: Connection) -> bool:
     if not inspect(fresh).has_table(table.name):  # only migrations on PostgreSQL create it
         return False
-    table = without_columns(table, find_generated_columns(target_connection, [table])[table])
-    converters = find_conversions(table, fresh, target_connection)
-    checksum = Checksum.from_batches(table, read_rows(fresh, table), converters.load, converters.canonical)
-    return checksum == Checksum.from_batches(
-        table, read_rows(target_connection, table), converters.load_back, converters.canonical
-    )
+    stored = without_columns(table, find_generated_columns(target_connection, [table])[table])
+    conversions = find_conversions(stored, fresh, target_connection)
+    rows, other_rows = read_rows(fresh, stored), read_rows(target_connection, stored)
+    checksum = Checksum.from_batches(stored, rows, conversions.load, conversions.canonical)
+    return checksum == Checksum.from_batches(stored, other_rows, conversions.load_back, conversions.canonical)
 
 
 def _refuse_newer_migrations(graph: MigrationGraph, revisions: Sequence[str], side: str) -> None:

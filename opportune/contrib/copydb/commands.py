@@ -25,7 +25,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing rows in DST.")] = False,
 ) -> None:
-    from_url, to_url = (DatabaseUrl.parse(text, name=name) for text, name in ((source, "SRC"), (target, "DST")))
+    from_url, to_url = DatabaseUrl.parse(source, name="SRC"), DatabaseUrl.parse(target, name="DST")
     for url in (from_url, to_url):
         for notice in url.notices:
             warn(f"Notice: {url.name}: {notice}")

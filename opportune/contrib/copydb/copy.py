@@ -144,7 +144,7 @@ class _Transfer:
     ) -> Generator[Sequence[tuple[object, ...]]]:
         with explained_errors(self.source):
             for rows in read_rows(self.connection, table):
-                if self.target.kind == "postgresql" != self.source.kind:
+                if self.target.kind == "postgresql" and self.source.kind != "postgresql":
                     refuse_invalid(table, rows)
                 values = convert_rows(table, rows, conversions.load)
                 checksum.add(convert_rows(table, values, conversions.canonical))

@@ -24,7 +24,6 @@ def without_columns(table: Table, names: Collection[str]) -> Table:
     """Return a table without these columns, to read and write rows. It has no foreign keys."""
     if not names:
         return table
-    stored = (column for column in table.columns if column.name not in names)
-    return Table(
-        table.name, MetaData(), *(Column(column.name, column.type, primary_key=column.primary_key) for column in stored)
-    )
+    stored = [column for column in table.columns if column.name not in names]
+    copies = [Column(column.name, column.type, primary_key=column.primary_key) for column in stored]
+    return Table(table.name, MetaData(), *copies)

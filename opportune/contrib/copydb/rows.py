@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import MAX_PREC, Context, Decimal
+from functools import partial
 from hashlib import blake2b
 from itertools import islice, repeat
 from types import NoneType
@@ -135,7 +136,8 @@ def invalid_value_error(table: Table, position: int, row: Row) -> OperatorError:
 def describe_row(table: Table, row: Row, column: str = "") -> str:
     """Return the position of a value for error messages, such as `books_book.title, row 7`."""
     key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
-    return f"{table.name}{column and '.'}{column}, row {', '.join(key)}"
+    name = f"{table.name}.{column}" if column else table.name
+    return f"{name}, row {', '.join(key)}"
 
 
 def read_rows(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
@@ -144,11 +146,8 @@ def read_rows(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
     Raises:
         OperatorError: SQLite contains text that is not UTF-8.
     """
-    rows = (
-        _read_postgresql(connection, table)
-        if connection.dialect.name == "postgresql"
-        else _read_sqlite(connection, table)
-    )
+    read = _read_postgresql if connection.dialect.name == "postgresql" else _read_sqlite
+    rows = read(connection, table)
     while batch := list(islice(rows, BATCH_ROWS)):
         yield batch
 
@@ -190,13 +189,10 @@ def _read_sqlite(connection: Connection, table: Table) -> Iterator[Row]:
 def _find_invalid_text(driver: sqlite3.Connection, connection: Connection, table: Table) -> OperatorError:
     """Find the invalid text by reading again without decoding."""
     driver.text_factory = bytes
+    text_positions = [at for at in range(len(table.columns)) if _accepted_types(table, at) == TEXT_TYPES]
     for row in driver.execute(_select_statement(connection, table)):
-        for position, value in enumerate(row):
-            if (
-                isinstance(value, bytes)
-                and _accepted_types(table, position) == TEXT_TYPES
-                and _conversion_fails(bytes.decode, value)
-            ):
+        for position in text_positions:
+            if isinstance(row[position], bytes) and _conversion_fails(bytes.decode, row[position]):
                 return invalid_value_error(table, position, row)
     return OperatorError(f"{table.name} contains text that is not UTF-8. Nothing was written.")
 
@@ -270,7 +266,7 @@ def _to_decimal(number: str | Decimal) -> Decimal:
 
 def _canonical_form(type_: type) -> Convert | None:
     if type_ is dict:  # custom types on top of JSON
-        return lambda value: json.dumps(value, sort_keys=True, default=repr)
+        return partial(json.dumps, sort_keys=True, default=repr)
     if type_ in (float, Decimal):
         return _canonical_number
     return _without_zone if type_ is datetime else None
@@ -283,7 +279,7 @@ def _canonical_number(value: Any) -> Any:
 
 
 def _without_zone(value: Any) -> Any:
-    return value and value.replace(tzinfo=None)
+    return None if value is None else value.replace(tzinfo=None)
 
 
 def _python_type(type_: TypeEngine[Any]) -> type:

@@ -96,7 +96,8 @@ class SQLiteWriter(Writer):
             try:
                 driver.executemany(statement, rows)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
-                raise row_error(table, _keys(table, rows)[driver.total_changes - changes_before], str(error)) from error
+                refused_row = driver.total_changes - changes_before
+                raise row_error(table, _keys(table, rows)[refused_row], str(error)) from error
 
     @contextmanager
     def deferred_foreign_keys(self, tables: Sequence[Table]) -> Iterator[None]:
@@ -135,9 +136,9 @@ class PostgreSQLWriter(Writer):
                         copy.write_row(row)
                         sent_rows += 1
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            position = COPY_CONTEXT.search(error.diag.context or "")
-            row_index = int(position[1]) - 1 if position else sent_rows
-            column = (position and position[2]) or error.diag.column_name or ""
+            row_index, column = sent_rows, error.diag.column_name or ""
+            if position := COPY_CONTEXT.search(error.diag.context or ""):
+                row_index, column = int(position[1]) - 1, position[2] or column
             key = keys[row_index] if row_index < len(keys) else None
             raise row_error(table, key, _error_reason(error), column) from error
 
@@ -185,7 +186,9 @@ class PostgreSQLWriter(Writer):
 
 def row_error(table: Table, key: object, reason: str, column: str = "") -> OperatorError:
     """Return the error for a row that the database refuses."""
-    position = f"{table.name}{column and '.'}{column}" + ("" if key is None else f", row {key}")
+    position = f"{table.name}.{column}" if column else table.name
+    if key is not None:
+        position += f", row {key}"
     return OperatorError(f"{position}: {reason.removesuffix('.')}. {NOTHING_WRITTEN}")
 
 

@@ -25,27 +25,31 @@ CLEANUP_EVERY_WRITES = 50
 """One of this many writes of a process also deletes expired rows, so that the table does not grow."""
 MAX_DELETED_AT_ONCE = 1_000
 ERRORS = (SQLAlchemyError, TimeoutError, OSError)
-MOMENTS = [bindparam(name, type_=UTCDateTime) for name in ("now", "expires_at")]
+NOW, EXPIRES_AT = bindparam("now", type_=UTCDateTime), bindparam("expires_at", type_=UTCDateTime)
+VALUE = bindparam("value", type_=LargeBinary)
 
 FIND = select(col(CacheRow.key), col(CacheRow.value)).where(
-    col(CacheRow.key).in_(bindparam("keys", expanding=True)), col(CacheRow.expires_at) > MOMENTS[0]
+    col(CacheRow.key).in_(bindparam("keys", expanding=True)), col(CacheRow.expires_at) > NOW
 )
 # Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
 WRITE = text("""
     INSERT INTO database_cache_row (key, value, expires_at) VALUES (:key, :value, :expires_at)
     ON CONFLICT (key) DO UPDATE SET value = :value, expires_at = :expires_at
-""").bindparams(MOMENTS[1], bindparam("value", type_=LargeBinary))
+""").bindparams(EXPIRES_AT, VALUE)
 CLAIM = text("""
     INSERT INTO database_cache_row (key, value, expires_at) VALUES (:key, :value, :expires_at)
     ON CONFLICT (key) DO UPDATE SET expires_at = :expires_at WHERE database_cache_row.expires_at <= :now
     RETURNING key
-""").bindparams(*MOMENTS, bindparam("value", type_=LargeBinary))
-EXPIRED = select(col(CacheRow.key)).where(col(CacheRow.expires_at) <= MOMENTS[0]).limit(MAX_DELETED_AT_ONCE)
+""").bindparams(NOW, EXPIRES_AT, VALUE)
+EXPIRED = select(col(CacheRow.key)).where(col(CacheRow.expires_at) <= NOW).limit(MAX_DELETED_AT_ONCE)
 DELETE_EXPIRED = delete(CacheRow).where(col(CacheRow.key).in_(EXPIRED.with_for_update(skip_locked=True)))
 DROP = delete(CacheRow).where(col(CacheRow.key) == bindparam("key"))
-COUNT = select(func.count(col(CacheRow.key))).where(
-    col(CacheRow.key).not_like("%:%"), col(CacheRow.expires_at) > MOMENTS[0]
-)
+# Keys with a colon are versions of tags and claims of builds.
+COUNT = select(func.count(col(CacheRow.key))).where(col(CacheRow.key).not_like("%:%"), col(CacheRow.expires_at) > NOW)
+
+
+Change = tuple[Executable, Mapping[str, Any]]
+"""A statement and its values."""
 
 
 class TableStore(SharedStore):
@@ -69,8 +73,10 @@ class TableStore(SharedStore):
 
     async def write(self, key: str, value: bytes, seconds: float) -> None:
         self._write_count += 1
-        cleanup = [] if self._write_count % CLEANUP_EVERY_WRITES else [(DELETE_EXPIRED, {"now": utc_now()})]
-        await self._run((WRITE, _values(key, value, seconds)), *cleanup)
+        changes: list[Change] = [(WRITE, _values(key, value, seconds))]
+        if self._write_count % CLEANUP_EVERY_WRITES == 0:
+            changes.append((DELETE_EXPIRED, {"now": utc_now()}))
+        await self._run(*changes)
 
     async def drop(self, key: str) -> None:
         await self._run((DROP, {"key": key}))
@@ -100,18 +106,19 @@ class TableStore(SharedStore):
             self._record_failure(error)
             return ()
 
-    async def _run(self, *changes: tuple[Executable, Mapping[str, Any]]) -> bool:
-        """Make changes in one transaction, but wait only briefly. Return False if the first one returns no row."""
+    async def _run(self, *changes: Change) -> bool:
+        """Make changes in one transaction, but wait only briefly. Return False if a claim was refused."""
         task = asyncio.create_task(self._change(changes))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         await asyncio.wait({task}, timeout=WRITE_WAIT_SECONDS)
         return task.result() if task.done() else True
 
-    async def _change(self, changes: Iterable[tuple[Executable, Mapping[str, Any]]]) -> bool:
+    async def _change(self, changes: Iterable[Change]) -> bool:
         try:
             async with self._order, self._database.engine.begin() as connection:
                 results = [await connection.execute(statement, values) for statement, values in changes]
+                # Only CLAIM returns a row, unless another process has the claim.
                 is_done = all(result.first() is not None for result in results if result.returns_rows)
         except ERRORS as error:
             self._record_failure(error)

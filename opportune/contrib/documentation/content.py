@@ -1,7 +1,7 @@
 """Pages of the documentation and their sections. They are part of the package, and in a clone the folder docs/."""
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -43,22 +43,21 @@ def sections_of(page: str) -> list[Section]:
     lines = (FOLDER / f"{page}.md").read_text(encoding="utf-8").splitlines()
     starts = [number for number, is_heading in enumerate(_heading_flags(lines)) if is_heading]
     title = HEADING.sub(r"\2", lines[0]).replace("`", "")
-    sections = []
-    for start, end in pairwise([*starts, len(lines)]):
-        heading = HEADING.sub(r"\2", lines[start])
-        markdown = "\n".join(lines[start:end])
-        anchor = anchor_of(heading) if start else ""
-        section = Section(
-            f"{page}#{anchor}" if anchor else page,
-            plain_text(heading),
-            title=title,
-            text=plain_text("\n".join(lines[start + 1 : end]))[:MAX_TEXT_LENGTH],
-            page=page,
-            anchor=anchor,
-            markdown=markdown,
-        )
-        sections.append(section)
-    return sections
+    return [_create_section(page, title, lines[start:end]) for start, end in pairwise([*starts, len(lines)])]
+
+
+def _create_section(page: str, title: str, lines: Sequence[str]) -> Section:
+    heading = plain_text(HEADING.sub(r"\2", lines[0]))
+    anchor = "" if lines[0].startswith("# ") else anchor_of(heading)
+    return Section(
+        slug=f"{page}#{anchor}" if anchor else page,
+        name=heading,
+        title=title,
+        text=plain_text("\n".join(lines[1:]))[:MAX_TEXT_LENGTH],
+        page=page,
+        anchor=anchor,
+        markdown="\n".join(lines),
+    )
 
 
 def _heading_flags(lines: Iterable[str]) -> Iterator[bool]:
@@ -86,10 +85,9 @@ def with_site_links(section: Section) -> str:
         text, target = match.groups()
         if target.startswith(("http:", "https:", "mailto:", "#")):
             return match[0]
-        file, _, fragment = target.partition("#")
+        file, mark, fragment = target.partition("#")
         page = normpath(join(dirname(section.page), file)).removesuffix(".md")
-        site_url = url(f"/docs/{page}{f'#{fragment}' if fragment else ''}")
-        return f"[{text}]({site_url})" if page in page_names() else text
+        return f"[{text}]({url(f'/docs/{page}{mark}{fragment}')})" if page in page_names() else text
 
     return LINK.sub(replace, IMAGE.sub(r"*\1*", section.markdown))
 

@@ -73,17 +73,27 @@ class Engine(ABC):
 
     def __init__(self, index: IndexDefinition[Any]) -> None:
         self.index = index
-        self.result_columns = (*index.links, *(name for name in ("text",) if name not in index.links))
+        self.result_columns = tuple(dict.fromkeys((*index.links, "text")))
         self._search = self._statement(self.search_sql)
-        self._document, self._children = self._statement(DOCUMENT_BY_SLUG), self._statement(CHILDREN)
-        self._has_word, self._similar_terms = self._statement(HAS_WORD), self._statement(self.similar_terms_sql)
+        self._document = self._statement(DOCUMENT_BY_SLUG)
+        self._children = self._statement(CHILDREN)
+        self._has_word = self._statement(HAS_WORD)
+        self._similar_terms = self._statement(self.similar_terms_sql)
         self._status = self._statement(STATUS)
-        self._texts, self._by_slug = self._statement(TEXTS), self._statement(DOCUMENTS_BY_SLUG)
+        self._texts = self._statement(TEXTS)
+        self._by_slug = self._statement(DOCUMENTS_BY_SLUG)
 
     async def search(self, query: Query, limit: int, offset: int) -> Sequence[Fields]:
         """Return fields of matching documents with `rank` and `total` (number of matches), the best first."""
-        values = {"symbol": query.symbol, "upper_bound": query.symbol + LAST_CHARACTER, "match": self.match(query)}
-        return await self.rows(self._search, values | {"max_hits": MAX_RANKED_HITS, "limit": limit, "offset": offset})
+        values = {
+            "symbol": query.symbol,
+            "upper_bound": query.symbol + LAST_CHARACTER,
+            "match": self.match(query),
+            "max_hits": MAX_RANKED_HITS,
+            "limit": limit,
+            "offset": offset,
+        }
+        return await self.rows(self._search, values)
 
     async def get(self, slug: str) -> tuple[Fields | None, Sequence[Fields]]:
         """Return a document with its parent, and its children. An unknown anchor returns its page."""
@@ -102,8 +112,8 @@ class Engine(ABC):
 
     async def has_word(self, word: str, *, in_name: bool) -> bool:
         """Return whether a word of the index starts with `word`. With `in_name`, whether a name contains `word`."""
-        upper_bound = word + (FIRST_CHARACTER if in_name else LAST_CHARACTER)
-        return bool(await self.rows(self._has_word, {"word": word, "upper_bound": upper_bound, "in_name": in_name}))
+        values = {"word": word, "upper_bound": word + (FIRST_CHARACTER if in_name else LAST_CHARACTER)}
+        return bool(await self.rows(self._has_word, {**values, "in_name": in_name}))
 
     async def find_similar_terms(self, word: str) -> list[Term]:
         """Return similar terms. Empty if the database cannot compare words."""

@@ -59,9 +59,12 @@ class TreeParser(HTMLParser):
             self.main = element
 
     def handle_endtag(self, tag: str) -> None:
+        """Close the innermost element with this tag. Within the main element, elements around it stay open."""
         outermost = self.stack.index(self.main) if self.main in self.stack else 1
-        depths = range(len(self.stack) - 1, outermost - 1, -1)
-        del self.stack[next((depth for depth in depths if self.stack[depth].tag == tag), len(self.stack)) :]
+        for depth in range(len(self.stack) - 1, outermost - 1, -1):
+            if self.stack[depth].tag == tag:
+                del self.stack[depth:]
+                return
 
     def handle_data(self, data: str) -> None:
         self.stack[-1].children.append(data)

@@ -6,6 +6,7 @@ deleted later. So searches never wait, and tables always exist.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, TextClause, text
@@ -96,27 +97,31 @@ class PostgreSQLStore(Store):
             columns = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
             if columns and columns != self.index.columns:  # built by another version of the code
                 connection.execute(self._sql("DROP SCHEMA {schema} CASCADE"))
-            # Only if necessary, because replacing views takes locks that block searches.
-            for statement in SCHEMA if columns != self.index.columns else ():
-                connection.execute(self._sql(statement))
-        try:
-            with engine.begin() as connection:
-                for statement in SIMILARITY_INDEX:
+            if columns != self.index.columns:  # only then, because replacing views takes locks that block searches
+                for statement in SCHEMA:
                     connection.execute(self._sql(statement))
-        except DBAPIError:
-            """Without pg_trgm, typos are not corrected, and `status` says so."""
+        # Without pg_trgm, typos are not corrected, and `status` says so.
+        with suppress(DBAPIError), engine.begin() as connection:
+            for statement in SIMILARITY_INDEX:
+                connection.execute(self._sql(statement))
 
     def _write(self, connection: Connection, contents: Contents, advance: Callable[[int], None]) -> int:
-        about = {"source": contents.source, "entries": len(contents.entries), "skipped": contents.skipped}
-        about["built_at"] = contents.built_at.isoformat()
+        """Insert an edition, and return its number."""
+        about = {
+            "source": contents.source,
+            "entries": len(contents.entries),
+            "skipped": contents.skipped,
+            "built_at": contents.built_at.isoformat(),
+        }
         edition = int(connection.scalar(self._sql(EDITION), about))
         vocabulary = Vocabulary()
         for entries in batches_of(contents.entries, BATCH_ROWS):
-            words = [entry.words for entry in entries]
-            for entry_words in words:
-                vocabulary.add(entry_words)
-            rows = zip(entries, words, strict=True)
-            self._copy(connection, "entries", ((edition, *entry.row, tsvector(texts)) for entry, texts in rows))
+            rows = []
+            for entry in entries:
+                words = entry.words
+                vocabulary.add(words)
+                rows.append((edition, *entry.row, tsvector(words)))
+            self._copy(connection, "entries", rows)
             self._copy(connection, "keys", {(edition, *key) for entry in entries for key in entry.keys})
             advance(len(entries))
         self._copy(connection, "terms", ((edition, *term) for term in vocabulary.terms))

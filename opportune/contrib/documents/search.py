@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import cached_property
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -18,6 +17,7 @@ from opportune.contrib.documents.vectors import find_similar
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.jobs import defer
+from opportune.pagination import page_count
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.highlighting import Highlighter
 from opportune.search.query import MIN_MISSPELT_LETTERS, Query, closest_word
@@ -92,7 +92,8 @@ class DocumentSearch(Generic[H]):
                 hits.setdefault(row["slug"], row)
         await self._add_hits(hits, [query for query in queries if query not in names], limit)
         highlighter = Highlighter(Query.parse(question).highlighted_words)
-        return [self._hit({**row, "similarity": similar.get(slug)}, highlighter) for slug, row in hits.items()][:limit]
+        rows = [{**row, "similarity": similar.get(slug)} for slug, row in hits.items()]
+        return [self._hit(row, highlighter) for row in rows[:limit]]
 
     async def get(self, slug: str) -> DocumentRead:
         """Return a document with its parent and children.
@@ -101,7 +102,9 @@ class DocumentSearch(Generic[H]):
             NotFound: There is no such document.
             IndexMissing: The index has not been built.
         """
-        row, children = (None, ()) if _is_unstorable(slug) else await self.engine.get(slug)
+        if not slug.isprintable():  # PostgreSQL refuses NUL
+            raise NotFound
+        row, children = await self.engine.get(slug)
         if row is None:
             raise NotFound
         parent = {name: row[f"parent_{name}"] for name in self.index.links}
@@ -116,8 +119,7 @@ class DocumentSearch(Generic[H]):
         about = await self.engine.read_status()
         if about is None:
             raise self.index.missing_error
-        built_at = datetime.fromisoformat(about["built_at"])
-        return IndexStatus(**{**about, "built_at": built_at})
+        return IndexStatus.model_validate(dict(about))
 
     async def edition(self) -> int | None:
         """Return a number that grows when the index is replaced, for caches; None if it is not known."""
@@ -230,7 +232,7 @@ class DocumentSearch(Generic[H]):
             items=[self._hit(row, highlighter) for row in rows],
             total=total,
             page=page,
-            pages=max(1, -(-total // limit)),
+            pages=page_count(total, limit),
             query=query.text,
             corrected=used_query.text if used_query is not query else "",
         )
@@ -254,7 +256,3 @@ def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[F
 def _seems_misspelt(query: Query, rows: Rows) -> bool:
     """Return whether there are no results, or a dotted name occurs only in texts."""
     return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)
-
-
-def _is_unstorable(slug: str) -> bool:
-    return "\0" in slug or not slug.isprintable()

@@ -36,18 +36,17 @@ async def find_similar(
     index: IndexDefinition[Any], database: Database, question: str, embeddings: Embeddings
 ) -> Mapping[str, float]:
     """Return slugs and similarities (0.5 to 1) of documents by meaning, the most similar first."""
-    fields, rows = vector_fields_of(index), VECTORS[database.engine.dialect.name].rows(vector_fields_of(index))
+    fields = vector_fields_of(index)
+    rows = VECTORS[database.engine.dialect.name].rows(fields)
     async with database.reader() as session:
         nearest = await find_nearest(session, None, fields, question, embeddings)
         if not nearest:
             return {}
         statement = select(rows.c.id, rows.c.slug).where(rows.c.id.in_(nearest))
         slugs = {row.id: row.slug for row in await session.execute(statement)}
-    min_similarity = embeddings.model.min_similarity
-    return {
-        slugs[row_id]: 0.5 + 0.5 * (similarity - min_similarity) / (1 - min_similarity) if min_similarity < 1 else 1
-        for row_id, similarity in nearest.items()
-    }
+    lowest = embeddings.model.min_similarity
+    span = 1 - lowest or 1  # a model may accept equal texts only
+    return {slugs[row_id]: 0.5 + 0.5 * (similarity - lowest) / span for row_id, similarity in nearest.items()}
 
 
 class DocumentVectors:
@@ -74,11 +73,10 @@ class DocumentVectors:
             {"id": entry.id, "edition": edition.number, "slug": entry.slug, **self.vectors.column_values(vector)}
             for entry, vector in vectors
         ]
+        ids = [row["id"] for row in new]
+        is_replaced = self.rows.c.id.in_(ids), self.rows.c.edition == edition.number
         async with self.database.writer() as session:
-            ids = [row["id"] for row in new]
-            await session.execute(
-                delete(self.rows).where(self.rows.c.id.in_(ids), self.rows.c.edition == edition.number)
-            )
+            await session.execute(delete(self.rows).where(*is_replaced))
             await session.execute(self.vectors.insertion(self.rows, new[0]), new)
 
     async def finish(self, edition: Edition, obsolete_ids: Sequence[int]) -> None:
@@ -95,7 +93,6 @@ async def read_entries(engine: Engine) -> AsyncIterator[Entry]:
     Raises:
         IndexMissing: The index has not been built.
     """
-
     last = 0
     while rows := await engine.read_texts(last, READ_ROWS):
         last = rows[-1]["id"]

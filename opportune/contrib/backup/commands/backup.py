@@ -94,8 +94,9 @@ def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(backups)
     elif backups:
-        count = len(COLUMNS) if "uploads" in backups[0] else COLUMNS.index("UPLOADS")
-        print_table(COLUMNS[:count], (_table_cells(backup)[:count] for backup in backups), right=("KB", "UPLOADS"))
+        columns = COLUMNS if "uploads" in backups[0] else COLUMNS[:3]  # the content of backups at BACKUP_URL is unknown
+        cells = (_table_cells(backup)[: len(columns)] for backup in backups)
+        print_table(columns, cells, right=("KB", "UPLOADS"))
     else:
         say("There are no backups.")
 

@@ -48,7 +48,8 @@ def command(
         typer.Option(metavar="FILE", help="File with the private key of BACKUP_RECIPIENT, from age-keygen."),
     ] = None,
 ) -> None:
-    if bool(name) == latest and not (is_rehearsal and not name):
+    is_missing = not (name or latest or is_rehearsal)  # a rehearsal tests the newest backup by default
+    if is_missing or (name and latest):
         raise typer.BadParameter("Enter a file, a name from `backup --list`, or --latest.")
     settings = get_settings()
     if identity:
@@ -103,10 +104,9 @@ def open_backup(settings: Settings, name: str) -> Iterator[Path]:
 
 
 def is_local_file(settings: Settings, name: str) -> bool:
-    """Return True for a local file, False for a name at BACKUP_URL."""
-    return bool(name) and (
-        Path(name).exists() or not NAME.fullmatch(name) or settings.of(BackupSettings).location is None
-    )
+    """Return True for a local file, False for a name at BACKUP_URL, or no name, which means the newest one there."""
+    can_be_at_url = settings.of(BackupSettings).location is not None and NAME.fullmatch(name)
+    return bool(name) and (Path(name).exists() or not can_be_at_url)
 
 
 def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
@@ -146,20 +146,19 @@ def uploads_notice(manifest: Manifest, target: Target) -> str:
     """Return a notice about uploads that were not restored; empty if there are none."""
     storage = target.location
     if manifest.elsewhere:
-        if isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label:
-            return ""
-        return f"The uploads are in {manifest.elsewhere}. Set STORAGE_URL to this location."
-    if isinstance(storage, Path) or not any(name.startswith(UPLOADS) for name in manifest.members):
+        is_restored = isinstance(storage, DatabaseFiles) and manifest.elsewhere == storage.label
+        return "" if is_restored else f"The uploads are in {manifest.elsewhere}. Set STORAGE_URL to this location."
+    has_uploads = any(name.startswith(UPLOADS) for name in manifest.members)
+    if isinstance(storage, Path) or not has_uploads:
         return ""
-    is_restored = manifest.bucket if isinstance(storage, Bucket) else not target.graph.pending(manifest.revisions)
-    if is_restored:
-        return ""
-    if not isinstance(storage, DatabaseFiles):
+    if isinstance(storage, Bucket) and not manifest.bucket:
         return f"The uploads were not restored to {storage.label}. Unpack {UPLOADS} of the archive there."
-    return (
-        f"The uploads were not restored, because the database has no tables for them yet. Unpack {UPLOADS} of the "
-        "archive, and set STORAGE_URL to that folder."
-    )
+    if isinstance(storage, DatabaseFiles) and target.graph.pending(manifest.revisions):
+        return (
+            f"The uploads were not restored, because the database has no tables for them yet. Unpack {UPLOADS} of the "
+            "archive, and set STORAGE_URL to that folder."
+        )
+    return ""
 
 
 def confirm(manifest: Manifest, target: Target) -> None:
