@@ -6,6 +6,7 @@ Rows are those of models with `CrudPages`, and of the `searches` of features.
 import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,16 +27,16 @@ from opportune.i18n import gettext, lower_name
 from opportune.search.everything import HITS_PER_GROUP, Entry, EntryGroup, Source
 from opportune.web.static import icons
 
-icons.add(
-    *("book-2", "file-text", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool"),
-    "user-plus",
-)
-
 ROW_ICON = "file-text"
+ICONS = (
+    *("book-2", "layout-dashboard", "login-2", "logout", "mailbox", "moon", "plus", "search", "tool", "user-plus"),
+    ROW_ICON,
+)
+icons.add(*ICONS)
 
 
 def make_entry(label: str, url: str, icon: str) -> Entry:
-    """Return an entry with an icon by its name."""
+    """Return an entry with one of ICONS, or the icon of a feature."""
     return Entry(label, url, f"ti ti-{icon}")
 
 
@@ -45,10 +46,9 @@ def link_entry(link: Link) -> Entry:
 
 async def page_entries(request: Request) -> Sequence[Entry]:
     """Return the links of the navigation, the account pages, and in development the pages of the documentation."""
-    links = [
-        link for feature in request.app.state.features for link in feature.site.navigation if _may_open(request, link)
-    ]
-    entries = [*map(link_entry, links), *map(link_entry, _account_links(request))]
+    navigation = chain.from_iterable(feature.site.navigation for feature in request.app.state.features)
+    links = [*(link for link in navigation if _may_open(request, link)), *_account_links(request)]
+    entries = [*map(link_entry, links)]
     if not request.app.state.settings.is_production:
         entries.append(make_entry("Mailbox of development", "/mailbox", "mailbox"))
     if hasattr(request.app.state, "documentation"):
@@ -107,11 +107,13 @@ class CrudSearch:
 
     async def additions(self) -> Sequence[Entry]:
         """Return an action for each model to which the user may add rows."""
-        return [
-            make_entry(gettext("Add %(name)s", name=lower_name(pages.name)), f"{pages.path}/new", "plus")
-            for pages in self._mounted
-            if (crud := await self._open(pages)) and pages.may_create(crud)
-        ]
+        entries = []
+        for pages in self._mounted:
+            crud = await self._open(pages)
+            if crud and pages.may_create(crud):
+                label = gettext("Add %(name)s", name=lower_name(pages.name))
+                entries.append(make_entry(label, f"{pages.path}/new", "plus"))
+        return entries
 
     async def row_actions(self, path: str) -> Sequence[Entry]:
         """Return the link from the page of a row to its page in the admin."""
@@ -130,11 +132,10 @@ class CrudSearch:
             return None
         page = await crud.list(crud.Filter(q=query, size=HITS_PER_GROUP))
         titles = await names_of(self.session, page.items)
-        entries = [
-            make_entry(title, pages.url_of(row), ROW_ICON) for title, row in zip(titles, page.items, strict=True)
-        ]
-        has_more = page.total > len(entries)
-        return EntryGroup(pages.plural, entries, f"{pages.path}?{urlencode({'q': query})}" if has_more else "")
+        urls = map(pages.url_of, page.items)
+        entries = [make_entry(title, url, ROW_ICON) for title, url in zip(titles, urls, strict=True)]
+        more_url = f"{pages.path}?{urlencode({'q': query})}" if page.total > len(entries) else ""
+        return EntryGroup(pages.plural, entries, more_url)
 
     async def _open(self, pages: Pages) -> Crud[Any] | None:
         return await open_list(pages, self.request, self.session, self.user)

@@ -23,13 +23,16 @@ async def search(request: Request, session: ReadSession, user: OptionalUser, q: 
     """Search pages, actions and rows. `at` is the path of the page on which the palette is open."""
     subject = f"user {user.id}" if user else client_address(request)
     await request.app.state.rate_limiter.hit(SEARCHES_PER_CLIENT.by(subject))
-    outcome, crud_search = SearchOutcome(clean_query(q)), CrudSearch(request, session, user)
-    row_actions = [*await crud_search.row_actions(without_prefix(request.scope, at)), *await crud_search.additions()]
-    outcome.add(matching_entries("Pages", await page_entries(request), outcome.query))
-    outcome.add(matching_entries("Actions", [*row_actions, *action_entries(request, outcome.query)], outcome.query))
-    await outcome.add_rows(
-        [*crud_search.sources(outcome.query), *feature_sources(request, session, user, outcome.query)]
-    )
+    query = clean_query(q)
+    outcome, crud_search = SearchOutcome(query), CrudSearch(request, session, user)
+    actions = [
+        *await crud_search.row_actions(without_prefix(request.scope, at)),
+        *await crud_search.additions(),
+        *action_entries(request, query),
+    ]
+    outcome.add(matching_entries("Pages", await page_entries(request), query))
+    outcome.add(matching_entries("Actions", actions, query))
+    await outcome.add_rows([*crud_search.sources(query), *feature_sources(request, session, user, query)])
     context = {"outcome": outcome, "search_url": "/search"}
     template = "palette/palette.html" if is_htmx(request) else "palette/search.html"
     response = templates.render(request, template, context)

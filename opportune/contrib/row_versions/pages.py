@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import unified_diff
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from sqladmin.authorization import Action
@@ -66,11 +67,11 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     """Return the template variables with the newest versions of a row, or with those before `?version=`."""
     if row is None or not has_versions(view):
         return {}
-    before = request.query_params.get("version", "")
     selected = select_versions(*row_key(row))
     newest = await view.fetch_rows(selected.limit(1))
-    if before.isdecimal() and len(before) < 10:
-        selected = selected.where(col(RowVersion.number) < int(before))
+    before = _parse_number(request.query_params.get("version", ""))
+    if before is not None:
+        selected = selected.where(col(RowVersion.number) < before)
     rows = await view.fetch_rows(selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
     pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
@@ -85,6 +86,11 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
         "older_versions": page[-1].number if len(rows) > len(page) else None,
         "may_restore": may_restore and view.can_edit and await view.check_can_edit(request, row),
     }
+
+
+def _parse_number(text: str) -> int | None:
+    """Return the number of a version in a URL; None if it is not one that a database can store."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
 async def first_version_time(view: AdminView, row: Any) -> datetime | None:
@@ -108,8 +114,9 @@ def _compare_lines(before: str, after: str) -> Sequence[tuple[str, str]]:
     if max(len(before), len(after)) <= MAX_SHORT_LENGTH and "\n" not in before + after:
         return ()
     old, new = _from_first_difference(before.splitlines(), after.splitlines())
-    lines = [*unified_diff(old, new, n=1, lineterm="")][2:]
-    return [(line[:1], line[1 : MAX_LINE_LENGTH + 1]) for line in lines if not line.startswith("@@")][:MAX_LINES]
+    lines = islice(unified_diff(old, new, n=1, lineterm=""), 2, None)  # without the names of files
+    changes = (line for line in lines if not line.startswith("@@"))
+    return [(line[:1], line[1 : MAX_LINE_LENGTH + 1]) for line in islice(changes, MAX_LINES)]
 
 
 def _from_first_difference(before: Sequence[str], after: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -161,10 +168,8 @@ async def _find_row(request: Request, view: AdminView) -> Any:
 
 
 async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
-    number = request.query_params.get("number", "")
-    if not number.isdecimal() or len(number) > 9:
-        raise HTTPException(404)
-    found: list[RowVersion] = await view.fetch_rows(select_version(row, int(number)))
+    number = _parse_number(request.query_params.get("number", ""))
+    found: list[RowVersion] = [] if number is None else await view.fetch_rows(select_version(row, number))
     if not found:
         raise HTTPException(404)
     return found[0]

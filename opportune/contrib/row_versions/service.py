@@ -28,7 +28,9 @@ def row_key(row: SQLModel) -> tuple[str, str]:
     """Return table and key of a row in the table of versions."""
     mapper = inspect(type(row), raiseerr=True)
     key = ";".join(map(str, mapper.primary_key_from_instance(row)))
-    return table_of(type(row)), key if len(key) <= KEY_LENGTH else blake2b(key.encode(), digest_size=32).hexdigest()
+    if len(key) > KEY_LENGTH:
+        key = blake2b(key.encode(), digest_size=32).hexdigest()
+    return table_of(type(row)), key
 
 
 def select_versions(model_table: str, row_id: str) -> Select[RowVersion]:

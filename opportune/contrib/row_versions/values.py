@@ -38,14 +38,11 @@ def stored_values(row: Any) -> dict[str, Any]:
 
 
 def to_json(model: Any, name: str, value: Any) -> Any:
+    if value is None:
+        return None
     try:
-        return (
-            None
-            if value is None
-            else _adapter(model, name).dump_python(
-                _with_scale(model, name, value), mode="json", warnings=False, context=ALL_LANGUAGES
-            )
-        )
+        scaled = _with_scale(model, name, value)
+        return _adapter(model, name).dump_python(scaled, mode="json", warnings=False, context=ALL_LANGUAGES)
     except PydanticSerializationError:
         return str(value)
 

@@ -38,6 +38,7 @@ from opportune.web.rendering.flash import flash
 MAX_VIEWS_PER_USER = 200
 DUPLICATE_NAME = _l("You already have a view with this name. Choose another name, or update that view.")
 TOO_MANY = _l("You have %(num)s views. Delete one first.")
+OPENED_WITHOUT = _l("“%(name)s” was opened without %(missing)s: the list no longer has this.")
 NAME_LENGTH = 60
 
 
@@ -59,17 +60,8 @@ async def open_view(request: Request, view: AdminView) -> Response:
 
 def open_list(request: Request, view: AdminView, saved: SavedView) -> Response:
     restored = restore_list_state(request, view, saved.query)
-    if restored.missing:
-        missing = ", ".join(restored.missing)
-        flash(
-            request,
-            gettext(
-                "“%(name)s” was opened without %(missing)s: the list no longer has this.",
-                name=saved.name,
-                missing=missing,
-            ),
-            "warning",
-        )
+    if missing := ", ".join(restored.missing):
+        flash(request, gettext(OPENED_WITHOUT, name=saved.name, missing=missing), "warning")
     is_report = any(name == REPORT_PARAMETER for name, _ in restored.params)  # and the feature is installed
     url = request.url_for("admin:report" if is_report else "admin:list", identity=view.identity)
     return RedirectResponse(f"{url}?{urlencode([*restored.params, ('view', saved.id)])}", 303)
@@ -97,11 +89,15 @@ async def _form_page(request: Request, view: AdminView, row: SavedView) -> Respo
         groups = await read_shareable_groups(session, request.state.user)
     form = Form(ViewDetails, row, choices={"group_id": groups})
     form.none_label = gettext("Nobody")
-    unused = [*(() if groups else ("group_id",)), *(() if row.is_report else ("schedule",))]
+    unused = [] if groups else ["group_id"]
+    if not row.is_report:
+        unused.append("schedule")
     form.leave_out(unused)
-    if request.method == "POST" and (data := (await fill_form(request, form)).data):
+    if request.method == "POST":
+        await fill_form(request, form)
+    if form.data:
         try:
-            return await _save(request, view, row, data)
+            return await _save(request, view, row, form.data)
         except FieldErrors as refusal:
             form.refuse(DUPLICATE_NAME if "name" in refusal.errors else str(refusal), "name")
     context = {"model_view": view, "form": form, "saved": row, "list": list_url(request, view)}

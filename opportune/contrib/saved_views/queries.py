@@ -123,10 +123,11 @@ def restore_list_state(request: Request, view: AdminView, query: str) -> Restore
     params, missing = [], []
     for name, text in parse_qsl(query):
         value, lost = _restore_value(request, view, name, text)
-        params += [(name, value)] if value else []
         missing += lost
-    names = {name for name, _ in params}
-    params = [pair for pair in params if pair[0] != "sort" or "sortBy" in names]
+        if value:
+            params.append((name, value))
+    if "sortBy" not in dict(params):  # the direction of an order that the list no longer has
+        params = [(name, value) for name, value in params if name != "sort"]
     return RestoredState(params, list(dict.fromkeys(missing)))
 
 
@@ -163,14 +164,11 @@ class ListState:
 
 
 async def read_state(request: Request, view: AdminView) -> ListState:
-    saved, state = await load_saved_views(request), _state_or_none(request, view)
+    saved = await load_saved_views(request)
     active = saved.find(view.identity, request.query_params.get("view", ""))
-    is_changed = active is not None and not (state is not None and is_same_state(active.query, state))
-    return ListState(saved.of_model(view.identity), active, saved.default(view.identity), is_changed, bool(state))
-
-
-def _state_or_none(request: Request, view: AdminView) -> str | None:
     try:
-        return read_list_state(request, view)
-    except FieldErrors:
-        return None
+        state = read_list_state(request, view)
+        is_changed = active is not None and not is_same_state(active.query, state)
+    except FieldErrors:  # too long to be saved
+        state, is_changed = "", active is not None
+    return ListState(saved.of_model(view.identity), active, saved.default(view.identity), is_changed, bool(state))
