@@ -1,7 +1,6 @@
 """The e-mail with a report, made with the permissions that its owner has when it is sent."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
 
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.models import User
@@ -11,13 +10,9 @@ from opportune.admin.job_site import open_site, request_of
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.models import SavedView
 from opportune.admin.views import AdminView
-from opportune.contrib.reports.fields import read_selection
-from opportune.contrib.reports.pages import TOO_LONG
-from opportune.contrib.reports.report import Report, read_report
+from opportune.contrib.reports.pages import try_report
+from opportune.contrib.reports.report import Report
 from opportune.contrib.saved_views.queries import restore_list_state
-from opportune.db.queries.time_limit import StatementTooLong
-from opportune.errors import FieldErrors
-from opportune.i18n import gettext
 from opportune.i18n.languages import use_language
 from opportune.jobs import JobContext
 from opportune.mail import enqueue_email, render_email
@@ -31,9 +26,9 @@ async def send(run: JobContext, view_id: int) -> None:
     async with run.database.reader(fresh=True) as session:
         saved = await session.get(SavedView, view_id)
         user = await session.get(User, saved.owner_id) if saved else None
-    if not saved or not user or not user.is_active or not (user.is_staff or user.is_superuser):
+    if not saved or not user or saved.schedule == "never" or not email_is_enabled(run.settings):
         return
-    if saved.schedule == "never" or not email_is_enabled(run.settings):
+    if not user.is_active or not (user.is_staff or user.is_superuser):
         return
     site = await open_site(run)
     view = site.view_by_identity(saved.identity)
@@ -49,19 +44,10 @@ async def send(run: JobContext, view_id: int) -> None:
                 query = restore_list_state(request, view, saved.query).params
             request = await request_of(site, user, f"{view.identity}/report", query)
             with use_request(request):
-                report, fault = await _read(request, view)
+                report, fault = await try_report(request, view, MAX_SECONDS)
     finally:
         current_zone.reset(zone)
     await run.write(_enqueue, run, user, saved, report, fault)
-
-
-async def _read(request: Request, view: AdminView) -> tuple[Report | None, str]:
-    try:
-        return await read_report(request, view, read_selection(view, request.query_params), MAX_SECONDS), ""
-    except FieldErrors as error:
-        return None, str(error)
-    except StatementTooLong:
-        return None, gettext(TOO_LONG)
 
 
 async def _enqueue(

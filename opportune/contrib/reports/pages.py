@@ -12,7 +12,7 @@ from opportune.admin.models import REPORT_PARAMETER
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.downloads import FILE_TYPES, file_response
 from opportune.contrib.reports.fields import PARAMETERS, default_grouping, groupings_of, measures_of, read_selection
-from opportune.contrib.reports.report import read_report
+from opportune.contrib.reports.report import Report, read_report
 from opportune.db.queries.time_limit import StatementTooLong
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -27,15 +27,7 @@ async def report_page(request: Request, view: AdminView) -> Response:
         return RedirectResponse(request.url.include_query_params(**{REPORT_PARAMETER: key}), 303)
     context = await view.list_context(request)
     groupings = groupings_of(view)
-    report, fault = None, ""
-    try:
-        if groupings:
-            selection = read_selection(view, request.query_params)
-            report = await read_report(request, view, selection, MAX_SECONDS)
-    except FieldErrors as error:
-        fault = str(error)
-    except StatementTooLong:
-        fault = gettext(TOO_LONG)
+    report, fault = await try_report(request, view, MAX_SECONDS) if groupings else (None, "")
     context |= {
         "model_view": view,
         "title": gettext("Report of %(name_plural)s", name_plural=view.name_plural),
@@ -50,6 +42,16 @@ async def report_page(request: Request, view: AdminView) -> Response:
     }
     page = await view.templates.TemplateResponse(request, "reports/page.html", context, 422 if fault else 200)
     return cast("Response", page)
+
+
+async def try_report(request: Request, view: AdminView, seconds: float) -> tuple[Report | None, str]:
+    """Return the report that the URL describes, or a message for the user."""
+    try:
+        return await read_report(request, view, read_selection(view, request.query_params), seconds), ""
+    except FieldErrors as error:
+        return None, str(error)
+    except StatementTooLong:
+        return None, gettext(TOO_LONG)
 
 
 async def _may_export(request: Request, view: AdminView) -> bool:

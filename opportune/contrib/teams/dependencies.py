@@ -1,7 +1,7 @@
 """Dependencies for a route's team: `CurrentTeam`, `OptionalTeam`, `TeamAdmin`, `TeamOwner`."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
 
 from fastapi import Depends, Header, HTTPException, Request
@@ -87,7 +87,8 @@ def _only_team(user_teams: UserTeams) -> UserTeam | None:
 
 
 def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
-    team = user_teams.find(int(team_id)) if team_id.isascii() and team_id.isdigit() and len(team_id) < 20 else None
+    is_number = team_id.isascii() and team_id.isdigit() and len(team_id) < 20
+    team = user_teams.find(int(team_id)) if is_number else None
     if team is None:
         raise HTTPException(404)
     return team
@@ -96,10 +97,13 @@ def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
 async def get_current_team(request: Request) -> UserTeam:
     """Return the user's current team. Others are redirected to sign in, or to select or create a team."""
     await get_current_user(request)
-    return await get_optional_team(request) or _refuse_without_team(request)
+    team = await get_optional_team(request)
+    if team is None:
+        _refuse_without_team(request)
+    return team
 
 
-def _refuse_without_team(request: Request) -> Any:
+def _refuse_without_team(request: Request) -> NoReturn:
     has_teams = bool(request.state.teams.teams)
     if wants_json(request):
         raise HTTPException(403, NO_TEAM_SELECTED if has_teams else NO_TEAM)
@@ -137,7 +141,7 @@ async def describe_header(
 
 async def find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> UserTeam | None:
     """Return the team of a request for CRUD. Writes lock the membership, so that its role cannot change."""
-    team = await (get_current_team if required else get_optional_team)(request)
+    team = await get_current_team(request) if required else await get_optional_team(request)
     if team is None or not writes:
         return team
     member = select(col(TeamMember.role)).where(col(TeamMember.id) == team.member_id).with_for_update(read=True)

@@ -131,14 +131,14 @@ async def accept(session: AsyncSession, invitation_id: int, user: User) -> Team:
     team_id = await _find_inviting_team(session, invitation_id, user)
     await lock_team_row(session, team_id)
     team = await session.get(Team, team_id)
+    if team is None:
+        raise NotFound
     membership = select(TeamMember).where(col(TeamMember.team_id) == team_id, col(TeamMember.user_id) == user.id)
     member = await session.scalar(membership)
     if member is None:
         await refuse_too_many_teams(session, user)
     used = delete(TeamInvitation).where(col(TeamInvitation.id) == invitation_id, TeamInvitation.is_open())
     role = await session.scalar(used.returning(col(TeamInvitation.role)))
-    if team is None:
-        raise NotFound
     if member is None:
         if role is None:  # withdrawn by a concurrent transaction
             raise NotFound

@@ -34,19 +34,20 @@ async def find_sole_ownerships(session: AsyncSession, user_id: int) -> list[Sole
     )
     locked = select(Team).where(col(Team.id).in_(owned)).order_by(col(Team.id)).with_for_update(key_share=True)
     teams = (await session.scalars(locked)).all()
-    is_other = col(User.is_active) & col(TeamMember.user_id).not_in(leaving)
-    owners, others = func.count().filter(is_other, _is_active_owner()), func.count().filter(is_other)
-    counts = (
-        select(col(TeamMember.team_id), func.count(), owners, others)
-        .join(User, col(User.id) == col(TeamMember.user_id))
-        .where(col(TeamMember.team_id).in_([team.id for team in teams]))
-        .group_by(col(TeamMember.team_id))
-    )
     by_id = {team.id: team for team in teams}
+    is_other = col(User.is_active) & col(TeamMember.user_id).not_in(leaving)
+    counts = (
+        select(col(TeamMember.team_id), func.count())
+        .add_columns(func.count().filter(is_other), func.count().filter(is_other, _is_active_owner()))
+        .join(User, col(User.id) == col(TeamMember.user_id))
+        .where(col(TeamMember.team_id).in_(by_id))
+        .group_by(col(TeamMember.team_id))
+        .order_by(col(TeamMember.team_id))
+    )
     return [
-        SoleOwnership(by_id[team_id], member_count, bool(others))
-        for team_id, member_count, owners, others in await session.execute(counts.order_by(col(TeamMember.team_id)))
-        if not owners
+        SoleOwnership(by_id[team_id], member_count, other_members > 0)
+        for team_id, member_count, other_members, other_owners in await session.execute(counts)
+        if other_owners == 0
     ]
 
 

@@ -159,8 +159,7 @@ async def update_member(
         flash(request, "This role does not exist.", "danger")
         return RedirectResponse(_path(team_id), 303)
     change = service.update_role(session, team_id, user, member_id, form.data.role)
-    refusal = await _try_change(request, team_id, change)
-    return refusal or _redirect_with_message(request, _path(team_id), "The role is changed.")
+    return await _apply_change(request, team_id, change, "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
@@ -168,8 +167,7 @@ async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     change = service.delete_member(session, team_id, user, member_id)
-    refusal = await _try_change(request, team_id, change)
-    return refusal or _redirect_with_message(request, _path(team_id), "The member is removed.")
+    return await _apply_change(request, team_id, change, "The member is removed.")
 
 
 @router.post("/{team_id}/leave")
@@ -304,10 +302,10 @@ async def _read_next(request: Request, default: str) -> str:
     return safe_redirect_path(str((await request.form()).get("next", "")), default)
 
 
-async def _try_change(request: Request, team_id: int, change: Awaitable[Any]) -> Response | None:
-    """Run a change of a team. If it is refused, return a redirect to the page of the team, which shows why."""
+async def _apply_change(request: Request, team_id: int, change: Awaitable[Any], message: str) -> Response:
+    """Run a change of a team, and redirect to its page with the message, or with the reason of a refusal."""
     try:
         await change
     except FieldErrors as refusal:
         return redirect_with_error(request, _path(team_id), refusal)
-    return None
+    return _redirect_with_message(request, _path(team_id), message)

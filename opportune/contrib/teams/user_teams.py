@@ -60,15 +60,16 @@ async def read_teams(session: AsyncSession, user: User) -> UserTeams:
     """Read the data for the navigation of all pages in one statement."""
     values = {"user_id": user.id, "email": user.email if user.is_verified else "", "now": utc_now()}
     statement = _teams_of_user()
-    if isinstance(session, Session):
+    if isinstance(session, Session):  # its `fetch` is faster than `execute`
         rows: Sequence[Any] = await session.fetch(statement, values)
     else:
         rows = (await session.execute(statement, values)).all()
+    if not rows:
+        return UserTeams()
+    # The row of a user without teams has NULL for the columns of the team.
     teams = [
         UserTeam(team_id, name, TeamRole(role), member_id) for team_id, name, role, member_id, *_ in rows if team_id
     ]
-    if not rows:
-        return UserTeams()
     *_, invitation_count, switched_at = rows[0]
     return UserTeams(teams, invitation_count, is_personal=bool(teams) and switched_at is None)
 

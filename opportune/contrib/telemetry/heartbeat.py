@@ -52,10 +52,11 @@ async def report_late_jobs(run: JobContext, since: str) -> None:
         await run.write(_schedule_recheck)  # the site slept since the first check
     elif late := await _read_late_jobs(run):
         logger.error("Jobs are late, so no heartbeat is sent: %s", ", ".join(sorted({name for name, _, _ in late})))
-        late_times = {
-            name: due.isoformat() for name, key, due in reversed(late) if (key or "").startswith(SCHEDULE_KEY)
-        }
-        await run.write(_email_late_schedules, run.settings, late_times)
+        due_times: dict[str, datetime] = {}
+        for name, key, due_at in late:  # longest waiting first
+            if key and key.startswith(SCHEDULE_KEY):
+                due_times.setdefault(name, due_at)
+        await run.write(_email_late_schedules, run.settings, due_times)
 
 
 async def _schedule_recheck(session: AsyncSession) -> None:
@@ -76,13 +77,13 @@ async def _read_late_jobs(run: JobContext) -> Sequence[LateJob]:
         return (await session.execute(query.order_by(col(Job.due_at)).limit(MAX_REPORTED_JOBS))).all()
 
 
-async def _email_late_schedules(session: AsyncSession, settings: Settings, late: Mapping[str, str]) -> None:
+async def _email_late_schedules(session: AsyncSession, settings: Settings, due_times: Mapping[str, datetime]) -> None:
     """E-mail ADMIN_EMAIL about schedules that are late for the first time since their last success."""
-    runs = [await find_last_run(session, name) for name in late]
+    runs = [await find_last_run(session, name) for name in due_times]
     unreported = [run for run in runs if not run.is_reported]
     if not unreported or not settings.admin_email:
         return
-    context = {"late": [(run.name, datetime.fromisoformat(late[run.name]), run.succeeded_at) for run in unreported]}
+    context = {"late": [(run.name, due_times[run.name], run.succeeded_at) for run in unreported]}
     try:
         enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
     except (InvalidEmailError, OperatorError) as error:

@@ -15,12 +15,14 @@ STARTED_AT = time.time()
 
 def resident_memory_bytes() -> int:
     """Return the resident memory, its peak on systems without `/proc`, or 0 on Windows."""
-    used = 0
+    used_bytes = 0
     if sys.platform != "win32":
         with suppress(OSError, ValueError, IndexError):
-            return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return used
+            resident_pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+            return resident_pages * resource.getpagesize()
+        unit_bytes = 1 if sys.platform == "darwin" else 1024
+        used_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
+    return used_bytes
 
 
 async def lag_seconds(interval: float) -> float:

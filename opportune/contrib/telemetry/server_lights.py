@@ -20,6 +20,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_duration, format_number, format_size
 from opportune.server.memory import memory_limit_bytes
+from opportune.storage.folder import FolderStorage
 
 LATE_LOOP_SECONDS = 0.1
 """Delay from which the event loop counts as blocked."""
@@ -89,9 +90,11 @@ def _disk_lights(app: FastAPI) -> Iterator[HealthLight]:
     """Report the disks of the database, the uploads and temporary files, each once."""
     url: DatabaseUrl = app.state.database.url
     folders = [url.path.parent] if url.kind == "sqlite" else []
-    folders += [folder for folder in (getattr(app.state.storage, "folder", None),) if isinstance(folder, Path)]
+    if isinstance(app.state.storage, FolderStorage):
+        folders.append(app.state.storage.folder)
+    folders.append(Path(tempfile.gettempdir()))
     device_ids = set[int]()
-    for folder in (*folders, Path(tempfile.gettempdir())):
+    for folder in folders:
         existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
         if existing is None or existing.stat().st_dev in device_ids:
             continue

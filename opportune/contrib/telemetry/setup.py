@@ -10,7 +10,6 @@ from opportune.config.settings import Settings
 from opportune.contrib.telemetry import sentry, status_api
 from opportune.contrib.telemetry.metrics import routes as metrics
 from opportune.contrib.telemetry.metrics.metrics import Metrics
-from opportune.contrib.telemetry.sentry import start_sentry
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.traces.requirements import require_opentelemetry
 from opportune.contrib.telemetry.workers import get_workers
@@ -32,7 +31,7 @@ def add_telemetry(app: FastAPI) -> None:
     if app.state.settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
         require_opentelemetry(app.state.settings)
     if app.state.settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
-        start_sentry(app.state.settings)
+        sentry.start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
         router_of(app).include_flat(metrics.router)
         router_of(app).include_flat(status_api.router)
@@ -71,7 +70,6 @@ async def errors_reported(settings: Settings) -> AsyncIterator[None]:
     if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         yield
         return
-
     sentry.start_sentry(settings)
     try:
         with sentry.reporting():
