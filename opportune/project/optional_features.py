@@ -42,7 +42,7 @@ OPTIONAL_FEATURES = {
     "inspectdb": OptionalFeature("contrib.inspectdb"),
     "documentation": OptionalFeature("contrib.documentation", ("/docs",)),
     "documents": OptionalFeature("contrib.documents"),
-    "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge",)),
+    "knowledge": OptionalFeature("contrib.knowledge", ("/knowledge", "/api/v1/knowledge")),
     "mcp": OptionalFeature("contrib.mcp", ("/mcp", "/accounts/oauth")),
     "ag_ui": OptionalFeature("contrib.ag_ui", ("/api/v1/ag-ui",)),
     "palette": OptionalFeature("contrib.palette", ("/search",)),

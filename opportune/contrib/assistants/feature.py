@@ -11,7 +11,7 @@ assistants = Feature(
     models=(Assistant, Prompt, Memory, MemoryConsent),
     # The paths of prompts and of the memory come before `/assistants/{id}`.
     pages=(pages.prompt_router, memory_pages.router, pages.assistant_router),
-    api=api.router,
+    api=api.routers,
     admin=Admin("opportune.contrib.assistants.admin"),
     accounts=Accounts(
         personal_data=PersonalData(

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
+from pydantic import StringConstraints
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import OwnerId
@@ -34,6 +35,7 @@ ICONS = {
     "ti-pencil": _l("Pencil"),
     "ti-school": _l("School"),
 }
+Icon = Annotated[str, StringConstraints(pattern=f"^({'|'.join(ICONS)})$")]
 
 
 class Audience(StrEnum):
@@ -85,7 +87,7 @@ class Assistant(Model, SharedRow, table=True):
     __tablename__ = "assistants_assistant"
 
     owner_id: OwnerId | None = None
-    icon: Line = Field(default=DEFAULT_ICON, max_length=40)
+    icon: Icon = Field(default=DEFAULT_ICON, max_length=40)
     instructions: Text = Field(
         default="",
         max_length=MAX_INSTRUCTIONS_LENGTH,

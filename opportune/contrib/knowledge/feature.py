@@ -3,7 +3,9 @@ from opportune.contrib.knowledge.hooks import delete_files_of_collection, delete
 from opportune.contrib.knowledge.jobs import index_document
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.knowledge.personal import personal_data
+from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.knowledge.tools import search_tool
+from opportune.crud import CrudApi
 from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Llm, Site
 
 knowledge = Feature(
@@ -12,6 +14,7 @@ knowledge = Feature(
     requires=("answers", "teams"),
     models=(KnowledgeCollection, KnowledgeDocument, KnowledgePassage),
     pages=pages.router,
+    api=CrudApi(Collections, "/knowledge").router,
     site=Site(
         navigation=(
             Link("Documents", "/knowledge", "books", signed_in=True, summary="Documents that answers can cite."),
