@@ -41,7 +41,10 @@ Read = Annotated[
 ]
 Write = Annotated[str, typer.Option(help="Users who may write rows, with the same choices and default.")]
 Path = Annotated[str, typer.Option(help="Address of the pages. [default: the plural of the name, such as /books]")]
-Icon = Annotated[str, typer.Option(help="Icon in the navigation and the admin, from tabler.io/icons.")]
+Icon = Annotated[
+    str,
+    typer.Option(help="Icon in the navigation and the admin, from tabler.io/icons. [default: guessed from the name]"),
+]
 Group = Annotated[str, typer.Option(help="Group that gets all permissions for the rows.")]
 Navigation = Annotated[bool, typer.Option(help="Add a link to the navigation.")]
 SoftDelete = Annotated[bool, typer.Option("--soft-delete", help="Move deleted rows to a trash, with Undo.")]
@@ -56,7 +59,7 @@ def command(
     read: Read = "",
     write: Write = "",
     path: Path = "",
-    icon: Icon = "point",
+    icon: Icon = "",
     group: Group = "",
     navigation: Navigation = True,
     soft_delete: SoftDelete = False,

@@ -38,7 +38,8 @@ class NewModel:
     read: str
     write: str
     path: str
-    icon: str = "point"
+    icon: str = ""
+    """Empty if it is guessed from the name."""
     mixins: Sequence[str] = ()
     """Base classes beside `Model`: `SoftDelete` and `Versioned`."""
     keeps_history: bool = False
@@ -142,7 +143,7 @@ class NewModel:
             yield f"search = {tuple_code(search_fields)}"
         if filters := [*owner, *self._filters()]:
             yield f"filters = {tuple_code(filters)}"
-        icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon != "point" else "category = "
+        icon = f'icon, category = "ti ti-{self.icon}", ' if self.icon else "category = "
         yield f'{icon}"{label(self.feature)}"'
 
     def _search_fields(self) -> list[str]:

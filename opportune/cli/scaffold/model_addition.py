@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.feature_names import missing_feature
@@ -110,9 +111,9 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
             f"{account}: visitors who are not signed in cannot choose an account. Write {account}:account:optional, "
             "or omit --write."
         )
-    if not re.fullmatch("[a-z0-9-]+", options.icon):
+    if not re.fullmatch("[a-z0-9-]*", options.icon):
         raise OperatorError(f"{options.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
-    if message := unknown_icon_message(options.icon):
+    if options.icon and (message := unknown_icon_message(options.icon)):
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
     path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(
@@ -309,4 +310,4 @@ def navigation_link(model: NewModel) -> str:
     """Return the code of a navigation link, limited to users who may read the list."""
     permission = f', permission=("{model.placeholders["identity"]}", "list")'
     condition = {"anyone": "", "permitted": permission}.get(model.read, ", signed_in=True")
-    return f'Link("{model.label}", "{model.path}", "{model.icon}"{condition})'
+    return f'Link("{model.label}", "{model.path}", "{model.icon or guess_icon(model.name)}"{condition})'

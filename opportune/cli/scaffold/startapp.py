@@ -47,7 +47,7 @@ def command(
     read: Read = "",
     write: Write = "",
     path: Address = "",
-    icon: Icon = "point",
+    icon: Icon = "",
     group: Group = "",
     navigation: Navigation = True,
     soft_delete: SoftDelete = False,

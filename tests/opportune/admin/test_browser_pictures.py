@@ -4,6 +4,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
+from opportune.accounts.models import User
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
 
 LIST = "/admin/gadget/list"
@@ -58,6 +59,14 @@ async def test_many_buttons_are_a_menu_on_tablets(page: Page, monkeypatch: pytes
     await page.set_viewport_size({"width": 1280, "height": 800})
     await page.reload()
     await expect(report).to_be_visible()
+
+
+async def test_six_buttons_are_a_menu_beside_the_menu(page: Page, superuser: User) -> None:
+    await page.goto(f"/admin/user/details/{superuser.id}")
+    deletion = page.get_by_role("link", name="Delete")
+    await expect(deletion).to_be_hidden()
+    await page.get_by_role("button", name="More actions").click()
+    await expect(deletion).to_be_in_viewport(ratio=1)
 
 
 async def test_long_texts_stay_beside_fields(page: Page, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

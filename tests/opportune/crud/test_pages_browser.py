@@ -32,6 +32,23 @@ async def page(app: FastAPI, page: Page, site: str) -> Page:
     return page
 
 
+async def test_page_fits_every_width(page: Page) -> None:
+    await page.goto("/volumes")
+    await page.locator("thead th").evaluate_all("cells => cells.forEach((cell) => cell.append(' ' + 'x'.repeat(24)))")
+    for width in range(320, 1281, 80):
+        await page.set_viewport_size({"width": width, "height": 700})
+        assert not await page.evaluate(IS_TOO_WIDE), width
+
+
+async def test_page_numbers_are_between_previous_and_next(page: Page) -> None:
+    await page.goto("/volumes?page=2")
+    links = await page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
+    assert (links[0], links[-1]) == ("Previous", "1")
+    await page.goto("/volumes")
+    links = await page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
+    assert links == ["2", "Next"]
+
+
 async def test_list_updates_while_the_user_types_and_filters(page: Page) -> None:
     await page.goto("/volumes")
     await page.get_by_role("searchbox", name="Search volumes").fill("book 1")

@@ -255,6 +255,11 @@ def test_project_model_may_be_called_team(oppman: Oppman, project: Path) -> None
     assert not [name for name in ("opportune.contrib.teams", "make_team") if name in text]
 
 
+def test_navigation_link_has_the_guessed_icon() -> None:
+    model = NewModel("shop", "SpareProduct", [], "anyone", "owner", "/products")
+    assert navigation_link(model) == 'Link("Spare products", "/products", "package")'
+
+
 @pytest.mark.parametrize(
     ("read", "condition"),
     [
