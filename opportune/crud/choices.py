@@ -19,7 +19,8 @@ from opportune.db.queries.paths import AttributePath
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.controls import RowChoices
-from opportune.web.forms.forms import SEARCH_SUFFIX, Choices, Form
+from opportune.web.forms.form_state import Choices
+from opportune.web.forms.forms import SEARCH_SUFFIX, Form
 
 MAX_ROWS_OF_SELECT = 50
 """Maximum number of rows in a select. If there are more, the user searches them."""

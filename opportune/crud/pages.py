@@ -28,7 +28,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging
 from opportune.storage import StorageError
 from opportune.web import Form, allow_files, flash, is_htmx, redirect, templates
-from opportune.web.forms.forms import FILTER_PREFIX, SEARCH_SUFFIX, fill_form
+from opportune.web.forms.form_state import FILTER_PREFIX
+from opportune.web.forms.forms import SEARCH_SUFFIX, fill_form
 from opportune.web.forms.kept_form import restore_kept_form
 from opportune.web.rendering.environment import is_replaced
 

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.email import EmailMessage, parse_recipient, sender_address
+from opportune.mail.addresses import parse_recipient, sender_address
+from opportune.mail.email import EmailMessage
 from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.outage import SEND_EMAIL, report_outage

@@ -1,29 +1,23 @@
-"""E-mails: their addresses, and rendering from templates, in which HTML is escaped and plain text is not."""
+"""E-mails, rendered from templates, in which HTML is escaped and plain text is not."""
 
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from email.errors import MessageError
-from email.headerregistry import Address
 from email.utils import format_datetime as format_header_date
 from functools import partial
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-from email_validator import EmailNotValidError, validate_email
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
 
-from opportune.config.email_domains import accept_development_domains
 from opportune.config.settings import Settings
 from opportune.config.site_url import site_url
 from opportune.db.models.model import utc_now
-from opportune.errors import OperatorError
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
+from opportune.mail.addresses import parse_recipient, sender_address, single_line
 from opportune.mail.errors import InvalidEmailError
 from opportune.web.language import localized_path
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money
@@ -79,73 +73,6 @@ def render(name: str, context: Mapping[str, Any], *, required: bool = True) -> s
     return template.render(context)
 
 
-WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
-# Includes characters that only some programs treat as line breaks.
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def single_line(field: str, value: str) -> str:
-    """Remove control characters from the value of a header.
-
-    Raises:
-        InvalidEmailError: It contains a line break, which would begin another header.
-    """
-    if "\r" in value or "\n" in value:
-        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")  # not translated
-    return CONTROL_CHARACTERS.sub(" ", value).strip()
-
-
-def parse_recipient(text: str) -> Address:
-    """Parse a recipient, with or without a name. The domain is converted to ASCII.
-
-    Raises:
-        InvalidEmailError: The address is invalid.
-    """
-    name, email = _split_name("address", text)
-    accept_development_domains(email)
-    try:
-        validated = validate_email(email, check_deliverability=False)
-    except EmailNotValidError as error:
-        raise InvalidEmailError(f"'{email}' is not a valid e-mail address. {error}") from None
-    return Address(name, username=validated.local_part, domain=validated.ascii_domain)
-
-
-def sender_address(settings: Settings) -> Address:
-    """Return the sender: MAIL_FROM, or by default `SITE_NAME <noreply@HOST>`.
-
-    Raises:
-        OperatorError: MAIL_FROM is invalid.
-    """
-    if not settings.mail_from:
-        return Address(settings.site_name, "noreply", _mail_domain(site_url(settings)))
-    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
-        name, email = _split_name("MAIL_FROM", settings.mail_from)
-        address = Address(name, addr_spec=email)
-        if address.addr_spec.isascii() and address.username and address.domain:
-            return address
-    raise OperatorError(
-        "MAIL_FROM is not a valid e-mail address. Write site@example.org, or Site <site@example.org>, "
-        "and an international domain in ASCII (xn--…)."
-    )
-
-
-def _split_name(field: str, text: str) -> tuple[str, str]:
-    """Split `Ada <ada@example.org>` into name and e-mail."""
-    line = single_line(field, text)
-    match = WITH_NAME.fullmatch(line)
-    return (match["name"].strip(' "'), match["email"].strip()) if match else ("", line)
-
-
-def _mail_domain(site: str) -> str:
-    """Return the host of a URL, or `localhost` for an IP address."""
-    host = urlsplit(site).hostname or ""
-    try:
-        ip_address(host)
-    except ValueError:
-        return host
-    return "localhost"
-
-
 @dataclass(frozen=True)
 class EmailMessage:
     """An e-mail with text and HTML."""
@@ -181,17 +108,22 @@ def render_email(
         InvalidEmailError: The address is invalid, or address or subject contain a line break.
     """
     parse_recipient(to)
-    site_variables = {"absolute_url": partial(_absolute_url, settings), "site_name": settings.site_name}
-    variables = {**site_variables, **context}
+    variables = {"absolute_url": partial(_absolute_url, settings), "site_name": settings.site_name, **context}
     zone = current_zone.set(site_zone(settings))  # the recipient may be in another zone than the user of the request
     try:
         with use_language(language):
-            variables["subject"] = subject = single_line("subject", render(f"{template}.subject", variables))
-            text, html = render(f"{template}.txt", variables), render(f"{template}.html", variables, required=False)
+            subject = single_line("subject", render(f"{template}.subject", variables))
+            variables["subject"] = subject
+            text = render(f"{template}.txt", variables)
+            html = render(f"{template}.html", variables, required=False)
     finally:
         current_zone.reset(zone)
-    local_part = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts e-mails of the same second
-    return EmailMessage(to, subject, text, html, message_id=f"<{local_part}@{sender_address(settings).domain}>")
+    return EmailMessage(to, subject, text, html, message_id=_new_message_id(sender_address(settings).domain))
+
+
+def _new_message_id(domain: str) -> str:
+    """Return a random id that begins with the time, by which the mailbox sorts e-mails of the same second."""
+    return f"<{time.time_ns():016x}{secrets.token_hex(8)}@{domain}>"
 
 
 def _absolute_url(settings: Settings, path: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from opportune import fields
 from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.config.settings import using_settings
-from opportune.mail.email import parse_recipient
+from opportune.mail.addresses import parse_recipient
 from opportune.mail.errors import InvalidEmailError
 from opportune.testing.plugin import settings_for
 

@@ -16,7 +16,8 @@ from opportune.accounts.tokens.scopes import scope_labels, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency
-from opportune.web.forms.forms import Choices, Form, read_form
+from opportune.web.forms.form_state import Choices
+from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.routing.api_router import APIRouter
 

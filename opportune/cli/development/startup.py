@@ -24,7 +24,7 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.features.core import all_features
-from opportune.mail.email import sender_address
+from opportune.mail.addresses import sender_address
 from opportune.mail.factory import transport_for
 from opportune.plurals import pluralize
 from opportune.project.atomic_files import remove_abandoned, remove_abandoned_in

@@ -19,7 +19,7 @@ from opportune.db.models.columns import is_text, python_type_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_day, localize_number
 from opportune.i18n.parsing import Source, parse_yes_no
-from opportune.web.forms.forms import ZONE_SUFFIX
+from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.time_zone import format_datetime
 
 

@@ -30,7 +30,8 @@ from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, 
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.forms.forms import FILTER_PREFIX, Form, read_form
+from opportune.web.forms.form_state import FILTER_PREFIX
+from opportune.web.forms.forms import Form, read_form
 from opportune.web.rate_limit import TooManyRequests
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash

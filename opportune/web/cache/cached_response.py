@@ -50,7 +50,8 @@ class CachedResponse:
         if not rule.per_user and not self.values(b"cache-control"):  # the middleware marks responses per user private
             headers.append((b"cache-control", b"no-cache"))
         vary = {name.encode() for name in self.values(b"vary")} | rule.vary | {b"cookie", b"hx-request-type"}
-        etag = dict(self.headers).get(b"etag") or b'"%s"' % blake2b(self.body, digest_size=12).hexdigest().encode()
+        digest = blake2b(self.body, digest_size=12).hexdigest()
+        etag = dict(self.headers).get(b"etag") or f'"{digest}"'.encode()
         headers += [(b"etag", etag), (b"vary", b", ".join(sorted(vary)))]
         return replace(self, headers=tuple(headers), built_at=time.time(), etag=etag)
 

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from opportune.web.cache.cache import Built, Cache, CacheItem
+from opportune.web.cache.builds import Built, CacheItem
+from opportune.web.cache.cache import Cache
 from opportune.web.cache.cached_response import CachedResponse, ResponseCapture, unpack
 from opportune.web.cache.rule import PERSONAL_HEADERS, request_parts
 from opportune.web.cache.store import Store
@@ -46,8 +47,8 @@ class ResponseBuild:
         self._cache = cache
 
     async def run(self, receive: Receive, send: Send) -> Built:
-        rule, capture = self.route.rule, ResponseCapture(send)
         self.has_run = True
+        capture = ResponseCapture(send)
         zone_token = current_zone.set(self._cache.zone)
         shared_token = is_shared_page.set(True)
         try:
@@ -55,13 +56,15 @@ class ResponseBuild:
         finally:
             is_shared_page.reset(shared_token)
             current_zone.reset(zone_token)
-        self.response = response = capture.response
-        if response is None or not response.is_cacheable(rule):
-            if response is None or response.status == 200:
-                self._cache.warn_once(self.route.path, "its response is private, too long, or a stream")
-            return Built(None if response is None or response.is_private else response.pack(), is_stored=False)
-        self.response = response.with_cache_headers(rule)
-        return Built(self.response.pack())
+        response, rule = capture.response, self.route.rule
+        if response is not None and response.is_cacheable(rule):
+            self.response = response.with_cache_headers(rule)
+            return Built(self.response.pack())
+        self.response = response
+        if response is None or response.status == 200:
+            self._cache.warn_once(self.route.path, "its response is private, too long, or a stream")
+        entry = None if response is None or response.is_private else response.pack()
+        return Built(entry, is_stored=False)
 
     async def refresh(self) -> Built:
         async with AsyncExitStack() as stack:
@@ -98,23 +101,24 @@ class ResponseCache(Cache):
             return
         build = ResponseBuild(self, route, item.scope)
         try:
-            response = await self.load(item, lambda: build.run(receive, send), build.refresh, unpack) or build.response
+            response = await self.builds.load(item, lambda: build.run(receive, send), build.refresh, unpack)
         except Exception as error:
             if build.has_run:
                 raise
             raise HTTPException(500) from error  # the request that built it logs the error
-        if response:
+        if response := response or build.response:
             await response.send(scope, send)
-        elif not build.has_run:
+        elif not build.has_run:  # another request has built it, and it is private or a stream
             route.counts.built += 1
             await route.app(item.scope, receive, send)
 
     async def _response_item(self, route: CachedRoute, scope: Scope) -> ResponseItem | None:
         """Return None if the request bypasses the cache."""
-        rule, names = route.rule, {name for name, _ in scope["headers"]}
-        is_personal = not names.isdisjoint(PERSONAL_HEADERS)
+        rule = route.rule
+        names = {name for name, _ in scope["headers"]}
         if not self.is_enabled or not names.isdisjoint(BODY_HEADERS):
             return None
+        is_personal = not names.isdisjoint(PERSONAL_HEADERS)
         if is_personal and (not rule.per_user or may_have_messages(scope)):  # flash messages are rendered once
             return None
         request = Request(scope)

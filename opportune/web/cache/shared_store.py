@@ -32,12 +32,13 @@ class SharedStore(Store):
         value, *versions = await self.read([key, *map(tag_key, names)])
         current = _versions_by_tag(names, versions)
         entry, saved = _parse(value)
-        if entry and (others := [tag for tag in saved if tag not in current]):  # `get` does not name the tags
-            saved_now = current | _versions_by_tag(others, await self.read([*map(tag_key, others)]))
-            entry = entry if saved_now == saved else None
-        elif saved != current:
-            entry = None
-        return CacheLookup(entry, saved if entry else current)
+        if entry is None:
+            return CacheLookup(None, current)
+        other_tags = [tag for tag in saved if tag not in current]  # `get` does not name the tags
+        other_versions = await self.read([*map(tag_key, other_tags)]) if other_tags else ()
+        if saved != current | _versions_by_tag(other_tags, other_versions):  # a tag was cleared
+            return CacheLookup(None, current)
+        return CacheLookup(entry, saved)
 
     async def save(self, key: str, entry: CacheEntry, tag_versions: TagVersions, seconds: float) -> None:
         head = json.dumps([entry.built_at, dict(tag_versions)]).encode()

@@ -16,6 +16,11 @@ def input_name(name: str, code: str) -> str:
     return f"{name}.{code}"
 
 
+def input_names(name: str) -> dict[str, str]:
+    """Return the names of the inputs of a field by language."""
+    return {language.code: input_name(name, language.code) for language in form_languages()}
+
+
 def form_languages() -> Sequence[Language]:
     """Return the languages that have an input, the site's own first. Empty if the site has one language."""
     languages = [language for code in content_languages() if (language := find_language(code))]
@@ -32,7 +37,7 @@ def submitted_texts(submitted: FormData | Mapping[str, object], name: str) -> di
 
     None if the form has no input for a language, such as one that was rendered while the site had one language.
     """
-    texts = {language.code: submitted.get(input_name(name, language.code)) for language in form_languages()}
+    texts = {code: submitted.get(input_) for code, input_ in input_names(name).items()}
     if all(text is None for text in texts.values()):
         return None
     return {code: text.replace("\r\n", "\n") for code, text in texts.items() if isinstance(text, str) and text}

@@ -9,8 +9,8 @@ import pytest
 from opportune.config.settings import load_settings
 from opportune.errors import OperatorError
 from opportune.mail import EmailMessage
+from opportune.mail.addresses import sender_address
 from opportune.mail.delivery import mime_message
-from opportune.mail.email import sender_address
 from tests.opportune.mail.conftest import email_to, settings_with
 
 

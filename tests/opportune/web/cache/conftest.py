@@ -98,6 +98,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the cache, which a test can advance."""
     clock = Clock()
     fake = SimpleNamespace(time=clock.time, monotonic=time.monotonic)
+    monkeypatch.setattr("opportune.web.cache.builds.time", fake)
     monkeypatch.setattr("opportune.web.cache.cache.time", fake)
     monkeypatch.setattr("opportune.web.cache.cached_response.time", fake)
     return clock

@@ -10,7 +10,7 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 
 from opportune.web.cache import cached
-from opportune.web.cache.cache import Build, CacheItem
+from opportune.web.cache.builds import Build, Builds, CacheItem
 from opportune.web.cache.responses import ResponseCache
 from opportune.web.cache.store import CacheLookup, Store
 from opportune.web.routing.cached_route import CachedRoute
@@ -29,7 +29,7 @@ async def load_user(request: Request) -> User | None:
     return user
 
 
-class CountingCache(ResponseCache):
+class CountingBuilds(Builds):
     lookups = 0
 
     async def _look_up(self, item: CacheItem, refresh: Build) -> CacheLookup:
@@ -40,7 +40,8 @@ class CountingCache(ResponseCache):
 
 class Shop:
     def __init__(self, store: Store) -> None:
-        self.cache = CountingCache(store, load_user)
+        self.cache = ResponseCache(store, load_user)
+        self.cache.builds = self.counted = CountingBuilds(store)
         self.builds = 0
         self.text = "first"
         self.status = 200
@@ -92,8 +93,8 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 async def get_concurrently(client: AsyncClient, shop: Shop, number: int) -> list[httpx2.Response]:
     """Send requests. No response is built before all of them have looked it up."""
     shop.may_finish.clear()
-    before = shop.cache.lookups
+    before = shop.counted.lookups
     responses = asyncio.gather(*(client.get("/things") for _ in range(number)))
-    await wait_until(lambda: shop.cache.lookups == before + number)
+    await wait_until(lambda: shop.counted.lookups == before + number)
     shop.may_finish.set()
     return await responses

@@ -23,7 +23,7 @@ async def test_two_processes_share_a_build(shop: Shop, other_shop: Shop) -> None
     other_shop.may_finish = shop.may_finish
     async with shop.client() as one, other_shop.client() as two:
         requests = asyncio.gather(*(client.get("/things") for client in (one, two) * 20))
-        await wait_until(lambda: shop.cache.lookups == other_shop.cache.lookups == 20)
+        await wait_until(lambda: shop.counted.lookups == other_shop.counted.lookups == 20)
         shop.may_finish.set()
         responses = await requests
     assert {response.status_code for response in responses} == {200}
@@ -34,7 +34,7 @@ async def test_two_processes_share_a_build(shop: Shop, other_shop: Shop) -> None
 async def test_process_builds_after_waiting_too_long(
     shop: Shop, other_shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("opportune.web.cache.builds.BUILD_WAIT_SECONDS", 0.05)
     dead_process = other_shop.cache.store
 
     async def refuse_claim(build: str) -> bool:
@@ -65,7 +65,7 @@ async def test_cancelled_build_is_taken_over(shop: Shop) -> None:
         first = asyncio.create_task(client.get("/things"))
         await wait_until(lambda: shop.builds == 1)
         waiting = [asyncio.create_task(client.get("/things")) for _ in range(5)]
-        await wait_until(lambda: shop.cache.lookups == 6)
+        await wait_until(lambda: shop.counted.lookups == 6)
         first.cancel()
         with suppress(asyncio.CancelledError):
             await first
@@ -83,7 +83,7 @@ async def test_cancelled_request_does_not_cancel_build(shop: Shop) -> None:
         first = asyncio.create_task(client.get("/things"))
         await wait_until(lambda: shop.builds == 1)
         second = asyncio.create_task(client.get("/things"))
-        await wait_until(lambda: shop.cache.lookups == 2)
+        await wait_until(lambda: shop.counted.lookups == 2)
         second.cancel()
         with suppress(asyncio.CancelledError):
             await second
@@ -107,7 +107,7 @@ async def test_stale_response_is_refreshed_once(shop: Shop, clock: Clock) -> Non
         stale = [await client.get("/things") for _ in range(10)]
         await wait_until(lambda: shop.builds == 2)
         shop.may_finish.set()
-        await wait_until(lambda: not shop.cache._refreshes)
+        await wait_until(lambda: not shop.cache.builds.refreshes)
         fresh = await client.get("/things")
     assert all(response.text.startswith("first") for response in stale)
     assert all(int(response.headers["age"]) >= 100 for response in stale)
@@ -130,7 +130,7 @@ async def test_deleted_page_is_dropped_by_refresh(shop: Shop, clock: Clock) -> N
         await client.get("/things")
         clock.offset, shop.status = 100, 404
         assert (await client.get("/things")).status_code == 200
-        await wait_until(lambda: shop.builds == 2 and not shop.cache._refreshes)
+        await wait_until(lambda: shop.builds == 2 and not shop.cache.builds.refreshes)
         assert (await client.get("/things")).status_code == 404
 
 
@@ -138,7 +138,7 @@ async def test_deleted_page_is_dropped_by_refresh(shop: Shop, clock: Clock) -> N
 async def test_refreshes_are_limited_and_cancelled_on_close(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.MAX_BACKGROUND_REFRESHES", 2)
+    monkeypatch.setattr("opportune.web.cache.builds.MAX_BACKGROUND_REFRESHES", 2)
     async with shop.client(stale=300) as client:
         for number in range(4):
             await client.get(f"/things?n={number}")
@@ -146,7 +146,7 @@ async def test_refreshes_are_limited_and_cancelled_on_close(
         shop.may_finish.clear()
         for number in range(4):
             assert (await client.get(f"/things?n={number}")).status_code == 200
-        tasks = [*shop.cache._refreshes.values()]
+        tasks = [*shop.cache.builds.refreshes.values()]
         await shop.cache.close()
     assert len(tasks) == 2
     assert all(task.cancelled() for task in tasks)

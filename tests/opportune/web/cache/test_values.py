@@ -155,7 +155,7 @@ async def test_hit_and_miss_return_equal_data(cache: Cache, database: Database) 
 
 @in_memory
 async def test_hanging_build_is_taken_over_by_one_task(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.web.cache.cache.BUILD_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("opportune.web.cache.builds.BUILD_WAIT_SECONDS", 0.01)
     hanging, builder = Builder(), Builder()
     hanging.may_finish.clear()
     first = asyncio.create_task(cache.get_or_set("a", hanging, 60))
@@ -175,9 +175,9 @@ async def test_stale_value_is_returned_until_refreshed(
     assert await cache.get_or_set("a", builder, 60, stale=300) == "first"
     await wait_until(lambda: "could not be refreshed" in caplog.text)
     builder.value = "second"
-    await wait_until(lambda: not cache._refreshes)
+    await wait_until(lambda: not cache.builds.refreshes)
     assert await cache.get_or_set("a", builder, 60, stale=300) == "first"
-    await wait_until(lambda: not cache._refreshes)
+    await wait_until(lambda: not cache.builds.refreshes)
     assert await cache.get_or_set("a", builder, 60, stale=300) == "second"
     assert builder.builds == 3
 

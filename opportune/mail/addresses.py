@@ -1,0 +1,82 @@
+"""Addresses of e-mails, and other values of their headers."""
+
+import re
+from contextlib import suppress
+from email.errors import MessageError
+from email.headerregistry import Address
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+
+from opportune.config.email_domains import accept_development_domains
+from opportune.config.settings import Settings
+from opportune.config.site_url import site_url
+from opportune.errors import OperatorError
+from opportune.mail.errors import InvalidEmailError
+
+WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
+# Includes characters that only some programs treat as line breaks.
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def single_line(field: str, value: str) -> str:
+    """Remove control characters from the value of a header.
+
+    Raises:
+        InvalidEmailError: It contains a line break, which would begin another header.
+    """
+    if "\r" in value or "\n" in value:
+        raise InvalidEmailError(f"The {field} of an e-mail must be one line.")  # not translated
+    return CONTROL_CHARACTERS.sub(" ", value).strip()
+
+
+def parse_recipient(text: str) -> Address:
+    """Parse a recipient, with or without a name. The domain is converted to ASCII.
+
+    Raises:
+        InvalidEmailError: The address is invalid.
+    """
+    name, email = _split_name("address", text)
+    accept_development_domains(email)
+    try:
+        validated = validate_email(email, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise InvalidEmailError(f"'{email}' is not a valid e-mail address. {error}") from None
+    return Address(name, username=validated.local_part, domain=validated.ascii_domain)
+
+
+def sender_address(settings: Settings) -> Address:
+    """Return the sender: MAIL_FROM, or by default `SITE_NAME <noreply@HOST>`.
+
+    Raises:
+        OperatorError: MAIL_FROM is invalid.
+    """
+    if not settings.mail_from:
+        return Address(settings.site_name, "noreply", _mail_domain(site_url(settings)))
+    with suppress(InvalidEmailError, MessageError, ValueError, IndexError):  # raised for malformed addresses
+        name, email = _split_name("MAIL_FROM", settings.mail_from)
+        address = Address(name, addr_spec=email)
+        if address.addr_spec.isascii() and address.username and address.domain:
+            return address
+    raise OperatorError(
+        "MAIL_FROM is not a valid e-mail address. Write site@example.org, or Site <site@example.org>, "
+        "and an international domain in ASCII (xn--…)."
+    )
+
+
+def _split_name(field: str, text: str) -> tuple[str, str]:
+    """Split `Ada <ada@example.org>` into name and e-mail."""
+    line = single_line(field, text)
+    match = WITH_NAME.fullmatch(line)
+    return (match["name"].strip(' "'), match["email"].strip()) if match else ("", line)
+
+
+def _mail_domain(site: str) -> str:
+    """Return the host of a URL, or `localhost` for an IP address."""
+    host = urlsplit(site).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host
+    return "localhost"
