@@ -1,7 +1,7 @@
 """The declaration of a feature, which the framework and other features read."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -21,17 +21,6 @@ from opportune.feature.site import Site
 
 T = TypeVar("T")
 
-FAMILIES: dict[str, type[Any]] = {
-    "site": Site,
-    "admin": Admin,
-    "data": Data,
-    "jobs": Jobs,
-    "llm": Llm,
-    "accounts": Accounts,
-    "monitoring": Monitoring,
-    "process": Process,
-}
-"""Classes of arguments that group others, by name."""
 RENAMED = {
     "process": "context",
     "admin_extension": "extension",
@@ -62,7 +51,7 @@ def refuse_old_options(class_: type[T]) -> type[T]:
 def _new_spelling(option: str, value: object) -> str:
     """Return the new spelling of an option; empty if it is up to date or unknown."""
     argument = RENAMED.get(option, option)
-    if option in FAMILIES:
+    if option in FAMILIES:  # some families have the name of an option that they replace
         class_ = FAMILIES[option]
         name = f"{argument}=" if argument != option else ""
         return "" if isinstance(value, class_) else f"{option}={class_.__name__}({name}…)"
@@ -120,6 +109,14 @@ class Feature:
                 f"Feature({self.name!r}, commands=…) needs the name of a module for each command: "
                 f'commands={{"{self.name}": "app.{self.name}.commands"}}.'
             )
+
+
+FAMILIES: dict[str, Any] = {
+    name: field.default_factory
+    for name, field in Feature.__dataclass_fields__.items()
+    if is_dataclass(field.default_factory)
+}
+"""Classes of arguments that group others, by name."""
 
 
 def _is_module_name(value: object) -> bool:

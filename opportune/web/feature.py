@@ -5,15 +5,15 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import FULL, RedisStore
-from opportune.web.endpoints import api_docs, component_gallery, health, markdown_preview, root_files
+from opportune.web.endpoints import developer_pages, health, markdown_preview, root_files
 from opportune.web.errors import debug_page
 from opportune.web.routing.router import router_of
 from opportune.web.static.files import CHECK_INTERVAL_SECONDS, PRODUCTION_CHECK_INTERVAL_SECONDS, STATIC_URL, assets
 
-HINT = _l(
+REDIS_HINT = _l(
     "Check that Redis runs at CACHE_URL. Until then pages are not cached, and each process counts limits for itself."
 )
-FULL_HINT = _l("Give Redis more memory, or let it evict old entries: set its maxmemory-policy to allkeys-lru.")
+REDIS_FULL_HINT = _l("Give Redis more memory, or let it evict old entries: set its maxmemory-policy to allkeys-lru.")
 
 
 def init_app(app: FastAPI) -> None:
@@ -24,9 +24,9 @@ def init_app(app: FastAPI) -> None:
     if settings.debug:
         router_of(app).include_flat(debug_page.router)
     if not settings.is_production:
-        router_of(app).include_pages(api_docs.router)
+        router_of(app).include_pages(developer_pages.api_docs)
     if settings.debug and not settings.is_production:
-        router_of(app).include_pages(component_gallery.router)
+        router_of(app).include_pages(developer_pages.component_gallery)
 
 
 async def cache_lights(app: FastAPI) -> list[HealthLight]:
@@ -37,9 +37,9 @@ async def cache_lights(app: FastAPI) -> list[HealthLight]:
     is_redis = isinstance(cache.store, RedisStore)
     label = "Redis" if is_redis else _("Cache")
     if failure := await cache.store.check():
-        hint = HINT if is_redis else ""
+        hint = REDIS_HINT if is_redis else ""
         if failure == FULL:
-            hint = FULL_HINT
+            hint = REDIS_FULL_HINT
         return [HealthLight(label, _("is not available (%(failure)s)", failure=failure), "fault", hint=hint)]
     return [HealthLight(label, _("is available"))]
 

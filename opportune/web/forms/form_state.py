@@ -224,8 +224,9 @@ class FormState(Generic[M]):
         except ValidationError as error:
             for name, message in messages_by_field(error, partial(self._input_of, values)).items():
                 if name in self.controls and not values.get(name):
-                    message = gettext(EMPTY_MESSAGES.get(self.controls[name].type, message))
-                self.errors.setdefault(name, message)
+                    self.errors.setdefault(name, gettext(EMPTY_MESSAGES.get(self.controls[name].type, message)))
+                else:
+                    self.errors.setdefault(name, message)
         else:
             self.data = None if self.errors else data
 

@@ -28,6 +28,7 @@ Key = tuple[str, str]
 MAX_COUNTERS_IN_MEMORY = 10_000
 """The oldest counters above this number are removed."""
 REDIS_TIMEOUT_SECONDS = 0.5
+TIMEOUT_OPTIONS = ("socket_timeout", "socket_connect_timeout")
 RETRY_AFTER_SECONDS = 5.0
 """Seconds after a failure in which no command is sent to Redis, because a silent Redis would delay each request."""
 
@@ -40,16 +41,15 @@ class CacheStorage:
         self._connecting = asyncio.Lock()
         self._memory: MemoryStorage | None = None
         self._limiters: list[FixedWindowRateLimiter] = []
+        """One for Redis, if the site has it, and one for the memory of this process. Empty before the first hit."""
         self._unavailable_until = 0.0
         self._is_unavailable = False
 
     async def hit(self, *hits: Hit) -> None:
-        counted: list[Hit] = []
-        for hit in hits:
+        for index, hit in enumerate(hits):
             if seconds := await self._run(_hit, hit):
-                await self._refund(counted)
+                await self._refund(hits[:index])
                 raise TooManyRequests(seconds)
-            counted.append(hit)
 
     async def check(self, *hits: Hit) -> None:
         for hit in hits:
@@ -83,19 +83,17 @@ class CacheStorage:
         # Addresses and ids are hashed to keep personal data out of Redis.
         key = hit.rate_limit.action, hashlib.sha256(hit.subject.encode(errors="replace")).hexdigest()[:32]
         item = RateLimitItemPerSecond(hit.rate_limit.limit, hit.rate_limit.seconds)
-        *shared, memory = self._limiters
-        if time.monotonic() < self._unavailable_until:
-            shared = []
-        for limiter in shared:
+        *in_redis, in_memory = self._limiters
+        if in_redis and time.monotonic() >= self._unavailable_until:
             try:
-                result = await command(limiter, item, key)
+                result = await command(in_redis[0], item, key)
             except StorageError as error:
                 self._record_failure(error)
             else:
                 self._record_success()
                 return result
         await self._evict_oldest()
-        return await command(memory, item, key)
+        return await command(in_memory, item, key)
 
     def _record_failure(self, error: "StorageError") -> None:
         self._unavailable_until = time.monotonic() + RETRY_AFTER_SECONDS
@@ -116,13 +114,9 @@ class CacheStorage:
         self._memory = MemoryStorage()
         storages: list[MemoryStorage | RedisStorage] = [self._memory]
         if self._redis_url:
-            timeouts: dict[str, Any] = dict.fromkeys(
-                ("socket_timeout", "socket_connect_timeout"), REDIS_TIMEOUT_SECONDS
-            )
-            shared = RedisStorage(
-                f"async+{self._redis_url}", implementation="redispy", wrap_exceptions=True, **timeouts
-            )
-            storages.insert(0, shared)
+            timeouts: dict[str, Any] = dict.fromkeys(TIMEOUT_OPTIONS, REDIS_TIMEOUT_SECONDS)
+            url = f"async+{self._redis_url}"
+            storages.insert(0, RedisStorage(url, implementation="redispy", wrap_exceptions=True, **timeouts))
         self._limiters = [FixedWindowRateLimiter(storage) for storage in storages]
 
     async def _evict_oldest(self) -> None:

@@ -8,7 +8,7 @@ from redis import Redis
 
 from opportune.testing.services.redis import redis
 from opportune.web.cache.factory import open_store
-from opportune.web.feature import FULL_HINT, cache_lights
+from opportune.web.feature import REDIS_FULL_HINT, cache_lights
 from tests.opportune.web.cache.shop import Shop
 
 
@@ -73,4 +73,4 @@ async def test_status_page_reports_full_redis(shop: Shop, url: str) -> None:
     assert (light.state, light.words) == ("ok", "is available")
     limit_memory(url, 1)
     (light,) = await cache_lights(app)
-    assert (light.state, light.words, light.hint) == ("fault", "is not available (OutOfMemoryError)", FULL_HINT)
+    assert (light.state, light.words, light.hint) == ("fault", "is not available (OutOfMemoryError)", REDIS_FULL_HINT)
