@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 MAX_LABEL_BYTES = 63
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def ascii_host(name: str) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from opportune.config.host_names import ascii_host
+from opportune.config.host_names import LOCAL_HOSTS, ascii_host
 from opportune.config.languages import find_language
 from opportune.config.llm_models import BEDROCK_URL, VENDOR_URLS, LlmModel, find_list_error, read_model
 from opportune.config.site_settings import SOCIAL_PROVIDERS, SiteSettings
@@ -27,7 +27,6 @@ HOST_PATTERN = re.compile(r"\*|(\*\.)?[^*/:]+|\[.+\]")
 """Host of a request, without scheme, port and path. The last form is an IPv6 address."""
 ORIGIN_PATTERN = re.compile(r"\*|https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 """`Origin` header of a browser: lower case, without a path."""
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def is_weak(key: str) -> bool:

@@ -10,13 +10,18 @@ from pydantic import BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from sqlalchemy import JSON, Numeric
 
-from opportune.db.models.translated import TranslatedColumn, TranslatedText, texts_of
+from opportune.db.models.translated import TranslatedColumn
 from opportune.db.models.translation import Translation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions, Stored, annotations_of
 from opportune.schemas.text import Line, Text
 
+T = TypeVar("T", bound=str)
+
+# SQLite stores decimals as floating point numbers, which are exact for 15 digits.
+MAX_DIGITS, DECIMAL_PLACES = 14, 2
+CURRENCY = re.compile("[A-Z]{3}")
 INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
 
 
@@ -55,17 +60,8 @@ Markdown = Annotated[Text, FieldOptions(type="markdown", rows=8)]
 """Markdown text with a preview in forms. Render it with `{{ book.description | markdown }}`."""
 
 
-__all__ = ["Translated", "TranslatedText", "texts_of"]
-
-T = TypeVar("T", bound=str)
-
 Translated = Annotated[T, Translation(), Stored(TranslatedColumn())]
 """Text in each language of the site: `title: Translated[Line]`. Type checkers see a `str`."""
-
-
-# SQLite stores decimals as floating point numbers, which are exact for 15 digits.
-MAX_DIGITS, DECIMAL_PLACES = 14, 2
-CURRENCY = re.compile("[A-Z]{3}")
 
 Money = Annotated[
     Decimal,

@@ -42,7 +42,7 @@ class Services:
     features: Any
 
     def __init__(self, declared: Iterable[Service[Any]] = (), **existing: Any) -> None:
-        """Make the declared services. `existing` are further services that are already made."""
+        """Make the declared services. `existing` are others, which are also attributes, such as `settings`."""
         vars(self).update(existing)
         self._declared = {service.name: service for service in declared}
         self._objects = existing
@@ -76,11 +76,11 @@ class Services:
         Raises:
             ServiceMissing: No installed feature declares it.
         """
-        if existing := next((object_ for object_ in self._objects.values() if isinstance(object_, type_)), None):
-            return existing
-        names = (service.name for service in self._declared.values() if issubclass(service.type_, type_))
-        service = self.named(next(names, type_.__name__))
-        assert isinstance(service, type_)
+        for object_ in self._objects.values():
+            if isinstance(object_, type_):
+                return object_
+        names = (declared.name for declared in self._declared.values() if issubclass(declared.type_, type_))
+        service: T = self.named(next(names, type_.__name__))  # while services are made that need each other
         return service
 
     def by_name(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from opportune.config.host_names import LOCAL_HOSTS
 from opportune.errors import SettingsError
 
 ENGINES = ("postgres", "postgresql", "aurora-postgresql")
@@ -32,14 +33,16 @@ def with_database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
         if key.lower().replace("_", "").replace("-", "") in READER_KEYS:
             urls["DATABASE_READER_URL"] = _url(content, host)
     settings = {key: value for key, value in content.items() if key not in RDS_KEYS}
-    given = {key.upper() for key in settings}
-    return settings | {name: url for name, url in urls.items() if name not in given}
+    explicit = {key.upper() for key in settings}
+    return settings | {name: url for name, url in urls.items() if name not in explicit}
 
 
 def _url(content: Mapping[str, Any], host: object) -> str:
     parts = {"port": 5432, "dbname": "postgres", **content}
-    user, password, port, name = (quote(str(parts[key]), safe="") for key in ("username", "password", "port", "dbname"))
+    keys = ("username", "password", "port", "dbname")
+    user, password, port, name = (quote(str(parts[key]), safe="") for key in keys)
     # Require TLS, except on this machine or if the secret has another sslmode.
-    mode = content.get("sslmode") or ("" if host in ("localhost", "127.0.0.1", "::1") else "require")
+    mode = content.get("sslmode") or ("" if host in LOCAL_HOSTS else "require")
     query = f"?sslmode={mode}" if mode else ""
-    return f"postgresql://{user}:{password}@{f'[{host}]' if ':' in str(host) else host}:{port}/{name}{query}"
+    url_host = f"[{host}]" if ":" in str(host) else host  # an IPv6 address has brackets
+    return f"postgresql://{user}:{password}@{url_host}:{port}/{name}{query}"

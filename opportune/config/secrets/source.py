@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import cache
+from itertools import chain
 from multiprocessing.pool import ThreadPool
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -83,7 +84,8 @@ def read_settings(secrets_from: str, settings: Collection[str]) -> dict[str, Any
         raise SettingsError("SECRETS_FROM must be empty, aws:SECRET, gcp:PROJECT or azure:VAULT.")
     stores = {name: _fetch(scheme, name, settings) for name in names}
     if scheme == "aws":
-        stores = {text: with_database_urls({key: value for store in stores.values() for key, value in store.items()})}
+        content = dict(chain.from_iterable(store.items() for store in stores.values()))
+        return _by_setting(text, with_database_urls(content), settings)
     values: dict[str, Any] = {}
     for name, secrets in stores.items():
         values |= _by_setting(name, secrets, settings)
@@ -151,23 +153,34 @@ def _explain(scheme: str, name: str, error: BaseException) -> str:
         return f"the packages of {scheme} are missing. Install them with: python3 oppman.py install {scheme}"
     if scheme == "aws" and isinstance(error, (json.JSONDecodeError, AttributeError, KeyError)):
         return f"{name} is not a JSON object. Store names of settings with their values, as text."
-    response = getattr(error, "response", None)
-    code = response["Error"]["Code"] if isinstance(response, dict) else getattr(error, "status_code", None)  # of boto3
-    reason = " ".join(dict.fromkeys((type(error).__name__, str(code or "")))).strip()
     if isinstance(error, TimeoutError):
         reason = f"no response within {TIMEOUT_SECONDS} seconds"
+    else:
+        reason = " ".join(dict.fromkeys((type(error).__name__, _code_of(error)))).strip()
     return f"{name} cannot be read ({reason}). {ADVICE[scheme]}"
 
 
+def _code_of(error: BaseException) -> str:
+    """Return the code of an error of a service, such as `AccessDenied` or 403; empty if it has none."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # of boto3
+        return str(response["Error"]["Code"])
+    return str(getattr(error, "status_code", None) or "")
+
+
 def _by_setting(name: str, secrets: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
+    """Return those secrets of a store that are settings, by the name of the setting."""
     keys: dict[str, str] = {}
     for key in secrets:
-        if keys.setdefault(_setting(key), key) != key and _setting(key) in settings:
+        setting = _setting(key)
+        if setting not in settings:
+            continue
+        if setting in keys:
             raise SettingsError(
-                f"SECRETS_FROM: {name} has two secrets for one setting, {keys[_setting(key)]} and {key}. "
-                "Delete one of them."
+                f"SECRETS_FROM: {name} has two secrets for one setting, {keys[setting]} and {key}. Delete one of them."
             )
-    return {setting: secrets[key] for setting, key in keys.items() if setting in settings}
+        keys[setting] = key
+    return {setting: secrets[key] for setting, key in keys.items()}
 
 
 def _setting(key: str) -> str:

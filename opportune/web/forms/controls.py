@@ -135,10 +135,17 @@ def with_choices(control: Control, choices: Mapping[Any, str] | RowChoices) -> C
     """Return a control with choices that depend on the request."""
     rows = choices if isinstance(choices, RowChoices) else None
     labels = choices.names if isinstance(choices, RowChoices) else choices
-    type_ = control.type if control.type in ("radio", "checkboxes") else "select"
-    if rows and control.type == PICKER and (rows.lookup_url or control.multiple):
-        type_ = "checkboxes" if not rows.lookup_url and 0 < len(labels) <= MAX_CHECKBOXES else PICKER
-    return replace(control, type=type_, rows=rows, choices={as_text(value): label for value, label in labels.items()})
+    texts = {as_text(value): label for value, label in labels.items()}
+    return replace(control, type=_type_with_choices(control, rows), rows=rows, choices=texts)
+
+
+def _type_with_choices(control: Control, rows: RowChoices | None) -> str:
+    if control.type in ("radio", "checkboxes"):
+        return control.type
+    if control.type != PICKER or rows is None or not (rows.lookup_url or control.multiple):
+        return "select"
+    has_few_rows = not rows.lookup_url and 0 < len(rows.names) <= MAX_CHECKBOXES
+    return "checkboxes" if has_few_rows else PICKER
 
 
 def _build_control(name: str, info: FieldInfo, schema: JsonSchemaValue) -> Control:
@@ -196,8 +203,7 @@ def html_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]
 
     Browsers cut a pasted text at `maxlength` without a message. site.js shows the limit of `data-maxlength` instead.
     """
-    return {
-        "data-maxlength" if name == "maxlength" else name: "" if value is True else value
-        for name, value in attributes.items()
-        if value is not False
-    }
+    html = {name: "" if value is True else value for name, value in attributes.items() if value is not False}
+    if "maxlength" in html:
+        html["data-maxlength"] = html.pop("maxlength")
+    return html

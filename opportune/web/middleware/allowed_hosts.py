@@ -13,7 +13,8 @@ class AllowedHostsMiddleware(TrustedHostMiddleware):
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
         # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
-        self.usual_headers = {(b"host", host.encode()) for host in self.allowed_hosts if not {*"*:"} & {*host}}
+        names = [host for host in self.allowed_hosts if "*" not in host and ":" not in host]
+        self.usual_headers = {(b"host", name.encode()) for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS

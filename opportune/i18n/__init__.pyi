@@ -1,0 +1,14 @@
+from opportune.config.languages import Language as Language
+from opportune.config.languages import find_language as find_language
+from opportune.i18n.languages import current_language as current_language
+from opportune.i18n.languages import get_language as get_language
+from opportune.i18n.languages import use_language as use_language
+from opportune.i18n.translation import LazyText as LazyText
+from opportune.i18n.translation import format_lazy as format_lazy
+from opportune.i18n.translation import gettext as gettext
+from opportune.i18n.translation import gettext_lazy as gettext_lazy
+from opportune.i18n.translation import lower_name as lower_name
+from opportune.i18n.translation import ngettext as ngettext
+from opportune.i18n.translation import npgettext as npgettext
+from opportune.i18n.translation import pgettext as pgettext
+from opportune.i18n.translation import pgettext_lazy as pgettext_lazy
