@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -24,16 +24,26 @@ from opportune.web.errors.openapi import refusals
 
 M = TypeVar("M", bound=Model)
 
-# HTTP method, path, status of the response, and statuses of refusals besides those of permissions.
-ROUTES: Mapping[str, tuple[str, str, int, Sequence[int]]] = {
-    "list": ("GET", "", 200, [422]),
-    "create": ("POST", "", 201, [422]),
-    "get": ("GET", "/{key}", 200, [404]),
-    "update": ("PATCH", "/{key}", 200, [404, 422]),
-    "delete": ("DELETE", "/{key}", 204, [404, 422]),
-    "restore": ("POST", "/{key}/restore", 200, [404]),
+
+class ApiRoute(NamedTuple):
+    """Route of the API. A GET only reads."""
+
+    method: str
+    path: str
+    status: int
+    """Status of the response."""
+    refusals: Sequence[int]
+    """Statuses of errors, besides those of missing permissions."""
+
+
+ROUTES: Mapping[str, ApiRoute] = {
+    "list": ApiRoute("GET", "", 200, [422]),
+    "create": ApiRoute("POST", "", 201, [422]),
+    "get": ApiRoute("GET", "/{key}", 200, [404]),
+    "update": ApiRoute("PATCH", "/{key}", 200, [404, 422]),
+    "delete": ApiRoute("DELETE", "/{key}", 204, [404, 422]),
+    "restore": ApiRoute("POST", "/{key}/restore", 200, [404]),
 }
-READING_ROUTES = ("list", "get")
 
 
 @explains_renamed(renamed_names.CRUD_API)
@@ -124,15 +134,16 @@ class CrudApi(Generic[M]):
         """The routes, for `Feature(api=...)`."""
         dependencies = [Depends(dependency) for dependency in self._team_dependencies]
         router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=dependencies)
-        for name, (method, path, status, _) in ROUTES.items():
+        parameter = f"{{{path_parameter_name(self.crud)}}}"
+        for name, route in ROUTES.items():
             if name not in self.without and (name != "restore" or self.crud.definition.has_trash):
                 router.add_api_route(
-                    path.replace("{key}", f"{{{path_parameter_name(self.crud)}}}"),
+                    route.path.replace("{key}", parameter),
                     getattr(self, f"_{name}_route")(),
-                    methods=[method],
-                    status_code=status,
+                    methods=[route.method],
+                    status_code=route.status,
                     name=name,
-                    responses=self._refusals(name),
+                    responses=self._refusals(route),
                     **self._response_options(name),
                 )
         router.complete()
@@ -155,15 +166,14 @@ class CrudApi(Generic[M]):
         owners = self.crud.team_owners()
         return (owners.describe,) if owners else ()
 
-    def _refusals(self, name: str) -> dict[int | str, dict[str, Any]]:
+    def _refusals(self, route: ApiRoute) -> dict[int | str, dict[str, Any]]:
         """Describe the error responses of a route."""
         definition = self.crud.definition
-        permission = definition.read_permission if name in READING_ROUTES else definition.write_permission
+        permission = definition.read_permission if route.method == "GET" else definition.write_permission
         statuses = [] if permission is Permission.ANYONE else [401]
         if statuses and (permission is Permission.PERMITTED or definition.belongs_to_team):
             statuses.append(403)
-        *_, others = ROUTES[name]
-        return refusals(*statuses, *others)
+        return refusals(*statuses, *route.refusals)
 
     def _list_route(self) -> Any:
         async def list_rows(request: Request, crud: Crud[M]) -> Response:

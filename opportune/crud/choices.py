@@ -87,13 +87,15 @@ async def _row_choices(
     names = await _read_names(crud, _choosable_rows(crud, model), MAX_ROWS_OF_SELECT + 1)
     has_all = len(names) <= MAX_ROWS_OF_SELECT
     if not has_all:
-        names.popitem()
-        if words := form.value(name + SEARCH_SUFFIX):
+        names.popitem()  # the row that only shows that there are more
+        if words := form.value(name + SEARCH_SUFFIX):  # a browser without JavaScript sends the words with the form
             names = {int(row["id"]): row["text"] for row in await find_rows(crud, model, words)}
             form.refuse(CHOOSE_RESULT if names else gettext("Nothing matches “%(words)s”.", words=words), name)
-    if missing := [row_id for row_id in form.selected_ids(name) if row_id not in names]:
-        visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(missing)), len(missing))
-        names |= {row_id: visible.get(row_id, gettext(NOT_VISIBLE, number=row_id)) for row_id in missing}
+    selected = [row_id for row_id in form.selected_ids(name) if row_id not in names]
+    if selected:
+        visible = await _read_names(crud, _choosable_rows(crud, model).where(model.id.in_(selected)), len(selected))
+        for row_id in selected:
+            names[row_id] = visible.get(row_id) or gettext(NOT_VISIBLE, number=row_id)
     return RowChoices(
         names,
         lookup_url="" if has_all else lookup_url,

@@ -202,9 +202,9 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     paths = [column.path for column in columns if column.path not in links]
     page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
     for name in links:
-        ids = [row["id"] for row in page.items]
-        related = await read_linked(crud.session, shape, name, ids, crud.visible)
-        titles = iter(await names_of(crud.session, [row for rows in related.values() for (row,) in rows]))
-        titles_by_id = {row_id: [next(titles) for _ in rows] for row_id, rows in related.items()}
-        page = page.model_copy(update={"items": [{**row, name: titles_by_id.get(row["id"], [])} for row in page.items]})
+        linked = await read_linked(crud.session, shape, name, [row["id"] for row in page.items], crud.visible)
+        related = [row for rows in linked.values() for (row,) in rows]
+        titles = dict(zip(related, await names_of(crud.session, related), strict=True))
+        for row in page.items:
+            row[name] = [titles[linked_row] for (linked_row,) in linked.get(row["id"], ())]
     return page

@@ -1,7 +1,7 @@
 """Filters of lists: operators by the type of a column, and methods of the project."""
 
 import operator
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, TypeVar
@@ -114,16 +114,16 @@ def derive_filters(declaration: Declaration, names: Sequence[str]) -> dict[str, 
     for name in names:
         if name in RESERVED:
             raise declaration.error("filters", f"{name!r} is a parameter of every list. Leave it out.")
-        filters |= _filters(declaration, name)
+        filters |= _filters_of(declaration, name)
     return filters
 
 
-def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
+def _filters_of(declaration: Declaration, name: str) -> dict[str, Filter]:
     shape = declaration.shape
     if name in shape.links:
         return _link_filters(shape, name)
     if name in shape.to_one:
-        return dict(_operators(shape, shape.column_of(name), name, None, ordered=False))
+        return _column_filters(shape, shape.column_of(name), name, None)
     if message := secret_name_message(name):
         raise declaration.error("filters", message)
     declaration.require_one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
@@ -132,25 +132,26 @@ def _filters(declaration: Declaration, name: str) -> dict[str, Filter]:
     if type_ is None:
         message = f"{name!r} has values that cannot be compared. Write a filter with @filter_by."
         raise declaration.error("filters", message)
-    ordered = is_ordered(annotation) and name not in shape.references
-    return dict(_operators(shape, name, name, type_, ordered=ordered))
+    return _column_filters(shape, name, name, type_)
 
 
-def _operators(shape: Shape, column: str, name: str, type_: Any, *, ordered: bool) -> Iterator[tuple[str, Filter]]:
-    attribute, target = getattr(shape.model, column), shape.references.get(column)
-    type_ = Annotated[int, Reference(target)] if target else type_
-    label = gettext_lazy(shape.model.model_fields[column].title or label_of(name))
+def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[str, Filter]:
+    """Return the filters of a column with values of a type, by query parameter. References have the type of an id."""
+    field, target = shape.model.model_fields[column], shape.references.get(column)
     operators = [EQUAL] if type_ is bool else [EQUAL, IN]
-    if ordered:
+    if target:
+        type_ = Annotated[int, Reference(target)]
+    elif is_ordered(field.annotation):
         operators += ORDER
-    if type_ is StorableText:
+    elif type_ is StorableText:
         operators.append(CONTAINS)
-    if unit := options_of(shape.model.model_fields[column]).suffix:
+    if unit := options_of(field).suffix:
         type_ = Annotated[type_, FieldOptions(suffix=unit)]
-    for op in operators:
-        yield name + op.suffix, _filter(op, name, label, type_, attribute, target)
+    attribute, label = getattr(shape.model, column), gettext_lazy(field.title or label_of(name))
+    filters = {name + op.suffix: _filter(op, name, label, type_, attribute, target) for op in operators}
     if shape.columns[column].nullable:
-        yield name + IS_EMPTY.suffix, _filter(IS_EMPTY, name, label, bool, attribute, None)
+        filters[name + IS_EMPTY.suffix] = _filter(IS_EMPTY, name, label, bool, attribute, None)
+    return filters
 
 
 def _filter(op: Operator, name: str, label: str, type_: Any, attribute: Any, target: type[Any] | None) -> Filter:
@@ -192,12 +193,12 @@ def filter_aliases(shape: Shape, filters: Mapping[str, Filter], names: Collectio
     """Return the parameters of references by their other name: `category_id__in` for the filter `category__in`."""
     columns = {relation: shape.column_of(relation) for relation in shape.to_one}
     relations = {column: relation for relation, column in columns.items()}
-    others = columns | relations
-    aliases = {
-        others[filter_.name] + name.removeprefix(filter_.name): name
-        for name, filter_ in filters.items()
-        if filter_.name in others
-    }
+    other_names = columns | relations
+    aliases: dict[str, str] = {}
+    for name, filter_ in filters.items():
+        if filter_.name in other_names:
+            operator_suffix = name.removeprefix(filter_.name)
+            aliases[other_names[filter_.name] + operator_suffix] = name
     return {alias: name for alias, name in aliases.items() if alias not in names}
 
 

@@ -39,18 +39,24 @@ def format_value(value: Any, formats: Mapping[type[Any], Format] | None = None) 
     formats = FORMATS if formats is None else formats
     if exact := formats.get(type(value)):
         return exact(value)
-    return next((format_ for type_, format_ in formats.items() if isinstance(value, type_)), str)(value)
+    for type_, format_ in formats.items():
+        if isinstance(value, type_):
+            return format_(value)
+    return str(value)
 
 
 def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
     """Format the values of one column. Texts without line breaks are returned as they are, and choices only once."""
-    types = [*{*map(type, values)}] if format_ is format_value else []
-    if types == [str] and "\n" not in "".join(values):
+    types = {*map(type, values)}
+    if format_ is not format_value or len(types) != 1:
+        return [*map(format_, values)]
+    (type_,) = types
+    if type_ is str and "\n" not in "".join(values):
         return values
-    if len(types) == 1 and issubclass(types[0], bool | Enum):
+    if issubclass(type_, bool | Enum):
         texts = {value: format_value(value) for value in {*values}}
         return [texts[value] for value in values]
-    return [*map(FORMATS.get(types[0], format_) if len(types) == 1 else format_, values)]
+    return [*map(FORMATS.get(type_, format_), values)]
 
 
 def format_for(field: FieldInfo | None) -> Format:
@@ -86,7 +92,8 @@ def name_of(row: Any) -> str:
     if isinstance(row, User):
         return row.get_short_name() or gettext("User %(id)s", id=row.id)
     column = "" if name_method(type(row)) else title_column(type(row))
-    return (column and getattr(row, column)) or str(title_of(row))
+    title: str = getattr(row, column) if column else ""
+    return title or str(title_of(row))
 
 
 async def names_of(session: AsyncSession, rows: Iterable[Any]) -> list[str]:

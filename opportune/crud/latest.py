@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Router
 
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
@@ -51,8 +52,9 @@ async def _read_latest(pages: Pages, request: Request, session: AsyncSession, us
     crud = await open_list(pages, request, session, user)
     if crud is None or not crud.may("list"):
         return None
-    newest = {"sort": "-created_at"} if "created_at" in crud.sort and not crud.hides("created_at") else {}
-    page = await crud.list(crud.Filter(size=MAX_ROWS, **newest))
+    sorts_by_time = "created_at" in crud.sort and not crud.hides("created_at")
+    order = {"sort": "-created_at"} if sorts_by_time else {}
+    page = await crud.list(crud.Filter(size=MAX_ROWS, **order))
     if not page.items and is_framework_class(pages.crud_class.model):
         return None  # lists of the framework, such as assistants, appear with their first row
     titles = await names_of(session, page.items)
@@ -73,13 +75,14 @@ def mounted_pages(request: Request) -> Sequence[Pages]:
     """Return the pages of models that are part of this site."""
     state = request.app.state
     if not hasattr(state, "mounted_pages"):
-        endpoints = {getattr(route, "endpoint", None) for route in request.app.router.routes}
-        mounted = [
-            pages
-            for pages in chain.from_iterable(declared_pages.values())
-            if endpoints & {getattr(route, "endpoint", None) for route in pages.router.routes}
-        ]
+        endpoints = _endpoints_of(request.app.router)
+        declared = chain.from_iterable(declared_pages.values())
+        mounted = [pages for pages in declared if not endpoints.isdisjoint(_endpoints_of(pages.router))]
         models = dict.fromkeys(pages.crud_class.model for pages in mounted)
         state.mounted_pages = [pages_of(model, mounted) for model in models]
     pages: Sequence[Pages] = state.mounted_pages
     return pages
+
+
+def _endpoints_of(router: Router) -> set[Any]:
+    return {route.endpoint for route in router.routes if hasattr(route, "endpoint")}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from time import monotonic
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -26,19 +26,29 @@ from opportune.web import templates
 
 M = TypeVar("M", bound=Model)
 
-# HTTP method, path, required permission, and whether the route writes.
-ROUTES: Mapping[str, tuple[str, str, str, bool]] = {
-    "list": ("GET", "", "list", False),
-    "create_form": ("GET", "/new", "create", False),
-    "create": ("POST", "/new", "create", True),
-    "choices": ("GET", "/new/choices", "", False),
-    "get": ("GET", "/{key}", "get", False),
-    "update_form": ("GET", "/{key}/edit", "update", False),
-    "update": ("POST", "/{key}/edit", "update", True),
-    "delete_form": ("GET", "/{key}/delete", "delete", False),
-    "delete": ("POST", "/{key}/delete", "delete", True),
-    "restore": ("POST", "/{key}/restore", "delete", True),
+
+class PageRoute(NamedTuple):
+    """Route of a page. A POST writes."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    action: str
+    """Permission that it needs. Empty if the page checks it itself."""
+
+
+ROUTES: Mapping[str, PageRoute] = {
+    "list": PageRoute("GET", "", "list"),
+    "create_form": PageRoute("GET", "/new", "create"),
+    "create": PageRoute("POST", "/new", "create"),
+    "choices": PageRoute("GET", "/new/choices", ""),
+    "get": PageRoute("GET", "/{key}", "get"),
+    "update_form": PageRoute("GET", "/{key}/edit", "update"),
+    "update": PageRoute("POST", "/{key}/edit", "update"),
+    "delete_form": PageRoute("GET", "/{key}/delete", "delete"),
+    "delete": PageRoute("POST", "/{key}/delete", "delete"),
+    "restore": PageRoute("POST", "/{key}/restore", "delete"),
 }
+"""Routes by the method of `CrudPages` that responds to them."""
 LEFT_OUT_WITH = {"create_form": "create", "update_form": "update", "delete_form": "delete", "restore": "delete"}
 """Routes that `without` leaves out together with another one."""
 
@@ -47,8 +57,6 @@ TEMPLATE_CACHE_SECONDS = 1
 
 declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 """The pages of each model."""
-
-
 OPTIONS = ("columns", "fields", "sections", "formats", "without", "name", "plural")
 
 
@@ -83,6 +91,7 @@ class PageOptions(Generic[M]):
         self.name = gettext_lazy(self.name or label_of_class(crud_class.model))
         self.plural = gettext_lazy(self.plural or label_of_class(crud_class))
         self._templates: dict[str, tuple[object, float, str]] = {}
+        """Loader, time of expiry and name of the cached template, by page."""
         for route in self.without:
             if route not in ROUTES:
                 names = ", ".join(ROUTES)
@@ -95,15 +104,11 @@ class PageOptions(Generic[M]):
     def router(self) -> APIRouter:
         """The routes, for `Feature(pages=...)`. Routes that you add to it can replace them."""
         router = ReplaceableRoutes(prefix=self.path)
-        for name in ROUTES:
+        parameter = f"{{{path_parameter_name(self.crud_class)}}}"
+        for name, route in ROUTES.items():
             if self.has(name):
-                method, path, _, _ = ROUTES[name]
-                router.add_api_route(
-                    path.replace("{key}", f"{{{path_parameter_name(self.crud_class)}}}"),
-                    self._endpoint(name),
-                    methods=[method],
-                    name=f"{type(self).__name__}.{name}",
-                )
+                path, endpoint = route.path.replace("{key}", parameter), self._endpoint(name, route)
+                router.add_api_route(path, endpoint, methods=[route.method], name=f"{type(self).__name__}.{name}")
         router.complete()
         return router
 
@@ -113,11 +118,11 @@ class PageOptions(Generic[M]):
             return False
         return name not in self.without and LEFT_OUT_WITH.get(name, name) not in self.without
 
-    def _endpoint(self, name: str) -> Any:
-        _, path, action, is_writing = ROUTES[name]
+    def _endpoint(self, name: str, route: PageRoute) -> Any:
         method = getattr(self, name)
         crud_class: Any = self.crud_class
-        dependency = (writing if is_writing else reading)(crud_class, action)
+        open_crud = reading if route.method == "GET" else writing
+        dependency = open_crud(crud_class, route.action)
 
         async def list_route(request: Request, crud: Annotated[Any, dependency]) -> Response:
             response: Response = await method(request, crud)
@@ -127,18 +132,18 @@ class PageOptions(Generic[M]):
             response: Response = await method(request, crud, key)
             return response
 
-        if "{key}" in path:
+        if "{key}" in route.path:
             return set_route_types(crud_class, row_route, key=path_parameter_type(crud_class))
         return set_route_types(crud_class, list_route)
 
     def template(self, page: str) -> str:
         """Return the project's template, such as `books/book_list.html`, or the default `crud/list.html`."""
         loader, now = templates.environment.loader, monotonic()
-        cached = self._templates.get(page)
-        if cached is None or cached[0] is not loader or cached[1] < now:
+        cached_loader, expires_at, name = self._templates.get(page, (None, 0.0, ""))
+        if cached_loader is not loader or expires_at < now:
             name = str(templates.environment.select_template(self._template_names(page)).name)
-            cached = self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
-        return cached[2]
+            self._templates[page] = loader, now + TEMPLATE_CACHE_SECONDS, name
+        return name
 
     def _template_names(self, page: str) -> list[str]:
         return [f"{self._feature}/{self.crud_class.model.__name__.lower()}_{page}.html", f"crud/{page}.html"]
@@ -158,11 +163,11 @@ class PageOptions(Generic[M]):
     @property
     def _feature(self) -> str:
         """The name of the feature that declares the data layer, which is also the folder of its templates."""
-        parts = self.crud_class.__module__.split(".")
-        if len(parts) == 1:
-            return parts[0].removeprefix(PREFIX)
-        folder = parts[1] if parts[0] == PACKAGE else parts[-2]
-        return folder.removeprefix(PREFIX)
+        package, *inner = self.crud_class.__module__.split(".")
+        if package == PACKAGE and inner:  # app.books.service
+            return inner[0].removeprefix(PREFIX)
+        folders = [package, *inner[:-1]]  # opportune_books.service, or opportune.contrib.knowledge.pages
+        return folders[-1].removeprefix(PREFIX)
 
     def may_create(self, crud: Crud[Any]) -> bool:
         return self.has("create") and crud.may("create")
@@ -171,9 +176,10 @@ class PageOptions(Generic[M]):
 def pages_of(model: type[Any], among: Sequence[PageOptions[Any]] | None = None) -> PageOptions[Any] | None:
     """Return the pages that others link to: the first pages of the default data layer, else of another one."""
     declared = declared_pages.get(model, ())
-    pages = [pages for pages in declared if among is None or pages in among]
-    default = default_crud(model) if pages else None
-    return min(pages, key=lambda pages: pages.crud_class is not default, default=None)
+    candidates = [pages for pages in declared if among is None or pages in among]
+    default = default_crud(model) if candidates else None
+    preferred = [pages for pages in candidates if pages.crud_class is default]
+    return next(iter(preferred or candidates), None)
 
 
 def add_url(crud: Crud[Any], model: type[Any]) -> str:

@@ -31,13 +31,15 @@ def to_machine_formats(crud: Crud[Any], params: QueryParams) -> QueryParams:
     """
     schema: type[BaseModel] = crud.Filter
     controls = controls_of(schema)
-    converted, errors = list[tuple[str, str]](), list[dict[str, Any]]()
+    converted: list[tuple[str, str]] = []
+    errors: list[dict[str, Any]] = []
     for name, text in params.multi_items():
         try:
-            is_typed = name in controls and text
-            converted.append((name, to_machine_format(controls[name], text) if is_typed else text))
+            value = to_machine_format(controls[name], text) if text and name in controls else text
         except ValueError as refusal:
             errors.append({"type": "value_error", "loc": ("query", name), "msg": str(refusal), "input": text})
+        else:
+            converted.append((name, value))
     if errors:
         try:
             read_query(crud, QueryParams(converted))
@@ -64,6 +66,7 @@ def validate_query(schema: type[Paging], params: QueryParams) -> Paging:
     values: dict[str, Any] = {}
     for name in params:
         texts = params.getlist(name)
+        # Other names are aliases, or unknown, which the schema refuses.
         takes_list = get_origin(fields[name].annotation) is list if name in fields else len(texts) > 1
         values[name] = texts if takes_list else texts[-1]
     try:
@@ -116,8 +119,8 @@ def visible_filters(crud: Crud[Any]) -> list[Sequence[str]]:
 
 def _parameters(name: str, fields: Any) -> Sequence[str]:
     if f"{name}__gte" in fields:
-        return f"{name}__gte", f"{name}__lte"
-    return (f"{name}__icontains",) if f"{name}__icontains" in fields else (name,)
+        return [f"{name}__gte", f"{name}__lte"]
+    return [f"{name}__icontains" if f"{name}__icontains" in fields else name]
 
 
 def hidden_parameters(query: Paging, filters: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:

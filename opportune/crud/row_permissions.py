@@ -42,18 +42,27 @@ class RowPermissions:
     def may(self, action: str) -> bool:
         """Return whether the user may do an action on any row."""
         if role := self.options.team_roles.get(action):
-            if self.team is None:
-                return self.user is not None and self.options.owner_column is not None
-            return self.user is not None and self.team.has_role(role)
+            return self._has_role(role)
         if action in READ_ACTIONS:
             permission = self.definition.read_permission
+        elif action in WRITE_ACTIONS:
+            permission = self.definition.write_permission
         else:
             refuse_renamed_action(action)
-            permission = self.definition.write_permission if action in WRITE_ACTIONS else Permission.PERMITTED
-        if permission in (Permission.ANYONE, Permission.SIGNED_IN):
-            return permission is Permission.ANYONE or self.user is not None
-        is_owner = permission is not Permission.PERMITTED and self.owner_id is not None
-        return is_owner or (permission is not Permission.OWNER and self.has_permission(action))
+            permission = Permission.PERMITTED
+        if permission is Permission.ANYONE:
+            return True
+        if permission is Permission.SIGNED_IN:
+            return self.user is not None
+        if permission is not Permission.PERMITTED and self.owner_id is not None:
+            return True
+        return permission is not Permission.OWNER and self.has_permission(action)
+
+    def _has_role(self, role: str) -> bool:
+        """Return whether the user has a role in the current team. Without a team, users may do all with their rows."""
+        if self.user is None:
+            return False
+        return self.options.owner_column is not None if self.team is None else self.team.has_role(role)
 
     def has_permission(self, *actions: str) -> bool:
         """Return whether the user is a superuser or in a group that may do one of the actions."""
