@@ -204,7 +204,7 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     for name in links:
         linked = await read_linked(crud.session, shape, name, [row["id"] for row in page.items], crud.visible)
         related = [row for rows in linked.values() for (row,) in rows]
-        titles = dict(zip(related, await names_of(crud.session, related), strict=True))
+        titles = dict(zip((row.id for row in related), await names_of(crud.session, related), strict=True))
         for row in page.items:
-            row[name] = [titles[linked_row] for (linked_row,) in linked.get(row["id"], ())]
+            row[name] = [titles[linked_row.id] for (linked_row,) in linked.get(row["id"], ())]
     return page

@@ -61,7 +61,11 @@ class SearchOutcome:
         self.groups += [group for group in groups if group.entries]
 
     async def add_rows(self, sources: Sequence[tuple[str, Source]]) -> None:
-        """Search one source after another, and stop after `MAX_SECONDS`."""
+        """Search one source after another, and stop after `MAX_SECONDS`.
+
+        Args:
+            sources: Name of each source and the function that searches it.
+        """
         if not self.query:
             return
         deadline = monotonic() + MAX_SECONDS
@@ -77,6 +81,6 @@ class SearchOutcome:
 def matching_entries(title: str, entries: Iterable[Entry], query: str) -> EntryGroup:
     """Return the group of entries whose label contains all words of the query."""
     words = fold(query).split()
-    return EntryGroup(
-        gettext(title), [entry for entry in entries if all(word in fold(gettext(entry.label)) for word in words)]
-    )
+    labelled = [(entry, fold(gettext(entry.label))) for entry in entries]
+    matches = [entry for entry, label in labelled if all(word in label for word in words)]
+    return EntryGroup(gettext(title), matches)

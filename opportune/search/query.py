@@ -6,24 +6,23 @@ be incomplete. Index and query normalize words in the same way.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import NamedTuple, Self
+from itertools import chain, starmap
+from typing import Self
 
 WORD = re.compile(r"[^\W_]+")
 CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 SPACES = re.compile(r"\s+")
 UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 ACCENTS = re.compile("[\u0300-\u036f]+")
+CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
+"""Word or quoted words, with `-` if texts must not contain them."""
+DOTTED = re.compile(r"\w+(?:\.\w+)+")
 MAX_QUERY_LENGTH = 200
 """Maximum length of a query in characters. Longer queries are cut."""
 MAX_QUERY_WORDS = 12
 """Maximum number of words of a query."""
-MIN_MISSPELT_LETTERS = 3
-"""Minimum length of words to correct. In shorter words, each letter makes another word."""
-MAX_CANDIDATES = 60
-"""Number of words with the most common trigrams that are compared by edit distance."""
 
 
 def fold(text: str) -> str:
@@ -72,9 +71,6 @@ def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
         yield suffix, depth
 
 
-CHUNK = re.compile(r'(?P<minus>-(?=[\w"]))?(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))')
-DOTTED = re.compile(r"\w+(?:\.\w+)+")
-
 Phrase = tuple[str, ...]
 
 
@@ -86,8 +82,11 @@ class Choice:
     excluded: list[Phrase] = field(default_factory=list)
 
     def add(self, words: list[str], *, is_phrase: bool, is_excluded: bool) -> None:
+        if not words:
+            return
         phrases = [tuple(words)] if is_phrase else [(word,) for word in words]
-        (self.excluded if is_excluded else self.required).extend(phrase for phrase in phrases if phrase)
+        phrases_of_choice = self.excluded if is_excluded else self.required
+        phrases_of_choice += phrases
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ class Query:
     @property
     def highlighted_words(self) -> list[str]:
         """Words to highlight, the longest first."""
-        highlighted_words = {word for choice in self.choices for phrase in choice.required for word in phrase}
-        return sorted(highlighted_words | ({self.last_word} if self.last_word else set()), key=len, reverse=True)
+        required = {word for choice in self.choices for phrase in choice.required for word in phrase}
+        return sorted(required | {self.last_word} - {""}, key=len, reverse=True)
 
     @property
     def is_blank(self) -> bool:
@@ -163,13 +162,13 @@ class Query:
     def as_fts5(self) -> str:
         """Query in the syntax of SQLite's FTS5; empty if no word is required."""
         last_term = f'"{self.last_word}" *' if self.is_prefix else f'"{self.last_word}"'
-        return " OR ".join(filter(None, (_fts5(required, excluded) for required, excluded in self._parts(last_term))))
+        return " OR ".join(filter(None, starmap(_fts5, self._parts(last_term))))
 
     @property
     def as_tsquery(self) -> str:
         """Query in the syntax of PostgreSQL's `tsquery`; empty if no word is required."""
         last_term = f"'{self.last_word}':*" if self.is_prefix else f"'{self.last_word}'"
-        return " | ".join(filter(None, (_tsquery(required, excluded) for required, excluded in self._parts(last_term))))
+        return " | ".join(filter(None, starmap(_tsquery, self._parts(last_term))))
 
     def _parts(self, last_term: str) -> list[tuple[list[Phrase | str], list[Phrase]]]:
         """Return required and excluded phrases of each choice. The last one requires `last_term`, the last word."""
@@ -183,7 +182,9 @@ class Query:
 def _fts5(required: list[Phrase | str], excluded: list[Phrase]) -> str:
     if not required:
         return ""
-    return f"({' AND '.join(map(_quote, required))}{''.join(f' NOT {_quote(phrase)}' for phrase in excluded)})"
+    terms = " AND ".join(map(_quote, required))
+    exclusions = "".join(f" NOT {_quote(phrase)}" for phrase in excluded)
+    return f"({terms}{exclusions})"
 
 
 def _quote(phrase: Phrase | str) -> str:
@@ -193,49 +194,12 @@ def _quote(phrase: Phrase | str) -> str:
 def _tsquery(required: list[Phrase | str], excluded: list[Phrase]) -> str:
     if not required:
         return ""
-    return f"({' & '.join([*map(_tsquery_phrase, required), *(f'!{_tsquery_phrase(phrase)}' for phrase in excluded)])})"
+    exclusions = [f"!{_tsquery_phrase(phrase)}" for phrase in excluded]
+    return f"({' & '.join([*map(_tsquery_phrase, required), *exclusions])})"
 
 
 def _tsquery_phrase(phrase: Phrase | str) -> str:
-    return phrase if isinstance(phrase, str) else "(" + " <-> ".join(f"'{word}'" for word in phrase) + ")"
-
-
-class Term(NamedTuple):
-    """A word of the index."""
-
-    term: str
-    is_name: bool
-    """Whether it is part of a name."""
-    frequency: int
-
-
-def trigrams(word: str) -> set[str]:
-    padded = f"  {word} "
-    return {padded[i : i + 3] for i in range(len(padded) - 2)}
-
-
-def max_edit_distance(word: str) -> int:
-    """Return the maximum edit distance between a word and its correction."""
-    return 1 if len(word) < 6 else 2
-
-
-def closest_word(word: str, candidates: Iterable[Term]) -> str:
-    """Return the candidate with the smallest edit distance, or an empty string if all are too different."""
-    limit = max_edit_distance(word)
-    ranked = ((edit_distance(word, text), text[0] != word[0], -frequency, text) for text, _, frequency in candidates)
-    best = min((rank for rank in ranked if rank[0] <= limit), default=None)
-    return best[-1] if best else ""
-
-
-def edit_distance(word: str, other_word: str) -> int:
-    """Return the edit distance: letters to add, remove, replace or transpose."""
-    previous_row: list[int] = []
-    row = list(range(len(other_word) + 1))
-    for i, letter in enumerate(word, 1):
-        previous_row, row_before_previous, row = row, previous_row, [i]
-        for j, other_letter in enumerate(other_word, 1):
-            cost = min(previous_row[j] + 1, row[-1] + 1, previous_row[j - 1] + (letter != other_letter))
-            if i > 1 and j > 1 and letter == other_word[j - 2] and word[i - 2] == other_letter:
-                cost = min(cost, row_before_previous[j - 2] + 1)
-            row.append(cost)
-    return row[-1]
+    if isinstance(phrase, str):
+        return phrase
+    words_in_order = " <-> ".join(f"'{word}'" for word in phrase)
+    return f"({words_in_order})"

@@ -13,7 +13,8 @@ from opportune.db.models.model import utc_now
 from opportune.errors import Busy
 from opportune.i18n import gettext as _
 from opportune.schemas import Schema
-from opportune.search.query import MIN_MISSPELT_LETTERS, Term, name_suffix_keys, name_words, words
+from opportune.search.query import name_suffix_keys, name_words, words
+from opportune.search.spelling import MIN_MISSPELT_LETTERS, Term
 
 MAX_TEXT_LENGTH = 4000
 """Maximum characters of plain text for search and snippets."""

@@ -20,9 +20,10 @@ from opportune.jobs import defer
 from opportune.pagination import page_count
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.highlighting import Highlighter
-from opportune.search.query import MIN_MISSPELT_LETTERS, Query, closest_word
+from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
+from opportune.search.spelling import MIN_MISSPELT_LETTERS, closest_word
 from opportune.search.vectors import fuse_rankings
 
 H = TypeVar("H", bound=DocumentHit)

@@ -17,7 +17,8 @@ from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIG
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.search.query import Query, max_edit_distance, trigrams
+from opportune.search.query import Query
+from opportune.search.spelling import max_edit_distance, trigrams
 
 logger = logging.getLogger(__name__)
 

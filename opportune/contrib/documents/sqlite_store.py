@@ -12,7 +12,7 @@ from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, replace_file, sync_file, temporary_path
-from opportune.search.query import trigrams
+from opportune.search.spelling import trigrams
 
 # Words are already normalized, the same way for both databases, so the tokenizer only splits them.
 SCHEMA = (

@@ -43,11 +43,13 @@ class LagMeter:
         if lag == 0 or not row.is_connected:
             self._received = None
         elif self._received is None:
-            self._received = (now, row.received)
-        elif row.replayed >= self._received[1]:
-            seconds = now - self._received[0]
-            lag = seconds if lag is None else min(lag, seconds)
-            self._received = (now, row.received)
-        elif lag is None:
-            lag = now - self._received[0]
+            self._received = now, row.received
+        else:
+            received_at, position = self._received
+            seconds = now - received_at
+            if row.replayed >= position:  # by now the replica has replayed what it had received then
+                lag = seconds if lag is None else min(lag, seconds)
+                self._received = now, row.received
+            elif lag is None:
+                lag = seconds
         return max(0.0, lag or 0.0)

@@ -36,6 +36,8 @@ def changes_come_from(origin: ChangeOrigin) -> Iterator[None]:
 def acting_user_id() -> int | None:
     """Return the id of the user who makes the current changes, or of the superuser who impersonates the user."""
     origin = current_origin.get()
-    state = (origin and origin.scope.get("state")) or {}
+    if origin is None:
+        return None
+    state = origin.scope.get("state", {})
     user = state.get("impersonator") or state.get("user")
     return user.id if user else None

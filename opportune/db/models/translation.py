@@ -41,24 +41,26 @@ class Translation(Attached):
         return {"anyOf": [text, texts]}
 
     def _validate(self, value: object, validate: ValidatorFunctionWrapHandler) -> str:
-        if not isinstance(value, Mapping | TranslatedText):
-            language, text = writing_language(), str(validate(value))
-            if self.is_required and not (text and (language == site_language() or self.is_partial)):
-                raise _missing_text(value)
-            return text  # an assignment to a row replaces the text in the current language
-        texts = value.texts if isinstance(value, TranslatedText) else value
-        languages = content_languages()
-        if not isinstance(value, TranslatedText) and (unknown := [code for code in texts if code not in languages]):
-            codes = {"code": str(unknown[0])[:20], "codes": ", ".join(languages)}
-            raise PydanticCustomError("unknown_language", str(UNKNOWN_LANGUAGE) % codes)
-        checked = {
-            language: validate(text, language) if language in languages else text
-            for language, text in texts.items()
-            if text not in ("", None)
-        }
-        if self.is_required and not checked.get(languages[0]):
+        if isinstance(value, TranslatedText):  # a stored text may have languages that the site no longer has
+            return self._validate_texts(value.texts, validate)
+        if isinstance(value, Mapping):
+            _refuse_unknown_languages(value)
+            return self._validate_texts(value, validate)
+        text = str(validate(value))
+        is_complete = self.is_partial or writing_language() == site_language()
+        if self.is_required and not (text and is_complete):
             raise _missing_text(value)
-        return TranslatedText(checked)
+        return text  # an assignment to a row replaces the text in the current language
+
+    def _validate_texts(self, texts: Mapping[str, Any], validate: ValidatorFunctionWrapHandler) -> TranslatedText:
+        languages = content_languages()
+        valid: dict[str, str] = {}
+        for language, text in texts.items():
+            if text not in ("", None):
+                valid[language] = validate(text, language) if language in languages else text
+        if self.is_required and not valid.get(site_language()):
+            raise _missing_text(texts)
+        return TranslatedText(valid)
 
     def attach(self, model: type[SQLModel], name: str) -> None:
         """Let the field's other annotations apply to each text, and let assignments replace texts."""
@@ -99,6 +101,14 @@ def _apply_to_each_text(info: FieldInfo, annotation: Translation) -> None:
     texts = [item for item in inner.__metadata__ if not isinstance(item, Translation)]
     info.annotation = Annotated[(inner.__origin__, *limits, *texts, annotation)] | None  # type: ignore[assignment]
     info.metadata = others
+
+
+def _refuse_unknown_languages(texts: Mapping[str, Any]) -> None:
+    languages = content_languages()
+    unknown = [code for code in texts if code not in languages]
+    if unknown:
+        codes = {"code": str(unknown[0])[:20], "codes": ", ".join(languages)}
+        raise PydanticCustomError("unknown_language", str(UNKNOWN_LANGUAGE) % codes)
 
 
 def _missing_text(value: object) -> ValidationError:

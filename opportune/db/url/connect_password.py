@@ -15,7 +15,9 @@ def read_password_on_connect(engine: Engine, url: DatabaseUrl, *, is_async: bool
         return
 
     def set_password(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        reading: Any = asyncio.to_thread(url.read_password) if is_async else None
-        parameters["password"] = await_(reading) if is_async else url.read_password()
+        if is_async:
+            parameters["password"] = await_(asyncio.to_thread(url.read_password))
+        else:
+            parameters["password"] = url.read_password()
 
     event.listen(engine, "do_connect", set_password)

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -105,8 +106,8 @@ class DatabaseUrl:
         if self.url.host:
             return (Host(self.url.host, self.url.port or DEFAULT_PORT),)
         names = str(self.url.query.get("host", "")).split(",")
-        ports = str(self.url.query.get("port", DEFAULT_PORT)).split(",")
-        return tuple(Host(name, int(ports[i % len(ports)])) for i, name in enumerate(names) if name)
+        ports = str(self.url.query.get("port", DEFAULT_PORT)).split(",")  # a single one belongs to all hosts
+        return tuple(Host(name, int(port)) for name, port in zip(names, cycle(ports), strict=False) if name)
 
     @property
     def server(self) -> str:

@@ -120,10 +120,11 @@ def _syntax_error_message(text: str) -> str:
 def _parse_options(query: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
-        name, _, value = pair.partition("=")
-        name = decode(name).lower()
-        # A plus in a password is rarely a space. In other options SQLAlchemy encodes a space as plus.
-        value = decode(value) if name in ("user", "password") else decode(value.replace("+", " "))
+        encoded_name, _, encoded_value = pair.partition("=")
+        name = decode(encoded_name).lower()
+        if name not in ("user", "password"):  # where a plus is rarely a space
+            encoded_value = encoded_value.replace("+", " ")  # as SQLAlchemy encodes a space
+        value = decode(encoded_value)
         if name in ("host", "port") and name in options:
             value = f"{options[name]},{value}"  # SQLAlchemy repeats the option for several hosts
         if value:

@@ -10,6 +10,7 @@ SETTING = "DATABASE_READER_URL"
 SEPARATOR = re.compile(r"[\s,]+(?=[a-z][a-z0-9+.:-]*://)", re.IGNORECASE)
 """Spaces or commas before another URL. A URL may contain commas itself."""
 WEIGHT = re.compile(r"(?P<start>[?&])weight=(?P<weight>[^&\s]*)(?P<end>&|(?=\W*$))", re.IGNORECASE)
+"""Option of a URL, which libpq does not know, so it is removed with the sign after or before it."""
 MAX_WEIGHT = 100
 
 
@@ -33,10 +34,12 @@ def parse_replicas(text: str, pooled: Pooled = "auto") -> list[ReplicaUrl]:
 
 
 def _parse_replica(text: str, pooled: Pooled) -> ReplicaUrl:
-    weight = 1
-    if match := WEIGHT.search(text):
-        if not match["weight"].isdecimal() or not 1 <= int(match["weight"]) <= MAX_WEIGHT:
-            raise OperatorError(f"{SETTING} has an invalid weight. Use a number from 1 to {MAX_WEIGHT}: ?weight=2")
-        weight = int(match["weight"])
-        text = text[: match.start()] + (match["start"] if match["end"] else "") + text[match.end() :]
-    return ReplicaUrl(DatabaseUrl.parse(text, pooled, SETTING), weight)
+    match = WEIGHT.search(text)
+    if match is None:
+        return ReplicaUrl(DatabaseUrl.parse(text, pooled, SETTING))
+    weight = match["weight"]
+    if not weight.isdecimal() or not 1 <= int(weight) <= MAX_WEIGHT:
+        raise OperatorError(f"{SETTING} has an invalid weight. Use a number from 1 to {MAX_WEIGHT}: ?weight=2")
+    separator = match["start"] if match["end"] else ""  # before the next option, if there is one
+    url = text[: match.start()] + separator + text[match.end() :]
+    return ReplicaUrl(DatabaseUrl.parse(url, pooled, SETTING), int(weight))

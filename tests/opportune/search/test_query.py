@@ -2,16 +2,8 @@
 
 from opportune.search import highlight, snippet
 from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
-from opportune.search.query import (
-    MAX_QUERY_LENGTH,
-    MAX_QUERY_WORDS,
-    Query,
-    Term,
-    closest_word,
-    edit_distance,
-    name_suffix_keys,
-    name_words,
-)
+from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query, name_suffix_keys, name_words
+from opportune.search.spelling import Term, closest_word, edit_distance
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
