@@ -46,11 +46,7 @@ class Audience(StrEnum):
     SITE = "site"
 
 
-AUDIENCES = {
-    Audience.ME: _l("Only me"),
-    Audience.TEAM: _l("My team"),
-    Audience.SITE: _l("Everyone on this site"),
-}
+AUDIENCES = {Audience.ME: _l("Only me"), Audience.TEAM: _l("My team"), Audience.SITE: _l("Everyone on this site")}
 
 
 class SharedRow(SQLModel):
@@ -115,7 +111,7 @@ class Prompt(Model, SharedRow, table=True):
 
     owner_id: OwnerId | None = None
     text: PromptText = Field(
-        description="Variables: {{topic}} asks for a text, {{tone:friendly|formal}} offers a choice.",
+        description="Variables: {{topic}} asks for a text, {{tone:friendly|formal}} offers a choice."
     )
 
 

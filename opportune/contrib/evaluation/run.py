@@ -21,9 +21,9 @@ from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.progress import work
 
+# Typical lengths, to estimate the cost of a run.
 ANSWER_TOKENS = 500
 VERDICT_TOKENS = 100
-"""Typical lengths, to estimate the cost of a run."""
 QUESTION_CODES: frozenset[ErrorCode] = frozenset(
     {"malformed", "empty", "out_of_tokens", "context_too_long", "filtered", "rejected"}
 )

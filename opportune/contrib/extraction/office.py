@@ -19,7 +19,7 @@ def read_docx(file: BytesIO) -> Iterator[Page]:
     for block in Document(file).iter_inner_content():
         if isinstance(block, Table):
             lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
-        elif block.style and block.style.name.startswith(("Heading", "Title")):
+        elif block.style and (block.style.name or "").startswith(("Heading", "Title")):
             if any(lines):
                 yield Page(0, heading, "\n".join(lines))
             heading, lines = block.text.strip(), []

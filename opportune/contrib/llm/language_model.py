@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
 from opportune.contrib.llm.completion.checked import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of, whole_text
+from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of
 from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
@@ -231,7 +231,8 @@ class LanguageModel(MediaCalls):
             LlmError: There is no complete answer. In a route, the response is 503 with its message.
         """
         messages = messages_of(prompt, system)
-        return await whole_text(self.chunks(messages, temperature=temperature))
+        async with aclosing(text_of(self.chunks(messages, temperature=temperature))) as texts:
+            return "".join([text async for text in texts])
 
     async def parse(self, prompt: Prompt, into: type[T], *, system: str = "", attempts: int = 3) -> T:
         """Return the answer as an instance of a Pydantic model or another type. Invalid answers are sent back.

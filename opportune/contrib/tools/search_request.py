@@ -1,6 +1,6 @@
 """Request to a service that searches the web."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -8,10 +8,8 @@ from urllib.parse import urlsplit
 class SearchRequest(NamedTuple):
     method: str
     url: str
-    params: Sequence[tuple[str, str]] = ()
-    headers: Mapping[str, str] = {}
-    json: Mapping[str, Any] | None = None
-    auth: tuple[str, str] | None = None
+    options: Mapping[str, Any]
+    """Parameters, headers, JSON and authentication, as the HTTP client takes them."""
 
     @property
     def host(self) -> str:

@@ -88,14 +88,9 @@ class Toolbox:
     def __bool__(self) -> bool:
         return bool(self.tools)
 
-    @property
-    def schemas(self) -> list[ToolSchema]:
-        """Descriptions of the tools for the model."""
-        return [tool.schema for tool in self.tools.values()]
-
     def offered(self, steps: int) -> list[ToolSchema]:
         """Return descriptions for the model after this number of steps; none after the last step."""
-        return self.schemas if steps < self.max_steps else []
+        return [tool.schema for tool in self.tools.values()] if steps < self.max_steps else []
 
     @property
     def without_approval(self) -> "Toolbox":

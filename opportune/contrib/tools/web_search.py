@@ -63,9 +63,11 @@ class SearXNG(WebSearch):
     def request(self, query: str) -> SearchRequest:
         parts = urlsplit(self.url)
         params = [*parse_qsl(parts.query), ("q", query), ("format", "json")]
+        options: dict[str, Any] = {"params": params}
         user, _, password = self.key.partition(":")
-        auth = (user, password) if user else None
-        return SearchRequest("GET", parts._replace(query="").geturl(), params, auth=auth)
+        if user:
+            options["auth"] = user, password
+        return SearchRequest("GET", parts._replace(query="").geturl(), options)
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         return ({**result, "text": result.get("content")} for result in response["results"])
@@ -76,7 +78,7 @@ class Brave(WebSearch):
 
     def request(self, query: str) -> SearchRequest:
         params = [("q", query), ("count", str(MAX_RESULTS)), ("text_decorations", "false")]
-        return SearchRequest("GET", self.url, params, {"X-Subscription-Token": self.key})
+        return SearchRequest("GET", self.url, {"params": params, "headers": {"X-Subscription-Token": self.key}})
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         for result in response.get("web", {}).get("results", ()):
@@ -88,8 +90,8 @@ class Tavily(WebSearch):
     """https://docs.tavily.com/documentation/api-reference/endpoint/search."""
 
     def request(self, query: str) -> SearchRequest:
-        body = {"query": query, "max_results": MAX_RESULTS}
-        return SearchRequest("POST", self.url, headers={"Authorization": f"Bearer {self.key}"}, json=body)
+        body, headers = {"query": query, "max_results": MAX_RESULTS}, {"Authorization": f"Bearer {self.key}"}
+        return SearchRequest("POST", self.url, {"headers": headers, "json": body})
 
     def results(self, response: Any) -> Iterator[Mapping[str, Any]]:
         return ({**result, "text": result.get("content")} for result in response["results"])

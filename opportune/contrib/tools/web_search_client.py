@@ -58,14 +58,7 @@ async def _read(request: SearchRequest) -> bytes:
         trust_env=not is_local(request.host),
         verify=await asyncio.to_thread(tls_context) if is_tls else False,
     )
-    options: dict[str, Any] = {
-        "params": [*request.params],
-        "headers": request.headers,
-        "json": request.json,
-        "auth": request.auth,
-    }
-    options = {name: value for name, value in options.items() if value}
-    async with client, client.stream(request.method, request.url, **options) as response:
+    async with client, client.stream(request.method, request.url, **request.options) as response:
         if response.status_code != httpx2.codes.OK:
             raise httpx2.HTTPStatusError("", request=response.request, response=response)
         body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)

@@ -99,7 +99,7 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         # After an outage, another worker may have marked the answer as interrupted, but this worker has more text.
         claims = await _lock_answers(session, worker, [result.answer_id for result in results], INTERRUPTED.status)
         owned = [
-            _stop_if_waiting(result) if claims[result.answer_id] == Claim.STOP_REQUESTED else result
+            _respect_stop_request(result, claims[result.answer_id])
             for result in results
             if claims.get(result.answer_id, Claim.LOST) != Claim.LOST
         ]
@@ -112,9 +112,9 @@ async def finish_answers(database: Database, worker: str, results: Sequence[Answ
         return stored
 
 
-def _stop_if_waiting(result: AnswerResult) -> AnswerResult:
-    """Replace the outcome of an answer that would wait, because the user has stopped it."""
-    if result.outcome.status != AnswerStatus.WAITING:
+def _respect_stop_request(result: AnswerResult, claim: Claim) -> AnswerResult:
+    """Return the result, stopped if the answer would wait although the user has requested a stop."""
+    if claim != Claim.STOP_REQUESTED or result.outcome.status != AnswerStatus.WAITING:
         return result
     return replace(result, outcome=STOPPED, tool_runs=stop_jobs(result.tool_runs or ()))
 

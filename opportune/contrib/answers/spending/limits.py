@@ -16,6 +16,7 @@ Scope = Literal["person", "visitor", "site"]
 Unit = Literal["tokens", "cost"]
 Period = Literal["day", "month"]
 
+# Of limits with equal room, a message names the first.
 LIMIT_SETTINGS: tuple[tuple[str, Scope, Unit, Period], ...] = (
     ("llm_max_tokens_per_person_per_day", "person", "tokens", "day"),
     ("llm_max_cost_per_person_per_day", "person", "cost", "day"),
@@ -27,7 +28,6 @@ LIMIT_SETTINGS: tuple[tuple[str, Scope, Unit, Period], ...] = (
     ("llm_max_tokens_per_month", "site", "tokens", "month"),
     ("llm_max_cost_per_month", "site", "cost", "month"),
 )
-"""Settings with limits. Of limits with equal room, a message names the first."""
 MIN_ANSWER_TOKENS = 64
 """Minimum number of answer tokens that must remain for a call to start."""
 

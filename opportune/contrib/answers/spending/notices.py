@@ -14,8 +14,7 @@ from opportune.contrib.answers.spending.limits import Limit, LimitMessages, peri
 from opportune.contrib.llm.call_guard import SITE
 from opportune.db import Database, utc_now
 
-LEVEL_PERCENTS = (100, 80)
-"""Used percentages that cause a notice, highest first."""
+LEVEL_PERCENTS = (100, 80)  # highest first
 
 # Only the process that inserts the row sends the e-mail.
 _INSERT_KEY = text(

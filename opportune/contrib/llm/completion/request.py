@@ -29,11 +29,6 @@ class ModelRequest:
         return provider.stream(turns, **options)
 
 
-async def whole_text(chunks: AsyncGenerator[Chunk, None]) -> str:
-    async with aclosing(text_of(chunks)) as texts:
-        return "".join([text async for text in texts])
-
-
 async def text_of(chunks: AsyncGenerator[Chunk, None]) -> AsyncGenerator[str, None]:
     async with aclosing(chunks):
         async for chunk in chunks:

@@ -120,13 +120,19 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
     error, has_answer = value.get("error"), any(map(value.get, _ANSWER_FIELDS))
     if isinstance(error, dict) and has_answer and all(code in _SUCCESS for code in error.values()):
         error = None  # some endpoints add an empty error to each chunk
-    if not (error or is_error or has_answer):
-        state = value.get("base_resp")  # of MiniMax
-        is_error = isinstance(state, dict) and bool(state.get("status_code"))
-        if any(isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS):
-            is_error = len(value) == 1 or value.get("object") == "error" or value.get("success") is False
-            is_error = is_error or any(map(value.get, _CODE_FIELDS))
+    if not has_answer:
+        is_error = is_error or _is_unmarked_error(value)
     return _describe(value) if error or is_error else None
+
+
+def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
+    """Return True for an error outside of the field `error`: a message alone, or with a code or a failure."""
+    if not any(isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS):
+        state = value.get("base_resp")  # of MiniMax
+        return isinstance(state, dict) and bool(state.get("status_code"))
+    if len(value) == 1 or value.get("object") == "error" or value.get("success") is False:
+        return True
+    return any(map(value.get, _CODE_FIELDS))
 
 
 def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:

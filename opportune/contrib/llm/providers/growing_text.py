@@ -28,7 +28,8 @@ class GrowingText:
             self._first_length = self._first_length or len(piece)
             return added
         if added in ("", piece):
-            self._is_repeated, held, self.held = False, self.held, ""
+            self._is_repeated = False
+            held, self.held = self.held, ""
             return held + piece
         self._text = piece
         if self.held or len({*before}) >= MIN_CHARACTERS:

@@ -80,10 +80,12 @@ class ChatCompletionReader:
         reasoning, text, usage = "", "", value.get("usage") or value.get("x_groq")
         for choice in self._own_choices(value):
             added_reasoning, added_text = self._read_choice(choice, value)
-            reasoning, text = reasoning + added_reasoning, text + added_text
+            reasoning += added_reasoning
+            text += added_text
             usage = usage or choice.get("usage")
         if name == "done" or value.get("done") is True:
-            self.is_over, usage = True, usage or value
+            self.is_over = True
+            usage = usage or value
         if usage:
             self._usage |= counts_in(usage)
         tagged, text = self._think_tags.feed(text) if text else ("", "")
@@ -114,10 +116,11 @@ class ChatCompletionReader:
             returned=self._returned.of_message(),
         )
         if self._ended_by(FAILURE_REASONS):
-            code, sentence = ("interrupted", INTERRUPTED) if self._length else UNAVAILABLE[:2]
-            raise LlmError(code, sentence, done=done)
+            if self._length:
+                raise LlmError("interrupted", INTERRUPTED, done=done)
+            raise LlmError(UNAVAILABLE.code, UNAVAILABLE.sentence, done=done)
         if self._ended_by(FILTER_REASONS):
-            raise LlmError(*FILTERED[:2], done=done)
+            raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
         if not (self._has_text or done.tool_calls):
             raise self._explain_empty_answer(done)
         return done
@@ -143,7 +146,10 @@ class ChatCompletionReader:
         self._length += len(text)
         self.is_over |= self._is_truncated
         self._has_text = self._has_text or bool(text.strip())
-        return [*([Reasoning(reasoning)] if reasoning else []), *([text] if text else [])]
+        chunks: list[str | Reasoning] = [Reasoning(reasoning)] if reasoning else []
+        if text:
+            chunks.append(text)
+        return chunks
 
     def _own_choices(self, value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the parts of the first choice. Some endpoints omit its index, or send no list of choices."""
@@ -166,19 +172,19 @@ class ChatCompletionReader:
             raise error
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {"content": delta}
-        if choice.get("finish_reason") or "finish_reason" in delta or not (delta.get("content") or _has_content(delta)):
+        has_content = delta.get("content") or _has_content(delta)
+        if choice.get("finish_reason") or "finish_reason" in delta or not has_content:
             delta = self._read_end(choice, delta, chunk)
         content, reasoning = delta.get("content"), ""
         if not isinstance(content, str):
             reasoning, content = _texts_in(content)
         if len(delta) > 1 or "content" not in delta:
-            reasoning, content = (
-                self._read_fields(delta) + reasoning,
-                content + _join_texts(delta.get("refusal") or delta.get("audio")),
-            )
+            reasoning = self._read_fields(delta) + reasoning
+            content += _join_texts(delta.get("refusal") or delta.get("audio"))
         if not content.isascii() or self._half:
             content = self._join_halves(content)
-        if content := self._content.add(content):
+        content = self._content.add(content)
+        if content:
             self._pieces.append(content)
         return self._reasoning.add(reasoning), content
 
@@ -198,8 +204,10 @@ class ChatCompletionReader:
         reason = _finish_reason_in(choice, delta)
         if reason:
             self._finish_reason = reason
-        elif isinstance(message, dict) and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk:
-            self._finish_reason = self._finish_reason or ("" if "delta" in choice else "stop")
+        elif isinstance(message, dict) and "delta" not in choice:
+            is_whole = chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
+            if is_whole and not self._finish_reason:
+                self._finish_reason = "stop"
         if _has_content(delta):
             return delta
         if isinstance(message, dict):
@@ -208,9 +216,14 @@ class ChatCompletionReader:
 
     def _added_by(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a whole message without those that were already sent in pieces."""
-        read = {*(REASONING_FIELDS if self._reasoning_length else ()), *(CALL_FIELDS if self._calls else ())}
-        fields = {name: value for name, value in message.items() if name not in read | self._returned.names}
-        content, sent = _texts_in(fields.get("content"))[1], "".join(self._pieces)
+        read = {*self._returned.names}
+        if self._reasoning_length:
+            read.update(REASONING_FIELDS)
+        if self._calls:
+            read.update(CALL_FIELDS)
+        fields = {name: value for name, value in message.items() if name not in read}
+        _, content = _texts_in(fields.get("content"))
+        sent = "".join(self._pieces)
         if sent:  # some endpoints repeat the whole message at the end
             fields["content"] = content.removeprefix(sent)
         elif _lacks_opening_tag(content, "</think>\n"):  # the prompt had the opening tag
@@ -230,9 +243,13 @@ def counts_in(usage: object) -> dict[str, Any]:
     if not isinstance(usage, dict):
         return {}
     details = (item for item in usage.values() if isinstance(item, dict))
-    counts = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
-    found = ((name, counts.get(field)) for name, fields in COUNT_FIELDS.items() for field in reversed(fields))
-    return {name: count for name, count in found if count is not None}
+    reported = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
+    counts: dict[str, Any] = {}
+    for name, fields in COUNT_FIELDS.items():
+        values = [reported[field] for field in fields if reported.get(field) is not None]
+        if values:
+            counts[name] = values[0]
+    return counts
 
 
 def _finish_reason_in(choice: Mapping[str, Any], delta: Mapping[str, Any]) -> str:

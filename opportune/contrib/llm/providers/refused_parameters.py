@@ -55,8 +55,9 @@ class RefusedParameters:
 
     def _without_refused(self, message: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in message.items() if name not in self._changes}
-        calls = kept.get("tool_calls", ())
-        return kept | ({"tool_calls": [self._without_refused(call) for call in calls]} if calls else {})
+        if calls := kept.get("tool_calls"):
+            kept["tool_calls"] = [self._without_refused(call) for call in calls]
+        return kept
 
     def change(self, status: int, error: LlmError, refusal: str) -> bool:
         """Change the parameters that the endpoint names. Return False if there are none.
@@ -99,7 +100,8 @@ class RefusedParameters:
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield the names in the body of the sent parameters that the endpoint names."""
         parts = (part for message in self._body["messages"] for part in (message, *message.get("tool_calls", ())))
-        for name in OPTIONAL & set(self._body).union(*parts) - set(self._owner_parameters):
+        sent = set(self._body).union(*parts) - set(self._owner_parameters)
+        for name in OPTIONAL & sent:
             sent_as = self._changes.get(name, name)
             is_needed = name in RETURNED_FIELDS and NEEDED_BACK.search(refusal)
             if sent_as and not is_needed and re.search(rf"\b{sent_as}\b", refusal):

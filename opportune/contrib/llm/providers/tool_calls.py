@@ -38,12 +38,13 @@ class _Call:
         if not arguments:
             return
         if self.is_complete:  # some endpoints begin or end with {}, or repeat the whole arguments
-            is_whole = self.arguments.strip() == "{}" or (is_object(arguments) and arguments.strip() != "{}")
-            self.arguments = arguments if is_whole else self.arguments
-        else:  # some endpoints repeat the arguments from the beginning in each piece
-            is_repeated = bool(self._last_piece) and arguments.startswith(self._last_piece)
-            is_whole = is_repeated and is_object(arguments)
-            self.arguments = arguments if is_whole else self.arguments + arguments
+            is_whole = is_object(arguments) and arguments.strip() != "{}"
+            if is_whole or self.arguments.strip() == "{}":
+                self.arguments = arguments
+        elif self._last_piece and arguments.startswith(self._last_piece) and is_object(arguments):
+            self.arguments = arguments  # some endpoints repeat the arguments from the beginning in each piece
+        else:
+            self.arguments += arguments
         self._last_piece = arguments
 
 
@@ -70,7 +71,8 @@ class ToolCallReader:
         if call is None:
             if len(self._calls) == MAX_TOOL_CALLS:
                 return 0
-            self._calls.append(call := _Call(index, id_))
+            call = _Call(index, id_)
+            self._calls.append(call)
         call.id = call.id or id_
         call.add(name, arguments)
         call.returned |= returned

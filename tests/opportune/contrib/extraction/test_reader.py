@@ -5,6 +5,9 @@ import sys
 from io import BytesIO
 
 import pytest
+from docx import Document
+from docx.enum.style import WD_STYLE_TYPE
+from docx.oxml.ns import qn
 from pypdf import PdfWriter
 
 from opportune.contrib.extraction import reader
@@ -65,6 +68,15 @@ def test_format_is_read(filename: str, content: bytes, pages: list[Page]) -> Non
 def test_format_is_detected_from_content() -> None:
     assert read("report.pdf", make_docx())[1].heading == "Loans"
     assert read("page.docx", HTML.encode())[0].heading == "Guide"
+
+
+def test_word_file_with_an_unnamed_style_is_read() -> None:
+    document, file = Document(), BytesIO()
+    style = document.styles.add_style("Unnamed", WD_STYLE_TYPE.PARAGRAPH)
+    document.add_paragraph("A loan lasts four weeks.", style)
+    style.element.remove(style.element.find(qn("w:name")))
+    document.save(file)
+    assert read("a.docx", file.getvalue()) == [Page(0, "", "A loan lasts four weeks.")]
 
 
 def locked_pdf() -> bytes:
