@@ -49,7 +49,7 @@ TIMESTAMPS = {"created_at", "updated_at", "modified_at"}
 PERSONAL = re.compile(r"e_?mail|phone|address", re.IGNORECASE)
 """Names of columns with personal data, which must not be part of a row's title."""
 VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator, StringConstraints)
-"""Annotations that schemas of responses leave out, because stored values have already passed them."""
+"""Annotations of Pydantic that check or change values."""
 MAX_LINKS = 1_000
 """Maximum number of rows that one request can link to a row."""
 CONFIG = ConfigDict(extra="forbid", defer_build=True)
@@ -244,14 +244,16 @@ def _readable_field(shape: Shape, options: SchemaOptions, name: str) -> tuple[An
         (foreign_key,) = relation.local_columns
         return type_ | None if foreign_key.nullable else type_, Field()
     if name in shape.links:
-        return list[nested_schema(shape.links[name]) if name in options.crud.nested else int], Field()  # type: ignore[misc]  # derived at run time
+        item_type: Any = nested_schema(shape.links[name]) if name in options.crud.nested else int
+        return list[item_type], Field()
     info = shape.model.model_fields[name]
-    metadata = [item for item in _pydantic_metadata(info) if not isinstance(item, VALIDATORS) and not _is_limit(item)]
+    metadata = [item for item in _pydantic_metadata(info) if not _validates(item)]
     return _annotated(info.annotation, metadata), Field(title=info.title, description=info.description)
 
 
-def _is_limit(item: Any) -> bool:
-    return type(item).__module__ == "annotated_types"
+def _validates(item: Any) -> bool:
+    """Return whether an annotation checks values, as limits of `annotated_types` do. Stored values are valid."""
+    return isinstance(item, VALIDATORS) or type(item).__module__ == "annotated_types"
 
 
 _nested: dict[type[Any], type[BaseModel]] = {}
@@ -285,6 +287,7 @@ def nested_field_names(shape: Shape) -> list[str]:
 
 def title_candidates(shape: Shape) -> list[str]:
     """Return the columns that can be the title of a row for all users: short texts without personal data."""
+    files = file_columns_of(shape.model)
     texts = [name for name, column in shape.columns.items() if is_text(column) and not is_long(column)]
-    titles = [name for name in texts if not choices_of(shape.model, name) and name not in file_columns_of(shape.model)]
+    titles = [name for name in texts if name not in files and not choices_of(shape.model, name)]
     return [name for name in titles if not is_secret(name) and not PERSONAL.search(name)]

@@ -56,11 +56,13 @@ async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
 
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:
+    """Return a message for each column that the error names, or one without a column."""
     text, code = str(error.orig), getattr(error.orig, "sqlstate", None)
     for sqlstate, constraint_type, message in MESSAGES:
-        if code == sqlstate or (code is None and text.startswith(constraint_type)):
-            if deleting and constraint_type != "CHECK":
-                return {"": STILL_IN_USE}
+        is_match = text.startswith(constraint_type) if code is None else code == sqlstate
+        if is_match and deleting and constraint_type != "CHECK":
+            return {"": STILL_IN_USE}
+        if is_match:
             return dict.fromkeys(_find_named_columns(error.orig, text, table) or [""], message)
     return {"": NOT_STORABLE}
 

@@ -69,25 +69,35 @@ class Replica:
         """Open a session. None if the replica does not respond in time or lags behind."""
         session = self._sessions()
         try:
-            async with asyncio.timeout(None if self.is_full else self.connect_timeout_seconds) as timeout:
-                self._timeouts.add(timeout)
-                try:
-                    await session.connection()
-                    await self._measure(session)
-                finally:
-                    self._timeouts.discard(timeout)
+            async with self._time_limit():
+                await session.connection()
+                await self._measure(session)
         except CONNECTION_ERRORS as error:
             await session.close()
-            if not self.problem:
-                if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
-                    raise  # the replica is busy, and the primary could not take its load as well
-                self.set_aside(error)
+            if self.problem:
+                return None
+            if isinstance(error, PoolTimeoutError) and error.code == POOL_IS_FULL:
+                raise  # the replica is busy, and the primary could not take its load as well
+            self.set_aside(error)
             return None
         if self.lag_seconds is None or self.lag_seconds <= self.max_lag_seconds:
             return session
         await session.close()
         self._set_aside(f"it lags {self.lag_seconds:.1f} s behind", confirm=True)
         return None
+
+    @asynccontextmanager
+    async def _time_limit(self) -> AsyncIterator[None]:
+        """Limit the time to connect. When the replica is set aside, the time of all waiting requests is over.
+
+        While all connections are in use, only the timeout of the pool applies.
+        """
+        async with asyncio.timeout(None if self.is_full else self.connect_timeout_seconds) as timeout:
+            self._timeouts.add(timeout)
+            try:
+                yield
+            finally:
+                self._timeouts.discard(timeout)
 
     async def dispose(self) -> None:
         await cancel_and_wait(self._waiting)

@@ -295,18 +295,22 @@ def state_of(row: SQLModel) -> InstanceState[Any]:
 
 
 def unwritten_changes(state: InstanceState[Any]) -> dict[str, Change]:
-    columns = {name: state.attrs[name].history for name in state.mapper.column_attrs.keys()}  # noqa: SIM118 - no dict
-    links = {
-        relation.key: state.attrs[relation.key].history
-        for relation in state.mapper.relationships
-        if relation.secondary is not None and not relation.viewonly
-    }
-    changed_columns = {name: _column_change(history) for name, history in columns.items() if history.has_changes()}
-    return changed_columns | {name: _link_change(history) for name, history in links.items() if history.has_changes()}
+    changed: dict[str, Change] = {}
+    for name in state.mapper.column_attrs.keys():  # noqa: SIM118 - no dict
+        history = state.attrs[name].history
+        if history.has_changes():
+            changed[name] = _column_change(history)
+    for relation in state.mapper.relationships:
+        if relation.secondary is not None and not relation.viewonly:
+            history = state.attrs[relation.key].history
+            if history.has_changes():
+                changed[relation.key] = _link_change(history)
+    return changed
 
 
 def _column_change(history: History) -> Change:
-    old, new = (next(iter(values or ()), None) for values in (history.deleted, history.added))
+    old = history.deleted[0] if history.deleted else None
+    new = history.added[0] if history.added else None
     return Change(old, new)
 
 

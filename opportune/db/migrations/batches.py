@@ -86,8 +86,9 @@ def _run(operations: Operations, operation: InBatchesOp) -> None:
     if context.as_sql:
         raise CommandError("The batches depend on the rows.")
     is_committed = STEP in context.opts and not isinstance(operations, TransactionalOperations)
-    batches = (_CommittedBatches if is_committed else _Batches)(operations.get_bind(), operation)
-    if isinstance(batches, _CommittedBatches) and not batches.resume(context.opts):
+    batches_class = _CommittedBatches if is_committed else _Batches
+    batches = batches_class(operations.get_bind(), operation)
+    if not batches.resume(context.opts):
         return
     total = batches.count_remaining()
     with work(f"Changing rows of {operation.table_name}", total, "rows") as progress:
@@ -111,6 +112,10 @@ class _Batches:
         self.is_integer = any(isinstance(info["type"], Integer) for info in columns if info["name"] == names[0])
         quote = connection.dialect.identifier_preparer.quote
         self.key_name, self.table_name = quote(names[0]), quote(operation.table_name)
+
+    def resume(self, _options: dict[str, Any]) -> bool:
+        """Return whether batches remain. A transaction that was rolled back begins with the first one."""
+        return True
 
     def count_remaining(self) -> int:
         set_table_lock_timeout(self.connection, lock_retries.ATTEMPT_SECONDS)

@@ -52,8 +52,9 @@ def split_indexes(draft: NewMigration, title: str | None = None) -> Iterator[New
 def _make_title(feature: str, indexes: Sequence[ops.CreateIndexOp], title: str | None) -> str:
     if title:
         return f"{slug(title)}_indexes"
-    first = f"{(indexes[0].index_name or '').removeprefix(f'ix_{feature}_')}_index"
-    return slug(first) + ("_and_more" if len(indexes) > 1 else "")
+    short_name = str(indexes[0].index_name).removeprefix(f"ix_{feature}_")
+    suffix = "_and_more" if len(indexes) > 1 else ""
+    return f"{slug(f'{short_name}_index')}{suffix}"
 
 
 def _without_indexes(
@@ -68,12 +69,10 @@ def _without_indexes(
 
 
 def _build_concurrently(indexes: Sequence[ops.CreateIndexOp]) -> CodeOp:
-    lines = ""
+    lines: list[str] = []
     for index in indexes:
         index.kw["postgresql_concurrently"] = True
-        lines += (
-            f"op.drop_index({index.index_name!r}, table_name={index.table_name!r}, if_exists=True, "
-            "postgresql_concurrently=True)\n"
-        )
-        lines += f"{render_code([index])}\n"
-    return CodeOp("", f"{EXPLANATION}with op.get_context().autocommit_block():\n{indent(lines, '    ')}".rstrip())
+        options = f"table_name={index.table_name!r}, if_exists=True, postgresql_concurrently=True"
+        lines += [f"op.drop_index({index.index_name!r}, {options})", render_code([index])]
+    block = indent("\n".join(lines), "    ")
+    return CodeOp("", f"{EXPLANATION}with op.get_context().autocommit_block():\n{block}")

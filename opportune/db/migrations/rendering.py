@@ -23,6 +23,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from opportune.project.layout import PROJECT
 from opportune.project.ruff import format_files
 
+TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 PLACEHOLDER = "# code "
 """Placeholder line for code, because Alembic cannot render it."""
 
@@ -86,9 +87,6 @@ def quoted(name: str) -> str:
 
 def literal(value: str | int) -> str:
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
-
-
-TEMPLATE = PROJECT / "migrations" / "script.py.mako"
 
 
 class PortableCompiler(SQLCompiler):

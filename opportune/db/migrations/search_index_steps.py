@@ -28,7 +28,7 @@ class CreateSearchIndexOp(ops.CreateIndexOp):
     """Create the search index of a table."""
 
     def __init__(self, table_name: str, columns: Sequence[str], *, postgresql_concurrently: bool = False) -> None:
-        self.names = columns
+        self.names = columns  # `columns` of the base class may also be expressions
         super().__init__(index_name(table_name), table_name, columns, postgresql_concurrently=postgresql_concurrently)
 
     @classmethod
@@ -46,7 +46,7 @@ class DropSearchIndexOp(ops.DropIndexOp):
     """Drop the search index of a table."""
 
     def __init__(self, table_name: str, columns: Sequence[str]) -> None:
-        self.names, self.table = columns, table_name
+        self.names, self.table = columns, table_name  # `table_name` of the base class is optional
         super().__init__(index_name(table_name), table_name)
 
     @classmethod

@@ -1,6 +1,7 @@
 """SQL of a migration, as a script for the database's client."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from alembic.operations import Operations
@@ -89,10 +90,11 @@ def _postgresql_statements(step: Step) -> list[str]:
 
 
 def _run_step(connection: Connection, graph: MigrationGraph, step: Step) -> None:
-    is_upgrade = step.direction == "upgrade"
-    run_migrations(
-        connection, graph, lambda applied: [step] if (step.migration in applied) != is_upgrade else [], derive=False
-    )
+    def plan(applied: Sequence[Migration]) -> list[Step]:
+        is_done = (step.migration in applied) == (step.direction == "upgrade")
+        return [] if is_done else [step]
+
+    run_migrations(connection, graph, plan, derive=False)
 
 
 def _reads_rows(line: str) -> bool:

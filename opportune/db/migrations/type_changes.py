@@ -71,14 +71,15 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
 def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
     example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
-    type_, imports = _generic_type(part.modify_type), {IMPORT}
-    code, using, option = f"sa.{type_!r}", _using_expression(part, type_), ""
-    if _changes_translation(part):
-        language = site_language()
-        option = f", language={language!r}"
+    type_, imports, language = _generic_type(part.modify_type), {IMPORT}, site_language()
+    if not _changes_translation(part):
+        code, using, option = f"sa.{type_!r}", _using_expression(part, type_), ""
+    elif isinstance(part.modify_type, TranslatedColumn):
+        code, option = portable_type_code(part.modify_type, imports), f", language={language!r}"
+        using = f"jsonb_build_object('{language}', {name})"
+    else:
+        code, option = f"sa.{type_!r}", f", language={language!r}"
         using = f"coalesce({name} ->> '{language}', '')"
-        if isinstance(part.modify_type, TranslatedColumn):
-            code, using = portable_type_code(part.modify_type, imports), f"jsonb_build_object('{language}', {name})"
     arguments = f"op, {table!r}, {part.column_name!r}, {code}, postgresql_using={using!r}{option}"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"

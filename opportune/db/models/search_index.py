@@ -44,8 +44,7 @@ def declare_search_index(mapper: Mapper[Any], model: Any) -> None:
 
 def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -> tuple[str, ...]:
     owner = f"{model.__name__}.search_index"
-    plain_columns = [column for column in columns if not is_translated(column)]  # no index covers all languages
-    texts = [column.name for column in plain_columns if isinstance(type_of(column), String) and not _is_enum(column)]
+    texts = [column.name for column in columns if _is_indexable(column)]
     key = mapper.primary_key[0]
     if len(mapper.primary_key) > 1 or key.name != "id" or key.type.python_type is not int:
         raise OperatorError(f"{owner}: the table needs an integer primary key `id`.")
@@ -63,5 +62,7 @@ def _read_declaration(mapper: Mapper[Any], model: Any, columns: Iterable[Any]) -
     return tuple(model.search_index)
 
 
-def _is_enum(column: Any) -> bool:
-    return isinstance(type_of(column), Enum)
+def _is_indexable(column: Any) -> bool:
+    """Return whether a column has texts. No index covers all languages of a translated text."""
+    type_ = type_of(column)
+    return isinstance(type_, String) and not isinstance(type_, Enum) and not is_translated(column)

@@ -75,14 +75,15 @@ async def find_deletion_impact(
     impact = DeletionImpact()
     counter = _RowCounter(session, mapper, describe_model, title_of)
     for table, conditions in deleted.items():
-        related = conditions[1:] if table is root else conditions
+        related = conditions
+        if table is root:  # the first condition is that of the selected rows themselves
+            related = [and_(condition, ~selected) for condition in conditions[1:]]
         if related:
-            condition = and_(or_(*related), ~selected) if table is root else or_(*related)
-            impact.deleted += await counter.count(table, condition)
+            impact.deleted += await counter.count(table, or_(*related))
     for key, rule, condition in _find_references(deleted, rules):
         column = key.columns[0].name if key.referred_table is root and len(key.columns) == 1 else ""
-        rows = await counter.count(key.table, condition, column)
-        (impact.cleared if rule == "SET NULL" else impact.blocking).extend(rows)
+        affected = impact.cleared if rule == "SET NULL" else impact.blocking
+        affected += await counter.count(key.table, condition, column)
     return impact
 
 
@@ -105,13 +106,15 @@ def _find_references(
     """Yield foreign key, rule and condition of rows that reference a deleted row and are not deleted themselves."""
     for table, conditions in deleted.items():
         for key in _foreign_keys_to(table):
-            if (rule := _deletion_rule(key, rules)) != "CASCADE":
-                condition = _references_rows(key, or_(*conditions))
-                if same_table := deleted.get(key.table):
-                    row_key = _single_or_tuple(key.table.primary_key.columns)
-                    keys = select(*key.table.primary_key.columns).where(or_(*same_table)).correlate(None)
-                    condition = and_(condition, row_key.not_in(keys))
-                yield key, rule, condition
+            rule = _deletion_rule(key, rules)
+            if rule == "CASCADE":
+                continue
+            condition = _references_rows(key, or_(*conditions))
+            if same_table := deleted.get(key.table):
+                row_key = key.table.primary_key.columns
+                deleted_keys = select(*row_key).where(or_(*same_table)).correlate(None)
+                condition = and_(condition, _single_or_tuple(row_key).not_in(deleted_keys))
+            yield key, rule, condition
 
 
 def _foreign_keys_to(table: Table) -> Iterator[ForeignKeyConstraint]:

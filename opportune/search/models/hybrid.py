@@ -10,7 +10,7 @@ from opportune.search.embeddings import Embeddings
 from opportune.search.models.indexes import Fields
 from opportune.search.models.postgresql import PostgreSQLVectors
 from opportune.search.models.sqlite import SQLiteVectors
-from opportune.search.models.vectors import Vectors, id_column
+from opportune.search.models.vectors import Vectors
 from opportune.search.vectors import SMOOTHING_RANKS
 
 VECTORS: dict[str, Vectors] = {"sqlite": SQLiteVectors(), "postgresql": PostgreSQLVectors()}
@@ -58,10 +58,10 @@ def fuse(
         relevance: Order of `matching`, the best first.
         nearest: Ids of the nearest rows by meaning, the nearest first.
     """
-    key = id_column(fields)
+    key = fields.key
     rank = func.row_number().over(order_by=relevance).label("rank")
     words = matching.with_only_columns(key.label("id"), rank, maintain_column_froms=True).order_by(None).cte()
-    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + rank)) for rank, row_id in enumerate(nearest, 1)]
+    scores = [(row_id, 1 / (SMOOTHING_RANKS + 0.5 + number)) for number, row_id in enumerate(nearest, 1)]
     meaning = values(column("id", Integer), column("score", Float), name="meaning").data(scores).cte("meaning")
     all_scores = union_all(
         select(words.c.id, (1.0 / (SMOOTHING_RANKS + words.c.rank)).label("score")),

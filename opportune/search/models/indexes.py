@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select
+from sqlalchemy import CTE, ColumnElement, Connection, Select, literal_column
 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 
@@ -32,6 +32,15 @@ class Fields:
     @property
     def index(self) -> str:
         return f"{FTS_PREFIX}{self.table}"
+
+    @property
+    def key(self) -> Any:
+        """The column `id` of the table, for statements."""
+        return literal_column(f"{self.table}.id")
+
+    @property
+    def quoted_columns(self) -> str:
+        return ", ".join(f'"{name}"' for name in self.weights)
 
 
 class Dialect(ABC):

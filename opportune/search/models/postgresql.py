@@ -17,9 +17,11 @@ from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, quoted_columns, select_vectors, slug_column
+from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
 from opportune.search.query import Query, fold_like_postgresql
 from opportune.search.vectors import as_text
+
+logger = logging.getLogger(__name__)
 
 # Texts are cut, because PostgreSQL limits a tsvector to 1 MiB. Accents and punctuation are removed.
 # With punctuation, the parser would detect host names, paths and compounds.
@@ -34,6 +36,16 @@ EXISTING_OBJECTS = text("""
     WHERE relkind = 'i' AND starts_with(relname, :prefix) AND pg_table_is_visible(oid)
 """)
 
+DELETE_FUNCTION = f"{EDITIONS}_forget"
+CREATE_DELETE_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION {DELETE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_ARGV[0]);
+ELSE EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; END IF;
+RETURN NULL; END $$
+"""
+CREATE_EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
+HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
+
 
 class PostgreSQL(Dialect):
     def matching(
@@ -43,7 +55,7 @@ class PostgreSQL(Dialect):
             literal_column("'simple'::regconfig"), Query.parse(query_text, fold=fold_like_postgresql).as_tsquery
         )
         words: ColumnClause[Any] = literal_column(f"({_vector(fields)})")
-        key: ColumnClause[int] = literal_column(f"{fields.table}.id")
+        key = fields.key
         rank = func.ts_rank(words, query)  # repeated words count less and less, as with bm25
         # As a subquery, whose words the planner does not know. For frequent words it would read rows without the
         # full-text index and parse each text, which it takes for cheap.
@@ -86,19 +98,6 @@ def _vector(fields: Fields) -> str:
     return " || ".join(parts)
 
 
-logger = logging.getLogger(__name__)
-
-DELETE_FUNCTION = f"{EDITIONS}_forget"
-CREATE_DELETE_FUNCTION = f"""
-CREATE OR REPLACE FUNCTION {DELETE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-IF TG_OP = 'TRUNCATE' THEN EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_ARGV[0]);
-ELSE EXECUTE format('DELETE FROM %I.%I WHERE id = $1', TG_TABLE_SCHEMA, TG_ARGV[0]) USING OLD.id; END IF;
-RETURN NULL; END $$
-"""
-CREATE_EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
-HAS_EXTENSION = text("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
-
-
 class PostgreSQLVectors(Vectors):
     trigger_names = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
 
@@ -113,7 +112,7 @@ class PostgreSQLVectors(Vectors):
         name = self.name(fields)
         action = f"EXECUTE FUNCTION {DELETE_FUNCTION}('{name}')"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {fields.table}"
             f" FOR EACH ROW WHEN ({changed_sql(fields, 'IS DISTINCT FROM')}) {action}",
             f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} FOR EACH ROW {action}",
             f"{name}_truncate": f"CREATE TRIGGER {name}_truncate AFTER TRUNCATE ON {fields.table} {action}",

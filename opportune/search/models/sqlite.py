@@ -10,15 +10,7 @@ from opportune.db.migrations.fts5 import TRIGGERS, fill_fts5, fts5_definitions, 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.search.embeddings import Vector
 from opportune.search.models.indexes import Dialect, Fields
-from opportune.search.models.vectors import (
-    EDITIONS,
-    Vectors,
-    changed_sql,
-    id_column,
-    quoted_columns,
-    select_vectors,
-    slug_column,
-)
+from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
 from opportune.search.query import Query
 from opportune.search.vectors import MAX_COMPARED, add_functions_for, signs
 
@@ -41,7 +33,7 @@ class SQLite(Dialect):
         self, statement: Select[Any], fields: Fields, query_text: str
     ) -> tuple[Select[Any], Sequence[ColumnElement[Any]]]:
         index = table(fields.index, column("rowid"))
-        key = id_column(fields)
+        key = fields.key
         factors = [literal_column(str(FACTORS[weight]), Float) for weight in fields.weights.values()]
         query = Query.parse(query_text, fold=str.lower).as_fts5  # FTS5 removes accents
         matching = materialized(
@@ -90,7 +82,7 @@ class SQLiteVectors(Vectors):
         name = self.name(fields)
         action = f"BEGIN DELETE FROM {name} WHERE id = OLD.id; END"
         return {
-            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {quoted_columns(fields)} ON {fields.table}"
+            f"{name}_update": f"CREATE TRIGGER {name}_update AFTER UPDATE OF {fields.quoted_columns} ON {fields.table}"
             f" WHEN {changed_sql(fields, 'IS NOT')} {action}",
             f"{name}_delete": f"CREATE TRIGGER {name}_delete AFTER DELETE ON {fields.table} {action}",
         }

@@ -8,22 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    TableClause,
-    bindparam,
-    column,
-    delete,
-    insert,
-    literal_column,
-    select,
-    table,
-    text,
-    update,
-)
+from sqlalchemy import Connection, FromClause, Row, Select, TableClause, bindparam, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
@@ -119,32 +104,35 @@ class Vectors(ABC):
 
     async def begin_edition(self, session: AsyncSession, fields: Fields, made_of: str) -> Edition:
         """Return the edition of a model, created if necessary."""
-        names = ",".join(fields.weights)
-        if await self.has_vector_tables(session):
-            for edition in await self._editions(session, fields):
-                if (edition.made_of, edition.fields) == (made_of, names):
-                    return edition
-        else:
+        if not await self.has_vector_tables(session):
             await session.execute(text(CREATE_EDITIONS))
+        names = ",".join(fields.weights)
+        existing = await self._editions(session, fields)
+        for edition in existing:
+            if (edition.made_of, edition.fields) == (made_of, names):
+                return edition
+        await self._create_tables(session, fields)
+        number = max((edition.number for edition in existing), default=0) + 1
+        new = Edition(number, made_of, names, is_whole=False)
+        values = {"edition": new.number, "made_of": made_of, "fields": names, "is_whole": False}
+        await session.execute(editions.insert().values(name=self.name(fields), **values))
+        return new
+
+    async def _create_tables(self, session: AsyncSession, fields: Fields) -> None:
         triggers = {} if fields.has_documents else self.triggers(fields)
         drops = [self.drop_trigger(name, fields.table) for name in triggers]
         for statement in (*self.create(fields), *drops, *triggers.values()):
             await session.execute(text(statement))
-        last = max((edition.number for edition in await self._editions(session, fields)), default=0)
-        new = Edition(last + 1, made_of, names, is_whole=False)
-        values = {"edition": new.number, "made_of": made_of, "fields": names, "is_whole": False}
-        await session.execute(insert(editions).values(name=self.name(fields), **values))
-        return new
 
     async def finish_edition(self, session: AsyncSession, fields: Fields, edition: Edition) -> None:
         """Mark an edition as complete and delete all others."""
         if edition.is_whole:
             return
         is_of_table, is_edition = editions.c.name == self.name(fields), editions.c.edition == edition.number
-        await session.execute(update(editions).where(is_of_table, is_edition).values(is_whole=True))
-        await session.execute(delete(editions).where(is_of_table, ~is_edition))
+        await session.execute(editions.update().where(is_of_table, is_edition).values(is_whole=True))
+        await session.execute(editions.delete().where(is_of_table, ~is_edition))
         rows = self.rows(fields)
-        await session.execute(delete(rows).where(rows.c.edition != edition.number))
+        await session.execute(rows.delete().where(rows.c.edition != edition.number))
 
     async def find_rows_without_vector(
         self, session: AsyncSession, fields: Fields, edition: Edition, after: int, limit: int
@@ -176,7 +164,7 @@ class Vectors(ABC):
 
     def insertion(self, rows: TableClause, example: Mapping[str, Any]) -> Any:
         """Return the statement that inserts `column_values` with their id and edition."""
-        return insert(rows).values({name: bindparam(name) for name in example})
+        return rows.insert().values({name: bindparam(name) for name in example})
 
     async def _editions(self, session: AsyncSession, fields: Fields) -> list[Edition]:
         columns = (editions.c.edition, editions.c.made_of, editions.c.fields, editions.c.is_whole)
@@ -221,7 +209,7 @@ def select_vectors(rows: TableClause, within: Select[Any] | None, fields: Fields
     is_edition = rows.c.edition == edition
     if within is None:
         return select(rows).where(is_edition)
-    return within.join(rows, (rows.c.id == id_column(fields)) & is_edition)
+    return within.join(rows, (rows.c.id == fields.key) & is_edition)
 
 
 def slug_column(fields: Fields) -> str:
@@ -229,14 +217,6 @@ def slug_column(fields: Fields) -> str:
     return " slug varchar NOT NULL," if fields.has_documents else ""
 
 
-def id_column(fields: Fields) -> Any:
-    return literal_column(f"{fields.table}.id")
-
-
 def changed_sql(fields: Fields, differs: str) -> str:
     """Return the SQL condition of a trigger: a field has changed. `differs` is the operator "is different"."""
     return " OR ".join(f'OLD."{name}" {differs} NEW."{name}"' for name in fields.weights)
-
-
-def quoted_columns(fields: Fields) -> str:
-    return ", ".join(f'"{name}"' for name in fields.weights)
