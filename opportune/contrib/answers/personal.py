@@ -12,20 +12,8 @@ from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.feature import Person, PersonalData
 
 EXPORTED_FILE_FIELDS = {"topic", "filename", "content_type", "size_bytes", "stored_as", "created_at"}
-EXPORTED_FIELDS = {
-    "topic",
-    "question",
-    "text",
-    "reasoning",
-    "sources",
-    "status",
-    "model",
-    "rating",
-    "rating_note",
-    "created_at",
-}
-
 EXPORTED_RATING_FIELDS = {"topic", "rating", "rating_note", "created_at"}
+EXPORTED_FIELDS = EXPORTED_RATING_FIELDS | {"question", "text", "reasoning", "sources", "status", "model"}
 
 
 async def read(session: AsyncSession, person: Person) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -126,15 +126,15 @@ class ThinkTagSplitter:
             length, end = min(found)
         else:
             length, end = len(self._pending) - _length_of_cut_tag(self._pending, self._ends), ""
-        part, rest = self._pending[:length], self._pending[length:]
-        part = part.lstrip() if self._is_blank else part
-        self._is_blank = self._is_blank and not part
+        part, self._pending = self._pending[:length], self._pending[length:]
+        if self._is_blank:
+            part = part.lstrip()
+            self._is_blank = not part
         if self._presumed is not None:
             self._presumed = None if end else self._presumed + part
         if self._position is _Position.CALL:
             name, arguments = self.calls[-1]
             self.calls[-1] = name, arguments + part
-        self._pending = rest
         if end:
             self._start_after(end)
         return part

@@ -91,9 +91,11 @@ class ToolCallReader:
             # Some endpoints send a new id with each piece. A call has a name and begins with a brace.
             if not name or (name == at_index.name and not at_index.is_complete and arguments[:1] not in ("", "{")):
                 yield at_index
-        elif at_index and not (name and (arguments or name != at_index.name) and at_index.is_complete):
+        elif at_index:
             # A complete call is not continued, except by arguments that follow or repeat it.
-            yield at_index
+            starts_call = name and (arguments or name != at_index.name)
+            if not (starts_call and at_index.is_complete):
+                yield at_index
 
     def finish(self) -> tuple[ToolCall, ...]:
         """Return the calls in the order of their first pieces."""
