@@ -29,6 +29,7 @@ async def _has_model(app: FastAPI) -> bool:
 
 
 def _open_tool_jobs(services: Services) -> ToolJobs:
+    # A process that serves the site replaces the toolbox by its own: see `running_answers`.
     return ToolJobs(services.database, cache(lambda: full_toolbox_of(site_for_tools(services))))
 
 

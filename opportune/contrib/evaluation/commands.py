@@ -83,13 +83,10 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         warn(f"{judge.name} judges its own answers, which it may prefer. Use another model as judge.")
     limit = options.limit or MAX_ANSWERS
     since = options.since.replace(tzinfo=site_zone(settings)) if options.since else None
-    questions: list[EvaluatedQuestion] = []
     if options.file:
         source, questions = read_question_file(options.file)
-    elif since:
-        source = f"rated answers since {since:%Y-%m-%d}, at most {limit}"
     else:
-        source = f"rated answers, at most {limit}"
+        source, questions = _describe_rated(since, limit), list[EvaluatedQuestion]()
     second = names[1] if len(names) > 1 else ""
     run = EvaluationRun(judge=judge.name, first=names[0], second=second, source=source, questions=0)
     async with database.reader(fresh=True) as session:
@@ -103,6 +100,11 @@ async def _prepare(settings: Settings, database: Database, llm: LanguageModel, o
         raise OperatorError("There are no answers with a rating. Rate some in the chat, or use --questions FILE.jsonl.")
     run.questions = len(questions)
     return Evaluation(run, judge, candidates, [row for row in questions if row.position not in judged])
+
+
+def _describe_rated(since: datetime | None, limit: int) -> str:
+    period = f" since {since:%Y-%m-%d}" if since else ""
+    return f"rated answers{period}, at most {limit}"
 
 
 def _select_candidates(llm: LanguageModel, options: JudgeOptions) -> list[LanguageModel | None]:

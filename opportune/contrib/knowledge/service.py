@@ -88,6 +88,7 @@ def readable_passages(collections: Collections, ids: Sequence[int] | None = None
 
 def _precise_queries(question: str) -> Iterator[str]:
     """Yield queries for names, for all key words, and for two of the first key words."""
+    # The last query is for any of the words, which `_find_by_any_word` does with weights.
     *precise_queries, _any_word = [*queries_for(question)] or [""]
     yield from precise_queries
     if pairs := [*combinations(key_words(question)[:MAX_PAIRED_WORDS], 2)]:

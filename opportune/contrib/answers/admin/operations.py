@@ -16,7 +16,8 @@ async def _switch_state(request: Request) -> Mapping[str, Any]:
         return {"off": await switch.read_switch(session)}
 
 
-async def _lacks_model(request: Request) -> Mapping[str, Any] | None:
+async def _read_alert(request: Request) -> Mapping[str, Any] | None:
+    """Return the variables of the alert. None hides it."""
     return {} if await request.app.state.llm.waits_for_choice() else None
 
 
@@ -33,7 +34,7 @@ async def switch_on(session: AsyncSession, _request: Request) -> str:
 
 
 PANELS = (
-    AdminPanel("dashboard", "answers/admin_dashboard.html", _lacks_model),
+    AdminPanel("dashboard", "answers/admin_dashboard.html", _read_alert),
     AdminPanel("operations", "answers/admin_operations.html", _switch_state, "bottom"),
 )
 OPERATIONS = {"switch-llm-off": switch_off, "switch-llm-on": switch_on}

@@ -105,12 +105,13 @@ async def find_attachments(
         ids: Ids of attachments.
         with_text: Load the texts of documents, which may be long.
     """
-    query = select(AnswerAttachment).where(
-        col(AnswerAttachment.id).in_(ids), col(AnswerAttachment.owner_id) == owner_id
-    )
+    if not ids:
+        return {}
+    is_owner = col(AnswerAttachment.owner_id) == owner_id
+    query = select(AnswerAttachment).where(col(AnswerAttachment.id).in_(ids), is_owner)
     if not with_text:
         query = query.options(unread(col(AnswerAttachment.text), raiseload=True))  # type: ignore[arg-type]
-    return {row.id: row for row in await session.scalars(query)} if ids else {}
+    return {row.id: row for row in await session.scalars(query)}
 
 
 async def delete_attachments(session: AsyncSession, condition: ColumnElement[bool]) -> None:

@@ -39,6 +39,6 @@ async def cancel_jobs(session: AsyncSession, answer_id: int, indexes: Iterable[i
 
 
 async def has_lost_job(session: AsyncSession, answer_id: int, index: int) -> bool:
-    """Return True if the job of a call has ended."""
+    """Return True if the job of a call without a result has ended: it was cancelled before it ran."""
     state = await session.scalar(select(col(Job.state)).where(col(Job.key) == job_key(answer_id, index)))
     return state in ENDED_STATES

@@ -30,9 +30,8 @@ class ShownAnswer:
     @classmethod
     async def of(cls, answer: Answer) -> Self:
         if not answer.is_running:
-            return cls(
-                answer, cite(await markdown.render_in_thread(answer.text, f"{answer.id}"), answer.sources), Markup()
-            )
+            html = await markdown.render_in_thread(answer.text, f"{answer.id}")
+            return cls(answer, cite(html, answer.sources), Markup())
         # Rendering a long answer would block the event loop.
         blocks = await markdown.in_thread(lambda: _blocks_of(answer.text))
         finished = Markup("").join(blocks.frozen)

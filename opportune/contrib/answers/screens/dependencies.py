@@ -25,7 +25,8 @@ async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:
     require_feature("answers", request.app.state.features)
     manager: AnswerManager = request.app.state.answers
     await manager.llm.refresh()
-    if manager.llm.guard and (payer := manager.llm.guard.payer_of(request)).kind == "visitor":
+    payer = manager.llm.guard.payer_of(request) if manager.llm.guard else None
+    if payer and payer.kind == "visitor":
         manager = manager.charging(payer)
     if request.state.impersonator:
         manager = manager.within(READ)

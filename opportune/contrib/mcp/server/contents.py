@@ -1,13 +1,20 @@
-"""Contents of results: text, and the pictures, sound and files of a `Response`."""
+"""Contents of results (text, and the pictures, sound and files of a `Response`), and errors instead of them."""
 
 import base64
 
 from mcp import MCPError, types
 
-from opportune.contrib.mcp.server.errors import require_success
-from opportune.contrib.tools.result import JSON, ToolResult
+from opportune.contrib.tools.result import JSON, TOOL_FAILED, ToolResult
 
 MAX_CONTENT_BYTES = 2_000_000
+
+
+def require_success(result: ToolResult) -> None:
+    """Raise MCPError with the message of a failed call. Only tools have results with an error."""
+    if result.text == TOOL_FAILED and result.is_error:
+        raise MCPError(types.INTERNAL_ERROR, "The request failed on the server.")
+    if result.is_error:
+        raise MCPError(types.INVALID_PARAMS, result.text)
 
 
 def content_block(name: str, result: ToolResult) -> types.ContentBlock:
