@@ -79,26 +79,19 @@ async def load_kept_form(request: HTTPConnection, user: User | None) -> None:
     settings: Settings = request.app.state.settings
     text = await asyncio.to_thread(unseal, settings, PURPOSE, row[0]) if row and row[0] else None
     marks = user_marks(settings, user.id) if user else []
-    state[STATE_KEY] = _read(request, key, text, marks)
+    state[STATE_KEY] = _make_kept_form(request, key, text, marks)
 
 
-def _read(request: HTTPConnection, key: str, text: str | None, marks: list[str]) -> KeptForm:
+def _make_kept_form(request: HTTPConnection, key: str, text: str | None, marks: list[str]) -> KeptForm:
+    """Return the kept texts for a user with these marks. They are gone for users to whom they do not belong."""
     stored = json.loads(text) if text else None
     if stored is None or (stored["users"] and not {*stored["users"]} & {*marks}):
         return KeptForm(FormData(), is_gone=True)
     fields = FormData([(name, value) for name, value in stored["fields"]])
+    names, notice = stored.get("names", ()), stored.get("notice", "")
     is_of_other_user = bool(stored["users"]) and stored["users"][0] not in marks
-    return KeptForm(
-        fields,
-        stored.get("names", ()),
-        with_key(_path(request), key),
-        stored.get("notice", ""),
-        is_of_other_user=is_of_other_user,
-    )
-
-
-def _path(request: HTTPConnection) -> str:
-    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    url = with_key(f"{request.url.path}?{request.url.query}", key)
+    return KeptForm(fields, names, url, notice, is_of_other_user=is_of_other_user)
 
 
 async def _keep(request: Request, notice: str) -> str:

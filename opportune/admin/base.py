@@ -222,19 +222,11 @@ class BaseAdminView(AdapterView):
 
     @property
     def search_names(self) -> list[str]:
-        return self._visible_names(self._all_search_names)
-
-    @search_names.setter
-    def search_names(self, names: list[str]) -> None:
-        self._all_search_names = names
+        return self._visible_names(self.all_search_names)
 
     @property
     def sort_names(self) -> list[str]:
-        return self._visible_names(self._all_sort_names)
-
-    @sort_names.setter
-    def sort_names(self, names: list[str]) -> None:
-        self._all_sort_names = names
+        return self._visible_names(self.all_sort_names)
 
     def _crud_for(self, request: Request) -> Crud[Any] | None:
         user: User = request.state.user

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list, page_of_row
-from opportune.admin.base import BaseAdminSite
 from opportune.admin.operations.pages import OPERATIONS_PATH
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
@@ -72,14 +71,14 @@ async def _additions(request: Request, site: Any) -> Sequence[Entry]:
             str(request.url_for("admin:create", identity=view.identity)),
             "ti ti-plus",
         )
-        for view in _model_views(site)
+        for view in site.row_views
         if view.is_accessible(request) and await view.check_can_create(request)
     ]
 
 
 def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> Iterator[tuple[str, Source]]:
     # The project's rows come first, then those of the framework, such as the audit log.
-    for view in sorted(_model_views(site), key=lambda view: is_framework_class(view.model)):
+    for view in sorted(site.row_views, key=lambda view: is_framework_class(view.model)):
         if view.search_names:
             yield view.name_plural, partial(_search_view, request, view, session, query)
 
@@ -101,7 +100,3 @@ def _row_entry(request: Request, view: Any, row: Any, list_url: str) -> Entry:
     """Return the link to the first page of a row that the user may open, else to the list with the search."""
     page = page_of_row(request, view)
     return Entry(title_of(row), str(view.url_of_row(page, request, row)) if page else list_url, view.icon)
-
-
-def _model_views(site: BaseAdminSite) -> list[AdminView]:
-    return [view for view in site.views if isinstance(view, AdminView)]

@@ -90,8 +90,7 @@ def make_site(app: FastAPI, path: str, bytecode_cache: BytecodeCache | None = No
     for view, feature in view_classes(app.state.features):
         site.add_view(view, feature)
     icons.add(*(view.icon for view in site.views))
-    admin_views = [view for view in site.views if isinstance(view, AdminView)]
-    view_errors = chain(shared_identities(site.views), inlines_without_view(admin_views))
+    view_errors = chain(shared_identities(site.views), inlines_without_view(site.row_views))
     if fault := next(chain(view_errors, find_default_errors()), ""):
         raise OperatorError(fault)
     site.add_extensions()

@@ -62,13 +62,13 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def __init__(self) -> None:
         super().__init__()
         self.labels: dict[str, str] = self._column_labels
-        self.search_names = [property_name(value) for value in self.column_searchable_list]
-        self.sort_names = [self.name_of(value) for value in self.column_sortable_list]
+        self.all_search_names = [property_name(value) for value in self.column_searchable_list]
+        self.all_sort_names = [self.name_of(value) for value in self.column_sortable_list]
 
     def _configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
         """Pass labels, names, lookups of foreign keys and form fields to SQLAdmin."""
         self._column_labels = self.labels
-        self._search_fields, self._sort_fields = self.search_names, self.sort_names
+        self._search_fields, self._sort_fields = self.all_search_names, self.all_sort_names
         self._form_ajax_refs = lookups
         self._form_overrides = {**fields, **self._form_overrides}
 
@@ -210,7 +210,7 @@ class AdapterSite(Admin):
 
     @staticmethod
     def _find_decorated_funcs(view: Any, view_instance: Any, handle_fn: Callable[[Any, Any, Any], None]) -> None:
-        """Find decorated methods without inspecting several hundred attributes of each view, as SQLAdmin does."""
+        """Find decorated methods without inspecting all attributes of a view, which takes SQLAdmin 3 ms for each."""
         funcs = [getattr(view_instance, name) for name in sorted(_endpoint_names(view))]
         for func in sorted(funcs, key=lambda func: unwrap(func).__code__.co_firstlineno, reverse=True):
             handle_fn(func, view, view_instance)

@@ -179,9 +179,10 @@ class AdminView(RowQueriesMixin):
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     def _set_search_and_sort(self) -> None:
-        self.search_names = [name for name in self.search_names or self._short_texts() if not is_secret(name)]
-        sortable = self.sort_names or [*self.sortable_paths(self.list_names)]
-        self.sort_names = [name for name in sortable if not is_secret(name)]
+        searchable = self.all_search_names or self._short_texts()
+        self.all_search_names = [name for name in searchable if not is_secret(name)]
+        sortable = self.all_sort_names or [*self.sortable_paths(self.list_names)]
+        self.all_sort_names = [name for name in sortable if not is_secret(name)]
 
     def _set_filters(self) -> None:
         filters = self.column_filters or self._default_filters()

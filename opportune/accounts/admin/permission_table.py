@@ -99,7 +99,8 @@ def editable_table(site: BaseAdminSite, request: Request, permissions: Collectio
 
     def make_cell(identity: str, action: str, label: str) -> PermissionCell:
         permission = f"{identity}:{action}"
-        return PermissionCell(permission, label, may_give(identity, action), [1] if permission in permissions else [])
+        origins = [1] if permission in permissions else []
+        return PermissionCell(permission, label, may_give(identity, action), origins)
 
     return _build_table(site, make_cell, permissions)
 
@@ -133,7 +134,7 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
 def _build_table(
     site: BaseAdminSite, make_cell: MakeCell, permissions: Collection[str], groups: Sequence[str] = ()
 ) -> PermissionTable:
-    lines = [_build_row(row, make_cell) for row in _model_actions(site, permissions)]
+    lines = [_build_row(*row, make_cell) for row in _model_actions(site, permissions)]
     unknown = sorted(set(permissions) - {cell.permission for line in lines for cell in line.all_cells})
     visible = [line for line in lines if any(cell.is_editable or cell.origins for cell in line.all_cells)]
     return PermissionTable(visible, unknown, groups)
@@ -153,11 +154,10 @@ def _model_actions(site: BaseAdminSite, permissions: Collection[str]) -> Sequenc
     return rows
 
 
-def _build_row(row: tuple[str, str, Mapping[str, str]], make_cell: MakeCell) -> PermissionRow:
-    identity, label, labels = row
-    cells = {action: make_cell(identity, action, text) for action, text in labels.items()}
-    other_cells = [cell for action, cell in cells.items() if action not in COLUMNS]
-    return PermissionRow(identity, label, {action: cells[action] for action in COLUMNS if action in cells}, other_cells)
+def _build_row(identity: str, label: str, actions: Mapping[str, str], make_cell: MakeCell) -> PermissionRow:
+    cells = {action: make_cell(identity, action, text) for action, text in actions.items()}
+    common_cells = {action: cells[action] for action in COLUMNS if action in cells}
+    return PermissionRow(identity, label, common_cells, [cells[action] for action in cells if action not in COLUMNS])
 
 
 def split_permission(permission: str) -> tuple[str, str]:

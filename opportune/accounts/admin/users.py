@@ -114,9 +114,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         if not creating:
             return form
         style = {"class": "form-control", "autocomplete": "new-password"}
-        return type(
-            "NewUserForm", (form,), {"password": PasswordField(_l("Password"), [InputRequired()], render_kw=style)}
-        )
+        password = PasswordField(_l("Password"), [InputRequired()], render_kw=style)
+        return type("NewUserForm", (form,), {"password": password})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         async with self.site.database.reader(fresh=True) as session:
@@ -220,10 +219,8 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         impersonation = self.impersonation_link(request, row)
         if not (self.has_permission(request, Action.EDIT) and may_change_user(request, row)):
             return impersonation
-        return [
-            *impersonation,
-            (gettext("Set password"), str(request.url_for("admin:view-user-set_password", pk=row.id))),
-        ]
+        url = str(request.url_for("admin:view-user-set_password", pk=row.id))
+        return [*impersonation, (gettext("Set password"), url)]
 
     # Actions
 

@@ -1,13 +1,14 @@
 """Pages of the authenticator app and the recovery codes."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.accounts.reauthentication.service import WrongCredential
 from opportune.accounts.responses import show
 from opportune.accounts.schemas import TwoFactorCredentials, TwoFactorEnable, TwoFactorStart
 from opportune.accounts.sign_in_methods.second_factor import (
@@ -28,6 +29,7 @@ TWO_FACTOR_PATH = "/accounts/two-factor"
 PAGES_WITH_SECRETS = ("two_factor_setup", "two_factor_codes")
 
 T = TypeVar("T")
+M = TypeVar("M", bound=TwoFactorStart | TwoFactorEnable)
 
 router = APIRouter(prefix=TWO_FACTOR_PATH)
 
@@ -44,7 +46,7 @@ async def show_two_factor(request: Request, user: CurrentUser, session: ReadSess
 @router.post("")
 async def start(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorStart)
-    pending = await _try_change(form, setup.start(form.data.password)) if form.data else None
+    pending = await _try_change(form, lambda data: setup.start(data.password))
     if not pending:
         context = {"codes_left": 0, "is_required": False, "has_passkey": False}
         return _render(request, "two_factor", form, **context) if form.errors else _redirect_back()
@@ -54,7 +56,7 @@ async def start(request: Request, setup: TwoFactorDependency) -> Response:
 @router.post("/confirm")
 async def enable(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorEnable)
-    codes = await _try_change(form, setup.enable(form.data.sealed, form.data.code)) if form.data else None
+    codes = await _try_change(form, lambda data: setup.enable(data.sealed, data.code))
     if codes:
         return _render(request, "two_factor_codes", form, codes=codes, is_new=True)
     try:
@@ -73,9 +75,7 @@ async def show_renew_form(request: Request, user: CurrentUser, session: ReadSess
 @router.post("/codes")
 async def renew_recovery_codes(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorCredentials)
-    codes = (
-        await _try_change(form, setup.renew_recovery_codes(form.data.password, form.data.code)) if form.data else None
-    )
+    codes = await _try_change(form, lambda data: setup.renew_recovery_codes(data.password, data.code))
     if codes:
         return _render(request, "two_factor_codes", form, codes=codes, is_new=False)
     return _render(request, "two_factor_confirm", form, action="codes") if form.errors else _redirect_back()
@@ -90,8 +90,7 @@ async def show_disable_form(request: Request, user: CurrentUser) -> Response:
 @router.post("/off")
 async def disable(request: Request, setup: TwoFactorDependency) -> Response:
     form = await read_form(request, TwoFactorCredentials)
-    if form.data:
-        await _try_change(form, _disable(request, setup, form.data))
+    await _try_change(form, partial(_disable, request, setup))
     return _render(request, "two_factor_confirm", form, action="off") if form.errors else _redirect_back()
 
 
@@ -100,14 +99,10 @@ async def _disable(request: Request, setup: TwoFactorSetup, proof: TwoFactorCred
     flash(request, "Two-factor authentication is off.")
 
 
-async def _try_change(form: Form[Any], change: Awaitable[T]) -> T | None:
+async def _try_change(form: Form[M], change: Callable[[M], Awaitable[T]]) -> T | None:
     """Return the result of a change. If it fails, return None, and show a wrong password or code in the form."""
-    try:
-        return await change
-    except WrongCredential as refusal:
-        form.add_errors(refusal)
-    except InvalidState:
-        pass  # another request has changed the second factor, and the page shows its current state
+    with suppress(InvalidState):  # another request has changed the second factor, and the page shows its current state
+        return await form.save(change)
     return None
 
 

@@ -206,11 +206,7 @@ async def verify_authentication(
 
 
 def _expectations(site: RelyingParty, ceremony: Ceremony) -> dict[str, Any]:
-    return {
-        "expected_challenge": ceremony.challenge_bytes,
-        "expected_rp_id": site.id,
-        "expected_origin": site.origin,
-    }
+    return {"expected_challenge": ceremony.challenge_bytes, "expected_rp_id": site.id, "expected_origin": site.origin}
 
 
 async def _run_verification(verify: Callable[[], T]) -> T:

@@ -168,19 +168,21 @@ class Cell(ListRow):
         row = None if edit.is_gone else await self.load()
         if row is None:
             return await self.render()
-        error = edit.error_of(self.name) or edit.other_errors([self.name]) or str(refusal)
-        if edit.conflicts:
-            error = await describe_change(self.request, self.view, row, self.name)
+        reason = await self._reason(edit, refusal, row)
         if is_undo:
-            error = gettext("Nothing was undone: %(error)s", error=error)
-            return await self.render({"error": error}, 409)
-        if edit.conflicts:
-            error = gettext("%(change)s Save again to replace it.", change=error)
+            return await self.render({"error": gettext("Nothing was undone: %(error)s", error=reason)}, 409)
         if edit.form is None or self.name not in edit.form:
-            return await self.render({"error": error}, 409)
+            return await self.render({"error": reason}, 409)
+        if edit.conflicts:
+            reason = gettext("%(change)s Save again to replace it.", change=reason)
         seen = hash_values([await self._stored_field(row)])
-        cell = OpenCell(self.name, edit.form[self.name], seen, error)
+        cell = OpenCell(self.name, edit.form[self.name], seen, reason)
         return await self.render({"cell": cell}, 409 if edit.conflicts else 422)
+
+    async def _reason(self, edit: RowEdit, refusal: FieldErrors, row: Any) -> str:
+        if edit.conflicts:
+            return await describe_change(self.request, self.view, row, self.name)
+        return edit.error_of(self.name) or edit.other_errors([self.name]) or str(refusal)
 
     async def _stored_field(self, row: Any) -> Any:
         """Return the form field with the stored value."""

@@ -1,6 +1,6 @@
 """The form with all rows on a page of a list. It needs no JavaScript."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
+from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -51,7 +52,7 @@ class Line:
         return title_of(self.row)
 
 
-async def page_rows(request: Request, view: Any) -> Response:
+async def page_rows(request: Request, view: AdminView) -> Response:
     """Show the rows on a page of the list as a form, or save all of them or none."""
     if not view.may_edit_any(request):
         raise HTTPException(403)
@@ -74,7 +75,7 @@ async def page_rows(request: Request, view: Any) -> Response:
     return RedirectResponse(list_url(request, view), 303)
 
 
-async def _read_edits(request: Request, view: Any, form_data: FormData) -> Sequence[RowEdit]:
+async def _read_edits(request: Request, view: AdminView, form_data: FormData) -> Sequence[RowEdit]:
     """Return the submitted rows. Columns that the page did not have are left out."""
     pks = list(dict.fromkeys(map(str, form_data.getlist("pk"))))
     if not pks:
@@ -90,14 +91,14 @@ async def _read_edits(request: Request, view: Any, form_data: FormData) -> Seque
     return edits
 
 
-async def _load_rows(request: Request, view: Any, edits: Sequence[RowEdit]) -> Sequence[Any]:
+async def _load_rows(request: Request, view: AdminView, edits: Sequence[RowEdit]) -> Sequence[Any]:
     """Return the stored rows in the order of the page."""
     rows = await load_rows(request, view, [edit.pk for edit in edits])
     return [rows[edit.pk] for edit in edits if edit.pk in rows]
 
 
 async def _render(
-    request: Request, view: Any, rows: Sequence[Any], edits: Sequence[RowEdit] = (), error: str = ""
+    request: Request, view: AdminView, rows: Sequence[Any], edits: Sequence[RowEdit] = (), error: str = ""
 ) -> Response:
     columns = view.listed_names(request)
     for name in view.references.keys() & {*columns, *view.editable_names}:
@@ -119,24 +120,24 @@ async def _render(
 
 
 async def _build_lines(
-    request: Request, view: Any, rows: Sequence[Any], edits: Mapping[str, RowEdit]
+    request: Request, view: AdminView, rows: Sequence[Any], edits: Mapping[str, RowEdit]
 ) -> Sequence[Line]:
-    editor, cells = await RowEditor.for_request(request, view), await editable_cells(request, view, rows)
-    lines = []
-    for row in rows:
-        form = await editor.open(row)
-        stored = {
-            name: form[name] for name in view.editable_names if name in cells.get(key_of(row), ()) and name in form
-        }
-        line = Line(row, stored, hash_values(stored.values()))
-        if edit := edits.get(line.pk):
-            line.fields = {name: edit.submitted_field(name) or field for name, field in stored.items()}
-            line.errors = await _errors(request, view, row, edit)
-        lines.append(line)
-    return lines
+    editor = await RowEditor.for_request(request, view)
+    cells = await editable_cells(request, view, rows)
+    return [await _build_line(editor, row, cells.get(key_of(row), ()), edits.get(key_of(row))) for row in rows]
 
 
-async def _errors(request: Request, view: Any, row: Any, edit: RowEdit) -> dict[str, str]:
+async def _build_line(editor: RowEditor, row: Any, editable: Collection[str], edit: RowEdit | None) -> Line:
+    view, form = editor.view, await editor.open(row)
+    stored = {name: form[name] for name in view.editable_names if name in editable and name in form}
+    line = Line(row, stored, hash_values(stored.values()))
+    if edit:
+        line.fields = {name: edit.submitted_field(name) or field for name, field in stored.items()}
+        line.errors = await _errors(editor.request, view, row, edit)
+    return line
+
+
+async def _errors(request: Request, view: AdminView, row: Any, edit: RowEdit) -> dict[str, str]:
     errors = {name: edit.error_of(name) for name in edit.columns} | {"": edit.other_errors(edit.columns)}
     for name in edit.conflicts:
         change = await describe_change(request, view, row, name)

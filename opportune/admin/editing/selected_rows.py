@@ -21,12 +21,13 @@ from opportune.admin.lists.actions import (
     describe_rows,
     key_of,
     list_url,
-    match_primary_keys,
     read_selection,
     redirect_with_error,
+    selected_rows,
 )
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes, diff_values
+from opportune.admin.views import AdminView
 from opportune.db.models.columns import is_secret, is_unique
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext as _
@@ -71,7 +72,7 @@ class Page:
         return {name: self.refused[0].error_of(name) for name in self.columns} if self.refused else {}
 
 
-async def selected_rows_page(request: Request, view: Any) -> Response:
+async def selected_rows_page(request: Request, view: AdminView) -> Response:
     """Show the fields to change, a preview of the changes, or save them."""
     if not view.may_edit_selected(request):
         raise HTTPException(403)
@@ -81,25 +82,25 @@ async def selected_rows_page(request: Request, view: Any) -> Response:
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     editor = await RowEditor.for_request(request, view)
-    page = _read_page(request, view, editor, next(iter(rows.values())), selection, sent)
+    page = _read_page(editor, next(iter(rows.values())), selection, sent)
     if page.columns and (selection.is_confirmed or PREVIEW in sent):
-        await _plan(request, editor, page, rows)
+        await _plan(editor, page, rows)
         if selection.is_confirmed and page.may_confirm:
-            return await _save(request, editor, page)
+            return await _save(editor, page)
     return await _render(request, view, page)
 
 
-async def _load_rows(request: Request, view: Any, pks: Sequence[str]) -> Mapping[str, Any]:
-    statement = view.list_query(request).where(match_primary_keys(view, pks))
-    rows = await view.fetch_rows(statement.options(*view.loading([*view.many_to_many])))
+async def _load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> Mapping[str, Any]:
+    rows = await selected_rows(request, view, pks, [*view.many_to_many])
     if not rows:
         raise ValidationRefused("Another user has deleted these rows.")
     return {key_of(row): row for row in rows}
 
 
-def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:
+def _read_page(editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:
     """Return the page with the submitted values. It has the fields that the user may change in the first row."""
-    unwritable = view.unwritable_columns(request, row)
+    view = editor.view
+    unwritable = view.unwritable_columns(editor.request, row)
     hidden = [name for name in view.form_names if not _is_common_field(view, name)]
     form_class = without_fields(editor.form_class, {*unwritable, *hidden, *view.related_fields})
     chosen = set(map(str, sent.getlist(CHANGE)))
@@ -112,25 +113,26 @@ def _read_page(request: Request, view: Any, editor: RowEditor, row: Any, selecti
     return Page(selection, form, columns, sent, error)
 
 
-def _is_common_field(view: Any, name: str) -> bool:
+def _is_common_field(view: AdminView, name: str) -> bool:
     """Return whether several rows can have the same value in this field."""
     column = view.mapper.columns.get(name)
     return not (column is None or column.primary_key or is_unique(column) or is_secret(name) or name in view.files)
 
 
-async def _plan(request: Request, editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
+async def _plan(editor: RowEditor, page: Page, rows: Mapping[str, Any]) -> None:
     """Validate the change of each row."""
-    writable = await writable_keys(request, editor.view, list(rows))
+    writable = await writable_keys(editor.request, editor.view, list(rows))
     page.edits = [RowEdit(pk, page.columns, page.sent, PREFIX, checks_seen=False) for pk in page.selection.pks]
     for edit in page.edits:
         await asyncio.sleep(0)  # let other requests run
-        if (row := rows.get(edit.pk)) is None or edit.pk not in writable:
-            edit.error = ROW_IS_GONE if row is None else NOT_ALLOWED
+        if edit.pk in writable:
+            await editor.plan(edit, rows[edit.pk])
         else:
-            await editor.plan(edit, row)
+            edit.error = NOT_ALLOWED if edit.pk in rows else ROW_IS_GONE
 
 
-async def _save(request: Request, editor: RowEditor, page: Page) -> Response:
+async def _save(editor: RowEditor, page: Page) -> Response:
+    request = editor.request
     try:
         changed = await editor.save(page.edits)
     except FieldErrors as refusal:
@@ -141,12 +143,12 @@ async def _save(request: Request, editor: RowEditor, page: Page) -> Response:
     return RedirectResponse(list_url(request, editor.view), 303)
 
 
-async def _render(request: Request, view: Any, page: Page) -> Response:
+async def _render(request: Request, view: AdminView, page: Page) -> Response:
     context = {
         "model_view": view,
         "title": _("Edit %(rows)s", rows=describe_rows(view, len(page.selection.pks))),
         "page": page,
-        "hidden": [(name, text) for name, text in page.sent.multi_items() if name == CHANGE or name.startswith(PREFIX)],
+        "hidden": [pair for pair in page.sent.multi_items() if pair[0] == CHANGE or pair[0].startswith(PREFIX)],
         "preview": await _preview(request, view, page.changed[:MAX_PREVIEW_ROWS]) if page.may_confirm else (),
         "list": list_url(request, view),
     }
@@ -155,7 +157,7 @@ async def _render(request: Request, view: Any, page: Page) -> Response:
 
 
 async def _preview(
-    request: Request, view: Any, edits: Sequence[RowEdit]
+    request: Request, view: AdminView, edits: Sequence[RowEdit]
 ) -> Sequence[tuple[str, list[tuple[str, str, str]]]]:
     """Return the title of each row, and label, old and new value of its changes."""
     changes = [_changes(edit) for edit in edits]

@@ -5,7 +5,7 @@ submitted, another user has changed it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -20,12 +20,14 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.forms.model_fields import NO_CHOICE, ModelField
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.log.audit import read_last_changes
+from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_list
 
 SEEN_FIELD = "(seen)"
 """Name of the hidden field. No column has this name."""
 READ_VALUES_KEY = "(read)"
 """Key of the columns that the request has read, among the values of a form."""
-ANOTHER_USER = "Another user"
+ANOTHER_USER = _l("Another user")
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ def find_changed_fields(form: AdminForm, stored: AdminForm, seen: str) -> dict[s
     """
     seen_hashes, changed = parse_hashes(seen), {}
     for field in form:
-        stored_hash, submitted = hash_field(stored[field.short_name]), hash_field(field)
-        seen_hash = seen_hashes.get(field.short_name, stored_hash)
-        if stored_hash not in (seen_hash, submitted):
-            changed[field.short_name] = submitted != seen_hash
+        name = field.short_name
+        stored_hash, submitted_hash = hash_field(stored[name]), hash_field(field)
+        seen_hash = seen_hashes.get(name, stored_hash)
+        if stored_hash not in (seen_hash, submitted_hash):
+            changed[name] = submitted_hash != seen_hash
     return changed
 
 
@@ -69,9 +72,10 @@ def is_edited(form: AdminForm, seen: str) -> bool:
 
 def use_stored_values(form: AdminForm, stored: AdminForm, changed: Mapping[str, bool]) -> None:
     """Replace the values that the user has not changed by the stored values."""
-    for name in (name for name, has_edited in changed.items() if not has_edited):
-        form[name].raw_data = None
-        form[name].process(None, stored[name].data)
+    for name, has_edited in changed.items():
+        if not has_edited:
+            form[name].raw_data = None
+            form[name].process(None, stored[name].data)
 
 
 async def describe_conflicts(
@@ -82,12 +86,11 @@ async def describe_conflicts(
     if view.has_history and view.has_permission(request, Action.DETAILS):
         async with view.site.database.reader(fresh=True) as session:
             entries = await read_last_changes(session, view.identity, row_id, changed)
-    return [
-        Conflict(name, has_edited, entry.actor or ANOTHER_USER, entry.at)
-        if (entry := entries.get(name))
-        else Conflict(name, has_edited, ANOTHER_USER, None)
-        for name, has_edited in changed.items()
-    ]
+    conflicts = {name: Conflict(name, has_edited, str(ANOTHER_USER), None) for name, has_edited in changed.items()}
+    for name, entry in entries.items():
+        author = entry.actor or conflicts[name].author
+        conflicts[name] = replace(conflicts[name], author=author, changed_at=entry.at)
+    return list(conflicts.values())
 
 
 def read_values(view: BaseAdminView, form: AdminForm, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,12 +105,12 @@ def refuse_changed_row(locked_row: Any, read_values: Mapping[str, Any]) -> None:
 
 
 def authors_of(conflicts: Collection[Conflict]) -> str:
-    return " and ".join(dict.fromkeys(conflict.author for conflict in conflicts))
+    return format_list(list(dict.fromkeys(conflict.author for conflict in conflicts)))
 
 
 def parse_hashes(seen: str) -> dict[str, str]:
     """Return the hash of each field."""
-    return {name: hash_ for name, _, hash_ in (part.partition(":") for part in seen.split())}
+    return {name: hash_ for part in seen.split() for name, _, hash_ in [part.partition(":")]}
 
 
 def hash_field(field: Field) -> str:

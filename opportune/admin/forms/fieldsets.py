@@ -23,14 +23,14 @@ def group_fields(
 
     A fieldset may name a relationship instead of its column: `name_of("author")` is `author_id`.
     """
-    names = dict.fromkeys(names)
-    groups = [
-        (title, [name for item in fieldset if (name := item if item in names else name_of(item)) in names])
-        for title, fieldset in fieldsets
-    ]
+    remaining = dict.fromkeys(names)
+    groups = []
+    for title, fieldset in fieldsets:
+        columns = [name if name in remaining else name_of(name) for name in fieldset]
+        groups.append((gettext(title), [name for name in columns if name in remaining]))
     grouped = {name for _, group in groups for name in group}
-    groups.append(("", [name for name in names if name not in grouped]))
-    return [(gettext(title), group) for title, group in groups if group]
+    groups.append(("", [name for name in remaining if name not in grouped]))
+    return [(title, group) for title, group in groups if group]
 
 
 def without_fields(form: type[AdminForm], names: Iterable[str]) -> type[AdminForm]:

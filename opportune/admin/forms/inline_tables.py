@@ -1,7 +1,7 @@
 """Builds the tables of inline rows from the database and from submitted forms."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,14 +192,15 @@ class _TableBuilder:
         changed = find_changed_fields(line.form, stored, line.seen)
         use_stored_values(line.form, stored, changed)
         if changed and has_edited:
-            conflicts = await describe_conflicts(self.request, self.view, line.key, changed)
-            texts = [f"{line.form[name].label.text}: {await self._stored_text(line.row, name)}." for name in changed]
-            repeat = (
-                gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")
-            )
-            change = gettext("%(authors)s has changed this row.", authors=authors_of(conflicts))
-            line.error = f"{change} {' '.join(texts)} {repeat}"
+            line.error = await self._describe_conflict(line, changed)
             line.seen = hash_values(stored)
+
+    async def _describe_conflict(self, line: InlineRow, changed: Mapping[str, bool]) -> str:
+        conflicts = await describe_conflicts(self.request, self.view, line.key, changed)
+        change = gettext("%(authors)s has changed this row.", authors=authors_of(conflicts))
+        texts = [f"{line.form[name].label.text}: {await self._stored_text(line.row, name)}." for name in changed]
+        repeat = gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")
+        return " ".join([change, *texts, repeat])
 
     async def _stored_text(self, row: Any, name: str) -> str:
         _, text = await self.view.get_list_value(row, name, self.request)
@@ -278,7 +279,8 @@ def _unused_key(keys: Sequence[str]) -> str:
 def _move(lines: list[InlineRow], button: str) -> None:
     """Move a line up or down. The value of the button is `<key>:up` or `<key>:down`."""
     key, _, direction = button.rpartition(":")
-    index = next((index for index, line in enumerate(lines) if line.key == key), None)
-    if index is not None:
-        line = lines.pop(index)
-        lines.insert(max(index + (-1 if direction == "up" else 1), 0), line)
+    keys = [line.key for line in lines]
+    if key in keys:
+        index = keys.index(key)
+        new_index = max(index - 1, 0) if direction == "up" else index + 1
+        lines.insert(new_index, lines.pop(index))

@@ -55,8 +55,9 @@ TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVAL
 
 
 def is_multiline(column: Column[Any] | Any) -> bool:
-    """Return whether a text column is long enough for several lines."""
-    return is_text(column) and not 0 < (getattr(type_of(column), "length", None) or 0) <= MAX_LINE_LENGTH
+    """Return whether a text column is long enough for several lines. Without a length, it is."""
+    length = getattr(type_of(column), "length", None)
+    return is_text(column) and (not length or length > MAX_LINE_LENGTH)
 
 
 class FileCells(FormData):
@@ -128,14 +129,19 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
             return _parse_json(text, text if control.type == LINES else None)
         if control.choices:
-            if (choice := text if text in control.choices else text.lower()) not in control.choices:
-                examples = [*control.choices][:MAX_LISTED_CHOICES]
-                more = ", …" if len(control.choices) > len(examples) else ""
-                raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
-            return control.values_by_text.get(choice, choice)
+            return self._parse_choice(text)
         if control.type in TIME_ERRORS:
             return self._parse_time(text)
         return to_machine_format(control, text, self.source)
+
+    def _parse_choice(self, text: str) -> Any:
+        control = self.control
+        choice = text if text in control.choices else text.lower()
+        if choice not in control.choices:
+            examples = [*control.choices][:MAX_LISTED_CHOICES]
+            more = ", …" if len(control.choices) > len(examples) else ""
+            raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
+        return control.values_by_text.get(choice, choice)
 
     def _parse_time(self, text: str) -> str | datetime:
         for pattern in self.formats:
@@ -276,14 +282,16 @@ class AdminConverter(ModelConverter):
 
 
 def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:
+    """Return the control of a column. `lines` says whether a text has several; None decides by its length."""
     control = controls_of(schema)["value"]
-    if control.type in TEXT_LISTS or not control.choices:
-        multiline = is_multiline(column) and control.type in ("text", "textarea") if lines is None else lines
-        if multiline:
-            return replace(control, type="textarea")
-        return replace(control, type="text") if control.type in ("textarea", "hidden", "file") else control
-    is_empty = schema.model_fields["value"].default == "" and "" not in control.choices
-    return replace(control, type="select", choices={"": "", **control.choices} if is_empty else control.choices)
+    if control.choices and control.type not in TEXT_LISTS:
+        may_be_empty = schema.model_fields["value"].default == ""
+        return replace(control, type="select", choices={"": "", **control.choices} if may_be_empty else control.choices)
+    if lines is None:
+        lines = is_multiline(column) and control.type in ("text", "textarea")
+    if lines:
+        return replace(control, type="textarea")
+    return replace(control, type="text") if control.type in ("textarea", "hidden", "file") else control
 
 
 def _normalize_line_breaks(text: str) -> str:

@@ -110,10 +110,12 @@ def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     return tuple(object_identifier_values(pk, view.model))
 
 
-async def selected_rows(request: Request, view: BaseAdminView, pks: Sequence[str]) -> list[Any]:
+async def selected_rows(
+    request: Request, view: BaseAdminView, pks: Sequence[str], names: Sequence[str] = ()
+) -> list[Any]:
+    """Return the listed rows with these keys, with these relationships and those of `load`."""
     statement = view.list_query(request).where(match_primary_keys(view, pks))
-    rows: list[Any] = await view.fetch_rows(statement.options(*view.loading(())))
-    return rows
+    return await view.fetch_rows(statement.options(*view.loading(names)))
 
 
 def selection_query(request: Request, *pks: object) -> str:

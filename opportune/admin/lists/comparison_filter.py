@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy import ColumnElement, and_
 from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.filters import NULL_OPERATIONS, ListFilter
@@ -126,11 +126,9 @@ class ComparisonFilter(ListFilter):
     def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         operation = self.read_operation(query)
         if ends := self.ends(query):
-            condition: ColumnElement[bool] | None = and_(
-                true(), *(self._end_condition(self.end_names[name], text) for name, text in ends.items())
-            )
-        else:
-            condition = self._comparison(query, operation) if self.effective_parameters(query) else None
+            conditions = [self._end_condition(self.end_names[name], text) for name, text in ends.items()]
+            return self.path.exists_where(and_(*conditions))
+        condition = self._comparison(query, operation) if self.effective_parameters(query) else None
         return None if condition is None else self.path.exists_where(condition)
 
     def _comparison(self, query: QueryParams, operation: str) -> ColumnElement[bool] | None:
@@ -160,7 +158,9 @@ class ComparisonFilter(ListFilter):
 
     def _day_condition(self, operation: str, first: date, last: date) -> ColumnElement[bool]:
         since, until = self._since(first), self._until(last)
-        return {"less_than": ~since, "greater_than": ~until}.get(operation, since & until)
+        if operation == "less_than":
+            return ~since
+        return ~until if operation == "greater_than" else since & until
 
     def _since(self, day: date) -> ColumnElement[bool]:
         return FROM.compare(self.path.attribute, start_of_day(day) if self.type is datetime else day)

@@ -54,10 +54,9 @@ async def related_rows(
 
 def find_referring_views(parent: BaseAdminView) -> list[tuple[BaseAdminView, str]]:
     """Return the views of models that refer to this one, each with its foreign key column."""
-    views: list[Any] = [view for view in parent.site.views if hasattr(view, "references")]
     return [
         (view, name)
-        for view in views
+        for view in parent.site.row_views
         for name, lookup in view.references.items()
         if lookup.model is parent.model and not view.hides(name)
     ]

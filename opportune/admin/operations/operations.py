@@ -110,10 +110,11 @@ async def sign_out_all(request: Request, _form_data: FormData) -> str:
     database, other_sessions = request.app.state.database, col(Session.id) != request.state.session.id
     browsers = await delete_in_batches(database, Session, other_sessions, skip_locked=False)
     tokens = await delete_in_batches(database, ApiToken, true(), skip_locked=False)
-    ended_sessions = ngettext("%(num)s session", "%(num)s sessions", browsers)
-    ended_tokens = ngettext("%(num)s token", "%(num)s tokens", tokens)
-    text = _("%(sessions)s and %(tokens)s ended. Only this browser is signed in.")
-    return _(text, sessions=ended_sessions, tokens=ended_tokens)
+    return _(
+        "%(sessions)s and %(tokens)s ended. Only this browser is signed in.",
+        sessions=ngettext("%(num)s session", "%(num)s sessions", browsers),
+        tokens=ngettext("%(num)s token", "%(num)s tokens", tokens),
+    )
 
 
 async def clear_cache(request: Request, _form_data: FormData) -> str:

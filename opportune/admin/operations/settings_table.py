@@ -24,11 +24,17 @@ from opportune.project.layout import PROJECT
 from opportune.storage.location import parse_storage_url
 from opportune.web.cache.factory import cache_name
 
+
+def _storage_label(settings: Settings) -> object:
+    location = parse_storage_url(settings)
+    return getattr(location, "label", location)  # a folder has no label
+
+
 SECRET_NAME = re.compile(r"(?:^|_)(?:key|password|secret|token)$")
 # Parsers describe these URLs without passwords, which can be in several parts of a URL.
 URLS: dict[str, Callable[[Settings], object]] = {
     "mail_url": lambda settings: transport_for(settings).name,
-    "storage_url": lambda settings: getattr(location := parse_storage_url(settings), "label", location),
+    "storage_url": _storage_label,
     "cache_url": lambda settings: cache_name(settings.cache_url.get_secret_value()),
 }
 
@@ -49,8 +55,10 @@ def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()
     """Yield all settings in the order of `env --all`: first the site, then its features."""
     dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
-    for feature_settings in (settings.of(feature.settings) for feature in features if feature.settings):
-        owners |= dict.fromkeys(type(feature_settings).model_fields.keys() - owners.keys(), feature_settings)
+    for feature in features:
+        if feature.settings:
+            new_names = feature.settings.model_fields.keys() - owners.keys()
+            owners |= dict.fromkeys(new_names, settings.of(feature.settings))
     stored_names = _read_secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_set = getattr(owner, name), name in owner.model_fields_set

@@ -103,7 +103,7 @@ class Upgrade:
 
     async def _run(self, report: Callable[[str], Awaitable[None]]) -> None:
         try:
-            self.message, self.succeeded = CRASHED, False
+            self.message, self.succeeded = CRASHED, False  # in case of an error that is not expected
             await asyncio.to_thread(self._apply)
         except OperatorError as error:
             self.message = str(error)

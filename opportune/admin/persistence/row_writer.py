@@ -181,7 +181,12 @@ class RowWriter:
             if tuple(relation.remote_side) == relation.mapper.primary_key:
                 related = None if row_id is None else await self.session.get(relation.mapper.class_, row_id)
                 set_committed_value(row, name, related)
-        await self.session.run_sync(lambda _: [read_path_values(row, path) for path in self.view.load])
+        await self.session.run_sync(lambda _session: self._load_paths(row))
+
+    def _load_paths(self, row: Any) -> None:
+        """Read the paths of `load`, which loads the related rows."""
+        for path in self.view.load:
+            read_path_values(row, path)
 
     @cached_property
     def _to_one(self) -> dict[str, str]:

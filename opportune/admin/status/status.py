@@ -48,6 +48,23 @@ MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the 
 JOB_LIST_PATH = "/admin/job/list?state={}"
 
 
+SLOW_MILLISECONDS = 100
+ROUND_TRIPS = 3
+"""Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
+
+VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
+SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
+
+GROUP_TIMEOUT_SECONDS = 6
+HEADINGS = (_l("Overview"), _l("Server"), _l("Database"), _l("Jobs, mail and backups"), _l("Language models"))
+"""Order of the headings on the page. Further headings of features follow."""
+
+ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
+
+
 class LateLight(NamedTuple):
     """State and hint of the lights about late jobs."""
 
@@ -125,17 +142,6 @@ def _email_lights(
             yield HealthLight("Last e-mail failed", text, url=url)
 
 
-SLOW_MILLISECONDS = 100
-ROUND_TRIPS = 3
-"""Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
-
-VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
-SIZE = {
-    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-    "postgresql": "SELECT pg_database_size(current_database())",
-}
-
-
 async def database_lights(app: FastAPI) -> list[HealthLight]:
     database: Database = app.state.database
     async with database.reader(fresh=True) as session:
@@ -174,13 +180,6 @@ def replica_light(replica: Replica) -> HealthLight:
         return HealthLight(name, _("is used. Its lag is not known yet"))
     seconds = format_number(replica.lag_seconds, 1)
     return HealthLight(name, _("is used, at most %(seconds)s s behind", seconds=seconds))
-
-
-GROUP_TIMEOUT_SECONDS = 6
-HEADINGS = (_l("Overview"), _l("Server"), _l("Database"), _l("Jobs, mail and backups"), _l("Language models"))
-"""Order of the headings on the page. Further headings of features follow."""
-
-ReadLights = Callable[[FastAPI], Awaitable[Sequence[HealthLight]]]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The page /admin/status, for superusers."""
 
-from typing import Any, cast
+from typing import cast
 
 from sqladmin import expose
 from starlette.requests import Request
@@ -17,10 +17,5 @@ class StatusAdmin(SuperuserOnly):
     @expose("/status", identity="status")
     async def show(self, request: Request) -> Response:
         groups = await read_status(request.app)
-        context: dict[str, Any] = {
-            "model_view": self,
-            "title": self.name,
-            "groups": groups,
-            "state": worst_state(groups),
-        }
+        context = {"model_view": self, "title": self.name, "groups": groups, "state": worst_state(groups)}
         return cast("Response", await self.templates.TemplateResponse(request, "admin/status.html", context))

@@ -98,12 +98,12 @@ async def deletion_impact(request: Request, view: AdminView, pks: Sequence[str])
         if not await may_list(request, related):
             return RelatedModel(label)
         has_pages = related.has_permission(request, Action.DETAILS)
-        return RelatedModel(
-            label,
-            related.list_query(request),
-            (lambda row: str(related.url_of_row("details", request, row))) if has_pages else lambda _row: "",
-            list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else "",
-        )
+
+        def url_of(row: Any) -> str:
+            return str(related.url_of_row("details", request, row)) if has_pages else ""
+
+        list_url = list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else ""
+        return RelatedModel(label, related.list_query(request), url_of, list_url)
 
     async with view.site.database.reader(fresh=True) as session:
         return await find_deletion_impact(session, view.mapper, match_primary_keys(view, pks), describe, title_of)

@@ -9,7 +9,9 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
+from opportune.admin.forms.edit_conflicts import ANOTHER_USER, Conflict, authors_of
 from opportune.admin.forms.inline import Inline
+from opportune.i18n import use_language
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.admin.shelf_feature import Label, Shelf, ShelfAdmin, run_before_saving
 from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
@@ -69,6 +71,12 @@ async def test_author_needs_the_permission_for_history(app: FastAPI, admin: Asyn
         await admin.post(EDIT, data=await open_form(admin) | {"slug": "root"})
         page = (await staff.post(EDIT, data=form_data | {"slug": "mine"})).text
     assert ("Another user" in page, "root@example.com" in page) == (True, False)
+
+
+def test_authors_are_in_the_language_of_the_user() -> None:
+    with use_language("de"):
+        conflicts = [Conflict(name, False, author, None) for name, author in (("slug", "Ann"), ("title", ANOTHER_USER))]
+        assert authors_of(conflicts) == "Ann und Ein anderer Benutzer"
 
 
 async def test_same_change_and_another_column_are_no_conflicts(app: FastAPI, admin: AsyncClient) -> None:
