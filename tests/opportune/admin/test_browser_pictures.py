@@ -5,7 +5,8 @@ from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from opportune.config.settings import Settings
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker
 
 LIST = "/admin/gadget/list"
 COLUMNS = ",".join(
@@ -77,3 +78,31 @@ async def test_long_texts_stay_beside_fields(page: Page, app: FastAPI, monkeypat
     text = page.get_by_text("RindfleischRind")
     is_inside = "text => text.getBoundingClientRect().right <= text.closest('td').getBoundingClientRect().right"
     assert await text.evaluate(is_inside)
+
+
+class TestArabic:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"languages": ["en", "ar"]})
+
+    @pytest.fixture
+    async def page(self, page: Page) -> Page:
+        await page.set_extra_http_headers({"Accept-Language": "ar"})
+        return page
+
+    async def test_box_of_a_card_is_at_its_start(self, page: Page) -> None:
+        await page.set_viewport_size({"width": 390, "height": 800})
+        await page.goto(LIST)
+        box = await page.locator("tbody .select-box").bounding_box()
+        text = await page.get_by_role("cell", name="lamp").bounding_box()
+        assert box
+        assert text
+        assert box["x"] >= text["x"] + text["width"]
+
+    async def test_long_title_stays_in_the_window(self, page: Page, app: FastAPI) -> None:
+        async with app.state.database.writer() as session:
+            (await session.get_one(Maker, 1)).name = "Rindfleischetikettierungsaufgabenubertragungsgesetz"
+        await page.set_viewport_size({"width": 800, "height": 800})
+        await page.goto("/admin/maker/details/1")
+        await page.locator("h1").evaluate("title => title.append(title.textContent.repeat(4))")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 800
