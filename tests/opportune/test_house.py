@@ -26,7 +26,7 @@ LIMITS = {
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 1,
-    "lines of tests": 103_800,
+    "lines of tests": 103_950,
 }
 
 
@@ -148,7 +148,7 @@ MEASURES: dict[str, Callable[[], Counter[str]]] = {
     "files directly in opportune": lambda: Counter(file_names("*.py")),
     "files directly in opportune/cli": lambda: Counter(file_names("cli/*.py")),
     "adapters": lambda: Counter(file_names("**/*_adapter.py")),
-    "lines of tests": lambda: Counter(lines_of_tests()),
+    "lines of tests": 103_950lambda: Counter(lines_of_tests()),
 }
 
 
