@@ -148,7 +148,7 @@ MEASURES: dict[str, Callable[[], Counter[str]]] = {
     "files directly in opportune": lambda: Counter(file_names("*.py")),
     "files directly in opportune/cli": lambda: Counter(file_names("cli/*.py")),
     "adapters": lambda: Counter(file_names("**/*_adapter.py")),
-    "lines of tests": 103_950lambda: Counter(lines_of_tests()),
+    "lines of tests": lambda: Counter(lines_of_tests()),
 }
 
 
