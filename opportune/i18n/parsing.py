@@ -81,12 +81,13 @@ def _to_machine_format(text: str, unit: str, source: Source, *, prefers_language
     locale = get_language().locale
     decimal, group = numbers.get_decimal_symbol(locale), numbers.get_group_symbol(locale)
     plain = _normalize(text.replace(ARABIC_DECIMAL, decimal).replace(ARABIC_GROUP, group))
-    for symbol in filter(None, (unit, numbers.get_currency_symbol(unit, locale))):
-        plain = plain.removeprefix(_normalize(symbol)).removesuffix(_normalize(symbol)).strip()
+    for symbol in map(_normalize, (unit, numbers.get_currency_symbol(unit, locale))):
+        plain = plain.removeprefix(symbol).removesuffix(symbol).strip()
     decimal, group = _normalize(decimal), _normalize(group) or " "
     has_short_groups = locale.decimal_formats[None].grouping[1] == SHORT_GROUP_LENGTH
-    is_local = source is not Source.MACHINE and _number_pattern(decimal, group, has_short_groups).fullmatch(plain)
-    is_machine = source is not Source.LANGUAGE and ARABIC_GROUP not in text and MACHINE_NUMBER.fullmatch(plain)
+    is_local = _number_pattern(decimal, group, has_short_groups).fullmatch(plain) and source is not Source.MACHINE
+    may_be_machine = source is not Source.LANGUAGE and ARABIC_GROUP not in text
+    is_machine = may_be_machine and MACHINE_NUMBER.fullmatch(plain)
     if is_local and (prefers_language or not is_machine):
         return plain.replace(group, "").replace(decimal, ".")
     if is_machine:

@@ -9,6 +9,8 @@ from opportune.services.observers import job_id, trace_id
 from opportune.web.errors.debug_page import SecretMask, build_report
 from opportune.web.middleware.request_log import request_id
 
+VERBOSE_LOGGERS = ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
+"""Loggers of libraries that log too much, or that log URLs with secrets."""
 TEXT_FORMAT = "%(asctime)s %(levelname)-7s %(message)s  [%(origin)s]"
 
 
@@ -96,17 +98,16 @@ def logging_config(settings: Settings) -> dict[str, Any]:
     if settings.environment == "development":
         formatters["masked"] = {"()": MaskedFormatter, "format": TEXT_FORMAT}
         handlers["file"] = {"()": open_log_file, "formatter": "masked", "filters": ["request_number"]}
+    loggers = {name: {"level": max(level, logging.WARNING)} for name in VERBOSE_LOGGERS}
+    if settings.database_echo:
+        loggers["sqlalchemy.engine"] = {"level": logging.INFO}
+    used_formatters = {handler["formatter"] for handler in handlers.values()}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_number": {"()": RequestIdFilter}},
-        "formatters": {name: formatters[name] for name in {handler["formatter"] for handler in handlers.values()}},
+        "formatters": {name: formatters[name] for name in used_formatters},
         "handlers": handlers,
         "root": {"handlers": [*handlers], "level": level},
-        # These libraries log too much, or log URLs with secrets.
-        "loggers": {
-            name: {"level": max(level, logging.WARNING)}
-            for name in ("uvicorn.error", "httpx2", "httpcore2", "mcp.client", "alembic", "asyncio", "botocore")
-        }
-        | ({"sqlalchemy.engine": {"level": "INFO"}} if settings.database_echo else {}),
+        "loggers": loggers,
     }

@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -30,8 +30,8 @@ REPORT_AFTER_SECONDS = 10
 REPEAT_AFTER_SECONDS = 60
 """Seconds until the same line is reported again."""
 
-# Imports and the compilation of templates happen once, and a debugger blocks the loop on purpose.
 IGNORED_MODULES = {"importlib", "bdb", "pdb", "debugpy", "pydevd", "_pydevd_bundle"}
+"""Imports happen once, and a debugger blocks the loop on purpose."""
 IGNORED_CODE = {Environment.compile.__code__, threading.Thread.start.__code__}
 """Compilation of a template, and the start of a thread, which waits for a processor on a busy machine."""
 IDLE_MODULES = {"selectors", "asyncio.windows_events"}
@@ -100,11 +100,9 @@ class LoopMonitor:
         if now - self.reported_at.get(line, -REPEAT_AFTER_SECONDS) < REPEAT_AFTER_SECONDS:
             return
         self.reported_at[line] = now
-        message = (
-            f"blocked the event loop for {seconds:.2f} s"
-            if has_ended
-            else f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
-        )
+        message = f"has blocked the event loop for {REPORT_AFTER_SECONDS} s"
+        if has_ended:
+            message = f"blocked the event loop for {seconds:.2f} s"
         level = logging.WARNING if _is_line_of_project(line) else logging.DEBUG
         advice = "Await it, or run it in a thread with asyncio.to_thread (oppman.py docs async)."
         logger.log(level, "%s %s. %s", line, message, advice)
@@ -113,15 +111,21 @@ class LoopMonitor:
         """Return the line that blocks the loop, with its text; empty if the loop is idle or the line is ignored."""
         stack = _frames(sys._current_frames().get(self.loop_thread_id))
         frames = list(takewhile(lambda frame: frame.f_code not in self.loop_code, stack))
-        names = [str(frame.f_globals.get("__name__")) for frame in frames]
-        if not frames or names[0] in IDLE_MODULES or any(name.split(".")[0] in IGNORED_MODULES for name in names):
+        if not frames or _is_ignored(frames):
             return ""
-        if any(frame.f_code in IGNORED_CODE for frame in frames):
-            return ""
-        frame = next(filter(_is_in_project, frames), frames[0])
-        inside = "" if frame is frames[0] else f", inside {names[0]}.{frames[0].f_code.co_qualname}"
+        innermost = frames[0]
+        frame = next(filter(_is_in_project, frames), innermost)
+        inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
         source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
         return f"{_location(frame)} ({source}{inside})"
+
+
+def _is_ignored(frames: Sequence[FrameType]) -> bool:
+    """Return whether the loop is idle, or runs code that may block it. The innermost frame is the first."""
+    modules = [_module_of(frame) for frame in frames]
+    if modules[0] in IDLE_MODULES or any(frame.f_code in IGNORED_CODE for frame in frames):
+        return True
+    return not IGNORED_MODULES.isdisjoint(module.split(".")[0] for module in modules)
 
 
 def is_blocked(waited_seconds: float, cpu_seconds: float) -> bool:
@@ -145,6 +149,10 @@ def _is_line_of_project(line: str) -> bool:
 def _is_in_project(frame: FrameType) -> bool:
     path = Path(frame.f_code.co_filename)
     return path.suffix == ".py" and path.is_relative_to(PROJECT) and not {".venv", "site-packages"} & set(path.parts)
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 def _location(frame: FrameType) -> str:

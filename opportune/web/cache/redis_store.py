@@ -144,7 +144,9 @@ async def _clear_tag(redis: "RedisClient", tag: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return type(error if isinstance(error, TimeoutError) else error.__cause__ or error).__name__
+    """Return the name of the error that cashews has wrapped, such as `ConnectionError`."""
+    cause = None if isinstance(error, TimeoutError) else error.__cause__
+    return type(cause or error).__name__
 
 
 async def _count_entries(redis: "RedisClient") -> int:

@@ -25,6 +25,8 @@ class LanguagePrefixMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self.prefixes = language_prefixes(settings)
+        self.url_prefixes = [prefix for prefix in self.prefixes.values() if prefix]
+        """The prefixes without the empty one of the site's language."""
         self.site_origin = site_url(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,12 +48,11 @@ class LanguagePrefixMiddleware:
 
     def _without_prefix(self, scope: Scope) -> Scope:
         path: str = scope["path"]
-        prefixes = [prefix for prefix in self.prefixes.values() if prefix]
-        prefix = next((prefix for prefix in prefixes if f"{path}/".startswith(f"{prefix}/")), "")
-        raw_path: bytes = scope.get("raw_path") or path.encode()
+        prefix = next((prefix for prefix in self.url_prefixes if f"{path}/".startswith(f"{prefix}/")), "")
         rest = path.removeprefix(prefix) or "/"
+        raw_path: bytes = scope.get("raw_path") or path.encode()
         # The prefix is neither encoded nor repeated, and a single slash follows it. Else it is an unknown URL.
-        is_unknown = rest.startswith("//") or f"/{rest.split('/', 2)[1]}" in prefixes
+        is_unknown = rest.startswith("//") or f"/{rest.split('/', 2)[1]}" in self.url_prefixes
         if not prefix or is_unknown or not raw_path.startswith(prefix.encode()):
             return {**scope, PREFIX_KEY: ""} if has_language(path) else scope
         raw_path = raw_path.removeprefix(prefix.encode()) or b"/"
@@ -59,12 +60,20 @@ class LanguagePrefixMiddleware:
 
     def _headers(self, headers: Iterable[Header], scope: Scope) -> Iterator[Header]:
         for name, value in headers:
-            is_url = name in URL_HEADERS and scope.get(PREFIX_KEY)
-            yield name, self._localized(value.decode("latin-1"), scope).encode("latin-1") if is_url else value
-            path = COOKIE_PATH.search(value) if name == b"set-cookie" else None
-            if path and path[1] != b"/" and has_language(path[1].decode("latin-1")):
-                for prefix in filter(None, self.prefixes.values()):  # browsers send it to the pages in all languages
-                    yield name, value[: path.start(1)] + prefix.encode() + value[path.start(1) :]
+            if name in URL_HEADERS and scope.get(PREFIX_KEY):
+                yield name, self._localized(value.decode("latin-1"), scope).encode("latin-1")
+                continue
+            yield name, value
+            if name == b"set-cookie":
+                yield from self._cookies_below_prefixes(value)
+
+    def _cookies_below_prefixes(self, cookie: bytes) -> Iterator[Header]:
+        """Yield the cookie of a page again for each language, because browsers send it only below its path."""
+        path = COOKIE_PATH.search(cookie)
+        if path is None or path[1] == b"/" or not has_language(path[1].decode("latin-1")):
+            return
+        for prefix in self.url_prefixes:
+            yield b"set-cookie", cookie[: path.start(1)] + prefix.encode() + cookie[path.start(1) :]
 
     def _localized(self, url: str, scope: Scope) -> str:
         """Return the URL of a page of this site, a path or a URL, with the language of the request."""

@@ -33,14 +33,16 @@ def link_footnotes(html: str, key: str = "") -> str:
     for label, note in _NOTE.findall(html):
         notes[label] = notes.get(label, "") + note.strip()
     body = _NOTE.sub("", html)
-    labels = dict.fromkeys([label for label in _REFERENCE.findall(body) if label in notes] + [*notes])
+    used_labels = [label for label in _REFERENCE.findall(body) if label in notes]
+    labels = [*dict.fromkeys([*used_labels, *notes])]
     links = _Links(labels, key or f"{zlib.crc32(html.encode()):x}")
     body = _REFERENCE.sub(links.link, body)
-    items = [(label, _REFERENCE.sub(links.link, notes[label])) for label in labels]
-    if items:
-        section = "".join(links.item(label, note) for label, note in items)
-        body += f'<section class="footnotes">\n<ol>\n{section}</ol>\n</section>\n'
-    return body
+    linked_notes = [_REFERENCE.sub(links.link, notes[label]) for label in labels]
+    if not linked_notes:
+        return body
+    # After all references are linked, because a note links back to the first one.
+    items = "".join(map(links.item, labels, linked_notes))
+    return f'{body}<section class="footnotes">\n<ol>\n{items}</ol>\n</section>\n'
 
 
 class _Links:

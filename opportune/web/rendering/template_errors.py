@@ -41,8 +41,10 @@ def unused_templates() -> Iterator[str]:
     for path, name in _project_templates():
         folder = (framework / name).parent
         existing = [file.relative_to(framework).as_posix() for file in folder.glob("*.html")]
+        if folder == framework or not existing:
+            continue
         is_known = name in existing or name.endswith(pages) or name.startswith(LIBRARY_PREFIX) or find_template(name)
-        if folder != framework and existing and not is_known and not _is_named_elsewhere(path, name):
+        if not is_known and not _is_named_elsewhere(path, name):
             yield f"{display_path(path)} replaces no template, and no code names it.{did_you_mean(name, existing)}"
 
 
@@ -54,10 +56,9 @@ def _is_named_elsewhere(template: Path, name: str) -> bool:
 def missing_feature_templates(features: Iterable[Feature]) -> Iterator[str]:
     """Yield one line for each missing template that a feature adds to other pages."""
     for feature in features:
-        panels = [
-            panel for panel in (feature.accounts.profile_panel, feature.site.home_card, *feature.admin.panels) if panel
-        ]
-        for name in (*(panel.template for panel in panels), feature.site.navigation_template):
+        panels = (feature.accounts.profile_panel, feature.site.home_card, *feature.admin.panels)
+        names = [panel.template for panel in panels if panel]
+        for name in (*names, feature.site.navigation_template):
             if name and not _template_exists(templates.environment, name):
                 yield f"Feature({feature.name!r}): the template {name} does not exist."
 

@@ -35,6 +35,13 @@ class Router(APIRouter):
     page_dependencies: Sequence[Depends] = ()
     """Dependencies of every page, such as the current user."""
 
+    _indexed: Sequence[BaseRoute] = ()
+    """Routes for which the index below was built. It is built again if `routes` differs."""
+    _prefixes: Sequence[tuple[str, BaseRoute]] = ()
+    """Routes with the literal beginnings of their paths."""
+    _by_path: dict[str, Sequence[BaseRoute] | None]
+    """Candidates by literal path. Other paths are not cached, because requests could fill the memory."""
+
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._respond_to_head(scope, receive, send)
@@ -76,11 +83,6 @@ class Router(APIRouter):
 
     def _with_prefix_of(self, path: str) -> list[BaseRoute]:
         return [route for prefix, route in self._prefixes if path.startswith(prefix)]
-
-    _indexed: Sequence[BaseRoute] = ()
-    _prefixes: Sequence[tuple[str, BaseRoute]] = ()
-    _by_path: dict[str, Sequence[BaseRoute] | None]
-    """Candidates by literal path. Other paths are not cached, because requests could fill the memory."""
 
     def include_pages(self, router: APIRouter) -> None:
         self.include_flat(router, dependencies=self.page_dependencies, include_in_schema=False)

@@ -55,7 +55,7 @@ BASE_RULES = """\
 }
 """
 ICON_RULE = """\
-.{css} {{ --ti: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' {paint}>{elements}</svg>"); }}
+.ti-{name} {{ --ti: url("data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' {paint}>{elements}</svg>"); }}
 """  # noqa: E501
 OUTLINE_PAINT = "fill='none' stroke='black' stroke-width='2' stroke-linecap='round' stroke-linejoin='round'"
 
@@ -145,7 +145,7 @@ def _build_style_sheet(names: frozenset[str]) -> bytes:
 
 def _css_rule(name: str, elements: str) -> str:
     paint = "" if name.endswith(FILLED_SUFFIX) else OUTLINE_PAINT
-    return ICON_RULE.format(css="-".join(("ti", name)), paint=paint, elements=elements)
+    return ICON_RULE.format(name=name, paint=paint, elements=elements)
 
 
 @lru_cache(maxsize=1024)
