@@ -219,7 +219,9 @@ def read_appearance(sheet: str) -> Appearance | None:
 def style_sheet(appearance: Appearance) -> str:
     """Return the content of `static/colours.css`."""
     theme, radius, density = THEMES[appearance.theme], CORNERS[appearance.corners], DENSITIES[appearance.density]
-    titles, (shadow, border), (quick, slow, easing) = TITLES[theme.titles], CARDS[theme.cards], MOTIONS[theme.motion]
+    titles = TITLES[theme.titles]
+    shadow, border = CARDS[theme.cards]
+    quick, slow, easing = MOTIONS[theme.motion]
     greys = "".join(f"  --tblr-gray-{number}: {colour};\n" for number, colour in zip(GREYS, theme.greys, strict=True))
     return f"""\
 /* Theme: {appearance.theme}. Corners: {appearance.corners}. Density: {appearance.density}.

@@ -163,7 +163,6 @@ KNOWN_HOSTS = (
         max_request_bytes=32 * MEBIBYTE_BYTES,
         memory_bytes=512 * MEBIBYTE_BYTES,  # includes written files
         cpu_cores=1,
-        stop_seconds=10,
         sleeps_after_seconds=900,
         runs_between_requests=False,
         blocked_ports=(25,),

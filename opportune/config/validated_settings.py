@@ -51,10 +51,8 @@ class ValidatedSettings(SiteSettings):
     def _check_hosts(cls, value: list[str]) -> list[str]:
         hosts: list[str] = []
         for name in value:
-            if name.startswith("."):  # as in Django, .example.org means the host and all its subdomains
-                hosts += [name[1:], f"*{name}"]
-            else:
-                hosts.append(name)
+            # As in Django, .example.org means the host and all its subdomains.
+            hosts += [name[1:], f"*{name}"] if name.startswith(".") else [name]
         ascii_hosts = [ascii_host(host) for host in hosts]
         if not all(HOST_PATTERN.fullmatch(host) for host in ascii_hosts):
             raise ValueError("must be hosts such as example.org, or *.example.org for its subdomains")

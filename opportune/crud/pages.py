@@ -22,7 +22,7 @@ from opportune.crud.row_fields import RowFields
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound, renamed_names
 from opportune.errors.option_names import explains_renamed, refuse_misspelt
-from opportune.fields.files import stored_uploads
+from opportune.fields.upload_storage import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging

@@ -1,7 +1,6 @@
 """Fields for stored files and images. Hooks delete the files when rows change or are deleted."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -18,7 +17,7 @@ from opportune.errors.option_names import strict
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of
-from opportune.storage import Storage, StorageError, shrink
+from opportune.storage import Storage, shrink
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import (
     WEBP,
@@ -257,43 +256,3 @@ def file_columns_of(model: type[Any]) -> dict[str, FileColumn]:
     """Return the file columns of a model by field."""
     fields = getattr(model, "model_fields", {})
     return {name: file.column for name, info in fields.items() for file in annotations_of(info, FileAttachment)}
-
-
-@asynccontextmanager
-async def stored_uploads(
-    storage: Storage, model: type[SQLModel], values: Mapping[str, Any]
-) -> AsyncIterator[dict[str, Any]]:
-    """Store uploads, and yield the values with the stored names instead of the uploads.
-
-    If the block raises an error, the stored files are deleted.
-
-    Args:
-        storage: Storage of the site.
-        model: Model with the file fields.
-        values: Values of a row by field.
-
-    Raises:
-        StorageError: A file cannot be stored.
-        ImageRefusedError: An image is damaged or too large.
-    """
-    columns, stored_values = file_columns_of(model), dict(values)
-    async with deleting_files_on_error(storage) as new_names:
-        for name in columns.keys() & values.keys():
-            if isinstance(upload := values[name], Upload):
-                file_class = Image if isinstance(columns[name], ImageColumn) else File
-                stored_values[name] = file_class.from_name(await columns[name].save(storage, upload), columns[name])
-                new_names.extend(columns[name].names(stored_values[name]))
-        yield stored_values
-
-
-@asynccontextmanager
-async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
-    """Yield a list for the names of new files. If the block raises an error, these files are deleted."""
-    new_names: list[str] = []
-    try:
-        yield new_names
-    except BaseException:
-        for name in new_names:
-            with suppress(StorageError):  # keep the original error
-                await storage.delete(name)
-        raise

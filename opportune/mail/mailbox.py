@@ -40,8 +40,7 @@ class StoredMessage:
     def body(self, subtype: str) -> str:
         """Return the `plain` or the `html` body; empty if it is missing."""
         part = self.message.get_body((subtype,))
-        content: str = part.get_content() if part else ""
-        return content
+        return str(part.get_content()) if part else ""
 
 
 def store_message(message: EmailMessage) -> None:

@@ -15,7 +15,8 @@ from opportune.crud import CrudPages, reading, writing
 from opportune.crud.dependencies import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId
 from opportune.fields.addresses import Url
-from opportune.fields.files import deleting_files_on_error, file_columns_of
+from opportune.fields.files import file_columns_of
+from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging

@@ -92,17 +92,15 @@ def health_check_of(app: FastAPI) -> HealthCheck:
 
 async def _is_migrated(app: FastAPI) -> bool:
     """Return whether all migrations are applied. A positive result is cached."""
-    state = app.state
-    if not getattr(state, "migrated", False):
-        names = [feature.name for feature in state.features]
-        try:
-            state.migrated = not await run_with_timeout(
-                HealthCheck.timeout_seconds, find_pending_migrations_in(state.database, names)
-            )
-        except (TimeoutError, *UNAVAILABLE):
-            return False
-    migrated: bool = state.migrated
-    return migrated
+    if getattr(app.state, "is_migrated", False):
+        return True
+    names = [feature.name for feature in app.state.features]
+    search = find_pending_migrations_in(app.state.database, names)
+    try:
+        app.state.is_migrated = not await run_with_timeout(HealthCheck.timeout_seconds, search)
+    except (TimeoutError, *UNAVAILABLE):
+        return False
+    return bool(app.state.is_migrated)
 
 
 def _health_response(healthy: bool) -> JSONResponse:

@@ -110,7 +110,14 @@ def _masked_variables(frame: FrameType, mask: SecretMask) -> Iterator[tuple[str,
 
 def masked_request(request: Request, mask: SecretMask) -> dict[str, str]:
     """Return address, user and headers of a request, with secrets masked."""
-    return dict(_request_values(request, mask))
+    values = {"request": mask.mask_text(f"{request.method} {request.url.replace(path=masked_path(request))}")}
+    if user := getattr(request.state, "user", None):
+        values["signed in"] = str(getattr(user, "email", "yes"))
+    for name, value in request.path_params.items():
+        values[f"path: {name}"] = mask.mask_value(name, value)
+    for name, value in request.headers.items():
+        values[name] = MASK if SECRET_NAME.search(name) else mask.mask_text(value)
+    return values
 
 
 def masked_path(request: Request) -> str:
@@ -120,16 +127,6 @@ def masked_path(request: Request) -> str:
         if SECRET_NAME.search(name):
             path = path.replace(str(value), MASK)
     return path
-
-
-def _request_values(request: Request, mask: SecretMask) -> Iterator[tuple[str, str]]:
-    yield "request", mask.mask_text(f"{request.method} {request.url.replace(path=masked_path(request))}")
-    if user := getattr(request.state, "user", None):
-        yield "signed in", str(getattr(user, "email", "yes"))
-    for name, value in request.path_params.items():
-        yield f"path: {name}", mask.mask_value(name, value)
-    for name, value in request.headers.items():
-        yield name, MASK if SECRET_NAME.search(name) else mask.mask_text(value)
 
 
 @router.get(CODE_VERSION_PATH)

@@ -55,24 +55,24 @@ class CacheTag(Extension):
         check_seconds(seconds, 0)
         origin = current_origin.get()
         scope: Mapping[str, Any] = origin.scope if origin else {}
-        site = scope.get(SITE) or scope.get("app")
+        site = scope.get(SITE) or scope.get("app")  # in an existing application, `app` is not the site
         cache: Cache | None = getattr(site.state, "cache", None) if site else None
-        if origin is None or cache is None or scope.get("state", {}).get("impersonator"):
+        if origin is None or cache is None or scope.get("state", {}).get("impersonator"):  # its pages have a banner
             return caller()
         key = cache.key("part", template, name, dumps(vary), _viewer(scope, is_per_user=per == PER_USER))
         lookup = cache.parts.find(key, tag_tuple(tags))
         part = CachedPart(per == PER_USER, {**lookup.tag_versions})
         if lookup.entry and cache.is_enabled:
-            html = do_mark_safe(lookup.entry.value.decode())
+            html = lookup.entry.value.decode()
         else:
-            html = do_mark_safe(_render_part(part, caller))
+            html = _render_part(part, caller)
             if part.excluded_by:
                 reason = f"it contains {part.excluded_by}. Move that out of {{% cache %}}"
                 cache.warn_once(f"The part {name!r} of {template}", reason)
             elif cache.is_enabled:
                 cache.parts.save(key, html, part.tag_versions, seconds, origin.started_at)
         _add_to_outer_part(part, name)
-        return html
+        return do_mark_safe(html)
 
 
 def _parse_arguments(parser: Parser, line: int) -> tuple[Sequence[nodes.Expr], Mapping[str, nodes.Expr]]:

@@ -58,6 +58,8 @@ REVALIDATE = "public, no-cache"
 CHECK_INTERVAL_SECONDS = 1
 """Seconds until a changed file has a new URL in development. A deployment restarts production."""
 PRODUCTION_CHECK_INTERVAL_SECONDS = 60
+NO_URL = (0.0, 0, "")
+"""Cached URL that has expired."""
 RELATIVE_URL = re.compile(rb"""(url\(\s*["']?)(?!data:|[a-z]+:|/|#)([^"')?#]+)(?:\?[^"')#]*)?""")
 """Relative URLs in style sheets."""
 
@@ -74,8 +76,11 @@ class Assets(StaticFiles):
         """Name in the generated logo."""
         self.check_interval = CHECK_INTERVAL_SECONDS
         self._urls: dict[str, tuple[float, int, str]] = {}
+        """Time of expiry, number of added icons and URL of each file."""
         self._digests: dict[str, tuple[int, str]] = {}
+        """Modification time and hash of each file."""
         self._compressed: dict[str, tuple[str, bytes]] = {}
+        """Hash and compressed content of each file."""
 
     def url(self, name: str) -> str:
         """Return the URL of a file, with the hash of its content.
@@ -84,12 +89,12 @@ class Assets(StaticFiles):
             FileNotFoundError: The file does not exist in any folder.
         """
         icon_count = icons.added_count()
-        cached = self._urls.get(name)
-        if cached is None or cached[0] < monotonic() or cached[1] != icon_count:
-            # Pages link many files, and searching the folders takes longer than rendering the page.
+        # Cached, because pages link many files, and searching the folders takes longer than rendering the page.
+        expires_at, count, url = self._urls.get(name, NO_URL)
+        if expires_at < monotonic() or count != icon_count:
             url = f"{STATIC_URL}/{name}?v={self._digest(name)}"
-            cached = self._urls[name] = monotonic() + self.check_interval, icon_count, url
-        return cached[2]
+            self._urls[name] = monotonic() + self.check_interval, icon_count, url
+        return url
 
     def hash_files(self, directions: Iterable[str] = ()) -> None:
         """Hash all style sheets and scripts, which would otherwise block the event loop for up to 5 ms per page.
@@ -126,18 +131,17 @@ class Assets(StaticFiles):
         except (OSError, ValueError):  # an invalid file name
             raise HTTPException(status_code=404) from None
         headers = Headers(scope=scope)
-        versioned = QueryParams(scope["query_string"]).get("v") == digest
+        is_versioned = QueryParams(scope["query_string"]).get("v") == digest
         is_text = Path(path).suffix in COMPRESSIBLE
-        compressed = is_text and accepts_gzip(headers.get("accept-encoding", ""))
-        file_headers = {
-            "Cache-Control": IMMUTABLE if versioned else REVALIDATE,
-            "ETag": f'"{digest}-gzip"' if compressed else f'"{digest}"',
-            **({"Vary": "Accept-Encoding"} if is_text else {}),
-        }
-        if file_headers["ETag"] in headers.get("if-none-match", ""):
+        is_compressed = is_text and accepts_gzip(headers.get("accept-encoding", ""))
+        etag = f'"{digest}-gzip"' if is_compressed else f'"{digest}"'
+        file_headers = {"Cache-Control": IMMUTABLE if is_versioned else REVALIDATE, "ETag": etag}
+        if is_text:
+            file_headers["Vary"] = "Accept-Encoding"
+        if etag in headers.get("if-none-match", ""):
             return NotModifiedResponse(Headers(file_headers))
         media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        if compressed:
+        if is_compressed:
             body = await asyncio.to_thread(self._gzip, path, digest)
             return Response(body, media_type=media_type, headers={**file_headers, "Content-Encoding": "gzip"})
         if is_text:
@@ -148,11 +152,11 @@ class Assets(StaticFiles):
     def _digest(self, name: str) -> str:
         is_generated = self._is_generated(name)
         modified = 0 if is_generated else self._file(name)[1].st_mtime_ns
-        cached = self._digests.get(name)
-        if is_generated or cached is None or cached[0] != modified:
+        hashed, digest = self._digests.get(name, (0, ""))
+        if is_generated or hashed != modified:
             digest = hashlib.blake2b(self.content(name), digest_size=8).hexdigest()
-            cached = self._digests[name] = modified, digest
-        return cached[1]
+            self._digests[name] = modified, digest
+        return digest
 
     def _file(self, name: str) -> tuple[str, stat_result]:
         path, status = self.lookup_path(name)
@@ -202,10 +206,11 @@ class Assets(StaticFiles):
 
     def _gzip(self, name: str, digest: str) -> bytes:
         """Compress a file once and keep the result in memory, because many hosts have no writable disk."""
-        cached = self._compressed.get(name)
-        if cached is None or cached[0] != digest:
-            cached = self._compressed[name] = digest, gzip.compress(self.content(name), mtime=0)
-        return cached[1]
+        compressed_digest, content = self._compressed.get(name, ("", b""))
+        if compressed_digest != digest:
+            content = gzip.compress(self.content(name), mtime=0)
+            self._compressed[name] = digest, content
+        return content
 
 
 assets = Assets()

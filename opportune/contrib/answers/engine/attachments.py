@@ -15,7 +15,7 @@ from opportune.accounts.models import User
 from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
 from opportune.db.hooks.registry import before_delete
-from opportune.fields.files import deleting_files_on_error
+from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
