@@ -17,22 +17,15 @@ from opportune.storage import StorageError
 from opportune.web.forms.forms import Form
 from opportune.web.forms.uploads import Upload, display_name
 
-REFUSALS: dict[type[Exception], int] = {
-    AnswerRunning: 409,
-    TooManyAnswers: 429,
-    SpendingRefused: 429,
-    QuestionTooLong: 422,
-    FieldErrors: 422,
-    StorageError: 503,
-}
-"""Reasons to refuse a question, with the status of the page that shows the question again."""
+REFUSALS = (AnswerRunning, TooManyAnswers, SpendingRefused, QuestionTooLong, FieldErrors, StorageError)
+"""Reasons to refuse a question, which the page then shows again."""
 
 
 @contextmanager
 def refusals_in(
     form: Form[Any], field: str, messages: Mapping[type[Exception], str] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Show a refused question in its form.
+    """Show a refused question in its form, with the status of the reason.
 
     Args:
         form: The form of the question.
@@ -41,9 +34,9 @@ def refusals_in(
     """
     try:
         yield
-    except tuple(REFUSALS) as error:
-        error_class = next(class_ for class_ in REFUSALS if isinstance(error, class_))
-        form.refuse(messages.get(error_class, str(error)), field, REFUSALS[error_class])
+    except REFUSALS as error:
+        message = messages.get(type(error), str(error))
+        form.refuse(message, field, 422 if isinstance(error, FieldErrors) else error.status)
 
 
 class QuestionForm(BaseModel):
