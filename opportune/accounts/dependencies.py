@@ -13,7 +13,8 @@ from opportune.accounts.events.impersonated_changes import record_changes, stop_
 from opportune.accounts.kept_forms import FormInterrupted, load_kept_form, with_key
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
-from opportune.accounts.sessions.lookup import LastSeen, PermissionSet, find_by_token, find_impersonator
+from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.accounts.sessions.lookup import PermissionSet, find_by_token, find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.chosen_strategy import token_strategy

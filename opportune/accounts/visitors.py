@@ -2,7 +2,7 @@
 
 from opportune.accounts.dependencies import get_optional_user
 from opportune.accounts.rate_limits.database_storage import DatabaseStorage
-from opportune.accounts.sessions.lookup import LastSeen
+from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.feature import Feature, Process
 from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache

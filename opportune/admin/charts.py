@@ -124,8 +124,8 @@ class Chart:
     def places(self) -> Sequence[Place]:
         width, places = 100 / len(self.points), []
         for index, point in enumerate(self.points):
-            middle = round((index + 0.5) * width, 2)
-            places.append(Place(point, round(index * width, 2), middle, self._y(float(point.number)), _anchor(middle)))
+            left, middle = round(index * width, 2), round((index + 0.5) * width, 2)
+            places.append(Place(point, left, middle, self._y(float(point.number)), _anchor(middle)))
         return places
 
     @property

@@ -49,15 +49,12 @@ def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, 
             raise OperatorError(f"{view} sets {short} and {long}, which are the same option. Remove {long}.")
         if long in attributes:
             attributes[short] = ShortName(short)  # replaces a value that a base has under the short name
-        elif value := _find_short_value(short, [attributes, *inherited]):
-            attributes[long] = _default_sort_of(view, value[0]) if short == "order" else value[0]
-
-
-def _find_short_value(short: str, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the value in the first body with the option, if that is a mixin or the view. Bases have both names."""
-    body = next((body for body in bodies if short in body or SHORT_NAMES[short] in body), {})
-    is_set = short in body and SHORT_NAMES[short] not in body and not isinstance(body[short], ShortName)
-    return [body[short]] if is_set else []
+            continue
+        nearest = next((body for body in [attributes, *inherited] if short in body or long in body), {})
+        # Views have both names afterwards, so only this body or that of a mixin has the short name alone.
+        if short in nearest and long not in nearest and not isinstance(nearest[short], ShortName):
+            value = nearest[short]
+            attributes[long] = _default_sort_of(view, value) if short == "order" else value
 
 
 def written_name(view: Any, option: str) -> str:

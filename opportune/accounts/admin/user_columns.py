@@ -27,10 +27,9 @@ async def user_columns(request: Request, site: BaseAdminSite, user: User) -> lis
     if not listed:
         return []
     queries = [_select_value(column, user).where(*row_conditions(view, request)) for column, view in listed]
+    statement = select(*(query.scalar_subquery() for query in queries))
     async with site.database.reader() as session:
-        values: Sequence[object] = (
-            await session.execute(select(*(query.scalar_subquery() for query in queries)))
-        ).one()
+        values: Sequence[object] = (await session.execute(statement)).one()
     return [(gettext(column.label), _format(value)) for (column, _), value in zip(listed, values, strict=True)]
 
 

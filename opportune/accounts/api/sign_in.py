@@ -9,7 +9,7 @@ from opportune.accounts.events.service import record_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import trusted_device
+from opportune.accounts.sessions.page_cookies import trusted_device
 from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token

@@ -20,7 +20,7 @@ from opportune.accounts.responses import (
     show_invalid_link,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
-from opportune.accounts.sessions.cookies import PageCookie, trusted_device
+from opportune.accounts.sessions.page_cookies import PageCookie, trusted_device
 from opportune.accounts.sign_in.second_step import finish_first_step
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession

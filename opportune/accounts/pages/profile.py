@@ -20,7 +20,7 @@ from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import trust_device
+from opportune.accounts.sessions.page_cookies import trust_device
 from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext

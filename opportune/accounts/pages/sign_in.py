@@ -12,7 +12,7 @@ from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, redirect_to_next, show_errors_in, show_form
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.cookies import trusted_device
+from opportune.accounts.sessions.page_cookies import trusted_device
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.second_step import finish_first_step, finish_second_step, read_pending_sign_in
 from opportune.accounts.sign_in_methods.second_factor import has_passkey

@@ -10,7 +10,7 @@ from opportune.accounts.pages.profile import PROFILE_PATH, show_profile
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
-from opportune.accounts.sessions.cookies import PageCookie
+from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sign_in.second_step import finish_first_step
 from opportune.accounts.sign_in_methods.providers import (
     SOCIAL_PATH,

@@ -1,36 +1,25 @@
-"""Lookup of a token, its user and the user's permissions in one query, and times of the last use of tokens.
+"""Lookup of a token, its user and the user's permissions in one query.
 
 Every request of a signed-in user starts with the query. It bypasses the ORM session, because a session costs more time
-than the query. The results are model instances. Times are written in the background.
+than the query. The results are model instances.
 """
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, String, Update, bindparam, func, inspect, literal_column, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Select, String, bindparam, func, inspect, literal_column, select
 from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, GroupPermission, Membership, Session, User
 from opportune.accounts.sessions.credentials import hash_token
-from opportune.accounts.sessions.service import get_session_expiry
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import Model, utc_now
-from opportune.errors import OperatorError
-from opportune.web.client import Client
 
 T = TypeVar("T", Session, ApiToken)
 M = TypeVar("M", bound=Model)
-MAX_PENDING_UPDATES = 100
-"""Maximum number of waiting updates. If there are more, a use is recorded by a later request."""
-
 
 PermissionSet = AbstractSet[tuple[str, str]]
 """Pairs of a model's identity in the admin and an action, such as `("todo", "list")`; `*` means all of them."""
@@ -132,55 +121,3 @@ def _columns(model: type[Model]) -> dict[str, Any]:
 def _mapper(model: type[M]) -> Mapper[M]:
     mapper: Mapper[M] = inspect(model, raiseerr=True)
     return mapper
-
-
-logger = logging.getLogger(__name__)
-
-UPDATE_INTERVAL = timedelta(minutes=5)
-
-
-class LastSeen:
-    """Records when sessions and tokens were last used. It is at `app.state.last_seen`.
-
-    Requests do not wait for the database, and a failed update does not fail the request.
-    """
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
-        self._pending: dict[str, asyncio.Task[None]] = {}
-
-    def is_due(self, row: Session | ApiToken) -> bool:
-        """Return whether the last recorded use is older than `UPDATE_INTERVAL`, and no update is pending."""
-        last_use = row.seen_at if isinstance(row, Session) else row.used_at
-        return (
-            not (last_use and utc_now() - last_use < UPDATE_INTERVAL)
-            and row.token_hash not in self._pending
-            and len(self._pending) < MAX_PENDING_UPDATES
-        )
-
-    def record_use(self, row: Session | ApiToken, client: Client) -> None:
-        """Start a task that stores the time of this use."""
-        key = row.token_hash  # read it now, because the request may replace the token
-        task = asyncio.create_task(self._write(row, client.address))
-        self._pending[key] = task
-        task.add_done_callback(lambda _task: self._pending.pop(key))
-
-    async def close(self) -> None:
-        await asyncio.gather(*self._pending.values())
-
-    async def _write(self, row: Session | ApiToken, address: str) -> None:
-        try:
-            async with self._database.writer() as session:
-                await session.execute(_update_statement(row, address, self._settings))
-        except (SQLAlchemyError, OperatorError) as error:
-            # The database is read-only, busy or unavailable. Pages that need it report that.
-            logger.debug("The last use of a session or token was not recorded: %s", type(error).__name__)
-
-
-def _update_statement(row: Session | ApiToken, address: str, settings: Settings) -> Update:
-    now = utc_now()
-    if isinstance(row, ApiToken):
-        return update(ApiToken).where(col(ApiToken.id) == row.id).values(used_at=now)
-    values = {"seen_at": now, "expires_at": get_session_expiry(settings, row, now), "address": address[:64]}
-    return update(Session).where(col(Session.id) == row.id).values(values)

@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
 from opportune.accounts.responses import sign_in_response
-from opportune.accounts.sessions.cookies import PageCookie
+from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.users.context import AccountContext
 from opportune.web.redirects import safe_redirect_path
