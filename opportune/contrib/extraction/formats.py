@@ -18,7 +18,7 @@ OFFICE_PARTS: dict[str, Callable[[BytesIO], Iterator[Page]]] = {
     "ppt/presentation.xml": office.read_pptx,
     "xl/workbook.xml": office.read_xlsx,
 }
-HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b")
+HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype html|html|head|body)\b")
 CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
 DECLARATIONS = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 DECLARATION_BYTES = 4096

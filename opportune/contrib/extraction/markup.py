@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
-from opportune.contrib.extraction.pages import Page
+from opportune.contrib.extraction.pages import Page, section
 
 SILENT = {"script", "style", "template", "noscript", "svg", "nav", "footer", "select", "iframe", "object"}
 HEADINGS = {"h1", "h2", "h3", "h4"}
@@ -62,9 +62,8 @@ def read_html(text: str) -> Iterator[Page]:
     parser.feed(text.replace("\0", ""))
     parser.close()
     for index, (heading, texts) in enumerate(parser.sections):
-        section = BLANK_LINES.sub("\n\n", BLANK.sub(" ", "".join(texts))).strip()
-        if section:
-            yield Page(0, heading or (parser.title if index == 0 else ""), section)
+        body = BLANK_LINES.sub("\n\n", BLANK.sub(" ", "".join(texts))).strip()
+        yield from section(heading or (parser.title if index == 0 and body else ""), body)
 
 
 def read_markdown(text: str) -> Iterator[Page]:
@@ -74,9 +73,8 @@ def read_markdown(text: str) -> Iterator[Page]:
         if FENCE.match(line):
             is_code = not is_code
         if not is_code and (match := MARKDOWN_HEADING.fullmatch(line)):
-            if any(map(str.strip, lines)):
-                yield Page(0, heading, "\n".join(lines).strip())
+            yield from section(heading, "\n".join(lines))
             heading, lines = match[1], []
         else:
             lines.append(line)
-    yield Page(0, heading, "\n".join(lines).strip())
+    yield from section(heading, "\n".join(lines))

@@ -5,27 +5,36 @@ from io import BytesIO
 from itertools import zip_longest
 from typing import Any
 
-from opportune.contrib.extraction.pages import Page
+from opportune.contrib.extraction.pages import Page, section
 
 MAX_ROW_CELLS = 200
+OTHER_WORD_TYPES = (
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+)
+"""Documents with macros, which are not run, and templates. `docx.Document` refuses both."""
 
 
 def read_docx(file: BytesIO) -> Iterator[Page]:
     """Yield the sections of a Word file, by its headings."""
-    from docx import Document
+    from docx.opc.part import PartFactory
+    from docx.package import Package
+    from docx.parts.document import DocumentPart
     from docx.table import Table
 
+    PartFactory.part_type_for.update(dict.fromkeys(OTHER_WORD_TYPES, DocumentPart))
     heading, lines = "", list[str]()
-    for block in Document(file).iter_inner_content():
+    document: Any = Package.open(file).main_document_part
+    for block in document.document.iter_inner_content():
         if isinstance(block, Table):
             lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
         elif block.style and (block.style.name or "").startswith(("Heading", "Title")):
-            if any(lines):
-                yield Page(0, heading, "\n".join(lines))
+            yield from section(heading, "\n".join(lines))
             heading, lines = block.text.strip(), []
         else:
             lines.append(block.text)
-    yield Page(0, heading, "\n".join(lines))
+    yield from section(heading, "\n".join(lines))
 
 
 def read_pptx(file: BytesIO) -> Iterator[Page]:

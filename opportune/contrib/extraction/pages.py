@@ -1,5 +1,6 @@
 """Pages of a document, and limits of its extraction."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -11,6 +12,12 @@ class Page(NamedTuple):
     heading: str
     """Heading of a section or title of a slide; name of a sheet."""
     text: str
+
+
+def section(heading: str, text: str) -> Iterator[Page]:
+    """Yield a section, unless it is empty. The heading is the text of one that has only subsections."""
+    if text.strip() or heading:
+        yield Page(0, heading, text.strip() or heading)
 
 
 class Limits(NamedTuple):

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from docx import Document
 from docx.enum.style import WD_STYLE_TYPE
+from docx.opc.constants import CONTENT_TYPE
 from docx.oxml.ns import qn
 from pypdf import PdfWriter
 
 from opportune.contrib.extraction import reader
+from opportune.contrib.extraction.office import OTHER_WORD_TYPES
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import ROOT, DocumentReader, describe_problem
 from tests.opportune.contrib.extraction.files import make_docx, make_pdf, make_pptx, make_xlsx, make_zip
@@ -57,12 +60,24 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
             MARKDOWN.encode(),
             [Page(0, "Loans", "Four *weeks*.\n```\n# no heading\n```"), Page(0, "Fines", "Ten cents.")],
         ),
+        ("a.md", b"# Plan\n## Fines", [Page(0, "Plan", "Plan"), Page(0, "Fines", "Fines")]),
+        ("a.html", b"<h1>Plan</h1>", [Page(0, "Plan", "Plan")]),
+        ("a.html", b"<!-- x -->" * 9_999 + b"<p>Fines", [Page(0, "", "Fines")]),
         ("a.txt", "Käse\n".encode("utf-16"), [Page(0, "", "Käse")]),
         ("a.html", b'<meta charset="latin1"><p>K\xe4se</p>', [Page(0, "", "Käse")]),
     ],
 )
 def test_format_is_read(filename: str, content: bytes, pages: list[Page]) -> None:
     assert read(filename, content) == pages
+
+
+@pytest.mark.parametrize("type_", OTHER_WORD_TYPES)
+def test_word_file_with_macros_and_template_are_read(type_: str) -> None:
+    with ZipFile(BytesIO(make_docx())) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    types = "[Content_Types].xml"
+    parts[types] = parts[types].replace(CONTENT_TYPE.WML_DOCUMENT_MAIN.encode(), type_.encode())
+    assert read("a.docm", make_zip(parts))[1].heading == "Loans"
 
 
 def test_format_is_detected_from_content() -> None:
