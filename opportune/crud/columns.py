@@ -142,10 +142,10 @@ def _is_short(crud_class: type[Crud[Any]], shape: Shape, name: str) -> bool:
 def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mapping[str, Format]) -> ListColumn:
     path = _path(shape, name)
     owner, column = _split_path(shape, path)
-    info = owner.model.model_fields.get(column)
     label = label_of_field(owner.model, column) if path == name else label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
-    return ListColumn(name, path, label, sort, formats.get(name) or format_for(info), no_wrap=_no_wrap(owner, column))
+    format_ = formats.get(name) or format_for(owner.model.model_fields.get(column))
+    return ListColumn(name, path, label, sort, format_, no_wrap=_never_wraps(owner, column))
 
 
 def check_declaration(
@@ -190,9 +190,11 @@ def _has_link(shape: Shape, path: str) -> bool:
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 
 
-def _no_wrap(shape: Shape, name: str) -> bool:
+def _never_wraps(shape: Shape, name: str) -> bool:
     column = shape.columns.get(name)
-    return column is not None and (isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name)))
+    if column is None:
+        return False
+    return isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name))
 
 
 async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn]) -> Page[Any]:

@@ -85,7 +85,7 @@ class PageOptions(Generic[M]):
             if option not in OPTIONS:
                 advice = did_you_mean(option, OPTIONS) or f" There are: {', '.join(OPTIONS)}."
                 raise OperatorError(f"{class_name} has no option {option!r}.{advice}")
-            setattr(self, option, value)
+            setattr(self, option, value)  # instead of that of the class
         self.crud_class = crud_class
         self.path = path
         self.name = gettext_lazy(self.name or label_of_class(crud_class.model))
@@ -94,9 +94,8 @@ class PageOptions(Generic[M]):
         """Loader, time of expiry and name of the cached template, by page."""
         for route in self.without:
             if route not in ROUTES:
-                names = ", ".join(ROUTES)
-                advice = renamed_to(route, PAGES_WITHOUT)
-                raise OperatorError(f"{class_name}.without: there is no {route!r}. There are: {names}.{advice}")
+                advice = f"There are: {', '.join(ROUTES)}.{renamed_to(route, PAGES_WITHOUT)}"
+                raise OperatorError(f"{class_name}.without: there is no {route!r}. {advice}")
         check_declaration(class_name, crud_class, self.columns, self.fields, self.sections)
         declared_pages.setdefault(crud_class.model, []).append(self)
 

@@ -273,9 +273,10 @@ def _identity(crud: CrudInstance, query: Paging) -> Hashable:
     if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
         return None
     permissions = crud.row_permissions
-    user, team = permissions.user, permissions.team
+    user_id = permissions.user.id if permissions.user else None
+    team_id = permissions.team.id if permissions.team else None
     filters = [(name, repr(getattr(query, name))) for name in sorted(names)]
-    return crud.definition, user and user.id, team and team.id, current_language.get(), *filters
+    return crud.definition, user_id, team_id, current_language.get(), *filters
 
 
 async def _fetch(crud: CrudInstance, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:

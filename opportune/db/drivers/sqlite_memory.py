@@ -82,7 +82,8 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Close connections of a replaced pool, which would keep them and their memory."""
-        if _entry_info(entry)["pool_counter"] != self._pool_counter or self._pool_counter % 2:
+        is_replacing = self._pool_counter % 2 == 1
+        if is_replacing or _entry_info(entry)["pool_counter"] != self._pool_counter:
             entry.close()
 
     def _current_snapshot(self) -> MemorySnapshot:

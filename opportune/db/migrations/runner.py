@@ -185,16 +185,20 @@ def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
     Raises:
         OperatorError: The database is newer.
     """
-    if newer := graph.unknown(rows).newer:
-        if squashed := next((other for other in graph.ordered if set(newer) & set(other.replaces)), None):
+    newer = graph.unknown(rows).newer
+    if not newer:
+        return
+    names = ", ".join(newer)
+    for migration in graph.ordered:
+        if not set(newer).isdisjoint(migration.replaces):
             raise OperatorError(
-                f"The database has applied only some migrations that {squashed} replaces ({', '.join(newer)}). First "
-                "run `migrate` with the code from before it was squashed."
+                f"The database has applied only some migrations that {migration} replaces ({names}). First run "
+                "`migrate` with the code from before it was squashed."
             )
-        raise OperatorError(
-            f"The database has migrations that this code lacks ({', '.join(newer)}). Run the version that created "
-            "them, or restore their files."
-        )
+    raise OperatorError(
+        f"The database has migrations that this code lacks ({names}). Run the version that created them, or restore "
+        "their files."
+    )
 
 
 @dataclass(frozen=True)

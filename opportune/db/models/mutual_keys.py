@@ -17,35 +17,31 @@ def break_cycles(metadata: MetaData) -> None:
 
 def find_closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
     """Return foreign keys whose removal leaves no cycle of tables."""
-    search = _CycleSearch()
-    for table in sorted(tables, key=lambda table: table.fullname):
-        search.visit(table)
-    return search.closing
+    closing: list[ForeignKeyConstraint] = []
+    visited: set[Table] = set()
+    path: list[Table] = []
 
-
-class _CycleSearch:
-    def __init__(self) -> None:
-        self.closing: list[ForeignKeyConstraint] = []
-        self._on_path: set[Table] = set()
-        self._visited: set[Table] = set()
-
-    def visit(self, table: Table) -> None:
-        if table in self._visited:
-            return
-        self._visited.add(table)
-        self._on_path.add(table)
+    def visit(table: Table) -> None:
+        visited.add(table)
+        path.append(table)
         for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
-            self._follow(table, key)
-        self._on_path.remove(table)
+            target = _target_of(key)
+            if target in path:
+                closing.append(key)
+            elif target is not None and target not in visited:
+                visit(target)
+        path.pop()
 
-    def _follow(self, table: Table, key: ForeignKeyConstraint) -> None:
-        try:
-            target = key.referred_table
-        except NoReferenceError:  # its feature is not installed
-            return
-        if key.use_alter or target is table:
-            return
-        if target in self._on_path:
-            self.closing.append(key)
-        else:
-            self.visit(target)
+    for table in sorted(tables, key=lambda table: table.fullname):
+        if table not in visited:
+            visit(table)
+    return closing
+
+
+def _target_of(key: ForeignKeyConstraint) -> Table | None:
+    """Return the table that a key references, unless it cannot close a cycle."""
+    try:
+        target = key.referred_table
+    except NoReferenceError:  # its feature is not installed
+        return None
+    return None if key.use_alter or target is key.parent else target

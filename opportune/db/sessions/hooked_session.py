@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_session
-from sqlalchemy.orm import RelationshipDirection, Session, SessionTransaction
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session, SessionTransaction
 from sqlalchemy.util import await_
 from sqlmodel import SQLModel
 
@@ -112,15 +112,19 @@ def _set_foreign_keys(row: SQLModel) -> None:
     """Set foreign keys from relationships, as the flush does, so that hooks can read `book.author_id`."""
     state = state_of(row)
     for relation in state.mapper.relationships:
-        if relation.direction is not RelationshipDirection.MANYTOONE or relation.viewonly:
-            continue
-        if not (added := state.attrs[relation.key].history.added):
-            continue
-        target = None if added[0] is None else state_of(added[0])
-        keys = dict(zip(relation.mapper.primary_key, target.identity or (), strict=False)) if target else {}
-        for local, remote in relation.local_remote_pairs or ():
-            if target is None or remote in keys:
-                setattr(row, state.mapper.get_property_by_column(local).key, keys.get(remote))
+        if relation.direction is RelationshipDirection.MANYTOONE and not relation.viewonly:
+            for target in state.attrs[relation.key].history.added or ():
+                _set_foreign_key(row, relation, target)
+
+
+def _set_foreign_key(row: SQLModel, relation: RelationshipProperty[Any], target: SQLModel | None) -> None:
+    """Set the columns of a relationship to the key of its target. A new target has no key before the flush."""
+    key_columns, mapper = relation.mapper.primary_key, state_of(row).mapper
+    identity = (None,) * len(key_columns) if target is None else state_of(target).identity
+    keys = dict(zip(key_columns, identity or (), strict=False))
+    for local, remote in relation.local_remote_pairs or ():
+        if target is None or remote in keys:
+            setattr(row, mapper.get_property_by_column(local).key, keys.get(remote))
 
 
 def _endless_loop(row: SQLModel) -> RuntimeError:
