@@ -141,7 +141,7 @@ class ApiTool(Tool):
         return operation
 
     def _definitions(self, schema: Any) -> dict[str, Any]:
-        """Return the models that a schema refers to, also indirectly."""
+        """Return the models that a schema refers to, also indirectly, found by their references in its text."""
         models = self._document.get("components", {}).get("schemas", {})
         definitions, text = dict[str, Any](), json.dumps(schema)
         while missing := [name for name in models if f'"{DEFS}{name}"' in text and name not in definitions]:
