@@ -14,11 +14,16 @@ ADVICE = "Resolve the conflicts and delete the lines <<<<<<<, ======= and >>>>>>
 def conflicting_files(folder: Path) -> Iterator[str]:
     """Yield path and line of the first marker of each file, such as `app/books/pages.py:3`."""
     for parent, folders, names in os.walk(folder):
-        skipped = SKIPPED_FOLDERS | ({"data"} if Path(parent) == folder else set())  # uploads and databases
-        folders[:] = sorted(name for name in folders if name not in skipped and not name.endswith("_cache"))
-        for path in (Path(parent, name) for name in sorted(names)):
+        folders[:] = sorted(name for name in folders if not _is_skipped(Path(parent, name), folder))
+        for name in sorted(names):
+            path = Path(parent, name)
             if line := first_marker(path):
                 yield f"{path.relative_to(folder).as_posix()}:{line}"
+
+
+def _is_skipped(path: Path, root: Path) -> bool:
+    has_uploads = path == root / "data"
+    return has_uploads or path.name in SKIPPED_FOLDERS or path.name.endswith("_cache")
 
 
 def first_marker(path: Path) -> int:
@@ -27,5 +32,7 @@ def first_marker(path: Path) -> int:
         content = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else b""
     except OSError:
         return 0
-    match = MARKERS.search(content) if b"<<<<<<<" in content else None  # `in` is ten times faster
+    if b"<<<<<<<" not in content:  # ten times faster than the pattern
+        return 0
+    match = MARKERS.search(content)
     return content.count(b"\n", 0, match.start()) + 1 if match else 0

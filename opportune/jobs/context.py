@@ -26,16 +26,16 @@ class ServicesContext:
         self.storage: Storage = services.storage
 
     def service(self, type_: type[T]) -> T:
-        with self._naming(feature_of_module(type_.__module__)):
+        with self._naming_missing(feature_of_module(type_.__module__)):
             return self.services.get(type_)
 
     def __getattr__(self, name: str) -> Any:
-        with self._naming(name if name in OPTIONAL_FEATURES else ""):
+        with self._naming_missing(name if name in OPTIONAL_FEATURES else ""):
             return self.services.named(name)
 
     @contextmanager
-    def _naming(self, feature: str) -> Iterator[None]:
-        """Name the optional feature with a missing service."""
+    def _naming_missing(self, feature: str) -> Iterator[None]:
+        """Name the optional feature that would register a missing service."""
         try:
             yield
         except ServiceMissing:
@@ -77,5 +77,5 @@ class DatabaseJobContext(ServicesContext):
         return step.result
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        self._job.note = note[:200]
+        self._job.note = note[:200]  # also the note of a scheduled job's last run
         await self._store.report(self._job, done, total, self._job.note)

@@ -41,6 +41,7 @@ class LeaseKeeper:
         self._has_jobs, self._is_stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._attempted_at = 0.0
+        """Time of the last renewal by the thread, which may have failed."""
 
     def start(self) -> None:
         """Watch the running loop and the leases of its jobs, until no job runs."""
@@ -61,8 +62,8 @@ class LeaseKeeper:
 
     def _run(self, watch: "LoopWatch") -> None:
         while self._has_jobs.wait() and not self._is_stopping.wait(CHECK_INTERVAL_SECONDS):
-            self._has_jobs.clear()
-            attempts = list(dict(self._attempts).values())
+            self._has_jobs.clear()  # so that the thread sleeps, unless jobs still run or `start` is called again
+            attempts = list(dict(self._attempts).values())  # a copy, because the worker changes the mapping
             if attempts:
                 self._has_jobs.set()
                 self._renew_if_overdue(attempts)
@@ -90,6 +91,7 @@ class LoopWatch:
         self._monitor = LoopMonitor(loop)
         self._pinged_at = time.monotonic()
         self._responded_at: float | None = self._pinged_at
+        """None while the loop has not responded to the last ping."""
         self._missed_checks = 0
         self._blocking_job = ""
 

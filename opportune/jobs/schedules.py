@@ -21,6 +21,16 @@ LATE_AFTER = timedelta(minutes=10)
 """A run that starts later than this is late. Workers check the queue once a minute; short outages are ignored."""
 SCHEDULE_KEY = "schedule:"
 """Prefix of the keys of scheduled runs."""
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+"""Nicknames of crontab(5)."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,11 @@ def scheduled_names(jobs: Iterable[JobDefinition[Any]], settings: Settings) -> l
 async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Schedule]:
     """Read the state of scheduled jobs by their names."""
     names = [*names]
-    query = select(col(Job.name), col(Job.state), func.min(col(Job.due_at)))
-    query = query.where(col(Job.name).in_(names), literal_column(f"({SCHEDULED})"))
-    rows = await session.execute(query.group_by(col(Job.name), col(Job.state)))
+    runs = select(col(Job.name), col(Job.state), func.min(col(Job.due_at))).group_by(col(Job.name), col(Job.state))
+    rows = await session.execute(runs.where(col(Job.name).in_(names), literal_column(f"({SCHEDULED})")))
     due_times = {(name, JobState(state)): due_at for name, state, due_at in rows}
-    last_runs = {run.name: run for run in await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))}
+    stored_runs = await session.scalars(select(LastRun).where(col(LastRun.name).in_(names)))
+    last_runs = {run.name: run for run in stored_runs}
     return [
         Schedule(
             name,
@@ -59,18 +69,6 @@ async def read_schedules(session: AsyncSession, names: Iterable[str]) -> list[Sc
         )
         for name in names
     ]
-
-
-NICKNAMES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-"""Nicknames of crontab(5)."""
 
 
 def next_run_time(schedule: str, after: datetime) -> datetime:
@@ -85,6 +83,10 @@ def next_run_time(schedule: str, after: datetime) -> datetime:
         raise _invalid_schedule(schedule, str(error)) from error
     except StopIteration:
         raise _invalid_schedule(schedule, "no day matches") from None
+
+
+def _invalid_schedule(schedule: str, reason: str) -> OperatorError:
+    return OperatorError(f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'.")
 
 
 def _check_schedule(schedule: str) -> str:
@@ -103,10 +105,6 @@ CronExpression = Annotated[str, AfterValidator(_check_schedule)]
 def schedule_key(name: str, time: datetime) -> str:
     """Return the key of a scheduled run, with which only one of several processes queues it."""
     return f"{SCHEDULE_KEY}{name}:{time:%Y-%m-%dT%H:%M:%S}"
-
-
-def _invalid_schedule(schedule: str, reason: str) -> OperatorError:
-    return OperatorError(f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'.")
 
 
 async def record_run(session: AsyncSession, name: str, note: str = "", error: str = "") -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from time import monotonic
 from typing import Any
 
@@ -114,16 +114,14 @@ class DatabaseJobQueue(JobQueue):
         if self.has_queued_jobs and (self.is_inline or self.request_work):
             await self.worker.drain()
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Context manager that runs jobs until its end, if the setting JOBS lets this process run them."""
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Return a context manager that runs jobs until its end, if the setting JOBS lets this process run them."""
         if self.request_work:
-            async with self.request_work.open():
-                yield
-            return
-        if not self.is_inline:
-            yield
-            return
+            return self.request_work.open()
+        return self._working() if self.is_inline else nullcontext()
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
         previous_callback, self.database.on_write = self.database.on_write, self._wake_if_poll_is_due
         task = asyncio.create_task(self.worker.work(delay=STARTUP_DELAY_SECONDS))
         try:

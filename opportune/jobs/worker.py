@@ -198,10 +198,14 @@ class Worker:
 
     def _count_free_slots(self) -> int:
         """Return the number of jobs to claim: those that start now, and those that probably start soon."""
-        seconds = time.monotonic() - self._counted_from
-        soon = int(self._ended_count / seconds * PREFETCH_SECONDS)
+        prefetched = min(self._estimate_ends(), self.max_prefetched_jobs)
+        return max(0, self.concurrency + prefetched - len(self._running) - len(self._waiting))
+
+    def _estimate_ends(self) -> int:
+        """Return how many jobs probably end soon, if they end as fast as since the last call."""
+        ended_per_second = self._ended_count / (time.monotonic() - self._counted_from)
         self._ended_count, self._counted_from = 0, time.monotonic()
-        return max(0, self.concurrency + min(soon, self.max_prefetched_jobs) - len(self._running) - len(self._waiting))
+        return int(ended_per_second * PREFETCH_SECONDS)
 
     def _fill_slots(self) -> None:
         while self._waiting and len(self._running) < self.concurrency and not self._is_stopping:

@@ -26,7 +26,8 @@ def temporary_path(path: Path, suffix: str = "") -> Path:
 
     With a suffix, return the path of an additional one. The lock on the file without a suffix protects them all.
     """
-    return path.with_name(f"{path.name}{TEMPORARY_INFIX}{suffix and f'.{suffix}'}")
+    ending = f".{suffix}" if suffix else ""
+    return path.with_name(f"{path.name}{TEMPORARY_INFIX}{ending}")
 
 
 @contextmanager
@@ -111,8 +112,8 @@ def remove_abandoned_in(folder: Path, *, recursive: bool = False) -> None:
     for parent, folders, files in os.walk(folder):
         temporaries = [name for name in (*folders, *files) if TEMPORARY_INFIX in name]
         folders[:] = [name for name in folders if recursive and name not in temporaries]
-        for name in {name.partition(TEMPORARY_INFIX)[0] for name in temporaries}:
-            remove_abandoned(Path(parent, name))
+        for target in {name.partition(TEMPORARY_INFIX)[0] for name in temporaries}:
+            remove_abandoned(Path(parent, target))
 
 
 def remove_abandoned(path: Path) -> None:

@@ -25,13 +25,10 @@ def commands_of_installed() -> dict[str, dict[str, str]]:
     if file in sys.modules or not HAS_PROJECT:
         raise NotLiteral
     body = _statements_of(file)
-    modules = {
-        alias.asname or alias.name: (node.module or "", alias.name)
-        for node in body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    return dict(_commands_in(*modules.get(name, (file, name))) for name in _listed_names(body))
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+    origins = {alias.asname or alias.name: (node.module or "", alias.name) for node in imports for alias in node.names}
+    declarations = [origins.get(name, (file, name)) for name in _listed_names(body)]
+    return dict(_commands_in(module, variable) for module, variable in declarations)
 
 
 def commands_of_optional(feature: str) -> dict[str, str]:
@@ -57,11 +54,13 @@ def _statements_of(module: str) -> list[ast.stmt]:
 
 
 def _listed_names(body: list[ast.stmt]) -> list[str]:
+    """Return the names in `INSTALLED = (books, films)`. Other uses of `INSTALLED` may change it."""
     uses = [node for statement in body for node in ast.walk(statement) if getattr(node, "id", "") == INSTALLED]
-    entries = getattr(_value_of(INSTALLED, body), "elts", None)
-    if entries is None or len(uses) > 1 or not all(isinstance(entry, ast.Name) for entry in entries):
+    entries: list[ast.expr] | None = getattr(_value_of(INSTALLED, body), "elts", None)
+    names = [entry.id for entry in entries or () if isinstance(entry, ast.Name)]
+    if entries is None or len(uses) > 1 or len(names) < len(entries):
         raise NotLiteral
-    return [entry.id for entry in entries]
+    return names
 
 
 def _commands_in(module: str, variable: str) -> tuple[str, dict[str, str]]:

@@ -107,7 +107,7 @@ adopted_tables: dict[str, str] = {}
 
 
 def require_unique_names(features: "Sequence[Feature]") -> None:
-    """Check that features have distinct names and tables.
+    """Check that features have distinct names and tables, and record the tables that they adopt.
 
     Raises:
         OperatorError: Two features conflict. The message names them and the file to change.
@@ -130,15 +130,20 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
         for model in feature.models:
             owner = feature_of_table(str(model.__tablename__), names)
             if owner not in (feature.name, None):  # makemigrations reports tables without a feature
-                if origin(model) == owner:
-                    raise OperatorError(
-                        f"{PACKAGE}/{feature.name}/feature.py lists {model.__name__}, which is a model of {owner}: "
-                        "take it out of models=[…]."
-                    )
-                raise OperatorError(
-                    f"{model.__module__.replace('.', '/')}.py: the table {model.__tablename__} has the prefix of the "
-                    f"feature {owner}. Begin its name with {feature.name}_."
-                )
+                raise OperatorError(_conflict_message(feature.name, model, owner))
+
+
+def _conflict_message(feature: str, model: type[Any], owner: str | None) -> str:
+    """Return why a feature cannot list a model whose table belongs to another one."""
+    if origin(model) == owner:
+        return (
+            f"{PACKAGE}/{feature}/feature.py lists {model.__name__}, which is a model of {owner}: "
+            "take it out of models=[…]."
+        )
+    return (
+        f"{model.__module__.replace('.', '/')}.py: the table {model.__tablename__} has the prefix of the "
+        f"feature {owner}. Begin its name with {feature}_."
+    )
 
 
 def feature_of_table(table: str, features: "Sequence[str]") -> str | None:
@@ -221,9 +226,9 @@ def has_own_users() -> bool:
 
 def users_module(name: str) -> ModuleType:
     """Return the project's `models`, `schemas` or `manager` of users; the framework's if the project has none."""
-    fallbacks = {"manager": "users.manager"} | (
-        {} if has_own_users() else dict.fromkeys(("models", "schemas"), "users.default_user")
-    )
+    fallbacks = {"manager": "users.manager"}
+    if not has_own_users():
+        fallbacks |= dict.fromkeys(("models", "schemas"), "users.default_user")
     return _import_module(f"{USERS}.{name}", f"opportune.accounts.{fallbacks.get(name, name)}")
 
 

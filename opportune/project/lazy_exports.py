@@ -18,13 +18,14 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
 
     @cache
     def find_modules() -> dict[str, str]:
-        module: Any = sys.modules[package]
-        stub = f"{module.__file__}i"
+        package_module: Any = sys.modules[package]
+        stub = f"{package_module.__file__}i"
         try:
-            lines = module.__loader__.get_data(stub).decode().splitlines()  # also in a wheel
+            lines = package_module.__loader__.get_data(stub).decode().splitlines()  # also in a wheel
         except OSError:
             raise ImportError(f"{stub} is missing. The framework needs its .pyi files, so install it again.") from None
-        return {name: module for _from, module, _import, name, *_as in map(str.split, lines)}
+        statements = map(str.split, lines)
+        return {name: module for _from, module, _import, name, *_as in statements}
 
     def import_export(name: str) -> Any:
         if name == "__all__":
@@ -32,8 +33,8 @@ def lazy_exports(package: str) -> Callable[[str], Any]:
         # Python replaces the message of an AttributeError.
         module, new_name = find_import(package, name)
         if (module, new_name) != (package, name):
-            new = new_name if module == package else f"{module}.{new_name}"
-            raise ImportError(f"{package} has no {name}. It is called {new} now.")
+            place = new_name if module == package else f"{module}.{new_name}"
+            raise ImportError(f"{package} has no {name}. It is called {place} now.")
         if name not in find_modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(find_modules()[name]), name)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from itertools import count
+from itertools import count, cycle
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID, uuid4
@@ -23,6 +23,8 @@ from opportune.db.database import Database
 from opportune.db.models.columns import foreign_keys_of
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, hashed
+
+BOUND_NAMES = ("max_length", "ge", "gt", "le", "lt")
 
 M = TypeVar("M", bound=SQLModel)
 
@@ -124,8 +126,8 @@ def value_for(model: type[SQLModel], name: str, info: FieldInfo, number: int | N
         ValueError: The field refuses all generated values.
     """
     reason = "its type is not supported"
-    position, number = position_of(model, name), next(_numbers) if number is None else number
-    for value in _candidate_values(name, info.annotation, _bounds(info), number, position):
+    number = next(_numbers) if number is None else number
+    for value in _candidate_values(name, info.annotation, _bounds(info), number, position_of(model, name)):
         try:
             return _type_adapter(model, name).validate_python(value)
         except ValidationError as error:
@@ -149,13 +151,13 @@ def _type_adapter(model: type[SQLModel], name: str) -> TypeAdapter[Any]:
 
 
 def _bounds(info: FieldInfo) -> dict[str, Any]:
-    names = ("max_length", "ge", "gt", "le", "lt")
-    limits = {name: getattr(item, name) for item in info.metadata for name in names if hasattr(item, name)}
+    """Return the limits in the metadata of a field, such as `max_length` and `ge`."""
+    limits = {name: getattr(item, name, None) for item in info.metadata for name in BOUND_NAMES if hasattr(item, name)}
     return {name: value for name, value in limits.items() if value is not None}
 
 
 def _candidate_values(name: str, type_: Any, bounds: Mapping[str, Any], number: int, position: int) -> Iterator[Any]:
-    """Return values of a type, most likely first."""
+    """Return values of a type, those that the field probably accepts first."""
     while get_origin(type_) is Annotated:
         type_ = get_args(type_)[0]
     origin = get_origin(type_)
@@ -192,13 +194,15 @@ def _candidate_texts(name: str, max_length: int | None, number: int) -> Iterator
 
 def _isbn(number: int) -> str:
     digits = f"978{number:09}"
-    return f"{digits}{-sum(int(digit) * (3 if position % 2 else 1) for position, digit in enumerate(digits)) % 10}"
+    check_sum = sum(int(digit) * weight for digit, weight in zip(digits, cycle((1, 3)), strict=False))
+    return f"{digits}{-check_sum % 10}"
 
 
 def _candidate_numbers(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
     yield number
-    yield from (bounds[name] for name in ("ge", "le") if name in bounds)
-    yield from (bounds[name] + step for name, step in (("gt", 1), ("lt", -1)) if name in bounds)
+    for name, step in (("ge", 0), ("le", 0), ("gt", 1), ("lt", -1)):
+        if name in bounds:
+            yield bounds[name] + step
     yield 1
 
 

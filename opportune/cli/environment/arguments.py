@@ -20,8 +20,8 @@ def refuse_wrong_arguments(arguments: list[str]) -> None:
     """Exit if arguments are missing, an option does not exist, or no feature can have the name."""
     name, *words = [word for word in arguments if word not in COMMON_OPTIONS] or [""]
     source = source_of(MODULES.get(name, "")).decode()
-    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
-    command = next((function for function in functions if function.name == "command"), None)
+    functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    command = functions.get("command")  # groups of subcommands have none
     if not command or "ignore_unknown_options" in source:
         return
     if message := usage_error(command.args, words, source):
@@ -32,15 +32,21 @@ def refuse_wrong_arguments(arguments: list[str]) -> None:
 
 
 def usage_error(parameters: ast.arguments, words: list[str], source: str) -> str:
+    """Return a message about the words after a command; empty if they may be right.
+
+    Options are those in the text of the module and the names of parameters, because Typer is not installed yet.
+    """
     required = parameters.args[: len(parameters.args) - len(parameters.defaults)]
     if len(words) < len(required):
         return f"Missing argument {required[len(words)].arg!r}"
     text = source + source_of(OPTIONS).decode()
     declared = (f"--{parameter.arg.replace('_', '-')}" for parameter in parameters.args)
     options = {*declared, *re.findall(r"--[a-z][a-z-]+", text)}
-    used = (word.partition("=")[0] for word in takewhile("--".__ne__, words) if word.startswith("--"))
-    unknown = next((word for word in used if not {word, word.replace("--no-", "--")} & options), "")
-    return unknown and no_such_option(unknown, options)
+    for word in takewhile("--".__ne__, words):
+        option = word.partition("=")[0]
+        if option.startswith("--") and options.isdisjoint((option, option.replace("--no-", "--"))):
+            return no_such_option(option, options)
+    return ""
 
 
 def feature_error(command: str, name: str) -> str:

@@ -31,8 +31,9 @@ def main() -> int:
         with suppress(Exception, SystemExit):  # other commands report mistakes in the application
             load_application()
         return show_overview()
+    is_help_of_command = "--help" in sys.argv and sys.argv[1] in MODULES
     try:
-        if "--version" not in sys.argv and not ("--help" in sys.argv and sys.argv[1] in MODULES):
+        if "--version" not in sys.argv and not is_help_of_command:
             load_application()
     except OperatorError as error:
         return print_error(str(error), 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from opportune.cli.project.renamed_code import Change, RenamedCode
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
+from opportune.cli.scaffold.source import read_source
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import (
     ACTIONS,
@@ -43,10 +44,9 @@ def upgrade_code(root: Path) -> CodeUpgrade:
     Raises:
         OperatorError: a file cannot be parsed.
     """
-    files = [
-        file for folder in FOLDERS for file in sorted((root / folder).rglob("*")) if file.suffix in (".py", ".html")
-    ]
-    texts = {file: _read(file, root) for file in files if file.is_file() and not file.is_symlink()}
+    paths = [path for folder in FOLDERS for path in sorted((root / folder).rglob("*"))]
+    files = [path for path in paths if path.suffix in (".py", ".html") and path.is_file() and not path.is_symlink()]
+    texts = {file: _read(file, root) for file in files}
     code = {file: text for file, text in texts.items() if file.suffix == ".py"}
     upgrade, roots = CodeUpgrade(), _roots_of(code, root)
     for file, text in texts.items():
@@ -72,25 +72,26 @@ def _roots_of(code: Mapping[Path, str], root: Path) -> dict[str, str]:
     """Return the classes of the framework that the project's classes extend, by the name of the class."""
     bases: dict[str, set[str]] = {}
     for file, text in code.items():
-        try:
-            tree = ast.parse(text)
-        except SyntaxError as error:
-            name = file.relative_to(root).as_posix()
-            raise OperatorError(f"{name}:{error.lineno} has a syntax error ({error.msg}). Fix it first.") from None
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                bases.setdefault(node.name, set()).update(map(_name_of_base, node.bases))
-        for node in tree.body:
-            match node:  # Books = Annotated[BookCrud, reading(BookCrud)]
-                case ast.Assign([ast.Name(id=alias)], ast.Subscript(ast.Name(id="Annotated"), ast.Tuple([type_, *_]))):
-                    bases.setdefault(alias, set()).add(_name_of_base(type_))
-    roots = {name: name for name in ATTRIBUTES}
-    for _ in bases:  # at most as many levels as classes
-        new = {name: roots[base] for name, names in bases.items() for base in names & roots.keys() if name not in roots}
-        if not new:
-            break
-        roots |= new
+        tree = read_source(text, file.relative_to(root).as_posix()).tree
+        for name, base in _bases_in(tree):
+            bases.setdefault(name, set()).add(base)
+    roots, size = {name: name for name in ATTRIBUTES}, 0
+    while len(roots) > size:  # each pass adds the classes that extend those of earlier passes
+        size = len(roots)
+        for name, names in bases.items():
+            if known := names & roots.keys():
+                roots.setdefault(name, roots[min(known)])
     return roots
+
+
+def _bases_in(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield classes and aliases with each of their bases."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name, bases=bases):
+                yield from ((name, _name_of_base(base)) for base in bases)
+            case ast.Assign([ast.Name(name)], ast.Subscript(ast.Name("Annotated"), ast.Tuple([base, *_]))):
+                yield name, _name_of_base(base)  # Books = Annotated[BookCrud, reading(BookCrud)]
 
 
 def _name_of_base(node: ast.expr) -> str:

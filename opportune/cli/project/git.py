@@ -40,9 +40,9 @@ class Git:
         """
         result = self.run(*arguments)
         if result.returncode:
-            output = os.fsdecode(result.stderr).strip()
+            output = os.fsdecode(result.stderr).strip() or "no error message"
             message = ERROR_MESSAGE.search(output)
-            raise GitError(f"git {arguments[0]} failed: {message[1] if message else output or 'no error message'}")
+            raise GitError(f"git {arguments[0]} failed: {message[1] if message else output}")
         return os.fsdecode(result.stdout)
 
     def succeeds(self, *arguments: str | Path) -> bool:

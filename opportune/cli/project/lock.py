@@ -8,8 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -34,6 +33,7 @@ DEPENDENCY_METADATA = Path(__file__).with_name("dependency_metadata.toml")
 """Dependencies of the framework's packages that differ from their declarations."""
 COOLDOWN_DAYS = 7
 KEPT = "kept.txt"
+"""File with the locked versions that are too young to be chosen again."""
 OPTIONS = ("--universal", "--generate-hashes", "--no-annotate", "--no-header", "--color", "never")
 NO_UPLOAD_TIME = re.compile(r"warning: `(.+?)` is missing an upload date")
 UNREACHABLE = re.compile(r"(?:Failed to fetch|error sending request for url).*?://(?:[^/\s]*@)?([^/\s)]+)", re.DOTALL)
@@ -84,12 +84,13 @@ def create_locks(uv: str, folder: Path, *, upgrade: bool, cooldown: int) -> list
     groups = groups_to_lock()
     command_line = [uv, "pip", "compile", "--project", str(folder), *(["--upgrade"] if upgrade else [])]
     with progress("Locking", 1 + len(groups), "locks") as bar:
-        framework = framework_options(folder, pin[1]) if pin else []
-        resolve([*command_line, PYPROJECT, *framework], folder, BASE, cooldown)
+        framework = [pin_framework(folder, pin[1])] if pin else []
+        wheels = ["--find-links", f"./{VENDOR}"] if pin and (PROJECT / VENDOR).is_dir() else []
+        resolve([*command_line, PYPROJECT, *wheels], folder, BASE, framework, cooldown)
         bar.advance()
         for lock, group in groups.items():
-            constraints = [option for other in CONSTRAINTS.get(lock, [BASE]) for option in ("-c", str(folder / other))]
-            resolve([*command_line, "--group", group, *constraints], folder, lock, cooldown)
+            constraints = [folder / other for other in CONSTRAINTS.get(lock, [BASE])]
+            resolve([*command_line, "--group", group], folder, lock, constraints, cooldown)
             bar.advance()
     if pin:  # the hash stays the same, whatever the index has under this name and version
         text = FRAMEWORK_PIN.sub(lambda _: pin[0], read_text(folder / BASE))
@@ -106,16 +107,27 @@ def groups_to_lock() -> dict[str, str]:
     return {lock: group for lock, group in groups.items() if group in existing_groups}
 
 
-def resolve(command_line: list[str], folder: Path, lock: str, cooldown: int) -> None:
+def resolve(command_line: list[str], folder: Path, lock: str, constraints: Sequence[Path], cooldown: int) -> None:
     """Write a lock. A package that is locked to a release of the last days keeps it, such as a security fix.
+
+    Args:
+        command_line: Command of uv, without the options that all locks have.
+        folder: Folder of the new lock.
+        lock: Name of the lock.
+        constraints: Files with the versions that the lock takes over.
+        cooldown: Minimum age of new releases in days.
 
     Raises:
         OperatorError: uv fails, or the index does not say how old its releases are.
     """
     locked, kept = pins(PROJECT / lock), dict[str, Version]()
+    settled = [name for file in constraints for name in pins(file)]
+    options = [word for file in (*constraints, folder / KEPT) for word in ("-c", str(file))]
     messages: list[str] = []
     while True:
-        messages.append(run_uv(command_line, folder, lock, cooldown, kept))
+        write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
+        limits = age_limits(cooldown, (*kept, *settled))
+        messages.append(run_uv([*command_line, *options, *limits], folder, lock))
         resolved = pins(folder / lock)
         too_young = {name for name, version in locked.items() if resolved.get(name, version) < version}
         too_young |= locked.keys() & set(TOO_YOUNG.findall(messages[-1]))
@@ -126,16 +138,19 @@ def resolve(command_line: list[str], folder: Path, lock: str, cooldown: int) -> 
         raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(messages[0])}")
 
 
-def run_uv(command_line: list[str], folder: Path, lock: str, cooldown: int, kept: Mapping[str, Version]) -> str:
-    """Run uv without a cooldown for versions that are settled. Return its message if it fails, else an empty text."""
+def age_limits(cooldown: int, settled: Iterable[str]) -> list[str]:
+    """Return the options that refuse young releases, except of packages whose version is settled."""
+    if not cooldown:
+        return []
+    return [f"--exclude-newer={cooldown} days", *(f"--exclude-newer-package={name}=false" for name in settled)]
+
+
+def run_uv(command_line: list[str], folder: Path, lock: str) -> str:
+    """Run uv, which begins with the project's lock. Return its message if it fails, else an empty text."""
     if (PROJECT / lock).exists():  # uv resolves the path of `--find-links` from the temporary folder
         write_text(folder / lock, read_text(PROJECT / lock).removeprefix(FIND_LINKS))
-    write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
-    constraints = [file for option, file in pairwise(command_line) if option == "-c"]
-    settled = [*kept, *(name for file in constraints for name in pins(Path(file)))]
-    limits = [f"--exclude-newer={cooldown} days", *(f"--exclude-newer-package={name}=false" for name in settled)]
-    options = [*OPTIONS, "-c", str(folder / KEPT), *(limits if cooldown else ()), "-o", str(folder / lock)]
-    process = subprocess.run([*command_line, *options], cwd=PROJECT, capture_output=True, text=True, check=False)
+    command = [*command_line, *OPTIONS, "-o", str(folder / lock)]
+    process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     return process.stderr if process.returncode or NO_UPLOAD_TIME.search(process.stderr) else ""
 
 
@@ -160,11 +175,11 @@ def pins(lock: Path) -> dict[str, Version]:
     return versions
 
 
-def framework_options(folder: Path, version: str) -> list[str]:
-    """Return the options that keep the framework's version, which only `upgrade` changes."""
-    write_text(folder / "framework.txt", f"opportune=={version}\n")
-    wheels = ["--find-links", f"./{VENDOR}"] if (PROJECT / VENDOR).is_dir() else []
-    return [*wheels, "-c", str(folder / "framework.txt")]
+def pin_framework(folder: Path, version: str) -> Path:
+    """Return a file that keeps the framework's version, which only `upgrade` changes."""
+    file = folder / "framework.txt"
+    write_text(file, f"opportune=={version}\n")
+    return file
 
 
 def read_text(path: Path) -> str:

@@ -83,8 +83,9 @@ class Merge:
         else:
             self._write(path, result.stdout)
             lines = enumerate(result.stdout.splitlines(), 1)
+            markers = [str(number) for number, line in lines if line.startswith(b"<<<<<<< ")]
             if result.returncode:
-                self.conflicts[path] = ", ".join(str(number) for number, line in lines if line.startswith(b"<<<<<<< "))
+                self.conflicts[path] = ", ".join(markers)
 
     def _write(self, path: str, content: bytes | None) -> None:
         file = self.project / path
@@ -98,12 +99,14 @@ class Merge:
     def _replace_lock(self, path: str) -> None:
         """Take the release's version of a lock. Feature packages with a wheel in `vendor/` stay pinned."""
         current, old, text = ((root / path).read_text("utf-8") for root in (self.project, self.old, self.new))
-        for wheel in sorted((self.project / VENDOR).glob("*.whl")) if path == BASE_LOCK else []:
-            name, version, *_ = wheel.name.split("-")
-            if name != NAME:
-                text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
+        if path == BASE_LOCK:
+            for wheel in sorted((self.project / VENDOR).glob("*.whl")):
+                name, version, *_ = wheel.name.split("-")
+                if name != NAME:
+                    text = with_wheel(text, name.replace("_", "-"), version, hash_of(wheel))
         write_text(self.project / path, text)
-        if pins(current).items() - pins(old).items() - pins(text).items():
+        added_by_project = pins(current).items() - pins(old).items()
+        if added_by_project - pins(text).items():
             self.replaced_locks.append(path)
 
 

@@ -70,13 +70,12 @@ def command(
         if any(startup.inspect_schema(settings).faults):
             startup.apply_migrations(settings)
         superuser = in_transaction(first_superuser)
-        if superuser and (password or (email and candidate.email.lower() != superuser.email.lower())):
-            print("A superuser already exists, so --email and --password were ignored.")
-        if not superuser:
-            if interactive and not (email and password):
-                candidate = prompt_superuser(email, password, settings)
-            superuser = candidate
+        if superuser is None:
+            is_asked = interactive and not (email and password)
+            superuser = prompt_superuser(email, password, settings) if is_asked else candidate
             settings = set_up_new_site(superuser, settings, interactive=interactive)
+        elif password or (email and candidate.email.lower() != superuser.email.lower()):
+            print("A superuser already exists, so --email and --password were ignored.")
         print("\n".join(summary(settings, server.listener_url(listener, https=settings.local_https), superuser)))
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, reload=settings.environment == "development")
@@ -85,8 +84,9 @@ def command(
 def set_up_new_site(superuser: Superuser, settings: Settings, *, interactive: bool) -> Settings:
     """Store the first superuser and the demonstration data, which users may delete later. Return the new settings."""
     in_transaction(lambda session: create_superuser(session, superuser.email, superuser.password))
-    for module in quickstart_modules() if interactive else ():
-        settings = module.configure(settings)
+    if interactive:
+        for module in quickstart_modules():
+            settings = module.configure(settings)
     in_transaction(add_initial_data)
     print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
     return settings
@@ -146,15 +146,14 @@ async def first_superuser(session: AsyncSession) -> Superuser | None:
 
 def summary(settings: Settings, site: str, superuser: Superuser) -> list[str]:
     """Return the lines with the URLs and the superuser, and notices about the language model."""
-    pages = [
-        ("Site", "/"),
-        *((link.label, link.path) for feature in installed_features() for link in feature.site.navigation),
-    ]
-    pages += [("Admin", "/admin"), ("API", "/api/docs")]
-    width = max(len(label) for label in ("Superuser", *dict(pages))) + 2
-    lines = ["", f"{settings.site_name} is ready:", "", *(f"  {label:<{width}}{site}{path}" for label, path in pages)]
-    lines += [f"  {'Superuser':<{width}}{superuser.email}{password_note(superuser)}", ""]
-    return [*lines, *(note for module in quickstart_modules() for note in module.notes(settings))]
+    links = [link for feature in installed_features() for link in feature.site.navigation]
+    pages = [("Site", "/"), *((link.label, link.path) for link in links), ("Admin", "/admin"), ("API", "/api/docs")]
+    entries = [(label, f"{site}{path}") for label, path in pages]
+    entries.append(("Superuser", f"{superuser.email}{password_note(superuser)}"))
+    width = max(len(label) for label, _ in entries) + 2
+    lines = [f"  {label:<{width}}{text}" for label, text in entries]
+    notes = [note for module in quickstart_modules() for note in module.notes(settings)]
+    return ["", f"{settings.site_name} is ready:", "", *lines, "", *notes]
 
 
 def quickstart_modules() -> list[Any]:

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from opportune.cli.project.old_features import old_feature_arguments
 from opportune.cli.scaffold.module_imports import with_imports
@@ -31,13 +32,6 @@ NAMES_IN_OPTIONS = {
     ("CrudApi", "without"): CRUD_API,
     ("CrudPages", "without"): PAGES_WITHOUT,
 }
-MOVED_ATTRIBUTES = {
-    f"{find_module(module)}:{name}": new
-    for old, new in IMPORTS.items()
-    for module, _, name in [old.partition(":")]
-    if name
-}
-"""Places of names that are attributes of a module under its current name: `llm.Answer`."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -139,7 +133,7 @@ class RenamedCode:
 
     def _change_module_attribute(self, node: ast.Attribute, module: str) -> Iterator[Change]:
         old = f"{module}:{node.attr}"
-        new_module, _, new_name = (IMPORTS.get(old) or MOVED_ATTRIBUTES.get(old, "")).partition(":")
+        new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
         if new_module == module:
             yield self._rename(node, node.attr, new_name)
         elif new_module and find_module(module) == module:  # else the import of the module changes first
@@ -237,6 +231,13 @@ class RenamedCode:
                 quote = self.source.segment(node)[0]
                 code = f"{quote}{new}{quote}" if quote in "\"'" else None
                 yield Change(node.lineno, f"{node.value!r} -> {new!r}", self.source.span(node), code)
+
+
+@cache
+def _moved_attributes() -> dict[str, str]:
+    """Return the new places of names that are attributes of a module under its current name: `llm.Answer`."""
+    moved = ((*old.partition(":"), new) for old, new in IMPORTS.items())
+    return {f"{find_module(module)}:{name}": new for module, _colon, name, new in moved if name}
 
 
 def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from itertools import chain
 
 from opportune.cli.scaffold.field_definitions import OWNERS
 from opportune.cli.scaffold.model import NewModel
@@ -67,10 +66,7 @@ def _sort_key(line: str) -> tuple[str, str]:
 
 
 def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
-    empty_forms = dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
-    more = (MIXIN_STATUSES[mixin].items() for mixin in model.mixins)
-    for (method, path), status in chain(ADMIN_STATUSES.items(), empty_forms.items(), *more):
+    for (method, path), status in _admin_statuses(model).items():
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
@@ -95,6 +91,14 @@ def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, 
         rows += [("POST", f"{address}/{key}/restore", "404", model.write) for address in (api, pages)]
     for method, path, status, permission in rows:
         yield method, path, _statuses(model, method, path, status, permission)
+
+
+def _admin_statuses(model: NewModel) -> dict[tuple[str, str], str]:
+    is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
+    statuses = ADMIN_STATUSES | dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
+    for mixin in model.mixins:
+        statuses |= MIXIN_STATUSES[mixin]
+    return statuses
 
 
 def _statuses(model: NewModel, method: str, path: str, allowed: str, permission: str) -> tuple[str, ...]:

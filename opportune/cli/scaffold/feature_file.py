@@ -17,6 +17,8 @@ FAMILIES = {
     "personal_data": ("accounts", "Accounts"),
 }
 """Argument and class of the family to which an entry belongs."""
+DECLARATIONS = {"navigation": "Link", "personal_data": "PersonalData"}
+"""Classes in the code of entries."""
 
 
 def register_model(text: str, package: str, entries: dict[str, str]) -> str:
@@ -36,11 +38,10 @@ def register_model(text: str, package: str, entries: dict[str, str]) -> str:
         text = _with_argument(Source(text), entry, code).text
     modules = {code.partition(".")[0] for code in entries.values()} & {"admin", "api", "models", "pages"}
     if "personal_data" in entries:
-        modules |= {"models"}
+        modules.add("models")
     _require_modules(Source(text), package, modules)
-    declarations = {"navigation": "Link", "personal_data": "PersonalData"}
-    names = {name for entry, name in declarations.items() if entry in entries}
-    names |= {class_ for entry, (_, class_) in FAMILIES.items() if entry in entries}
+    names = {class_ for entry, (_, class_) in FAMILIES.items() if entry in entries}
+    names |= {name for entry, name in DECLARATIONS.items() if entry in entries}
     return with_imports(text, {package: modules, "opportune.feature": names})
 
 
@@ -97,10 +98,10 @@ def feature_call(source: Source) -> ast.Call:
     """Return the call of `Feature(…)`."""
     for node in source.tree.body:
         match node:
-            case ast.Assign(value=value) | ast.AnnAssign(value=value):
-                match value:
-                    case ast.Call(func=ast.Name(id="Feature")):
-                        return value
+            case ast.Assign(value=ast.Call(ast.Name("Feature")) as call):
+                return call
+            case ast.AnnAssign(value=ast.Call(ast.Name("Feature")) as call):
+                return call
     raise UnexpectedStructure("has no NAME = Feature(…)")
 
 

@@ -261,6 +261,18 @@ def _parse_reference(
 def _with_options(field: Field, options: Sequence[str]) -> Field:
     for option in filter(None, options):
         field = _with_option(field, option)
+    _check_combination(field)
+    if field.type == "decimal" and not field.digits[0]:
+        field = replace(field, digits=(MAX_DIGITS, 2))
+    if not field.default:
+        return field
+    if field.type == "enum" and field.default in field.choices:
+        return replace(field, default=f"{field.enum}.{enum_member(field.default)}")
+    return replace(field, default=_default_code(field))
+
+
+def _check_combination(field: Field) -> None:
+    """Check options that depend on each other."""
     if field.is_translated and (refused := field.options & {"unique", "index"}):
         raise OperatorError(f"{field.name}: a translated field cannot be {min(refused)}. Omit one of both options.")
     if field.type == "enum" and not field.choices:
@@ -269,19 +281,11 @@ def _with_options(field: Field, options: Sequence[str]) -> Field:
         raise OperatorError(
             f"{field.name}: min={field.minimum} is greater than max={field.maximum}. Change one of them."
         )
-    if field.type == "decimal" and not field.digits[0]:
-        field = replace(field, digits=(MAX_DIGITS, 2))
     if field.length and len(field.default) > field.length and field.spec.annotation in ("Line", "Text"):
         raise OperatorError(
             f"{field.name}: the default has {len(field.default)} characters, but the field allows {field.length}. "
             "Shorten the default."
         )
-    if field.default:
-        is_choice = field.type == "enum" and field.default in field.choices
-        field = replace(
-            field, default=f"{field.enum}.{enum_member(field.default)}" if is_choice else _default_code(field)
-        )
-    return field
 
 
 def _with_option(field: Field, option: str) -> Field:

@@ -27,15 +27,11 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
     new_folders = [parent for path in (*texts, folder / "new") for parent in path.parents if not parent.exists()]
     existing = {*folder.glob("*")}
     code = [path for path in texts if path.suffix == ".py"]
-    formatted = [path for path in code if before[path] is None] + find_formatted(filter(before.get, code))
+    new_code = [path for path in code if before[path] is None]
+    formatted = [*new_code, *find_formatted(path for path in code if before[path])]
     try:
         for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(text, bytes):
-                path.write_bytes(text)
-                continue
-            newline = "\r\n" if b"\r\n" in (before[path] or b"") else "\n"
-            path.write_text(text, encoding="utf-8", newline=newline)
+            _write(path, text, before[path] or b"")
         format_files(formatted)
         for path in deleted:
             path.unlink()
@@ -47,6 +43,15 @@ def write_files(texts: Mapping[Path, str | bytes], folder: Path, deleted: Sequen
                 f"{error.filename} cannot be written ({error.strerror}). Nothing was changed."
             ) from error
         raise
+
+
+def _write(path: Path, text: str | bytes, before: bytes) -> None:
+    """Write a file with the line endings that it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(text, bytes):
+        path.write_bytes(text)
+    else:
+        path.write_text(text, encoding="utf-8", newline="\r\n" if b"\r\n" in before else "\n")
 
 
 def _restore(before: Mapping[Path, bytes | None], new_folders: list[Path]) -> None:

@@ -35,23 +35,31 @@ def without_feature(text: str, name: str) -> str:
         OperatorError: the file does not define a tuple `INSTALLED`.
     """
     features, imports = _find_installed(ast.parse(text))
-    aliases = {node: [alias for alias in node.names if _is_import_of(node, alias, name)] for node in imports}
-    names = {alias.asname or alias.name for removed in aliases.values() for alias in removed}
+    removed = {node: [alias for alias in node.names if _is_import_of(node, alias, name)] for node in imports}
+    names = {alias.asname or alias.name for aliases in removed.values() for alias in aliases}
     lines = text.splitlines()
-    lines[features.lineno - 1 : features.end_lineno] = [
-        line for line in _entries(lines, features) if line.partition("#")[0].strip().rstrip(",") not in names
-    ]
-    for node, removed in reversed(aliases.items()):
-        if removed and len(removed) == len(node.names):
-            del lines[node.lineno - 1 : node.end_lineno]
-        elif node.lineno < (node.end_lineno or 0):
-            for alias in reversed(removed):
-                del lines[alias.lineno - 1]
-        elif removed:
-            remaining = (ast.unparse(alias) for alias in node.names if alias not in removed)
-            lines[node.lineno - 1] = f"from {node.module} import {', '.join(remaining)}"
+    entries = _entries(lines, features)
+    lines[features.lineno - 1 : features.end_lineno] = [line for line in entries if _entry_name(line) not in names]
+    for node, aliases in reversed(removed.items()):  # from the end, so that the numbers of earlier lines stay the same
+        if aliases:
+            _remove_aliases(lines, node, aliases)
     # Without its only import, a section is empty.
     return re.sub(r"\n{3,}(?=from )", "\n\n", "\n".join(lines) + "\n")
+
+
+def _remove_aliases(lines: list[str], node: ast.ImportFrom, removed: list[ast.alias]) -> None:
+    remaining = [ast.unparse(alias) for alias in node.names if alias not in removed]
+    if not remaining:
+        del lines[node.lineno - 1 : node.end_lineno]
+    elif node.lineno == node.end_lineno:
+        lines[node.lineno - 1] = f"from {node.module} import {', '.join(remaining)}"
+    else:  # one on each line
+        for alias in reversed(removed):
+            del lines[alias.lineno - 1]
+
+
+def _entry_name(line: str) -> str:
+    return line.partition("#")[0].strip().rstrip(",")
 
 
 def _is_import_of(node: ast.ImportFrom, alias: ast.alias, name: str) -> bool:

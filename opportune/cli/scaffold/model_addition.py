@@ -13,7 +13,7 @@ from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.feature_names import missing_feature
-from opportune.cli.scaffold.field_definitions import OWNERS, check_mixins, parse_fields
+from opportune.cli.scaffold.field_definitions import OWNERS, Field, check_mixins, parse_fields
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names
@@ -101,6 +101,21 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     check_mixins(options.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
     read, write = (_check_permission(value, is_owned=is_owned) for value in (options.read, options.write))
+    _check_writers(read, write, fields)
+    if options.icon:
+        _check_icon(options.icon)
+    path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
+    model = NewModel(
+        request.feature, request.name, fields, read, write, path, options.icon, options.mixins, options.keeps_history
+    )
+    if message := path_error(project, path):
+        raise OperatorError(message)
+    if other := next((existing for existing in models.all if existing.table == model.table), None):
+        raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
+    return model
+
+
+def _check_writers(read: str, write: str, fields: Sequence[Field]) -> None:
     if read == "owner" and write != "owner":
         raise OperatorError("--read owner: only the owner can write rows that only the owner can read. Omit --write.")
     if write != "owner" and any(field.type == "team" for field in fields):
@@ -111,19 +126,12 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
             f"{account}: visitors who are not signed in cannot choose an account. Write {account}:account:optional, "
             "or omit --write."
         )
-    if not re.fullmatch("[a-z0-9-]*", options.icon):
-        raise OperatorError(f"{options.icon!r} is not an icon name. Choose one from tabler.io/icons: --icon book.")
-    if options.icon and (message := unknown_icon_message(options.icon)):
+
+
+def _check_icon(icon: str) -> None:
+    is_name = re.fullmatch("[a-z0-9-]+", icon)
+    if message := unknown_icon_message(icon) if is_name else f"{icon!r} is not an icon name.":
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
-    path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
-    model = NewModel(
-        request.feature, request.name, fields, read, write, path, options.icon, options.mixins, options.keeps_history
-    )
-    if message := path_error(project, path):
-        raise OperatorError(message)
-    if other := next((existing for existing in models.all if existing.table == model.table), None):
-        raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
-    return model
 
 
 def check_model_name(name: str, models: ExistingModels) -> None:
@@ -211,8 +219,9 @@ def link_names(model: NewModel) -> list[str]:
 def add_model_texts(texts: FileTexts, model: NewModel, request: ModelRequest) -> None:
     """Add the model to the texts of its feature and of its tests."""
     folder = texts.project / PACKAGE / model.feature
-    used_names = {name for file in ("pages.py", "api.py") for name in bound_names(_parse(texts, folder / file).tree)}
-    router = "router" if "router" not in used_names else f"{model.snake_plural}_router"
+    trees = [_parse(texts, folder / file).tree for file in ("pages.py", "api.py")]
+    has_router = any("router" in bound_names(tree) for tree in trees)
+    router = f"{model.snake_plural}_router" if has_router else "router"
     for file, code in _module_additions(model, router).items():
         _change(texts, folder / file, partial(merge_modules, addition=code))
     _register(texts, folder / "feature.py", model, feature_entries(model, request, router))
@@ -246,7 +255,8 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
     """Add a test module and the expected responses to each role."""
     tests = texts.project / "tests" / model.feature
     names = (f"test_{model.snake_plural}.py", f"test_{model.snake_name}_rows.py")
-    texts[next(path for name in names if not (path := tests / name).exists())] = tests_module(model)
+    new_file = next(tests / name for name in names if not (tests / name).exists())
+    texts[new_file] = tests_module(model)
     table = tests / "access.txt"
     texts[table] = with_model_rows(texts[table], model)
     for target in (field.target for field in model.fields if field.prevents_deletion):

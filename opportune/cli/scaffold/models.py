@@ -138,15 +138,17 @@ def _crud_options(model: ExistingModel) -> dict[str, Any]:
     file = model.file.with_name("service.py")
     tree = ast.parse(file.read_bytes()) if file.is_file() else ast.Module([], [])
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    for node in sorted(classes, key=lambda node: "default" not in _assignments(node)):
-        if any(ast.unparse(base) == f"Crud[{model.name}]" for base in node.bases):
-            options = _assignments(node)
-            owner, permission = options.get("owner_column", options.get("team_column")), options.get("read_permission")
-            column = owner.value if isinstance(owner, ast.Constant) else ""
-            read = permission.attr.lower().replace("_", "-") if isinstance(permission, ast.Attribute) else ""
-            path = _path_of(model.file.with_name("pages.py"), node.name)
-            return {"owner": column, "read": read or ("owner" if column else "permitted"), "path": path}
-    return {}
+    cruds = [node for node in classes if f"Crud[{model.name}]" in map(ast.unparse, node.bases)]
+    if not cruds:
+        return {}
+    crud = next((node for node in cruds if "default" in _assignments(node)), cruds[0])
+    options = _assignments(crud)
+    owner = options.get("owner_column", options.get("team_column"))
+    column = owner.value if isinstance(owner, ast.Constant) else ""
+    read = "owner" if column else "permitted"
+    if isinstance(permission := options.get("read_permission"), ast.Attribute):
+        read = permission.attr.lower().replace("_", "-")
+    return {"owner": column, "read": read, "path": _path_of(model.file.with_name("pages.py"), crud.name)}
 
 
 def _assignments(node: ast.ClassDef) -> dict[str, ast.expr]:

@@ -33,8 +33,10 @@ def _addresses_in(file: Path) -> Iterator[str]:
         return
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     prefixes = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "prefix"]
-    second = [call.args[1] for call in calls if len(call.args) > 1 and isinstance(call.func, ast.Name)]
-    first = [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute)]
-    for node in (*prefixes, *second, *(() if prefixes else first)):
+    # BookPages(Books, "/books")
+    pages = [call.args[1] for call in calls if len(call.args) > 1 and isinstance(call.func, ast.Name)]
+    # @router.get("/books"), which is below the prefix if there is one
+    routes = [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute)]
+    for node in (*pages, *(prefixes or routes)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/"):
             yield node.value

@@ -3,21 +3,32 @@
 Deletes its folders and its lines in installed.py, .env.example and the docs. Fails if other code uses the feature.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.utils import canonicalize_name
 
 from opportune.cli.database.migrate import command as migrate
+from opportune.cli.environment.entry import BASE, uninstall
+from opportune.cli.environment.installation import InstallError
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
-from opportune.cli.scaffold.packages.removal import removal_of
+from opportune.cli.project.shared_files import VENDOR
+from opportune.cli.scaffold.feature_removal import FeatureRemoval
+from opportune.cli.scaffold.packages.listing import without_dependency, without_pin
+from opportune.cli.scaffold.packages.source import GROUP
 from opportune.config.settings import get_settings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.ownership import find_site_tables, read_applied_owners
 from opportune.errors import OperatorError
+from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT, installed_names
 
 
@@ -29,7 +40,7 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
-    removal = removal_of(name, PROJECT)
+    removal = (PackageRemoval if name in feature_packages() else FeatureRemoval)(name, PROJECT)
     removal.check()
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)
@@ -81,3 +92,39 @@ def tables_of(name: str) -> list[str]:
 def drop(name: str) -> None:
     """Reverse the migrations of a feature, newest first."""
     migrate(name, "zero")
+
+
+@dataclass(frozen=True)
+class PackageRemoval(FeatureRemoval):
+    """Removal of a feature that is a package: also its requirement, its pin, its wheel and its installation."""
+
+    @cached_property
+    def package(self) -> str:
+        """Normalized name of the distribution; empty if it is not installed."""
+        points = metadata.entry_points(group=GROUP, name=self.name)
+        return next((canonicalize_name(point.dist.name) for point in points if point.dist), "")
+
+    def summary(self) -> Iterator[str]:
+        yield from super().summary()
+        if self.package:
+            yield f"the installed package {self.package}"
+
+    def apply(self) -> None:
+        super().apply()
+        if self.package:
+            try:
+                uninstall(self.package)
+            except InstallError as error:
+                print(error)
+
+    @cached_property
+    def paths(self) -> Sequence[Path]:
+        wheels = (self.project / VENDOR).glob(f"{self.package.replace('-', '_')}-*.whl") if self.package else ()
+        return [*super().paths, *wheels]
+
+    def changes(self) -> dict[Path, Callable[[str], str]]:
+        changes = super().changes()
+        if self.package:
+            changes[self.project / "pyproject.toml"] = lambda text: without_dependency(text, self.package)
+            changes[self.project / BASE] = lambda text: without_pin(text, self.package)
+        return changes

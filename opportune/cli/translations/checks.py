@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from opportune.checks import Finding
 from opportune.cli.translations.catalogue_files import not_a_catalogue, read_catalogue
 from opportune.cli.translations.compilemessages import project_catalogues
-from opportune.cli.translations.extraction import find_sources
+from opportune.cli.translations.extraction import Source, find_sources
 from opportune.cli.translations.makemessages import existing_languages, translated_languages
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
@@ -38,11 +38,10 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
         except (OSError, ValueError) as error:
             yield Finding(str(not_a_catalogue(path, error)))
             continue
-        counts = {"broken": len(state.broken)}
-        if path.parents[1].name.replace("_", "-") in offered:
-            counts = {"missing": state.missing, "fuzzy": state.fuzzy, **counts}
-        if any(counts.values()):
-            numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        counts = {"missing": state.missing, "fuzzy": state.fuzzy, "broken": len(state.broken)}
+        if path.parents[1].name.replace("_", "-") not in offered:
+            counts = {"broken": len(state.broken)}
+        if numbers := ", ".join(f"{count} {name}" for name, count in counts.items() if count):
             hint = " List the broken ones: python3 oppman.py compilemessages" if state.broken else ""
             yield Finding(
                 f"{display_path(path)}: {numbers}. English is shown instead. Edit the file.{hint}", is_error=False
@@ -51,11 +50,12 @@ def check_catalogues(settings: Settings) -> Iterator[Finding]:
 
 def check_language_urls(settings: Settings) -> Iterator[Finding]:
     """Report routes whose URL begins with the prefix of a language, because no request reaches them."""
-    prefixes = language_prefixes(settings).values()
-    for feature in all_features(installed_features()) if prefixes else ():
-        for router in (*router_list(feature.pages), *router_list(feature.site.routes)):
-            paths = [getattr(route, "path", "") for route in router.routes]
-            for path in dict.fromkeys(path for path in paths if path and f"/{path.split('/')[1]}" in prefixes):
+    prefixes = tuple(f"{prefix}/" for prefix in language_prefixes(settings).values() if prefix)
+    for feature in all_features(installed_features()):
+        routers = (*router_list(feature.pages), *router_list(feature.site.routes))
+        paths = [getattr(route, "path", "") for router in routers for route in router.routes]
+        for path in dict.fromkeys(paths):
+            if f"{path}/".startswith(prefixes):
                 yield Finding(
                     f"{feature.name}: {path} begins with the code of a language of LANGUAGES. Rename the route."
                 )
@@ -63,7 +63,9 @@ def check_language_urls(settings: Settings) -> Iterator[Finding]:
 
 def check_links(settings: Settings) -> Iterator[Finding]:
     """Report links of the project's templates that lose the language of the visitor."""
-    for file in sorted(replacements("templates").rglob("*.html")) if language_prefixes(settings) else ():
+    if not language_prefixes(settings):
+        return
+    for file in sorted(replacements("templates").rglob("*.html")):
         for number, link in links_without_language(file.read_text(encoding="utf-8", errors="replace")):
             place = f"{display_path(file)}:{number}"
             advice = 'Put it into url(), such as {{ url("/books/" ~ book.id) }}.'
@@ -82,17 +84,17 @@ def check_new_texts(settings: Settings) -> Iterator[Finding]:
     """Report texts of the source that catalogues lack. Reading the source takes seconds in large projects."""
     try:
         for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
-            languages = translated_languages([*settings.languages, *existing_languages(source)])
-            texts = source.extract() if languages else ()
-            for language in languages:
-                path = catalogue_path(source.locale, language)
-                catalogue = read_catalogue(path, language)
-                count = sum(not catalogue.get(text.id, text.context) for text in texts if text.id)
-                if count:
-                    yield Finding(
-                        f"{display_path(path)} lacks {pluralize(count, 'text')} of the source. Run "
-                        "python3 oppman.py makemessages",
-                        is_error=False,
-                    )
+            yield from _check_texts_of(source, settings)
     except OperatorError as error:  # also reported by `check_catalogues`, or by the import of the file
         yield Finding(str(error), is_error=False)
+
+
+def _check_texts_of(source: Source, settings: Settings) -> Iterator[Finding]:
+    languages = translated_languages([*settings.languages, *existing_languages(source)])
+    texts = source.extract() if languages else ()
+    for language in languages:
+        path = catalogue_path(source.locale, language)
+        catalogue = read_catalogue(path, language)
+        if count := sum(not catalogue.get(text.id, text.context) for text in texts if text.id):
+            lack = f"{display_path(path)} lacks {pluralize(count, 'text')} of the source."
+            yield Finding(f"{lack} Run python3 oppman.py makemessages", is_error=False)

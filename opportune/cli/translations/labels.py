@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,24 +59,28 @@ FORM = re.compile(r"\b(?:read_form\(\s*[\w.]+,|Form\()\s*(\w+)")
 def site_labels() -> Mapping[Path, list[str]]:
     """Return the labels of the project and its features by the file that declares them."""
     labels: dict[Path, list[str]] = {}
-    different = {(module, text, type(text)): None for module, text in _labels()}
-    for module, text, _type in different:
+    # The type is compared also, because a derived label is equal to its text and has a separate translation.
+    unique_labels = dict.fromkeys((module, text, type(text)) for module, text in _plain(_declared_labels()))
+    for module, text, _type in unique_labels:
         if text and (file := getattr(sys.modules[module], "__file__", None)):
             labels.setdefault(Path(file), []).append(text)
     return labels
 
 
-def _labels() -> Iterator[Label]:
+def _declared_labels() -> Iterator[Label]:
     features = all_features(installed_features())
-    views = list(view_classes(features))
-    yield from _plain(label for feature in features for label in _feature_labels(feature))
-    yield from _plain(label for view, feature in views for label in _view_labels(view, feature))
-    yield from _plain(label for model in _subclasses(SQLModel) if _is_table(model) for label in _model_labels(model))
-    cruds = (crud for classes in crud_classes.values() for crud in classes if _is_searched(crud.__module__))
-    yield from _plain(label for crud in cruds for label in _crud_labels(crud))
+    for feature in features:
+        yield from _feature_labels(feature)
+    for view, feature_name in view_classes(features):
+        yield from _view_labels(view, feature_name)
+    for model in filter(_is_table, _subclasses(SQLModel)):
+        yield from _model_labels(model)
+    for crud_class in chain.from_iterable(crud_classes.values()):
+        if _is_searched(crud_class.__module__):
+            yield from _crud_labels(crud_class)
     for schema in _form_schemas():
         names = [name for name in schema.model_fields if name not in Paging.model_fields]
-        yield from _plain(_field_labels(schema, default_label, names))
+        yield from _field_labels(schema, default_label, names)
 
 
 def _plain(labels: Iterable[Label]) -> Iterator[Label]:
@@ -116,32 +121,40 @@ def _model_labels(model: type[Any]) -> Iterator[Label]:
 def _field_labels(
     model: type[Any], make_label: Callable[[str, FieldInfo], str], names: Collection[str] = ()
 ) -> Iterator[Label]:
-    """Yield the texts of fields, with the module of the class that declares them."""
+    """Yield the texts of visible fields, by default of all, with the module of the class that declares them."""
     for name, info in model.model_fields.items():
-        options = options_of(info)
-        is_hidden = options.type == "hidden" or (is_secret(name) and not info.title and hasattr(model, "__table__"))
-        if is_hidden or (names and name not in names):
+        if (names and name not in names) or _is_hidden(model, name, info):
             continue
-        # Python 3.14 evaluates annotations lazily, and they may name what only type checkers import.
-        classes = (class_ for class_ in model.__mro__ if name in get_annotations(class_, format=Format.FORWARDREF))
-        module = next(classes).__module__
+        options = options_of(info)
+        texts = [make_label(name, info), info.description or ""]
+        texts += [text for text in info.examples or () if str(text)[:1].isupper()]
         choices = {choice_value(choice): choice_label(choice) for choice in choices_of(model, name)}
-        yield module, make_label(name, info)
-        yield module, info.description or ""
-        yield from ((module, text) for text in info.examples or () if str(text)[:1].isupper())
-        yield from ((module, label) for label in {**choices, **options.choices}.values())
+        texts += {**choices, **options.choices}.values()
         if not options.suffix.isupper():  # codes of currencies are not translated
-            yield module, options.suffix
+            texts.append(options.suffix)
+        module = _declaring_module(model, name)
+        yield from ((module, text) for text in texts)
+
+
+def _is_hidden(model: type[Any], name: str, info: FieldInfo) -> bool:
+    is_secret_column = is_secret(name) and not info.title and hasattr(model, "__table__")
+    return options_of(info).type == "hidden" or is_secret_column
+
+
+def _declaring_module(model: type[Any], name: str) -> str:
+    # Python 3.14 evaluates annotations lazily, and they may name what only type checkers import.
+    classes = (class_ for class_ in model.__mro__ if name in get_annotations(class_, format=Format.FORWARDREF))
+    return next(classes).__module__
 
 
 def _crud_labels(crud: Any) -> Iterator[Label]:
-    schemas = (crud.Create, crud.Filter)
-    fields = {name: info for schema in schemas for name, info in schema.model_fields.items()}
+    fields = {**crud.Create.model_fields, **crud.Filter.model_fields}
     texts = [default_label(name, info) for name, info in fields.items() if name not in FRAMEWORK_PARAMETERS]
     texts += map(label_of, crud.definition.annotations)
-    for pages in (pages for pages in declared_pages.get(crud.model, ()) if pages.crud_class is crud):
-        texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]
-        texts += [column.label for column in pages.list_columns]
+    for pages in declared_pages.get(crud.model, ()):
+        if pages.crud_class is crud:
+            texts += [pages.name, pages.plural, *(title for title, _ in pages.sections)]
+            texts += [column.label for column in pages.list_columns]
     yield from ((crud.__module__, text) for text in texts)
 
 
@@ -178,23 +191,22 @@ def _module_of_option(view: Any, option: str) -> str:
 
 
 def _feature_labels(feature: Feature) -> Iterator[Label]:
-    modules = [name for name in sys.modules if name.endswith(".feature")]
-    module = next((name for name in modules if any(value is feature for value in vars(sys.modules[name]).values())), "")
+    admin, site = feature.admin, feature.site
     texts = [feature.summary, feature.accounts.personal_data.summary if feature.accounts.personal_data else ""]
-    for parts in (
-        feature.admin.metrics,
-        feature.site.navigation,
-        feature.site.searches,
-        feature.admin.user_columns,
-        feature.admin.setup_steps,
-    ):
+    for parts in (admin.metrics, site.navigation, site.searches, admin.user_columns, admin.setup_steps):
         texts += [part.label for part in parts]
-    texts += [link.summary for link in feature.site.navigation]
-    if module:
-        yield from ((module, text) for text in (*texts, *feature.admin.operations, *feature.monitoring.status))
-    declared = (feature.llm.tools, [*feature.llm.resources.values()], feature.llm.prompts)
-    for functions in declared:
+    texts += [*(link.summary for link in site.navigation), *admin.operations, *feature.monitoring.status]
+    if module := _module_of_feature(feature):
+        yield from ((module, text) for text in texts)
+    for functions in (feature.llm.tools, [*feature.llm.resources.values()], feature.llm.prompts):
         yield from ((tool.function.__module__, tool.status) for tool in tools_of(functions).values())
+
+
+def _module_of_feature(feature: Feature) -> str:
+    """Return the module that declares a feature; empty if it is not a `feature.py`."""
+    modules = {name: module for name, module in sys.modules.items() if name.endswith(".feature")}
+    names = (name for name, module in modules.items() if any(value is feature for value in vars(module).values()))
+    return next(names, "")
 
 
 def _form_schemas() -> Iterator[type[BaseModel]]:

@@ -6,6 +6,7 @@ Without arguments, the catalogues of all LANGUAGES and existing catalogues are u
 
 from collections.abc import Collection, Sequence
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -44,22 +45,22 @@ def command(
         list_unmarked()
         return
     codes = [_parse_language(code) for code in languages or content_languages(get_settings())]
-    outdated, has_catalogues = [], bool(check or languages)
+    has_catalogues = bool(check or languages)
+    changed: list[str] = []
     for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT):
         targets = codes if languages else [*codes, *existing_languages(source)]
-        has_catalogues = has_catalogues or bool(translated_languages(targets))
-        outdated += update_catalogues(source, targets, check)
-    if check and outdated:
-        raise OperatorError(f"{outdated[0]} is out of date. Update it: python3 oppman.py makemessages")
-    if not outdated:
+        has_catalogues |= bool(translated_languages(targets))
+        changed += update_catalogues(source, targets, check)
+    if check and changed:
+        raise OperatorError(f"{changed[0]} is out of date. Update it: python3 oppman.py makemessages")
+    if not changed:
         say("All catalogues are up to date." if has_catalogues else "There are no catalogues. Add one: makemessages de")
 
 
 def list_unmarked() -> None:
     """Print texts that a user can read, and that are not marked for translation."""
-    texts = [
-        text for source in find_sources(with_framework=FRAMEWORK.parent == PROJECT) for text in find_unmarked(source)
-    ]
+    sources = find_sources(with_framework=FRAMEWORK.parent == PROJECT)
+    texts = [*chain.from_iterable(map(find_unmarked, sources))]
     for text in texts:
         say(text)
     if texts:
@@ -86,17 +87,14 @@ def translated_languages(codes: Sequence[str]) -> list[str]:
 
 def update_catalogues(source: Source, codes: Sequence[str], check: bool = False) -> list[str]:
     """Update the catalogues of a source, and return the paths of those that change."""
+    changed: list[str] = []
     targets = translated_languages(codes)
-    texts, changed = source.extract() if targets else Catalog(), []
+    texts = source.extract() if targets else Catalog()
     for code in targets:
         path = catalogue_path(source.locale, code)
         if not (texts or path.exists()):
             continue
-        catalogue = read_catalogue(path, code)
-        # Babel puts the messages themselves into the catalogue, so each language needs its own.
-        catalogue.update(deepcopy(texts), update_creation_date=False)
-        copy_translations(catalogue, read_catalogue(example_catalogue(source, code), code))
-        fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
+        catalogue = updated_catalogue(source, texts, code)
         content = as_bytes(catalogue)
         if path.exists() and content == path.read_bytes():
             continue
@@ -104,9 +102,19 @@ def update_catalogues(source: Source, codes: Sequence[str], check: bool = False)
         if not check:
             write_catalogue(path, content)
             state = examine_catalogue(content)
-            texts_found = pluralize(len(catalogue), "text")
-            say(f"{display_path(path)}: {texts_found}, {state.missing} missing, {state.fuzzy} fuzzy")
+            number = pluralize(len(catalogue), "text")
+            say(f"{display_path(path)}: {number}, {state.missing} missing, {state.fuzzy} fuzzy")
     return changed
+
+
+def updated_catalogue(source: Source, texts: Catalog, code: str) -> Catalog:
+    """Return the catalogue of a language with the texts of the source, translated as far as they are known."""
+    catalogue = read_catalogue(catalogue_path(source.locale, code), code)
+    # Babel puts the messages themselves into the catalogue, so each language needs its own.
+    catalogue.update(deepcopy(texts), update_creation_date=False)
+    copy_translations(catalogue, read_catalogue(example_catalogue(source, code), code))
+    fill_in(catalogue, code, {str.__str__(text) for _, text in source.labels() if isinstance(text, DerivedLabel)})
+    return catalogue
 
 
 def example_catalogue(source: Source, code: str) -> Path:

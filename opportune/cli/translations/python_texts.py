@@ -9,6 +9,7 @@ from typing import Any
 from babel.messages.extract import extract_python
 
 Found = tuple[int, str, str | tuple[str | None, ...], list[str]]
+"""Line, function, arguments and comments of a text, as Babel expects them."""
 
 POSITIONS: dict[str, tuple[int, ...]] = {
     "Busy": (1,),
@@ -67,10 +68,17 @@ def extract_texts(
 
 def _marked_texts(node: ast.JoinedStr, keywords: Mapping[str, Any]) -> Iterator[Found]:
     for call in ast.walk(node):
-        name = getattr(call.func, "id", "") if isinstance(call, ast.Call) else ""
-        if isinstance(call, ast.Call) and name in keywords:
-            values = (argument.value if isinstance(argument, ast.Constant) else None for argument in call.args)
-            yield call.lineno, name, tuple(value if isinstance(value, str) else None for value in values), []
+        match call:
+            case ast.Call(func=ast.Name(id=name), args=arguments) if name in keywords:
+                yield call.lineno, name, tuple(map(_literal, arguments)), []
+
+
+def _literal(argument: ast.expr) -> str | None:
+    """Return the text of an argument; None for other values."""
+    match argument:
+        case ast.Constant(value=str(text)):
+            return text
+    return None
 
 
 def sink_arguments(call: ast.Call) -> list[ast.expr]:
@@ -92,5 +100,5 @@ def _choices(argument: ast.expr) -> list[ast.expr]:
 
 def text_of(argument: ast.expr) -> str:
     """Return a literal that begins like a sentence; empty for identifiers and other values."""
-    value = argument.value if isinstance(argument, ast.Constant) else None
-    return value if isinstance(value, str) and (value[:1].isupper() or value.startswith("{")) else ""
+    text = _literal(argument) or ""
+    return text if text[:1].isupper() or text.startswith("{") else ""

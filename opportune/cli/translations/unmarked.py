@@ -43,13 +43,14 @@ def find_unmarked(source: Source) -> Iterator[str]:
     labels = {label for texts in site_labels().values() for label in texts}
     for path in source.files():
         search = SEARCHES.get(path.suffix)
-        if not search or path.name == "demo.py" or (path.suffix == ".txt" and "mail" not in path.parts):
+        is_text_for_robots = path.suffix == ".txt" and "mail" not in path.parts
+        if not search or path.name == "demo.py" or is_text_for_robots:
             continue
         try:
-            texts = [text for text in search(path.read_text(encoding="utf-8")) if text.text not in labels]
+            unmarked = [*search(path.read_text(encoding="utf-8"))]
         except (SyntaxError, UnicodeDecodeError, TemplateSyntaxError) as error:
             raise OperatorError(f"{display_path(path)} cannot be read: {error}.") from error
-        yield from (f"{display_path(path)}:{text.line}: {text.text}" for text in texts)
+        yield from (f"{display_path(path)}:{line}: {text}" for line, text in unmarked if text not in labels)
 
 
 def unmarked_in_template(source: str) -> Iterator[Unmarked]:
@@ -62,19 +63,21 @@ def unmarked_in_template(source: str) -> Iterator[Unmarked]:
 
 def _without_code(source: str) -> str:
     """Return the HTML of a template with its lines, without marked texts and code."""
-    html, tag, depth = [], [""], 0
+    html: list[str] = []
+    names: list[str] = []
+    is_marked = False
     for _line, token, value in LEXER.lex(source):
-        breaks = "\n" * value.count("\n")
+        line_breaks = "\n" * value.count("\n")
         if token == "data":
-            html.append(breaks if depth else value)
+            html.append(line_breaks if is_marked else value)
             continue
         if token == "block_begin":
-            tag = []
+            names = []
         elif token == "name":
-            tag.append(value)
-        elif token == "block_end":
-            depth += (tag[:1] == ["trans"]) - (tag[:1] == ["endtrans"])
-        html.append(breaks + EXPRESSION * (token == "variable_end"))
+            names.append(value)
+        elif token == "block_end" and names[:1] in (["trans"], ["endtrans"]):
+            is_marked = names[0] == "trans"
+        html.append(f"{line_breaks}{EXPRESSION}" if token == "variable_end" else line_breaks)
     return "".join(html)
 
 
@@ -112,13 +115,18 @@ def _readable(text: str) -> str:
 def unmarked_in_python(source: str) -> Iterator[Unmarked]:
     """Yield texts in calls that show them, and sentences, that `makemessages` does not collect."""
     lines, tree = source.splitlines(), ast.parse(source)
-    arguments = [argument for node in ast.walk(tree) if isinstance(node, ast.Call) for argument in sink_arguments(node)]
+    for literal in sorted(_uncollected(tree), key=lambda literal: (literal.lineno, literal.col_offset)):
+        if has_words(_content(literal)) and OPT_OUT not in lines[literal.lineno - 1]:
+            yield Unmarked(literal.lineno, _readable(_content(literal)))
+
+
+def _uncollected(tree: ast.Module) -> set[ast.Constant | ast.JoinedStr]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    arguments = {argument for call in calls for argument in sink_arguments(call)}
     collected = {argument for argument in arguments if text_of(argument)}
-    found = [text for argument in arguments if argument not in collected for text in _texts(argument)]
-    found += [text for text in _literals(tree) if text not in collected and SENTENCE.fullmatch(_content(text))]
-    for text in sorted(dict.fromkeys(found), key=lambda text: text.lineno):
-        if has_words(_content(text)) and OPT_OUT not in lines[text.lineno - 1]:
-            yield Unmarked(text.lineno, _readable(_content(text)))
+    shown = {literal for argument in arguments - collected for literal in _texts(argument)}
+    sentences = {literal for literal in _literals(tree) if SENTENCE.fullmatch(_content(literal))}
+    return shown | {sentence for sentence in sentences if sentence not in collected}
 
 
 def _literals(node: ast.AST) -> Iterator[ast.Constant | ast.JoinedStr]:

@@ -5,12 +5,15 @@ Reads the tables in DATABASE_URL that belong to no installed feature.
 To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
 """
 
-import importlib
+import ast
 import importlib.util
+import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +27,6 @@ from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.startapp import name_error
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
-from opportune.contrib.inspectdb.long_strings import break_strings
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions
@@ -67,6 +69,9 @@ async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> N
     async with database.reader() as session:
         assert (await session.scalars(select(model))).all() == []
 '''
+MAX_LINE_CHARACTERS = 120
+STRING_PART = re.compile(r"(?s).{1,70}(?:\s|$)|.{1,70}")
+"""Part of a long string, such as the text of a check constraint."""
 MAX_LISTED_REASONS = 8
 """Maximum number of columns and constraints to print that need PostgreSQL."""
 
@@ -180,6 +185,20 @@ def _run_ruff(code: str, *task: str) -> str:
     command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
     result = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
     return result.stdout or code
+
+
+def break_strings(code: str) -> str:
+    """Split strings on overlong lines into shorter strings in parentheses."""
+    lines = code.splitlines(keepends=True)
+    tokens = [*tokenize.generate_tokens(StringIO(code).readline)]
+    for token in reversed(tokens):  # from the end, so that the positions of earlier strings stay the same
+        (row, start), (last_row, end) = token.start, token.end
+        line = lines[row - 1] if token.type == tokenize.STRING and row == last_row else ""
+        if len(line.rstrip()) > MAX_LINE_CHARACTERS:
+            parts = [repr(part) for part in STRING_PART.findall(ast.literal_eval(token.string))]
+            if len(parts) > 1:
+                lines[row - 1] = f"{line[:start]}({' '.join(parts)}){line[end:]}"
+    return "".join(lines)
 
 
 def create_feature(name: str, inspected: InspectionResult) -> None:

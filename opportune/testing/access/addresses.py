@@ -16,6 +16,8 @@ from opportune.db.models.versioned import Versioned
 from opportune.project.layout import origin
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD
 
+NOT_LISTED = {"HEAD", "OPTIONS", "ANY", WEBSOCKET}
+"""Methods of routes that are not in the tables."""
 PARAMETER = re.compile(r"{(\w+)(:\w+)?}")
 PATH_VALUES = {"identity": SAMPLE_WORD, "export_type": "csv"}
 OPTIONAL_PAGES = {"/{identity}/trash": SoftDelete, "/{identity}/version/": Versioned}
@@ -27,20 +29,20 @@ SHARED_PAGES_IDENTITY = "group"
 
 def list_addresses(app: FastAPI) -> list[tuple[str, str, str]]:
     """Return source, method and path of each route. The admin's routes with rules of a model are listed for each."""
-    rows: set[tuple[str, str, str]] = set()
+    addresses: set[tuple[str, str, str]] = set()
     for row in find_rows(app.routes):
-        for method in set(row.methods.split(",")) - {"HEAD", "OPTIONS", "ANY", WEBSOCKET}:
-            rows.update((source, method, path) for source, path in _paths_by_model(app, row.origin, row.path))
-    return sorted(rows, key=lambda row: (row[2], row[1]))
+        paths = [*_paths_by_model(app, row.path)] if "{identity}" in row.path else [(row.origin, row.path)]
+        for method in set(row.methods.split(",")) - NOT_LISTED:
+            addresses.update((source, method, path) for source, path in paths)
+    return sorted(addresses, key=lambda address: (address[2], address[1]))
 
 
-def _paths_by_model(app: FastAPI, source: str, path: str) -> Iterator[tuple[str, str]]:
-    if "{identity}" not in path:
-        yield source, path
-        return
+def _paths_by_model(app: FastAPI, path: str) -> Iterator[tuple[str, str]]:
+    """Yield source and path of an admin page for each model."""
     for view in admin_of(app).views:
         if isinstance(view, ModelView) and _has_page(view, path):
-            yield origin(type(view).__mro__[1]), path.replace("{identity}", view.identity)
+            declared_class = type(view).__mro__[1]  # each site extends it
+            yield origin(declared_class), path.replace("{identity}", view.identity)
 
 
 def _has_page(view: ModelView, path: str) -> bool:

@@ -47,19 +47,20 @@ async def request_all_routes(
     admin_headers = headers | {role: {**headers[role], **JSON_ERRORS} for role in ROLES_REFUSED_BY_ADMIN}
     table: Table = {}
     with _unchanged_rows(file) as undo_changes, _without_security_log():
+
+        async def request_as(role: str, method: str, path: str) -> str:
+            if (result := known_result_of((method, path, role))) is not None:
+                return result
+            role_headers = admin_headers[role] if path.startswith(ADMIN_PATH) else headers[role]
+            result = status_word(await send_request(app, method, example_path(path), role_headers))
+            if method != "GET" and result not in REFUSALS:
+                undo_changes()
+            return result
+
         for source, method, path in list_addresses(app):
-            if not is_included(source):
-                continue
-            role_headers = admin_headers if path.startswith(ADMIN_PATH) else headers
-            results = []
-            for role in ROLES:
-                result = known_result_of((method, path, role))
-                if result is None:
-                    result = status_word(await send_request(app, method, example_path(path), role_headers[role]))
-                    if method != "GET" and result not in REFUSALS:
-                        undo_changes()
-                results.append(result)
-            table[method, path] = TableLine(source, method, path, tuple(results))
+            if is_included(source):
+                results = tuple([await request_as(role, method, path) for role in ROLES])
+                table[method, path] = TableLine(source, method, path, results)
     return table
 
 

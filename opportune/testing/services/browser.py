@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from opportune.testing.services.missing_programs import skip_for_missing
+from opportune.testing.services.web_server import local_listener, serving
 
 if TYPE_CHECKING:  # only browser tests need it
     from playwright.async_api import Browser, BrowserContext, Page
@@ -64,33 +65,14 @@ IGNORED_MESSAGES = (*STREAM_END_MESSAGES, "status of 4")
 @asynccontextmanager
 async def serve(app: FastAPI, listener: socket.socket | None = None) -> AsyncIterator[str]:
     """Return the address of a started application on a local port. The caller runs its lifespan."""
-    import uvicorn  # only browser tests need it
-
-    with listener.dup() if listener else _listening() as local_site:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
-        server.config.load()
-        server.lifespan = server.config.lifespan_class(server.config)
-        await server.startup(sockets=[local_site])
-        try:
-            yield _address(local_site)
-        finally:
-            await server.shutdown()
-
-
-def _listening() -> socket.socket:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serving(app, listener) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")
 def site_listener() -> Iterator[socket.socket]:
     """One port for all tests, so that Chromium reuses its cached files and compiled scripts."""
-    with _listening() as listener:
+    with local_listener() as listener:
         yield listener
 
 

@@ -45,11 +45,16 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
-    password = str(url.password).replace("'", "''")
     certificate, key = make_certificate(folder, certificate_days)
-    values = {"host": url.host, "port": url.port, "user": url.username, "password": password}
     configuration = CONFIGURATION.format(
-        **values, listen_port=port, connections=connections, certificate=certificate, key=key
+        host=url.host,
+        port=url.port,
+        user=url.username,
+        password=str(url.password).replace("'", "''"),
+        listen_port=port,
+        connections=connections,
+        certificate=certificate,
+        key=key,
     )
     if _version() >= (1, 21):
         configuration += NO_PREPARED_STATEMENTS

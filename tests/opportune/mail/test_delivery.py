@@ -16,9 +16,9 @@ from opportune.mail import EmailMessage, enqueue_email, render_email
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
-from opportune.testing.services.smtp import smtp_server
 from tests.opportune.accounts.stored_rows import read_one, reload
 from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.smtp_server import smtp_server
 
 WriteTemplate = Callable[[str, str], None]
 

@@ -12,8 +12,8 @@ from opportune.mail.delivery import send_email
 from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.testing.services.certificate import make_certificate
-from opportune.testing.services.smtp import PASSWORD, USER, smtp_server
 from tests.opportune.mail.conftest import email_to, settings_with
+from tests.opportune.mail.smtp_server import PASSWORD, USER, smtp_server
 
 LOGIN = f"{USER}:{quote(PASSWORD, safe='')}@"
 

@@ -15,11 +15,12 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from opportune.contrib.deploy.rehearsal.fakes import BUCKET, Services, serving
+from opportune.contrib.deploy.rehearsal.fakes import BUCKET, Services
 from opportune.testing.services.missing_programs import skip_for_missing
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres, replica
 from opportune.testing.services.redis import redis
+from opportune.testing.services.web_server import serving
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy
 from tests.opportune.many.ledger import CREATE_TABLE
 from tests.opportune.many.machines import Balancer, Machine

@@ -21,7 +21,9 @@ from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.appearance import THEMES
 from opportune.errors import OperatorError
 
-PROGRAM, CALL = ("oppman.py startproject", "python3 oppman.py startproject") if IS_CLONE else ("opportune new",) * 2
+PROGRAM = "oppman.py startproject" if IS_CLONE else "opportune new"
+CALL = f"python3 {PROGRAM}" if IS_CLONE else PROGRAM
+"""The program as users call it, for messages."""
 
 
 class Arguments(NamedTuple):
@@ -109,22 +111,23 @@ def start_project(arguments: Arguments) -> None:
     slug = folder_name(arguments.name) or "project"
     if message := name_error(arguments.name, slug):
         raise OperatorError(message)
-    try:
+    with explained_write_errors(target):
         refuse_folder(target)
-    except OSError as error:
-        raise not_writable(target, error) from error
     language = require_offered_language(arguments.language) if arguments.language else ""
     selected = selected_examples(arguments)
     names = ProjectNames(site_name(arguments.name), slug)
-    try:
+    with explained_write_errors(target):
         note = build.create_project(target, names, selected, arguments.theme, language)
-    except OSError as error:
-        raise not_writable(target, error) from error
     print_summary(names.title, target, selected, note, describe_language(language) if language else ())
 
 
-def not_writable(target: Path, error: OSError) -> OperatorError:
-    return OperatorError(f"{target} cannot be written ({error.strerror or error}). Nothing was changed.")
+@contextmanager
+def explained_write_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OperatorError(f"{target} cannot be written ({reason}). Nothing was changed.") from error
 
 
 def target_folder(arguments: Arguments) -> Path:
@@ -195,16 +198,15 @@ def print_summary(title: str, target: Path, selected: Sequence[str], note: str, 
     if note:
         print(note)
     print("Next:")
-    path = target
-    with suppress(ValueError, OSError):  # on Windows, another drive has no relative path
-        path = min(target, Path(os.path.relpath(target)), key=lambda path: len(str(path)))
-    steps = [
-        *([] if str(path) == "." else [f"cd {quoted(str(path))}"]),
-        *(history.COMMIT_STEPS if note == history.NO_IDENTITY else ()),
-        *(f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")),
-    ]
+    path = short_path(target)
+    steps = [] if path == "." else [f'cd "{path}"' if " " in path else f"cd {path}"]
+    steps += history.COMMIT_STEPS if note == history.NO_IDENTITY else ()
+    steps += [f"python3 oppman.py {word}" for word in ("quickstart", "test", "startapp NAME")]
     print("\n".join(f"  {step}" for step in steps))
 
 
-def quoted(path: str) -> str:
-    return f'"{path}"' if " " in path else path
+def short_path(target: Path) -> str:
+    """Return the path, relative to the current folder if that is shorter."""
+    with suppress(ValueError, OSError):  # on Windows, another drive has no relative path
+        return min(str(target), os.path.relpath(target), key=len)
+    return str(target)

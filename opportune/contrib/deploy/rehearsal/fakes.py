@@ -6,20 +6,19 @@ A rehearsal sends nothing to the network.
 import asyncio
 import json
 import re
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.contrib.deploy.rehearsal.router import forward
+from opportune.testing.services.web_server import serving
 
 MAIL_HOST = "api.resend.com"
 BUCKET = "rehearsal"
@@ -158,31 +157,8 @@ async def run_services(certificate: Path, key: Path) -> AsyncIterator[Services]:
     try:
         async with (
             serving(application) as services.port,
-            serving(application, (certificate, key)) as services.mail_port,
+            serving(application, tls=(certificate, key)) as services.mail_port,
         ):
             yield services
     finally:
         proxy.close()
-
-
-@asynccontextmanager
-async def serving(application: Starlette, tls: tuple[Path, Path] | None = None) -> AsyncIterator[int]:
-    certificate, key = tls or (None, None)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            application,
-            lifespan="off",
-            log_config=None,
-            timeout_graceful_shutdown=1,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
-        )
-        server = uvicorn.Server(config)
-        config.load()
-        server.lifespan = config.lifespan_class(config)
-        await server.startup(sockets=[listener])
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            await server.shutdown()

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
-from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer, serving
+from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
@@ -37,6 +37,7 @@ from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
+from opportune.testing.services.web_server import serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 
