@@ -39,8 +39,8 @@ def read_rows(connection: Connection, sql: str, limit: int) -> Iterator[Sequence
         OperatorError: The statement names a table in a way that would not mask its secrets.
     """
     tables = masked_tables(connection)
-    names = "|".join(table.name for table in tables)
-    if match := re.search(rf"\.(?:\s|--.*\n)*[\"'`\[]?({names or '$.'})\b", sql, re.IGNORECASE):
+    names = "|".join(table.name for table in tables) or "(?!)"  # without tables, nothing matches
+    if match := re.search(rf"\.(?:\s|--.*\n)*[\"'`\[]?({names})\b", sql, re.IGNORECASE):
         raise OperatorError(f"Name the table {match[1]} without its schema, so that its secrets are hidden.")
     statement = with_masks({table.quoted: table.statement for table in tables}, sql)
     # The parameter makes psycopg use the protocol of PostgreSQL that allows only one statement.

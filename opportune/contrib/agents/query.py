@@ -8,6 +8,8 @@ import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings
 from opportune.contrib.agents import postgresql_query, read_only, sqlite_query
-from opportune.contrib.agents.masks import masked_tables
+from opportune.contrib.agents.masks import MaskedTable, masked_tables
 from opportune.contrib.agents.read_only import read
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
@@ -52,20 +54,20 @@ async def run_query(settings: Settings, sql: str, max_rows: int) -> dict[str, An
     url = DatabaseUrl.parse(settings.database_url.get_secret_value())
     if url.kind == "sqlite":
         tables = await read(settings, masked_tables)
-
-        def fetch_from_file() -> dict[str, Any]:
-            rows = sqlite_query.read_rows(url.path, tables, sql, limit + 1, read_only.TIMEOUT_SECONDS)
-            with closing(rows):  # in this thread
-                return _result(rows, limit)
-
-        return await asyncio.to_thread(fetch_from_file)
-
-    def fetch(connection: Connection) -> dict[str, Any]:
-        return _result(postgresql_query.read_rows(connection, sql, limit + 1), limit)
-
-    result = await read(settings, fetch)
+        return await asyncio.to_thread(_fetch_from_file, url.path, tables, sql, limit)
+    result = await read(settings, partial(_fetch, sql=sql, limit=limit))
     await require_masked(settings, sql)
     return result
+
+
+def _fetch_from_file(path: Path, tables: Sequence[MaskedTable], sql: str, limit: int) -> dict[str, Any]:
+    # SQLite's connections must be closed in the thread that opens them.
+    with closing(sqlite_query.read_rows(path, tables, sql, limit + 1, read_only.TIMEOUT_SECONDS)) as rows:
+        return _result(rows, limit)
+
+
+def _fetch(connection: Connection, sql: str, limit: int) -> dict[str, Any]:
+    return _result(postgresql_query.read_rows(connection, sql, limit + 1), limit)
 
 
 async def require_masked(settings: Settings, sql: str) -> None:

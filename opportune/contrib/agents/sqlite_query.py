@@ -33,11 +33,12 @@ def read_rows(
 
     def authorize(action: int, table: str | None, column: str | None, _schema: str | None, source: str | None) -> int:
         """Allow to read columns, except secrets outside of the views that mask them, and statistics of columns."""
+        if action != sqlite3.SQLITE_READ:
+            return sqlite3.SQLITE_OK if action in ALLOWED_ACTIONS else sqlite3.SQLITE_DENY
         name = table or ""
         is_hidden = column in secrets.get(name, ()) and source != views[name]
         is_internal = name.lower().startswith("sqlite_") and name.lower() not in SCHEMA_TABLES
-        is_allowed = not (is_hidden or is_internal) if action == sqlite3.SQLITE_READ else action in ALLOWED_ACTIONS
-        return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_DENY if is_hidden or is_internal else sqlite3.SQLITE_OK
 
     deadline = monotonic() + seconds
     try:

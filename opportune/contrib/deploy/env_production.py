@@ -39,7 +39,7 @@ def required_names(recipe: Recipe) -> list[str]:
 
 def is_optional(name: str, recipe: Recipe) -> bool:
     has_default = name == "BASE_URL" and recipe.provides_url
-    return name in OPTIONAL or has_default or "Without it" in recipe.hints.get(name, "")
+    return has_default or name in (*OPTIONAL, *recipe.optional)
 
 
 def render_env(recipe: Recipe, site: SiteNames) -> str:

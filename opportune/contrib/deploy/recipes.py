@@ -47,6 +47,8 @@ class Recipe:
     """Values for `.env.production`."""
     hints: Mapping[str, str] = field(default_factory=dict)
     """Replacements for `SETTING_HINTS`. An empty hint leaves a setting out."""
+    optional: tuple[str, ...] = ()
+    """Settings that sites at this host do not need, in addition to `OPTIONAL`."""
     stop_seconds: float | None = None
     """Stop time requested in the host's file. None: default of the host."""
     stream_total_seconds: float | None = None
@@ -178,6 +180,7 @@ RECIPES: dict[str, Recipe] = {
                 "DATABASE_DIRECT_URL": "",
                 "MAIL_URL": "E-mail provider with an HTTPS API, such as resend://KEY (oppman.py docs mail).",
             },
+            optional=("DATABASE_URL",),
             strips_quotes=False,
         ),
         Recipe(
@@ -202,6 +205,7 @@ RECIPES: dict[str, Recipe] = {
                 "ANSWER_GRACE_SECONDS": f"{STOP_SECONDS - 2}",
             },
             hints=ONE_MACHINE_HINTS,
+            optional=("DATABASE_URL",),
             has_ipv6=True,
             has_volumes=True,
         ),
@@ -240,6 +244,7 @@ RECIPES: dict[str, Recipe] = {
                 "QUEUE_LENGTH_URL": "URL of the database without its pooler, for a role that may only count jobs "
                 "(oppman.py docs deploy/kubernetes). Without it, delete the ScaledObject in scaling.yaml.",
             },
+            optional=("QUEUE_LENGTH_URL",),
             has_volumes=True,
             processes=12,
             strips_quotes=False,

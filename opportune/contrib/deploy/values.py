@@ -140,15 +140,7 @@ def check_domain(recipe: Recipe, base_url: str, root: Path) -> Iterator[Finding]
 
 def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
     """Load the settings as on the host. Return None and the errors if they are invalid."""
-    values = {
-        name: REFERENCES.get(name, "") if REFERENCE.fullmatch(value.strip()) else value
-        for name, value in {**recipe.sets, **values}.items()
-    }
-    if is_weak(values.get("SECRET_KEY", "")):
-        values["SECRET_KEY"] = STAND_IN_KEY
-    if values.pop("SECRETS_FROM", ""):
-        values.setdefault("DATABASE_URL", STAND_IN_URL)
-    values["ENVIRONMENT"] = "production"
+    values = _with_stand_ins({**recipe.sets, **values})
     site_class, *feature_classes = settings_classes()
     try:
         settings = _load(site_class, values)
@@ -163,6 +155,19 @@ def settings_from(recipe: Recipe, values: Mapping[str, str]) -> tuple[Settings |
             findings += [Finding(line) for line in NEXT_SETTING.split(str(error))]
             feature_settings.append(class_.model_construct())  # defaults, so that the rules can run
     return settings.having(*feature_settings), findings
+
+
+def _with_stand_ins(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the values, with others for those that only the host knows."""
+    known = {
+        name: REFERENCES.get(name, "") if REFERENCE.fullmatch(value.strip()) else value
+        for name, value in values.items()
+    }
+    if is_weak(known.get("SECRET_KEY", "")):
+        known["SECRET_KEY"] = STAND_IN_KEY
+    if known.pop("SECRETS_FROM", ""):
+        known.setdefault("DATABASE_URL", STAND_IN_URL)
+    return {**known, "ENVIRONMENT": "production"}
 
 
 def _load(type_: type[BaseSettings], values: Mapping[str, str]) -> BaseSettings:

@@ -62,13 +62,13 @@ def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
     """Return the type of the file system, such as `ext4`, or "" if it is unknown."""
     if not mounts.exists():
         return ""
-    types = [("", "")]
+    types: dict[str, str] = {}
     for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
         fields, _, device = line.partition(" - ")
-        types.append((_unescape(fields.split()[4]), device.split()[0]))
-    # The deepest mount point wins, and the last of several mounts on it.
-    parents = [mount for mount in types if path.resolve().is_relative_to(mount[0])]
-    return max(reversed(parents), key=lambda mount: len(mount[0]), default=("", ""))[1]
+        types[_unescape(fields.split()[4])] = device.split()[0]  # the last of several mounts on a folder counts
+    mount_points = [point for point in types if path.resolve().is_relative_to(point)]
+    deepest = max(mount_points, key=len, default="")
+    return types.get(deepest, "")
 
 
 def _unescape(text: str) -> str:

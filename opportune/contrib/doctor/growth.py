@@ -31,6 +31,12 @@ SCAN_IN_SQLITE = r"SCAN {table}( .*)?|SEARCH {table} USING .* \(deleted_at=\?\)"
 IS_LIVE = "(deleted_at IS NULL)"
 """Condition of rows that are not in the trash. An index for it does not help, because nearly all rows match."""
 
+LARGE_TABLES = """
+SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
+WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+    AND greatest(c.reltuples, s.n_live_tup) >= :rows
+"""
+
 
 def foreign_keys_without_index(
     connection: Connection, tables: set[str], features: Sequence[Feature]
@@ -43,8 +49,9 @@ def foreign_keys_without_index(
         for key in inspector.get_foreign_keys(name):
             column = key["constrained_columns"][0]
             if column not in indexed:
-                model = models.get(name)
-                fix = f"add index=True to {model}.{column}" if model else f"run CREATE INDEX ON {name} ({column})"
+                fix = f"run CREATE INDEX ON {name} ({column})"
+                if name in models:
+                    fix = f"add index=True to {models[name]}.{column}"
                 line = f"each deletion in {key['referred_table']} reads all rows of {name}; {fix}"
                 yield notice("indexes", line, table=name, column=column)
 
@@ -58,13 +65,6 @@ def _indexed_columns(inspector: Inspector, name: str) -> Iterator[str | None]:
         condition = next((str(value) for option, value in options.items() if option.endswith("_where")), "")
         if not condition or "IS NOT NULL" in condition.upper():
             yield index["column_names"][0]
-
-
-LARGE_TABLES = """
-SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
-    AND greatest(c.reltuples, s.n_live_tup) >= :rows
-"""
 
 
 async def examine_growth(settings: Settings, features: Sequence[Feature]) -> list[Finding]:
@@ -97,15 +97,12 @@ def _is_large(connection: Connection, name: str) -> bool:
 def _examine(
     connection: Connection, large: set[str], pages: Sequence[ListStatement], features: Sequence[Feature]
 ) -> list[Finding]:
+    """Return the findings, the worst first, and one for each index that several pages need."""
     findings: dict[tuple[str, str], Finding] = {}
     durations = _measure(connection, pages)
     slow = [page for page in durations if durations[page] >= SLOW_LIST_MS]
     for page in sorted(slow, key=durations.__getitem__, reverse=True):
-        milliseconds = durations[page]
-        over = "over " if milliseconds >= STATEMENT_SECONDS * 1000 else ""
-        advice = f"; {page.index}" if page.index else ""
-        line = f"{page}: {over}{milliseconds:,.0f} ms{advice}"
-        findings.setdefault(page.remedy, notice("lists", line, table=page.table, milliseconds=milliseconds))
+        findings.setdefault(page.remedy, _slow_page(page, durations[page]))
     for page in pages:
         if page.index and page.wants_index and _reads_all_rows(connection, page):
             line = f"{page}: reads all rows of {page.table}; {page.index}"
@@ -120,9 +117,17 @@ def _examine(
     return [*findings.values(), *further]
 
 
+def _slow_page(page: ListStatement, milliseconds: float) -> Finding:
+    was_interrupted = milliseconds >= STATEMENT_SECONDS * 1000
+    duration = f"{'over ' if was_interrupted else ''}{milliseconds:,.0f} ms"
+    advice = f"; {page.index}" if page.index else ""
+    return notice("lists", f"{page}: {duration}{advice}", table=page.table, milliseconds=milliseconds)
+
+
 def _measure(connection: Connection, pages: Sequence[ListStatement]) -> dict[ListStatement, float]:
     """Run the pages until the time is over. Return their durations in milliseconds."""
-    end, durations = time.monotonic() + LISTS_SECONDS, dict[ListStatement, float]()
+    end = time.monotonic() + LISTS_SECONDS
+    durations: dict[ListStatement, float] = {}
     for page in pages:
         if time.monotonic() > end:
             break

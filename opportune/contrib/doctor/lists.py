@@ -112,6 +112,7 @@ async def read_lists(
     The second list has a line for each class whose methods fail outside of a request.
     """
     user = User(id=1, email="", hashed_password="", is_superuser=True)
+    # Views read the user and their options from a request of a site.
     app = FastAPI()
     app.state.settings, app.state.database, app.state.features = settings, database, features
     state = {"user": user, "permissions": ALL_PERMISSIONS, "impersonator": None}
@@ -120,8 +121,8 @@ async def read_lists(
     models = dict.fromkeys(model for feature in features for model in feature.models)
     classes = [crud_class for model in models for crud_class in crud_classes.get(model, ())]
     layers = [crud_class(session, user, ALL_PERMISSIONS) for crud_class in classes]
-    statements, faults = list[ListStatement](), list[str]()
     declarations: list[AdminView | Crud[Any]] = [*views, *layers]
+    statements, faults = list[ListStatement](), list[str]()
     for declared in declarations:
         try:
             statements += await _statements_of(declared, session, scope)
@@ -161,11 +162,12 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
         for filter_ in view.get_filters():
             query = _rare_query(filter_)
             condition = filter_.condition(QueryParams(query)) if query else None
-            if condition is not None:
-                path = ".".join([*(relation.key for relation in filter_.path.relations), filter_.path.name])
-                page = _page(view.sort_query(rows.where(condition), request))
-                wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
-                yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
+            if condition is None:
+                continue
+            path = ".".join([*(relation.key for relation in filter_.path.relations), filter_.path.name])
+            page = _page(view.sort_query(rows.where(condition), request))
+            wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
+            yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
         for path in view.sort_names if view.column_sortable_list else ():
             page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
             yield replace(first, statement=page, use=f"order {path}", path=path)

@@ -129,11 +129,10 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         names = contents.queryable if views else contents.tables
         installed = _feature_tables(connection, names)
         other_schemas = "" if views else contents.advice_on_other_schemas(has_site=bool(installed))
-        if missing := [name for name in requested if name not in names]:
-            type_ = "view" if views else "table with a primary key"
-            is_elsewhere = any(missing[0] in (name, name.partition(".")[2]) for name in contents.other_tables)
-            advice = f" {other_schemas}" if is_elsewhere else did_you_mean(missing[0], names)
-            raise OperatorError(f"There is no {type_} '{missing[0]}'.{advice}")
+        if missing := next((name for name in requested if name not in names), ""):
+            is_elsewhere = any(missing in (name, name.partition(".")[2]) for name in contents.other_tables)
+            advice = f" {other_schemas}" if is_elsewhere else did_you_mean(missing, names)
+            raise OperatorError(f"There is no {'view' if views else 'table with a primary key'} '{missing}'.{advice}")
         conflicting = [name for name in names if name in Model.metadata.tables and name not in installed]
         selected = list(requested) or [name for name in names if name not in {*installed, *conflicting}]
         if not selected:

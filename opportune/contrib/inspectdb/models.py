@@ -1,153 +1,33 @@
 """Generation of models for existing tables with sqlacodegen, in the project's style."""
 
-from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy
 from sqlacodegen.generators import Base, SQLModelGenerator
 from sqlacodegen.models import ColumnAttribute, Model, ModelClass
-from sqlacodegen.utils import render_callable, uses_default_name
+from sqlacodegen.utils import render_callable
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
-    CheckConstraint,
-    ClauseElement,
     Column,
     Connection,
-    Constraint,
     Date,
     DateTime,
     DefaultClause,
-    ForeignKeyConstraint,
-    Index,
     Integer,
     MetaData,
     Numeric,
-    PrimaryKeyConstraint,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import postgresql
 
 from opportune.contrib.inspectdb.names import RESERVED_NAMES, class_words, field_name
+from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
 from opportune.contrib.inspectdb.type_writer import TypeWriter
 from opportune.contrib.inspectdb.types import database_variant, value_type
-
-Imports = set[tuple[str, str]]
-"""Pairs of a package and a name to import from it."""
-FOREIGN_KEY_OPTIONS = ("ondelete", "onupdate", "deferrable", "initially", "match", "use_alter")
-
-
-def table_arguments(table: Table, plain_columns: Collection[Column[Any]]) -> tuple[list[str], Imports]:
-    """Return `__table_args__` and their imports.
-
-    Args:
-        table: The table.
-        plain_columns: Columns of plain fields. Their simple foreign keys are options of the field, and so omitted.
-    """
-    writer = _ArgumentWriter(plain_columns)
-    constraints = sorted(table.constraints, key=lambda item: (type(item).__name__, _columns(item), str(item.name)))
-    indexes = sorted(
-        (index for index in table.indexes if not is_field_option(index)), key=lambda index: str(index.name)
-    )
-    arguments = [*filter(None, map(writer.constraint, constraints)), *map(writer.index, indexes)]
-    if table.comment:
-        arguments.append(f'{{"comment": {table.comment!r}}}')
-    return arguments, writer.imports
-
-
-def plain_foreign_key(column: Column[Any]) -> ForeignKeyConstraint | None:
-    """Return the foreign key of a column, if the options of a field can describe it."""
-    keys = [key.constraint for key in column.foreign_keys if key.constraint is not None]
-    if len(keys) != 1 or len(keys[0].columns) != 1:
-        return None
-    (key,) = keys
-    return None if any(getattr(key, option) for option in FOREIGN_KEY_OPTIONS[1:]) else key
-
-
-def is_field_option(item: UniqueConstraint | Index) -> bool:
-    """Return True if `unique=True` or `index=True` of a field is equivalent."""
-    if len(item.columns) != 1 or not uses_default_name(item) or any(map(_is_set, item.kwargs.values())):
-        return False
-    return not isinstance(item, Index) or (not item.unique and list(item.expressions) == list(item.columns))
-
-
-class _ArgumentWriter:
-    def __init__(self, plain_columns: Collection[Column[Any]]) -> None:
-        self.plain_columns = plain_columns
-        self.imports: Imports = set()
-
-    def constraint(self, constraint: Constraint) -> str:
-        """Return the code; empty if an option of a field is equivalent, and for checks without a name."""
-        match constraint:
-            case PrimaryKeyConstraint():
-                return ""
-            case UniqueConstraint():
-                return "" if is_field_option(constraint) else self._unique(constraint)
-            case ForeignKeyConstraint():
-                columns = (column for column in constraint.columns if column in self.plain_columns)
-                is_option = any(plain_foreign_key(column) is constraint for column in columns)
-                return "" if is_option else self._foreign_key(constraint)
-            case CheckConstraint(name=str(name)):
-                self.imports |= {("sqlalchemy", "CheckConstraint"), ("sqlalchemy.sql.elements", "conv")}
-                return f"CheckConstraint({str(constraint.sqltext)!r}, name=conv({str(name)!r}))"
-        return ""
-
-    def index(self, index: Index) -> str:
-        self.imports.add(("sqlalchemy", "Index"))
-        parts = [self._clause(expression) for expression in index.expressions]
-        kwargs = {name: self._option(name, value) for name, value in sorted(index.kwargs.items()) if _is_set(value)}
-        return render_callable(
-            "Index", repr(index.name), *parts, kwargs=kwargs | ({"unique": True} if index.unique else {})
-        )
-
-    def _unique(self, constraint: UniqueConstraint) -> str:
-        self.imports.add(("sqlalchemy", "UniqueConstraint"))
-        kwargs: dict[str, Any] = {} if uses_default_name(constraint) else {"name": repr(constraint.name)}
-        for option in ("deferrable", "initially"):
-            if value := getattr(constraint, option):
-                kwargs[option] = repr(value)
-        kwargs |= {name: repr(value) for name, value in constraint.kwargs.items() if value}
-        return render_callable("UniqueConstraint", *(repr(column.name) for column in constraint.columns), kwargs=kwargs)
-
-    def _foreign_key(self, key: ForeignKeyConstraint) -> str:
-        self.imports.add(("sqlalchemy", "ForeignKeyConstraint"))
-        columns = [element.parent.name for element in key.elements]
-        kwargs = {option: repr(value) for option in FOREIGN_KEY_OPTIONS if (value := getattr(key, option))}
-        return render_callable(
-            "ForeignKeyConstraint",
-            repr(columns),
-            repr([element.target_fullname for element in key.elements]),
-            kwargs=kwargs,
-        )
-
-    def _option(self, name: str, value: Any) -> str:
-        if name.endswith("_where"):
-            self.imports.add(("sqlalchemy", "text"))
-            return f"text({str(value)!r})"
-        return self._clause(value)
-
-    def _clause(self, value: Any) -> str:
-        if isinstance(value, Column):
-            return repr(value.name)
-        if not isinstance(value, ClauseElement):
-            return repr(value)
-        self.imports.add(("sqlalchemy", "text"))
-        sql = value.compile(dialect=postgresql.dialect(), compile_kwargs={"include_table": False})  # type: ignore[no-untyped-call]
-        return f"text({str(sql)!r})"
-
-
-def _columns(constraint: Constraint) -> list[str]:
-    return list(getattr(constraint, "column_keys", []))
-
-
-def _is_set(value: object) -> bool:
-    """Return True if an option is set. Clauses, such as conditions of partial indexes, have no truth value."""
-    return isinstance(value, ClauseElement) or bool(value)
-
 
 GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}
@@ -162,6 +42,8 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         columns = [column for table in metadata.tables.values() for column in table.columns]
         self.imports_sql_text = any(isinstance(column.type, ARRAY) or _has_collation(column) for column in columns)
 
+    # Methods that sqlacodegen calls
+
     def generate_base(self) -> None:
         self.base = Base(literal_imports=[], declarations=[], metadata_ref="ModelBase.metadata")
 
@@ -171,7 +53,8 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         used_names = set(IMPORTED_NAMES)
         for table in self.metadata.sorted_tables:
             model = ModelClass(table)
-            columns = [column for column in table.columns if not (self._has_id_of_model(table) and column.name == "id")]
+            inherited = {"id"} if self._has_id_of_model(table) else set()
+            columns = [column for column in table.columns if column.name not in inherited]
             model.columns = [ColumnAttribute(model, column) for column in columns]
             self.generate_model_name(model, used_names)
             used_names.add(model.name)
@@ -227,6 +110,8 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         self.add_literal_import("sqlmodel", "Field")
         return f"{column_attr.name}: {annotation} = {render_callable('Field', kwargs=kwargs)}"
 
+    # Code of a field
+
     def _sa_column(self, column: Column[Any]) -> str:
         autoincrement_column = column.table.autoincrement_column
         column.default = None  # the sequence of a key, which a new table creates
@@ -257,7 +142,7 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
             return None
         if _has_collation(column) or database_variant(type_):
             return None
-        if isinstance(type_, Text) and type(type_) is Text:
+        if type(type_) is Text:
             name = "AnyText" if self.imports_sql_text else "Text"
             self.add_literal_import("opportune.fields", "Text as AnyText" if self.imports_sql_text else "Text")
             return name, {}
@@ -295,13 +180,15 @@ class ModelGenerator(TypeWriter, SQLModelGenerator):
         kwargs: dict[str, Any] = {"primary_key": True} if column.primary_key else {}
         if key := plain_foreign_key(column):
             kwargs["foreign_key"] = repr(key.elements[0].target_fullname)
-            kwargs |= {"ondelete": repr(key.ondelete)} if key.ondelete else {}
+            if key.ondelete:
+                kwargs["ondelete"] = repr(key.ondelete)
         unique = [item for item in column.table.constraints if isinstance(item, UniqueConstraint)]
         for option, items in (("unique", unique), ("index", column.table.indexes)):
             if any(is_field_option(item) and item.columns.keys() == [column.name] for item in items):
                 kwargs[option] = True
         if options := self._column_options(column, name):
-            kwargs["sa_column_kwargs"] = "{" + ", ".join(f'"{key}": {value}' for key, value in options.items()) + "}"
+            entries = ", ".join(f'"{option}": {code}' for option, code in options.items())
+            kwargs["sa_column_kwargs"] = f"{{{entries}}}"
         return kwargs
 
     def _column_options(self, column: Column[Any], name: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -42,19 +42,22 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, display_path
 
-FLAGS = {
-    "is_paid": "--paid or --free",
-    "has_volume": "--volume or --no-volume",
-    "has_pooler": "--pooler or --no-pooler",
-    "domain": "--domain example.org",
-}
-VALUES_FOR_NO = {"domain": ""}
+
+class Question(NamedTuple):
+    text: str
+    flags: str
+    """Options that answer it."""
+    no: bool | str = False
+    """Value of the option for the answer no."""
+
+
 QUESTIONS = {
-    "is_paid": "Is it a paid plan?",
-    "has_volume": "Is a volume mounted at data/, where the site writes?",
-    "has_pooler": "Is there a pooler such as PgBouncer in front of the database?",
-    "domain": "Does the site have its own domain?",
+    "is_paid": Question("Is it a paid plan?", "--paid or --free"),
+    "has_volume": Question("Is a volume mounted at data/, where the site writes?", "--volume or --no-volume"),
+    "has_pooler": Question("Is there a pooler such as PgBouncer in front of the database?", "--pooler or --no-pooler"),
+    "domain": Question("Does the site have its own domain?", "--domain example.org", no=""),
 }
+"""Questions by field of `DeploymentOptions`."""
 
 
 def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
@@ -66,9 +69,9 @@ def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
     options = deployment.options
     names = [name for name in QUESTIONS if getattr(options, name) is None and _is_relevant(name, deployment)]
     if names and not yes and not sys.stdin.isatty():
-        questions = " ".join(f"{_question_text(name, deployment)} Add {FLAGS[name]}." for name in names)
+        questions = " ".join(f"{_question_text(name, deployment)} Add {QUESTIONS[name].flags}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
-    values: dict[str, Any] = {name: VALUES_FOR_NO.get(name, False) if yes else _ask(name, deployment) for name in names}
+    values: dict[str, Any] = {name: QUESTIONS[name].no if yes else _ask(name, deployment) for name in names}
     return replace(options, **values)
 
 
@@ -90,7 +93,7 @@ def _pooler_is_unknown(url: DatabaseUrl | None) -> bool:
 
 def _question_text(name: str, deployment: Deployment) -> str:
     plan = deployment.recipe.first_paid_plan
-    return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name]
+    return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name].text
 
 
 def _ask(name: str, deployment: Deployment) -> bool | str:
@@ -132,7 +135,7 @@ def init(
 ) -> None:
     """Write the files of a host, and print the next steps."""
     recipe = find_recipe(host)
-    site = site_names(name, domain)
+    site = find_site_names(name, domain)
     results = [*write_files(render_files(recipe, site), PROJECT, force=force)]
     for result in results:
         print_file_result(result)
@@ -154,7 +157,7 @@ def first_commands(host: str) -> list[str]:
     ]
 
 
-def site_names(name: str, domain: str) -> SiteNames:
+def find_site_names(name: str, domain: str) -> SiteNames:
     remote = Git(PROJECT).run("remote", "get-url", "origin") if (PROJECT / ".git").exists() else None
     return SiteNames(
         require_name(name or project_name(PROJECT) or "site"),
@@ -167,13 +170,14 @@ def site_names(name: str, domain: str) -> SiteNames:
 def print_file_result(result: FileResult) -> None:
     say(f"{result.outcome.value} {result.path}")
     for line in result.diff.splitlines():
-        say(f"  {styled(line, {'-': 'red', '+': 'green'}.get(line[:1], 'bold'))}")
+        style = {"-": "red", "+": "green"}.get(line[:1], "bold")
+        say(f"  {styled(line, style)}")
 
 
 def print_env_result(added: list[str] | None, recipe: Recipe) -> None:
     if added is None:
-        generated = [name for name in setting_hints(recipe) if name in GENERATED]
-        say(f"Wrote {ENV_PRODUCTION}" + (f", with a new {' and '.join(generated)}" if generated else ""))
+        generated = " and ".join(name for name in setting_hints(recipe) if name in GENERATED)
+        say(f"Wrote {ENV_PRODUCTION}, with a new {generated}" if generated else f"Wrote {ENV_PRODUCTION}")
     elif added:
         say(f"Added {', '.join(added)} to {ENV_PRODUCTION}")
     else:

@@ -33,7 +33,8 @@ class Limits:
         """Create the groups of one process. Return none if there are no limits, or this user may not create groups."""
         if not (self.memory_bytes or self.cpu_cores):
             return []
-        groups = list(_create_groups(f"{self.name}-{len(self.groups)}", self.memory_bytes, self.cpu_cores))
+        unique_name = f"{self.name}-{len(self.groups)}"
+        groups = list(_create_groups(unique_name, self.memory_bytes, self.cpu_cores))
         self.groups += groups
         return groups
 
@@ -84,16 +85,15 @@ def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> 
 
 def _write_limits(group: Path, memory_bytes: int | None, cores: float | None) -> bool:
     """Write the limits that this group supports. Return False if it supports none."""
-    quota = round((cores or 0) * PERIOD_MICROSECONDS)
-    limits = {
-        "memory.max": memory_bytes and str(memory_bytes),
-        "memory.limit_in_bytes": memory_bytes and str(memory_bytes),
-        "cpu.max": quota and f"{quota} {PERIOD_MICROSECONDS}",
-        "cpu.cfs_quota_us": quota and str(quota),
-    }
-    supported = {group / name: value for name, value in limits.items() if value and (group / name).exists()}
+    limits: dict[str, str] = {}
+    if memory_bytes:
+        limits |= {"memory.max": f"{memory_bytes}", "memory.limit_in_bytes": f"{memory_bytes}"}
+    if cores:
+        quota = round(cores * PERIOD_MICROSECONDS)
+        limits |= {"cpu.max": f"{quota} {PERIOD_MICROSECONDS}", "cpu.cfs_quota_us": f"{quota}"}
+    supported = {group / name: value for name, value in limits.items() if (group / name).exists()}
     for file, value in supported.items():
-        file.write_text(str(value), encoding="utf-8")
+        file.write_text(value, encoding="utf-8")
     return bool(supported)
 
 

@@ -141,34 +141,40 @@ class Launcher:
 
     def deploy(self) -> None:
         """Copy the project like an image. For a later deploy, reset the disk if the host does."""
-        data = self.tree / "data"
         if self.tree.exists():
-            if not self.rules.host.keeps_disk and self.rules.is_writable:
-                shutil.rmtree(data)
-                data.mkdir()
-                for name in self.written_files():
-                    (self.tree / name).unlink(missing_ok=True)
+            self._reset_disk()
             return
         shutil.copytree(self.source, self.tree, ignore=self._excluded_names, symlinks=True)
         compileall.compile_dir(self.tree, quiet=2)  # like the build of an image
         if self.rules.is_writable:
-            data.mkdir(exist_ok=True)
+            (self.tree / "data").mkdir(exist_ok=True)
         else:
             for path in (self.tree, *self.tree.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(path.stat().st_mode & ~0o222)
+
+    def _reset_disk(self) -> None:
+        """Delete what the site has written, unless the host keeps it."""
+        if self.rules.host.keeps_disk or not self.rules.is_writable:
+            return
+        shutil.rmtree(self.tree / "data")
+        (self.tree / "data").mkdir()
+        for name in self.written_files():
+            (self.tree / name).unlink(missing_ok=True)
 
     def deploy_next(self) -> None:
         """Deploy for the next process, while the old one continues with its own disk."""
         if self.rules.host.keeps_disk or not self.rules.is_writable:
             return
         old_tree, new_tree = self.tree, self.folder / f"site-{len(self.trees)}"
-        shutil.copytree(
-            old_tree, new_tree, ignore=lambda folder, _: {"data"} if Path(folder) == old_tree else set(), symlinks=True
-        )
+
+        def without_data(folder: str, _names: list[str]) -> set[str]:
+            return {"data"} if Path(folder) == old_tree else set()
+
+        shutil.copytree(old_tree, new_tree, ignore=without_data, symlinks=True)
         self.trees.append(new_tree)
         (new_tree / "data").mkdir()
-        self.deploy()
+        self._reset_disk()
 
     def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
         return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())

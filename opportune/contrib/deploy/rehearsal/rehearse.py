@@ -92,7 +92,7 @@ class Rehearsal:
             "BASE_URL": base_url,
         }
         trusted = settings.get("TRUSTED_PROXIES", "")
-        environ = {
+        environ = {  # later values replace earlier ones
             **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
             **({host.variable: "rehearsal"} if host.variable else {}),
             "PYTHONDONTWRITEBYTECODE": "1",

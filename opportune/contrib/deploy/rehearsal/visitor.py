@@ -1,7 +1,7 @@
 """Minimal browser: pages, links, forms and cookies over HTTP."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -14,8 +14,6 @@ import httpx2
 from opportune.contrib.documents.html import HtmlElement, parse_page
 
 TIMEOUT_SECONDS = 30.0
-
-
 UNSENT_TYPES = ("button", "image", "reset", "submit")
 """Types of controls without a value."""
 
@@ -35,12 +33,13 @@ class Field:
         attributes = element.attributes
         type_ = attributes.get("type", "text") if element.tag == "input" else element.tag
         value = attributes.get("value", "on" if type_ == "checkbox" else "")
-        options = [option for option in element.elements if option.tag == "option"]
         if element.tag == "textarea":
             value = element.text.removeprefix("\n")
+        options = [option.attributes for option in element.elements if option.tag == "option"]
         for option in options:
-            value = option.attributes.get("value", "") if "selected" in option.attributes else value
-        values = [option.attributes.get("value", "") for option in options]
+            if "selected" in option:
+                value = option.get("value", "")
+        values = [option.get("value", "") for option in options]
         return cls(attributes["name"], type_, value, "required" in attributes, values)
 
     @property
@@ -108,14 +107,7 @@ class Page:
         url, root = str(response.url), parse_page(response.text)
         elements = [*root.elements]
         forms = [HtmlForm.from_element(element) for element in elements if element.tag == "form"]
-        links, images = (
-            [
-                urljoin(url, element.attributes[name])
-                for element in elements
-                if element.tag == tag and name in element.attributes
-            ]
-            for tag, name in (("a", "href"), ("img", "src"))
-        )
+        links, images = _addresses(url, elements, "a", "href"), _addresses(url, elements, "img", "src")
         return cls(response.status_code, url, response.text, forms, links, images, root.text)
 
     @property
@@ -130,6 +122,11 @@ class Page:
         """Return the first POST form with this action."""
         paths = ((form, urlsplit(urljoin(self.url, form.action)).path) for form in self.forms if form.method == "post")
         return next((form for form, action in paths if action == path), None)
+
+
+def _addresses(base: str, elements: Sequence[HtmlElement], tag: str, attribute: str) -> list[str]:
+    values = [element.attributes.get(attribute) for element in elements if element.tag == tag]
+    return [urljoin(base, value) for value in values if value is not None]
 
 
 class Visitor:

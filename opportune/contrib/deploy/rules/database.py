@@ -100,10 +100,11 @@ def check_port(deployment: Deployment, port: int, name: str) -> Iterator[Finding
         ports = ", ".join(map(str, host.open_ports))
         yield Finding(f"{name} uses port {port}, but {host.title} only allows {ports}.")
     elif port in host.blocked_ports:
+        recipe = deployment.recipe
+        plans = f" on {recipe.limited_plans}" if "blocked_ports" in recipe.free_limits else ""
         yield Finding(
-            f"{name} uses port {port}, which {host.title} blocks"
-            + (f" on {deployment.recipe.limited_plans}" if "blocked_ports" in deployment.recipe.free_limits else "")
-            + ": use a provider with an HTTPS API, such as resend://KEY, or port 2525 (oppman.py docs mail).",
+            f"{name} uses port {port}, which {host.title} blocks{plans}: "
+            "use a provider with an HTTPS API, such as resend://KEY, or port 2525 (oppman.py docs mail).",
             is_error=deployment.is_plan_known,
         )
 
