@@ -159,9 +159,10 @@ class Progress:
         self._timer.daemon = True
 
     def __str__(self) -> str:
-        counts = f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
+        counts = f"{self.done:,} of {self.total:,}" if self.total else f"{self.done:,}"
         seconds = self.remaining_seconds
-        return f"{self.label}: {counts}" + ("" if seconds is None else f", about {seconds:.0f} s left")
+        rest = "" if seconds is None else f", about {seconds:.0f} s left"
+        return f"{self.label}: {counts} {self.unit}{rest}"
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -175,9 +176,9 @@ class Progress:
         self.done += count
         if self._bar:
             self._draw()
-        elif time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS and not (
-            is_quiet() or is_terminal(sys.stderr)
-        ):
+            return
+        is_due = time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS
+        if is_due and not (is_quiet() or is_terminal(sys.stderr)):
             self._printed_at = time.monotonic()
             print(self, file=sys.stderr, flush=True)
 

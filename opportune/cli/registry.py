@@ -68,11 +68,12 @@ def overview() -> Iterator[str]:
         features = feature_commands()
     except Exception as error:  # noqa: BLE001 - importing a feature runs any code, and the help is still useful
         reason = f"{type(error).__name__}: {error}" if find_spec("fastapi") else "Install the packages."
-        yield from ("", f"Commands of features are not listed. {reason}".partition("\n")[0])
+        yield ""
+        yield f"Commands of features are not listed. {reason}".partition("\n")[0]
         return
     for feature, modules in features.items():
         lines = {name: help_line(module) for name, module in modules.items()}
-        yield from _section(f"Feature {feature}", lines, max(map(len, (*lines, " " * width))))
+        yield from _section(f"Feature {feature}", lines, max(width, *map(len, lines)))
 
 
 def _section(heading: str, entries: Mapping[str, str], width: int) -> Iterator[str]:

@@ -57,7 +57,9 @@ async def skip_warm_up(_app: FastAPI) -> None:
 
 def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
     """Analyse the parameters of each route once, and not again for each of the thousands of sites of a run."""
-    copy_route, copies = Router.copy_route, dict[object, tuple[APIRoute, APIRoute]]()
+    copy_route = Router.copy_route
+    copies: dict[object, tuple[APIRoute, APIRoute]] = {}
+    """Routes with their copies. The routes are kept, because the id of a deleted one could be that of another."""
 
     def copy_shared(
         router: Router, route: APIRoute, prefix: str, dependencies: Sequence[Depends], include_in_schema: bool = True
@@ -68,7 +70,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         key = id(route), prefix, include_in_schema, *router.dependencies, *dependencies
         if key not in copies:
             _ = route.dependant  # else each copy would be analysed
-            copies[key] = route, copy_route(router, *arguments)  # the id belongs to a living route
+            copies[key] = route, copy_route(router, *arguments)
         _, shared = copies[key]
         copied = APIRoute.__new__(type(shared))
         vars(copied).update(vars(shared))  # `copy` takes ten times as long

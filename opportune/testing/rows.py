@@ -99,12 +99,13 @@ async def _set_foreign_keys(
     for name, relationship in mapper.relationships.items():
         if relationship.direction is not RelationshipDirection.MANYTOONE:
             continue
-        for column in relationship.local_columns:
-            key = mapper.get_property_by_column(column).key
-            if name not in related_rows and key not in values and fields[key].is_required():
-                related_rows[name] = await _create_row(session, relationship.mapper.class_, {})
-            if name in related_rows:
-                values[key] = related_rows[name].id if related_rows[name] else None
+        keys = [mapper.get_property_by_column(column).key for column in relationship.local_columns]
+        needs_row = any(key not in values and fields[key].is_required() for key in keys)
+        if needs_row and name not in related_rows:
+            related_rows[name] = await _create_row(session, relationship.mapper.class_, {})
+        if name in related_rows:
+            row = related_rows[name]
+            values |= dict.fromkeys(keys, row.id if row else None)
     for name, target in foreign_keys_of(mapper).items():
         if name not in values and fields[name].is_required():
             values[name] = (await _create_row(session, target, {})).id

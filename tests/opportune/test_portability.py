@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from opportune.cli.environment.entry import BASE, DEV
+from opportune.cli.environment.locks import BASE, DEV
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import require_git
 

@@ -77,10 +77,12 @@ def command(
     elif sys.stdin.isatty() and not no_input:
         choices.confirm, choices.prompt = typer.confirm, ask_value
     settings = get_settings()
+    database = direct_url(settings).kind
     drafts = draft_migrations(settings, graph, feature, message, choices, make_empty=make_empty)
     choices.refuse_unused()
-    database = direct_url(settings).kind
-    if (database == "postgresql") if concurrently is None else concurrently:
+    if concurrently is None:
+        concurrently = database == "postgresql"
+    if concurrently:
         drafts = [part for draft in drafts for part in split_indexes(draft, message)]
     if not drafts:
         say("No changes detected")
@@ -113,7 +115,9 @@ def merge_branches(graph: MigrationGraph, features: Sequence[str], *, writes: bo
     for name in split:
         graph.require_editable(name)
         refuse_conflicts(graph, name)
-        path = write_merge(graph, name) if writes else graph.folder(name) / f"{choose_merge_name(graph, name)}.py"
+        path = graph.folder(name) / f"{choose_merge_name(graph, name)}.py"
+        if writes:
+            path = write_merge(graph, name)
         heads = " and ".join(head.name for head in graph.heads(name))
         print(f"Migrations for '{name}':\n  {display_path(path)}\n    ~ Merge {heads}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Annotated
 
 import typer
@@ -52,10 +53,10 @@ def command(
     if prune:
         forget_removed(settings, graph)
         return
-    if fake or fake_initial:
-        make_plan = fake_steps(
-            make_plan, None if fake else find_adoptable(settings, make_plan(graph.applied(recorded)))
-        )
+    if fake:
+        make_plan = fake_steps(make_plan, None)
+    elif fake_initial:
+        make_plan = fake_steps(make_plan, find_adoptable(settings, make_plan(graph.applied(recorded))))
     say(f"Operations to perform:\n  {describe_operations(graph, feature, target)}\nRunning migrations:")
     if not apply_plan(settings, graph, make_plan):
         say("  No migrations to apply.")
@@ -74,20 +75,21 @@ def describe_operations(graph: MigrationGraph, feature: str | None, target: str 
 def print_plan(steps: Sequence[Step], database: str, *, is_first: bool) -> None:
     """Print the planned steps, with warnings if this is not a new database."""
     upgrades = [step.migration for step in steps if step.direction == "upgrade"]
+    locks = find_table_locks(upgrades) if database == "postgresql" else ()
     problems = [] if is_first else find_incompatibilities(upgrades, database)
-    warnings = [*(find_table_locks(upgrades) if database == "postgresql" else ()), *problems]
     incompatible = {problem.migration for problem in problems}
     print("Planned operations:")
     for step in steps:
-        print(f"  {'Apply' if step.direction == 'upgrade' else 'Unapply'} {step.migration}")
-        for change in describe_planned_changes(step.migration, step.direction, database):
+        migration, is_upgrade = step.migration, step.direction == "upgrade"
+        print(f"  {'Apply' if is_upgrade else 'Unapply'} {migration}")
+        for change in describe_planned_changes(migration, step.direction, database):
             print(f"    {change}")
-        for warning in warnings:
-            if warning.migration == step.migration:
+        for warning in (*locks, *problems):
+            if warning.migration == migration:
                 print(f"    ! {warning}")
-        if step.migration.safety_assured and step.migration in upgrades:
-            print(f"    Compatible with the old version, by safety_assured: {step.migration.safety_assured}")
-        elif step.migration in upgrades and not is_first and step.migration not in incompatible:
+        if is_upgrade and migration.safety_assured:
+            print(f"    Compatible with the old version, by safety_assured: {migration.safety_assured}")
+        elif is_upgrade and not is_first and migration not in incompatible:
             print("    Compatible with the old version.")
     if not steps:
         print("  No planned migration operations.")
@@ -101,10 +103,10 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
     """
     first_migrations = [step.migration for step in steps if step.direction == "upgrade" and not step.migration.follows]
     with connect(settings) as connection:
-        result_by_migration = {
-            migration: compare_existing_tables(connection, migration) for migration in first_migrations
-        }
-    all_differences = [difference for result in result_by_migration.values() for difference in result or []]
+        comparisons = {migration: compare_existing_tables(connection, migration) for migration in first_migrations}
+    # The result is None for a migration whose tables do not exist.
+    existing = {migration: differences for migration, differences in comparisons.items() if differences is not None}
+    all_differences = [*chain.from_iterable(existing.values())]
     for difference in all_differences:
         warn(f"{'error' if difference.is_harmful else 'Notice'}: {difference.text}.")
     if any(difference.is_harmful for difference in all_differences):
@@ -112,7 +114,7 @@ def find_adoptable(settings: Settings, steps: Sequence[Step]) -> list[Migration]
             "Nothing was adopted. Change the models and create the migration again, change the tables, or record the "
             "migration anyway: migrate FEATURE --fake"
         )
-    return [migration for migration, result in result_by_migration.items() if result is not None]
+    return [*existing]
 
 
 def forget_removed(settings: Settings, graph: MigrationGraph) -> None:

@@ -93,11 +93,12 @@ def command(
 
 
 def deploy_checks() -> tuple[Check, ...]:
+    """Return the checks for production. On a known host, those of the host replace those of the framework."""
     features = installed_features()
-    names = [feature.monitoring.host_check for feature in features] if current_host() else []
-    host_checks: list[Check] = [*map(resolve_name, filter(None, names))]
-    if not host_checks:
+    names = [feature.monitoring.host_check for feature in features if feature.monitoring.host_check]
+    if not names or not current_host():
         return (*production_checks(all_features(features)), check_superusers, check_new_texts)
+    host_checks: list[Check] = [*map(resolve_name, names)]
     registered = (check for feature in features for check in feature.monitoring.production_checks)
     return (check_production, *host_checks, *registered, check_superusers)
 
@@ -175,11 +176,11 @@ def check_versions(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     if any(feature.name == "row_versions" for feature in features):
         return
-    for model in (model for feature in features for model in feature.models if issubclass(model, Versioned)):
-        yield Finding(
-            f"{model.__name__} is Versioned, but no versions are kept. Add `row_versions` to {PACKAGE}/installed.py.",
-            is_error=False,
-        )
+    models = [model for feature in features for model in feature.models]
+    for model in models:
+        if issubclass(model, Versioned):
+            problem = f"{model.__name__} is Versioned, but no versions are kept."
+            yield Finding(f"{problem} Add `row_versions` to {PACKAGE}/installed.py.", is_error=False)
 
 
 def check_hooks(_settings: Settings) -> Iterator[Finding]:
@@ -299,7 +300,8 @@ def check_pending(settings: Settings) -> Iterator[Finding]:
     if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
         return
     pending = MigrationGraph(installed_names()).pending(recorded)
-    for lock in find_table_locks(pending) if url.kind == "postgresql" else ():
+    locks = find_table_locks(pending) if url.kind == "postgresql" else ()
+    for lock in locks:
         yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
     for problem in find_incompatibilities(pending, url.kind):
         yield Finding(

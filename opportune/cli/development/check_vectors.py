@@ -11,13 +11,14 @@ from opportune.config.settings import Settings
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
-EXTENSION = text(
+MAY_CREATE = text(
     "SELECT installed_version IS NOT NULL OR"
     " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR"
     " (SELECT bool_or(trusted) FROM pg_available_extension_versions AS version WHERE version.name = extension.name)"
     " AND has_database_privilege(current_database(), 'CREATE')"
     " FROM pg_available_extensions AS extension WHERE extension.name = :name"
 )
+"""Whether an extension is installed, or this user may create it; no row if the server does not have it."""
 
 
 def check_vectors(settings: Settings) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def check_vectors(settings: Settings) -> Iterator[Finding]:
 
 async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str:
     """Return a message if PostgreSQL cannot store vectors; empty if it can."""
-    is_allowed = await session.scalar(EXTENSION, {"name": extension})
+    is_allowed = await session.scalar(MAY_CREATE, {"name": extension})
     if is_allowed is None:
         return "PostgreSQL has no pgvector. Install it on the server, or remove EMBEDDING_MODEL."
     return "" if is_allowed else "This user may not create pgvector. Let the owner run CREATE EXTENSION vector."

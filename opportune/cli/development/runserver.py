@@ -65,9 +65,8 @@ def command(
         )
     # In production a taken port must be an error, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
-    with reserve(
-        host or server.default_host(settings), settings.port if port is None else port, use_free_port=use_free_port
-    ) as listener:
+    bind_host, bind_port = host or server.default_host(settings), settings.port if port is None else port
+    with reserve(bind_host, bind_port, use_free_port=use_free_port) as listener:
         check_database(settings, migrate)
         startup.remove_abandoned_files(settings)
         server.serve(listener, settings, workers=workers, reload=reload)
@@ -133,14 +132,10 @@ def check_database(settings: Settings, migrate: bool) -> None:
         startup.apply_migrations(settings)
         schema = startup.inspect_schema(settings)
     url = DatabaseUrl.parse(settings.database_url.get_secret_value())
-    risks = (
-        startup.data_loss_warning(settings),
-        unused_database_notice(settings),
-        open_storage(settings).data_loss_warning,
-        *startup.settings_left_out().values(),
-    )
-    checks = start_checks(all_features(installed_features())) if settings.is_production else ()
-    findings = [finding.text for check in checks for finding in check(settings)]
-    for line in (*schema.faults, *schema.warnings, *risks, url.readonly_notice, *findings):
-        if line:
-            warn(line)
+    lines = [*schema.faults, *schema.warnings, startup.data_loss_warning(settings), unused_database_notice(settings)]
+    lines += [open_storage(settings).data_loss_warning, *startup.settings_left_out().values(), url.readonly_notice]
+    if settings.is_production:
+        checks = start_checks(all_features(installed_features()))
+        lines += [finding.text for check in checks for finding in check(settings)]
+    for line in filter(None, lines):
+        warn(line)

@@ -164,7 +164,7 @@ def inspect_schema(settings: Settings) -> SchemaState:
 async def _inspect_schema(settings: Settings) -> SchemaState:
     async with open_database(settings) as database:
         await database.setup()
-        await _connect_with_retry(database, time.monotonic() + RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
+        await _connect(database, retry_seconds=RETRY_TIMEOUT_SECONDS if settings.is_production else 0)
         async with database.reader(fresh=True) as session:
             connection = await session.connection()
             rows = await connection.run_sync(read_revisions)
@@ -174,8 +174,9 @@ async def _inspect_schema(settings: Settings) -> SchemaState:
     return SchemaState(tuple(map(str, graph.pending(rows))), graph.unknown(rows).newer, is_behind_code, unindexed)
 
 
-async def _connect_with_retry(database: Database, deadline: float) -> None:
+async def _connect(database: Database, retry_seconds: float) -> None:
     """Ping the database until it responds, because on some hosts it wakes up slowly, or its name resolves late."""
+    deadline = time.monotonic() + retry_seconds
     while True:
         try:
             return await database.ping(reader=False)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.environment.entry import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
+from opportune.cli.environment.locks import DEV, FRAMEWORK, FRAMEWORK_TESTS, ONLY_PROJECT, TESTS, locks_of_tests
 from opportune.cli.output import warn
 from opportune.cli.process import exec_process
 from opportune.errors import OperatorError
@@ -54,19 +54,20 @@ def command(
     os.chdir(PROJECT)
     if accept_access:
         exec_process([sys.executable, "-m", "opportune.testing.access"])
-    folders = []
+    pytest_options = cache_options()
     if project:
-        folders = [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"]
+        pytest_options += [str(TESTS), f"--ignore={FRAMEWORK_TESTS}"]
     elif framework:
-        folders = [str(FRAMEWORK_TESTS)]
-    marker_options = ["-m", "e2e"] if browser else []
+        pytest_options.append(str(FRAMEWORK_TESTS))
+    if browser:
+        pytest_options += ["-m", "e2e"]
     # Let Python cache bytecode, because many processes import the same modules.
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if sqlite or postgres:
         environ[ONLY_DATABASE] = "sqlite" if sqlite else "postgresql"
     processes = count_processes(with_framework=FRAMEWORK_TESTS.is_dir() and not project)
-    options = with_process_count(arguments or ["-n"], processes)
-    exec_process([sys.executable, "-m", "pytest", *cache_options(), *folders, *marker_options, *options], environ)
+    pytest_options += with_process_count(arguments or ["-n"], processes)
+    exec_process([sys.executable, "-m", "pytest", *pytest_options], environ)
 
 
 def cache_options() -> list[str]:

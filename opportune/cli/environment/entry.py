@@ -6,7 +6,6 @@ restarts there. `.venv` has a copy of each installed lock, so that only changed 
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,12 +18,13 @@ from typing import Never
 from opportune.cli.environment.arguments import COMMON_OPTIONS, refuse_wrong_arguments
 from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
+from opportune.cli.environment.locks import BASE, BUILD, MODEL, OPTIONAL_LOCKS, needs_model, pins, required_locks
 from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
 from opportune.cli.usage import wrong_usage
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.layout import PROJECT, env_file_value
+from opportune.project.layout import PROJECT
 
 if sys.platform == "win32":
     import msvcrt
@@ -34,46 +34,6 @@ else:
 SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-TESTS = PROJECT / "tests"
-FRAMEWORK_TESTS = TESTS / "opportune"
-ONLY_PROJECT = "--project"
-"""Option of `oppman.py test` that runs only the project's tests."""
-BASE = "requirements.lock"
-MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWORK, BUILD = (
-    f"requirements/{name}.lock"
-    for name in (
-        *("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "office", "ag-ui"),
-        *("dev", "framework", "build"),
-    )
-)
-DEVELOPMENT_COMMANDS = (
-    ["lock"],
-    ["upgrade"],
-    ["startapp"],
-    ["addmodel"],
-    ["addapp"],
-    ["inspectdb"],
-    ["deploy", "rehearse"],
-)
-"""Commands that need the development dependencies."""
-LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
-OPTIONAL_LOCKS = {
-    **LOCKS_OF_SECRETS,
-    "backup": BACKUP,
-    "telemetry": TELEMETRY,
-    "llm-vendors": VENDORS,
-    "office": OFFICE,
-    "ag-ui": AG_UI,
-}
-"""Locks that a project gets when it needs them."""
-LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
-"""Locks that the command `install` installs."""
-SETTINGS_BY_LOCK = {
-    BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
-    TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
-    VENDORS: ("LLM_DIALECT",),
-}
-"""Locks that a command needs if one of these settings has a value."""
 MARKER_PACKAGES = ("alembic", "nh3", "pwdlib", "sqladmin", "typer")
 """Packages whose presence shows that the dependencies are installed."""
 BUILD_PACKAGES = ("babel", "hatchling")
@@ -115,7 +75,8 @@ def enter(arguments: list[str]) -> None:
 def refuse_misspelt_command(arguments: list[str]) -> None:
     """Exit for a misspelt command before packages are installed. Other unknown names may be commands of features."""
     name = command_name(arguments)
-    if not name.startswith("-") and (hint := name not in MODULES and did_you_mean(name, MODULES)):
+    hint = "" if name in MODULES or name.startswith("-") else did_you_mean(name, MODULES)
+    if hint:
         print(wrong_usage(PROGRAM, f"Unknown command {name!r}.{hint}"), file=sys.stderr)
         sys.exit(2)
 
@@ -147,15 +108,7 @@ def restart(arguments: list[str]) -> Never:
 
 def prepare(arguments: list[str]) -> bool:
     """Install the locks that the command needs. Return True if anything was missing."""
-    words = [word for word in arguments if not word.startswith("-")]
-    command = words[0] if words else ""
-    locks = [BASE, *secrets_locks()]
-    if command == "test":
-        locks += locks_of_tests(arguments)
-    elif any(words[: len(prefix)] == prefix for prefix in DEVELOPMENT_COMMANDS):
-        locks.append(DEV)
-    locks += [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
-    return install_missing(locks, [MODEL] if needs_model(command, arguments) else [])
+    return install_missing(required_locks(arguments), [MODEL] if needs_model(arguments) else [])
 
 
 def python_with_hatchling() -> str:
@@ -208,48 +161,6 @@ def add_lock(lock: str) -> None:
         base = pins((PROJECT / BASE).read_text(encoding="utf-8"))
         if any(base.get(name, version) != version for name, version in pins(content.decode()).items()):
             echo(f"Your {BASE} has other versions of its packages. Next: python3 oppman.py lock")
-
-
-def pins(lock: str) -> dict[str, str]:
-    """Return the versions of a lock by package."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
-
-
-def locks_of_tests(arguments: list[str]) -> list[str]:
-    """Return the locks for these pytest arguments. The framework's tests need more packages."""
-    return [DEV] if project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
-
-
-def project_tests(arguments: list[str]) -> list[Path]:
-    """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
-    if ONLY_PROJECT in arguments or (not FRAMEWORK_TESTS.is_dir() and not any(map(is_path, arguments))):
-        return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
-    paths = [(PROJECT / word.partition("::")[0]).resolve() for word in arguments if is_path(word)]
-    return paths if all(TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths) else []
-
-
-def is_path(word: str) -> bool:
-    return not word.startswith("-") and (PROJECT / word.partition("::")[0]).exists()
-
-
-def needs_model(command: str, arguments: list[str]) -> bool:
-    if command != "test":
-        return command == "quickstart" and "--no-model" not in arguments
-    files = [file for path in project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
-    return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
-
-
-def secrets_locks() -> list[str]:
-    """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
-    scheme, _, names = read_setting("SECRETS_FROM").partition(":")
-    is_complete = all(name.strip() for name in names.split(","))
-    return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []
-
-
-def read_setting(name: str) -> str:
-    """Return a setting from the environment or .env, without the settings classes."""
-    value = os.environ.get(name)
-    return env_file_value(name) if value is None else value.strip(" \t\r\n\"'")
 
 
 def are_installed(locks: list[str]) -> bool:

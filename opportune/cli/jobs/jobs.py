@@ -84,11 +84,8 @@ def cancel(number: Number) -> None:
     """Cancel a waiting job, or a running job at its next step."""
     with_jobs(lambda jobs, session: jobs.cancel(session, number))
     job = in_transaction(lambda session: management.find_job(session, number))
-    say(
-        f"Job {number} will stop at its next step."
-        if job.state == JobState.RUNNING
-        else f"Job {number} is {job.state}."
-    )
+    state = "will stop at its next step" if job.state == JobState.RUNNING else f"is {job.state}"
+    say(f"Job {number} {state}.")
 
 
 @command.command()
@@ -142,7 +139,8 @@ def resume(queue: Queue) -> None:
 def _wait_for_running(queue: str, seconds: float) -> int:
     """Wait until no job of a queue runs, at most `seconds`. Return the number of running jobs."""
     deadline = time.monotonic() + seconds
-    while (running := in_transaction(partial(management.count_running, queue=queue))) and time.monotonic() < deadline:
+    count_running = partial(management.count_running, queue=queue)
+    while (running := in_transaction(count_running)) and time.monotonic() < deadline:
         time.sleep(min(0.5, seconds))
     return running
 

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from opportune.cli.environment.entry import LOCKS_BY_NAME, VENV, add_lock, install, is_outdated
+from opportune.cli.environment.entry import VENV, add_lock, install, is_outdated
 from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.locks import LOCKS_BY_NAME
 from opportune.cli.output import say
 from opportune.errors import OperatorError
 

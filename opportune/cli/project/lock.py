@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from packaging.version import Version
 
-from opportune.cli.environment.entry import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
+from opportune.cli.environment.locks import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
 from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text

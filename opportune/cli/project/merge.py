@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copyfile
 
-from opportune.cli.environment.entry import OPTIONAL_LOCKS, pins
+from opportune.cli.environment.locks import OPTIONAL_LOCKS, pins
 from opportune.cli.project.git import Git
 from opportune.cli.project.release import Release
 from opportune.cli.project.shared_files import (

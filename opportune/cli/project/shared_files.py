@@ -15,7 +15,7 @@ from string import Template
 from typing import NamedTuple
 
 from opportune import __version__
-from opportune.cli.environment.entry import OPTIONAL_LOCKS
+from opportune.cli.environment.locks import OPTIONAL_LOCKS
 from opportune.project.layout import FRAMEWORK
 
 STARTER = "starter"

@@ -16,8 +16,9 @@ import typer
 from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
-from opportune.cli.environment.entry import BASE, VENV
+from opportune.cli.environment.entry import VENV
 from opportune.cli.environment.framework_wheel import PIN
+from opportune.cli.environment.locks import BASE
 from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, GitError
@@ -34,8 +35,9 @@ from opportune.project.layout import FRAMEWORK, PROJECT
 
 COUNTED = ("Added", "Changed", "Fixed")
 """Headings of the changelog whose entries need no action."""
-CHECK, TEST, MIGRATE, MAKE_MIGRATIONS = ["check"], ["test", "--project"], ["migrate"], ["makemigrations", "--no-input"]
-RENAME = ["upgrade"]
+RENAME, MAKE_MIGRATIONS, MIGRATE = ["upgrade"], ["makemigrations", "--no-input"], ["migrate"]
+CHECK, TEST = ["check"], ["test", "--project"]
+"""Arguments of commands that complete an upgrade."""
 
 
 def command(
@@ -243,7 +245,7 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
     say(f"You are now on the branch {branch}. To see the changes: git diff {main}. To go back: {switch_back}")
     if new_migrations:
         say(f"New migrations of the framework: {', '.join(new_migrations)}.")
-    all_steps = list(map(_command, (RENAME, MAKE_MIGRATIONS, MIGRATE, CHECK, TEST)))
+    all_steps = [*map(_command, (RENAME, MAKE_MIGRATIONS, MIGRATE, CHECK, TEST))]
     if merge.conflicts:
         print_steps("git commit --all --message='Resolve conflicts'", *all_steps, after="resolving the conflicts")
         raise typer.Exit(1)
@@ -253,12 +255,12 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
     failed = [] if update_code(version) else [MAKE_MIGRATIONS]
     # The user decides when to migrate the database, and `check` fails until then.
     pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
-    for arguments in [CHECK, TEST]:
-        if arguments in pending or (no_test and arguments == TEST):
-            continue
-        if run(arguments):
+    if no_test:
+        pending.append(TEST)
+    for arguments in (CHECK, TEST):
+        if arguments not in pending and run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
-    print_steps(*map(_command, [*pending, *([TEST] if no_test else [])]), f"{switch_back} && git merge {branch}")
+    print_steps(*map(_command, pending), f"{switch_back} && git merge {branch}")
 
 
 def update_code(version: str) -> bool:

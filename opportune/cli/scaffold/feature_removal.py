@@ -51,9 +51,8 @@ class FeatureRemoval:
         """Yield the folders, files and lines to delete."""
         for path in self.paths:
             files = [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
-            yield (
-                f"{self._relative(path)}/ ({pluralize(len(files), 'file')})" if path.is_dir() else self._relative(path)
-            )
+            name = self._relative(path)
+            yield f"{name}/ ({pluralize(len(files), 'file')})" if path.is_dir() else name
         for path, text in self.new_texts.items():
             lines = len(path.read_text(encoding="utf-8").splitlines()) - len(text.splitlines())
             yield f"{pluralize(lines, 'line')} of {self._relative(path)}"
@@ -64,7 +63,7 @@ class FeatureRemoval:
         Raises:
             OperatorError: a file cannot be changed. You can run the command again to continue.
         """
-        path = self.project
+        path = self.project  # the path in the message
         try:
             for path, text in self.new_texts.items():
                 path.write_text(text, encoding="utf-8")
@@ -90,10 +89,9 @@ class FeatureRemoval:
     @cached_property
     def paths(self) -> Sequence[Path]:
         """Folders and files of the feature."""
-        names = [f"{folder}/{self.name}" for folder in PARENT_FOLDERS] + [
-            file.format(self.name) for file in FILE_PATTERNS
-        ]
-        return [path for name in names if (path := self.project / name).exists()]
+        names = [f"{folder}/{self.name}" for folder in PARENT_FOLDERS]
+        names += [file.format(self.name) for file in FILE_PATTERNS]
+        return [self.project / name for name in names if (self.project / name).exists()]
 
     @cached_property
     def settings(self) -> Sequence[str]:
@@ -162,23 +160,23 @@ class FeatureRemoval:
         """Return the text without list items, table rows, code lines and images that name the feature."""
         lines, in_code = [], False
         for line in text.splitlines(keepends=True):
-            in_code ^= line.startswith("```")
-            if not ((in_code or ENTRY.match(line)) and self._is_named_in(line)):
+            if line.startswith("```"):
+                in_code = not in_code
+            is_entry = in_code or ENTRY.match(line)
+            if not (is_entry and self._is_named_in(line)):
                 lines.append(line)
         return "".join(lines)
 
     def _without_settings(self, text: str) -> str:
         """Return the text without the feature's settings, and without headings of empty sections."""
-        starts = tuple(f"\n# {name}=" for name in self.settings)
-        blocks = [
-            block for block in text.rstrip("\n").split("\n\n") if not any(start in f"\n{block}" for start in starts)
-        ]
-        pairs = zip(blocks, [*blocks[1:], SECTION_MARK], strict=True)
-        remaining = [
-            block
-            for block, following in pairs
-            if not block.startswith(SECTION_MARK) or not following.startswith(SECTION_MARK)
-        ]
+        lines_of_settings = tuple(f"\n# {name}=" for name in self.settings)
+        blocks = text.rstrip("\n").split("\n\n")
+        blocks = [block for block in blocks if not any(line in f"\n{block}" for line in lines_of_settings)]
+        remaining: list[str] = []
+        for block, following in zip(blocks, [*blocks[1:], SECTION_MARK], strict=True):
+            is_empty_section = block.startswith(SECTION_MARK) and following.startswith(SECTION_MARK)
+            if not is_empty_section:
+                remaining.append(block)
         return "\n\n".join(remaining) + "\n"
 
     def _relative(self, path: Path) -> str:

@@ -19,7 +19,8 @@ def merge_modules(text: str, addition: str) -> str:
     definitions = [node for node in new.tree.body if not isinstance(node, ast.ImportFrom) and not is_docstring(node)]
     imports, existing = _imported(new.tree), _imported(source.tree)
     missing_names = {name for module, names in imports.items() for name in names - existing.get(module, set())}
-    if conflicts := ((bound_names(ast.Module(definitions, [])) | missing_names) & bound_names(source.tree)):
+    added_names = bound_names(ast.Module(definitions, [])) | missing_names
+    if conflicts := added_names & bound_names(source.tree):
         raise UnexpectedStructure(f"already has a {min(conflicts)}")
     code = new.bytes[new.span(definitions[0]).start :].decode().strip()
     before = with_imports(text, imports).rstrip()

@@ -14,8 +14,9 @@ import typer
 from packaging.utils import canonicalize_name
 
 from opportune.cli.database.migrate import command as migrate
-from opportune.cli.environment.entry import BASE, uninstall
+from opportune.cli.environment.entry import uninstall
 from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.locks import BASE
 from opportune.cli.options import NoInput
 from opportune.cli.output import say
 from opportune.cli.project.shared_files import VENDOR
@@ -40,7 +41,8 @@ def command(
         typer.Option("--drop-tables/--keep-tables", help="Drop its tables. [default: ask; keep with --yes]"),
     ] = None,
 ) -> None:
-    removal = (PackageRemoval if name in feature_packages() else FeatureRemoval)(name, PROJECT)
+    removal_class = PackageRemoval if name in feature_packages() else FeatureRemoval
+    removal = removal_class(name, PROJECT)
     removal.check()
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)

@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from opportune.cli.environment.entry import DEV
+from opportune.cli.environment.locks import DEV
 from opportune.cli.output import say, warn
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature

@@ -134,7 +134,8 @@ def read_contents(connection: Connection) -> Contents:
         if "." in name:
             contents.dotted_tables.append(name)
         elif name not in contents.partitions:
-            (contents.tables if has_key else contents.keyless_tables).append(name)
+            group = contents.tables if has_key else contents.keyless_tables
+            group.append(name)
     contents.views = inspector.get_view_names()
     if not is_postgresql:
         contents.triggers = _names_with_tables(connection, SQLITE_TRIGGERS)

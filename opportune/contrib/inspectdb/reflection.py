@@ -32,13 +32,12 @@ class InspectedTables:
         """Removed foreign keys, such as `booking.ledger_id`."""
         self.metadata.reflect(connection, only=list(tables))
         kept_tables = {*tables, *targets}
-        for name in tables:
-            self._prepare(self.metadata.tables[name], kept_tables)
+        for table in [self.metadata.tables[name] for name in tables]:
+            self._prepare(table, kept_tables)
             if connection.dialect.name == "postgresql":
-                table = self.metadata.tables[name]
                 table.indexes = {*complete_indexes(connection, table, [*table.indexes])}
         for table in [*self.metadata.tables.values()]:
-            if table.key not in tables:
+            if table.key not in tables:  # reflected, because a foreign key referred to it
                 self.metadata.remove(table)
         break_cycles(self.metadata)
         self.zero_dates = adapt_columns(self.metadata)
@@ -62,6 +61,7 @@ class InspectedTables:
         return only_on_postgresql(self.metadata) if self.connection.dialect.name == "postgresql" else []
 
     def _prepare(self, table: Table, kept_tables: Collection[str]) -> None:
+        """Remove names of keys and constraints that models cannot have."""
         is_sqlite = self.connection.dialect.name == "sqlite"
         for constraint in [*table.constraints]:
             if isinstance(constraint, (ForeignKeyConstraint, PrimaryKeyConstraint)):

@@ -28,6 +28,8 @@ from opportune.db.models.native_type import NativeType
 CAST_LITERAL = re.compile(r"""(?P<literal>'(?:[^']|'')*')::[\w" .]+(?:\(\d+(?:,\s*\d+)?\))?[\w ]*""")
 CAST_SEQUENCE = re.compile(r"(?P<call>nextval\('.+')::regclass\)")
 NOW = ("now()", "CURRENT_TIMESTAMP")
+SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
+"""Types that only SQLite accepts, with portable replacements."""
 ZERO_DATE = "'0000-00-00"
 BASE_TYPE = "base type"
 """Key in `Column.info` with the base type of a domain."""
@@ -42,10 +44,6 @@ def portable_default(expression: str) -> str:
     return NOW[1] if expression == NOW[0] else expression
 
 
-SQLITE_TYPES = {NVARCHAR: String, NCHAR: String, CLOB: Text, DOUBLE: Double}
-"""Types that only SQLite accepts, with portable replacements."""
-
-
 def adapt_columns(metadata: MetaData) -> list[str]:
     """Convert types and defaults of reflected columns for models, portable if possible.
 
@@ -53,7 +51,8 @@ def adapt_columns(metadata: MetaData) -> list[str]:
         Columns whose default, the zero date of MySQL, was removed.
     """
     zero_dates: list[str] = []
-    for column in (column for table in metadata.tables.values() for column in table.columns):
+    columns = [column for table in metadata.tables.values() for column in table.columns]
+    for column in columns:
         if isinstance(column.type, postgresql.DOMAIN):
             column.info[BASE_TYPE] = column.type.data_type
         column.type = _adapted_type(column.type)
@@ -107,4 +106,5 @@ def database_variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | No
     if isinstance(type_, JSON) and type_name(type_) == "JSONB":
         return "postgresql", postgresql.JSONB()
     on_sqlite = type_.dialect_impl(sqlite.dialect())
-    return ("sqlite", on_sqlite) if type(on_sqlite) in SQLITE_TYPES and type(type_) not in SQLITE_TYPES else None
+    is_variant = type(on_sqlite) in SQLITE_TYPES and type(type_) not in SQLITE_TYPES
+    return ("sqlite", on_sqlite) if is_variant else None

@@ -27,16 +27,16 @@ def _feature_files() -> dict[str, Path]:
 
 
 def _read_argument(file: Path, name: str, position: int = sys.maxsize) -> Any:
-    """Return a literal argument of a feature, by keyword or position; empty if it has none.
+    """Return a literal argument of `Feature(…)`, by keyword or position; empty if it has none.
 
     The file is parsed, because its imports may not be installed yet.
     """
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.keyword) and node.arg == name:
-            return ast.literal_eval(node.value)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Feature" and position < len(node.args):
-            return ast.literal_eval(node.args[position])
-    return ""
+    calls = [node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)]
+    call = next(call for call in calls if ast.unparse(call.func) == "Feature")
+    values = {keyword.arg: keyword.value for keyword in call.keywords}
+    if position < len(call.args):
+        values[name] = call.args[position]
+    return ast.literal_eval(values[name]) if name in values else ""
 
 
 def parse_example_names(text: str) -> list[str]:

@@ -7,7 +7,7 @@ import sysconfig
 import unicodedata
 from pathlib import Path
 
-from opportune.cli.environment.entry import pins
+from opportune.cli.environment.locks import pins
 from opportune.cli.project.shared_files import BASE_LOCK, IS_CLONE, STARTER_ROOT
 
 MAX_NAME_LENGTH = 60

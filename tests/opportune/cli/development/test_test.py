@@ -14,7 +14,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from opportune.cli.development import test as test_command
-from opportune.cli.environment.entry import BASE, DEV, FRAMEWORK
+from opportune.cli.environment.locks import BASE, DEV, FRAMEWORK
 from opportune.cli.main import main
 from opportune.project.layout import PROJECT
 from opportune.testing import plugin

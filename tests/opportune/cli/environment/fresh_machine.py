@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
+from opportune.cli.environment.locks import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
 from opportune.cli.registry import MODULES
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment import entry as environment
-from opportune.cli.environment.entry import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
+from opportune.cli.environment import locks as locks_of_commands
 from opportune.cli.environment.installation import UNFINISHED, InstallError
+from opportune.cli.environment.locks import AWS, AZURE, BACKUP, BASE, DEV, FRAMEWORK, GCP, MODEL, TELEMETRY, VENDORS
 from opportune.project import layout
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import TIMEOUT_SECONDS
@@ -48,11 +49,14 @@ def test_locks_are_installed_when_they_change(machine: Machine) -> None:
 def installed_locks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Locks that this process would install on the machine."""
     locks: list[str] = []
-    paths = {"PROJECT": "", "VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py", "TESTS": "tests"}
-    for name, path in {**paths, "FRAMEWORK_TESTS": "tests/opportune"}.items():
+    paths = {"VENV": ".venv", "PYTHON": ".venv/bin/python", "SCRIPT": "oppman.py"}
+    for name, path in paths.items():
         monkeypatch.setattr(environment, name, machine.project / path)
-    monkeypatch.setattr(layout, "PROJECT", machine.project)
-    for name in ("SECRETS_FROM", *chain(*environment.SETTINGS_BY_LOCK.values())):
+    for name, path in {"TESTS": "tests", "FRAMEWORK_TESTS": "tests/opportune"}.items():
+        monkeypatch.setattr(locks_of_commands, name, machine.project / path)
+    for module in (environment, locks_of_commands, layout):
+        monkeypatch.setattr(module, "PROJECT", machine.project)
+    for name in ("SECRETS_FROM", *chain(*locks_of_commands.SETTINGS_BY_LOCK.values())):
         monkeypatch.delenv(name, raising=False)
     for name in ("install", "install_if_possible"):
         monkeypatch.setattr(environment, name, locks.append)

@@ -7,7 +7,7 @@ from zipfile import ZipFile
 import pytest
 import uv
 
-from opportune.cli.environment.entry import BASE
+from opportune.cli.environment.locks import BASE
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.environment.fresh_machine import Machine
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.environment import entry
-from opportune.cli.environment.entry import AWS, BASE, DEV, LOCKS_BY_NAME, OPTIONAL_LOCKS
 from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.locks import AWS, BASE, DEV, LOCKS_BY_NAME, OPTIONAL_LOCKS
 from opportune.cli.project import install as command
 from tests.opportune.cli.conftest import Oppman
 

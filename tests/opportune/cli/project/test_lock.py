@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment.entry import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
+from opportune.cli.environment.locks import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
 from opportune.cli.project import lock
 from opportune.cli.project.shared_files import FIND_LINKS
 from opportune.project.layout import PROJECT

@@ -1,0 +1,107 @@
+"""Locks of a project, and those that a command needs. Uses only the standard library."""
+
+import os
+import re
+from pathlib import Path
+
+from opportune.project.layout import PROJECT, env_file_value
+
+TESTS = PROJECT / "tests"
+FRAMEWORK_TESTS = TESTS / "opportune"
+ONLY_PROJECT = "--project"
+"""Option of `oppman.py test` that runs only the project's tests."""
+BASE = "requirements.lock"
+MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWORK, BUILD = (
+    f"requirements/{name}.lock"
+    for name in (
+        *("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "office", "ag-ui"),
+        *("dev", "framework", "build"),
+    )
+)
+DEVELOPMENT_COMMANDS = (
+    ["lock"],
+    ["upgrade"],
+    ["startapp"],
+    ["addmodel"],
+    ["addapp"],
+    ["inspectdb"],
+    ["deploy", "rehearse"],
+)
+"""Commands that need the development dependencies."""
+LOCKS_OF_SECRETS = {"aws": AWS, "gcp": GCP, "azure": AZURE}
+OPTIONAL_LOCKS = {
+    **LOCKS_OF_SECRETS,
+    "backup": BACKUP,
+    "telemetry": TELEMETRY,
+    "llm-vendors": VENDORS,
+    "office": OFFICE,
+    "ag-ui": AG_UI,
+}
+"""Locks that a project gets when it needs them."""
+LOCKS_BY_NAME = {**OPTIONAL_LOCKS, "dev": DEV}
+"""Locks that the command `install` installs."""
+SETTINGS_BY_LOCK = {
+    BACKUP: ("BACKUP_RECIPIENT", "BACKUP_IDENTITY"),
+    TELEMETRY: ("OTEL_EXPORTER_OTLP_ENDPOINT", "SENTRY_DSN"),
+    VENDORS: ("LLM_DIALECT",),
+}
+"""Locks that a command needs if one of these settings has a value."""
+
+
+def required_locks(arguments: list[str]) -> list[str]:
+    """Return the locks that a command needs, without the model's."""
+    words = _words(arguments)
+    locks = [BASE, *secrets_locks()]
+    if words[:1] == ["test"]:
+        locks += locks_of_tests(arguments)
+    elif any(words[: len(command)] == command for command in DEVELOPMENT_COMMANDS):
+        locks.append(DEV)
+    return locks + [lock for lock, names in SETTINGS_BY_LOCK.items() if any(map(read_setting, names))]
+
+
+def _words(arguments: list[str]) -> list[str]:
+    return [word for word in arguments if not word.startswith("-")]
+
+
+def locks_of_tests(arguments: list[str]) -> list[str]:
+    """Return the locks for these pytest arguments. The framework's tests need more packages."""
+    return [DEV] if project_tests(arguments) or not FRAMEWORK_TESTS.is_dir() else [DEV, FRAMEWORK]
+
+
+def project_tests(arguments: list[str]) -> list[Path]:
+    """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
+    if ONLY_PROJECT in arguments or (not FRAMEWORK_TESTS.is_dir() and not any(map(is_path, arguments))):
+        return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
+    paths = [(PROJECT / word.partition("::")[0]).resolve() for word in arguments if is_path(word)]
+    return paths if all(TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths) else []
+
+
+def is_path(word: str) -> bool:
+    return not word.startswith("-") and (PROJECT / word.partition("::")[0]).exists()
+
+
+def needs_model(arguments: list[str]) -> bool:
+    """Return whether the command uses the local model, whose packages are not for all platforms."""
+    command = next(iter(_words(arguments)), "")
+    if command != "test":
+        return command == "quickstart" and "--no-model" not in arguments
+    files = [file for path in project_tests(arguments) for file in (path, *path.rglob("*.py")) if file.is_file()]
+    return not files or any(b"pytest.mark.model" in file.read_bytes() for file in files)
+
+
+def secrets_locks() -> list[str]:
+    """Return the lock that `SECRETS_FROM` in the environment or .env needs."""
+    scheme, _, names = read_setting("SECRETS_FROM").partition(":")
+    is_complete = all(name.strip() for name in names.split(","))
+    return [LOCKS_OF_SECRETS[scheme]] if is_complete and scheme in LOCKS_OF_SECRETS else []
+
+
+def read_setting(name: str) -> str:
+    """Return a setting from the environment or .env, without the settings classes."""
+    value = os.environ.get(name)
+    return env_file_value(name) if value is None else value.strip(" \t\r\n\"'")
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Return the versions of a lock by package."""
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
