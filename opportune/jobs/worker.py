@@ -114,7 +114,7 @@ class Worker:
         try:
             attempt_ended = self.attempt_ended
             # An attempt that ends during the claim may let another job run.
-            while await self._start_due() or self._attempts or attempt_ended.is_set():
+            while await self._exchange(self._count_free_slots()) or self._attempts or attempt_ended.is_set():
                 attempt_ended = self.attempt_ended
                 await self._wait_for_an_end(LEASE_RENEWAL_SECONDS)
                 await self._renew()
@@ -135,7 +135,7 @@ class Worker:
         self.concurrency, self.max_prefetched_jobs, self.polled_at = 1, 0, before
         try:
             await self.scheduler.queue_all()
-            while await self._start_due(claims=elapsed < seconds) or self._attempts:
+            while await self._exchange(self._count_free_slots() if elapsed < seconds else 0) or self._attempts:
                 names |= {job_id: attempt.job.name for job_id, attempt in self._attempts.items()}
                 await self._wait_for_an_end(UNFROZEN_SECONDS)
                 await self._renew()
@@ -156,14 +156,13 @@ class Worker:
             await self._renew()
             if self._waiting and time.monotonic() - self._waiting[0].started_at > MAX_HELD_SECONDS:
                 await self._release_waiting()
-            started = await self._start_due()
+            started = await self._exchange(self._count_free_slots())
             self._start_pruning()
-            # A started job wakes the worker at its end, which then checks for the next one.
-            pauses = [
-                poll,
-                LEASE_RENEWAL_SECONDS if self._running else None,
-                None if started else await self._seconds_to_next(),
-            ]
+            pauses = [poll]
+            if self._running:
+                pauses.append(LEASE_RENEWAL_SECONDS)
+            if not started:  # otherwise the end of a job wakes the worker, which then checks for the next one
+                pauses.append(await self._seconds_to_next())
         except (DBAPIError, PoolTimeoutError) as error:
             logger.warning("Jobs wait: %s", explain(error, self.store.database.url))
             return DATABASE_RETRY_SECONDS
@@ -172,9 +171,12 @@ class Worker:
             return DATABASE_RETRY_SECONDS
         return min((pause for pause in pauses if pause is not None), default=None)
 
-    async def _start_due(self, *, claims: bool = True) -> int:
-        """Store completed jobs, and start due jobs if `claims`. Return the number of claimed jobs."""
-        limit = self._count_free_slots() if claims else 0
+    async def _exchange(self, limit: int) -> int:
+        """Store completed jobs and claim up to `limit` due ones, in one transaction. Start those that find a slot.
+
+        Returns:
+            The number of claimed jobs.
+        """
         if not limit and not self._completed:
             return 0
         completed, self._completed = self._completed, []
@@ -318,7 +320,7 @@ class Worker:
     async def _store_completed(self) -> None:
         if self._completed:
             names = ", ".join(str(attempt.job) for attempt in self._completed)
-            await self._retry_while_unavailable(partial(self._start_due, claims=False), f"outcome of {names}")
+            await self._retry_while_unavailable(partial(self._exchange, 0), f"outcome of {names}")
             self._forget(*self._completed)
             self._completed.clear()
 

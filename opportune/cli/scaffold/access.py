@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from opportune.cli.scaffold.field_definitions import OWNERS
+from opportune.cli.scaffold.field_types import OWNERS
 from opportune.cli.scaffold.model import NewModel
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")

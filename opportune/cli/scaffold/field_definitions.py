@@ -4,12 +4,21 @@ import builtins
 import keyword
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
-from opportune.cli.scaffold.field_types import ALIASES, FIELD_TYPES, WORDS_FOR_OPTIONS, WORDS_FOR_REFERENCES, FieldType
-from opportune.cli.scaffold.models import ACCOUNT, ExistingModel, ExistingModels
-from opportune.cli.scaffold.words import camel, label
+from opportune.cli.scaffold.field_types import (
+    ALIASES,
+    FIELD_TYPES,
+    OWNERS,
+    TIMESTAMPS,
+    TYPES_WITH_DEFAULT,
+    WORDS_FOR_OPTIONS,
+    WORDS_FOR_REFERENCES,
+    Field,
+)
+from opportune.cli.scaffold.models import ACCOUNT, ExistingModels
+from opportune.cli.scaffold.words import camel
 from opportune.db.models import columns
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -21,12 +30,6 @@ TRANSLATABLE_TYPES = ("str", "text", "markdown")
 TYPES_HINT = "See: python3 oppman.py addmodel --help"
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
-NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
-TIMESTAMPS = ("created_at", "updated_at")
-OWNERS = ("owner", "team")
-"""Types of the field that refers to the owner of a row: the user who adds the row, or their team."""
-TYPES_WITH_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *TIMESTAMPS)
-"""Types that are never required, because they have a default."""
 RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id", "keeps_history"}
 """Field names that would shadow names in a model, or that SQLModel reserves."""
 IMPORTED_NAMES = {"Field", "Model", "ModelBase", "Relationship", "StrEnum", "User"}
@@ -39,91 +42,6 @@ MIXIN_NAMES = {
 """Names in models with a mixin. `deleted` is the query parameter that lists the trash."""
 LIST_PARAMETERS = {"q", "sort", "page", "size"}
 """Query parameters of lists that are not filters."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """A field of a new model."""
-
-    name: str
-    type: str
-    length: int = 0
-    """Maximum number of characters; 0 for no limit."""
-    digits: tuple[int, int] = (0, 0)
-    """Digits of a decimal: in total, and after the point."""
-    currency: str = "EUR"
-    choices: Sequence[str] = ()
-    prefix: str = ""
-    """Prefix of the enum class: the name of the model, if a class with the name of the field already exists."""
-    source: str = ""
-    """Field that the slug is derived from."""
-    target: ExistingModel | None = None
-    """Model that a reference points to."""
-    options: frozenset[str] = frozenset()
-    default: str = ""
-    """Default value as Python code."""
-    minimum: str = ""
-    maximum: str = ""
-
-    @property
-    def spec(self) -> FieldType:
-        return FIELD_TYPES[self.type]
-
-    @property
-    def column(self) -> str:
-        """Attribute and column name: `author_id` for `author`."""
-        return f"{self.name}_id" if self.type in ("reference", *OWNERS) else self.name
-
-    @property
-    def label(self) -> str:
-        return label(self.name)
-
-    @property
-    def enum(self) -> str:
-        """Name of the enum class."""
-        return f"{self.prefix}{camel(self.name)}"
-
-    @property
-    def is_optional(self) -> bool:
-        return "optional" in self.options
-
-    @property
-    def is_translated(self) -> bool:
-        return "translated" in self.options
-
-    @property
-    def is_required(self) -> bool:
-        """True if a new row needs a value."""
-        return not (self.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
-
-    @property
-    def prevents_deletion(self) -> bool:
-        """True if the referenced row cannot be deleted while this row exists."""
-        return self.type == "reference" and not self.on_delete
-
-    @property
-    def on_delete(self) -> str:
-        """ON DELETE action of a reference; empty to refuse the deletion. Accounts can always be deleted."""
-        if "cascade" in self.options:
-            return "CASCADE"
-        if self.is_optional:
-            return "SET NULL"
-        return "CASCADE" if self.is_account else ""
-
-    @property
-    def is_account(self) -> bool:
-        """True if the field refers to a user who does not own the row."""
-        return bool(self.target and self.target.is_account)
-
-    @property
-    def is_sent(self) -> bool:
-        """True if users send the value; False if the site sets it."""
-        return self.type not in (*OWNERS, *TIMESTAMPS)
-
-    @property
-    def has_relationship(self) -> bool:
-        """True if the field refers to a user, or to another model of the same feature."""
-        return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)
 
 
 def parse_fields(definitions: Sequence[str], feature: str, model: str, models: ExistingModels) -> list[Field]:

@@ -1,4 +1,4 @@
-"""Field types of `addmodel`: their code in a model, and the values that tests send."""
+"""Fields of a new model and their types: their code in the model, and the values that tests send."""
 
 import json
 import math
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from functools import partial
+
+from opportune.cli.scaffold.models import ExistingModel
+from opportune.cli.scaffold.words import camel, label
 
 FIELDS = "opportune.fields"
 
@@ -140,3 +143,94 @@ WORDS_FOR_OPTIONS = {
     "db_index": "index",
 }
 """Words for options in other frameworks."""
+NUMBERS = tuple(name for name, field_type in FIELD_TYPES.items() if field_type.is_number)
+TIMESTAMPS = ("created_at", "updated_at")
+OWNERS = ("owner", "team")
+"""Types of the field that refers to the owner of a row: the user who adds the row, or their team."""
+TYPES_WITH_DEFAULT = ("bool", "slug", "image", "file", "json", "list", *TIMESTAMPS)
+"""Types that are never required, because they have a default."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a new model."""
+
+    name: str
+    type: str
+    length: int = 0
+    """Maximum number of characters; 0 for no limit."""
+    digits: tuple[int, int] = (0, 0)
+    """Digits of a decimal: in total, and after the point."""
+    currency: str = "EUR"
+    choices: Sequence[str] = ()
+    prefix: str = ""
+    """Prefix of the enum class: the name of the model, if a class with the name of the field already exists."""
+    source: str = ""
+    """Field that the slug is derived from."""
+    target: ExistingModel | None = None
+    """Model that a reference points to."""
+    options: frozenset[str] = frozenset()
+    default: str = ""
+    """Default value as Python code."""
+    minimum: str = ""
+    maximum: str = ""
+
+    @property
+    def spec(self) -> FieldType:
+        return FIELD_TYPES[self.type]
+
+    @property
+    def column(self) -> str:
+        """Attribute and column name: `author_id` for `author`."""
+        return f"{self.name}_id" if self.type in ("reference", *OWNERS) else self.name
+
+    @property
+    def label(self) -> str:
+        return label(self.name)
+
+    @property
+    def enum(self) -> str:
+        """Name of the enum class."""
+        return f"{self.prefix}{camel(self.name)}"
+
+    @property
+    def is_optional(self) -> bool:
+        return "optional" in self.options
+
+    @property
+    def is_translated(self) -> bool:
+        return "translated" in self.options
+
+    @property
+    def is_required(self) -> bool:
+        """True if a new row needs a value."""
+        return not (self.type in (*TYPES_WITH_DEFAULT, "many", *OWNERS) or self.is_optional or self.default)
+
+    @property
+    def prevents_deletion(self) -> bool:
+        """True if the referenced row cannot be deleted while this row exists."""
+        return self.type == "reference" and not self.on_delete
+
+    @property
+    def on_delete(self) -> str:
+        """ON DELETE action of a reference; empty to refuse the deletion. Accounts can always be deleted."""
+        if "cascade" in self.options:
+            return "CASCADE"
+        if self.is_optional:
+            return "SET NULL"
+        return "CASCADE" if self.is_account else ""
+
+    @property
+    def is_account(self) -> bool:
+        """True if the field refers to a user who does not own the row."""
+        return bool(self.target and self.target.is_account)
+
+    @property
+    def is_sent(self) -> bool:
+        """True if users send the value; False if the site sets it."""
+        return self.type not in (*OWNERS, *TIMESTAMPS)
+
+    @property
+    def has_relationship(self) -> bool:
+        """True if the field refers to a user, or to another model of the same feature."""
+        return self.is_account or bool(self.target and self.target.is_local and not self.target.is_itself)

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-from opportune.cli.scaffold.field_definitions import LIST_PARAMETERS, NUMBERS, OWNERS, TIMESTAMPS, Field
+from opportune.cli.scaffold.field_definitions import LIST_PARAMETERS
+from opportune.cli.scaffold.field_types import NUMBERS, OWNERS, TIMESTAMPS, Field
 from opportune.cli.scaffold.model_code import title_of
 from opportune.cli.scaffold.words import label, plural, singular, snake
 

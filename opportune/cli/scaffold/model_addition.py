@@ -13,7 +13,8 @@ from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.feature_names import missing_feature
-from opportune.cli.scaffold.field_definitions import OWNERS, Field, check_mixins, parse_fields
+from opportune.cli.scaffold.field_definitions import check_mixins, parse_fields
+from opportune.cli.scaffold.field_types import OWNERS, Field
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.cli.scaffold.migration import draft_creation, feature_names

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from opportune.cli.scaffold.field_definitions import TIMESTAMPS, Field, enum_member
+from opportune.cli.scaffold.field_definitions import enum_member
+from opportune.cli.scaffold.field_types import TIMESTAMPS, Field
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.words import camel, label, singular, snake
 from opportune.project.layout import USER_TABLE

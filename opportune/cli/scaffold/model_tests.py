@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from opportune.cli.scaffold.field_definitions import Field
+from opportune.cli.scaffold.field_types import Field
 from opportune.cli.scaffold.model import NewModel, render_skeleton
 from opportune.cli.scaffold.module_imports import with_imports
 

@@ -133,12 +133,12 @@ async def test_worker_that_lost_its_job_writes_nothing(
     emails: Emails,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def do_nothing() -> None: ...
+    async def do_nothing(*_: object) -> None: ...
 
     job_id = await jobs.enqueue(wait())
     await gate.started.wait()
     monkeypatch.setattr(jobs.worker, "_renew", do_nothing)
-    monkeypatch.setattr(jobs.worker, "_start_due", do_nothing)
+    monkeypatch.setattr(jobs.worker, "_exchange", do_nothing)
     await expire_leases(database)
     (claimed,) = await make_queue().worker.store.claim(9)
     attempt_ended = jobs.worker.attempt_ended
