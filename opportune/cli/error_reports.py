@@ -13,12 +13,12 @@ from typing import Any
 import typer
 
 from opportune.cli import output
-from opportune.cli.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.cli.registry import PROGRAM, command_module
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors.renamed_names import find_failed_import
 from opportune.errors.suggestions import did_you_mean
+from opportune.project.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import PROJECT, display_path, installed_features
 

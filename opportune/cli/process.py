@@ -1,6 +1,5 @@
-"""The process of a command: its event loop, and its replacement by another program."""
+"""Replacement of the process by another program."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -12,11 +11,6 @@ from typing import Never
 from opportune.errors import OperatorError
 
 _exec_allowed: ContextVar[bool] = ContextVar("exec_allowed", default=True)
-
-
-def open_event_loop() -> asyncio.Runner:
-    """Return a runner with a selector event loop, because psycopg does not support Windows' default loop."""
-    return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
 
 
 @contextmanager

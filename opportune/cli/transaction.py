@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.events.kinds import add_event_kinds
-from opportune.cli.process import open_event_loop
+from opportune.cli.loop import open_event_loop
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.db.factory import open_database

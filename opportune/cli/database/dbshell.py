@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from opportune.cli.development import startup
-from opportune.cli.process import exec_process, open_event_loop
+from opportune.cli.loop import open_event_loop
+from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, get_settings
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl

@@ -24,15 +24,14 @@ from opportune.admin.middleware import add_icons
 from opportune.admin.options import find_view_errors
 from opportune.admin.view_classes import view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
-from opportune.cli.conflict_markers import ADVICE, conflicting_files
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
 from opportune.cli.development.check_vectors import check_vectors
 from opportune.cli.loading import find_unlisted_commands, import_command
+from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
-from opportune.cli.process import open_event_loop
 from opportune.cli.registry import MODULES
 from opportune.cli.transaction import in_transaction
 from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
@@ -57,6 +56,7 @@ from opportune.features.registration import find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
+from opportune.project.conflict_markers import ADVICE, conflicting_files
 from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import say
-from opportune.cli.process import open_event_loop
 from opportune.config.settings import Settings, get_settings
 from opportune.mail import InvalidEmailError, render_email
 from opportune.mail.delivery import send_email

@@ -20,7 +20,7 @@ import typer
 from sqlalchemy import func, select
 
 from opportune.cli.development import startup
-from opportune.cli.process import open_event_loop
+from opportune.cli.loop import open_event_loop
 from opportune.cli.transaction import open_job_queue
 from opportune.config.settings import get_settings
 from opportune.project.layout import installed_features

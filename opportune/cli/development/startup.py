@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import warn
-from opportune.cli.process import open_event_loop
 from opportune.config.base_settings import setting_names
 from opportune.config.hosts import is_ephemeral
 from opportune.config.settings import Settings, read_feature_settings

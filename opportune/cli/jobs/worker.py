@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from opportune.cli.process import open_event_loop
+from opportune.cli.loop import open_event_loop
 from opportune.cli.transaction import migrated_settings, open_job_queue
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
-from opportune.cli.process import open_event_loop
 from opportune.cli.terminal import columns, styled
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext

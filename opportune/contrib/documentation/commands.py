@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_table
-from opportune.cli.process import open_event_loop
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import page_names, sections_of
 from opportune.contrib.documentation.search import Documentation, SectionHit
