@@ -27,7 +27,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Admin, Data, Feature, Jobs
 from opportune.features.core import all_features, running_process
 from opportune.features.registration import require_consistent_features
-from opportune.jobs.service import open_jobs, open_services
+from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import PACKAGE, installed_features, mounted_features, require_unique_names
 from opportune.server.loop_monitor import monitor_loop
@@ -152,7 +152,7 @@ def add_services(state: State, settings: Settings) -> None:
     state.storage = open_storage(settings, state.database)
     state.services = open_services(settings, state.database, state.storage, state.features)
     state.services.add_to(state)
-    state.jobs = open_jobs(state.services, state.features)
+    state.jobs = DatabaseJobQueue(state.services, declared_jobs(state.features))
     state.shutting_down = asyncio.Event()
 
 

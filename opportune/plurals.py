@@ -1,6 +1,7 @@
-"""English plurals of names, for commands and logs."""
+"""English plurals and lists of names, for commands and logs."""
 
 import re
+from collections.abc import Sequence
 
 IRREGULAR = {"person": "people", "child": "children", "man": "men", "woman": "women", "mouse": "mice", "foot": "feet"}
 IRREGULAR |= {"shelf": "shelves", "leaf": "leaves", "half": "halves", "life": "lives", "wife": "wives"}
@@ -23,6 +24,12 @@ def plural_of(name: str) -> str:
 def pluralize(number: int, name: str, plural: str = "") -> str:
     """Format a number of things, such as `1 row` or `1,000 rows`. `plural` is for names with another plural."""
     return f"{number:,} {name if number == 1 else plural or plural_of(name)}"
+
+
+def list_first(names: Sequence[str], limit: int) -> str:
+    """Return the first names in one line, such as `a, b and 7 more` for a limit of two."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def _regular_plural(word: str) -> str:

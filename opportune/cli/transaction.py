@@ -16,7 +16,7 @@ from opportune.db.factory import open_database
 from opportune.db.migrations.history import find_pending_migrations
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features.core import all_features, installed_hooks
-from opportune.jobs.service import DatabaseJobQueue, open_jobs, open_services
+from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
 from opportune.project.layout import installed_features, installed_names
 from opportune.storage import open_storage
 
@@ -83,6 +83,6 @@ async def open_job_queue(settings: Settings) -> AsyncIterator[DatabaseJobQueue]:
         services = open_services(settings, database, open_storage(settings, database), features)
         try:
             with installed_hooks(features):
-                yield open_jobs(services, features)
+                yield DatabaseJobQueue(services, declared_jobs(features))
         finally:
             await services.close()

@@ -36,25 +36,18 @@ BUS_TOPIC = "jobs"
 class DatabaseJobQueue(JobQueue):
     """Stores queued jobs as rows. The setting JOBS decides whether this process or a separate worker runs them."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        storage: Storage,
-        jobs: Iterable[JobDefinition[Any]],
-        services: Services | None = None,
-    ) -> None:
-        self.settings = settings
-        self.database = database
+    def __init__(self, services: Services, jobs: Iterable[JobDefinition[Any]]) -> None:
+        """Open the queue of these jobs, and connect the database's sessions to it."""
+        self.settings: Settings = services.settings
+        self.database: Database = services.database
         self.jobs = {job.name: job for job in jobs}
-        services = services or Services(settings=settings, database=database, storage=storage)
-        self.worker = Worker(JobStore(database, self.jobs, settings.jobs_limits), services)
-        self.request_work = RequestWork(self.worker) if settings.jobs == "request" else None
-        self.is_inline = settings.jobs == "inline" and database.url.kind != "memory"
-        database.bus.subscribe(BUS_TOPIC, lambda _: self.worker.wake())
+        self.worker = Worker(JobStore(self.database, self.jobs, self.settings.jobs_limits), services)
+        self.request_work = RequestWork(self.worker) if self.settings.jobs == "request" else None
+        self.is_inline = self.settings.jobs == "inline" and self.database.url.kind != "memory"
         self.has_queued_jobs = False
         """Whether this process has queued a job since it started."""
-        database.info["jobs"] = self
+        self.database.bus.subscribe(BUS_TOPIC, lambda _: self.worker.wake())
+        self.database.info["jobs"] = self
 
     async def enqueue(self, call: JobCall[Any], *, key: str = "", group: str = "", delay: float = 0) -> str:
         async with self.database.writer() as session:
@@ -159,12 +152,6 @@ def open_services(settings: Settings, database: Database, storage: Storage, feat
     """Create the services that the features declare."""
     service_definitions = (service for feature in features for service in feature.process.services)
     return Services(service_definitions, settings=settings, database=database, storage=storage, features=features)
-
-
-def open_jobs(services: Services, features: Iterable[Feature]) -> DatabaseJobQueue:
-    """Open the queue of the features' jobs, and connect the database's sessions to it."""
-    jobs = declared_jobs(features)
-    return DatabaseJobQueue(services.settings, services.database, services.storage, jobs, services)
 
 
 def declared_jobs(features: Iterable[Feature]) -> list[JobDefinition[Any]]:

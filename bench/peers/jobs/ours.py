@@ -17,6 +17,7 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.services import Services
 from opportune.storage import open_storage
 
 
@@ -31,7 +32,8 @@ async def main(url: str, number: int) -> None:
         run_migrations(connection, graph, plan_migrations(graph))
     database = open_database(settings)
     await database.setup()
-    jobs = DatabaseJobQueue(settings, database, open_storage(settings), [nothing])
+    services = Services(settings=settings, database=database, storage=open_storage(settings))
+    jobs = DatabaseJobQueue(services, [nothing])
     if number:
         async with jobs.running():
             await report(await measure_seconds(jobs, number))

@@ -13,6 +13,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.jobs.service import DatabaseJobQueue
+from opportune.services import Services
 from opportune.storage import open_storage
 
 INSERT = """
@@ -35,7 +36,8 @@ def prepare(settings: Settings, url: str, jobs: int) -> None:
 async def work(settings: Settings) -> None:
     database = open_database(settings)
     await database.setup()
-    await DatabaseJobQueue(settings, database, open_storage(settings), [nothing]).worker.work(1.0)
+    services = Services(settings=settings, database=database, storage=open_storage(settings))
+    await DatabaseJobQueue(services, [nothing]).worker.work(1.0)
 
 
 if __name__ == "__main__":

@@ -120,18 +120,16 @@ def serve(
     if settings.local_https:
         path = display_path(certificate_path(listener))
         print(f"The certificate {path} is self-signed. Browsers warn until you trust it.", flush=True)
-    try:
+    with suppress(KeyboardInterrupt):  # Ctrl-C, or the stop signal of Fly
         if reload:
             exec_reloader(RELOADED_APPLICATION if app == APPLICATION else app, listener)
         config = server_config(app, settings, listener, workers)
         if workers > 1:
             _run_workers(config, listener)
-        else:
-            if settings.is_production:
-                hand_over_at_hangup(listener)
-            Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass  # Ctrl-C, or the stop signal of Fly
+            return
+        if settings.is_production:
+            hand_over_at_hangup(listener)
+        Server(config).run(sockets=[listener])
 
 
 def exec_reloader(app: str, listener: socket.socket) -> None:

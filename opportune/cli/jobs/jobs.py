@@ -1,7 +1,7 @@
 """List, show, retry or cancel jobs, pause queues, or print the URL for a cron service."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -39,8 +39,7 @@ def list_jobs(
     if as_json:
         print_json([_as_data(job) for job in jobs])
     elif jobs:
-        rows = ((job.id, job.state, _timestamp(job.created_at), _due_at(job), job.name, _remark(job)) for job in jobs)
-        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), rows, right=("ID",))
+        print_table(("ID", "STATE", "QUEUED", "DUE", "JOB", "REMARK"), map(_as_row, jobs), right=("ID",))
     else:
         say(f"No job is {state}." if state else "There are no jobs.")
 
@@ -160,6 +159,12 @@ def url() -> None:
     print(run_url(get_settings()))
 
 
+def _as_row(job: Job) -> Sequence[object]:
+    due_at = _timestamp(job.due_at) if job.state == JobState.WAITING else ""
+    remark = _unknown_job_note(job) or job.remark
+    return job.id, job.state, _timestamp(job.created_at), due_at, job.name, remark
+
+
 def _as_data(job: Job) -> dict[str, Any]:
     names = ("id", "name", "state", "attempt", "key", "progress", "error", "arguments")
     times = ("created_at", "due_at", "started_at", "ended_at")
@@ -180,14 +185,6 @@ def _details(job: Job) -> Iterator[tuple[str, object]]:
 
 def _timestamp(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _due_at(job: Job) -> str:
-    return _timestamp(job.due_at) if job.state == JobState.WAITING else ""
-
-
-def _remark(job: Job) -> str:
-    return _unknown_job_note(job) or job.remark
 
 
 def _unknown_job_note(job: Job) -> str:

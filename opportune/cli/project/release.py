@@ -140,5 +140,7 @@ def _run(*command: str, stdin: str = "") -> str:
 def _reason(error: Exception) -> str:
     """Return an installer's message in one line, without passwords of URLs."""
     text = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-    line = " ".join(text[max(text.lower().find("error:"), 0) :].split()).rstrip(".")
-    return re.sub(r"(?<=://)[^/@\s]*@", "", re.sub(r"(?i)\berror: ", "", line)) or "no error message"
+    start = max(text.lower().find("error:"), 0)
+    line = " ".join(text[start:].split()).rstrip(".")
+    reason = re.sub(r"(?i)\berror: ", "", line)
+    return re.sub(r"(?<=://)[^/@\s]*@", "", reason) or "no error message"

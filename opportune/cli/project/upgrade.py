@@ -30,6 +30,7 @@ from opportune.cli.project.wheel import NAME, hash_of
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.terminal import printable
 from opportune.errors import OperatorError
+from opportune.plurals import list_first
 from opportune.project.atomic_files import private_folder
 from opportune.project.layout import FRAMEWORK, PROJECT
 
@@ -140,9 +141,8 @@ def require_clean_branch(git: Git) -> str:
     if header.startswith("## No commits yet on "):
         raise OperatorError("Nothing is committed yet. Run git add --all && git commit, then try again.")
     if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        files = ", ".join(line[3:] for line in changed[:3])
-        raise OperatorError(f"There are uncommitted changes ({files}{more}). Commit them, or run git stash -u.")
+        files = list_first([line[3:] for line in changed], 3)
+        raise OperatorError(f"There are uncommitted changes ({files}). Commit them, or run git stash -u.")
     if not git.succeeds("var", "GIT_COMMITTER_IDENT"):
         raise OperatorError("Git has no user name. Set it: git config --global user.name …, and user.email …")
     return header.removeprefix("## ").partition("...")[0]

@@ -1,14 +1,20 @@
-"""Checks of names of features. Uses only the standard library, to refuse them before packages are installed."""
+"""Checks of names of features and of the URLs of their pages.
 
+Uses only the standard library, to refuse names before packages are installed.
+"""
+
+import ast
 import builtins
 import keyword
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from opportune.cli.scaffold.page_paths import FRAMEWORK_PATHS
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 
+FRAMEWORK_PATHS = {"accounts", "admin", "api", "docs", "files", "health", "mailbox", "static"}
+FILES_WITH_URLS = ("pages.py", "api.py", "feature.py")
 MAX_NAME_LENGTH = 24
 RESERVED = {
     *("admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"),
@@ -50,3 +56,34 @@ def missing_feature(project: Path, name: str) -> str:
         f"There is no feature {PACKAGE}/{name}. Create it with its first model: "
         f"python3 oppman.py startapp {name} MODEL FIELD…"
     )
+
+
+def path_error(project: Path, path: str) -> str:
+    """Return an error message if pages cannot use this URL; empty if they can."""
+    if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
+        return f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books."
+    first = path.split("/")[1]
+    if first in FRAMEWORK_PATHS:
+        return f"The framework uses the address /{first}. Choose another with --path."
+    for file in sorted(file for name in FILES_WITH_URLS for file in project.glob(f"{PACKAGE}/*/{name}")):
+        if path in _addresses_in(file):
+            name = file.relative_to(project).as_posix()
+            return f"{name} already uses the address {path}. Choose another with --path."
+    return ""
+
+
+def _addresses_in(file: Path) -> Iterator[str]:
+    """Yield the prefixes of routers and pages, or the routes of a router without prefix."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except SyntaxError:  # reported when the module is imported
+        return
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    prefixes = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "prefix"]
+    # BookPages(Books, "/books")
+    pages = [call.args[1] for call in calls if len(call.args) > 1 and isinstance(call.func, ast.Name)]
+    # @router.get("/books"), which is below the prefix if there is one
+    routes = [call.args[0] for call in calls if call.args and isinstance(call.func, ast.Attribute)]
+    for node in (*pages, *(prefixes or routes)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("/"):
+            yield node.value

@@ -10,7 +10,7 @@ from pathlib import Path
 from opportune.cli.scaffold.installed import INSTALLED, without_feature
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.plurals import pluralize
+from opportune.plurals import list_first, pluralize
 from opportune.project.feature_packages import PREFIX, feature_packages
 from opportune.project.layout import FRAMEWORK, PACKAGE, USERS
 
@@ -44,8 +44,7 @@ class FeatureRemoval:
         if self.name == USERS:
             raise OperatorError(f"{PACKAGE}/{USERS} has the user model of this site and cannot be removed.")
         if uses := list(self.uses()):
-            more = f" and {len(uses) - 3} more" if len(uses) > 3 else ""
-            raise OperatorError(f"{self.name} is used by {', '.join(uses[:3])}{more}. Remove these uses first.")
+            raise OperatorError(f"{self.name} is used by {list_first(uses, 3)}. Remove these uses first.")
 
     def summary(self) -> Iterator[str]:
         """Yield the folders, files and lines to delete."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
-from opportune.cli.scaffold.feature_names import missing_feature
+from opportune.cli.scaffold.feature_names import missing_feature, path_error
 from opportune.cli.scaffold.field_definitions import check_mixins, parse_fields
 from opportune.cli.scaffold.field_types import OWNERS, Field
 from opportune.cli.scaffold.file_changes import write_files
@@ -23,7 +23,6 @@ from opportune.cli.scaffold.model_code import link_name, models_module
 from opportune.cli.scaffold.model_tests import tests_module
 from opportune.cli.scaffold.models import ExistingModels
 from opportune.cli.scaffold.module_imports import merge_modules
-from opportune.cli.scaffold.page_paths import path_error
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, read_source
 from opportune.cli.scaffold.words import plural, snake
 from opportune.db.migrations.autogenerate import write_migration

@@ -27,10 +27,8 @@ def models_module(
 
 
 def title_of(fields: Sequence[Field]) -> Field | None:
-    """Return the field that `__str__` returns: the first required `str`."""
-    return next(
-        (field for field in fields if field.type == "str" and not annotation_code(field).endswith("None")), None
-    )
+    """Return the field that `__str__` returns: the first `str` that is never None."""
+    return next((field for field in fields if field.type == "str" and not _may_be_none(field)), None)
 
 
 def link_name(model: str, field: Field) -> str:
@@ -98,7 +96,11 @@ def _column_code(field: Field, table: str) -> str:
 def annotation_code(field: Field) -> str:
     name = field.enum if field.type == "enum" else field.spec.annotation
     name = f"Translated[{name}]" if field.is_translated else name
-    return f"{name} | None" if field.is_optional and _empty_default(field) == "None" else name
+    return f"{name} | None" if _may_be_none(field) else name
+
+
+def _may_be_none(field: Field) -> bool:
+    return field.is_optional and _empty_default(field) == "None"
 
 
 def _empty_default(field: Field) -> str:

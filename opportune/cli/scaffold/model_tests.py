@@ -40,6 +40,11 @@ def tests_module(model: NewModel) -> str:
     placeholders["team_fixture"] = _team_fixture(model, placeholders["valid_data"])
     skeletons = [name for mixin, name in MIXIN_TESTS.items() if mixin in model.mixins]
     text = "\n\n".join(render_skeleton(name, placeholders) for name in ("test_model.py", *skeletons))
+    return f"import pytest\n{with_imports('', _imports(model, text))}\n{text}"
+
+
+def _imports(model: NewModel, text: str) -> dict[str, set[str]]:
+    """Return the names that a test module uses, by module."""
     imports = {"typing": {"Any"}, "httpx2": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
     imports[TESTING] = {"Make", "add_permission"} if "await add_permission(" in text else {"Make"}
     for target in (field.target for field in _references(model)):
@@ -54,7 +59,7 @@ def tests_module(model: NewModel) -> str:
         imports["opportune.db"] = names
     if "await versions(" in text:
         imports["opportune.contrib.row_versions"] = {"versions"}
-    return f"import pytest\n{with_imports('', imports)}\n{text}"
+    return imports
 
 
 def writer_client(model: NewModel) -> str:

@@ -25,16 +25,21 @@ def plural(name: str) -> str:
 def singular(name: str) -> str:
     """Return the singular: `stories` is `story`. Other words are returned unchanged."""
     head, separator, last = name.rpartition("_")
+    return f"{head}{separator}{_singular_of(last)}"
+
+
+def _singular_of(word: str) -> str:
     singulars = {plural: singular for singular, plural in IRREGULAR.items()}
-    if last in singulars:
-        last = singulars[last]
-    elif last.endswith("ies") and last not in UNCOUNTABLE:
-        last = f"{last.removesuffix('ies')}y"
-    elif re.search(r"(ly|the|cri)ses$", last):
-        last = f"{last.removesuffix('es')}is"
-    elif last not in UNCOUNTABLE and not last.endswith("ss"):
-        last = last.removesuffix("es") if re.search(r"(x|z|ch|sh|ss|[tnpr]us)es$", last) else last.removesuffix("s")
-    return f"{head}{separator}{last}"
+    if word in singulars:
+        return singulars[word]
+    if word in UNCOUNTABLE or word.endswith("ss"):
+        return word
+    if word.endswith("ies"):
+        return f"{word.removesuffix('ies')}y"
+    if re.search(r"(ly|the|cri)ses$", word):  # analyses, theses, crises
+        return f"{word.removesuffix('es')}is"
+    has_long_ending = re.search(r"(x|z|ch|sh|ss|[tnpr]us)es$", word)
+    return word.removesuffix("es" if has_long_ending else "s")
 
 
 def label(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from opportune.contrib.doctor.results import Finding, fault, notice, ok
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.plurals import pluralize
+from opportune.plurals import list_first, pluralize
 
 MAX_SHOWN_NAMES = 3
 
@@ -20,17 +20,14 @@ def compare_migrations(graph: MigrationGraph, revisions: Sequence[str]) -> Findi
         "removed": list(unknown.removed),
     }
     if unknown.newer:
-        message = f"the database has {_join(unknown.newer)}, which this code lacks"
+        message = f"the database has {list_first(unknown.newer, MAX_SHOWN_NAMES)}, which this code lacks"
         return fault("migrations", message, "Deploy the code that applied them, or restore their files.", **values)
     if pending:
-        message = f"{pluralize(len(pending), 'migration')} not applied: {_join(pending)}"
+        message = f"{pluralize(len(pending), 'migration')} not applied: {list_first(pending, MAX_SHOWN_NAMES)}"
         return fault("migrations", message, "Run: python3 oppman.py migrate", **values)
     if unknown.removed:
-        message = f"all applied; {_join(unknown.removed)} belong to features that are not installed"
+        message = (
+            f"all applied; {list_first(unknown.removed, MAX_SHOWN_NAMES)} belong to features that are not installed"
+        )
         return notice("migrations", message, **values)
     return ok("migrations", f"all {values['applied']} applied", **values)
-
-
-def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_SHOWN_NAMES} more" if len(names) > MAX_SHOWN_NAMES else ""
-    return ", ".join(names[:MAX_SHOWN_NAMES]) + more

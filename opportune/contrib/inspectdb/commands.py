@@ -35,7 +35,7 @@ from opportune.db.migrations.reflection_warnings import ignore_reflection_warnin
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
-from opportune.plurals import pluralize
+from opportune.plurals import list_first, pluralize
 from opportune.project.layout import PACKAGE, PROJECT, installed_features, installed_names
 
 HEADINGS = {
@@ -101,9 +101,8 @@ def command(
     for notice in inspected.notices:
         warn(notice)
     if reasons := inspected.only_on_postgresql:
-        more = f" and {len(reasons) - MAX_LISTED_REASONS} more" if len(reasons) > MAX_LISTED_REASONS else ""
         effect = f" {into}/feature.py requires PostgreSQL, also for its tests." if into else ""
-        warn(f"These models need PostgreSQL: {', '.join(reasons[:MAX_LISTED_REASONS])}{more}.{effect}")
+        warn(f"These models need PostgreSQL: {list_first(reasons, MAX_LISTED_REASONS)}.{effect}")
 
 
 @dataclass

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, inspect, text
 
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.post_migrate import is_derived
+from opportune.plurals import list_first
 
 CHILDREN = """
     SELECT child, parent FROM (
@@ -77,7 +78,8 @@ class Contents:
         """
         if not self.other_schemas:
             return ""
-        tables = "; ".join(_shortened(schema, names) for schema, names in self.other_schemas.items())
+        lists = {schema: list_first(names, MAX_LISTED_TABLES) for schema, names in self.other_schemas.items()}
+        tables = "; ".join(f"{schema} ({names})" for schema, names in lists.items())
         schema, names = next(iter(self.other_schemas.items()))
         move = f'ALTER TABLE "{schema}"."{names[0]}" SET SCHEMA "{self.default_schema}"'
         select = f'ALTER ROLE CURRENT_USER SET search_path = "{schema}"'
@@ -178,11 +180,6 @@ def _names_with_tables(connection: Connection, query: str) -> list[str]:
 def _enumerated(type_: str, names: Sequence[str]) -> str:
     plural = "es" if type_.endswith("x") else "s"
     return f"{type_}{'' if len(names) == 1 else plural} {', '.join(names)}"
-
-
-def _shortened(schema: str, names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_LISTED_TABLES} more" if len(names) > MAX_LISTED_TABLES else ""
-    return f"{schema} ({', '.join(names[:MAX_LISTED_TABLES])}{more})"
 
 
 def _quoted(name: str) -> str:

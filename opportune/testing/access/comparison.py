@@ -33,10 +33,10 @@ def accept(file: Path, text: str) -> bool:
     heading, *lines = text.splitlines()
     if committed == [heading, *lines]:
         return False
+    file.write_text(text, encoding="utf-8")
     keys = {_key(line) for line in lines}
     changed = [line for line in lines if line not in committed]
     changed += [f"{line} (gone)" for line in committed[1:] if _key(line) not in keys]
-    file.write_text(text, encoding="utf-8")
     say(f"{display_path(file)}: {len(changed)} changed. Review the lines before you commit them:")
     for line in (heading, *changed):
         say(f"  {line}")

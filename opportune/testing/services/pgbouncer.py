@@ -46,16 +46,10 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
     certificate, key = make_certificate(folder, certificate_days)
-    configuration = CONFIGURATION.format(
-        host=url.host,
-        port=url.port,
-        user=url.username,
-        password=str(url.password).replace("'", "''"),
-        listen_port=port,
-        connections=connections,
-        certificate=certificate,
-        key=key,
-    )
+    password = str(url.password).replace("'", "''")
+    server = {"host": url.host, "port": url.port, "user": url.username, "password": password}
+    pooler = {"listen_port": port, "connections": connections, "certificate": certificate, "key": key}
+    configuration = CONFIGURATION.format(**server, **pooler)
     if _version() >= (1, 21):
         configuration += NO_PREPARED_STATEMENTS
     (folder / "pgbouncer.ini").write_text(configuration, encoding="utf-8")

@@ -17,8 +17,7 @@ from opportune.jobs import JobDefinition, management
 from opportune.jobs.models import Job
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.worker_lock import WorkerLock
-from opportune.storage import open_storage
-from tests.opportune.jobs.tasks import TASKS, gate
+from tests.opportune.jobs.tasks import TASKS, gate, job_queue
 
 TIMEOUT_SECONDS = 30
 
@@ -39,7 +38,7 @@ def make_queue(settings: Settings, database: Database) -> Iterator[MakeQueue]:
     queues: list[DatabaseJobQueue] = []
 
     def make(*tasks: JobDefinition[Any]) -> DatabaseJobQueue:
-        queues.append(DatabaseJobQueue(settings, database, open_storage(settings), tasks or TASKS))
+        queues.append(job_queue(settings, database, tasks or TASKS))
         return queues[-1]
 
     yield make

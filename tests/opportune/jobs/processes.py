@@ -9,10 +9,8 @@ from pathlib import Path
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.jobs import lease_keeper, leases, worker
-from opportune.jobs.service import DatabaseJobQueue
-from opportune.storage import open_storage
 from tests.opportune.forked import PROCESSES
-from tests.opportune.jobs.tasks import TASKS
+from tests.opportune.jobs.tasks import TASKS, job_queue
 
 SHORT_LEASE = timedelta(seconds=2.5)
 """Lease that a job soon outlives, with time for several renewals on a busy machine."""
@@ -35,7 +33,7 @@ def _work(settings: Settings, max_parallel_jobs: int | None) -> None:
 
 async def _drain(settings: Settings, max_parallel_jobs: int | None) -> None:
     database = open_database(settings)
-    site = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
+    site = job_queue(settings, database, TASKS)
     site.worker.concurrency = max_parallel_jobs or site.worker.concurrency
     await site.worker.drain()
 
@@ -53,4 +51,4 @@ def work_on_machine(settings: Settings, machine: Path) -> None:
 
 async def _poll(settings: Settings) -> None:
     database = open_database(settings)
-    await DatabaseJobQueue(settings, database, open_storage(settings), TASKS).worker.work(poll=0.05)
+    await job_queue(settings, database, TASKS).worker.work(poll=0.05)

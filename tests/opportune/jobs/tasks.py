@@ -3,15 +3,25 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
+from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.jobs import JobContext, PermanentFailure, job
+from opportune.jobs import JobContext, JobDefinition, PermanentFailure, job
+from opportune.jobs.service import DatabaseJobQueue
+from opportune.services import Services
+from opportune.storage import open_storage
+
+
+def job_queue(settings: Settings, database: Database, jobs: Iterable[JobDefinition[Any]]) -> DatabaseJobQueue:
+    return DatabaseJobQueue(Services(settings=settings, database=database, storage=open_storage(settings)), jobs)
 
 
 class Gate:

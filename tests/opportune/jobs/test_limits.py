@@ -13,9 +13,8 @@ from opportune.jobs import JobContext, JobDefinition, job, management
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import HELD_RETRY_SECONDS
-from opportune.storage import open_storage
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel
-from tests.opportune.jobs.tasks import register, stumble
+from tests.opportune.jobs.tasks import job_queue, register, stumble
 
 both_databases = pytest.mark.database("sqlite", "postgresql")
 
@@ -112,7 +111,7 @@ async def test_running_jobs_are_limited(
 ) -> None:
     limited = settings.model_copy(update={"jobs_limits": limits})
     definitions = register, replace(register, name="test.other", queue="other")
-    site = DatabaseJobQueue(limited, database, open_storage(settings), definitions)
+    site = job_queue(limited, database, definitions)
     for definition in (*definitions, register):
         await site.enqueue(definition("a"))
     assert len(await claim(site) + await claim(site)) == running

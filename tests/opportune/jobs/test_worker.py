@@ -21,7 +21,6 @@ from opportune.jobs.execution import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
-from opportune.storage import open_storage
 from opportune.testing.plugin import settings_for
 from tests.opportune.jobs.conftest import Emails, Find, MakeQueue, cancel, expire_leases, retry
 from tests.opportune.jobs.processes import work_in_process
@@ -31,6 +30,7 @@ from tests.opportune.jobs.tasks import (
     die,
     gate,
     hourly,
+    job_queue,
     linger,
     quit_work,
     refuse,
@@ -171,7 +171,7 @@ async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch
 
 async def test_site_with_separate_workers_runs_no_jobs(settings: Settings, database: Database, find: Find) -> None:
     for setting in ("worker", "off"):
-        site = DatabaseJobQueue(settings.model_copy(update={"jobs": setting}), database, open_storage(settings), TASKS)
+        site = job_queue(settings.model_copy(update={"jobs": setting}), database, TASKS)
         async with site.running():
             job_id = await site.enqueue(register(f"{setting}@example.com"))
             await site.drain()
@@ -211,7 +211,7 @@ async def test_missing_tables_are_logged_and_checked_later(
 ) -> None:
     settings = settings_for(empty_database_url)
     database = open_database(settings)
-    site = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
+    site = job_queue(settings, database, TASKS)
     try:
         assert await site.worker.check_queue() == worker.DATABASE_RETRY_SECONDS
     finally:

@@ -12,8 +12,7 @@ from sqlalchemy.engine import Engine
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.jobs.service import DatabaseJobQueue
-from opportune.storage import open_storage
-from tests.opportune.jobs.tasks import TASKS, register
+from tests.opportune.jobs.tasks import TASKS, job_queue, register
 
 BACKLOG = 20_000
 CLAIMED = 50
@@ -35,7 +34,7 @@ async def site(settings: Settings, database: Database) -> AsyncIterator[Database
     async with database.writer() as session:
         await session.execute(text(FILL), {"number": BACKLOG})
         await session.execute(text("ANALYZE jobs_job"))
-    site = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
+    site = job_queue(settings, database, TASKS)
     yield site
     site.worker.store.lock.release()
 

@@ -72,10 +72,8 @@ async def can_sign_in(stage: Stage, visitor: Visitor) -> bool:
 async def _wait_for_mailed_link(stage: Stage) -> str:
     deadline = time.monotonic() + MAIL_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        for mail in stage.services.mails:
-            links = (link for link in LINK.findall(str(mail.get("text", ""))) if link.startswith(stage.base_url))
-            if stage.email in str(mail.get("to")) and (link := next(links, "")):
-                return link
+        if link := _find_mailed_link(stage):
+            return link
         if not stage.rules.host.runs_between_requests:
             await stage.visitor.get("/accounts/login")
         await asyncio.sleep(POLL_SECONDS)
@@ -85,6 +83,13 @@ async def _wait_for_mailed_link(stage: Stage) -> str:
     if stage.rules.host.runs_between_requests:
         fix = "set JOBS=inline, or JOBS=worker and run `oppman.py worker`"
     raise StepFailed(f"no e-mail arrived within {MAIL_TIMEOUT_SECONDS:g} s", fix)
+
+
+def _find_mailed_link(stage: Stage) -> str:
+    """Return the first link to the site in an e-mail to the new user; empty if there is none yet."""
+    mails = [mail for mail in stage.services.mails if stage.email in str(mail.get("to"))]
+    links = [link for mail in mails for link in LINK.findall(str(mail.get("text", "")))]
+    return next((link for link in links if link.startswith(stage.base_url)), "")
 
 
 async def check_visitor_address(stage: Stage) -> str:

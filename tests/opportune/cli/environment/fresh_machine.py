@@ -44,7 +44,7 @@ PROGRAM_FILES = (
         f"opportune/cli/environment/{name}.py"
         for name in ("arguments", "entry", "framework_wheel", "installation", "locks")
     ),
-    *("opportune/cli/scaffold/feature_names.py", "opportune/cli/scaffold/page_paths.py"),
+    "opportune/cli/scaffold/feature_names.py",
 )
 """Files that run before packages are installed."""
 

@@ -17,10 +17,9 @@ from opportune.db.models.model import utc_now
 from opportune.errors import SettingsError
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job, JobState, LastRun
-from opportune.jobs.service import DatabaseJobQueue
-from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, response, serve_endpoint
+from tests.opportune.jobs.tasks import job_queue
 
 
 def called_paths(monitor: FakeEndpoint) -> list[str]:
@@ -125,7 +124,7 @@ async def test_job_with_its_own_url_calls_it_on_success(
     async with database.writer() as session:
         session.add(Job(name="removed.job", due_at=utc_now() - timedelta(hours=1)))
     options = settings.having(TelemetrySettings(heartbeat_url=SecretStr(f"{monitor.address}/all")))
-    queue = DatabaseJobQueue(options, database, open_storage(settings), [nightly, broken, watch_jobs])
+    queue = job_queue(options, database, [nightly, broken, watch_jobs])
     async with queue.running():
         for call, state in ((nightly(), JobState.DONE), (broken(), JobState.FAILED), (watch_jobs(), JobState.DONE)):
             assert await queue.wait_until_ended(await queue.enqueue(call)) is state

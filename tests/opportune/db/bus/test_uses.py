@@ -12,13 +12,11 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
-from opportune.storage import open_storage
 from opportune.web.cache import open_cache
 from opportune.web.cache.store import CacheEntry
 from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
-from tests.opportune.jobs.tasks import TASKS, register
+from tests.opportune.jobs.tasks import TASKS, job_queue, register
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -46,8 +44,8 @@ async def connect(database: Database) -> None:
 async def test_new_job_wakes_the_worker_of_another_process(
     settings: Settings, database: Database, other_database: Database
 ) -> None:
-    queue = DatabaseJobQueue(settings, database, open_storage(settings), TASKS)
-    other_queue = DatabaseJobQueue(settings, other_database, open_storage(settings), TASKS)
+    queue = job_queue(settings, database, TASKS)
+    other_queue = job_queue(settings, other_database, TASKS)
     async with asyncio.timeout(60), other_database.bus.listening():
         await connect(other_database)
         worker = asyncio.create_task(other_queue.worker.work(poll=None))
