@@ -27,6 +27,7 @@ from opportune.db.factory import open_database
 from opportune.project.layout import features_on_postgresql, settings_class
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.migration_cache import migrate_file
+from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
 from opportune.testing.rows import Make
@@ -121,8 +122,6 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory, run_folder: Path, 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: "Postgres") -> str:
-    from opportune.testing.migrations import migrate
-
     name = f"template_{uuid4().hex}"  # another run may own the server
     migrate(postgres_server.create_database(name))
     return name

@@ -14,8 +14,8 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import Migration, MigrationGraph
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.project.layout import FRAMEWORK, PACKAGE, installed_names
+from opportune.testing.migrations import require_migrations
 from opportune.testing.plugin import settings_for
-from opportune.testing.unmigrated import require_migrations
 
 MAX_FILES = 10
 """Number of migrated files to keep in the cache."""

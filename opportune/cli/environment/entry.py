@@ -16,9 +16,17 @@ from pkgutil import get_data
 from typing import Never
 
 from opportune.cli.environment.arguments import COMMON_OPTIONS, refuse_wrong_arguments
-from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
-from opportune.cli.environment.locks import BASE, BUILD, MODEL, OPTIONAL_LOCKS, needs_model, pins, required_locks
+from opportune.cli.environment.locks import (
+    BASE,
+    BUILD,
+    MODEL,
+    OPTIONAL_LOCKS,
+    needs_model,
+    pins,
+    require_framework_wheel,
+    required_locks,
+)
 from opportune.cli.process import exec_process
 from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, describe_command, is_overview_request
 from opportune.cli.usage import wrong_usage

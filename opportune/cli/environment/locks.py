@@ -1,9 +1,11 @@
-"""Locks of a project, and those that a command needs. Uses only the standard library."""
+"""Locks of a project, those that a command needs, and the wheel that they pin. Uses only the standard library."""
 
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
 
+from opportune.cli.environment.installation import InstallError
 from opportune.project.layout import PROJECT, env_file_value
 
 TESTS = PROJECT / "tests"
@@ -11,6 +13,8 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
 BASE = "requirements.lock"
+FRAMEWORK_PIN = re.compile(r"^opportune==(\S+) \\\n +--hash=sha256:(\w+)", re.MULTILINE)
+"""Version and hash of the framework in the base lock."""
 MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWORK, BUILD = (
     f"requirements/{name}.lock"
     for name in (
@@ -105,3 +109,21 @@ def read_setting(name: str) -> str:
 def pins(lock: str) -> dict[str, str]:
     """Return the versions of a lock by package."""
     return dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
+
+
+def require_framework_wheel(project: Path) -> None:
+    """Check that `vendor/` has the wheel of the framework that the lock pins.
+
+    Raises:
+        InstallError: the wheel is missing or has another hash.
+    """
+    pin = FRAMEWORK_PIN.search((project / BASE).read_text(encoding="utf-8"))
+    if not pin or not [*project.glob("vendor/opportune-*.whl")]:  # a clone, or a release of the package index
+        return
+    wheel = project / f"vendor/opportune-{pin[1]}-py3-none-any.whl"
+    if not wheel.is_file() or sha256(wheel.read_bytes()).hexdigest() != pin[2]:
+        problem = "is damaged, or belongs to another project: requirements.lock pins another hash"
+        raise InstallError(
+            f"vendor/{wheel.name} {problem if wheel.is_file() else 'is missing'}. "
+            "Restore both: git checkout HEAD -- vendor requirements.lock"
+        )

@@ -17,8 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from opportune import __version__
 from opportune.cli.environment.entry import VENV
-from opportune.cli.environment.framework_wheel import PIN
-from opportune.cli.environment.locks import BASE
+from opportune.cli.environment.locks import BASE, FRAMEWORK_PIN
 from opportune.cli.output import say
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.cli.project.git import Git, GitError
@@ -113,7 +112,7 @@ def require_project(folder: Path) -> tuple[Record, str]:
             "This is a clone of the starter. Update it with git pull, or create a project: "
             "python3 oppman.py startproject NAME"
         )
-    if not (pin := PIN.search((folder / BASE).read_text(encoding="utf-8"))):
+    if not (pin := FRAMEWORK_PIN.search((folder / BASE).read_text(encoding="utf-8"))):
         raise OperatorError(f"{BASE} does not pin opportune. Restore it: git checkout HEAD -- {BASE} {RECORD}")
     return record, pin[2]
 

@@ -42,13 +42,8 @@ class FileResult:
 def render_files(recipe: Recipe, site: SiteNames) -> dict[str, str]:
     """Return the content of the host's files by their path in the project."""
     folder = recipe.templates / "files"
-    return {
-        path.relative_to(folder).as_posix().replace("NAME", site.name): render(
-            path.relative_to(recipe.templates).as_posix(), recipe, site
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {name.replace("NAME", site.name): render(f"files/{name}", recipe, site) for name in names}
 
 
 def render_steps(recipe: Recipe, site: SiteNames) -> list[str]:

@@ -85,11 +85,10 @@ def check_file(recipe: Recipe, env_file: Path) -> Iterator[Finding]:
             yield Finding(
                 f"{name} contains a $, which begins a variable in {title}: write %24 in a URL, or use single quotes."
             )
-        if recipe.strips_quotes:
-            continue
-        if value[:1] in ("'", '"'):
+        is_kept_verbatim = not recipe.strips_quotes
+        if is_kept_verbatim and value[:1] in ("'", '"'):
             yield Finding(f"{name} has quotes, which {title} makes part of the value: remove them.")
-        elif " #" in value:
+        elif is_kept_verbatim and " #" in value:
             yield Finding(
                 f"{name} is followed by a comment, which {title} makes part of the value: move it to another line."
             )

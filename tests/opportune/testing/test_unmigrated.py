@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from opportune.db.migrations.connection import connect
+from opportune.testing.migrations import require_migrations
 from opportune.testing.plugin import settings_for
-from opportune.testing.unmigrated import require_migrations
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,10 @@ from opportune.contrib.deploy.recipes import RECIPES
 from opportune.contrib.deploy.rehearsal import fakes, proxy
 from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
-from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, make_certificate, pooled_database
-from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, Result, Stage
+from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
@@ -84,21 +83,18 @@ class Rehearsal:
         self, base_url: str, database: PooledDatabase, gate_port: int, services: fakes.Services, certificate: Path
     ) -> dict[str, str]:
         """Return the site's environment: values of the host, of `.env.production`, and of the rehearsal."""
-        host = self.rules.host
-        settings = {
-            **self._production_settings(),
-            "HOST": "127.0.0.1",
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "BASE_URL": base_url,
-        }
+        settings = self._production_settings()
         trusted = settings.get("TRUSTED_PROXIES", "")
         environ = {  # later values replace earlier ones
             **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
-            **({host.variable: "rehearsal"} if host.variable else {}),
+            **({self.rules.host.variable: "rehearsal"} if self.rules.host.variable else {}),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "STORAGE_URL": f"s3://rehearsal:secret@127.0.0.1:{services.port}/{fakes.BUCKET}?tls=false",
             **settings,
+            "HOST": "127.0.0.1",
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "BASE_URL": base_url,
             "MAIL_URL": "resend://rehearsal",
             "MAIL_FROM": "Rehearsal <site@example.com>",
             "LLM_BASE_URL": f"http://127.0.0.1:{services.port}/v1",

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from opportune.contrib.deploy.rehearsal.fakes import Services
 from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
-from opportune.contrib.deploy.rehearsal.questions import QuestionEndpoint
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate, Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
@@ -50,6 +53,15 @@ class StepFailed(Exception):
 
 class StepSkipped(Exception):
     """The step does not apply to the site or this machine."""
+
+
+@dataclass(frozen=True)
+class QuestionEndpoint:
+    """Endpoint for questions as JSON."""
+
+    path: str
+    fields: tuple[str, ...]
+    """Required text fields."""
 
 
 @dataclass
@@ -172,3 +184,18 @@ def require_instance(stage: Stage) -> Instance:
     if stage.instance is None:
         raise StepFailed("the site is not running", "see above")
     return stage.instance
+
+
+def find_question_endpoint(app: FastAPI) -> QuestionEndpoint | None:
+    """Return the first POST route without path parameters that responds with 202 and a `stream_url`."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        path = context.path or ""
+        if not isinstance(route, APIRoute) or "{" in path or "POST" not in (context.methods or ()):
+            continue
+        fields: dict[str, Any] = getattr(route.response_model, "model_fields", {})
+        if route.status_code == 202 and "stream_url" in fields:
+            body = route.body_field.field_info.annotation if route.body_field else None
+            body_fields: dict[str, Any] = getattr(body, "model_fields", {})
+            return QuestionEndpoint(path, tuple(name for name, info in body_fields.items() if info.is_required()))
+    return None

@@ -40,10 +40,7 @@ PROGRAM_FILES = (
     *(f"opportune/project/{name}.py" for name in ("declared_commands", "feature_packages", "layout")),
     *(f"opportune/project/{name}.py" for name in ("lazy_exports", "optional_features")),
     *(f"opportune/cli/{name}.py" for name in ("__init__", "options", "process", "registry", "terminal", "usage")),
-    *(
-        f"opportune/cli/environment/{name}.py"
-        for name in ("arguments", "entry", "framework_wheel", "installation", "locks")
-    ),
+    *(f"opportune/cli/environment/{name}.py" for name in ("arguments", "entry", "installation", "locks")),
     "opportune/cli/scaffold/feature_names.py",
 )
 """Files that run before packages are installed."""

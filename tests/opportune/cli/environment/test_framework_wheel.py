@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune.cli.environment.framework_wheel import require_framework_wheel
 from opportune.cli.environment.installation import InstallError
+from opportune.cli.environment.locks import require_framework_wheel
 from opportune.project.layout import PROJECT
 
 WHEEL = "vendor/opportune-1.2-py3-none-any.whl"
