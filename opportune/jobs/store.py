@@ -173,9 +173,7 @@ class JobStore:
         """Claim jobs of dead workers, whose leases have expired."""
         self._takeover_at = time.monotonic() + TAKEOVER_INTERVAL_SECONDS
         has_expired = and_(
-            IS_RUNNING,
-            col(Job.lease_until) < self._now(),
-            col(Job.claim).not_in([job.claim for job in running]),
+            IS_RUNNING, col(Job.lease_until) < self._now(), col(Job.claim).not_in([job.claim for job in running])
         )
         expired_jobs = select(col(Job.id)).where(has_expired)
         async with self.database.reader(fresh=True) as session:

@@ -207,13 +207,7 @@ def _candidate_numbers(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
     yield 1
 
 
-_GENERATORS: dict[type, Any] = {
-    bool: bool,
-    bytes: lambda: b"content",
-    dict: dict,
-    list: list,
-    UUID: uuid4,
-}
+_GENERATORS: dict[type, Any] = {bool: bool, bytes: lambda: b"content", dict: dict, list: list, UUID: uuid4}
 
 _INCREASING_GENERATORS: dict[type, Callable[[int], Any]] = {
     datetime.date: lambda position: utc_now().date() + datetime.timedelta(days=position),

@@ -61,8 +61,7 @@ def command(
     concurrently: Annotated[
         bool | None,
         typer.Option(
-            "--concurrently/--no-concurrently",
-            help="Create indexes without blocking writes. [default: on PostgreSQL]",
+            "--concurrently/--no-concurrently", help="Create indexes without blocking writes. [default: on PostgreSQL]"
         ),
     ] = None,
 ) -> None:

@@ -17,9 +17,7 @@ from opportune.mail.factory import transport_for
 from opportune.mail.transport import ConsoleTransport, FileTransport
 
 
-def command(
-    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Recipients.")],
-) -> None:
+def command(addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Recipients.")]) -> None:
     settings = get_settings()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # console: logs the e-mail
     with open_event_loop() as loop:

@@ -105,11 +105,7 @@ def read_cache_url(settings: Settings) -> None:
     cache_name(settings.cache_url.get_secret_value())
 
 
-URL_PARSERS: tuple[Callable[[Settings], object], ...] = (
-    transport_for,
-    parse_storage_url,
-    read_cache_url,
-)
+URL_PARSERS: tuple[Callable[[Settings], object], ...] = (transport_for, parse_storage_url, read_cache_url)
 """Functions that parse a URL in the settings, except the database's, and raise OperatorError if it is invalid."""
 
 

@@ -53,7 +53,7 @@ def _new_arguments(source: Source, call: ast.Call, moved: Mapping[str, tuple[str
 
 
 def _class_name(family: str) -> str:
-    return FAMILIES[family].__name__
+    return str(FAMILIES[family].__name__)
 
 
 def _place_of(keyword: ast.keyword) -> tuple[str, str] | None:

@@ -22,11 +22,7 @@ PREFERRED_COLUMNS = ("reference", "enum", "money", "image", *DATE_TYPES)
 FILTER_TYPES = (("many", "reference"), ("enum", "bool", "country"), NUMBERS, DATE_TYPES)
 """Field types that get a filter, the most selective first."""
 PERMISSION_LEVELS = ("anyone", "signed-in", "owner", "permitted")
-AUDIENCES = {
-    "anyone": "everyone",
-    "signed-in": "signed-in users",
-    "permitted": "users with permission",
-}
+AUDIENCES = {"anyone": "everyone", "signed-in": "signed-in users", "permitted": "users with permission"}
 
 
 @dataclass(frozen=True)

@@ -100,11 +100,7 @@ async def test_held_job_can_be_cancelled(idle_queue: DatabaseJobQueue, find: Fin
 
 @both_databases
 @pytest.mark.parametrize(
-    ("limits", "running"),
-    [
-        pytest.param({"default": 1}, 2, id="a queue"),
-        pytest.param({"*": 1}, 1, id="all queues"),
-    ],
+    ("limits", "running"), [pytest.param({"default": 1}, 2, id="a queue"), pytest.param({"*": 1}, 1, id="all queues")]
 )
 async def test_running_jobs_are_limited(
     settings: Settings, database: Database, limits: dict[str, int], running: int

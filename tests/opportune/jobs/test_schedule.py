@@ -28,11 +28,7 @@ def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "reason"),
-    [
-        ("hourly", "Wrong number of fields"),
-        ("0 0 */31 * MON#2", "no day matches"),
-    ],
+    ("schedule", "reason"), [("hourly", "Wrong number of fields"), ("0 0 */31 * MON#2", "no day matches")]
 )
 def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
     with pytest.raises(OperatorError) as error:

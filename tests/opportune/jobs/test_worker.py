@@ -61,12 +61,7 @@ async def test_failed_job_is_retried_and_writes_once(jobs: DatabaseJobQueue, fin
     ],
 )
 async def test_job_fails(
-    jobs: DatabaseJobQueue,
-    find: Find,
-    caplog: pytest.LogCaptureFixture,
-    call: JobCall[...],
-    attempts: int,
-    error: str,
+    jobs: DatabaseJobQueue, find: Find, caplog: pytest.LogCaptureFixture, call: JobCall[...], attempts: int, error: str
 ) -> None:
     job_id = await jobs.enqueue(call)
     assert await jobs.wait_until_ended(job_id) == JobState.FAILED

@@ -71,9 +71,7 @@ def test_parts_of_the_suite_have_options(run_test_command: RunTests) -> None:
 
 
 def test_read_only_project_has_no_cache(
-    run_test_command: RunTests,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run_test_command: RunTests, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
     assert run_test_command("tests/users") == (["-p", "no:cacheprovider", "tests/users"], "")

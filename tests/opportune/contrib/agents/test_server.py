@@ -111,11 +111,7 @@ async def test_documentation_is_searched_and_read() -> None:
         ("read_page", {"page": "crudd"}, "The documentation has no page crudd. Did you mean crud?"),
         ("run_tests", {"path": "tests/nowhere"}, "There is no tests/nowhere."),
         ("run_tests", {"path": "--help"}, "Name a file or folder of tests, not an option."),
-        (
-            "show_schema",
-            {"table": "accounts_sessio"},
-            "There is no table accounts_sessio. Did you mean",
-        ),
+        ("show_schema", {"table": "accounts_sessio"}, "There is no table accounts_sessio. Did you mean"),
         ("query_database", {"sql": "DELETE FROM accounts_user"}, "Only statements that begin with SELECT"),
     ],
 )

@@ -88,10 +88,7 @@ class Parcels(Crud[Parcel]):
 
 
 PARCELS = Feature(
-    "parcels",
-    "Parcels.",
-    models=(Depot, Label, Parcel),
-    admin=Admin((DepotAdmin, LabelAdmin, ParcelAdmin)),
+    "parcels", "Parcels.", models=(Depot, Label, Parcel), admin=Admin((DepotAdmin, LabelAdmin, ParcelAdmin))
 )
 
 WITHOUT_ADMIN = replace(PARCELS, admin=replace(PARCELS.admin, views=()))

@@ -48,10 +48,7 @@ def test_truncated_wheel_is_refused(tmp_path: Path) -> None:
             ["[opportune.features]\njournals = journals:feature\n"],
             'the entry point journals = "journals:feature" must be',
         ),
-        (
-            [FEATURE, "Requires-Dist: opportune>=77"],
-            f"needs opportune>=77, but this project has {__version__}.",
-        ),
+        ([FEATURE, "Requires-Dist: opportune>=77"], f"needs opportune>=77, but this project has {__version__}."),
         ([FEATURE, "Requires-Python: >=4"], "cannot be installed ("),
     ],
     ids=["no entry point", "entry point elsewhere", "other framework", "other Python"],
