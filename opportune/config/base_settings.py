@@ -56,13 +56,13 @@ class BaseSettings(pydantic_settings.BaseSettings):
             env_settings.env_vars = pasted_values(env_settings.env_vars, fields)
         if isinstance(dotenv_settings, EnvSettingsSource):  # quotes in the file are already removed
             dotenv_settings.env_vars = usable_values(dotenv_settings.env_vars, fields)
-        files = env_settings, dotenv_settings
+        variables = env_settings, dotenv_settings
         for name, advice in cls.renamed_settings.items():
-            if _read_first(files, name) is not None:
+            if _read_first(variables, name) is not None:
                 raise SettingsError(f"{name.upper()} {advice}")
         secrets_from = init_settings().get("secrets_from")
         if secrets_from is None:
-            secrets_from = _read_first(files, "secrets_from")
+            secrets_from = _read_first(variables, "secrets_from")
         if not secrets_from:
             return init_settings, env_settings, dotenv_settings
         from opportune.config.secrets.source import secrets_source  # most sites have none

@@ -47,9 +47,8 @@ def require_consistent_features(
     Raises:
         OperatorError: A name is registered twice, or a feature is missing. The message describes the first error.
     """
-    if message := next(
-        find_registration_errors(features, is_complete=is_complete, with_dependencies=with_dependencies), ""
-    ):
+    errors = find_registration_errors(features, is_complete=is_complete, with_dependencies=with_dependencies)
+    if message := next(errors, ""):
         raise OperatorError(message)
 
 

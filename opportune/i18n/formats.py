@@ -45,8 +45,8 @@ def format_month_day(day: date) -> str:
 def format_clock(moment: datetime | time, *, with_zone: bool = False) -> str:
     """Format the time of day: 10:05, or 10:05 CET."""
     if is_english():
-        name = moment.tzname() or ""
-        zone = f"{'UTC' if name[:1] in '+-' else ''}{name}"
+        name = moment.tzname() or "UTC"
+        zone = f"UTC{name}" if name[0] in "+-" else name  # a zone without a name, such as +03
         return f"{moment:%H:%M} {zone}" if with_zone else f"{moment:%H:%M}"
     from babel import dates
 
@@ -125,8 +125,9 @@ def format_amount(amount: Decimal, currency: str = "") -> str:
 def format_list(items: Sequence[str], style: str = "standard") -> str:
     """Join items: "a, b and c". The style `or` joins alternatives."""
     if is_english():
+        *first, last = items or [""]
         word = "or" if style == "or" else "and"
-        return f" {word} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+        return f"{', '.join(first)} {word} {last}" if first else last
     from babel import lists
 
     return lists.format_list([*items], style, get_language().locale)  # type: ignore[arg-type]

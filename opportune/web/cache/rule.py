@@ -76,8 +76,8 @@ class CacheRule:
         query: bytes = scope["query_string"]
         if not query or self.query == frozenset():
             return b""
-        pairs = [(pair.partition(b"=")[0], pair) for pair in query.split(b"&")]
-        return b"&".join(pair for name, pair in sorted(pairs, key=by_name) if self.query is None or name in self.query)
+        named_pairs = sorted(((pair.partition(b"=")[0], pair) for pair in query.split(b"&")), key=by_name)
+        return b"&".join(pair for name, pair in named_pairs if self.query is None or name in self.query)
 
     def tags_of(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the tags with these path parameters filled in."""

@@ -46,7 +46,7 @@ def folder() -> Path:
 
 
 def is_ready() -> bool:
-    """Return whether the files exist. Each page asks, so the answer is kept until `cut` runs."""
+    """Return whether the files exist. The result is cached until `cut` runs, because each page needs it."""
     return _has_files(folder())
 
 
@@ -66,8 +66,8 @@ def cut() -> None:
     path = font()
     if path is None or is_ready() or not (find_spec("fontTools") and os.access(sys.prefix, os.W_OK)):
         return
-    folder().mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
+        folder().mkdir(parents=True, exist_ok=True)
         for name, code_points in SUBSETS.items():
             _cut_file(path, folder() / name, code_points)
     _has_files.cache_clear()
