@@ -10,7 +10,7 @@ from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
 from opportune.admin.forms.conditional_fields import conditional_faults
-from opportune.admin.short_names import written_name
+from opportune.admin.short_names import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
@@ -37,14 +37,7 @@ FORM_OPTIONS = (
 COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
 DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)
-NAMES_OPTIONS = (
-    *DISPLAY_OPTIONS,
-    *SEARCH_OPTIONS,
-    *FILTER_OPTIONS,
-    *FORM_OPTIONS,
-    "column_sortable_list",
-    *LOAD_OPTIONS,
-)
+NAMES_OPTIONS = (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS, "column_sortable_list", "load")
 """Options with several names, which a text without a comma is not."""
 RENAMED_OPTIONS = {
     **ADMIN_VIEW,
@@ -106,12 +99,7 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     if shape_faults := [f"{owner}.{fault}" for fault in _shape_faults(view)]:
         yield from shape_faults  # other checks would read single letters as names
         return
-    for options, check in CHECKS:
-        for option in options:
-            value = getattr(view, option)
-            if value is not getattr(base, option) and value != "__all__":
-                faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
-                yield from (f"{owner}.{written_name(view, option)}: {fault}" for fault in faults if fault)
+    yield from _unknown_names(view, base)
     if fault := _identity_fault(view):
         yield f"{owner}.identity {fault}"
     if view.crud and view.crud.model is not view.model:
@@ -121,14 +109,23 @@ def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     yield from (f"{owner}.inlines: {fault}" for inline in inlines for fault in _inline_faults(mapper, inline))
     if view.show_when.keys() <= {*mapper.columns.keys()}:  # unknown names have their own message
         yield from (f"{owner}.show_when: {fault}" for fault in conditional_faults(view.show_when, mapper))
-    view_class = view if isinstance(view, type) else type(view)
-    yield from find_misspelt(view_class, base, MIN_MISSPELT_SIMILARITY, RENAMED_OPTIONS)
+    yield from find_misspelt(class_of(view), base, MIN_MISSPELT_SIMILARITY, RENAMED_OPTIONS)
+
+
+def _unknown_names(view: Any, base: type[Any]) -> Iterator[str]:
+    """Yield a line for each unknown name in the options that the view sets."""
+    mapper = inspect(view.model)
+    for options, check in CHECKS:
+        for option in options:
+            value = getattr(view, option)
+            if value is not getattr(base, option) and value != "__all__":
+                faults = (_name_fault(view, mapper, option, name, check) for name in _names_in_option(option, value))
+                yield from (f"{_name_of(view)}.{written_name(view, option)}: {fault}" for fault in faults if fault)
 
 
 def _identity_fault(view: Any) -> str:
     """Return a message if SQLAdmin has replaced the `identity` of a class by that of its model."""
-    classes = (view if isinstance(view, type) else type(view)).__mro__
-    class_ = next(class_ for class_ in classes if "identity" in vars(class_))
+    class_ = next(class_ for class_ in class_of(view).__mro__ if "identity" in vars(class_))
     if vars(class_).get("declared_identity", view.identity) == view.identity:
         return ""
     name = class_.__name__
@@ -190,7 +187,7 @@ def filter_fault(view: Any, parameter: str) -> str:
 
 
 def _name_of(view: Any) -> str:
-    return (view if isinstance(view, type) else type(view)).__name__
+    return class_of(view).__name__
 
 
 def _names_in_option(option: str, value: Any) -> Iterator[str]:

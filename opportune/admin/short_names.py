@@ -59,9 +59,14 @@ def add_long_names(view: str, bases: Sequence[type[Any]], attributes: dict[str, 
 
 def written_name(view: Any, option: str) -> str:
     """Return the name by which a view or its class sets an option of SQLAdmin."""
-    view_class = view if isinstance(view, type) else type(view)
     short = next((short for short, long in SHORT_NAMES.items() if long == option), "")
-    return short if short and not isinstance(getattr_static(view_class, short, None), ShortName) else option
+    is_set_by_short_name = short and not isinstance(getattr_static(class_of(view), short, None), ShortName)
+    return short if is_set_by_short_name else option
+
+
+def class_of(view: Any) -> type[Any]:
+    """Return the class of a view, or the class itself."""
+    return view if isinstance(view, type) else type(view)
 
 
 def _default_sort_of(view: str, order: Any) -> list[tuple[str, bool]]:

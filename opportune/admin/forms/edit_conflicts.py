@@ -110,7 +110,8 @@ def authors_of(conflicts: Collection[Conflict]) -> str:
 
 def parse_hashes(seen: str) -> dict[str, str]:
     """Return the hash of each field."""
-    return {name: hash_ for part in seen.split() for name, _, hash_ in [part.partition(":")]}
+    pairs = (part.partition(":") for part in seen.split())
+    return {name: hash_ for name, _, hash_ in pairs}
 
 
 def hash_field(field: Field) -> str:

@@ -1,6 +1,6 @@
 """The pages of background jobs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -84,16 +84,7 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
         """Run the action on each selected job, and flash the refusals."""
         pks = request.query_params["pks"].split(",")
         ids = sorted(int(pk) for pk in pks if pk.isdecimal() and len(pk) < 20)
-        refusals = []
-        async with self.site.database.writer() as session:
-            for job_id in ids:
-                try:
-                    await change(session, job_id)
-                except OperatorError as error:
-                    refusals.append(str(error))
-                else:
-                    job = await management.find_job(session, job_id)
-                    audit.record_row(session, request, custom_action(slug), self.identity, job, {})
+        refusals = await self._change(request, slug, change, ids)
         audit.mark_recorded(request)
         if count := len(ids) - len(refusals):
             retried = ngettext("%(num)s job queued again.", "%(num)s jobs queued again.", count)
@@ -105,6 +96,20 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
             text = ngettext("%(num)s more job could not be changed.", "%(num)s more jobs could not be changed.", more)
             flash(request, text, "danger")
         return RedirectResponse(list_url(request, self), 303)
+
+    async def _change(self, request: Request, slug: str, change: JobAction, ids: Sequence[int]) -> Sequence[str]:
+        """Change the jobs in one transaction. Return the messages about those in another state."""
+        refusals = []
+        async with self.site.database.writer() as session:
+            for job_id in ids:
+                try:
+                    await change(session, job_id)
+                except OperatorError as error:
+                    refusals.append(str(error))
+                else:
+                    job = await management.find_job(session, job_id)
+                    audit.record_row(session, request, custom_action(slug), self.identity, job, {})
+        return refusals
 
 
 def _jobs(request: Request) -> DatabaseJobQueue:
