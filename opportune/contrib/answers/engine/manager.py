@@ -59,7 +59,9 @@ class AnswerManager:
 
     Example:
         @router.post("/books/{id}/ask")
-        async def ask(id: RowId, user: CurrentUser, session: WriteSession, answers: Answers) -> Response:
+        async def ask(
+            request: Request, id: RowId, user: CurrentUser, session: WriteSession, answers: Answers
+        ) -> Response:
             answer = await answers.ask(session, "What is this book about?", owner_id=user.id, topic=f"books:{id}")
             return redirect(request, f"/answers/{answer.id}")
     """
