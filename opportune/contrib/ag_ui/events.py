@@ -32,6 +32,7 @@ class RunEvents:
         self._sent_results = set(range(first_call))
         self._progress: dict[int, Any] = {}
         self._reasoning_length = 0
+        self._was_interrupted = bool(runs)
         self._message_id = ""
 
     def start(self) -> Iterator[Any]:
@@ -114,12 +115,14 @@ class RunEvents:
             return
         models = core()
         if not self._message_id:
-            self._message_id = f"{self._answer_id}-{self._offset}"
+            self._message_id = f"{self._answer_id}-text-{self._offset}"
             yield models.TextMessageStartEvent(message_id=self._message_id, role="assistant")
         yield models.TextMessageContentEvent(message_id=self._message_id, delta=text[self._offset :])
         self._offset = len(text)
 
     def _reasoning(self, reasoning: str) -> Iterator[Any]:
+        if self._was_interrupted:  # an earlier run has sent this reasoning
+            self._was_interrupted, self._reasoning_length = False, len(reasoning)
         if delta := reasoning[self._reasoning_length :]:
             self._reasoning_length = len(reasoning)
             yield core().ReasoningMessageChunkEvent(message_id=f"{self._answer_id}-reasoning", delta=delta)

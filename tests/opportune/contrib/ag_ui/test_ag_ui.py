@@ -145,10 +145,12 @@ async def test_model_gets_the_texts_of_the_thread(client: AsyncClient, model: Fa
 
 
 async def test_approval_interrupts_the_run(client: AsyncClient, model: FakeProvider) -> None:
-    model.script, model.next_scripts = ["One moment. ", call("lend_book", '{"title": "Dune"}')], [["Yours."]]
+    model.script = [Reasoning("Hm."), "One moment. ", call("lend_book", '{"title": "Dune"}')]
+    model.next_scripts = [["Yours."]]
     asked = await run(client, run_input())
     interrupt = asked[-1].outcome.interrupts[0]
     assert (text_of(asked), interrupt.reason, interrupt.message) == ("One moment. ", "approval_required", "Lend a book")
+    assert interrupt.tool_call_id not in [getattr(event, "message_id", "") for event in asked]
     approved = await run(client, resume(asked, "r2", payload={"approved": True}))
     repeated = await run(client, resume(asked, "r2", payload={"approved": True}))
     for events in (approved, repeated):
