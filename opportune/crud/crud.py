@@ -12,22 +12,13 @@ from sqlmodel import col
 
 from opportune.accounts.groups.permission_names import identity_of, refuse_renamed_action
 from opportune.accounts.models import User
+from opportune.crud import row_reading
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.filters import TRASH_PARAMETER
 from opportune.crud.options import CrudOptions, Key, Permission, Values
 from opportune.crud.registry import default_crud, may_use_permissions, register, related_classes
 from opportune.crud.row_permissions import RowPermissions
-from opportune.crud.row_reading import (
-    filter_conditions,
-    has_key,
-    load_options,
-    load_row,
-    read_mappings,
-    read_objects,
-    read_row,
-    sort_expression,
-)
 from opportune.crud.row_writing import find_linked_rows, validate, writes_row
 from opportune.crud.serializer import Serializer
 from opportune.crud.teams import Team, TeamOwners
@@ -225,11 +216,11 @@ class Crud(CrudOptions, Generic[M]):
 
     def query(self) -> Select[M]:
         """Select all rows with their related rows, without permission rules."""
-        return select(self.model).options(*load_options(self.definition.shape, self.visible))
+        return select(self.model).options(*row_reading.load_options(self.definition.shape, self.visible))
 
     def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
         """Return the conditions for the search and filters of a query."""
-        return filter_conditions(self, query)
+        return row_reading.filter_conditions(self, query)
 
     def column(self, path: str) -> ColumnElement[Any]:
         """Return the expression of an annotation, a column or a column of a related row (`author.name`)."""
@@ -243,13 +234,13 @@ class Crud(CrudOptions, Generic[M]):
     def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
         """Return the arguments of `order_by`: the requested order, the default order, and the newest first."""
         path = sort.removeprefix("-")
-        columns = {path: sort_expression(self, path)} if path in self.sort else {}
+        columns = {path: row_reading.sort_expression(self, path)} if path in self.sort else {}
         return order(sort, columns, *self.default_order(), self.model.id.desc())
 
     def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
         """Return the order of a list without `?sort=`."""
         names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
-        return [order(path, {name: sort_expression(self, name)})[0] for name, path in names.items()]
+        return [order(path, {name: row_reading.sort_expression(self, name)})[0] for name, path in names.items()]
 
     def lists_trash(self, query: Paging) -> bool:
         """Return whether a query asks for the rows in the trash."""
@@ -267,20 +258,20 @@ class Crud(CrudOptions, Generic[M]):
             Forbidden: The user may not list rows.
             FieldErrors: A filter or the order uses a hidden field, or a filter method refuses its value.
         """
-        return await read_objects(self, query or self.Filter())
+        return await row_reading.read_objects(self, query or self.Filter())
 
     async def list_values(self, query: Paging | None = None, names: Sequence[str] = ()) -> Page[dict[str, Any]]:
         """Return the page as mappings with these names, by default the names of a response. Do not load objects."""
-        return await read_mappings(self, query or self.Filter(), names)
+        return await row_reading.read_mappings(self, query or self.Filter(), names)
 
     async def get_values(self, key: Key, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row by name. Raises NotFound."""
         self.require("get")
-        return await read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
+        return await row_reading.read_row(self, self.query().where(self.readable(), self._has_key(key)), names)
 
     async def get_written(self, row: M, names: Sequence[str] = ()) -> dict[str, Any]:
         """Return the values of a row that was just written, even if the user may no longer read it."""
-        return await read_row(self, self.query().where(self._has_key(row.id)), names)
+        return await row_reading.read_row(self, self.query().where(self._has_key(row.id)), names)
 
     async def get(self, key: Key) -> M:
         """Return a row with its related rows.
@@ -302,10 +293,10 @@ class Crud(CrudOptions, Generic[M]):
         return await self._load(query.with_for_update(of=self.model))
 
     def _has_key(self, key: Key) -> ColumnElement[bool]:
-        return has_key(self.model, self.lookup, key)
+        return row_reading.has_key(self.model, self.lookup, key)
 
     async def _load(self, query: Select[M]) -> M:
-        row: M = await load_row(self, query)
+        row: M = await row_reading.load_row(self, query)
         return row
 
     # Writing

@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
 
 from opportune.config.settings import Settings
+from opportune.db.migrations import renaming
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
@@ -26,14 +27,6 @@ from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.postgresql_types import find_types_to_create
 from opportune.db.migrations.questions import Choices, Rename
 from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
-from opportune.db.migrations.renaming import (
-    apply_rename,
-    find_dropped_names,
-    find_possible_renames,
-    find_referencing_tables,
-    make_rename_operation,
-    reverse_rename,
-)
 from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
 from opportune.db.migrations.search_index_changes import find_search_index_changes
@@ -122,22 +115,23 @@ def draft_migration(
     owners = read_owners(graph, metadata, connection.dialect.name)
     while True:
         context, upgrade, downgrade = _compare(connection, graph, [feature], metadata, owners)
-        candidates = find_possible_renames(context, upgrade, feature)
+        candidates = renaming.find_possible_renames(context, upgrade, feature)
         rename = choices.choose_rename(candidates)
         if rename is None:
             break
-        referencing |= {table for table in find_referencing_tables(connection, rename) if owners.feature_of(table)}
-        apply_rename(connection, rename)  # the next comparison does not see the rename as a difference
+        referencing |= {name for name in renaming.referencing_tables(connection, rename) if owners.feature_of(name)}
+        renaming.apply(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
-    choices.refuse_drops(find_dropped_names(upgrade), candidates)
+    choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
 
     created_types, dropped_types = find_types_to_create(connection, upgrade)
     upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
     members = EnumMembers(feature, metadata, choices)
     upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
     downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
-    first_steps = [*created_types, *map(make_rename_operation, renames)]
-    last_steps = [*(make_rename_operation(reverse_rename(rename)) for rename in reversed(renames)), *dropped_types]
+    first_steps = [*created_types, *map(renaming.make_operation, renames)]
+    reversed_renames = [renaming.reverse(rename) for rename in reversed(renames)]
+    last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
 
     code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
     changes = describe([*first_steps, *upgrade, *code_steps], feature)

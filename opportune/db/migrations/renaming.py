@@ -65,14 +65,14 @@ def _has_same_type(context: MigrationContext, old: Column[object], new: Column[o
     return not context.impl.compare_type(old, new)
 
 
-def apply_rename(connection: Connection, rename: Rename) -> None:
+def apply(connection: Connection, rename: Rename) -> None:
     """Rename in the database that models are compared with, until the transaction is rolled back."""
     set_table_lock_timeout(connection)
     operations = Operations(MigrationContext.configure(connection, opts=OPTIONS))
-    operations.invoke(make_rename_operation(rename))
+    operations.invoke(make_operation(rename))
 
 
-def find_referencing_tables(connection: Connection, rename: Rename) -> set[str]:
+def referencing_tables(connection: Connection, rename: Rename) -> set[str]:
     """Return tables that reference a renamed table or column. Their migrations must be applied before the rename."""
     keys = inspect(connection).get_multi_foreign_keys()
     return {
@@ -83,12 +83,12 @@ def find_referencing_tables(connection: Connection, rename: Rename) -> set[str]:
     }
 
 
-def make_rename_operation(rename: Rename) -> ops.MigrateOperation:
+def make_operation(rename: Rename) -> ops.MigrateOperation:
     if len(rename.old) == 1:
         return ops.RenameTableOp(rename.old[0], rename.new)
     return ops.AlterColumnOp(*rename.old, modify_name=rename.new)
 
 
-def reverse_rename(rename: Rename) -> Rename:
+def reverse(rename: Rename) -> Rename:
     *path, name = rename.old
     return rename._replace(old=(*path, rename.new), new=name)
