@@ -8,7 +8,6 @@ without waiting for the previous response, first without other load and then whi
 percentile of the times from the scheduled request to the response is at most 50 ms.
 """
 
-import argparse
 import asyncio
 import re
 import sys
@@ -25,10 +24,11 @@ from statistics import median, quantiles
 from urllib.parse import urlencode
 
 from bench.harness.load import Request, WrongResponseError, drive
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import PASSWORD, make_requests, user_emails
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.speed import new_database_urls
 
 MAX_RATIO = 1.3
 MAX_LATENCY_MS = 50.0
@@ -55,10 +55,7 @@ class Figures:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
-    options = parser.parse_args()
+    options = new_databases_parser(__doc__, 7).parse_args()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
         for kind in options.only:
@@ -68,11 +65,7 @@ def main() -> int:
             ):
                 figures = measure(server, make_requests(cookie)["signed_in_page"], options.rounds, client)
             failures += report(kind, figures)
-    if options.rounds < ENOUGH_ROUNDS:
-        return 0
-    for line in failures:
-        print(line)
-    return int(bool(failures))
+    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ time of the database, which is the same for both. A list of 100 rows with editab
 plain list.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,11 +17,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.harness.tables import Figure
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task, page_request
-from bench.speed import DATABASES, ENOUGH_ROUNDS, Contestant, comma_separated, new_database_urls
+from bench.speed import Contestant, new_database_urls
 
 REQUESTS, TEST_REQUESTS = 40, 3
 TABLE_ROWS, TEST_ROWS = 100_000, 1_000
@@ -50,11 +50,9 @@ Figures = dict[str, dict[str, list[Figure]]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = new_databases_parser(__doc__, 5)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     parser.add_argument("--rows", type=int)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     options.requests = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
@@ -67,9 +65,7 @@ def main() -> int:
                 figures = measure(contestants, options.rounds, options.requests)
                 editable = measure_editable(contestants[0], options.rounds, options.requests)
             failures += [*report(kind, options.rows, figures), *report_editable(kind, editable)]
-    for line in failures if is_judged else ():
-        print(line)
-    return int(bool(failures) and is_judged)
+    return exit_status(failures, is_judged=is_judged)
 
 
 def start(stack: ExitStack, name: str, url: str, folder: Path, client: Executor, rows: int) -> Contestant:

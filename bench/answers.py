@@ -6,7 +6,6 @@ One, ten and ninety answers run concurrently in this process, with a word each 2
 processor time of this process from the first word until the last answer is stored, without the database server.
 """
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -18,7 +17,8 @@ from statistics import median
 
 import uvloop
 
-from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.speed import new_database_urls
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
@@ -30,7 +30,6 @@ from opportune.db import Database, open_database, utc_now
 from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 
-DATABASES = ("sqlite", "postgresql")
 ANSWER_COUNTS = (1, 10, 90)
 WORKER = "bench"
 MAX_RATIOS = {1: 1.2, 10: 0.5, 90: 0.25}
@@ -85,10 +84,7 @@ Times = dict[int, dict[str, list[float]]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
-    options = parser.parse_args()
+    options = new_databases_parser(__doc__, 5).parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
@@ -98,8 +94,7 @@ def main() -> int:
                 times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))
             report(kind, times)
             faults += exceeded_limits(kind, times)
-    print("\n".join(faults if is_judged else ()))
-    return int(is_judged and bool(faults))
+    return exit_status(faults, is_judged=is_judged)
 
 
 async def measure(url: str, rounds: int, seconds: float) -> Times:

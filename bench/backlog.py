@@ -9,12 +9,12 @@ guides recommend for many short jobs. With `--pooler`, statements go through PgB
 Celery. Ours must run at least 4,000 jobs a second with a million waiting.
 """
 
-import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -26,13 +26,12 @@ from typing import Any
 import psycopg
 from redis import Redis
 
+from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, new_parser
 from bench.harness.servers import PROJECT, environment
 from opportune.testing.services.pgbouncer import pgbouncer
 from opportune.testing.services.postgres import Postgres, postgres
 from opportune.testing.services.redis import PROGRAM, redis
 
-ENOUGH_ROUNDS = 3
-"""With fewer rounds nothing is judged."""
 MEASURED_SECONDS, TEST_SECONDS = 6.0, 1.0
 MAX_WAIT_SECONDS = 60.0
 """Seconds until all workers ask for jobs."""
@@ -87,10 +86,9 @@ ENGINES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--waiting", type=_numbers)
-    parser.add_argument("--workers", type=_numbers)
+    parser = new_parser(__doc__, 3)
+    parser.add_argument("--waiting", type=comma_separated_numbers)
+    parser.add_argument("--workers", type=comma_separated_numbers)
     parser.add_argument("--engines", type=lambda text: text.split(","), default=[*ENGINES])
     parser.add_argument("--seconds", type=float, help="of each measurement")
     parser.add_argument("--pooler", action="store_true")
@@ -123,11 +121,7 @@ def main() -> int:
     return 0
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
-
-
-def rounds(name: str, server: Postgres, jobs: int, workers: int, options: argparse.Namespace) -> Iterator[float]:
+def rounds(name: str, server: Postgres, jobs: int, workers: int, options: Namespace) -> Iterator[float]:
     """Yield the jobs a second of each round, each with a new database."""
     engine = ENGINES[name]
     for _ in range(options.rounds):

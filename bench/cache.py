@@ -9,7 +9,6 @@ One worker of the whole site per cache backend, measured in turn. The memory cac
 Redis needs a socket round trip per request, so that clearing the cache affects all processes immediately.
 """
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from statistics import median
 from types import SimpleNamespace
 
 from bench.harness.load import Request, drive
+from bench.harness.options import ENOUGH_ROUNDS, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import make_requests
@@ -36,7 +36,6 @@ MIN_SAVING = 0.8
 PART = """{% cache "items", seconds=3600, tags=["items"] %}<ul>{% for row in rows %}
 <li class="list-group-item"><a href="{{ url("/items/%d" | format(row.id)) }}">{{ row.name }}</a></li>{% endfor %}
 </ul>{% endcache %}"""
-ENOUGH_ROUNDS = 3
 REQUESTS, TEST_REQUESTS = 1000, 20
 CLIENT_CONNECTIONS = 16
 JSON = "static JSON route"
@@ -51,8 +50,7 @@ MEASURED = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = new_parser(__doc__, 7)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     options = parser.parse_args()
     requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)

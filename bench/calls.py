@@ -6,7 +6,6 @@ The site gets each request of `bench.speed` without a server, in production. The
 a resumed generator or coroutine counts as one. `own` includes templates.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -14,10 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.harness.counting import GROUPS
+from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run
 from bench.harness.tasks import TASKS
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.speed import new_database_urls
 
 APPS = {"ours": "bench.peers.ours.feature:create", "plain": "bench.peers.plain.app:app"}
 COUNTED = [name for name, task in TASKS.items() if len(task.request_names) == 1]
@@ -50,8 +50,7 @@ Calls = Mapping[str, int]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="the lowest count is taken")
+    parser = new_parser(__doc__, 3, "the lowest count is taken")
     names = (*DATABASES, *COUNTED)
     parser.add_argument("--only", type=comma_separated(*names), default=names, help=", ".join(names))
     options = parser.parse_args()
@@ -67,8 +66,7 @@ def main() -> int:
             print(f"{TASKS[task].title:24}{sum(plain[task].values()):>8}{total:>8}           {groups}")
             if limit is not None and total > limit:
                 exceeded.append(f"{TASKS[task].title} on {database}: {total} calls (at most {limit})")
-    print(*exceeded, sep="\n")
-    return int(bool(exceeded) and rounds >= ENOUGH_ROUNDS)
+    return exit_status(exceeded, is_judged=rounds >= ENOUGH_ROUNDS)
 
 
 def fewest(counts: list[dict[str, Calls]]) -> dict[str, Calls]:

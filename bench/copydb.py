@@ -7,25 +7,19 @@ The source is a SQLite file with sessions of one user, in a table with three ind
 rows and judges nothing.
 """
 
-import argparse
 import json
-import os
-import subprocess
+import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
-from sqlalchemy import text
-
-from opportune.config.settings import Settings
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.project.layout import installed_names
+from bench.harness.options import new_parser
+from bench.harness.servers import PROJECT, environment, run
+from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
 
-PROJECT = Path(__file__).resolve().parents[1]
 FEW_ROWS = 5_000
 MIN_ROWS_PER_SECOND = 50_000
 MAX_MEMORY_RATIO = 1.2
@@ -60,8 +54,7 @@ SESSIONS = """
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = new_parser(__doc__, 3)
     parser.add_argument("--rows", type=int)
     options = parser.parse_args()
     is_judged = options.rounds > 1
@@ -105,20 +98,15 @@ def measure(folder: Path, rows: int, rounds: int) -> dict[str, tuple[float, floa
 def create_source(path: Path, rows: int) -> str:
     """Create a migrated SQLite file with this many sessions."""
     url = f"sqlite:///{path}"
-    graph = MigrationGraph(installed_names())
-    with connect(Settings(_env_file=None, environment="test", database_url=url)) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
-        with connection.begin():
-            connection.execute(text(USER))
-            connection.execute(text(SESSIONS), {"rows": rows})
+    migrate(url)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(USER)
+        connection.execute(SESSIONS, {"rows": rows})
     return url
 
 
 def run_copy(source: str, target: str) -> tuple[float, float]:
-    environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    command = [sys.executable, "-c", COPY, source, target]
-    output = subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True, text=True).stdout
-    rate, peak = json.loads(output)
+    rate, peak = json.loads(run(["-c", COPY, source, target], environment(PYTHONPATH=str(PROJECT))))
     return rate, peak
 
 

@@ -6,7 +6,6 @@ Whole processes on the interpreter that runs this file, one of each in turn. The
 the fixture `make`, on SQLite.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from bench.harness.options import new_parser
 from bench.harness.servers import PROJECT, environment
 
 TEST = """
@@ -30,9 +30,7 @@ ENOUGH_ROUNDS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 5).parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         imports, check, test = measure(Path(folder), rounds)
     print(f"{'':34}median  limit   ({rounds} rounds)")

@@ -6,7 +6,6 @@ Images of 100 kB and a video of 100 MB are stored and read through `opportune.st
 the site sends it. Memory is the growth of the process. There is no limit: the figures help to choose a storage.
 """
 
-import argparse
 import asyncio
 import tempfile
 from os import urandom
@@ -15,15 +14,13 @@ from time import process_time
 
 from pydantic import SecretStr
 
+from bench.harness.options import new_parser
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry.process import resident_memory_bytes
 from opportune.db.factory import open_database
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.project.layout import installed_names
 from opportune.storage import Storage, open_storage
 from opportune.storage.routes import PART_BYTES
+from opportune.testing.migrations import migrate
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.postgres import postgres
 
@@ -33,9 +30,7 @@ VIDEO_BYTES = 100_000_000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 5).parse_args().rounds
     print(f"{'':12}{'save 100 kB':>14}{'read 100 kB':>14}{'send 100 MB':>14}{'memory':>10}")
     with postgres() as server, tempfile.TemporaryDirectory() as folder:
         storages = {
@@ -45,19 +40,13 @@ def main() -> int:
         }
         for name, (url, storage_url) in storages.items():
             settings = settings_for(url).model_copy(update={"storage_url": SecretStr(storage_url)})
-            migrate(settings)
+            migrate(url)
             save_seconds, read_seconds, send_seconds, growth_mb = asyncio.run(measure(settings, rounds))
             print(
                 f"{name:12}{save_seconds * 1000:>11.2f} ms{read_seconds * 1000:>11.2f} ms"
                 f"{send_seconds * 1000:>11.0f} ms{growth_mb:>7.1f} MB"
             )
     return 0
-
-
-def migrate(settings: Settings) -> None:
-    graph = MigrationGraph(installed_names())
-    with connect(settings) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
 
 
 async def measure(settings: Settings, rounds: int) -> tuple[float, float, float, float]:

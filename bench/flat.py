@@ -6,7 +6,6 @@ Whole servers of one worker each. The median latency of single requests, which c
 at most 1.15 times as long with the large table.
 """
 
-import argparse
 import json
 import sys
 import tempfile
@@ -19,11 +18,12 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.load import Request, drive
+from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, exit_status, new_databases_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
 from bench.peers.ours.entries import ROWS_VARIABLE, SHELF_ROWS
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.speed import new_database_urls
 
 REQUESTS, TEST_REQUESTS = 40, 3
 ROWS, TEST_ROWS = [1_000, 1_000_000], [200, 400]
@@ -55,11 +55,9 @@ class Site:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = new_databases_parser(__doc__, 5)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
-    parser.add_argument("--rows", type=lambda text: [int(number) for number in text.split(",")], help="small,large")
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    parser.add_argument("--rows", type=comma_separated_numbers, help="small,large")
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     rows = options.rows or (ROWS if is_judged else TEST_ROWS)
@@ -70,8 +68,7 @@ def main() -> int:
             with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
                 sites = [start(stack, address(f"rows_{number}"), Path(folder), number) for number in rows]
                 failures += report(kind, rows, measure(client, sites, options.rounds, count))
-    print("\n".join(failures if is_judged else ()))
-    return int(is_judged and bool(failures))
+    return exit_status(failures, is_judged=is_judged)
 
 
 def start(stack: ExitStack, url: str, folder: Path, rows: int) -> Site:

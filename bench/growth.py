@@ -6,7 +6,6 @@ The requests are pages, lists with all combinations of filters, search and order
 values. Nothing is judged.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from random import Random
 from urllib.parse import urlencode
 
 from bench.harness.load import Request, drive
+from bench.harness.options import new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.resident import load_page
@@ -25,8 +25,7 @@ ORDERS = ("", "id", "-id", "title", "-title", "created_at", "-created_at")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10, help=f"of {REQUESTS_PER_ROUND:,} requests each")
+    parser = new_parser(__doc__, 10, f"of {REQUESTS_PER_ROUND:,} requests each")
     measure(parser.parse_args().rounds)
 
 

@@ -6,17 +6,15 @@ Whole processes, one of each in turn, on the interpreter that runs this file. Th
 benchmarks, with the applications of `startproject`.
 """
 
-import argparse
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
+from bench.harness.options import new_parser
+from bench.harness.servers import PROJECT, environment
 from opportune.cli.registry import MODULES
 
-PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 0.7
 ENOUGH_ROUNDS = 5
 """With fewer rounds nothing is judged."""
@@ -24,7 +22,7 @@ PROGRAMS = {
     "oppman.py --help": [sys.executable, str(PROJECT / "oppman.py"), "--help"],
     "django-admin help": [sys.executable, "-m", "django", "help", "--settings", "bench.peers.django_site.settings"],
 }
-ENVIRON = {**os.environ, "BENCH_DATABASE_URL": "sqlite:////nowhere.db", "PYTHONPATH": str(PROJECT)}
+ENVIRON = environment(BENCH_DATABASE_URL="sqlite:////nowhere.db", PYTHONPATH=str(PROJECT))
 
 
 def milliseconds(command: list[str]) -> float:
@@ -34,9 +32,7 @@ def milliseconds(command: list[str]) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 11).parse_args().rounds
     for command in PROGRAMS.values():
         milliseconds(command)  # compiles missing bytecode
     measured = [{name: milliseconds(command) for name, command in PROGRAMS.items()} for _ in range(rounds)]

@@ -7,7 +7,6 @@ run at a time. Then the process idles, and PostgreSQL counts transactions for te
 changes to a SQLite file that each queue a job, and are killed. No job may be missing.
 """
 
-import argparse
 import json
 import sqlite3
 import subprocess
@@ -22,12 +21,11 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
 from opportune.testing.services.postgres import Postgres, postgres
 
 MAX_SECONDS = 20.0
 """Seconds for a thousand jobs."""
-ENOUGH_ROUNDS = 3
-"""With fewer rounds nothing is judged."""
 PEERS = {"ours": "bench.peers.jobs.ours", "DBOS": "bench.peers.jobs.dbos_engine"}
 STATISTICS_DELAY_SECONDS = 11.0
 """Seconds until an idle connection has reported its statistics to the server."""
@@ -52,9 +50,7 @@ class Figure:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 3).parse_args().rounds
     task = Task(1000, 10, 20) if rounds >= ENOUGH_ROUNDS else Task(20, 1.5, 1)
     peers = [name for name in PEERS if name == "ours" or find_spec("dbos")]
     print(_line(f"{task.jobs} jobs ({rounds} rounds)", "seconds", "MiB", f"transactions in {task.idle_seconds:.0f} s"))
@@ -75,8 +71,7 @@ def main() -> int:
     for peer, number in lost.items():
         print(f"{peer}: {number} jobs lost by {task.kills} kills")
     failures += [f"Lost: {lost['ours']} changes without a job."] if lost["ours"] else []
-    print("\n".join(failures))
-    return int(rounds >= ENOUGH_ROUNDS and bool(failures))
+    return exit_status(failures, is_judged=rounds >= ENOUGH_ROUNDS)
 
 
 def exceeded_limits(kind: str, ours: Figure) -> Iterator[str]:

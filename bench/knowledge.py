@@ -10,7 +10,6 @@ and the growth of the site. With fewer than five rounds there are 5,000 passages
 First, thirty questions about the handbook in the tests are searched by words, and by meaning if EMBEDDING_MODEL is set.
 """
 
-import argparse
 import asyncio
 import random
 import sqlite3
@@ -25,6 +24,7 @@ from tempfile import TemporaryDirectory
 from httpx2 import AsyncClient, codes
 from sqlalchemy import insert, text
 
+from bench.harness.options import new_parser
 from bench.harness.servers import Server, environment, run, serve
 from opportune.accounts.models import User
 from opportune.contrib.knowledge.models import DocumentState, KnowledgeCollection, KnowledgeDocument, KnowledgePassage
@@ -192,8 +192,7 @@ def states(url: str) -> Iterator[bool]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser = new_parser(__doc__, 30)
     parser.add_argument("--passages", type=int)
     parser.add_argument("--pages", type=int, default=1_000)
     arguments = parser.parse_args()

@@ -7,7 +7,6 @@ are medians of those in each round, because load of the machine changes both pag
 the server with all languages, minus that of the other one after the same number of requests. It includes Babel.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,10 +16,11 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.load import Request, drive
+from bench.harness.options import ENOUGH_ROUNDS, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import page_request
-from bench.speed import ENOUGH_ROUNDS, TEST_REQUESTS
+from bench.speed import TEST_REQUESTS
 
 LANGUAGES = ("de", "fr", "es", "ar", "ja", "zh-Hans")
 MAX_ENGLISH_RATIO, MAX_GERMAN_RATIO, MAX_LANGUAGE_MB = 1.05, 1.05, 3.0
@@ -40,8 +40,7 @@ PAGES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser = new_parser(__doc__, 30)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     options = parser.parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS

@@ -8,7 +8,6 @@ one core serves as many web cores as the time of the web processes is longer tha
 same rows is measured with one process, and queues jobs with Celery in Redis. Nothing is judged.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -22,10 +21,10 @@ from statistics import median
 import psycopg
 
 from bench.harness.load import Request, WrongResponseError, drive
+from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, make_requests, page_request
-from bench.speed import ENOUGH_ROUNDS
 from opportune.testing.services.postgres import Postgres, postgres
 from opportune.testing.services.redis import redis
 
@@ -90,10 +89,9 @@ class Machines:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processes", type=_numbers, default=[1, 2, 4, 10])
-    parser.add_argument("--rows", type=_numbers, default=[1_000, 100_000, 1_000_000])
+    parser = new_parser(__doc__, 3)
+    parser.add_argument("--processes", type=comma_separated_numbers, default=[1, 2, 4, 10])
+    parser.add_argument("--rows", type=comma_separated_numbers, default=[1_000, 100_000, 1_000_000])
     options = parser.parse_args()
     if options.rounds < ENOUGH_ROUNDS:
         options.processes, options.rows = options.processes[:2], options.rows[:1]
@@ -105,10 +103,6 @@ def main() -> int:
                 measure("ours", rows, processes, options.rounds, database, Path(folder))
             measure("django", rows, 1, options.rounds, database, Path(folder))
     return 0
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
 
 
 def measure(name: str, rows: int, processes: int, rounds: int, database: Postgres, folder: Path) -> None:

@@ -6,7 +6,6 @@ One process with 16 connections. Last, the lists per second of one reader while 
 shared cache all readers wait for it.
 """
 
-import argparse
 import asyncio
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import uvloop
 from sqlalchemy import text
 
+from bench.harness.options import new_parser
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers.sqlite import SQLiteDatabase
@@ -50,8 +50,7 @@ KINDS: dict[str, tuple[type[Database], str]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = new_parser(__doc__, 7)
     with example_file() as path:
         uvloop.run(measure(path, parser.parse_args().rounds))
 

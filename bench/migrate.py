@@ -6,8 +6,6 @@ Whole processes, one of each in turn, on the interpreter that runs this file. Th
 `alembic init -t async`, with as many empty migrations as the site has, and no models.
 """
 
-import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,10 +13,11 @@ import time
 from pathlib import Path
 from statistics import median
 
+from bench.harness.options import new_parser
+from bench.harness.servers import PROJECT, environment
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.project.layout import installed_names
 
-PROJECT = Path(__file__).resolve().parents[1]
 MAX_RATIO = 4.5
 """The peer has no models, and `migrate` imports all features: they register search indexes and groups to create."""
 ENOUGH_ROUNDS = 5
@@ -38,9 +37,7 @@ def downgrade() -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 11).parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         ours, peer = measure(Path(folder), rounds)
     print(f"{'oppman.py migrate':24} {ours:7.1f} ms")
@@ -50,11 +47,10 @@ def main() -> int:
 
 
 def measure(folder: Path, rounds: int) -> list[float]:
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    site = {**environ, "DATABASE_URL": f"sqlite:///{folder}/site.db", "ENVIRONMENT": "test"}
+    site = environment(DATABASE_URL=f"sqlite:///{folder}/site.db", ENVIRONMENT="test")
     commands = [
         ([sys.executable, "oppman.py", "migrate"], PROJECT, site),
-        ([sys.executable, "-m", "alembic", "upgrade", "head"], create_alembic_project(folder / "peer"), environ),
+        ([sys.executable, "-m", "alembic", "upgrade", "head"], create_alembic_project(folder / "peer"), environment()),
     ]
     for command in commands:
         milliseconds(*command)  # applies all migrations and compiles missing bytecode

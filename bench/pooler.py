@@ -6,7 +6,6 @@ One process, 16 tasks, one statement per transaction, reads and inserts in turn.
 order. PgBouncer shares two server connections among all of them.
 """
 
-import argparse
 import asyncio
 import sys
 import time
@@ -20,6 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from bench.harness.options import new_parser
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.factory import open_database
@@ -39,9 +39,7 @@ Sessions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 11).parse_args().rounds
     if PROGRAM is None:
         sys.exit("PgBouncer is missing: apt-get install pgbouncer")
     with postgres() as server, pgbouncer(server.create_database("pooled")) as url:

@@ -10,7 +10,6 @@ The development servers, of an empty project and of the examples after `quicksta
 model: the proportional share (PSS) of all processes 25 seconds after the first page, when the first jobs have ended.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -26,10 +25,10 @@ from statistics import median
 
 from bench.accounts import sign_in_requests
 from bench.harness.load import drive
+from bench.harness.options import ENOUGH_ROUNDS, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import PROJECT, Server, environment, run, serve
 from bench.harness.tasks import user_emails
-from bench.speed import ENOUGH_ROUNDS
 from bench.start import copy_project
 from opportune.cli.environment.entry import PREPARED
 
@@ -44,9 +43,7 @@ GROUP_PATHS = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgrou
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 3).parse_args().rounds
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
         ours = [measure("ours", client, group) for _ in range(rounds)]
         django = [measure("django", None, None) for _ in range(rounds)] if find_spec("django") else []

@@ -5,7 +5,6 @@
 Whole processes on the interpreter that runs this file, in a new project from `startproject` for each round.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,7 +13,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-PROJECT = Path(__file__).resolve().parents[1]
+from bench.harness.options import new_parser
+from bench.harness.servers import PROJECT
+
 MAX_SECONDS = 2.0
 ENOUGH_ROUNDS = 5
 """With fewer rounds nothing is judged."""
@@ -49,9 +50,7 @@ def measure() -> dict[str, tuple[float, float]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 5).parse_args().rounds
     measured = [measure() for _ in range(rounds)]
     slowest = 0.0
     for name in COMMANDS:

@@ -6,7 +6,6 @@ Whole servers run under a sampling profiler. `own` includes templates, and `thre
 threads except the event loop's, such as SQLite's. Code in C counts for the package that calls it.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -20,9 +19,10 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench.harness.options import DATABASES, comma_separated, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.tasks import TASKS
-from bench.speed import DATABASES, comma_separated, new_database_urls, start
+from bench.speed import new_database_urls, start
 
 SAMPLED_PEERS = ("ours", "plain")
 ROUND_REQUESTS = 200
@@ -40,8 +40,7 @@ LIBRARIES = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10, help=f"of {ROUND_REQUESTS} requests of each kind")
+    parser = new_parser(__doc__, 10, f"of {ROUND_REQUESTS} requests of each kind")
     parser.add_argument(
         "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
     )

@@ -6,9 +6,9 @@ Whole servers of one worker each, started together, get the same requests in tur
 The processor time is that of the server's processes, without the database server and the client.
 """
 
-import argparse
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -17,16 +17,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.harness.load import Request, WrongResponseError, drive
+from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser
 from bench.harness.peers import PEERS, Peer
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tables import Figure, Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, Task, make_requests
 from opportune.testing.services.postgres import postgres
 
-ENOUGH_ROUNDS = 3
-"""With fewer rounds nothing is judged."""
 REQUESTS, TEST_REQUESTS = 400, 20
-DATABASES = ("sqlite", "postgresql")
 
 
 @dataclass(frozen=True)
@@ -59,16 +57,11 @@ def main() -> int:
                 figures = measure(contestants, options.tasks, options.rounds, options.requests)
             print_tables(database, figures, options.rounds)
             exceeded += exceeded_limits(database, figures)
-    if options.rounds < ENOUGH_ROUNDS:
-        return 0
-    for excess in exceeded:
-        print(excess)
-    return int(bool(exceeded))
+    return exit_status(exceeded, is_judged=options.rounds >= ENOUGH_ROUNDS)
 
 
-def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+def read_options() -> Namespace:
+    parser = new_parser(__doc__, 5)
     parser.add_argument("--requests", type=int, help="of each kind in each round")
     parser.add_argument(
         "--only", type=comma_separated(*DATABASES, *TASKS), default=[], help=", ".join((*DATABASES, *TASKS))
@@ -81,18 +74,6 @@ def read_options() -> argparse.Namespace:
     options.tasks = [name for name in TASKS if name in options.only] or list(TASKS)
     options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
     return options
-
-
-def comma_separated(*names: str) -> Callable[[str], list[str]]:
-    """Return a type for argparse: a list of these names, separated by commas."""
-
-    def parse(value: str) -> list[str]:
-        selected = value.split(",")
-        if unknown := set(selected) - set(names):
-            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {', '.join(names)}")
-        return selected
-
-    return parse
 
 
 @contextmanager

@@ -6,10 +6,8 @@ Whole processes, one of each in turn, on the interpreter that runs this file, fr
 byte of the first page. Every server has its own migrated database. Quickstart begins each time without one.
 """
 
-import argparse
 import asyncio
 import http.client
-import os
 import shutil
 import socket
 import subprocess
@@ -21,10 +19,11 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from statistics import median
 
+from bench.harness.options import new_parser
+from bench.harness.servers import PROJECT, environment
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Message, make_provider
 
-PROJECT = Path(__file__).resolve().parents[1]
 COPIED_PATHS = ("app", "opportune", "migrations", "static", "templates", "oppman.py")
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -39,9 +38,7 @@ ENOUGH_ROUNDS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 7).parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         site, plain, quickstart = measure(Path(folder), rounds)
     first_word = median(asyncio.run(seconds_to_first_word()) for _ in range(rounds))
@@ -58,8 +55,7 @@ def main() -> int:
 def measure(folder: Path, rounds: int) -> list[float]:
     """Return the medians of our server, the plain app and quickstart."""
     project = copy_project(folder / "copy")
-    base_environ = {**os.environ, "PLAIN_DATABASE_URL": f"sqlite+aiosqlite:///{folder}/plain.db"}
-    base_environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    base_environ = environment(PLAIN_DATABASE_URL=f"sqlite+aiosqlite:///{folder}/plain.db")
     environ = {**base_environ, **PRODUCTION, "DATABASE_URL": f"sqlite:///{folder}/site.db"}
     subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=project, env=environ, check=True, capture_output=True)
     measurements: list[Callable[[], float]] = [

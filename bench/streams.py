@@ -8,7 +8,6 @@ are the processor time per word, the 95th percentile of the latency of words tha
 the memory per answer and viewer, and the 99th percentile of `/health/live`. All words must arrive in order.
 """
 
-import argparse
 import asyncio
 import json
 import sys
@@ -29,10 +28,11 @@ from typing import cast
 import uvloop
 
 from bench.accounts import has_passed, health_latencies_ms, percentile_99
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.peers.streams.words import WORD, WORD_INTERVAL_SECONDS
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.speed import new_database_urls
 
 END_TIMEOUT_SECONDS = 30
 """Seconds after the last word in which a stream must end."""
@@ -68,10 +68,7 @@ class Figures:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
-    options = parser.parse_args()
+    options = new_databases_parser(__doc__, 3).parse_args()
     is_judged = options.rounds >= ENOUGH_ROUNDS
     load, failures = FULL if is_judged else SMALL, list[str]()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
@@ -88,8 +85,7 @@ def main() -> int:
             }
             report(kind, figures)
             failures += exceeded_limits(kind, figures)
-    print("\n".join(failures if is_judged else ()))
-    return int(is_judged and bool(failures))
+    return exit_status(failures, is_judged=is_judged)
 
 
 def measure_round(transport: str, url: str, load: Load, folder: Path, client: Executor) -> Figures:

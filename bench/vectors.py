@@ -7,7 +7,6 @@ PostgreSQL in wall-clock time. A round is a query. With fewer than five rounds t
 no limit.
 """
 
-import argparse
 import asyncio
 import random
 import time
@@ -24,6 +23,7 @@ from typing import NamedTuple
 from sqlalchemy import column, insert, select, table
 from sqlmodel import col
 
+from bench.harness.options import new_parser
 from opportune.db.factory import open_database
 from opportune.search.embeddings import Vector
 from opportune.search.models.hybrid import VECTORS
@@ -105,8 +105,7 @@ def batches(rows: int) -> Iterator[range]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = new_parser(__doc__, 15)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dimensions", type=int, default=384)
     arguments = parser.parse_args()

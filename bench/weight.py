@@ -7,7 +7,6 @@ files must not be fetched twice. LCP is the median of several visits over slow 4
 printed, but a busy machine may miss them.
 """
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
+from bench.harness.options import new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE
@@ -46,9 +46,7 @@ BytesByUrl = dict[str, int]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="visits over slow 4G; bytes are the same each time")
-    rounds = parser.parse_args().rounds
+    rounds = new_parser(__doc__, 3, "visits over slow 4G; bytes are the same each time").parse_args().rounds
     if CHROMIUM is None:
         print("Chromium is missing: apt-get install chromium-headless-shell")
         return 0

@@ -26,8 +26,7 @@ class Server:
 
     def memory_kb(self) -> int:
         """Return the resident memory of the process in KiB."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        return _resident_kb(self.pid)
 
     def resident_mb(self, program: str = "") -> float:
         """Return the resident memory in MiB of those processes of the server whose command contains a text."""

@@ -6,7 +6,6 @@ One site in this process serves the pages in turn. The results are medians of it
 shows the newest 50 messages.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -18,7 +17,8 @@ from statistics import median
 import uvloop
 from httpx2 import ASGITransport, AsyncClient
 
-from bench.speed import DATABASES, ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.speed import new_database_urls
 from opportune.application import create_app
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import Database, utc_now
@@ -39,10 +39,7 @@ def main() -> int:
     if find_spec("app.chat") is None:
         print("The feature whose page is measured, the chat, is not installed.")
         return 0
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
-    options = parser.parse_args()
+    options = new_databases_parser(__doc__, 15).parse_args()
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
@@ -50,9 +47,7 @@ def main() -> int:
                 migrate(url := new_url("conversations"))
                 times = uvloop.run(measure(url, options.rounds))
             faults += report(kind, times)
-    is_judged = options.rounds >= ENOUGH_ROUNDS
-    print("\n".join(faults if is_judged else ()))
-    return int(is_judged and bool(faults))
+    return exit_status(faults, is_judged=options.rounds >= ENOUGH_ROUNDS)
 
 
 async def measure(url: str, rounds: int) -> Times:

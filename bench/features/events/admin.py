@@ -5,7 +5,6 @@
 Two sites in this process serve the same pages in turn. The results are medians in milliseconds.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -19,26 +18,21 @@ from typing import Any
 
 import uvloop
 from httpx2 import ASGITransport, AsyncClient
-from pydantic import SecretStr
 from sqlalchemy import insert
 
-from bench.harness.peers import KEY
-from bench.speed import ENOUGH_ROUNDS, comma_separated, new_database_urls
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.speed import new_database_urls
 from opportune.application import create_app
-from opportune.config.settings import Settings
 from opportune.db import Database, utc_now
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
-from opportune.project.layout import installed_names
 from opportune.testing import make_user, sign_in
+from opportune.testing.migrations import migrate
+from opportune.testing.plugin import settings_for
 
 FEW_ROWS, MANY_ROWS = 500, 50_000
 STORED_EVENTS = 10
 MAX_RATIO = 1.3
 """Maximum ratio to the time with few rows. Smaller differences are noise."""
 BATCH_ROWS = 5000
-DATABASES = ("sqlite", "postgresql")
 LIST = "/admin/registration/list"
 PAGES = {
     "the list": "",
@@ -57,37 +51,16 @@ def main() -> int:
     if find_spec("app.events") is None:
         print("The feature whose list is measured, events, is not installed.")
         return 0
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
-    options = parser.parse_args()
+    options = new_databases_parser(__doc__, 15).parse_args()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.only:
             with new_database_urls(kind, Path(folder)) as address:
                 urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
                 for url in urls.values():
-                    migrate(settings_for(url))
+                    migrate(url)
                 failures += report(kind, uvloop.run(measure(urls, options.rounds)))
-    return int(options.rounds >= ENOUGH_ROUNDS and print_failures(failures))
-
-
-def print_failures(lines: list[str]) -> bool:
-    for line in lines:
-        print(line)
-    return bool(lines)
-
-
-def settings_for(url: str) -> Settings:
-    return Settings(
-        _env_file=None, environment="test", secret_key=SecretStr(KEY), database_url=SecretStr(url), jobs="off"
-    )
-
-
-def migrate(settings: Settings) -> None:
-    graph = MigrationGraph(installed_names())
-    with connect(settings) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
+    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
 
 
 async def measure(urls: Mapping[int, str], rounds: int) -> Times:
@@ -107,7 +80,7 @@ async def measure(urls: Mapping[int, str], rounds: int) -> Times:
 @asynccontextmanager
 async def site(url: str, rows: int) -> AsyncIterator[AsyncClient]:
     """Return a client of a superuser on a site with this many attendees."""
-    app = create_app(settings_for(url))
+    app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
     async with app.router.lifespan_context(app):
         await add_attendees(app.state.database, rows)
         async with AsyncClient(transport=ASGITransport(app), base_url="http://127.0.0.1") as client:

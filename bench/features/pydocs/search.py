@@ -6,10 +6,10 @@ Two whole servers of one worker each, with the same 20,000 entries. A client in 
 over 32 connections, for prefixes of names in the index.
 """
 
-import argparse
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
@@ -22,13 +22,12 @@ from statistics import median, quantiles
 from urllib.parse import quote
 
 from bench.harness.load import Request, drive
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 
 CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
-ENOUGH_ROUNDS = 3
-"""With fewer rounds nothing is judged."""
 HEAD = (
     "GET /pydocs?q={} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n"
     "HX-Request: true\r\nHX-Request-Type: partial\r\nAccept-Language: en\r\n\r\n"
@@ -59,16 +58,11 @@ def main() -> int:
     ours, plain = (summary(figures[name]) for name in ("ours", "plain"))
     report(seconds, ours, plain, options.rounds)
     failures = [text for text, is_missed in check_limits(seconds, ours, plain) if is_missed]
-    if options.rounds < ENOUGH_ROUNDS:
-        return 0
-    for text in failures:
-        print(text)
-    return int(bool(failures))
+    return exit_status(failures, is_judged=options.rounds >= ENOUGH_ROUNDS)
 
 
-def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+def read_options() -> Namespace:
+    parser = new_parser(__doc__, 5)
     parser.add_argument("--requests", type=int, default=2000, help="in each round")
     options = parser.parse_args()
     if min(options.rounds, options.requests) < 1:

@@ -25,11 +25,15 @@ from opportune.storage import open_storage
 async def nothing(run: JobContext) -> None: ...
 
 
-async def main(url: str, number: int) -> None:
-    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
+def migrate_jobs(settings: Settings) -> None:
     graph = MigrationGraph(["jobs"])
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_migrations(graph))
+
+
+async def main(url: str, number: int) -> None:
+    settings = Settings(_env_file=None, environment="test", database_url=SecretStr(url))
+    migrate_jobs(settings)
     database = open_database(settings)
     await database.setup()
     services = Services(settings=settings, database=database, storage=open_storage(settings))

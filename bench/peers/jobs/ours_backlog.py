@@ -6,12 +6,9 @@ import sys
 import psycopg
 from pydantic import SecretStr
 
-from bench.peers.jobs.ours import nothing
+from bench.peers.jobs.ours import migrate_jobs, nothing
 from opportune.config.settings import Settings
 from opportune.db.factory import open_database
-from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
 from opportune.storage import open_storage
@@ -25,9 +22,7 @@ FROM generate_series(1, %s)
 
 
 def prepare(settings: Settings, url: str, jobs: int) -> None:
-    graph = MigrationGraph(["jobs"])
-    with connect(settings) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
+    migrate_jobs(settings)
     with psycopg.connect(url, autocommit=True) as statements:
         statements.execute(INSERT, [jobs])
         statements.execute("VACUUM ANALYZE jobs_job")

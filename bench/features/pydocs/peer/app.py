@@ -33,7 +33,7 @@ templates.env.globals["asset"] = assets.url
 
 
 class OnDisk(SQLiteEngine):
-    async def ask(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         async with sessions() as session:
             return [*(await session.execute(statement, values)).mappings()]
 
