@@ -16,6 +16,8 @@ from opportune.i18n import gettext_lazy as _l
 
 MAX_LINE_BYTES = 1_000_000
 """Maximum length of a line, and of the lines of one event."""
+MAX_BODY_BYTES = 100_000_000
+"""Maximum length of all events, of which an answer may ignore most."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_FIELD = re.compile(rb"(event|id|retry|data|error)?[ \t]*(?::|$)(.*)", re.DOTALL)
 """Name and value of a field. `error` is a field of llama.cpp."""
@@ -39,6 +41,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self._line = bytearray()
+        self._body_bytes = 0
         self._ends_with_return = False
         self._has_begun = False
         self._name = ""
@@ -62,7 +65,8 @@ class EventReader:
                 yield from self._read_line(line)
         else:
             self._line += chunk
-        if len(self._line) > MAX_LINE_BYTES:
+        self._body_bytes += len(chunk)
+        if len(self._line) > MAX_LINE_BYTES or self._body_bytes > MAX_BODY_BYTES:
             raise LlmError("malformed", NOT_AN_ANSWER)
 
     def finish(self) -> Iterator[Event]:
