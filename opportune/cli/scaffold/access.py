@@ -1,7 +1,7 @@
 """Lines of `tests/NAME/access.txt` for a new model: the expected response to each role."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from opportune.cli.scaffold.field_types import OWNERS
 from opportune.cli.scaffold.model import NewModel
@@ -16,11 +16,23 @@ ADMIN_STATUSES = {
     ("GET", "edit/{pk:path}"): "200",
     ("GET", "export/{export_type}"): "200",
     ("GET", "history/{pk:path}"): "200",
-    ("GET", "import"): "403",
-    ("POST", "import"): "403",
     ("GET", "list"): "200",
+    ("POST", "restore-entry/{pk:path}"): "404",
+    ("POST", "undo"): "404",
 }
 """Responses to a superuser. Other roles get 403."""
+STATUSES_OF_FEATURES = {
+    "import_export": {  # views import only if they say so
+        ("GET", "import"): "403",
+        ("POST", "import"): "403",
+        ("GET", "import/sample.{type}"): "403",
+        ("GET", "import/{file_id}"): "403",
+        ("POST", "import/{file_id}"): "403",
+        ("GET", "import/{file_id}/errors.{type}"): "403",
+    },
+    "reports": {("GET", "report"): "303", ("GET", "report/{type}"): "422"},
+}
+"""Responses to a superuser of the admin pages that optional features add for each model."""
 EMPTY_FORMS = (("POST", "create"), ("POST", "edit/{pk:path}"))
 """Pages of the admin whose response to a request without fields depends on the fields."""
 MIXIN_STATUSES = {
@@ -30,10 +42,16 @@ MIXIN_STATUSES = {
 """Responses to a superuser of the admin pages of `SoftDelete` and `Versioned` models."""
 
 
-def with_model_rows(text: str, model: NewModel) -> str:
-    """Return the table with the lines of a model added."""
+def with_model_rows(text: str, model: NewModel, features: Collection[str]) -> str:
+    """Return the table with the lines of a model added.
+
+    Args:
+        text: The table of the feature.
+        model: The model.
+        features: Names of the installed features, which add pages to the admin.
+    """
     heading, *lines = text.splitlines() or [_format_row("from", "method", "address", ROLES)]
-    lines += [_format_row(model.feature, *row) for row in _expected_responses(model)]
+    lines += [_format_row(model.feature, *row) for row in _expected_responses(model, features)]
     return "".join(f"{line}\n" for line in (heading, *sorted(lines, key=_sort_key)))
 
 
@@ -65,8 +83,8 @@ def _sort_key(line: str) -> tuple[str, str]:
     return path, method
 
 
-def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for (method, path), status in _admin_statuses(model).items():
+def _expected_responses(model: NewModel, features: Collection[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for (method, path), status in _admin_statuses(model, features).items():
         yield method, f"/admin/{model.placeholders['identity']}/{path}", (SIGN_IN, "403", "403", "403", status)
     pages, api, key = model.path, f"/api/v1{model.path}", f"{{{model.path_parameter}}}"
     empty_form_status = "422" if any(field.is_required for field in model.fields) else "303"
@@ -93,11 +111,14 @@ def _expected_responses(model: NewModel) -> Iterator[tuple[str, str, tuple[str, 
         yield method, path, _statuses(model, method, path, status, permission)
 
 
-def _admin_statuses(model: NewModel) -> dict[tuple[str, str], str]:
+def _admin_statuses(model: NewModel, features: Collection[str]) -> dict[tuple[str, str], str]:
     is_refused = any(field.is_required or field.type in OWNERS for field in model.fields)
     statuses = ADMIN_STATUSES | dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
     for mixin in model.mixins:
         statuses |= MIXIN_STATUSES[mixin]
+    for feature, statuses_of_feature in STATUSES_OF_FEATURES.items():
+        if feature in features:
+            statuses |= statuses_of_feature
     return statuses
 
 

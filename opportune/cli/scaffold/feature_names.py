@@ -38,6 +38,9 @@ def name_problem(name: str) -> str:
 def _spelling_problem(name: str) -> str:
     if re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) and 2 <= len(name) <= MAX_NAME_LENGTH:
         return ""
+    feature, _, model = name.partition(".")
+    if feature.isidentifier() and model.isidentifier():
+        return f"{name!r} is not a feature name. Write the feature and the model apart: {feature} {model}."
     return (
         f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
         "such as book_reviews."

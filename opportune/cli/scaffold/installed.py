@@ -28,6 +28,16 @@ def with_feature(text: str, name: str, module: str = "") -> str:
     return with_imports(with_item(source, features, name).text, {module or f"{PACKAGE}.{name}.feature": {name}})
 
 
+def installed_names(text: str) -> set[str]:
+    """Return the names of the installed features.
+
+    Raises:
+        OperatorError: the file does not define a tuple `INSTALLED`.
+    """
+    features, _ = _find_installed(ast.parse(text))
+    return {ast.unparse(entry) for entry in features.elts}
+
+
 def without_feature(text: str, name: str) -> str:
     """Remove the import and the entry of a feature of the project or of the framework.
 

@@ -16,7 +16,7 @@ from opportune.cli.scaffold.feature_names import missing_feature, path_error
 from opportune.cli.scaffold.field_definitions import check_mixins, parse_fields
 from opportune.cli.scaffold.field_types import OWNERS, Field
 from opportune.cli.scaffold.file_changes import write_files
-from opportune.cli.scaffold.installed import INSTALLED
+from opportune.cli.scaffold.installed import INSTALLED, installed_names
 from opportune.cli.scaffold.migration import draft_creation, feature_names
 from opportune.cli.scaffold.model import PERMISSION_LEVELS, NewModel, render_skeleton, tuple_code
 from opportune.cli.scaffold.model_code import link_name, models_module
@@ -258,7 +258,7 @@ def _add_tests(texts: FileTexts, model: NewModel) -> None:
     new_file = next(tests / name for name in names if not (tests / name).exists())
     texts[new_file] = tests_module(model)
     table = tests / "access.txt"
-    texts[table] = with_model_rows(texts[table], model)
+    texts[table] = with_model_rows(texts[table], model, installed_names(texts[texts.project / INSTALLED]))
     for target in (field.target for field in model.fields if field.prevents_deletion):
         if target and target.path and not target.has_trash:
             table = texts.project / "tests" / target.feature / "access.txt"

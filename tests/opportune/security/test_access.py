@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from opportune.admin.middleware import ADMIN_PATH
+from opportune.cli.scaffold.access import ADMIN_STATUSES, EMPTY_FORMS, STATUSES_OF_FEATURES
 from opportune.project.layout import installed_names
 from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.responses import JSON_ERRORS, REFUSALS, RoleRequest, request_all_routes, status_word
@@ -74,3 +75,10 @@ async def test_undeclared_methods_are_refused(site_without_jobs: FastAPI) -> Non
         if status_word(await send_request(site_without_jobs, method, url, JSON_ERRORS)) not in REFUSALS
     ]
     assert accepted == []
+
+
+def test_table_of_a_new_model_lists_all_pages_of_the_admin(site_without_jobs: FastAPI) -> None:
+    written = {*ADMIN_STATUSES, *EMPTY_FORMS}.union(*STATUSES_OF_FEATURES.values())
+    folder = "/admin/event/"
+    listed = {(method, path) for _, method, path in list_addresses(site_without_jobs) if path.startswith(folder)}
+    assert listed == {(method, folder + page) for method, page in written}
