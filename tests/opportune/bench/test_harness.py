@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from socket import create_server
 
 import pytest
@@ -14,7 +13,6 @@ from bench.harness import tables
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.servers import Server
 from bench.harness.tables import Figure, exceeded_limits
-from opportune.contrib.documents.sqlite_engine import SQLiteEngine
 
 PONG_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong"
 PING = Request(b"GET /ping HTTP/1.1\r\n\r\n", 200, b"pong")
@@ -85,12 +83,3 @@ def test_ratio_may_be_a_quarter_above_the_measured(
     reported = list(exceeded_limits("sqlite", figures("page", ours, django=100)))
     line = "Too slow: HTML list of 20 rows on sqlite is 1.27 x django (at most 1.25)."
     assert reported == [line] * is_reported
-
-
-def test_peer_of_pydocs_replaces_the_statements_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("app.pydocs")
-    monkeypatch.setenv("BENCH_INDEX", "unused.db")
-    peer = import_module("bench.features.pydocs.peer.app")
-    replaced = [name for name in vars(peer.OnDisk) if not name.startswith("__")]
-    assert replaced
-    assert all(hasattr(SQLiteEngine, name) for name in replaced)

@@ -8,7 +8,7 @@ from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_pytho
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
-    *("opportune/jobs/", "opportune/contrib/answers/gauges.py"),
+    *("opportune/jobs/", "opportune/contrib/answers/gauges.py", "opportune/project/conflict_markers.py"),
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("errors", "libraries", "model_client")),
     "opportune/contrib/llm/vendors/vendor_model.py",
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
@@ -28,7 +28,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     *("opportune/db/models/translation.py", "opportune/features/registration.py", "opportune/mail/pages.py"),
-    "opportune/project/optional_features.py",
+    *("opportune/project/layout.py", "opportune/project/optional_features.py"),
     "opportune/errors/option_names.py",
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),

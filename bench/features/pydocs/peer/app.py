@@ -12,6 +12,7 @@ from jinja2 import FileSystemLoader
 from jinja2_fragments.fastapi import Jinja2Blocks
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from typing_extensions import override
 
 from app.pydocs.documents import python_docs
 from opportune.config.settings import Settings
@@ -33,6 +34,7 @@ templates.env.globals["asset"] = assets.url
 
 
 class OnDisk(SQLiteEngine):
+    @override
     async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
         async with sessions() as session:
             return [*(await session.execute(statement, values)).mappings()]
