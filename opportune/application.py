@@ -174,7 +174,7 @@ def build_middleware(app: FastAPI) -> Iterator[Middleware]:
     yield Middleware(RequestMiddleware, settings=settings)
     if settings.database_reader_url.get_secret_value():
         yield Middleware(ReadYourWritesMiddleware, settings=settings)
-    yield Middleware(CompressionMiddleware, excluded_prefix=STATIC_URL)
+    yield Middleware(CompressionMiddleware, excluded_prefix=f"{STATIC_URL}/")
     yield Middleware(AllowedHostsMiddleware, settings=settings)
     if settings.cors_origins:  # outside CSRF protection, so that scripts can read why a request was refused
         yield Middleware(ApiCorsMiddleware, settings=settings)

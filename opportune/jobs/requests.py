@@ -31,8 +31,8 @@ POLL_INTERVAL_SECONDS = 60.0
 RUN_PATH = "/jobs/run"
 KEY_PURPOSE = "jobs: run"
 RUN_RATE_LIMIT = RateLimit("jobs.run", 6, 60, storage="cache")
-QUIET_PATHS = ("/health", "/kaithhea", "/static")
-"""Prefixes of paths whose requests start no jobs."""
+QUIET_PREFIXES = ("/health/", "/kaithhea", "/static/", f"{RUN_PATH}/")
+"""Prefixes of paths, with a slash at the end, whose requests start no jobs."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -98,7 +98,7 @@ class AfterResponseMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
-        if scope["type"] == "http" and not scope["path"].startswith((*QUIET_PATHS, RUN_PATH)):
+        if scope["type"] == "http" and not f"{scope['path']}/".startswith(QUIET_PREFIXES):
             self.work.after_response()
 
 

@@ -35,7 +35,7 @@ class SharedRows(Crud[M]):
     def team_owners(cls) -> TeamOwners | None:
         """Return the teams of the site. Their model is unknown here, because they are an optional feature."""
         team = _team_model()
-        return teams.team_owners[team]._replace(find=_find_team) if team else None
+        return teams.team_owners[team]._replace(find=_find_team, describe=_describe_nothing) if team else None
 
     def readable(self) -> ColumnElement[bool]:
         return or_(self._is_owned(), col(self.model.shared_with) == Audience.SITE)
@@ -92,6 +92,10 @@ def has_team(model: type[Any]) -> ColumnElement[bool]:
 
 def of_deleted_team(model: type[Any]) -> ColumnElement[bool]:
     return and_(col(model.team_id).is_not(None), ~has_team(model)) if _team_model() else false()
+
+
+def _describe_nothing() -> None:
+    """Leave the header of the team out of OpenAPI, because the routes also exist without teams."""
 
 
 async def _find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> Team | None:

@@ -21,7 +21,7 @@ from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
 from opportune.web.routing.cached_route import CachedRoute
 
-IGNORED_PREFIXES = (PANEL_PATH, "/static/", "/health", CODE_VERSION_PATH)
+IGNORED_FOLDERS = (f"{PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
 MAX_DETAIL_LENGTH = 500
 TEMPLATE_EXTENSION = "http.response.debug"
 """ASGI extension with which Starlette and SQLAdmin report rendered templates."""
@@ -33,11 +33,12 @@ class RequestPanelMiddleware:
         self.records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in MACHINE_PATHS or scope["path"].startswith(IGNORED_PREFIXES):
+        path = scope["path"]
+        if scope["type"] != "http" or path in MACHINE_PATHS or f"{path}/".startswith(IGNORED_FOLDERS):
             await self.app(scope, receive, send)
             return
         scope.setdefault("extensions", {}).setdefault(TEMPLATE_EXTENSION, {})
-        record = RequestRecord(scope["method"], scope["path"], is_htmx=_is_htmx(scope))
+        record = RequestRecord(scope["method"], path, is_htmx=_is_htmx(scope))
         scope.setdefault("state", {})["request_record"] = record
         self.records.add(record)
         token = set_current(record)

@@ -12,6 +12,8 @@ from opportune.web.endpoints.health import MACHINE_PATHS
 
 logger = logging.getLogger("opportune.request")
 
+QUIET_FOLDERS = ("/health/", "/static/")
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # Prefix of request ids, different in each process. It is not a secret.
@@ -41,7 +43,7 @@ def log_request(scope: Scope, status: int, seconds: float) -> None:
     """Log a request, without its query, which may contain a token."""
     method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 1)
     is_wrong_token = path in MACHINE_PATHS and status == 401  # an attacker may be guessing it
-    is_quiet = not is_wrong_token and (path in MACHINE_PATHS or path.startswith(("/health", "/static")))
+    is_quiet = not is_wrong_token and (path in MACHINE_PATHS or f"{path}/".startswith(QUIET_FOLDERS))
     level = logging.DEBUG if is_quiet else logging.INFO
     if logger.isEnabledFor(level):
         fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds}

@@ -16,8 +16,8 @@ CONTENT_SECURITY_POLICY = {
     "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
-# Libraries set style attributes on these pages. Inline scripts are refused as on other pages.
-INLINE_STYLE_PATHS = ("/admin", "/api/docs")
+INLINE_STYLE_FOLDERS = ("/admin/", "/api/docs/")
+"""Folders whose pages may have style attributes, which libraries set. Inline scripts are refused as on other pages."""
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -67,7 +67,7 @@ class SecurityHeaders:
         """Add the headers that the response to this request does not set."""
         present = {name for name, _ in headers}
         path = scope["path"]
-        required = self.inline_styles if path.startswith(INLINE_STYLE_PATHS) else self.strict
+        required = self.inline_styles if f"{path}/".startswith(INLINE_STYLE_FOLDERS) else self.strict
         if SECURITY_HEADER_NAMES.isdisjoint(present):
             headers += required
         else:

@@ -45,11 +45,12 @@ async def wait_until_idle(work: RequestWork) -> None:
         await asyncio.wait([work._task], timeout=TIMEOUT_SECONDS)
 
 
-async def test_due_job_runs_after_a_response(site: FastAPI, visitor: AsyncClient, emails: Emails) -> None:
+@pytest.mark.parametrize("path", ["/robots.txt", "/statistics", "/jobs/running"])
+async def test_due_job_runs_after_a_response(site: FastAPI, visitor: AsyncClient, emails: Emails, path: str) -> None:
     jobs = site.state.jobs
     await jobs.enqueue(register("ada@example.com"))
     assert await emails() == []
-    assert (await visitor.get("/robots.txt")).status_code == 200
+    await visitor.get(path)
     await wait_until_idle(jobs.request_work)
     assert await emails() == ["ada@example.com"]
 

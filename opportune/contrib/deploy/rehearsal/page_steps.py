@@ -11,7 +11,7 @@ EDIT_LINK = re.compile(r"/admin/[\w-]+/edit/[\w-]+$")
 LIST_LINK = re.compile(r"/admin/[\w-]+/list$")
 UPLOAD_FIX = "set STORAGE_URL to a bucket, or to database: (oppman.py docs files)"
 LOCATIONS = {"s3": "in the bucket", "database": "in the database", "file": "in a folder of the machine"}
-SKIPPED_PATHS = ("/admin", "/accounts/log", "/api")
+SKIPPED_PATHS = ("/admin/", "/accounts/log", "/api/")
 """Beginnings of paths that an anonymous visitor need not or must not visit, such as the sign-out."""
 MAX_PAGES = 40
 
@@ -53,7 +53,7 @@ async def _upload_forms(stage: Stage) -> AsyncIterator[tuple[Visitor, Page, Html
     """Yield the forms with a file field on pages that the start page links, then those of the admin."""
     linked = dict.fromkeys(["/", *_linked_paths(await stage.visitor.get("/"))])
     lists = _linked_paths(await stage.superuser.get("/admin"))
-    paths = [(stage.visitor, path) for path in linked if not path.startswith(SKIPPED_PATHS)][:MAX_PAGES]
+    paths = [(stage.visitor, path) for path in linked if not f"{path}/".startswith(SKIPPED_PATHS)][:MAX_PAGES]
     paths += [(stage.superuser, path.replace("/list", "/create")) for path in lists if LIST_LINK.search(path)]
     for visitor, path in paths:
         page = await visitor.get(path)

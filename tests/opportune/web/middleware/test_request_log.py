@@ -92,6 +92,25 @@ async def test_request_id_is_in_response_and_log(client: AsyncClient, caplog: py
     assert "hidden" not in caplog.text, "the query may contain a token"
 
 
+async def test_paths_that_only_begin_like_quiet_ones_are_logged(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "opportune.request")
+    for path in ("/statistics", "/healthy-food", "/static/site.css", "/health/live"):
+        await client.get(path)
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["/statistics", "/healthy-food"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allows_styles"), [("/admin", True), ("/admin/list", True), ("/administration", False)]
+)
+async def test_only_pages_of_the_admin_may_have_style_attributes(
+    client: AsyncClient, path: str, allows_styles: bool
+) -> None:
+    policy = (await client.get(path)).headers["content-security-policy"]
+    assert ("style-src 'self' 'unsafe-inline'" in policy) is allows_styles
+
+
 async def test_responses_to_users_are_not_stored(app: FastAPI, client: AsyncClient) -> None:
     async with signed_in_client(app) as browser:
         for path in ("/accounts/login", "/accounts/profile", "/api/v1/users/me", "/api/v1/nothing"):
