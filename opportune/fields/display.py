@@ -29,7 +29,7 @@ def has_format(info: FieldInfo) -> bool:
 def display(info: FieldInfo, value: Any) -> Any:
     """Format a value: an amount with its currency, a country by name, an e-mail address or URL as a link.
 
-    Other values are returned unchanged.
+    Lists become one line, and dictionaries become JSON. Other values are returned unchanged.
     """
     if isinstance(value, Enum | File) or value is None or value == "":
         return value

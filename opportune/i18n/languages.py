@@ -44,7 +44,7 @@ def use_language(code: str) -> Iterator[None]:
 
 
 @lru_cache(1000)
-def best_language(accept_language: str, languages: Sequence[str]) -> str:
+def best_language(accept_language: str, languages: tuple[str, ...]) -> str:
     """Return the first language of an `Accept-Language` header that is available, or an empty string."""
     from langcodes import closest_supported_match
     from langcodes.tag_parser import LanguageTagError

@@ -26,7 +26,7 @@ LIMITS = {
     "files directly in opportune": 8,
     "files directly in opportune/cli": 14,
     "adapters": 1,
-    "lines of tests": 103_950,
+    "lines of tests": 104_000,
 }
 
 

@@ -47,7 +47,8 @@ def record_event(
         details: Values for the placeholders of the kind. The user can read them, so do not pass secrets.
 
     Raises:
-        KeyError: the kind is unknown, or its texts need a missing detail.
+        OperatorError: no feature lists the kind.
+        KeyError: the texts of the kind need a missing detail.
     """
     event = _create_event(context, user, kind, by, details)
     _get_session(context).add(event)
@@ -84,9 +85,10 @@ async def _is_expected(context: EventContext, user: User, *, is_program: bool) -
     )
     query = select(exists().where(signed_in), exists().where(same_client))
     has_signed_in, has_used_client = (await session.execute(query)).one()
-    # Old accounts may have no events because expired events are deleted.
-    is_new = utc_now() - user.created_at < timedelta(days=user_manager(session).settings.account_event_days)
-    return (is_program and has_used_client) or (is_new and not has_signed_in)
+    event_lifetime = timedelta(days=user_manager(session).settings.account_event_days)
+    has_all_events = utc_now() - user.created_at < event_lifetime  # none has expired and been deleted
+    is_first = has_all_events and not has_signed_in
+    return is_first or (is_program and has_used_client)
 
 
 async def _count_wrong_password(session: AsyncSession, email: str, client: Client) -> None:
@@ -138,7 +140,8 @@ def _create_event(
 ) -> AccountEvent:
     if kind not in KINDS:
         raise OperatorError(f"No feature lists the event {kind}. Add its EventKind to accounts=Accounts(events=[…]).")
-    KINDS[kind].words.format(**details)  # raises KeyError for a missing detail
+    for text in (KINDS[kind].words, KINDS[kind].email):
+        text.format(**details)  # raises KeyError for a missing detail
     by = by or _find_impersonator(context)
     actor_id = by.id if by and by.id != user.id else superuser_id_for(user.id)
     # The user must not see the IP address of a staff member.

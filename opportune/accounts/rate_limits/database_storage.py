@@ -48,7 +48,7 @@ class DatabaseStorage:
             for hit in hits:
                 count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
                 if count > hit.rate_limit.limit:
-                    raise TooManyRequests(_seconds_until(ends_at))
+                    raise TooManyRequests(_seconds_until(ends_at))  # rolls back, so that refused hits do not count
             if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
                 await delete_expired(session)
 

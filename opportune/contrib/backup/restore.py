@@ -132,7 +132,7 @@ def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, mark
 
 @contextmanager
 def extracted_database(archive: Archive, target: Target, path: Path) -> Iterator[None]:
-    """Extract the database to `path` for the duration of the block and verify it."""
+    """Extract the database to `path` for the duration of the block. A SQLite file is also verified."""
     with private_file(path, lock=False) as file:
         archive.extract(archive.manifest.database, file)
         sync_file(file)

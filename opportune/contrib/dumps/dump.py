@@ -22,6 +22,9 @@ def dump(
     """Yield the parts of a JSON list with one object per row.
 
     Args:
+        connection: Connection with one transaction for all tables.
+        tables: Tables by the name of their model in the JSON.
+        indent: Spaces of indentation; by default each object has one line.
         keys: Natural keys to use instead of primary keys.
     """
     yield b"["
@@ -50,16 +53,16 @@ def _select_rows(table: Table, keys: NaturalKeys, omitted: Collection[str]) -> S
 
 
 def as_object(
-    name: str, table: Table, row: RowMapping, keys: NaturalKeys | None = None, omitted: Collection[str] = ()
+    model: str, table: Table, row: RowMapping, keys: NaturalKeys | None = None, omitted: Collection[str] = ()
 ) -> dict[str, Any]:
     """Return a row in Django's format. Composite keys and natural keys are lists."""
     values = {column.name: _json_value(column.name, row) for column in table.columns if column.name not in omitted}
     key = [values[column.name] for column in table.primary_key]
     fields = {name: value for name, value in values.items() if not table.columns[name].primary_key}
-    has_natural_key = keys is not None and table in keys and row[keys[table]] is not None
-    if has_natural_key:
-        return {"model": name, "fields": fields}
-    return {"model": name, "pk": key[0] if len(key) == 1 else key, "fields": fields}
+    natural_key = keys.get(table) if keys else None
+    if natural_key and row[natural_key] is not None:
+        return {"model": model, "fields": fields}
+    return {"model": model, "pk": key[0] if len(key) == 1 else key, "fields": fields}
 
 
 def _json_value(column: str, row: RowMapping) -> Any:

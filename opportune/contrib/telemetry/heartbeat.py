@@ -37,7 +37,7 @@ def _schedule(settings: Settings) -> str:
 
 @job("admin.watch_jobs", attempts=1, schedule=_schedule)
 async def watch_jobs(run: JobContext) -> None:
-    """Call HEARTBEAT_URL unless other jobs are late."""
+    """Call HEARTBEAT_URL unless other jobs are late. If they are, check them again in two minutes."""
     runs_only_in_requests = run.settings.jobs == "request"  # late jobs are normal
     if not runs_only_in_requests and await _read_late_jobs(run):
         await run.write(_schedule_recheck)  # a site that just woke up will run them soon
@@ -61,9 +61,9 @@ async def report_late_jobs(run: JobContext, since: str) -> None:
 
 async def _schedule_recheck(session: AsyncSession) -> None:
     since = utc_now()
-    minutes = int(since.timestamp() // RECHECK_AFTER.total_seconds())
-    call = report_late_jobs(since.isoformat())
-    defer(session, call, key=f"late {minutes}", delay=RECHECK_AFTER.total_seconds())
+    seconds = RECHECK_AFTER.total_seconds()
+    period = int(since.timestamp() // seconds)  # processes that check in the same one queue one job
+    defer(session, report_late_jobs(since.isoformat()), key=f"late {period}", delay=seconds)
 
 
 async def _read_late_jobs(run: JobContext) -> Sequence[LateJob]:
@@ -79,16 +79,16 @@ async def _read_late_jobs(run: JobContext) -> Sequence[LateJob]:
 
 async def _email_late_schedules(session: AsyncSession, settings: Settings, due_times: Mapping[str, datetime]) -> None:
     """E-mail ADMIN_EMAIL about schedules that are late for the first time since their last success."""
-    runs = [await find_last_run(session, name) for name in due_times]
-    unreported = [run for run in runs if not run.is_reported]
+    last_runs = [await find_last_run(session, name) for name in due_times]
+    unreported = [last_run for last_run in last_runs if not last_run.is_reported]
     if not unreported or not settings.admin_email:
         return
-    context = {"late": [(run.name, due_times[run.name], run.succeeded_at) for run in unreported]}
+    context = {"late": [(last_run.name, due_times[last_run.name], last_run.succeeded_at) for last_run in unreported]}
     try:
         enqueue_email(session, render_email(settings, settings.admin_email, "mail/schedules_late", context))
     except (InvalidEmailError, OperatorError) as error:
         logger.warning("The e-mail about late schedules cannot be sent. %s", error)
         return
-    for run in unreported:
-        run.reported_at = utc_now()
-        session.add(run)
+    for last_run in unreported:
+        last_run.reported_at = utc_now()
+        session.add(last_run)

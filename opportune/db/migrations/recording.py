@@ -31,7 +31,10 @@ def record(
 
 
 def record_with_queries(migration: Migration, dialect_name: str) -> list[ops.MigrateOperation]:
-    """Return the operations of a migration, and its statements on the connection as operations."""
+    """Return the operations of a migration, and the SQL texts that it executes on the connection.
+
+    Unlike `record`, the result does not show that a step reads rows or depends on the database.
+    """
     return _run_recorded(migration, "upgrade", dialect_name).operations_and_queries
 
 

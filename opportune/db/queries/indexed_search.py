@@ -25,6 +25,7 @@ MAX_MATCHES = 5_000
 MAX_TRIGRAMS = 32
 """Trigrams in a query of the index. The rows are also compared with the whole words."""
 DOTTED_I = "i\u0130"
+"""Letters that are the same without regard to case in the database, but not in the index."""
 
 
 async def narrow_search(

@@ -1,6 +1,6 @@
 """Time limit of statements."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -20,10 +20,13 @@ class StatementTooLong(Exception):
 async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[None]:
     """Stop a statement of this block after some seconds. The session cannot be used afterwards.
 
+    PostgreSQL measures each statement of the block, and SQLite the time since the beginning of the block.
+
     Raises:
         StatementTooLong: A statement was stopped.
     """
-    connection, deadline = await session.connection(), monotonic() + seconds
+    connection = await session.connection()
+    deadline = monotonic() + seconds
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}")
     try:
@@ -37,7 +40,7 @@ async def time_limit(session: AsyncSession, seconds: float) -> AsyncIterator[Non
         await connection.run_sync(_interrupt_sqlite, None)
 
 
-def _interrupt_sqlite(connection: Connection, is_over: Any) -> None:
+def _interrupt_sqlite(connection: Connection, is_over: Callable[[], bool] | None) -> None:
     """Let SQLite stop statements when a function returns true. PostgreSQL has a timeout."""
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.dbapi_connection

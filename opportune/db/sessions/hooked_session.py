@@ -78,7 +78,7 @@ def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
 async def _run_before_hooks(sync_session: Session) -> None:
     """Run the hooks once per row, also for rows that hooks add or change."""
     session = cast("AsyncSession", async_session(sync_session))
-    handled: dict[int, SQLModel] = {}
+    handled: dict[int, SQLModel] = {}  # it keeps the rows alive, so that no other row gets the same id
     with sync_session.no_autoflush:  # hooks see rows before they are written
         for _ in range(MAX_HOOK_ROUNDS):
             rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in handled]
@@ -164,8 +164,8 @@ def has_flush_listeners() -> bool:
 
 
 FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
-_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: bool}
-"""Return whether a listener is active. `bool` returns False: hooks need `_record_written`, and have another check."""
+_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: lambda: False}
+"""Return whether a listener is active. `_record_written` serves rows with hooks, which have another check."""
 _sample_session = HookedSession()
 _flush_listeners = [getattr(_sample_session.dispatch, name) for name in FLUSH_EVENTS]
 """The current listeners of each event, also those that are added later."""

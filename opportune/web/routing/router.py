@@ -103,9 +103,11 @@ class Router(APIRouter):
             TypeError: The router has cached routes next to mounts.
         """
         flatten(router)
+        # FastAPI refuses a route without any path.
         routes = [route for route in router.routes if isinstance(route, APIRoute) and prefix + route.path]
         sockets = [route for route in router.routes if isinstance(route, APIWebSocketRoute)]
-        if len(routes) + len(sockets) < len(router.routes):
+        has_other_routes = len(routes) + len(sockets) < len(router.routes)
+        if has_other_routes:
             if any(rule_of(route.endpoint) for route in routes):
                 raise TypeError("A router with cached routes may not have mounts.")
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
