@@ -94,7 +94,7 @@ def of_deleted_team(model: type[Any]) -> ColumnElement[bool]:
     return and_(col(model.team_id).is_not(None), ~has_team(model)) if _team_model() else false()
 
 
-def _describe_nothing() -> None:
+async def _describe_nothing() -> None:
     """Leave the header of the team out of OpenAPI, because the routes also exist without teams."""
 
 
