@@ -33,7 +33,7 @@ class ApiRoute(NamedTuple):
     status: int
     """Status of the response."""
     refusals: Sequence[int]
-    """Statuses of errors, besides those of missing permissions."""
+    """Statuses of errors. Those of missing permissions are added to them."""
 
 
 ROUTES: Mapping[str, ApiRoute] = {

@@ -30,7 +30,7 @@ from opportune.db.queries.listing import (
 )
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, Visible, parse_path
-from opportune.db.queries.row_count import count_listed_rows, count_table
+from opportune.db.queries.row_count import count_listed_rows
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import current_language
@@ -240,13 +240,12 @@ def _build_statement(
 def _select_rows(crud: CrudInstance, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
     """Return the statement of all rows of a list, and the statement that counts them.
 
-    A whole table is only counted if its number is remembered (`_identity`).
+    The number of rows is only remembered if the list has an identity (`_identity`).
     """
     conditions = [condition for condition in (readable, *crud.conditions(query)) if not isinstance(condition, True_)]
     rows = crud.query().where(*conditions)
     is_table = not conditions and _identity(crud, query) is not None
-    count = count_table(crud.session, crud.model) if is_table else None
-    return rows, count_listed_rows(rows, crud.model.id) if count is None else count
+    return rows, count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
 
 
 def _select(crud: CrudInstance, names: Sequence[str]) -> Selection:

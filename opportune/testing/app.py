@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,7 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         if key not in copies:
             _ = route.dependant  # else each copy would be analysed
             copies[key] = route, copy_route(router, *arguments)
-        _, shared = copies[key]
-        copied = APIRoute.__new__(type(shared))
-        vars(copied).update(vars(shared))  # `copy` takes ten times as long
+        copied = copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
         copied.app = first_use(copied)
         return copied

@@ -26,7 +26,7 @@ from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, parse_path, relation_of_column
-from opportune.db.queries.row_count import RowCount, count_listed_rows, count_table
+from opportune.db.queries.row_count import RowCount, count_listed_rows
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
 
@@ -177,8 +177,7 @@ class RowQueriesMixin(PersistenceMixin):
     def _count_statement(self, session: AsyncSession, rows: Select[Any]) -> Select[int]:
         table: Select[Any] = select(self.model)
         is_table = rows.compare(table) or rows.compare(table.where(true()))
-        count = count_table(session, self.model) if is_table else None
-        return count_listed_rows(rows, self.pk_columns[0]) if count is None else count
+        return count_listed_rows(session, rows, self.pk_columns[0], self.model if is_table else None)
 
     def rows_identity(self, request: Request) -> Hashable:
         """Return a value that is equal for all pages and orders of one list of this user."""

@@ -130,7 +130,7 @@ class LogAdmin(AdminView, model=AuditEntry):
         return self.site.view_by_identity(entry.identity)
 
     def _display(self, entry: AuditEntry, prop: str, request: Request | None) -> tuple[str, str] | None:
-        """Return the value and the text of a column; None for columns without a text of their own."""
+        """Return the stored value of a column and the text to show; None for columns that show their value."""
         view = self._view_of(entry)
         if prop == "action":
             return entry.action, get_action_label(entry, view)

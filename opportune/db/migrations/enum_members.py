@@ -93,7 +93,7 @@ class EnumMembers:
         return renames
 
     def _possible_renames(self, change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[Rename]:
-        """Yield the renames that are possible besides those already chosen. Only new values are suggested."""
+        """Yield the renames between values that no chosen rename uses. Only new values are suggested."""
         table, column = change.target
         short_table = table.removeprefix(f"{self.feature}_")
         for new in change.new:

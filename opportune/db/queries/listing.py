@@ -153,7 +153,7 @@ async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seco
     Args:
         session: Session of the database.
         rows: All rows of the list.
-        counted: How many of them were counted: all of a table (`count_table`), or only some.
+        counted: How many of them were counted: all of a table on SQLite, or only some.
         seconds: Seconds that this took.
     """
     has_counted_all = counted > row_count.MAX_COUNTED_ROWS + 1

@@ -59,20 +59,25 @@ async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]])
     ]
 
 
-def count_listed_rows(query: Select[Any], key: Any) -> Select[int]:
-    """Return the statement that counts the rows of a list, at most as many as its parameter `counted`."""
-    return _count(select_key(query, key).limit(bindparam("counted", type_=Integer)))
+def count_listed_rows(
+    session: AsyncSession, query: Select[Any], key: Any, model: type[Any] | None = None
+) -> Select[int]:
+    """Return the statement that counts the rows of a list, at most as many as its parameter `counted`.
 
+    SQLite counts a whole table without reading its rows, so it counts all of them, unless the parameter is 0.
 
-def count_table(session: AsyncSession, model: type[Any]) -> Select[int] | None:
-    """Return the statement that counts all rows of a model, unless its parameter `counted` is 0.
-
-    Returns None if it may take long. SQLite counts whole tables without reading their rows.
+    Args:
+        session: Session of the database.
+        query: The rows.
+        key: Column of their key.
+        model: The model, if the rows are its whole table and their number is remembered.
     """
-    if session.get_bind().dialect.name != "sqlite" or issubclass(model, SoftDelete):
-        return None
+    limit = bindparam("counted", type_=Integer)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    if model is None or not is_sqlite or issubclass(model, SoftDelete):
+        return _count(select_key(query, key).limit(limit))
     number = select(func.count()).select_from(model).correlate(None).scalar_subquery()
-    return select(case((bindparam("counted", type_=Integer) > 0, number), else_=0))
+    return select(case((limit > 0, number), else_=0))
 
 
 def _count(query: Select[Any]) -> Select[int]:

@@ -137,7 +137,7 @@ class SpendingGuard(CallGuard):
         return [limit for limit in self.limits if limit.is_for(payer)]
 
     async def _read_totals(self, session: AsyncSession, payer: Payer) -> Totals:
-        """Read what is used and reserved, and update the switch from the same query."""
+        """Return the used and reserved amounts. The same query tells whether answers are switched off."""
         totals = await ledger.read_totals(session, payer, self.now().date())
         self.switch.update(is_off=totals.is_off)
         return totals

@@ -16,7 +16,7 @@ Scope = Literal["person", "visitor", "site"]
 Unit = Literal["tokens", "cost"]
 Period = Literal["day", "month"]
 
-# Of limits with equal room, a message names the first.
+# If several limits leave the same room, the message names the first of them.
 LIMIT_SETTINGS: tuple[tuple[str, Scope, Unit, Period], ...] = (
     ("llm_max_tokens_per_person_per_day", "person", "tokens", "day"),
     ("llm_max_cost_per_person_per_day", "person", "cost", "day"),
