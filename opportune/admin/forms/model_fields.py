@@ -140,7 +140,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if choice not in control.choices:
             examples = [*control.choices][:MAX_LISTED_CHOICES]
             more = ", …" if len(control.choices) > len(examples) else ""
-            raise ValueError(f"Choose one of: {', '.join(examples)}{more}.")
+            raise ValueError(gettext("Choose one of: %(choices)s.", choices=", ".join(examples) + more))
         return control.values_by_text.get(choice, choice)
 
     def _parse_time(self, text: str) -> str | datetime:

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.base import BaseAdminView
 from opportune.db.models.columns import label_of
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.pagination import count_rows
 
 MAX_ROWS = 10
@@ -36,7 +38,9 @@ class RelatedRows:
 
     @property
     def amount(self) -> str:
-        return f"more than {MAX_COUNTED_ROWS:,}" if self.count > MAX_COUNTED_ROWS else f"{self.count:,}"
+        if self.count > MAX_COUNTED_ROWS:
+            return gettext("more than %(number)s", number=format_number(MAX_COUNTED_ROWS))
+        return format_number(self.count)
 
 
 async def related_rows(

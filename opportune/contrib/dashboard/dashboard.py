@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune import __version__
+from opportune.admin.authorization import is_superuser
 from opportune.admin.extensions import AdminExtension
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.log import audit
@@ -23,11 +24,12 @@ from opportune.admin.panels import read_panels
 from opportune.admin.status.health import Health
 from opportune.contrib.dashboard.checklist import read_checklist
 from opportune.contrib.dashboard.latest import Counts, read_counts, read_latest
-from opportune.contrib.dashboard.layouts import may_arrange, read_pages
+from opportune.contrib.dashboard.layouts import Pages, may_arrange, read_pages
 from opportune.contrib.dashboard.ranges import RANGES, Range, requested_range
+from opportune.contrib.dashboard.sections import Section, is_of_project, visible_sections
 from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_counts, describe_conditions
 from opportune.contrib.dashboard.widget_errors import find_widget_errors
-from opportune.contrib.dashboard.widgets import DeclaredWidget, Section, Widgets, is_of_project, visible_sections
+from opportune.contrib.dashboard.widgets import DeclaredWidget, Widgets
 from opportune.errors import OperatorError
 from opportune.web.time_zone import current_zone
 
@@ -37,7 +39,7 @@ MAX_CARDS = 6
 
 
 class Dashboard(AdminExtension):
-    """The context of the page. It only contains models that the user may list."""
+    """The first page of the admin. It only shows models that the user may list."""
 
     def __init__(self, site: Any) -> None:
         super().__init__(site)
@@ -52,7 +54,7 @@ class Dashboard(AdminExtension):
         if "fresh" in request.query_params:
             await request.app.state.cache.clear(TAG)
             return RedirectResponse(request.url.remove_query_params("fresh"), 303)
-        context = await self.context(request)
+        context = await self._read_page(request)
         page = await self.site.templates.TemplateResponse(request, "dashboard/index.html", context)
         return cast("Response", page)
 
@@ -63,40 +65,46 @@ class Dashboard(AdminExtension):
         """Return the widgets and sections that the user may see, in their default order."""
         return [*self.widgets.visible(request), *visible_sections(request, self.site)]
 
-    async def context(self, request: Request) -> dict[str, Any]:
+    async def _read_page(self, request: Request) -> dict[str, Any]:
+        """Return the values of the template: the visible parts in their stored arrangement, with their data."""
         range_ = requested_range(request)
         async with self.site.database.reader(fresh=True) as session:
             pages = await read_pages(session, request)
-            all_sections = [*visible_sections(request, self.site)]
-            sections = pages.arrangement.visible(all_sections)
-            views = [section.view for section in all_sections if section.view]
-            context: dict[str, Any] = {
-                "pages": pages,
-                "may_arrange": may_arrange(request),
-                "sections": sections,
-                "has_models": bool(views),
-                "has_project": any(map(is_of_project, views)),
-                **await self._read_cards(session, request, sections, range_),
-                "recent": await self._read_recent(session, request, sections),
-            }
+            sections = await self._read_sections(session, request, pages, range_)
+        # Checks and views open sessions of their own, so the session above is closed first.
         widgets = pages.arrangement.visible(self.widgets.visible(request))
-        context |= {"range": range_, "ranges": RANGES, "widgets": await self.widgets.read(request, widgets, range_)}
+        has_health = any(section.type == "health" for section in sections["sections"])
         log = self.site.view_for_model(AuditEntry)
-        context["log"] = log if log and is_listed(log, request) else None
-        if request.state.user.is_superuser:
-            if pages.current.group_id is None:
-                context["checklist"] = await read_checklist(request, pages.dismissed)
-            context["panels"] = (await read_panels(request, "dashboard"))["top"]
-        if "health" in [section.type for section in sections]:
-            context["lights"] = await self._health.lights()
-            context["version"] = f"Opportune {__version__}, Python {platform.python_version()}"
-        return context
+        return {
+            **sections,
+            "pages": pages,
+            "may_arrange": may_arrange(request),
+            "range": range_,
+            "ranges": RANGES,
+            "widgets": await self.widgets.read(request, widgets, range_),
+            "lights": await self._health.lights() if has_health else [],
+            "version": f"Opportune {__version__}, Python {platform.python_version()}",
+            "log": log if log and is_listed(log, request) else None,
+            **(await _read_setup(request, pages) if is_superuser(request) else {}),
+        }
 
-    async def _read_recent(
-        self, session: AsyncSession, request: Request, sections: Sequence[Section]
-    ) -> list[tuple[AuditEntry, str, str]]:
-        if "recent" not in [section.type for section in sections]:
-            return []
+    async def _read_sections(
+        self, session: AsyncSession, request: Request, pages: Pages, range_: Range
+    ) -> dict[str, Any]:
+        existing = [*visible_sections(request, self.site)]
+        sections = pages.arrangement.visible(existing)
+        has_recent = any(section.type == "recent" for section in sections)
+        views = [section.view for section in existing if section.view]
+        return {
+            "sections": sections,
+            "has_models": bool(views),
+            "has_project": any(map(is_of_project, views)),
+            **await self._read_cards(session, request, sections, range_),
+            "recent": await self._read_recent(session, request) if has_recent else [],
+        }
+
+    async def _read_recent(self, session: AsyncSession, request: Request) -> list[tuple[AuditEntry, str, str]]:
+        """Return the newest entries that the user may see, each with the labels of its action and its model."""
         visible = visible_entries(request, self.site, Action.LIST)
         recent = []
         for entry in await audit.read_recent(session, visible, MAX_RECENT_ENTRIES):
@@ -117,3 +125,12 @@ class Dashboard(AdminExtension):
         counts = await self._counts.get(key, identities, read)
         latest = await read_latest(session, request, shown, counts)
         return {"latest": latest, "counts": dict(zip(identities, counts, strict=True)), "number_of_models": len(views)}
+
+
+async def _read_setup(request: Request, pages: Pages) -> dict[str, Any]:
+    """Return the panels and the checklist of superusers. Pages of groups have no checklist."""
+    is_overview = pages.current.group_id is None
+    return {
+        "checklist": await read_checklist(request, pages.dismissed) if is_overview else [],
+        "panels": (await read_panels(request, "dashboard"))["top"],
+    }

@@ -1,4 +1,4 @@
-"""Widgets and sections of the dashboard. Features declare charts, numbers and tables in `metrics`.
+"""Widgets of the dashboard: charts, numbers and tables, which features declare in `metrics`.
 
 Each widget takes one query, which is cached if it counts.
 """
@@ -17,28 +17,25 @@ from sqlalchemy.sql import visitors
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from opportune.accounts.models import User
-from opportune.admin.authorization import is_superuser
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
-from opportune.admin.overview import is_listed, listed_views
+from opportune.admin.overview import is_listed
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.latest import creation_time
 from opportune.contrib.dashboard.list_links import date_filter, list_url
 from opportune.contrib.dashboard.metric_charts import read_metric
 from opportune.contrib.dashboard.ranges import Range
+from opportune.contrib.dashboard.sections import card_views, is_of_project
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language
-from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import localize_number
 from opportune.pagination import count_rows
-from opportune.project.layout import is_framework_class
 from opportune.web.time_zone import current_zone
 
 DEFAULT_COLUMNS = 3
@@ -194,33 +191,3 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
 def _default_columns(view: AdminView) -> Sequence[str]:
     keys = {key.key for key in view.pk_columns}
     return [name for name in view.list_names if name not in keys][:DEFAULT_COLUMNS]
-
-
-@dataclass(frozen=True)
-class Section:
-    key: str
-    """Begins with a slash, unlike keys of widgets."""
-    label: str
-    type: str
-    """`latest`, `health` or `recent`."""
-    view: AdminView | None = None
-    """The model whose latest rows the section shows."""
-
-
-def visible_sections(request: Request, site: BaseAdminSite) -> Iterator[Section]:
-    for view in card_views(request, site):
-        yield Section(f"/latest/{view.identity}", view.name_plural, "latest", view)
-    if is_superuser(request):
-        yield Section("/health", _l("Health"), "health")
-    yield Section("/recent", _l("Recent actions"), "recent")
-
-
-def card_views(request: Request, site: BaseAdminSite) -> Sequence[AdminView]:
-    """Return the views of the project's models and of users; or all views, if the user may list no other."""
-    views = [*chain.from_iterable(listed_views(request, site).values())]
-    return [view for view in views if is_of_project(view) or view.model is User] or views
-
-
-def is_of_project(view: AdminView) -> bool:
-    """Return whether the project declares the model. It may also declare the model of users."""
-    return view.model is not User and not is_framework_class(view.model)

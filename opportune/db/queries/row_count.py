@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 
 from opportune.db.models.soft_delete import SoftDelete
+from opportune.i18n import gettext
+from opportune.i18n.formats import format_number
 from opportune.pagination import select_key
 
 MAX_COUNTED_ROWS = 10_000
@@ -38,10 +40,11 @@ class RowCount:
 
     def __str__(self) -> str:
         if self.is_exact:
-            return f"{self.number:,}"
+            return format_number(self.number)
         if self.number <= MAX_COUNTED_ROWS:
-            return f"more than {MAX_COUNTED_ROWS:,}"
-        return f"about {round(self.number, ESTIMATE_DIGITS - len(str(self.number))):,}"
+            return gettext("more than %(number)s", number=format_number(MAX_COUNTED_ROWS))
+        estimate = round(self.number, ESTIMATE_DIGITS - len(str(self.number)))
+        return gettext("about %(number)s", number=format_number(estimate))
 
 
 async def read_row_counts(session: AsyncSession, queries: Sequence[Select[Any]]) -> list[RowCount]:

@@ -37,6 +37,7 @@ async def test_steps_of_an_import(
     await page.get_by_role("button", name="Continue").click()
     rows = page.get_by_role("region", name="Rows")
     await expect(rows).to_contain_text("4 Mar 2026")
+    await page.wait_for_load_state()  # htmx only reacts to changes after the page was loaded
     await page.get_by_label("Format of made_on").select_option("dMy")
     await expect(rows).to_contain_text("3 Apr 2026")
     await expect(page.get_by_role("heading", name="Import Gadgets")).to_be_visible()
