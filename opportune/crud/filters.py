@@ -122,26 +122,28 @@ def _filters_of(declaration: Declaration, name: str) -> dict[str, Filter]:
     shape = declaration.shape
     if name in shape.links:
         return _link_filters(shape, name)
-    if name in shape.to_one:
-        return _column_filters(shape, shape.column_of(name), name, None)
-    if message := secret_name_message(name):
+    if name not in shape.to_one and (message := secret_name_message(name)):
         raise declaration.error("filters", message)
     declaration.require_one_of("filters", name, [*shape.columns, *shape.to_one, *shape.links])
-    annotation = shape.model.model_fields[name].annotation
-    type_ = comparable_type(annotation)
+    column = shape.column_of(name) if name in shape.to_one else name
+    type_ = _value_type(shape, column)
     if type_ is None:
         message = f"{name!r} has values that cannot be compared. Write a filter with @filter_by."
         raise declaration.error("filters", message)
-    return _column_filters(shape, name, name, type_)
+    return _column_filters(shape, column, name, type_)
+
+
+def _value_type(shape: Shape, column: str) -> Any:
+    """Return the type of values to compare a column with, or None. A reference has the type of an id."""
+    target = shape.references.get(column)
+    return Annotated[int, Reference(target)] if target else comparable_type(shape.model.model_fields[column].annotation)
 
 
 def _column_filters(shape: Shape, column: str, name: str, type_: Any) -> dict[str, Filter]:
-    """Return the filters of a column with values of a type, by query parameter. References have the type of an id."""
+    """Return the filters of a column with values of a type, by query parameter."""
     field, target = shape.model.model_fields[column], shape.references.get(column)
     operators = [EQUAL] if type_ is bool else [EQUAL, IN]
-    if target:
-        type_ = Annotated[int, Reference(target)]
-    elif is_ordered(field.annotation):
+    if not target and is_ordered(field.annotation):
         operators += ORDER
     elif type_ is StorableText:
         operators.append(CONTAINS)

@@ -21,6 +21,13 @@ class Stamp(SQLModel, table=True):
     id: str = Field(primary_key=True)
 
 
+class Postcard(LibraryTable, table=True):
+    __tablename__ = "library_postcard"
+
+    stamp_id: str = Field(foreign_key="library_stamp.id")
+    stamp: Stamp = Relationship()
+
+
 class Offer(SQLModel, table=True):
     __tablename__ = "library_offer"
     metadata = LibraryTable.metadata
@@ -126,6 +133,11 @@ def test_filter_method_needs_a_typed_parameter() -> None:
 def test_model_without_integer_id_is_refused(model: type[Any], message: str) -> None:
     with pytest.raises(OperatorError, match=message):
         declare_crud(model)
+
+
+def test_filter_of_a_relationship_has_the_type_of_its_key() -> None:
+    postcards = declare_crud(Postcard, filters=("stamp",))
+    assert postcards.Filter(stamp="red", stamp__in=["red", "blue"]).stamp == "red"
 
 
 def test_class_without_a_model_is_refused() -> None:
