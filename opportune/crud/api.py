@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.status import HTTP_201_CREATED
 
-from opportune.crud.crud import Crud, Key
+from opportune.crud.crud import Crud
 from opportune.crud.dependencies import reading, writing
 from opportune.crud.filters import LANGUAGES, Languages
-from opportune.crud.options import Permission
+from opportune.crud.options import Key, Permission
 from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
@@ -72,6 +72,7 @@ class CrudApi(Generic[M]):
         self.crud, self.prefix = crud, prefix
         self._reading = Annotated[crud_class, reading(crud_class)]
         self._writing = Annotated[crud_class, writing(crud_class)]
+        self._key = path_parameter_type(crud)
         if without is not None:
             self.without = without
         if unknown := set(self.without) - set(ROUTES):
@@ -132,8 +133,11 @@ class CrudApi(Generic[M]):
     @cached_property
     def router(self) -> APIRouter:
         """The routes, for `Feature(api=...)`."""
-        dependencies = [Depends(dependency) for dependency in self._team_dependencies]
-        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=dependencies)
+        owners = self.crud.team_owners()
+        describes_team = (
+            [Depends(owners.describe)] if owners else []
+        )  # `owners.find` reads the header that it documents
+        router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team)
         parameter = f"{{{path_parameter_name(self.crud)}}}"
         for name, route in ROUTES.items():
             if name not in self.without and (name != "restore" or self.crud.definition.has_trash):
@@ -159,12 +163,6 @@ class CrudApi(Generic[M]):
             case "delete":
                 return {}
         return {"response_model": schema}
-
-    @property
-    def _team_dependencies(self) -> Sequence[Any]:
-        """Dependencies that document the team's header in OpenAPI. `TeamOwners.find` reads it."""
-        owners = self.crud.team_owners()
-        return (owners.describe,) if owners else ()
 
     def _refusals(self, route: ApiRoute) -> dict[int | str, dict[str, Any]]:
         """Describe the error responses of a route."""
@@ -195,16 +193,14 @@ class CrudApi(Generic[M]):
             return await self.get(crud, key, languages)
 
         route = get_languages if self.crud.definition.is_translated else get
-        return set_route_types(self.crud, route, crud=self._reading, key=path_parameter_type(self.crud))
+        return set_route_types(self.crud, route, crud=self._reading, key=self._key)
 
     def _update_route(self) -> Any:
         async def update(crud: Crud[M], key: Key, changes: BaseModel) -> Response:
             return await self.update(crud, key, crud.validated(self.crud.Update, changes))
 
         changes = self._body(self.crud.Update)
-        return set_route_types(
-            self.crud, update, crud=self._writing, key=path_parameter_type(self.crud), changes=changes
-        )
+        return set_route_types(self.crud, update, crud=self._writing, key=self._key, changes=changes)
 
     def _delete_route(self) -> Any:
         async def delete(crud: Crud[M], key: Key) -> None:
@@ -214,13 +210,13 @@ class CrudApi(Generic[M]):
             await (self.purge(crud, key) if permanently else self.delete(crud, key))
 
         route = delete_or_purge if self.crud.definition.has_trash else delete
-        return set_route_types(self.crud, route, crud=self._writing, key=path_parameter_type(self.crud))
+        return set_route_types(self.crud, route, crud=self._writing, key=self._key)
 
     def _restore_route(self) -> Any:
         async def restore(crud: Crud[M], key: Key) -> Response:
             return await self.restore(crud, key)
 
-        return set_route_types(self.crud, restore, crud=self._writing, key=path_parameter_type(self.crud))
+        return set_route_types(self.crud, restore, crud=self._writing, key=self._key)
 
     def _body(self, schema: type[BaseModel]) -> Any:
         """Return the type of a request body. If its fields depend on the user, the data layer validates it instead."""

@@ -25,8 +25,6 @@ from opportune.errors import FieldErrors, OperatorError, renamed_names
 from opportune.errors.option_names import explains_renamed, refuse_misspelt
 from opportune.pagination import Page, Paging, order
 
-__all__ = ["Crud", "Key", "Values"]
-
 M = TypeVar("M", bound=Model)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.types import Float, NullType
 from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import User
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
-from opportune.crud.field_rules import FieldRules
+from opportune.crud.field_rules import NO_FIELDS, FieldRules
 from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, filter_schema, method_field
 from opportune.crud.options import CrudOptions, Permission
 from opportune.crud.registry import takes_model_name
@@ -205,22 +205,19 @@ class Definition:
         related = (self.shape.mapper.relationships[name].mapper for name in self.crud_class.nested)
         return any(is_translated(column) for mapper in related for column in mapper.columns)
 
-    @cached_property
+    @property
     def serializer(self) -> Serializer:
-        return self._create_serializer()
+        """The serializer for users who may see all fields."""
+        return self.serializer_without(NO_FIELDS)
 
     def serializer_without(self, hidden: frozenset[str]) -> Serializer:
         """Return the cached serializer for users who may not see these fields."""
-        if not hidden:
-            return self.serializer
         if hidden not in self._serializers:
-            self._serializers[hidden] = self._create_serializer(hidden)
+            is_custom = self.crud_class.read_schema is not None
+            annotations, nested = self.annotations.keys(), self.crud_class.nested
+            serializer = Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
+            self._serializers[hidden] = serializer
         return self._serializers[hidden]
-
-    def _create_serializer(self, hidden: frozenset[str] = frozenset()) -> Serializer:
-        is_custom = self.crud_class.read_schema is not None
-        annotations, nested = self.annotations.keys(), self.crud_class.nested
-        return Serializer(self.read_schema, self.shape, annotations, nested, hidden, is_custom=is_custom)
 
     def unlocked(self, schema: type[BaseModel], locked: frozenset[str]) -> type[BaseModel]:
         """Return the schema for users who may not write these fields, which it refuses."""

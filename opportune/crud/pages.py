@@ -12,10 +12,11 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.choices import find_rows, reference_choices, references_in
 from opportune.crud.columns import ListColumn, make_cell_renderer, read_rows, render_rows, visible_columns
-from opportune.crud.crud import Crud, Key
+from opportune.crud.crud import Crud
 from opportune.crud.deletion import deletion_impact
 from opportune.crud.filters import CURSOR
 from opportune.crud.formats import names_of
+from opportune.crud.options import Key
 from opportune.crud.page_options import M, PageOptions, add_url, page_url_of
 from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to_machine_formats, visible_filters
 from opportune.crud.row_fields import RowFields

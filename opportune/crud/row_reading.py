@@ -41,8 +41,6 @@ from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
 PAGING = frozenset(Paging.model_fields)
 WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 AnyPage = Page[Any]
-
-
 CrudInstance = Any
 """Instance of `Crud`, which imports this module. A project may override its methods."""
 

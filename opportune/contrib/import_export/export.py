@@ -31,6 +31,7 @@ from opportune.db.models.translated import TranslatedText
 from opportune.db.queries.batches import batches_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
 
@@ -39,6 +40,9 @@ Columns = Mapping[str, NamedColumn | None]
 """Columns of a file by name. The value is None unless the column holds natural keys of related rows."""
 LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
 
+TOO_LONG_FOR_A_SHEET = _l(
+    "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV."
+)
 EXPORT_BATCH_ROWS = 500
 PART_BYTES = 65_536
 CONTROL_PREFIXES = ("\t", "\r", "\n")
@@ -91,15 +95,10 @@ def download_headers(name: str) -> dict[str, str]:
 
 
 async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
-    """Raises ValidationRefused if the list has more rows than a sheet."""
+    """Raise ValidationRefused if the list has more rows than a sheet."""
     last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
     if await view.fetch_tuples(last_row):
-        raise ValidationRefused(
-            gettext(
-                "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV.",
-                limit=format_number(MAX_SHEET_ROWS - 1),
-            )
-        )
+        raise ValidationRefused(gettext(TOO_LONG_FOR_A_SHEET, limit=format_number(MAX_SHEET_ROWS - 1)))
 
 
 async def _write_xlsx(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:

@@ -27,6 +27,8 @@ from opportune.i18n import gettext_lazy as _l
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
 NOT_EDITABLE = _l("This cannot be changed.")
+REPEATED = _l("%(label)s: “%(name)s” is already in row %(line)s.")
+AMBIGUOUS = _l("%(label)s: %(number)s rows are named “%(name)s”.")
 MAY_NOT_ADD = _l("You may not add rows, only change those that exist.")
 
 Progress = Callable[[int], Awaitable[None]]
@@ -137,14 +139,10 @@ class ImportPlan:
     def _find_stored_row(self, line: ImportRow, stored: Mapping[str, list[Any]], numbers: dict[str, int]) -> Any:
         name, label = str(line.cells.get(self.key) or ""), self.view.labels.get(self.key, self.key)
         if numbers.setdefault(name, line.number) != line.number:
-            raise ValidationRefused(
-                gettext("%(label)s: “%(name)s” is already in row %(line)s.", label=label, name=name, line=numbers[name])
-            )
+            raise ValidationRefused(gettext(REPEATED, label=label, name=name, line=numbers[name]))
         rows = stored.get(name, [])
         if len(rows) > 1:
-            raise ValidationRefused(
-                gettext("%(label)s: %(number)s rows are named “%(name)s”.", label=label, number=len(rows), name=name)
-            )
+            raise ValidationRefused(gettext(AMBIGUOUS, label=label, number=len(rows), name=name))
         return rows[0] if rows else None
 
     def _plan_new_row(self, filler: FormFiller, form_class: type[AdminForm], line: ImportRow) -> PlannedRow:

@@ -15,7 +15,9 @@ from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+from opportune.i18n import gettext_lazy as _l
 
+NOT_CREATED = _l("New %(name_plural)s cannot be created from their names: %(refusal)s")
 WRITE_BATCH_ROWS = 25
 """Rows of a batch, after which other requests run."""
 
@@ -59,13 +61,8 @@ class ImportWriter:
                     created = await new_rows.view.row_writer(self.session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
-                raise ValidationRefused(
-                    gettext(
-                        "New %(name_plural)s cannot be created from their names: %(refusal)s",
-                        name_plural=new_rows.view.name_plural,
-                        refusal=refusal,
-                    )
-                ) from None
+                plural = new_rows.view.name_plural
+                raise ValidationRefused(gettext(NOT_CREATED, name_plural=plural, refusal=refusal)) from None
             ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
         return ids
 

@@ -25,6 +25,8 @@ UNREADABLE = _l(
 )
 NO_HEADING = _l("Line %(line)s has a text in column %(column)s, which has no heading.")
 NO_ROWS = _l("This file has no rows.")
+TOO_MANY_ROWS = _l("This file has more than %(limit)s rows. Divide it into several files.")
+TOO_MANY_COLUMNS = _l("This file has more than %(limit)s columns. Remove those that you do not need.")
 SEPARATORS = ("\t", ";", ",")
 """Separators of cells. Spreadsheets use semicolons in countries where numbers contain commas."""
 SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?[;,\t]*(?:\r\n?|\n)', re.IGNORECASE)
@@ -101,18 +103,9 @@ def read_table(name: str, content: bytes, max_rows: int) -> Table:
     if not table.rows:
         raise ValidationRefused(NO_ROWS)
     if len(table.rows) > max_rows:
-        raise ValidationRefused(
-            gettext(
-                "This file has more than %(limit)s rows. Divide it into several files.", limit=format_number(max_rows)
-            )
-        )
+        raise ValidationRefused(gettext(TOO_MANY_ROWS, limit=format_number(max_rows)))
     if len(table.header) > MAX_COLUMNS:
-        raise ValidationRefused(
-            gettext(
-                "This file has more than %(limit)s columns. Remove those that you do not need.",
-                limit=format_number(MAX_COLUMNS),
-            )
-        )
+        raise ValidationRefused(gettext(TOO_MANY_COLUMNS, limit=format_number(MAX_COLUMNS)))
     return table
 
 

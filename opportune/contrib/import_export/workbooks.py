@@ -26,6 +26,7 @@ MAX_EXACT_DIGITS = 15
 MIN_YEAR = 1900
 """Excel has no earlier dates."""
 DAMAGED = _l("This workbook is damaged. Open it in a spreadsheet and save it as .xlsx again.")
+NO_RESULT = _l("Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.")
 FORMULA_WITHOUT_RESULT = re.compile(
     rb'<c r="(\w+)"(?![^>]*t="str")[^>]*><f[^>]*(?:/>|>[^<]*</f>)(?:<v ?/>|<v></v>)?</c>'
 )
@@ -81,12 +82,7 @@ def _check_sheet(xml: bytes) -> None:
     if b"<mergeCell " in xml:
         raise ValidationRefused("This workbook has merged cells. Unmerge them, so that each row has its values.")
     if match := FORMULA_WITHOUT_RESULT.search(xml):
-        raise ValidationRefused(
-            gettext(
-                "Cell %(cell)s has a formula without a result. Open the file in a spreadsheet and save it again.",
-                cell=match[1].decode(),
-            )
-        )
+        raise ValidationRefused(gettext(NO_RESULT, cell=match[1].decode()))
 
 
 def _cell_value(cell: Any) -> Any:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 SPLIT_PARAMETER, MEASURE_PARAMETER = "_split", "_measure"
 PARAMETERS = (REPORT_PARAMETER, SPLIT_PARAMETER, MEASURE_PARAMETER)
 COUNT = "count"
+UNKNOWN_FIELD = _l("This report uses the field “%(name)s”, which does not exist or which you may not see.")
 FUNCTIONS = {"sum": _l("Sum"), "avg": _l("Average"), "min": _l("Minimum"), "max": _l("Maximum")}
 
 
@@ -72,12 +73,8 @@ class Selection:
     measure: Measure
 
 
-def groupings_of(view: AdminView) -> list[Grouping]:
-    """Return the fields by which the current user may group the rows."""
-    return [*_groupings(view)]
-
-
-def _groupings(view: AdminView) -> Iterator[Grouping]:
+def groupings_of(view: AdminView) -> Iterator[Grouping]:
+    """Yield the fields by which the current user may group the rows."""
     for name in _visible_columns(view):
         column, label = view.mapper.columns[name], view.labels[name]
         if name in view.references:
@@ -137,8 +134,5 @@ def _rank(grouping: Grouping) -> int:
 
 def _find(options: dict[str, T], key: str) -> T:
     if key not in options:
-        message = gettext(
-            "This report uses the field “%(name)s”, which does not exist or which you may not see.", name=key
-        )
-        raise FieldErrors({"": message})
+        raise FieldErrors({"": gettext(UNKNOWN_FIELD, name=key)})
     return options[key]

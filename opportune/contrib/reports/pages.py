@@ -26,7 +26,7 @@ async def report_page(request: Request, view: AdminView) -> Response:
     if not request.query_params.get(REPORT_PARAMETER) and (key := default_grouping(view)):
         return RedirectResponse(request.url.include_query_params(**{REPORT_PARAMETER: key}), 303)
     context = await view.list_context(request)
-    groupings = groupings_of(view)
+    groupings = [*groupings_of(view)]
     report, fault = await try_report(request, view, MAX_SECONDS) if groupings else (None, "")
     context |= {
         "model_view": view,
@@ -61,12 +61,9 @@ async def _may_export(request: Request, view: AdminView) -> bool:
 async def download_page(request: Request, view: AdminView) -> Response:
     if not await _may_export(request, view):
         raise HTTPException(403)
-    try:
-        report = await read_report(request, view, read_selection(view, request.query_params), MAX_SECONDS)
-    except FieldErrors as error:
-        raise HTTPException(422, str(error)) from None
-    except StatementTooLong:
-        raise HTTPException(503, gettext(TOO_LONG)) from None
+    report, fault = await try_report(request, view, MAX_SECONDS)
+    if report is None:
+        raise HTTPException(422, fault)
     response = await file_response(request, view, f"{view.identity}-report", report.header, report.table)
     async with view.site.database.writer() as session:
         title = f"report {request.path_params['type']} {request.url.query}"

@@ -87,8 +87,7 @@ def _only_team(user_teams: UserTeams) -> UserTeam | None:
 
 
 def _find_team(user_teams: UserTeams, team_id: str) -> UserTeam:
-    is_number = team_id.isascii() and team_id.isdigit() and len(team_id) < 20
-    team = user_teams.find(int(team_id)) if is_number else None
+    team = next((team for team in user_teams.teams if str(team.id) == team_id), None)
     if team is None:
         raise HTTPException(404)
     return team

@@ -52,9 +52,6 @@ class UserTeams(NamedTuple):
         """Return whether the site has rows that belong to a user while no team is selected."""
         return any(crud_class.team_column for classes in crud_classes.values() for crud_class in classes)
 
-    def find(self, team_id: int) -> UserTeam | None:
-        return next((team for team in self.teams if team.id == team_id), None)
-
 
 async def read_teams(session: AsyncSession, user: User) -> UserTeams:
     """Read the data for the navigation of all pages in one statement."""
