@@ -82,7 +82,6 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/llm/nearby.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
-        "opportune/contrib/llm/providers/model_client.py",
         "opportune/contrib/llm/providers/http_client.py",
         "opportune/contrib/llm/vendors/http_client.py",
         "opportune/contrib/tools/web_search_client.py",

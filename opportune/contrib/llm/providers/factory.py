@@ -16,6 +16,7 @@ from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
+from opportune.contrib.llm.providers.remote import Access
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError
@@ -81,16 +82,15 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
 
 def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
     provider = OpenAICompatible(
-        model.base_url,
-        model.api_key,
+        Access(model.base_url, model.api_key, model.headers),
         _name_at_endpoint(settings, model),
         Timeouts.of(settings),
         context_budget=model.max_prompt_tokens,
         max_tokens=model.max_answer_tokens,
+        parameters=model.parameters,
     )
     provider.name, provider.continues = model.name, model.continues
     provider.sees_images = model.sees_images
-    provider.headers, provider.parameters = model.headers, model.parameters
     return provider
 
 

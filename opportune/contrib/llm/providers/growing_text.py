@@ -12,28 +12,34 @@ class GrowingText:
     """
 
     def __init__(self) -> None:
+        self._added: list[str] = []
         self._is_repeated: bool | None = None  # None as long as it is unknown
-        self._text = ""
-        self._first_length = 0
         self.held = ""
+
+    @property
+    def text(self) -> str:
+        """The text without the held piece."""
+        return "".join(self._added)
 
     def add(self, piece: str) -> str:
         """Return the text that a piece adds."""
-        if self._is_repeated is False or not piece:
-            return piece
-        before, added = self._text, piece.removeprefix(self._text)
-        if self._is_repeated or not before:  # a piece of a repeated text, or the first one
-            self._text = before + added
-            self._first_length = self._first_length or len(piece)
+        added = piece if self._is_repeated is False else self._added_by(piece)
+        if added:
+            self._added.append(added)
+        return added
+
+    def _added_by(self, piece: str) -> str:
+        before = self.held or self.text
+        added = piece.removeprefix(before)
+        if self._is_repeated or not (piece and before):
             return added
         if added in ("", piece):  # it does not repeat the text and continue it, so neither do later pieces
             self._is_repeated = False
             held, self.held = self.held, ""
             return held + piece
-        self._text = piece
         # Two pieces in a row, or a text of so many characters, are not repeated by chance.
         if self.held or len({*before}) >= MIN_CHARACTERS:
             self._is_repeated, self.held = True, ""
-            return piece[self._first_length :]
+            return piece.removeprefix(self.text)
         self.held = piece
         return ""

@@ -1,54 +1,51 @@
-"""HTTP client of an OpenAI-compatible endpoint.
-
-Importing httpx2 takes 0.2 s, so `openai_compatible` imports this module with the first question.
-"""
+"""HTTP client of an endpoint with OpenAI's API. Imported with the first request: importing httpx2 takes 0.2 s."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 
 from opportune.contrib.llm.providers.errors import CHECK_URL, error_for_status, not_a_model
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.provider import INTERRUPTED, LlmError, Timeouts
-from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
+from opportune.contrib.llm.providers.remote import Access
 from opportune.web.remote_responses import read_body
 
 logger = logging.getLogger(__name__)
 
+EVENT_STREAM = "text/event-stream"
 MAX_REFUSAL_BYTES = 100_000
 MAX_REQUESTS = 5
 """Maximum number of requests until an endpoint accepts the parameters of one."""
 T = TypeVar("T")
 
 
-class ChatCompletionsClient:
-    """Client of one chat completions endpoint, with its connection pool."""
+class EndpointClient:
+    """Client of one endpoint, with its connection pool. It follows no redirect."""
 
-    def __init__(
-        self, url: str, api_key: str, timeouts: Timeouts, headers: Mapping[str, str], *, through_proxy: bool
-    ) -> None:
-        self._url = url
-        self._headers = ({"Authorization": f"Bearer {api_key}"} if api_key else {}) | dict(headers)
+    def __init__(self, access: Access, timeouts: Timeouts) -> None:
+        key = access.api_key.get_secret_value().strip()
+        self._headers = ({"Authorization": f"Bearer {key}"} if key else {}) | dict(access.headers)
         self._timeouts = timeouts
         self._client = httpx2.AsyncClient(
-            headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
-            trust_env=through_proxy,
-            verify=url.startswith("https:"),  # reading the certificates takes 80 ms
+            trust_env=access.through_proxy,
+            verify=access.url.startswith("https:"),  # reading the certificates takes 80 ms
         )
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def events(self, parameters: RefusedParameters) -> AsyncGenerator[Event, None]:
-        """Yield the events of the answer."""
+        """Yield the events of an answer."""
         deadline = Deadline(self._timeouts)
         with translate_errors():
-            async with aclosing(await self._request(parameters, deadline)) as response:
+            async with aclosing(await self._request(parameters, deadline, accept=EVENT_STREAM)) as response:
                 if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
                     raise not_a_model()
                 chunks, reader = response.aiter_bytes(), EventReader()
@@ -59,10 +56,30 @@ class ChatCompletionsClient:
                 for event in reader.finish():
                     yield event
 
-    async def _request(self, parameters: RefusedParameters, deadline: "Deadline") -> httpx2.Response:
+    async def read(self, parameters: RefusedParameters, max_bytes: int, **content: Any) -> tuple[str, bytes | None]:
+        """Return the media type and the body of a whole response. The body is None if it is too long.
+
+        Args:
+            parameters: JSON to send. Empty for a form.
+            max_bytes: Maximum length of the body.
+            content: Fields and files of a form.
+        """
+        deadline = Deadline(self._timeouts)
+        with translate_errors():
+            async with aclosing(await self._request(parameters, deadline, **content)) as response:
+                body = await deadline.wait_for(read_body(response.aiter_raw(), max_bytes))
+        parameters.remember()
+        return response.headers.get("Content-Type", ""), body
+
+    async def _request(
+        self, parameters: RefusedParameters, deadline: "Deadline", *, accept: str = "*/*", **content: Any
+    ) -> httpx2.Response:
         """Send a request; repeat it without parameters that the endpoint refuses."""
+        headers = {"Accept": accept} | self._headers
         for _ in range(MAX_REQUESTS):
-            response = await self._send(parameters.accepted(), deadline)
+            json = parameters.accepted() or None
+            request = self._client.build_request("POST", parameters.url, json=json, headers=headers, **content)
+            response = await deadline.wait_for(self._client.send(request, stream=True))
             if response.is_success:
                 return response
             refusal = await self._read_refusal(response, deadline)
@@ -72,10 +89,6 @@ class ChatCompletionsClient:
             if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
                 raise error
         raise error
-
-    async def _send(self, body: Body, deadline: "Deadline") -> httpx2.Response:
-        request = self._client.build_request("POST", self._url, json=body, headers=self._headers)
-        return await deadline.wait_for(self._client.send(request, stream=True))
 
     async def _read_refusal(self, response: httpx2.Response, deadline: "Deadline") -> bytes:
         async with aclosing(response):

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from opportune.contrib.llm.providers.local_process import LocalProcess
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.remote import Access
 
 MAX_ANSWER_TOKENS = 1_024
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
@@ -82,14 +83,8 @@ class LocalModel(Provider):
         self.fault = process.fault
         if not process.url:
             raise LlmError("unavailable", "The local model could not be started on this machine.")
-        self._client = OpenAICompatible(
-            f"{process.url}/v1",
-            SecretStr(process.key),
-            "",
-            self._timeouts,
-            max_tokens=MAX_ANSWER_TOKENS,
-            through_proxy=False,
-        )
+        access = Access(f"{process.url}/v1", SecretStr(process.key), through_proxy=False)
+        self._client = OpenAICompatible(access, "", self._timeouts, max_tokens=MAX_ANSWER_TOKENS)
         return self._client
 
     async def _close_model(self) -> None:

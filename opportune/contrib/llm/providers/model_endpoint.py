@@ -1,36 +1,47 @@
-"""Endpoint of a model that answers as a whole, such as one for embeddings. It is connected with the first request."""
+"""Endpoint of a model that answers as a whole, such as one for embeddings."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.contrib.llm.providers.remote import LazyClient
+from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
+from opportune.contrib.llm.providers.provider import LlmError, Timeouts
+from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
+from opportune.contrib.llm.providers.remote import Access
 
-if TYPE_CHECKING:
-    from opportune.contrib.llm.providers.model_client import ModelClient
 
-
-class ModelEndpoint(LazyClient["ModelClient"]):
+class ModelEndpoint:
     """Endpoint of one model."""
 
     def __init__(self, setting: str, model: LlmModel, timeouts: Timeouts, read_seconds: float) -> None:
         """`setting`: name for the advice in errors. `read_seconds`: maximum wait for the response."""
+        self._setting = setting
+        self._url = model.base_url.rstrip("/")
+        timeouts = replace(timeouts, first=read_seconds, idle=read_seconds)
+        self._client = Access(self._url, model.api_key, model.headers).connect(timeouts)
 
-        def make_client() -> "ModelClient":
-            from opportune.contrib.llm.providers.model_client import ModelClient  # httpx2 takes 0.2 s
+    async def close(self) -> None:
+        await self._client.close()
 
-            return ModelClient(setting, model, timeouts, read_seconds)
-
-        super().__init__(make_client)
-
-    async def post(self, path: str, max_bytes: int, **content: Any) -> tuple[str, bytes]:
+    async def post(
+        self, path: str, max_bytes: int, *, json: Mapping[str, Any] | None = None, **form: Any
+    ) -> tuple[str, bytes]:
         """Send JSON or a form, and return the media type and the body of the response.
 
         Raises:
             LlmError: The request failed.
         """
-        return await (await self.open()).post(path, max_bytes, **content)
+        client, parameters = await self._client.open(), RefusedParameters(f"{self._url}{path}", json or {})
+        try:
+            content_type, body = await client.read(parameters, max_bytes, **form)
+        except LlmError as error:
+            sentence = NOT_ACCEPTED if error.code == "rejected" else error.args[0]
+            raise LlmError(error.code, sentence, error.retry_after, advice=f"Check {self._setting}.") from None
+        if body is None:
+            raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
+        return content_type, body
 
 
 def json_in(content: bytes) -> Any:

@@ -5,53 +5,48 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from hashlib import sha256
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from pydantic import SecretStr
 
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
-from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
+from opportune.contrib.llm.providers.remote import Access, RemoteProvider
 from opportune.contrib.llm.providers.returned_fields import fields_for
 from opportune.contrib.llm.providers.tool_calls import is_object
-
-if TYPE_CHECKING:
-    from opportune.contrib.llm.providers.http_client import ChatCompletionsClient
 
 
 class OpenAICompatible(RemoteProvider):
     """Provider for one endpoint and model. It does not retry."""
 
-    headers: Mapping[str, str] = {}
-    """Additional headers of each request."""
-    parameters: Mapping[str, object] = {}
-    """Additional parameters of each request. They override standard parameters of the same name."""
-
     def __init__(
         self,
-        base_url: str,
-        api_key: SecretStr,
+        access: Access,
         model: str,
         timeouts: Timeouts,
         *,
         context_budget: int = 8_000,
         max_tokens: int = 4_096,
-        through_proxy: bool = True,
+        parameters: Mapping[str, object] | None = None,
     ) -> None:
-        """`through_proxy`: respect the proxy variables of the environment."""
-        self.name = model or urlsplit(base_url).hostname or "the model"
+        """Create the provider.
+
+        Args:
+            access: URL and key of the endpoint.
+            model: Name at the endpoint. Empty for an endpoint with one model.
+            timeouts: Limits of each answer.
+            context_budget: Maximum tokens of a conversation.
+            max_tokens: Maximum tokens of an answer.
+            parameters: Additional parameters, which override standard parameters of the same name.
+        """
+        self.name = model or urlsplit(access.url).hostname or "the model"
         self.context_budget = context_budget
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
-        self._api_key = api_key
+        self._url = f"{access.url.rstrip('/')}/chat/completions"
         self._model = model
         self.origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
-        self._timeouts = timeouts
         self._max_tokens = max_tokens
-        self._through_proxy = through_proxy
-        self._client = LazyClient(self._make_client)
+        self._parameters = parameters or {}
+        self._client = access.connect(timeouts)
 
     async def close(self) -> None:
         await self._client.close()
@@ -64,18 +59,18 @@ class OpenAICompatible(RemoteProvider):
         temperature: float | None = None,
         schema: Mapping[str, object] | None = None,
     ) -> AsyncGenerator[Chunk, None]:
-        client = await self._client.open()
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-        answer = compacted_answer(lambda turns: self._answer(client, self._body(turns, tools, options)), messages)
+        answer = compacted_answer(lambda turns: self._answer(self._body(turns, tools, options)), messages)
         async with aclosing(answer) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def _answer(self, client: "ChatCompletionsClient", body: Body) -> AsyncGenerator[Chunk, None]:
+    async def _answer(self, body: Body) -> AsyncGenerator[Chunk, None]:
         """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
-        parameters, has_started, is_refused = RefusedParameters(self._url, body, self.parameters), False, True
+        client, parameters = await self._client.open(), RefusedParameters(self._url, body, self._parameters)
+        has_started, is_refused = False, True
         while is_refused:
             answer, event, is_refused = ChatCompletionReader(self.origin), None, False
             try:
@@ -99,17 +94,6 @@ class OpenAICompatible(RemoteProvider):
         parameters.remember()
         yield done
 
-    def _make_client(self) -> "ChatCompletionsClient":
-        from opportune.contrib.llm.providers.http_client import ChatCompletionsClient  # takes 0.2 s; see there
-
-        return ChatCompletionsClient(
-            self._url,
-            self._api_key.get_secret_value().strip(),
-            self._timeouts,
-            self.headers,
-            through_proxy=self._through_proxy,
-        )
-
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: Body) -> Body:
         # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
         limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
@@ -123,7 +107,7 @@ class OpenAICompatible(RemoteProvider):
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
         if self._model:
             body["model"] = self._model
-        return body | dict(options) | dict(self.parameters)
+        return body | dict(options) | dict(self._parameters)
 
     def _to_json(self, message: Message) -> dict[str, object]:
         content: object = message.content

@@ -41,12 +41,11 @@ class ChatCompletionReader:
 
     def __init__(self, origin: str = "") -> None:
         """`origin`: identifies endpoint and model, for fields that they need back."""
-        self._pieces: list[str] = []
-        """Content as received, with reasoning in tags."""
+        self._content, self._reasoning = GrowingText(), GrowingText()
+        """Content as received, with reasoning in tags, and the reasoning in other fields."""
         self._length = 0
         self._has_text = False
         self._reasoning_length = 0
-        self._content, self._reasoning = GrowingText(), GrowingText()
         self._half = ""
         """First half of a surrogate pair whose second half is in the next piece."""
         self._origin = origin
@@ -93,7 +92,7 @@ class ChatCompletionReader:
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a tag."""
-        if self._origin and _lacks_opening_tag("".join(self._pieces), CLOSING_LINE):
+        if self._origin and _lacks_opening_tag(self._content.text, CLOSING_LINE):
             UNOPENED.add(self._origin)
         tagged, text = self._think_tags.feed(self._content.held + "\ufffd" * bool(self._half))
         pending = self._think_tags.finish()
@@ -183,10 +182,7 @@ class ChatCompletionReader:
             content += _join_texts(delta.get("refusal") or delta.get("audio"))
         if not content.isascii() or self._half:
             content = self._join_halves(content)
-        content = self._content.add(content)
-        if content:
-            self._pieces.append(content)
-        return self._reasoning.add(reasoning), content
+        return self._reasoning.add(reasoning), self._content.add(content)
 
     def _read_fields(self, delta: Mapping[str, Any]) -> str:
         """Read tool calls and fields to send back. Return the reasoning."""
@@ -223,8 +219,7 @@ class ChatCompletionReader:
             read.update(CALL_FIELDS)
         fields = {name: value for name, value in message.items() if name not in read}
         _, content = _texts_in(fields.get("content"))
-        sent = "".join(self._pieces)
-        if sent:  # some endpoints repeat the whole message at the end
+        if sent := self._content.text:  # some endpoints repeat the whole message at the end
             fields["content"] = content.removeprefix(sent)
         elif _lacks_opening_tag(content, "</think>\n"):  # the prompt had the opening tag
             fields["content"] = f"<think>{content}"

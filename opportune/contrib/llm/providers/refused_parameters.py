@@ -16,12 +16,18 @@ Body = Mapping[str, Any]
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """Names of the maximum length. OpenAI's newer models refuse the first one, other endpoints the second one."""
+OTHER_NAMES = {**LIMITS, "documents": "texts"}
+"""Names that other endpoints have for a parameter. Rerankers of TEI need `texts`."""
 USAGE_OPTION = "stream_options"
 """Parameter that requests token counts. Some endpoints, such as Mistral's, always report them and refuse it."""
-SCHEMA_OPTION = "response_format"
-OPTIONAL = frozenset({*LIMITS, *RETURNED_FIELDS, USAGE_OPTION, SCHEMA_OPTION, "temperature"})
+FORMAT_OPTION = "response_format"
+OPTIONAL = frozenset({*OTHER_NAMES, *RETURNED_FIELDS, USAGE_OPTION, FORMAT_OPTION, "temperature"})
 REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
+LISTS = ("messages", "tool_calls")
+"""Parts of a request that contain fields which endpoints may refuse."""
 NEEDED_BACK = re.compile(r"passed back|missing|required|must be (present|provided)", re.IGNORECASE)
+LIMIT_OF_MODEL = re.compile(r"max_(completion_)?tokens\W{1,3}must be (<|less|at most)", re.IGNORECASE)
+"""Words of Groq for a limit that is too large for each conversation, and not only for this one."""
 TOOLS_REFUSED = re.compile(
     r"(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param",
@@ -36,7 +42,8 @@ REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
 class RefusedParameters:
     """Parameters of one request, until the endpoint accepts them."""
 
-    def __init__(self, url: str, body: Body, owner_parameters: Collection[str]) -> None:
+    def __init__(self, url: str, body: Body, owner_parameters: Collection[str] = ()) -> None:
+        self.url = url
         self._key = url, str(body.get("model", ""))
         self._body = body
         self._owner_parameters = owner_parameters
@@ -45,19 +52,8 @@ class RefusedParameters:
 
     def accepted(self) -> Body:
         """Return the body without refused parameters."""
-        if not self._changes:
-            return self._body
         changes = {name: new for name, new in self._changes.items() if name not in self._owner_parameters}
-        body = {changes.get(name, name): value for name, value in self._body.items()}
-        body["messages"] = [self._without_refused(message) for message in body["messages"]]
-        body.pop("", None)
-        return body
-
-    def _without_refused(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {name: value for name, value in message.items() if name not in self._changes}
-        if calls := kept.get("tool_calls"):
-            kept["tool_calls"] = [self._without_refused(call) for call in calls]
-        return kept
+        return _change_names(self._body, changes) if changes else self._body
 
     def change(self, status: int, error: LlmError, refusal: str) -> bool:
         """Change the parameters that the endpoint names. Return False if there are none.
@@ -67,9 +63,10 @@ class RefusedParameters:
         """
         names = [*self._named(refusal)] if status in REFUSAL_STATUSES else []
         is_too_long = error.code == "context_too_long"
-        if is_too_long:  # the limit may only be too large for this conversation
+        if is_too_long:
             names = [name for name in names if name in LIMITS and name not in self._temporary]
-            self._temporary.update(names)
+            if not LIMIT_OF_MODEL.search(refusal):  # the limit may only be too large for this conversation
+                self._temporary.update(names)
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
             self._require_owner_parameters(status, refusal)
             names = self._often_refused()
@@ -77,9 +74,14 @@ class RefusedParameters:
         if not names and "tools" in self._body and TOOLS_REFUSED.search(refusal):
             raise refused_parameter("tools")
         for name in names:
-            is_renamed = name in LIMITS and name not in self._changes and not is_too_long
-            self._changes[name] = LIMITS[name] if is_renamed else ""
+            is_renamed = name in OTHER_NAMES and name not in self._changes and not is_too_long
+            self._changes[name] = OTHER_NAMES[name] if is_renamed else ""
         return bool(names)
+
+    def change_by_event(self, error: LlmError, event: Mapping[str, Any]) -> bool:
+        """Change the parameters that an event of an answer with status 200 names, as `change`."""
+        is_refusal = error.code in ("rejected", "context_too_long")
+        return is_refusal and self.change(400, error, json.dumps(event, ensure_ascii=False))
 
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
         for name in self._owner_parameters:
@@ -88,23 +90,18 @@ class RefusedParameters:
                 raise refused_parameter(name)
 
     def _often_refused(self) -> list[str]:
-        """Return parameters that a refusal without names may mean."""
-        names = [SCHEMA_OPTION] if self._key in REMEMBERED else [SCHEMA_OPTION, USAGE_OPTION]
+        """Return parameters of a chat that a refusal without names may mean."""
+        if "messages" not in self._body:
+            return []
+        names = [FORMAT_OPTION] if self._key in REMEMBERED else [FORMAT_OPTION, USAGE_OPTION]
         return [name for name in names if name in self._body and name not in self._changes]
-
-    def change_by_event(self, error: LlmError, event: Mapping[str, Any]) -> bool:
-        """Change the parameters that an event of an answer with status 200 names, as `change`."""
-        is_refusal = error.code in ("rejected", "context_too_long")
-        return is_refusal and self.change(400, error, json.dumps(event, ensure_ascii=False))
 
     def _named(self, refusal: str) -> Iterator[str]:
         """Yield the names in the body of the sent parameters that the endpoint names."""
-        parts = (part for message in self._body["messages"] for part in (message, *message.get("tool_calls", ())))
-        sent = set(self._body).union(*parts) - set(self._owner_parameters)
-        for name in OPTIONAL & sent:
+        for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
             sent_as = self._changes.get(name, name)
             is_needed = name in RETURNED_FIELDS and NEEDED_BACK.search(refusal)
-            if sent_as and not is_needed and re.search(rf"\b{sent_as}\b", refusal):
+            if sent_as and not is_needed and re.search(rf"\b({sent_as}|{OTHER_NAMES.get(name, name)})\b", refusal):
                 yield name
 
     def remember(self) -> None:
@@ -116,3 +113,21 @@ class RefusedParameters:
             while len(REMEMBERED) >= MAX_REMEMBERED:
                 del REMEMBERED[next(iter(REMEMBERED))]
             REMEMBERED[self._key] = changes
+
+
+def _names_in(part: Body) -> Iterator[str]:
+    """Yield the names of the fields of a request, its messages and their calls."""
+    yield from part
+    for name in LISTS:
+        for item in part.get(name, ()):
+            yield from _names_in(item)
+
+
+def _change_names(part: Body, changes: Mapping[str, str]) -> dict[str, Any]:
+    """Return a request with other names, and without those whose new name is empty."""
+    changed = {changes.get(name, name): value for name, value in part.items()}
+    changed.pop("", None)
+    for name in LISTS:
+        if name in changed:
+            changed[name] = [_change_names(item, changes) for item in changed[name]]
+    return changed

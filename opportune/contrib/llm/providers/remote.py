@@ -3,9 +3,15 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, ToolSchema
+from pydantic import SecretStr
+
+from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, Timeouts, ToolSchema
+
+if TYPE_CHECKING:
+    from opportune.contrib.llm.providers.http_client import EndpointClient
 
 
 class Client(Protocol):
@@ -33,6 +39,31 @@ class LazyClient(Generic[C]):
         if self._client:
             await self._client.close()
             self._client = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """URL of an endpoint with OpenAI's API, and what its requests need.
+
+    Attributes:
+        url: Address without the path of a request.
+        api_key: Key, or an empty one.
+        headers: Additional headers.
+        through_proxy: Respect the proxy variables of the environment.
+    """
+
+    url: str
+    api_key: SecretStr
+    headers: Mapping[str, str] = field(default_factory=dict)
+    through_proxy: bool = True
+
+    def connect(self, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
+        def create() -> "EndpointClient":
+            from opportune.contrib.llm.providers.http_client import EndpointClient  # takes 0.2 s; see there
+
+            return EndpointClient(self, timeouts)
+
+        return LazyClient(create)
 
 
 class RemoteProvider(Provider):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
+from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.llm.providers.tool_calls import objects_in
 from opportune.schemas.text import make_storable
@@ -52,14 +53,20 @@ class ReturnedFields:
                 _add_piece(self._fields.setdefault(name, []), piece)
         elif name in TEXT_FIELDS:
             if isinstance(value, str):
-                self._fields.setdefault(name, []).append(value)
+                text = self._fields.get(name) or self._fields.setdefault(name, GrowingText())
+                text.add(value)
         elif value and (name != "extra_content" or "signature" in repr(value)):
             self._fields[name] = value
 
     def of_message(self) -> Returned:
         """Return the fields of an answer without calls; empty if there are none."""
-        fields = {name: "".join(value) if name in TEXT_FIELDS else value for name, value in self._fields.items()}
-        return {"origin": self._origin, "message": storable_json(fields)} if fields else {}
+        if not self._fields:
+            return {}
+        fields = {
+            name: value.text + value.held if isinstance(value, GrowingText) else value
+            for name, value in self._fields.items()
+        }
+        return {"origin": self._origin, "message": storable_json(fields)}
 
     def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
         """Return the calls with their fields. The first one also has those of the message."""

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from opportune.contrib.llm import Done, LlmError, Message, Provider, Timeouts
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Reasoning, ToolSchema
+from opportune.contrib.llm.providers.remote import Access
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"
@@ -20,7 +21,7 @@ LONG_TIMEOUTS = Timeouts(connect=5, first=HOUR_SECONDS, idle=HOUR_SECONDS, whole
 def provider_at(
     address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY, model: str = "a-model"
 ) -> OpenAICompatible:
-    return OpenAICompatible(address, SecretStr(key), model, limits, max_tokens=99)
+    return OpenAICompatible(Access(address, SecretStr(key)), model, limits, max_tokens=99)
 
 
 @asynccontextmanager

@@ -83,8 +83,8 @@ async def request_slots(model: LocalModel, **headers: str) -> httpx2.Response:
 
 async def wait_for_token_count(model: LocalModel) -> int:
     """Return the tokens of the last conversation when no answer is running."""
-    assert model._client
-    key = model._client._api_key.get_secret_value()
+    assert model._process
+    key = model._process.key
     async with asyncio.timeout(60):
         while True:
             found: list[dict[str, Any]] = (await request_slots(model, Authorization=f"Bearer {key}")).json()

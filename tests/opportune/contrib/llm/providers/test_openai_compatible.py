@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from opportune.contrib.llm import Done, LanguageModel, Message, Picture
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
+from opportune.contrib.llm.providers.remote import Access
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
@@ -45,7 +46,7 @@ async def test_request_has_model_limit_and_key() -> None:
 
 async def test_request_omits_missing_key_and_model() -> None:
     async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
-        provider = OpenAICompatible(endpoint.address, SecretStr(""), "", LONG_TIMEOUTS)
+        provider = OpenAICompatible(Access(endpoint.address, SecretStr("")), "", LONG_TIMEOUTS)
         await read_answer(provider)
         await provider.close()
     assert b"authorization" not in endpoint.headers[0].lower()

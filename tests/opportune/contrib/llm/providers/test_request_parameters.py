@@ -228,11 +228,24 @@ async def test_results_of_tools_are_compacted() -> None:
     assert "left out" in endpoint.bodies[-1]["messages"][-1]["content"]
 
 
-async def test_limit_too_large_for_a_conversation_is_left_out_once() -> None:
-    message = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
+TOO_LARGE = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
+TOO_LARGE_FOR_MODEL = (
+    "`max_tokens` must be less than or equal to `64`, the maximum value for `max_tokens` is less than the"
+    " `context_window` for this model"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "is_sent"),
+    [
+        pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
+        pytest.param(TOO_LARGE_FOR_MODEL, [True, False, False], id="for each conversation, at Groq"),
+    ],
+)
+async def test_limit_that_is_too_large_is_left_out(message: str, is_sent: list[bool]) -> None:
     async with serve_provider(*ANSWER) as (provider, endpoint):
         endpoint.refuse_parameter("max_tokens", refuse(message))
         assert (await read_answer(provider))[0] == "Because."
         endpoint.refuse = lambda _: None
         assert (await read_answer(provider))[0] == "Because."
-    assert ["max_tokens" in body for body in endpoint.bodies] == [True, False, True]
+    assert ["max_tokens" in body for body in endpoint.bodies] == is_sent

@@ -49,6 +49,11 @@ async def sent_to(endpoint: FakeEndpoint, messages: Sequence[Message], model: st
     [
         ([delta(reasoning_content="Hm"), delta(reasoning_content=".")], {"reasoning_content": "Hm."}),
         ([delta(reasoning="Hm", content=""), delta(reasoning=".")], {"reasoning": "Hm."}),
+        pytest.param(
+            [delta(reasoning_content=text) for text in ("It is", "It is raining", "It is raining.")],
+            {"reasoning_content": "It is raining."},
+            id="whole reasoning in each piece",
+        ),
         ([delta(reasoning_opaque="x")], {"reasoning_opaque": "x"}),
         pytest.param(
             [
