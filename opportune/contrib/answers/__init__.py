@@ -15,7 +15,13 @@ from opportune.contrib.answers.hooks import after_answer
 from opportune.contrib.answers.models import ALL_TOOLS, Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.screens.dependencies import Answers, StreamPosition, stream_json
 from opportune.contrib.answers.screens.events import AnswerStream, answer_gone, parse_event_id
-from opportune.contrib.answers.screens.question import FileQuestionForm, QuestionForm, ask_by_form, refusals_in
+from opportune.contrib.answers.screens.question import (
+    AnswerOptions,
+    FileQuestionForm,
+    QuestionForm,
+    ask_by_form,
+    refusals_in,
+)
 from opportune.contrib.answers.screens.responses import answer_page, show_answer
 from opportune.contrib.answers.screens.schemas import AnswerFields, StreamEvent
 from opportune.contrib.answers.screens.voice import allow_microphone
@@ -27,6 +33,7 @@ __all__ = [
     "AnswerFields",
     "AnswerLimits",
     "AnswerManager",
+    "AnswerOptions",
     "AnswerRunning",
     "AnswerStatus",
     "AnswerStream",

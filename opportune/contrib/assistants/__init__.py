@@ -1,9 +1,9 @@
 """Assistants: language models with a name, instructions and tools, which users, teams and the site own."""
 
+from opportune.contrib.answers import AnswerOptions
 from opportune.contrib.assistants.memory import Memories, add_memory
 from opportune.contrib.assistants.models import Assistant, Audience, Memory, Prompt
 from opportune.contrib.assistants.service import (
-    AnswerOptions,
     Assistants,
     Prompts,
     assistant_options,

@@ -4,8 +4,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.contrib.answers import AnswerOptions
 from opportune.contrib.assistants.models import MAX_FACT_LENGTH, Memory, MemoryConsent
-from opportune.contrib.assistants.service import AnswerOptions
 from opportune.contrib.llm import as_data
 from opportune.crud import Crud
 from opportune.crud.options import Values

@@ -1,14 +1,11 @@
 """Assistants, prompts, and the options of an answer that one of them gives."""
 
-from collections.abc import Collection
-from typing import TypedDict
-
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.models import User
-from opportune.contrib.answers import AnswerManager
+from opportune.contrib.answers import AnswerManager, AnswerOptions
 from opportune.contrib.assistants.models import Assistant, Audience, Prompt
 from opportune.contrib.assistants.sharing import SharedRows
 from opportune.contrib.llm import LanguageModel, LlmError
@@ -21,16 +18,6 @@ class Prompts(SharedRows[Prompt]):
 
 class Assistants(SharedRows[Assistant]):
     read_fields = ("id", "name", "description", "icon", "model", "shared_with", "starters", "created_at")
-
-
-class AnswerOptions(TypedDict):
-    """Arguments of `AnswerManager.ask` and `ask_by_form`."""
-
-    system: str
-    model: str
-    temperature: float | None
-    tools: Collection[str]
-    omitted: str
 
 
 async def find_assistant(session: AsyncSession, user: User | None, key: int | str) -> Assistant | None:

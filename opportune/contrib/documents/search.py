@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -12,7 +12,9 @@ from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.contrib.documents.engine import TEXT_MATCH, Engine
 from opportune.contrib.documents.fragments import FragmentCache
+from opportune.contrib.documents.fusion import Rows, fused_page
 from opportune.contrib.documents.jobs import embed_documents
+from opportune.contrib.documents.spelling import correct_query, seems_misspelt
 from opportune.contrib.documents.vectors import find_similar
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
@@ -23,16 +25,10 @@ from opportune.search.highlighting import Highlighter
 from opportune.search.query import Query
 from opportune.search.questions import NAME, queries_for
 from opportune.search.results import SearchResults
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, closest_word
-from opportune.search.vectors import fuse_rankings
 
 H = TypeVar("H", bound=DocumentHit)
 
-Rows = Sequence[Fields]
-
 CHECK_INTERVAL_SECONDS = 60
-MAX_FUSED = 100
-"""Number of hits of the full-text search that are merged with hits by meaning."""
 
 
 class DocumentSearch(Generic[H]):
@@ -70,7 +66,8 @@ class DocumentSearch(Generic[H]):
             return self._results(parsed, parsed, (), limit, page)
         used_query, rows = await self._search_words(parsed, limit, page)
         if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._find_similar(parsed.text)):
-            rows = await self._fuse_hits(used_query, similar, limit, page)
+            find_hits = partial(self._hits, used_query)
+            rows = await fused_page(find_hits, self._load_by_slug, similar, limit=limit, page=page)
         return self._results(parsed, used_query, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
@@ -162,9 +159,9 @@ class DocumentSearch(Generic[H]):
     async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
         """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
         rows = await self._page(query, limit, page)
-        if not _seems_misspelt(query, rows):
+        if not seems_misspelt(query, rows):
             return query, rows
-        corrected = await self._correct_query(query)
+        corrected = await correct_query(self.engine, query)
         new_rows = await self._page(corrected, limit, page) if corrected else ()
         if corrected and new_rows and (not rows or new_rows[0]["rank"] < TEXT_MATCH):
             return corrected, new_rows
@@ -192,39 +189,10 @@ class DocumentSearch(Generic[H]):
                 name = self.index.name
                 defer(session, embed_documents(name), key=f"embed documents {name} {self._built_at}")
 
-    async def _fuse_hits(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
-        """Return a page of hits by words or meaning. Only the first MAX_FUSED hits by words are merged."""
-        word_hits = await self._page(query, MAX_FUSED, 1)
-        word_slugs = {row["slug"] for row in word_hits}
-        only_similar = await self._load_by_slug([slug for slug in similar if slug not in word_slugs])
-        fused = _fuse(word_hits, only_similar, similar)
-        start = (page - 1) * limit
-        rows = fused[start : start + limit]
-        words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
-        if len(rows) < limit and words_total > len(word_hits):
-            offset = max(start, len(fused)) - len(only_similar)
-            rows += await self._hits(query, limit - len(rows), offset)
-        total = words_total + len(only_similar)
-        return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
-
     async def _load_by_slug(self, slugs: Sequence[str]) -> Rows:
         """Return the existing documents in the order of their slugs."""
         rows = {row["slug"]: row for row in await self.engine.find_by_slug(slugs)}
         return [rows[slug] for slug in slugs if slug in rows]
-
-    async def _correct_query(self, query: Query) -> Query | None:
-        """Replace unknown words by the most similar ones of the index."""
-        words = query.highlighted_words
-        name_words = query.name_words
-        corrections = {word: await self._correct_word(word, in_name=word in name_words) for word in words}
-        corrected = query.replaced({word: correction for word, correction in corrections.items() if correction})
-        return corrected if corrected.text != query.text else None
-
-    async def _correct_word(self, word: str, *, in_name: bool) -> str:
-        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
-            return ""
-        terms = await self.engine.find_similar_terms(word)
-        return closest_word(word, [term for term in terms if term.is_name or not in_name])
 
     def _results(self, query: Query, used_query: Query, rows: Rows, limit: int, page: int) -> SearchResults[H]:
         total = min(rows[0]["total"], MAX_RANKED_HITS) if rows else 0
@@ -242,18 +210,3 @@ class DocumentSearch(Generic[H]):
         fields = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.mark(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
         return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
-
-
-def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[Fields]:
-    """Merge hits: matches of names first, then by reciprocal rank fusion of words and meaning."""
-    names = [row for row in word_hits if row["rank"] < TEXT_MATCH]
-    text_matches = word_hits[len(names) :]
-    rows = {row["slug"]: row for row in [*text_matches, *only_similar]}
-    by_words = [row["slug"] for row in text_matches]
-    by_meaning = [slug for slug in similar if slug in rows]
-    return [*names, *(rows[slug] for slug in fuse_rankings([by_words, by_meaning]))]
-
-
-def _seems_misspelt(query: Query, rows: Rows) -> bool:
-    """Return whether there are no results, or a dotted name occurs only in texts."""
-    return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)

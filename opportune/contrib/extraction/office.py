@@ -1,13 +1,11 @@
 """Sections of Word files, slides of PowerPoint files and sheets of Excel files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
-from itertools import zip_longest
 from typing import Any
 
 from opportune.contrib.extraction.pages import Page, section
 
-MAX_ROW_CELLS = 200
 OTHER_WORD_TYPES = (
     "application/vnd.ms-word.document.macroEnabled.main+xml",
     "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
@@ -70,18 +68,17 @@ def read_xlsx(file: BytesIO) -> Iterator[Page]:
 
 
 def _sheet_lines(sheet: Any) -> Iterator[str]:
-    headings: list[str] = []
-    for values in sheet.iter_rows(max_col=MAX_ROW_CELLS, values_only=True):
-        cells = ["" if value is None else str(value).strip() for value in values]
-        if not any(cells):
-            continue
+    headings: dict[int, str] = {}
+    for values in sheet.iter_rows(values_only=True):
+        texts = {column: str(value).strip() for column, value in enumerate(values) if value is not None}
+        cells = {column: text for column, text in texts.items() if text}
         if headings:
-            pairs = zip_longest(headings[: len(cells)], cells, fillvalue="")
-            cells = [f"{heading}: {cell}" if heading and cell else cell for heading, cell in pairs]
-        else:
+            labelled = (f"{headings[column]}: {text}" if column in headings else text for column, text in cells.items())
+            yield from filter(None, [_join_cells(labelled)])
+        elif cells:
             headings = cells
-        yield _join_cells(cells)
+            yield _join_cells(cells.values())
 
 
-def _join_cells(cells: list[str]) -> str:
+def _join_cells(cells: Iterable[str]) -> str:
     return " | ".join(cell.strip() for cell in cells if cell.strip())

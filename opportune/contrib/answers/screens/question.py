@@ -54,24 +54,28 @@ class FileQuestionForm(QuestionForm):
 F = TypeVar("F", bound=QuestionForm)
 
 
-class QuestionOptions(TypedDict, total=False):
-    """Options of `AnswerManager.ask`."""
+class AnswerOptions(TypedDict, total=False):
+    """Options of `AnswerManager.ask` that an assistant may set."""
 
     system: str
-    owner_id: int | None
-    topic: str
     model: str
-    tools: bool | Collection[str]
+    tools: Collection[str]
     temperature: float | None
     omitted: str
 
 
 async def ask_by_form(
-    answers: AnswerManager, form: Form[F], earlier: Sequence[Message] = (), **options: Unpack[QuestionOptions]
+    answers: AnswerManager,
+    form: Form[F],
+    earlier: Sequence[Message] = (),
+    *,
+    owner_id: int | None = None,
+    topic: str = "",
+    **options: Unpack[AnswerOptions],
 ) -> Answer | None:
     """Ask the question of a form in a new session. None if it is invalid or refused; the form shows the reason.
 
-    `earlier` are the turns before the question. The options are the ones of `AnswerManager.ask`.
+    `earlier` are the turns before the question. The other arguments are those of `AnswerManager.ask`.
     """
     if form.data is None:
         return None
@@ -81,7 +85,9 @@ async def ask_by_form(
         async with answers.database.writer() as session:
             question = form.data.question
             prompt = [*earlier, Message("user", question)]
-            answer = await answers.ask(session, prompt, question=question, attachments=files, **options)
+            answer = await answers.ask(
+                session, prompt, owner_id=owner_id, topic=topic, question=question, attachments=files, **options
+            )
     return None if form.errors else answer
 
 

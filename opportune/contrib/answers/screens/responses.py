@@ -11,7 +11,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.models import Answer
-from opportune.contrib.answers.screens.question import QuestionForm, QuestionOptions, ask_by_form
+from opportune.contrib.answers.screens.question import AnswerOptions, QuestionForm, ask_by_form
 from opportune.contrib.llm import LanguageModel, Message, estimate_tokens
 from opportune.web import Form, is_htmx, read_form, redirect, templates
 
@@ -43,8 +43,10 @@ async def answer_page(
     page: str,
     context: Mapping[str, Any] | None = None,
     *,
+    topic: str,
+    owner_id: int | None,
     follow_ups: bool = False,
-    **options: Unpack[QuestionOptions],
+    **options: Unpack[AnswerOptions],
 ) -> Response:
     """Show a page with the newest answer on a topic, or ask the question that its form sends.
 
@@ -55,13 +57,15 @@ async def answer_page(
         answers: The answers of the site.
         page: Template of the page.
         context: Context of the template.
+        topic: Subject of the question, as for `AnswerManager.ask`.
+        owner_id: User who asks.
         follow_ups: Send the earlier questions and answers on the topic with a question.
-        options: Options of `AnswerManager.ask`, with a `topic` and an `owner_id`.
+        options: Further options of `AnswerManager.ask`.
     """
     form = await read_form(request, QuestionForm) if request.method == "POST" else Form(QuestionForm)
-    earlier = await _answers_on(answers, options["topic"], options["owner_id"])
+    earlier = await _answers_on(answers, topic, owner_id)
     turns = _turns_of(earlier, answers.llm.using(options.get("model", ""))) if follow_ups else []
-    if answer := await ask_by_form(answers, form, turns, **options):
+    if answer := await ask_by_form(answers, form, turns, owner_id=owner_id, topic=topic, **options):
         return await show_answer(request, answer, request.url.path)
     values = {"form": form, "answer": next(iter(earlier), None), "answers": earlier}
     return templates.render(request, page, {**(context or {}), **values}, form.status)

@@ -69,12 +69,20 @@ class SpendingGuard(CallGuard):
         return await look_up_chosen(self.database, self.settings)
 
     async def check(self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0) -> None:
+        await self._checked_totals(session, payer, model, prompt_tokens)
+
+    async def _checked_totals(
+        self, session: AsyncSession, payer: Payer, model: LlmModel | None, prompt_tokens: int = 0
+    ) -> Totals | None:
+        """Return the amounts that the check has read. None if the payer has no limits."""
+        totals = None
         if self._limits_for(payer):
             totals = await self._read_totals(session, payer)
             self._require_room(payer, totals, prompt_tokens, model)
         elif not self.switch.is_fresh:
             self.switch.update(is_off=await read_switch(session) is not None)
         await self.switch.require_on()
+        return totals
 
     async def watch(self, call: GuardedCall) -> AsyncGenerator[Chunk, None]:
         running = RunningCall(call, self.now().date())
@@ -187,13 +195,13 @@ class SpendingGuard(CallGuard):
 
     async def allowance(self, session: AsyncSession, payer: Payer, model: LlmModel | None = None) -> str:
         try:
-            await self.check(session, payer, model)
+            totals = await self._checked_totals(session, payer, model)
         except SpendingRefused as refused:
             return str(refused)
         limits = [limit for limit in self._limits_for(payer) if limit.scope != "site"]
-        if not limits:
+        if totals is None or not limits:
             return ""
-        sums = (await ledger.read_totals(session, payer, self.now().date())).payer
+        sums = totals.payer
         limit = max(limits, key=lambda limit: sums.used(limit) / limit.amount)
         is_near = sums.used(limit) * 100 >= WARNING_PERCENT * limit.amount
         return self.messages.nearly_used_up(limit, sums.used(limit)) if is_near else ""

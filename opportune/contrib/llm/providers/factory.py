@@ -12,11 +12,11 @@ from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers import libraries, local
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Provider, Timeouts
-from opportune.contrib.llm.providers.remote import Access
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError

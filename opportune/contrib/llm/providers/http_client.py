@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.errors import CHECK_URL, error_for_status, not_a_model
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.provider import INTERRUPTED, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
-from opportune.contrib.llm.providers.remote import Access
 from opportune.web.remote_responses import read_body
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.local_process import LocalProcess
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
-from opportune.contrib.llm.providers.remote import Access
 
 MAX_ANSWER_TOKENS = 1_024
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
-from opportune.contrib.llm.providers.remote import Access
+from opportune.contrib.llm.providers.remote import connect
 
 
 class ModelEndpoint:
@@ -20,7 +21,7 @@ class ModelEndpoint:
         self._setting = setting
         self._url = model.base_url.rstrip("/")
         timeouts = replace(timeouts, first=read_seconds, idle=read_seconds)
-        self._client = Access(self._url, model.api_key, model.headers).connect(timeouts)
+        self._client = connect(Access(self._url, model.api_key, model.headers), timeouts)
 
     async def close(self) -> None:
         await self._client.close()

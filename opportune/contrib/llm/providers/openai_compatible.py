@@ -7,11 +7,12 @@ from dataclasses import asdict
 from hashlib import sha256
 from urllib.parse import urlsplit
 
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
-from opportune.contrib.llm.providers.remote import Access, RemoteProvider
+from opportune.contrib.llm.providers.remote import RemoteProvider, connect
 from opportune.contrib.llm.providers.returned_fields import fields_for
 from opportune.contrib.llm.providers.tool_calls import is_object
 
@@ -46,7 +47,7 @@ class OpenAICompatible(RemoteProvider):
         self.origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
         self._max_tokens = max_tokens
         self._parameters = parameters or {}
-        self._client = access.connect(timeouts)
+        self._client = connect(access, timeouts)
 
     async def close(self) -> None:
         await self._client.close()

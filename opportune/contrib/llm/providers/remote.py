@@ -3,11 +3,9 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from pydantic import SecretStr
-
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, Timeouts, ToolSchema
 
 if TYPE_CHECKING:
@@ -41,29 +39,15 @@ class LazyClient(Generic[C]):
             self._client = None
 
 
-@dataclass(frozen=True)
-class Access:
-    """URL of an endpoint with OpenAI's API, and what its requests need.
+def connect(access: Access, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
+    """Return the client of an endpoint with OpenAI's API."""
 
-    Attributes:
-        url: Address without the path of a request.
-        api_key: Key, or an empty one.
-        headers: Additional headers.
-        through_proxy: Respect the proxy variables of the environment.
-    """
+    def create() -> "EndpointClient":
+        from opportune.contrib.llm.providers.http_client import EndpointClient  # takes 0.2 s; see there
 
-    url: str
-    api_key: SecretStr
-    headers: Mapping[str, str] = field(default_factory=dict)
-    through_proxy: bool = True
+        return EndpointClient(access, timeouts)
 
-    def connect(self, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
-        def create() -> "EndpointClient":
-            from opportune.contrib.llm.providers.http_client import EndpointClient  # takes 0.2 s; see there
-
-            return EndpointClient(self, timeouts)
-
-        return LazyClient(create)
+    return LazyClient(create)
 
 
 class RemoteProvider(Provider):

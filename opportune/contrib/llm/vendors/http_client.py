@@ -1,6 +1,5 @@
 """HTTP client that the vendors' libraries use, with limits that they lack."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -8,6 +7,7 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import not_a_model
 from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.web.bounded_responses import BoundedStream, is_compressed
 
 MAX_RESPONSE_BYTES = 50_000_000
 """Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
@@ -32,30 +32,11 @@ class VendorHttpClient(httpx2.AsyncClient):
                 del request.headers[name]
         request.headers.update({"Accept-Encoding": "identity", **self._model_headers})
         response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
-        if response.is_redirect or response.headers.get("Content-Encoding", "identity") != "identity":
+        if response.is_redirect or is_compressed(response):
             await response.aclose()
             raise not_a_model()
-        response.stream = _BoundedStream(response.stream)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = BoundedStream(response.stream, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
         if not options.get("stream"):
             await response.aread()
         return response
-
-
-class _BoundedStream(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = event_size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if b"\n" in chunk:
-                event_size = len(chunk) - chunk.rfind(b"\n") - 1
-            else:
-                event_size += len(chunk)
-            if size > MAX_RESPONSE_BYTES or event_size > MAX_EVENT_BYTES:
-                raise not_a_model()
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

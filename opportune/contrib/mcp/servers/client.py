@@ -19,6 +19,7 @@ from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
 from opportune.contrib.tools.result import MAX_RESULT_LENGTH
+from opportune.web.bounded_responses import BoundedStream, is_compressed
 from opportune.web.remote_responses import tls_context
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -165,25 +166,8 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
 
 
 async def _limit_size(response: httpx2.Response) -> None:
-    if response.headers.get("content-encoding", "identity") != "identity":
+    if is_compressed(response):
         raise httpx2.DecodingError("Compressed responses are refused, because they can expand to any size.")
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _SizeLimitedStream(response.stream)
-
-
-class _SizeLimitedStream(httpx2.AsyncByteStream):
-    """Body of a response with a size limit."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
-        async for chunk in self._stream:
-            received += len(chunk)
-            if received > MAX_RESPONSE_BYTES:
-                raise httpx2.ReadError("The response is too large.")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    too_large = httpx2.ReadError("The response is too large.")
+    response.stream = BoundedStream(response.stream, MAX_RESPONSE_BYTES, too_large)

@@ -124,7 +124,7 @@ async def test_index_of_another_process_is_embedded_once(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.documents.search.MAX_FUSED", 3)
+    monkeypatch.setattr("opportune.contrib.documents.fusion.MAX_FUSED", 3)
     handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
     await handbook.jobs.run(embed_documents("handbook"))
     names = [name for page in (1, 2, 3, 4) for name in await handbook.find_names("price", limit=2, page=page)]

@@ -65,6 +65,13 @@ def make_xlsx(sheets: Mapping[str, Sequence[Sequence[object]]]) -> bytes:
     return _saved(workbook)
 
 
+def make_last_cell(text: str) -> bytes:
+    """Return a workbook that contains only the last possible cell."""
+    workbook = Workbook()
+    workbook.active["XFD1048576"] = text
+    return _saved(workbook)
+
+
 def make_zip(parts: Mapping[str, bytes]) -> bytes:
     file = BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:

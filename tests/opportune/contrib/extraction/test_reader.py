@@ -16,7 +16,7 @@ from opportune.contrib.extraction import reader
 from opportune.contrib.extraction.office import OTHER_WORD_TYPES
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import ROOT, DocumentReader, describe_problem
-from tests.opportune.contrib.extraction.files import make_docx, make_pdf, make_pptx, make_xlsx, make_zip
+from tests.opportune.contrib.extraction.files import make_docx, make_last_cell, make_pdf, make_pptx, make_xlsx, make_zip
 
 LIMITS = Limits(max_pages=10, max_length=1_000, max_seconds=30)
 HTML = """<!doctype html><title>Guide</title><nav>Home</nav><p>All about <b>loans</b>.</p>
@@ -50,6 +50,7 @@ def read(filename: str, content: bytes, limits: Limits = LIMITS) -> list[Page]:
             make_xlsx({"Prices": [["Book", "Price"], ["Emma", 9.5], ["Dune", None]], "Empty": []}),
             [Page(0, "Prices", "Book | Price\nBook: Emma | Price: 9.5\nBook: Dune"), Page(0, "Empty", "")],
         ),
+        ("a.xlsx", make_last_cell("Far away"), [Page(0, "Sheet", "Far away")]),
         (
             "a.html",
             HTML.encode(),

@@ -7,9 +7,9 @@ from contextlib import aclosing, asynccontextmanager
 from pydantic import SecretStr
 
 from opportune.contrib.llm import Done, LlmError, Message, Provider, Timeouts
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Reasoning, ToolSchema
-from opportune.contrib.llm.providers.remote import Access
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
 
 KEY = "sk-not-for-anyone"

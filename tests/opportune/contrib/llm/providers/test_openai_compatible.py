@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from opportune.contrib.llm import Done, LanguageModel, Message, Picture
+from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
-from opportune.contrib.llm.providers.remote import Access
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
     EVENTS,
