@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 from opportune.config.base_settings import BaseSettings, S, read_class
 from opportune.config.validated_settings import ValidatedSettings
 from opportune.errors import SettingsError
+from opportune.plurals import list_first
 from opportune.project.layout import PACKAGE, settings_class
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def load_settings(**values: Any) -> Settings:
     """
     class_: type[Settings] = settings_class()
     if missing := sorted(Settings.model_fields.keys() - getattr(class_, "model_fields", {}).keys()):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        names = list_first([name.upper() for name in missing], limit=3)
         raise SettingsError(
-            f"{PACKAGE}/settings.py: Settings lacks {', '.join(map(str.upper, missing[:3]))}{more}. "
-            "Begin it with class Settings(opportune.config.Settings):"
+            f"{PACKAGE}/settings.py: Settings lacks {names}. Begin it with class Settings(opportune.config.Settings):"
         )
     return read_class(class_, **values)
 

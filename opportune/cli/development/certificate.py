@@ -1,6 +1,7 @@
 """Self-signed certificate for `runserver --https`, stored between starts."""
 
 import socket
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,7 +33,7 @@ def certificate_for(host: str, path: Path = CERTIFICATE) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_replacement(path) as file:
-                file.write(_create_pem(names))
+                file.write(create_certificate(names, LIFETIME_DAYS))
         except OSError as error:
             raise OperatorError(
                 f"{path} cannot be written ({error.strerror}). --https stores its certificate there."
@@ -50,7 +51,8 @@ def _is_valid(path: Path, names: list[str]) -> bool:
     return remaining > timedelta(days=MIN_DAYS_LEFT) and {_general_name(name) for name in names} <= set(existing)
 
 
-def _create_pem(names: list[str]) -> bytes:
+def create_certificate(names: Iterable[str], days: int) -> bytes:
+    """Return a new key and its certificate for these hosts, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Opportune development certificate")])
     now = datetime.now(UTC)
@@ -61,7 +63,7 @@ def _create_pem(names: list[str]) -> bytes:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))  # clocks differ
-        .not_valid_after(now + timedelta(days=LIFETIME_DAYS))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -55,7 +55,7 @@ History = Annotated[bool, typer.Option("--history", help="Record changes in the 
 def command(
     feature: Annotated[str, typer.Argument(help="Feature to extend: a folder of app/.")],
     name: Annotated[str, typer.Argument(help="Name of the model in the singular, such as Book.")],
-    fields: Annotated[list[str], typer.Argument(help=FIELDS_HELP)],
+    fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP, metavar="FIELDS...")] = None,
     read: Read = "",
     write: Write = "",
     path: Path = "",
@@ -67,7 +67,7 @@ def command(
     history: History = False,
 ) -> None:
     options = ModelOptions(read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields, options))
+    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields or [], options))
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:
         print(f"Add by hand to {edit}.")

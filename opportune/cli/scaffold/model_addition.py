@@ -182,12 +182,17 @@ def write_model(
         with write_files(texts.changed, project):
             return texts.manual_edits
     graph = MigrationGraph(feature_names(texts[project / INSTALLED]))
-    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
-    models = project / PACKAGE / model.feature / "models.py"
-    migration = draft_creation(model.feature, texts[models], models, tables, graph)
-    with write_files(texts.changed, graph.folder(model.feature)):
-        write_migration(graph, migration)
+    write_with_migration(texts.changed, texts, model, graph)
     return texts.manual_edits
+
+
+def write_with_migration(files: Mapping[Path, str], texts: "FileTexts", model: NewModel, graph: MigrationGraph) -> None:
+    """Write files and the migration of the model that `texts` contains, all or none."""
+    models = texts.project / PACKAGE / model.feature / "models.py"
+    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
+    migration = draft_creation(model.feature, texts[models], models, tables, graph)
+    with write_files(files, graph.folder(model.feature)):
+        write_migration(graph, migration)
 
 
 class FileTexts:

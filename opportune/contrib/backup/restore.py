@@ -88,9 +88,14 @@ def restore_backup(
                     asyncio.run(uploads.put_into_database(archive, target.settings))
             return restored
         except OSError as error:
-            path_hint = f" ({error.filename})" if error.filename else ""
-            stage = "The database is restored, but its uploads" if marker.is_database_replaced else "The backup"
-            raise OperatorError(f"{stage} cannot be restored: {error.strerror or error}{path_hint}.") from error
+            raise _restore_error(error, marker) from error
+
+
+def _restore_error(error: OSError, marker: RestoreMarker) -> OperatorError:
+    """Return an error that says how far the restore came, and which file was the problem."""
+    subject = "The database is restored, but its uploads" if marker.is_database_replaced else "The backup"
+    file = f" ({error.filename})" if error.filename else ""
+    return OperatorError(f"{subject} cannot be restored: {error.strerror or error}{file}.")
 
 
 def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:

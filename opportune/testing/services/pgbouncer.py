@@ -30,7 +30,7 @@ default_pool_size = {connections}
 server_login_retry = 1
 client_tls_sslmode = require
 client_tls_cert_file = {certificate}
-client_tls_key_file = {key}
+client_tls_key_file = {certificate}
 """
 NO_PREPARED_STATEMENTS = "max_prepared_statements = 0\n"
 """As the poolers of many hosts. Earlier versions have no such option and keep no statements."""
@@ -45,10 +45,10 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
     port = free_port()
     folder = Path(tempfile.mkdtemp(prefix="opportune-pgbouncer-"))
     folder.chmod(0o755)
-    certificate, key = make_certificate(folder, certificate_days)
+    certificate = make_certificate(folder, days=certificate_days)
     password = str(url.password).replace("'", "''")
     server = {"host": url.host, "port": url.port, "user": url.username, "password": password}
-    pooler = {"listen_port": port, "connections": connections, "certificate": certificate, "key": key}
+    pooler = {"listen_port": port, "connections": connections, "certificate": certificate}
     configuration = CONFIGURATION.format(**server, **pooler)
     if _version() >= (1, 21):
         configuration += NO_PREPARED_STATEMENTS
@@ -56,7 +56,7 @@ def pgbouncer(database_url: str, connections: int = 2, *, certificate_days: int 
     is_root = sys.platform != "win32" and os.geteuid() == 0
     account = "nobody" if is_root else None  # PgBouncer refuses to run as root
     if account:
-        shutil.chown(key, account)
+        shutil.chown(certificate, account)
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [PROGRAM, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, user=account, extra_groups=account and []

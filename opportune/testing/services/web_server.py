@@ -16,21 +16,18 @@ def local_listener() -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, listener: socket.socket | None = None, *, tls: tuple[Path, Path] | None = None
+    app: ASGIApp, listener: socket.socket | None = None, *, certificate: Path | None = None
 ) -> AsyncIterator[int]:
     """Serve an application without its lifespan, and return the port.
 
     Args:
         app: The application.
         listener: Socket to use instead of a new one. It stays open.
-        tls: Files of the certificate and its key; None for plain HTTP.
+        certificate: File of the certificate and its key; None for plain HTTP.
     """
     import uvicorn  # most tests do not need it
 
-    certificate, key = tls or (None, None)
-    config = uvicorn.Config(
-        app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, ssl_certfile=certificate, ssl_keyfile=key
-    )
+    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1, ssl_certfile=certificate)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

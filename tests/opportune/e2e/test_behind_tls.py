@@ -10,8 +10,8 @@ from opportune.config.hosts import HOSTS
 from opportune.config.settings import Settings
 from opportune.contrib.deploy.rehearsal.proxy import ProxyConfig, run_proxy
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import make_certificate
 from opportune.testing.factories import PASSWORD
+from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.ports import free_port
 
 
@@ -22,9 +22,9 @@ def settings(settings: Settings) -> Settings:
 
 
 async def test_registration_behind_tls_sets_secure_cookie(chromium: Browser, site: str, tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path / "tls")
+    certificate = make_certificate(tmp_path)
     rules = replace(Rules.for_host(HOSTS["render"]), total_seconds=None)
-    config = ProxyConfig(rules, free_port(), int(site.rpartition(":")[2]), certificate, key, tmp_path / "proxy")
+    config = ProxyConfig(rules, free_port(), int(site.rpartition(":")[2]), certificate, tmp_path / "proxy")
     errors: list[str] = []
     async with (
         run_proxy(config),

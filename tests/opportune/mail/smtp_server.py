@@ -52,7 +52,7 @@ def is_known(_server: Any, _session: Any, _envelope: Any, _mechanism: str, crede
 
 @asynccontextmanager
 async def smtp_server(
-    *, certificate: tuple[Path, Path] | None = None, implicit: bool = False, has_users: bool = False
+    *, certificate: Path | None = None, implicit: bool = False, has_users: bool = False
 ) -> AsyncIterator[FakeMailServer]:
     """Run the server in the block. With a certificate it offers STARTTLS, or TLS from the first byte."""
     mail_server = FakeMailServer()
@@ -73,9 +73,9 @@ async def smtp_server(
         yield mail_server
 
 
-def server_context(certificate: tuple[Path, Path] | None) -> ssl.SSLContext | None:
+def server_context(certificate: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*certificate)
+    context.load_cert_chain(certificate)
     return context

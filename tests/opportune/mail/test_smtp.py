@@ -23,14 +23,14 @@ async def send_to(port: int, email: EmailMessage | None = None, login: str = "",
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture
-def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Certificate that this process trusts."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     return certificate
 
 
@@ -48,7 +48,7 @@ async def test_email_arrives_unchanged() -> None:
     assert text.get_content().replace("\r\n", "\n") == "One.\n.\nTwo: Zoë\n"
 
 
-async def test_offered_and_implicit_tls_are_used(trusted: tuple[Path, Path]) -> None:
+async def test_offered_and_implicit_tls_are_used(trusted: Path) -> None:
     async with smtp_server(certificate=trusted, has_users=True) as offering:
         await send_to(offering.port, login=LOGIN)
     async with smtp_server(certificate=trusted, implicit=True) as encrypted:
@@ -64,7 +64,7 @@ async def test_required_tls_refuses_servers_without_it() -> None:
     assert mail_server.received == []
 
 
-async def test_untrusted_certificate_is_refused(certificate: tuple[Path, Path]) -> None:
+async def test_untrusted_certificate_is_refused(certificate: Path) -> None:
     async with smtp_server(certificate=certificate) as mail_server:
         with pytest.raises(DeliveryError, match="certificate verify failed"):
             await send_to(mail_server.port)

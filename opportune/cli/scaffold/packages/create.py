@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from opportune import __version__
-from opportune.cli.scaffold.file_changes import write_files
-from opportune.cli.scaffold.migration import draft_creation, feature_names
+from opportune.cli.scaffold.migration import feature_names
 from opportune.cli.scaffold.model import NewModel, render_skeleton
-from opportune.cli.scaffold.model_addition import FileTexts, ModelRequest, add_model_texts, link_names, new_model
-from opportune.cli.scaffold.words import label, snake
-from opportune.db.migrations.autogenerate import write_migration
+from opportune.cli.scaffold.model_addition import (
+    FileTexts,
+    ModelRequest,
+    add_model_texts,
+    new_model,
+    write_with_migration,
+)
+from opportune.cli.scaffold.words import label
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.errors import OperatorError
 from opportune.project.feature_packages import PREFIX
@@ -24,7 +28,7 @@ def distribution_name(feature: str) -> str:
     return f"{PREFIX}{feature}".replace("_", "-")
 
 
-def create_package(request: ModelRequest, feature_file: str, folder: Path) -> NewModel:
+def create_package(request: ModelRequest, feature_file: str, folder: Path) -> None:
     """Write a package with a feature, its model and the migration, all or nothing.
 
     Args:
@@ -39,17 +43,12 @@ def create_package(request: ModelRequest, feature_file: str, folder: Path) -> Ne
         raise OperatorError(f"{folder} already exists. Choose another folder with --folder.")
     model = new_model(PROJECT, request)
     _refuse_models_of_project(model)
-    code = PROJECT / PACKAGE / model.feature
-    texts = FileTexts(PROJECT, {code / "feature.py": feature_file})
+    texts = FileTexts(PROJECT, {PROJECT / PACKAGE / model.feature / "feature.py": feature_file})
     add_model_texts(texts, model, request)
     package = folder / f"{PREFIX}{model.feature}"
     files = _package_files(model.feature, texts.changed, package) | _surrounding_files(model.feature, folder)
     graph = MigrationGraph([*feature_names(""), model.feature], package / "migrations")
-    tables = [model.table, *(f"{model.feature}_{snake(link)}" for link in link_names(model))]
-    migration = draft_creation(model.feature, texts[code / "models.py"], code / "models.py", tables, graph)
-    with write_files(files, graph.folder(model.feature)):
-        write_migration(graph, migration)
-    return model
+    write_with_migration(files, texts, model, graph)
 
 
 def _refuse_models_of_project(model: NewModel) -> None:
@@ -63,18 +62,13 @@ def _refuse_models_of_project(model: NewModel) -> None:
 
 def _package_files(feature: str, texts: Mapping[Path, str], package: Path) -> dict[Path, str]:
     """Return files of a feature in the project as files of its package."""
-    parents = {
-        PROJECT / PACKAGE / feature: package,
-        PROJECT / "tests" / feature: package / "tests",
-        PROJECT / "templates": package / "templates",
-    }
-    moved = {
-        target / path.relative_to(parent): text
-        for path, text in texts.items()
-        for parent, target in parents.items()
-        if path.is_relative_to(parent)
-    }
-    return {path: text.replace(f"{PACKAGE}.{feature}", package.name) for path, text in moved.items()}
+    code, tests = PROJECT / PACKAGE / feature, PROJECT / "tests" / feature
+    files: dict[Path, str] = {}
+    for path, text in texts.items():
+        is_test = path.is_relative_to(tests)
+        target = package / "tests" / path.relative_to(tests) if is_test else package / path.relative_to(code)
+        files[target] = text.replace(f"{PACKAGE}.{feature}", package.name)
+    return files
 
 
 def _surrounding_files(feature: str, folder: Path) -> dict[Path, str]:

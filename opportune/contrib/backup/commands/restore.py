@@ -65,8 +65,10 @@ def command(
 def read_identity(path: Path) -> SecretStr:
     try:
         return SecretStr(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"{path} cannot be read: {getattr(error, 'strerror', '') or 'it is not text'}.") from None
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path} cannot be read: it is not text.") from None
 
 
 def rehearse(settings: Settings, name: str) -> None:

@@ -45,7 +45,6 @@ class Services:
     """Content and media type of the files in the bucket."""
     refused: list[str] = field(default_factory=list)
     """Other servers the site tried to connect to, as host:port."""
-    model_calls: int = 0
     port: int = 0
     """Port of the model and the bucket."""
     proxy_port: int = 0
@@ -68,7 +67,6 @@ class Services:
         return JSONResponse({"data": [{"id": "rehearsal", "object": "model"}]})
 
     async def _complete_chat(self, request: Request) -> Response:
-        self.model_calls += 1
         body = await request.json()
         text = answer_text(body["messages"])
         if not body.get("stream"):
@@ -148,7 +146,7 @@ def _message_text(message: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def run_services(certificate: Path, key: Path) -> AsyncIterator[Services]:
+async def run_services(certificate: Path) -> AsyncIterator[Services]:
     """Run the services on local ports until the block ends. The certificate is for the mail provider."""
     services = Services()
     application = services.create_application()
@@ -157,7 +155,7 @@ async def run_services(certificate: Path, key: Path) -> AsyncIterator[Services]:
     try:
         async with (
             serving(application) as services.port,
-            serving(application, tls=(certificate, key)) as services.mail_port,
+            serving(application, certificate=certificate) as services.mail_port,
         ):
             yield services
     finally:

@@ -29,7 +29,6 @@ class ProxyConfig:
     """Public HTTPS port."""
     router_port: int
     certificate: Path
-    key: Path
     folder: Path
 
     def render(self) -> str:
@@ -56,7 +55,7 @@ class ProxyConfig:
 }}
 https://127.0.0.1:{self.port} {{
   bind 127.0.0.1
-  tls {self.certificate} {self.key}
+  tls {self.certificate} {self.certificate}
   {limit}
   @streams path */stream
   reverse_proxy @streams 127.0.0.1:{self.router_port} {{

@@ -17,9 +17,10 @@ from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, make_certificate, pooled_database
+from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, pooled_database
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
+from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
 
@@ -56,12 +57,12 @@ class Rehearsal:
         proxy.find_caddy()  # before anything is started
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
-        certificate, key = make_certificate(folder / "tls", fakes.MAIL_HOST)
+        certificate = make_certificate(folder, fakes.MAIL_HOST)
         limits = stack.enter_context(resource_limits(host.memory_bytes, host.cpu_cores if rules.is_full else None))
         database = stack.enter_context(pooled_database(self.server, f"rehearsal_{secrets.token_hex(4)}"))
         gate = DatabaseGate(database.port, rules.database_wake_seconds)
         await stack.enter_async_context(gate.listening())
-        services = await stack.enter_async_context(fakes.run_services(certificate, key))
+        services = await stack.enter_async_context(fakes.run_services(certificate))
         services.silence_seconds, services.pace_seconds = rules.silence_seconds, rules.word_seconds
         front_port = free_port()
         base_url = f"https://127.0.0.1:{front_port}"
@@ -71,7 +72,7 @@ class Rehearsal:
         launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
-        config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, key, folder / "proxy")
+        config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
         await stack.enter_async_context(proxy.run_proxy(config))
         await stack.enter_async_context(stage.open_visitors(_visitor_address()))
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"

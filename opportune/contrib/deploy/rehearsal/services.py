@@ -1,15 +1,12 @@
-"""Database server and certificate of a rehearsal, provided by the libraries for tests."""
+"""Database server of a rehearsal, provided by the libraries for tests."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from cryptography import x509
 from sqlalchemy import make_url
 
 from opportune.errors import OperatorError
-from opportune.testing.services import certificate
 from opportune.testing.services.postgres import Postgres, postgres
 
 MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
@@ -49,10 +46,3 @@ def pooled_database(server: Postgres, name: str) -> Iterator[PooledDatabase]:
             yield PooledDatabase(url, make_url(url).port or 5432, bool(PROGRAM))
     finally:
         server.drop_database(name)
-
-
-def make_certificate(folder: Path, *names: str) -> tuple[Path, Path]:
-    """Create a certificate for these names and this machine. Return the paths of certificate and key."""
-    folder.mkdir(exist_ok=True)
-    all_names = [certificate.ADDRESS, certificate.LOCALHOST, *map(x509.DNSName, names)]
-    return certificate.make_certificate(folder, names=all_names)

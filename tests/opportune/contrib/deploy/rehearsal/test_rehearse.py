@@ -29,12 +29,13 @@ from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyC
 from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
 from opportune.contrib.deploy.rehearsal.router import Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import PooledDatabase, make_certificate
+from opportune.contrib.deploy.rehearsal.services import PooledDatabase
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
+from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
 from opportune.testing.services.web_server import serving
@@ -86,11 +87,11 @@ async def test_proxy_sends_client_address_and_closes_idle_streams(tmp_path: Path
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
-    certificate, key = make_certificate(tmp_path / "tls")
+    certificate = make_certificate(tmp_path)
     rules = replace(Rules.for_host(HOSTS["fly"]), idle_seconds=0.3)
     app = Starlette(routes=[Route("/", respond), Route("/a/stream", stay_silent)])
     async with serving(app) as site_port:
-        config = ProxyConfig(rules, free_port(), site_port, certificate, key, tmp_path)
+        config = ProxyConfig(rules, free_port(), site_port, certificate, tmp_path)
         async with run_proxy(config), Visitor(f"https://127.0.0.1:{config.port}", certificate) as visitor:
             headers = (await visitor.client.get("/", headers={"Fly-Client-IP": "203.0.113.7"})).json()
             answer = StreamedAnswer()

@@ -51,10 +51,10 @@ VARIABLES = {
 
 
 @pytest.fixture
-def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    certificate, key = make_certificate(tmp_path)
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    certificate = make_certificate(tmp_path)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
-    return certificate, key
+    return certificate
 
 
 def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
@@ -71,7 +71,7 @@ def model_of(dialect: str, url: str, key: str = KEY) -> LlmModel:
 
 
 @pytest.fixture
-def served(certificate: tuple[Path, Path]) -> Serve:
+def served(certificate: Path) -> Serve:
     """Plays an answer. Bedrock's client sends keys over TLS only."""
 
     @asynccontextmanager
@@ -79,7 +79,7 @@ def served(certificate: tuple[Path, Path]) -> Serve:
         context = None
         if dialect == "bedrock":
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*certificate)
+            context.load_cert_chain(certificate)
         async with serve(FakeEndpoint(*steps or [played(dialect)]), ssl=context) as endpoint:
             url = f"http{'s' if context else ''}://127.0.0.1:{endpoint.port}"
             provider = VendorModel(model_of(dialect, url), TIMEOUTS)
