@@ -1,7 +1,7 @@
 """Models and data layers of a library: volumes with writers, topics, opinions and notes."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -155,6 +155,8 @@ class Volumes(Crud[Volume]):
 
     @filter_by
     def year(self, year: int) -> ColumnElement[bool]:
+        if year > MAXYEAR:
+            raise ValueError("There is no such year.")
         return extract("year", col(Volume.published_on)) == year
 
 

@@ -1,6 +1,6 @@
 """Fields that a user may not see or not write, in the data layer, the API and pages."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from decimal import Decimal
 from functools import cache, cached_property
 from typing import Any
@@ -125,24 +125,16 @@ async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hidden_fields_filter_and_sort_with_the_permission(buyer: AsyncClient) -> None:
-    for query in (
-        "cost__gte=5",
-        "buyer=2",
-        "marks=1",
-        "cheap=false",
-        "sort=-profit&size=1",
-        "sort=vendor.region&size=1",
-    ):
+    queries = ("cost__gte=5", "buyer=2", "marks=1", "cheap=false", "sort=-profit&size=1", "sort=vendor.region&size=1")
+    for query in queries:
         assert [item["name"] for item in (await buyer.get(f"{API}?{query}")).json()["items"]] == ["Lamp"]
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_search_skips_hidden_fields(seller: AsyncClient, buyer: AsyncClient) -> None:
-    totals = [(await client.get(f"{API}?q={term}")).json()["total"] for client in (seller, buyer) for term in TERMS]
-    assert totals == [0, 0, 1, 1, 1, 1]
-
-
-TERMS = ("haggle", "atlantis", "lamp")
+    for term, totals in (("haggle", [0, 1]), ("atlantis", [0, 1]), ("lamp", [1, 1])):
+        pages = [(await client.get(f"{API}?q={term}")).json() for client in (seller, buyer)]
+        assert [page["total"] for page in pages] == totals, term
 
 
 async def test_default_order_skips_hidden_fields(app: FastAPI, seller: AsyncClient, buyer: AsyncClient) -> None:
@@ -215,13 +207,7 @@ async def test_form_ignores_hidden_and_locked_values(app: FastAPI, seller: Async
     sent = {"name": "Lamp", "price": "5", "cost": "1", "note": "x", "status": "sold", "buyer_id": "1"}
     assert (await seller.post(f"{PAGE}/1/edit", data=sent)).status_code == 303
     ware = await read_ware(app, "Lamp")
-    assert (ware.price, ware.cost, ware.note, ware.status, ware.buyer_id) == (
-        Decimal(5),
-        Decimal(7),
-        "Haggle",
-        "new",
-        2,
-    )
+    assert (ware.price, ware.cost, ware.note, ware.status, ware.buyer_id) == (5, 7, "Haggle", "new", 2)
 
 
 async def test_prefilling_ignores_hidden_and_locked_fields(seller: AsyncClient) -> None:
@@ -354,50 +340,25 @@ def test_values_computed_from_hidden_fields_are_hidden() -> None:
     assert Computed(None).hidden_names == {"cost", "highest", "margin"}  # type: ignore[arg-type]  # no query is made
 
 
-COMPUTED = {
-    "in a generator": lambda ware: sum(each.cost for each in [ware]),
-    "in a comprehension": lambda ware: [each.cost for each in [ware]],
-    "in a lambda": lambda ware: max([ware], key=lambda each: each.cost),
-    "by name": lambda ware: vars(ware)["cost"],
-    "by a decorated function": cache(lambda ware: ware.cost),
-    "by another property": lambda ware: ware.margin,
+COMPUTED: dict[str, tuple[type[Any], Any]] = {
+    "in a generator": (Ware, property(lambda ware: sum(each.cost for each in [ware]))),
+    "in a comprehension": (Ware, property(lambda ware: [each.cost for each in [ware]])),
+    "in a lambda": (Ware, property(lambda ware: max([ware], key=lambda each: each.cost))),
+    "by name": (Ware, property(lambda ware: vars(ware)["cost"])),
+    "by a decorated function": (Ware, property(cache(lambda ware: ware.cost))),
+    "by another property": (Ware, property(lambda ware: ware.margin)),
+    "in a cached property": (Ware, cached_property(lambda ware: ware.cost)),
+    "in a property of a base class": (ShopTable, property(lambda ware: ware.cost)),
 }
 
 
-@pytest.mark.parametrize("computed", COMPUTED.values(), ids=COMPUTED)
+@pytest.mark.parametrize(("model", "computed"), COMPUTED.values(), ids=COMPUTED)
 def test_property_that_reads_a_hidden_field_is_hidden(
-    computed: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+    model: type[Any], computed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Ware, "computed", property(computed), raising=False)
+    monkeypatch.setattr(model, "computed", computed, raising=False)
     rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
     assert "computed" in rules(None).hidden_names
-
-
-class Quoted:
-    @property
-    def offer(self) -> str:
-        return "on request"
-
-
-class Quote(Quoted, ShopTable, table=True):
-    __tablename__ = "shop_quote"
-
-    title: str
-    cost: int = 0
-
-    @property
-    def offer(self) -> str:
-        return str(self.cost)
-
-    @cached_property
-    def cached_offer(self) -> str:
-        return str(self.cost)
-
-
-@pytest.mark.parametrize("name", ["offer", "cached_offer"])
-def test_inherited_and_cached_properties_are_hidden(name: str) -> None:
-    rules: Any = type("Computed", (Crud,), {"model": Quote, "hidden_fields": lambda _self: {"cost"}})
-    assert name in rules(None).hidden_names
 
 
 def test_classes_without_rules_share_schemas_and_statements() -> None:

@@ -6,8 +6,9 @@ from httpx2 import AsyncClient
 from sqlmodel import Field
 
 from opportune.crud import Crud, CrudPages, Permission
+from opportune.crud.columns import list_columns
 from opportune.feature import Feature
-from opportune.fields import Image, Line, Markdown, image_field
+from opportune.fields import Image, Line, Markdown, Url, image_field
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
@@ -19,6 +20,7 @@ class Poster(LibraryTable, table=True):
     title: Line = Field(max_length=80)
     picture: Image = image_field("posters", {"thumb": 20})
     back: Image = image_field("posters", {"thumb": 20}, default="")
+    website: Url = ""
     words: Markdown = ""
 
 
@@ -37,6 +39,11 @@ posters = Feature(
 
 
 app = site_fixture(posters, LibraryTable.metadata)
+
+
+def test_columns_with_files_and_urls_do_not_link_to_the_row() -> None:
+    columns = list_columns(Posters, ("picture", "website", "title"), {})
+    assert [column.name for column in columns if column.links_to_row] == ["title"]
 
 
 def find_picture(page: str) -> str:

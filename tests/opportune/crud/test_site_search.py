@@ -118,6 +118,18 @@ async def test_pages_depend_on_the_user(client: AsyncClient, member: AsyncClient
     assert 'href="#sign-out"' not in anonymous
 
 
+async def test_navigation_shows_links_that_the_user_may_open(
+    app: FastAPI, client: AsyncClient, member: AsyncClient, user: User
+) -> None:
+    async def links(browser: AsyncClient) -> list[str]:
+        page = (await browser.get("/volumes")).text
+        return [path for path in ("/volumes", "/members", "/editors") if f'href="{path}"' in page]
+
+    assert (await links(client), await links(member)) == (["/volumes"], ["/volumes", "/members"])
+    await add_permission(app.state.database, user, "volume", "update")
+    assert await links(member) == ["/volumes", "/members", "/editors"]
+
+
 async def test_action_to_add_needs_permission(app: FastAPI, member: AsyncClient, user: User) -> None:
     assert ">Add volume<" not in await read(member, "add")
     await add_permission(app.state.database, user, "volume", "create")

@@ -18,6 +18,7 @@ from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.crud.registry import crud_classes
 from opportune.db import Database, after_create
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.hooks.registry import add_after_create, temporary_hooks
 from opportune.db.sessions.insertion import insert_row, insert_rows
 from opportune.errors import FieldErrors
@@ -117,6 +118,29 @@ async def test_new_row_is_recorded_in_the_audit_log(librarian: AsyncClient, data
     assert (entry.actor_id, entry.actor, entry.channel, entry.address) == (ann.id, ann.email, "api", "127.0.0.1")
     assert (entry.action, entry.identity, entry.row_id) == ("create", "note", str(added["id"]))
     assert entry.title == f"Note {added['id']}"
+
+
+async def add_note(database: Database, user: User, *, is_by_hand: bool) -> None:
+    """Add a note by the data layer, or by hand."""
+    with changes_come_from(ChangeOrigin("api")):
+        async with database.writer() as session:
+            if is_by_hand:
+                session.add(Note(owner_id=user.id, text="A note"))
+            else:
+                await Notes(session, user).create({"text": "A note"})
+
+
+@pytest.mark.database("sqlite", "postgresql")
+@pytest.mark.parametrize("is_by_hand", [False, True])
+async def test_no_row_is_stored_without_its_audit_entry(database: Database, ann: User, is_by_hand: bool) -> None:
+    def fail(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO admin_audit_entry"):
+            raise ConnectionError
+
+    with database.listened_to_by({"before_cursor_execute": fail}), pytest.raises(ConnectionError):
+        await add_note(database, ann, is_by_hand=is_by_hand)
+    async with database.reader(fresh=True) as session:
+        assert (await session.scalars(select(Note))).all() == []
 
 
 @pytest.mark.database("sqlite", "postgresql")

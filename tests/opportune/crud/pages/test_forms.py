@@ -59,6 +59,12 @@ async def test_row_is_added_with_its_links(app: FastAPI, admin: AsyncClient) -> 
     assert "Money" in text
 
 
+async def test_new_form_is_prefilled_from_the_address(admin: AsyncClient) -> None:
+    page = (await admin.get("/volumes/new?title=%3Cb%3ERome&published_on=2026-05-01&unknown=1")).text
+    assert 'value="&lt;b&gt;Rome"' in page
+    assert 'value="2026-05-01"' in page
+
+
 async def test_related_row_is_added_in_a_dialog(admin: AsyncClient) -> None:
     assert 'href="/writers/new?_dialog=1"' in (await admin.get("/volumes/new")).text
     form = (await admin.get("/writers/new?_dialog=1", headers=HTMX)).text

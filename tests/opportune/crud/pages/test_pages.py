@@ -1,6 +1,7 @@
 """Lists and details of a model, with and without htmx."""
 
-from datetime import time
+import re
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -9,12 +10,13 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from markupsafe import escape
 
+from opportune.accounts import User
 from opportune.crud import CrudPages
 from opportune.crud.columns import escaped
 from opportune.crud.formats import format_all, format_value
 from opportune.errors import OperatorError
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.library import BookStatus, Volumes
+from tests.opportune.crud.library import BookStatus, Opinion, Volumes
 from tests.opportune.crud.pages.volumes import HTMX, volume
 from tests.opportune.page_templates import add_templates
 
@@ -80,6 +82,32 @@ async def test_list_is_filtered_by_its_address(client: AsyncClient) -> None:
         assert ("Emma" in response.text) is is_listed, query
 
 
+async def test_value_error_of_a_filter_is_refused(client: AsyncClient) -> None:
+    assert (await client.get("/volumes?year=10000")).status_code == 422
+
+
+@pytest.fixture
+async def printed_volume(app: FastAPI) -> None:
+    async with app.state.database.writer() as session:
+        session.add(volume(title="Printed", slug="printed", printed_at=datetime(2026, 5, 1, 10, tzinfo=UTC)))
+
+
+@pytest.mark.usefixtures("printed_volume")
+async def test_filters_use_the_time_zone_of_the_visitor(client: AsyncClient) -> None:
+    client.cookies.set("time_zone", "Asia/Tokyo")  # where it is 19:00
+    earlier = (await client.get("/volumes?printed_at__gte=2026-05-01T18:30")).text
+    assert "Printed" in earlier
+    assert 'value="2026-05-01T18:30"' in earlier
+    assert "Printed</a>" not in (await client.get("/volumes?printed_at__gte=2026-05-01T19:30")).text
+
+
+@pytest.mark.language("de")
+async def test_filters_use_the_format_of_the_visitor(client: AsyncClient, language: str) -> None:
+    response = await client.get("/volumes", params={"printed_at__gte": "1.5.2026 18:30"})
+    assert response.headers["location"] == "/volumes?printed_at__gte=2026-05-01T18%3A30"
+    assert (await client.get("/volumes", params={"printed_at__gte": "31.2.2026 18:30"})).status_code == 422
+
+
 async def test_empty_list_offers_to_add_a_row(client: AsyncClient, admin: AsyncClient) -> None:
     assert "Add the first" in (await admin.get("/opinions")).text
     empty = (await client.get("/opinions")).text
@@ -108,6 +136,21 @@ async def test_detail_shows_related_rows_and_permitted_actions(client: AsyncClie
     writable = (await admin.get("/volumes/emma")).text
     assert "/volumes/emma/edit" in writable
     assert "/volumes/emma/delete" in writable
+
+
+async def test_details_repeat_no_title(app: FastAPI, client: AsyncClient, ann: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Opinion(volume_id=1, user_id=ann.id, stars=5))
+    for path, title, values in (("/writers/1", "Jane &lt;b&gt;", ["No"]), ("/opinions/1", "Opinion 1", ["1", "5"])):
+        page = (await client.get(path)).text
+        assert f"{title}</h1>" in page, "a model without a short text has its name and the id"
+        assert re.findall(r'<dd class="col-sm-9 text-break">([^<]+)</dd>', page) == values
+
+
+async def test_link_without_a_title_shows_the_id(app: FastAPI, client: AsyncClient) -> None:
+    async with app.state.database.writer() as session:
+        session.add(volume(id=9, title="", slug="untitled"))
+    assert '<a href="/volumes/untitled">#9</a>' in (await client.get("/volumes")).text
 
 
 async def test_unreadable_row_is_not_found(client: AsyncClient) -> None:
