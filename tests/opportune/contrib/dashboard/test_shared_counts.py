@@ -2,16 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Select
-from sqlmodel import col
-from starlette.requests import Request
 
 from opportune.admin.charts import Chart, Point
 from opportune.config.settings import Settings
@@ -19,9 +15,9 @@ from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.contrib.dashboard.shared_counts import SharedCounts
 from opportune.feature import Metric, Number
 from opportune.feature.admin import Widget
-from opportune.testing.factories import add_permission, make_user, signed_in_client
+from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.statements import counted_statements
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.admin.gadget_feature import Gadget, Maker
 from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.contrib.dashboard.test_widgets import with_widgets
 from tests.opportune.site_with import site_with
@@ -33,13 +29,6 @@ COUNTS = {
     "number": r'h1 mb-0">(\d+)<',
     "chart": r"New gadgets by day: (\d+) from",
 }
-
-
-class GadgetsOfUserAdmin(GadgetAdmin, model=Gadget):
-    """Lists gadgets whose name begins with the user's e-mail address."""
-
-    def list_query(self, request: Request) -> Select[Any]:
-        return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
 
 
 @pytest.fixture
@@ -83,19 +72,6 @@ async def test_users_with_the_same_rows_share_counts(app: FastAPI, admin: AsyncC
         with counted_statements("FROM test_gadget") as statements:
             assert await read_counts(client) == all_equal(1)
     assert len(statements) == 1, "only the newest rows are read again"
-
-
-async def test_users_with_other_rows_have_their_counts(settings: Settings) -> None:
-    feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, GadgetsOfUserAdmin), metrics=WIDGETS))
-    async with site_with(feature, GadgetTable.metadata, settings) as app:
-        await add_rows(app, Maker(id=1, name="Acme"))
-        for name in ("ada 1", "ada 2", "bob 1"):
-            await add_gadget(app, name)
-        for email, number in (("ada@example.com", 2), ("bob@example.com", 1), ("eve@example.com", 0)):
-            staff = await make_user(app.state.database, email, is_staff=True)
-            await add_permission(app.state.database, staff, "gadget", "list")
-            async with signed_in_client(app, staff) as client:
-                assert await read_counts(client) == all_equal(number)
 
 
 async def test_time_zones_have_their_counts(app: FastAPI, admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,11 @@ async def upload_file(
     return await choose_columns(admin, page, **choices)
 
 
+async def open_columns(admin: AsyncClient, path: str, content: str | bytes, name: str = "a.csv") -> Response:
+    """Upload a file, and return the page to which the browser is redirected."""
+    return await admin.get((await admin.post(path, files={"file": (name, content)})).headers["location"])
+
+
 async def choose_columns(admin: AsyncClient, page: Response, action: str = "columns", **choices: str) -> Response:
     data: dict[str, str | list[str]] = {**read_choices(page), "action": action}
     for key, value in choices.items():

@@ -1,8 +1,6 @@
 """Numbers and dates in imported files, in the language of the user or in machine format."""
 
-import re
 from decimal import Decimal
-from html import unescape
 
 import pytest
 from fastapi import FastAPI
@@ -23,23 +21,20 @@ def app(app_with_gadgets: FastAPI) -> FastAPI:
     return app_with_gadgets
 
 
-def words(page: str) -> str:
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
-
-
 async def import_numbers(app: FastAPI, admin: AsyncClient, *lines: str) -> tuple[str, list[tuple[object, ...]]]:
-    """Return the text of the preview, and the numbers that were stored."""
+    """Return the preview, and the numbers that were stored."""
     preview = await upload(admin, "\n".join([HEADER, *lines]))
-    assert preview.status_code == 200, words(preview.text)
+    assert preview.status_code == 200, extract_text(preview)
     await confirm_preview(admin, preview)
-    return words(preview.text), [(row.size, row.weight, row.ratio, str(row.made_on)) for row in await read_gadgets(app)]
+    return preview.text, [(row.size, row.weight, row.ratio, str(row.made_on)) for row in await read_gadgets(app)]
 
 
 @pytest.mark.language("de")
 async def test_german_file_is_read_in_german(app: FastAPI, admin: AsyncClient, language: str) -> None:
     page, rows = await import_numbers(app, admin, "a;1;1.000;1.234,5;1.234;01/02/2026")
     assert rows == [(1000, Decimal("1234.5"), 1234.0, "2026-02-01")]
-    assert "a 1 1000 1234,5 1234,0 01.02.2026" in page
+    for text in (">1000<", ">1234,5<", ">1234,0<", ">01.02.2026<"):
+        assert text in page
 
 
 @pytest.mark.language("de")
@@ -52,7 +47,7 @@ async def test_file_of_a_program_is_in_machine_format(app: FastAPI, admin: Async
 @pytest.mark.language("de")
 async def test_mixed_formats_are_refused(admin: AsyncClient, language: str) -> None:
     page = await upload(admin, f"{HEADER}\na;1;1;12,5;1;\nb;1;1;12.5;1;")
-    assert "3: Weight: " in words(page.text)
+    assert "3: Weight: " in extract_text(page)
 
 
 async def test_whole_number_of_another_language_is_refused(admin: AsyncClient) -> None:

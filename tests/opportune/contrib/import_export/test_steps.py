@@ -20,6 +20,7 @@ from tests.opportune.contrib.import_export.import_steps import (
     choose_columns,
     confirm_preview,
     extract_text,
+    open_columns,
     read_choices,
     upload_file,
 )
@@ -40,7 +41,7 @@ async def read_names(app: FastAPI) -> list[str]:
 
 async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastAPI, admin: AsyncClient) -> None:
     content = "Names;Maker;What;Other\nfirst;100% Ltd;7;x\n"
-    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    page = await open_columns(admin, IMPORT, content)
     assert read_choices(page)["column"] == ["name", "maker", "", ""]
     shown = await choose_columns(admin, page, "look", column_3="size", column_1="")
     assert "Required fields without a column: Name" in extract_text(shown)
@@ -48,12 +49,12 @@ async def test_columns_are_matched_by_similar_and_remembered_headings(app: FastA
     assert "Line NameMakerSize 2first100% Ltd7" in extract_text(shown).replace("Line", "Line ")
     await confirm_preview(admin, await choose_columns(admin, shown))
     assert [(row.name, row.maker_id, row.size) for row in await read_gadgets(app)] == [("first", 2, 7)]
-    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+    page = await open_columns(admin, IMPORT, content)
     assert read_choices(page)["column"] == ["name", "maker", "size", ""]
 
 
 async def test_columns_page_shows_no_error_before_a_choice(admin: AsyncClient) -> None:
-    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", "What\nx\n")})).headers["location"])
+    page = await open_columns(admin, IMPORT, "What\nx\n")
     assert "Required fields without a column:" in page.text
     assert 'role="alert"' not in page.text
     assert 'role="alert"' in (await choose_columns(admin, page)).text
@@ -71,10 +72,8 @@ STEPS = {
 
 async def test_matching_headings_skip_the_columns(app: FastAPI, admin: AsyncClient) -> None:
     for content, step in STEPS.items():
-        page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
-        assert [text for text in STEPS.values() if text in page.text] == [
-            text for text in STEPS.values() if text == step
-        ]
+        page = await open_columns(admin, IMPORT, content)
+        assert {text for text in STEPS.values() if text in page.text} == {step}
 
 
 async def test_rows_are_found_by_title_or_number(app: FastAPI, admin: AsyncClient) -> None:
@@ -94,7 +93,7 @@ async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClie
         ("name,maker_id\nMüller,1\n".encode("utf-8-sig"), ""),
         ("name;maker_id\nMüller;1\n".encode("cp1252"), "is read as cp1252"),
     ):
-        page = await admin.get((await admin.post(IMPORT, files={"file": ("a.csv", content)})).headers["location"])
+        page = await open_columns(admin, IMPORT, content)
         assert note in extract_text(page)
         await confirm_preview(admin, await choose_columns(admin, page))
         assert await read_names(app) == ["Müller"]

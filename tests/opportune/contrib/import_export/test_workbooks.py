@@ -15,7 +15,12 @@ from httpx2 import AsyncClient
 from opportune.admin.errors import ValidationRefused
 from opportune.contrib.import_export import export, workbooks
 from opportune.contrib.import_export.table import OLE_SIGNATURE, read_table
-from tests.opportune.contrib.import_export.import_steps import choose_columns, confirm_preview, extract_text
+from tests.opportune.contrib.import_export.import_steps import (
+    choose_columns,
+    confirm_preview,
+    extract_text,
+    open_columns,
+)
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
 
 HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Motto"]
@@ -48,7 +53,7 @@ async def test_workbook_is_imported(app: FastAPI, admin: AsyncClient) -> None:
 
 async def test_only_the_first_sheet_is_read(admin: AsyncClient) -> None:
     file = make_workbook(HEADER, ROW, change=lambda workbook: workbook.create_sheet("Notes"))
-    page = await admin.get((await admin.post(IMPORT, files={"file": ("a.xlsx", file)})).headers["location"])
+    page = await open_columns(admin, IMPORT, file, "a.xlsx")
     assert "Only the sheet “Sheet” is read." in extract_text(page)
 
 
@@ -136,5 +141,5 @@ async def test_faulty_rows_of_a_workbook_can_be_downloaded(admin: AsyncClient) -
     file = (await admin.get(f"{preview.url.path}/errors.xlsx")).content
     _, row = openpyxl.load_workbook(io.BytesIO(file)).active.iter_rows(values_only=True)
     assert row[-1].startswith("Size: Please give a whole number")
-    page = await admin.get((await admin.post(IMPORT, files={"file": ("again.xlsx", file)})).headers["location"])
+    page = await open_columns(admin, IMPORT, file, "again.xlsx")
     assert "Line 2: Size:" in extract_text(await choose_columns(admin, page))

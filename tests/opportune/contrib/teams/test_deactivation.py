@@ -68,15 +68,6 @@ async def test_admin_action_forces_a_deactivation(
 
 
 @pytest.mark.database("sqlite", "postgresql")
-async def test_all_owners_cannot_be_deactivated_in_one_action(
-    superuser_client: AsyncClient, database: Database, crew: Crew, co_owner: User
-) -> None:
-    page = await run_action(superuser_client, "deactivate", crew.users["owner"], co_owner)
-    assert REFUSAL in page.text
-    assert [await is_active(database, user) for user in (crew.users["owner"], co_owner)] == [True, True]
-
-
-@pytest.mark.database("sqlite", "postgresql")
 async def test_all_owners_cannot_be_deactivated_in_one_flush(database: Database, crew: Crew, co_owner: User) -> None:
     with pytest.raises(FieldErrors, match=REFUSAL):
         await deactivate(database, crew.users["owner"], co_owner)

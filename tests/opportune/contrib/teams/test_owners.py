@@ -2,6 +2,7 @@
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.contrib.teams import service
@@ -15,6 +16,7 @@ from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.members import make_owner, member_id, roles_in
 from tests.opportune.contrib.teams.test_invitations import invite
 
+REFUSAL = "The team would have no active owner"
 LONG_NAME = "URGENT: your account will be closed today, sign in at https://evil.example now"
 
 
@@ -40,6 +42,29 @@ async def test_last_active_owner_cannot_leave(
     assert (await roles_in(database, crew.team))["owner"] == "owner"
     response = await clients["owner"].request("DELETE", "/api/v1/users/me", json={"current_password": PASSWORD})
     assert (response.status_code, "no active owner" in response.text) == (409, True)
+
+
+async def test_admin_keeps_the_last_owner(superuser_client: AsyncClient, database: Database, crew: Crew) -> None:
+    number = await member_id(database, crew.team, crew.users["owner"])
+    times = {"joined_at": "2026-01-01T00:00", "switched_at": "2026-01-01T00:00"}
+    form = {"team_id": crew.team.id, "user_id": crew.users["owner"].id, "role": "member", **times, "save": "Save"}
+    page = await superuser_client.post(f"/admin/team-member/edit/{number}", data=form)
+    assert (page.status_code, REFUSAL in page.text) == (400, True)
+    deletion = {"pks": str(number), "confirmed": "yes"}
+    page = await superuser_client.post("/admin/team-member/delete", data=deletion, follow_redirects=True)
+    assert REFUSAL in page.text
+    assert (await roles_in(database, crew.team))["owner"] == "owner"
+
+
+async def test_admin_deletes_no_group_with_all_owners(
+    superuser_client: AsyncClient, database: Database, crew: Crew
+) -> None:
+    await make_owner(database, crew.team, crew.users["member"])
+    numbers = [str(await member_id(database, crew.team, crew.users[name])) for name in ("owner", "member")]
+    data = {"pks": ",".join(numbers), "confirmed": "yes"}
+    page = await superuser_client.post("/admin/team-member/delete", data=data, follow_redirects=True)
+    assert REFUSAL in page.text
+    assert len(await roles_in(database, crew.team)) == 3
 
 
 async def test_inactive_owner_can_be_removed(database: Database, crew: Crew, inactive_owner: User) -> None:
