@@ -5,9 +5,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from pkgutil import resolve_name
-
-import pytest
 
 from opportune.project.layout import PROJECT
 
@@ -57,8 +54,3 @@ async def test_example_runs(tmp_path: Path) -> None:
     words_in = names["words_in"]
     assert callable(words_in)
     assert await words_in(tmp_path / "text") == 3
-
-
-@pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
-def test_names_in_the_guide_exist(name: str) -> None:
-    assert resolve_name(name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction
 from itertools import permutations
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -65,6 +66,14 @@ FEATURE_USE = re.compile(
 
 CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
+
+COMMAND = re.compile(r'(?:python3? oppman\.py|"oppman\.py",) "?([a-z]+)\b(?![.-])')
+COMMANDS_OF_EXAMPLES = {"books", "handbook"}
+"""Commands that examples of the documentation add."""
+MODULE_NAME = re.compile(r"\bopportune(?:\.[a-z_]+)+\b")
+PAGES_OF_OLD_NAMES = ("changelog", "upgrading")
+OTHER_DOTTED_NAMES = {"opportune.security", "opportune.security.fuzz", "opportune.state.jobs.enqueue"}
+"""Loggers, a program of the tests, and an attribute of a project's application."""
 
 PRINT_CALL = re.compile(r"^\s*print\(", re.MULTILINE)
 
@@ -307,6 +316,20 @@ def test_commands_are_documented() -> None:
     documented = (PROJECT / "docs/commands.md").read_text()
     modules = MODULES | {name: module for name, module in feature_modules().items() if module.startswith("opportune.")}
     assert [name for name in modules if f"| `{name}` | {help_line(modules[name])} |" not in documented] == []
+
+
+def test_pages_name_existing_commands() -> None:
+    texts = [(PROJECT / name).read_text() for name in project_files() if name.endswith(".md") or name == "Dockerfile"]
+    named = {name for text in texts for name in COMMAND.findall(text)}
+    assert {"quickstart", "startapp"} < named
+    assert named - {*MODULES, *feature_modules(), *COMMANDS_OF_EXAMPLES} == set()
+
+
+def test_pages_name_existing_modules() -> None:
+    pages = [page for page in (PROJECT / "docs").rglob("*.md") if page.stem not in PAGES_OF_OLD_NAMES]
+    named = {name for page in pages for name in MODULE_NAME.findall(page.read_text())}
+    for name in named - OTHER_DOTTED_NAMES:
+        assert resolve_name(name)
 
 
 def test_links_in_docs_are_valid() -> None:

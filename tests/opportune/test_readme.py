@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import MetaData
 
 from opportune import __version__
-from opportune.cli.registry import MODULES
 from opportune.config.settings import Settings
 from opportune.crud.registry import crud_classes
 from opportune.db import Model
@@ -28,11 +27,6 @@ def rows_of(text: str, heading: str) -> list[str]:
     """Return the rows of the first table below a heading, without its head."""
     section = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
     return re.findall(r"^\| .* \|$", section, re.MULTILINE)[2:]
-
-
-def test_readme_names_existing_commands() -> None:
-    commands = set(re.findall(r"\boppman\.py ([a-z-]+)", README))
-    assert {"quickstart", "startapp"} <= commands <= {*MODULES}
 
 
 def test_readme_shows_ten_parts_with_their_pages() -> None:

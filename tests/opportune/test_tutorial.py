@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from opportune.cli.main import main
-from opportune.cli.project.new_project import history
+from opportune.cli.project.new_project import build, history
 from opportune.project.layout import PROJECT, USERS
 from opportune.testing.factories import PASSWORD
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, command_server
 from tests.opportune.cli.conftest import assert_ruff_passes
+from tests.opportune.cli.project.starters import write_empty_wheel
 from tests.opportune.owner_texts import edit_owner_texts
 from tests.opportune.test_errands import apply, diffs
 
@@ -65,7 +66,9 @@ def test_tutorial_makes_a_bookshop(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NEW_PASSWORD", PASSWORD)  # instead of the prompt
     project = tmp_path / "bookshelf"
     (command_line,) = re.findall(r"^python3 (oppman\.py startproject .*) \.\./bookshelf$", TEXT, re.MULTILINE)
-    monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")  # slow, and not needed
+    # Both are slow, and not needed.
+    monkeypatch.setattr(history, "first_commit", lambda *_arguments: "")
+    monkeypatch.setattr(build, "build_wheel", write_empty_wheel)
     assert main([*shlex.split(command_line)[1:], str(project)]) == 0
     with command_server(project, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, f"app.{USERS}.feature") as run:
         for words in steps():

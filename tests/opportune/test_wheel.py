@@ -13,8 +13,8 @@ import pytest
 import uv
 
 from opportune.cli.project.wheel import build_wheel
-from opportune.project.layout import FRAMEWORK, PROJECT
-from tests.opportune.cli.command_server import link_bytecode
+from opportune.project.layout import PROJECT
+from tests.opportune.cli.project.starters import reuse_bytecode
 
 TIMEOUT_SECONDS = 120
 COPIED_FILES = ("oppman.py", "pyproject.toml", "migrations/script.py.mako", "tests/__init__.py", "tests/conftest.py")
@@ -89,31 +89,17 @@ def run(folder: Path, *command: str | Path) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    environment = ("--no-build-isolation", "--python", sys.executable, "--offline", "--no-cache")
-    run(PROJECT, uv.find_uv_bin(), "build", "--wheel", *environment, "--out-dir", folder)
-    (file,) = folder.glob("*.whl")
-    return file
-
-
 @pytest.fixture
-def python(wheel: Path, tmp_path: Path) -> Path:
+def python(tmp_path: Path) -> Path:
     """Return the Python of a new environment with the wheel. It uses the dependencies of this environment."""
+    wheel = build_wheel(sys.executable, PROJECT, tmp_path)
     venv.create(tmp_path / "environment", symlinks=True)
     python = tmp_path / "environment/bin/python"
     run(tmp_path, uv.find_uv_bin(), "pip", "install", "--offline", "--no-cache", "--no-deps", "--python", python, wheel)
     packages = run(tmp_path, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(packages, "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    link_bytecode(Path(packages))
-    for path in FRAMEWORK.rglob("*.py"):  # what is compiled is good for files of the same age and length
-        shutil.copystat(path, Path(packages, path.relative_to(PROJECT)))
+    reuse_bytecode(Path(packages))
     return python
-
-
-def test_build_tools_write_the_wheel_of_startproject(wheel: Path, tmp_path: Path) -> None:
-    assert wheel.read_bytes() == build_wheel(sys.executable, PROJECT, tmp_path).read_bytes()
 
 
 def test_project_runs_on_the_wheel(python: Path, tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ To adopt them: inspectdb --into legacy, makemigrations, migrate --fake-initial.
 import ast
 import importlib.util
 import re
-import subprocess
-import sys
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +35,7 @@ from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.plurals import list_first, pluralize
 from opportune.project.layout import PACKAGE, PROJECT, installed_features, installed_names
+from opportune.project.ruff import format_code
 
 HEADINGS = {
     False: '"""Models of tables that existed before their feature, written by `inspectdb`."""\n\n',
@@ -70,6 +69,8 @@ async def test_table_can_be_read(database: Database, model: type[SQLModel]) -> N
         assert (await session.scalars(select(model))).all() == []
 '''
 MAX_LINE_CHARACTERS = 120
+MODULE_RULES = "I,F401"
+"""Rules of ruff that generated code may break: sorted and used imports."""
 STRING_PART = re.compile(r"(?s).{1,70}(?:\s|$)|.{1,70}")
 """Part of a long string, such as the text of a check constraint."""
 MAX_LISTED_REASONS = 8
@@ -137,13 +138,13 @@ def inspect_tables(requested: Sequence[str], *, views: bool, is_feature: bool) -
         if not selected:
             raise OperatorError(other_schemas or _nothing_to_write(contents, conflicting, views=views))
         if views:
-            return InspectionResult(format_code(HEADINGS[views] + view_code(connection, selected)), [], [])
+            return InspectionResult(format_models(HEADINGS[views] + view_code(connection, selected)), [], [])
         tables = InspectedTables(connection, selected, installed if is_feature else names)
         notices = [] if requested else [*contents.notices()]
         if conflicting and not requested:
             notices.append(_describe_conflicts(conflicting))
         notices += tables.notices()
-        return InspectionResult(format_code(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
+        return InspectionResult(format_models(HEADINGS[views] + tables.code()), notices, tables.only_on_postgresql())
 
 
 def _nothing_to_write(contents: Contents, conflicting: Sequence[str], *, views: bool) -> str:
@@ -172,17 +173,12 @@ def _feature_tables(connection: Connection, names: Sequence[str]) -> list[str]:
     return [name for name in names if owners.feature_of(name) in features or name in owners.written]
 
 
-def format_code(code: str) -> str:
-    """Format code with ruff, if it is installed."""
-    code = _run_ruff(_run_ruff(code, "check", "--fix-only", "--select=I,F401"), "format")
+def format_models(code: str) -> str:
+    """Format code with ruff, if it is installed, also strings that are too long."""
+    path = PROJECT / PACKAGE / "models.py"
+    code = format_code(code, path, MODULE_RULES)
     shortened = break_strings(code)
-    return code if shortened == code else _run_ruff(shortened, "format")
-
-
-def _run_ruff(code: str, *task: str) -> str:
-    command = [sys.executable, "-m", "ruff", *task, "--quiet", "--stdin-filename", f"{PACKAGE}/models.py", "-"]
-    result = subprocess.run(command, input=code, capture_output=True, text=True, cwd=PROJECT, check=False)
-    return result.stdout or code
+    return code if shortened == code else format_code(shortened, path, MODULE_RULES)
 
 
 def break_strings(code: str) -> str:

@@ -1,16 +1,12 @@
-"""Fixtures of `opportune.testing`: clients, recorded e-mails, counted statements and uploads."""
+"""Fixtures of `opportune.testing`: clients, recorded e-mails, and counted statements."""
 
-from io import BytesIO
-
-import pytest
 from httpx2 import AsyncClient
-from PIL import Image
 
 from opportune.accounts import User
 from opportune.db import Database
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
-from opportune.testing import RecordedJobs, add_permission, counted_statements, picture, upload
+from opportune.testing import RecordedJobs, add_permission, counted_statements
 
 ADMIN_LIST = "/admin/user/list"
 
@@ -52,14 +48,3 @@ async def test_statements_are_counted_by_table(user_client: AsyncClient) -> None
         await user_client.get("/accounts/profile")
     assert users
     assert not no_statements
-
-
-@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP"])
-def test_picture_is_valid(image_format: str) -> None:
-    image = Image.open(BytesIO(picture((9, 7), image_format)))
-    assert (image.size, image.format) == ((9, 7), image_format)
-
-
-def test_file_field_gets_a_picture_or_the_value() -> None:
-    assert upload()[1].startswith(b"\x89PNG")
-    assert upload("a.csv", b"a,b", "text/csv") == ("a.csv", b"a,b", "text/csv")

@@ -62,10 +62,6 @@ def assert_one_line(outcome: Outcome, message: str) -> None:
         assert forbidden not in outcome.out + outcome.err
 
 
-def test_at_least_forty_urls_are_tested() -> None:
-    assert len({address for address, _ in (*MALFORMED, *UNREACHABLE)}) >= 40
-
-
 def test_malformed_url_is_reported_in_one_line(oppman: Oppman) -> None:
     """The parser is tested with all URLs, and the command with every tenth one."""
     for address, message in MALFORMED:

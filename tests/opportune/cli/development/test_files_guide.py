@@ -1,11 +1,9 @@
-"""docs/files.md: values of STORAGE_URL, code, and names of modules."""
+"""docs/files.md: values of STORAGE_URL, and code."""
 
 import re
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
@@ -35,10 +33,6 @@ def test_storage_urls_are_valid() -> None:
     ]
 
 
-def test_only_command_is_check() -> None:
-    assert re.findall(r"`python3 oppman\.py (\w+)`", GUIDE) == ["check"]
-
-
 async def test_code_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
     namespace: dict[str, Any] = {}
@@ -52,8 +46,3 @@ async def test_code_runs(tmp_path: Path) -> None:
         name = (await client.post("/portraits", content=photo())).json()
         response = await client.get(f"/{name}")
     assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
-
-
-@pytest.mark.parametrize("name", sorted({*re.findall(r"\bopportune(?:\.[a-z_]+)+", GUIDE)}))
-def test_python_names_exist(name: str) -> None:
-    assert resolve_name(name)

@@ -14,7 +14,7 @@ import pytest
 from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import EXAMPLES, git_environ
+from tests.opportune.cli.project.starters import EXAMPLES, git_environ, reuse_bytecode
 from tests.opportune.cli.project.upgrading.files import commit, edit
 from tests.opportune.cli.project.upgrading.files import git as run_git
 
@@ -88,7 +88,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) 
     folder = tmp_path_factory.mktemp("installed") / "mein Büro/shop"
     folder.parent.mkdir()
     assert startproject(["My Shop", "--with", EXAMPLES[-1], str(folder)]) == 0
-    return Site(folder, git_environ)
+    site = Site(folder, git_environ)
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
+    (packages,) = (site.folder / ".venv").glob("lib/*/site-packages")
+    reuse_bytecode(packages)
+    return site
 
 
 @dataclass
@@ -139,7 +143,6 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, package: Packa
 
 
 def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
     package.give_version("0.1.0", "0.2.0")

@@ -7,12 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import uv
 
 from opportune import __version__
 from opportune.cli.project.wheel import build_wheel, hash_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
-from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly
+from tests.opportune.cli.project.starters import PROGRAM_FOLDERS, copy_partly, run_program
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,12 @@ def test_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     (starter / "opportune/__pycache__").mkdir(exist_ok=True)
     (starter / "opportune/__pycache__/errors.cpython-399.pyc").touch()
     assert hash_of(build_wheel(sys.executable, starter, tmp_path / "second")) == hash_of(first)
+
+
+def test_build_tools_write_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    options = ("--wheel", "--no-build-isolation", "--python", sys.executable, "--offline", "--no-cache")
+    run_program(PROJECT, uv.find_uv_bin(), "build", *options, "--out-dir", str(tmp_path))
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
 def test_failed_build_is_reported(tmp_path: Path) -> None:

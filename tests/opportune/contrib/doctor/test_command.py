@@ -17,15 +17,6 @@ PASSWORD = "opensesame"
 UNREACHABLE = f"postgresql://ann:{PASSWORD}@127.0.0.1:1/site"
 
 
-@pytest.mark.database("sqlite", "postgresql")
-def test_healthy_database_passes_all_checks(oppman: Oppman, database_url: str) -> None:
-    code, out, err = oppman("doctor", DATABASE_URL=database_url)
-    assert (code, err) == (0, "")
-    assert "✗" not in out
-    for check in ("url", "connect", "writes", "migrations"):
-        assert f"✓ {check} " in out
-
-
 def test_fault_is_marked_and_exits_with_1(oppman: Oppman, tmp_path: Path) -> None:
     path = tmp_path / "site.db"
     code, out, err = oppman("doctor", DATABASE_URL=f"sqlite:///{path}")
@@ -43,6 +34,7 @@ def test_url_argument_replaces_the_settings(oppman: Oppman, database_url: str, t
     code, out, _ = oppman("doctor", database_url, **settings)
     assert code == 0
     assert out.startswith("URL: ")
+    assert "✓ migrations " in out
     assert "DATABASE_DIRECT_URL" not in out
 
 

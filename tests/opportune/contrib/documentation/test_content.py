@@ -1,8 +1,5 @@
 """Pages and sections of the documentation."""
 
-import re
-from collections.abc import Iterable
-
 import pytest
 
 from opportune.contrib.documentation import content
@@ -14,7 +11,6 @@ from opportune.contrib.documentation.content import (
     sections_of,
     with_site_links,
 )
-from opportune.project.layout import FRAMEWORK
 
 
 def test_pages_in_folders_are_listed() -> None:
@@ -69,15 +65,3 @@ def test_links_lead_to_the_site(link: str, expected: str) -> None:
 def test_links_from_a_subfolder_lead_to_the_site() -> None:
     section = Section("deploy/linux", "Linux", page="deploy/linux", markdown="[mail](../mail.md)")
     assert with_site_links(section) == "[mail](/docs/mail)"
-
-
-def named_pages(texts: Iterable[str]) -> set[str]:
-    """Return the pages that messages name with the command `docs`."""
-    return {page for text in texts for page in re.findall(r"oppman\.py docs ([a-z/-]*[a-z])", text)}
-
-
-def test_messages_name_existing_pages() -> None:
-    files = [path for suffix in ("py", "html", "txt") for path in FRAMEWORK.rglob(f"*.{suffix}")]
-    named = named_pages(file.read_text(encoding="utf-8") for file in files if "documentation/commands" not in str(file))
-    assert named
-    assert named <= set(page_names())

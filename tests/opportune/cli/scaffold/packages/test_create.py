@@ -1,4 +1,4 @@
-"""`startapp --package`: the files of the package, and refusals."""
+"""`startapp --package`: the files of the package, and refusals. test_installed_project.py uses --folder."""
 
 import ast
 import os
@@ -30,16 +30,9 @@ from opportune.cli.scaffold import startapp
 from opportune.cli.scaffold.packages import create
 
 startapp.PROJECT = create.PROJECT = Path.cwd()
-sys.exit(main(["startapp", "--package", *sys.argv[1:]]))
+sys.exit(main(["startapp", "--package", "journals"]))
 """
 TIMEOUT_SECONDS = 120
-
-
-def create_package(project: Path, *arguments: str) -> None:
-    """Create a package in another process, because the command adds the package's models to those of its process."""
-    command = [sys.executable, "-P", "-c", STARTAPP, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    subprocess.run(command, cwd=project, env=environment, check=True, timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +51,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def package(project: Path) -> Path:
-    """The package of a new feature `journals`, with its default model."""
-    create_package(project, "journals")
+    """The package of a new feature `journals`, with its default model.
+
+    It is created in another process, because the command adds the package's models to those of its process.
+    """
+    command = [sys.executable, "-P", "-c", STARTAPP]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    subprocess.run(command, cwd=project, env=environment, check=True, timeout=TIMEOUT_SECONDS)
     return project.parent / "opportune-journals"
 
 
@@ -97,11 +95,6 @@ def test_reference_to_a_model_of_the_project_is_refused(oppman: Oppman, project:
     line = oppman("startapp", "gardens", "Garden", "title:str", "plant:Plant", "--package").line()
     assert line.startswith("plant: a package cannot refer to Plant, which is a model of this")
     assert not (project.parent / "opportune-gardens").exists()
-
-
-def test_folder_of_package_can_be_chosen(project: Path, tmp_path: Path) -> None:
-    create_package(project, "letters", "--folder", str(tmp_path / "elsewhere"))
-    assert (tmp_path / "elsewhere/opportune_letters/feature.py").is_file()
 
 
 def test_folder_needs_a_package(oppman: Oppman, project: Path) -> None:
