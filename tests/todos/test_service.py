@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.todos.models import Todo
-from app.todos.schemas import TodoCreate, TodoFilter, TodoStatistics, TodoUpdate
+from app.todos.schemas import TodoCreate, TodoFilter, TodoUpdate
 from app.todos.service import Todos
 from opportune.accounts import User
 from opportune.db import Database
@@ -57,16 +57,6 @@ async def five_todos(ann: User, bob: User, make_todo: MakeTodo) -> None:
 async def list_titles(todos: Todos, **filters: object) -> list[str]:
     page = await todos.list(TodoFilter.model_validate(filters))
     return [todo.title for todo in page.items]
-
-
-async def test_new_todo_is_open_and_owned(todos: Todos, ann: User) -> None:
-    assert await todos.statistics() == TodoStatistics(total=0, open=0, done=0, overdue=0)
-
-    todo = await todos.create(TodoCreate(title="  Buy milk ", notes="2 litres\nfresh", due_on=TOMORROW))
-
-    stored = await todos.get(todo.id)
-    assert (stored.title, stored.notes, stored.due_on) == ("Buy milk", "2 litres\nfresh", TOMORROW)
-    assert (stored.owner_id, stored.done_at) == (ann.id, None)
 
 
 @pytest.mark.database("sqlite", "postgresql")

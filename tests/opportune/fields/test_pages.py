@@ -100,12 +100,6 @@ async def test_form_and_api_refuse_the_same_values(client: AsyncClient) -> None:
         assert f'<div class="invalid-feedback d-block" id="{name}-error">' in form.text
 
 
-async def test_api_refuses_text_as_image(client: AsyncClient) -> None:
-    response = await client.post("/api/shops", json=FORM_TEXTS | {"cover": "covers/1.webp"})
-    assert response.status_code == 422
-    assert "Please choose a file." in response.text
-
-
 async def test_form_renders_hints(client: AsyncClient) -> None:
     page = (await client.post("/shops", data={"keywords": "a\nb"})).text
     assert '<span class="input-group-text">EUR</span>' in page

@@ -81,10 +81,6 @@ def test_hash_is_the_same_in_all_languages() -> None:
     assert {TEXT: "a bird"}[created_in_german] == "a bird"
 
 
-def test_html_is_escaped() -> None:
-    assert TranslatedText("<b>").__html__() == "&lt;b&gt;"
-
-
 def test_plain_string_replaces_text_in_current_language() -> None:
     poem = Poem(title="Eagle")
     with use_language("de"):
