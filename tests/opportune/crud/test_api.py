@@ -1,7 +1,5 @@
 """JSON API of a model: routes, permissions, error responses and OpenAPI."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
 from httpx2 import ASGITransport, AsyncClient
@@ -16,22 +14,21 @@ from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.api_feature import API, EMMA, NestedVolumes, library_feature, library_site, volumes
+from tests.opportune.crud.api_feature import (
+    API,
+    EMMA,
+    NestedVolumes,
+    app,
+    database,
+    library_feature,
+    library_site,
+    volumes,
+)
 from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
 from tests.opportune.site_with import site_with
 
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with library_site(settings) as app:
-        yield app
-
-
-@pytest.fixture
-async def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
+__all__ = ["app", "database"]  # fixtures: a site with the API of the library
 
 
 @pytest.mark.database("sqlite", "postgresql")

@@ -1,11 +1,10 @@
 """Statements of lists and new rows. An overridden method that only calls `super()` does not change them."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +13,6 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
-from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi
 from opportune.crud.registry import crud_classes
 from opportune.db import Database, after_create
@@ -24,22 +22,12 @@ from opportune.db.sessions.insertion import insert_row, insert_rows
 from opportune.errors import FieldErrors
 from opportune.testing import add_permission
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.api_feature import API, EMMA, library_site
+from tests.opportune.crud.api_feature import API, EMMA, app, database
 from tests.opportune.crud.library import Note, Notes, Topic, Volumes, Writer
 from tests.opportune.crud.overrides import override_all
 from tests.opportune.crud.trash_feature import Tool
 
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with library_site(settings) as app:
-        yield app
-
-
-@pytest.fixture
-async def database(app: FastAPI) -> Database:
-    database: Database = app.state.database
-    return database
+__all__ = ["app", "database"]  # fixtures: a site with the API of the library
 
 
 def with_overrides(class_: type[Any]) -> type[Any]:

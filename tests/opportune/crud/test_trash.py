@@ -10,17 +10,12 @@ from sqlmodel import col
 
 from opportune.accounts import User
 from opportune.accounts.deletion.service import delete_personal_data, read_personal_data
-from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.crud.trash_feature import TOOLS, Tool, tool_site
+from tests.opportune.crud.trash_feature import TOOLS, Tool, app
 
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with tool_site(settings) as app:
-        yield app
+__all__ = ["app"]  # a fixture: a site with tools
 
 
 @pytest.fixture

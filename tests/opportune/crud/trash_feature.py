@@ -1,19 +1,14 @@
 """The API of tools, which stay in the trash when they are deleted."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
-from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import SoftDelete
 from opportune.feature import Accounts, Feature, Person, PersonalData
 from tests.opportune.crud.library import LibraryTable, user_key
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 TOOLS = "/api/v1/tools"
 
@@ -50,7 +45,4 @@ tool_feature = Feature(
 )
 
 
-@asynccontextmanager
-async def tool_site(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(tool_feature, LibraryTable.metadata, settings) as app:
-        yield app
+app = site_fixture(tool_feature, LibraryTable.metadata)

@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import delete
 
 from opportune.db.queries.row_count import RowCount
+from opportune.i18n import use_language
 from tests.opportune.admin.editing.parts_feature import Part
 
 LIST = "/admin/part/list"
@@ -94,14 +95,16 @@ async def test_count_of_a_large_table_is_estimated(admin: AsyncClient, database_
         assert "of more than " in (await admin.get(f"{LIST}?pageSize=3&state=new")).text
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (RowCount(1_234), "1,234"),
-        (RowCount(1_234_567, is_exact=False), "about 1,200,000"),
-        (RowCount(10_000, is_exact=False), "more than 10,000"),
-    ],
-)
-def test_count_is_described(count: RowCount, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+COUNTS = [
+    (RowCount(1_234), "en", "1,234"),
+    (RowCount(1_234_567, is_exact=False), "en", "about 1,200,000"),
+    (RowCount(1_234_567, is_exact=False), "de", "etwa 1.200.000"),
+    (RowCount(10_000, is_exact=False), "en", "more than 10,000"),
+]
+
+
+@pytest.mark.parametrize(("count", "language", "text"), COUNTS)
+def test_count_is_described(count: RowCount, language: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.db.queries.row_count.MAX_COUNTED_ROWS", 10_000)
-    assert str(count) == text
+    with use_language(language):
+        assert str(count) == text
