@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -97,7 +96,7 @@ def notify_systemd(state: str) -> None:
             client.send(state.encode())
 
 
-def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) -> None:
+def hand_over_at_hangup(listener: socket.socket) -> None:
     """At SIGHUP, start the current code with the same command, and stop this process when the new one is ready.
 
     Both listen to the same socket. If the new process fails to start, this one keeps running and logs an error.
@@ -105,7 +104,7 @@ def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) ->
     """
     if sys.platform == "win32" or os.isatty(0) or os.getpid() == 1:
         return
-    lock = threading.Lock()
+    command, lock = [sys.executable, *sys.orig_argv[1:]], threading.Lock()
 
     def hand_over(*_: object) -> None:
         threading.Thread(target=replace, args=(listener, command, lock), daemon=True).start()
@@ -114,13 +113,13 @@ def hand_over_at_hangup(listener: socket.socket, command: Sequence[str] = ()) ->
         signal.signal(signal.SIGHUP, hand_over)
 
 
-def replace(listener: socket.socket, command: Sequence[str], lock: threading.Lock) -> None:
+def replace(listener: socket.socket, command: list[str], lock: threading.Lock) -> None:
     """Start the next server, and stop this one when the next is ready."""
     if not lock.acquire(blocking=False):
         logger.warning("Another version is already starting.")
         return
     try:
-        problem = _start_next_server(listener, [*(command or (sys.executable, *sys.orig_argv[1:]))])
+        problem = _start_next_server(listener, command)
     finally:
         lock.release()
     if problem and not stops.is_set():

@@ -30,10 +30,9 @@ UNREACHABLE = "error sending request"
 class BucketStorage(Storage):
     """Storage in a bucket. The client opens with the first file."""
 
-    def __init__(self, bucket: Bucket, signer: UrlSigner, timeout_seconds: float = OPERATION_TIMEOUT_SECONDS) -> None:
+    def __init__(self, bucket: Bucket, signer: UrlSigner) -> None:
+        super().__init__(signer)
         self.bucket = bucket
-        self._signer = signer
-        self._timeout_seconds = timeout_seconds
         self._store: S3Store | None = None
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
@@ -63,7 +62,7 @@ class BucketStorage(Storage):
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """Return a URL of the service, or of this site with `download_as`, which the service cannot sign."""
         if download_as or not is_name(name):
-            return self._signer.sign_url(name, seconds, download_as)
+            return await super().url(name, seconds=seconds, download_as=download_as)
         from obstore import sign_async
 
         async with self._client() as store:
@@ -94,7 +93,7 @@ class BucketStorage(Storage):
         from obstore.exceptions import BaseError
 
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(OPERATION_TIMEOUT_SECONDS):
                 yield self._open_store()
         except FileNotFoundError:
             raise
@@ -104,7 +103,7 @@ class BucketStorage(Storage):
 
     def _open_store(self) -> "S3Store":
         if self._store is None:
-            self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=self._timeout_seconds))
+            self._store = open_bucket(self.bucket, RESPONSE_TIMEOUT, timedelta(seconds=OPERATION_TIMEOUT_SECONDS))
         return self._store
 
 

@@ -40,8 +40,8 @@ class DatabaseStorage(Storage):
     """Storage in two tables. Files are written in one transaction, and in pieces to save memory."""
 
     def __init__(self, limits: DatabaseFiles, signer: UrlSigner, database: Database) -> None:
+        super().__init__(signer)
         self.limits = limits
-        self._signer = signer
         self._database = database
 
     async def put(self, name: str, content: bytes, content_type: str) -> None:
@@ -85,9 +85,6 @@ class DatabaseStorage(Storage):
         if is_name(name):
             async with self._handle_errors(), self._database.writer() as session:
                 await session.execute(delete(StoredFile).where(col(StoredFile.name) == name))
-
-    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        return self._signer.sign_url(name, seconds, download_as)
 
     async def check(self) -> str:
         try:

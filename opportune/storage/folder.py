@@ -28,8 +28,8 @@ class FolderStorage(Storage):
     """Storage in a folder. Files belong to this user only and are written atomically."""
 
     def __init__(self, folder: Path, signer: UrlSigner) -> None:
+        super().__init__(signer)
         self.folder = folder.resolve()
-        self._signer = signer
 
     @cached_property
     def data_loss_warning(self) -> str:  # type: ignore[override]  # reads the disk once
@@ -54,9 +54,6 @@ class FolderStorage(Storage):
     async def delete(self, name: str) -> None:
         if is_name(name):
             await self._run(self._delete, self._path(name))
-
-    async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
-        return self._signer.sign_url(name, seconds, download_as)
 
     async def check(self) -> str:
         try:

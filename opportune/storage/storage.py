@@ -11,6 +11,7 @@ from opportune.errors import NotFound
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
+from opportune.storage.signed_urls import UrlSigner
 
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
 UNAVAILABLE = _l("Files cannot be saved or shown at the moment. Try again in a few minutes.")
@@ -66,6 +67,9 @@ class Storage(ABC):
     data_loss_warning: str = ""
     """A warning for the operator if the host deletes the files, otherwise empty."""
 
+    def __init__(self, signer: UrlSigner) -> None:
+        self._signer = signer
+
     async def save(self, folder: str, suffix: str, content: bytes, content_type: str) -> str:
         """Store a file and return its new name. Raises StorageError."""
         name = new_name(folder, suffix)
@@ -80,21 +84,20 @@ class Storage(ABC):
     async def read(self, name: str) -> bytes:
         """Read a whole file. Raises StorageError, MissingFileError."""
 
+    @abstractmethod
     async def read_part(self, name: str, start: int, stop: int) -> tuple[bytes, int]:
         """Return the bytes in `[start, stop)` and the size of the file. Raises the errors of `read`."""
-        content = await self.read(name)
-        return content[start:stop], len(content)
 
     @abstractmethod
     async def delete(self, name: str) -> None:
         """Delete a file if it exists. Raises StorageError."""
 
-    @abstractmethod
     async def url(self, name: str, *, seconds: int = 300, download_as: str = "") -> str:
         """Return a URL that opens the file for that time.
 
         With `download_as`, browsers save the file under that name instead of showing it.
         """
+        return self._signer.sign_url(name, seconds, download_as)
 
     @abstractmethod
     async def check(self) -> str:

@@ -1,7 +1,7 @@
 """Permissions of groups as a table: a row for each model, and a column for each common action."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
@@ -76,7 +76,7 @@ class PermissionTable:
     """Permissions for models and actions that are not installed."""
     groups: Sequence[str] = ()
     """Names of the groups, in the order of their positions in the cells."""
-    columns: Mapping[str, str] = field(default_factory=lambda: COLUMNS)
+    columns = COLUMNS
 
     @property
     def editable(self) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Form, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx
-from opportune.accounts.events.service import record_sign_in
+from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
 from opportune.accounts.sessions import cookies
@@ -57,7 +57,7 @@ async def grant_token(
     response.headers.update(SECRET_HEADERS)
     strategy = token_strategy(context.settings, request.app.state.database, context.session)
     access_token = await strategy.grant(user, " ".join(scope.split()) or ALL_SCOPES)
-    await record_sign_in(context, user)
+    await record_sign_in(context, user, is_known=await is_known_program(context, user))
     await context.manager.on_after_login(user, request, response)
     return access_token
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -60,35 +60,38 @@ def notify_user(context: EventContext, user: User, kind: str, **details: Any) ->
     _send_email(context, user.email, user, _create_event(context, user, kind, None, details))
 
 
-async def record_sign_in(context: EventContext, user: User, *, is_known_browser: bool | None = None) -> None:
+async def record_sign_in(context: EventContext, user: User, *, is_known: bool) -> None:
     """Record a sign-in, and send the user an e-mail if the browser or program is new.
-
-    Programs have no cookie, so they are recognised by user agent and IP address. The first sign-in of a new account
-    sends no e-mail.
 
     Args:
         context: The context of the request, or a writing session.
         user: The user who signs in.
-        is_known_browser: Whether a cookie shows that the user has signed in with this browser before; None for
-            programs.
+        is_known: Whether the user has signed in with this browser or program before. A cookie shows it for a browser,
+            and `is_known_program` for a program.
     """
-    is_expected = is_known_browser or await _is_expected(context, user, is_program=is_known_browser is None)
+    is_expected = is_known or await _is_first_sign_in(context, user)
     record_event(context, user, "signed_in" if is_expected else "new_sign_in")
     log_security_event("signed_in", _get_client(context).address, user.id, logging.INFO)
 
 
-async def _is_expected(context: EventContext, user: User, *, is_program: bool) -> bool:
-    session, client = _get_session(context), _get_client(context)
-    signed_in = and_(col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).in_(SIGN_INS))
-    same_client = and_(
-        signed_in, col(AccountEvent.agent) == client.user_agent[:256], col(AccountEvent.address) == client.address[:64]
-    )
-    query = select(exists().where(signed_in), exists().where(same_client))
-    has_signed_in, has_used_client = (await session.execute(query)).one()
-    event_lifetime = timedelta(days=user_manager(session).settings.account_event_days)
-    has_all_events = utc_now() - user.created_at < event_lifetime  # none has expired and been deleted
-    is_first = has_all_events and not has_signed_in
-    return is_first or (is_program and has_used_client)
+async def is_known_program(context: EventContext, user: User) -> bool:
+    """Return whether the user has signed in with this user agent at this IP address before."""
+    client = _get_client(context)
+    same_client = col(AccountEvent.agent) == client.user_agent[:256], col(AccountEvent.address) == client.address[:64]
+    return await _has_signed_in(context, user, *same_client)
+
+
+async def _is_first_sign_in(context: EventContext, user: User) -> bool:
+    """Return whether this is the first sign-in of a new account; False if events may have expired and been deleted."""
+    event_lifetime = timedelta(days=user_manager(_get_session(context)).settings.account_event_days)
+    has_all_events = utc_now() - user.created_at < event_lifetime
+    return has_all_events and not await _has_signed_in(context, user)
+
+
+async def _has_signed_in(context: EventContext, user: User, *conditions: ColumnElement[bool]) -> bool:
+    """Return whether the account has the event of an earlier sign-in that meets these conditions."""
+    is_sign_in = col(AccountEvent.user_id) == user.id, col(AccountEvent.kind).in_(SIGN_INS)
+    return bool(await _get_session(context).scalar(select(exists().where(*is_sign_in, *conditions))))
 
 
 async def _count_wrong_password(session: AsyncSession, email: str, client: Client) -> None:

@@ -4,6 +4,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic_core import to_json
 
+from opportune.accounts.deletion.personal_data import personal_data_of
 from opportune.accounts.deletion.service import (
     DeletionRefused,
     delete_account,
@@ -71,9 +72,5 @@ async def show_account_deleted(request: Request) -> Response:
 
 
 def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
-    summaries = [
-        gettext(feature.accounts.personal_data.summary)
-        for feature in request.app.state.features
-        if feature.accounts.personal_data
-    ]
+    summaries = [gettext(data.summary) for data in personal_data_of(request.app.state.features)]
     return show(request, "personal_data", form=form, summaries=summaries)

@@ -43,7 +43,7 @@ async def start_session(
     """
     await renew_session(session, user, request, response, remember=remember)
     context = AccountContext(session, request.app.state.settings, request.app.state.rate_limiter, Client.of(request))
-    await record_sign_in(context, user, is_known_browser=bool(trusted_device(request, user.email)))
+    await record_sign_in(context, user, is_known=bool(trusted_device(request, user.email)))
     trust_device(request, response, user)
     await context.manager.on_after_login(user, request, response)
 

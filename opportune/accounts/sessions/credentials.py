@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import Connection, delete, event, inspect, select
@@ -64,10 +63,6 @@ class UserCredentials(Generic[T]):
         if row is None:
             raise NotFound
         return row
-
-    async def delete_if_exists(self, row_id: int) -> None:
-        with suppress(NotFound):
-            await self.delete(row_id)
 
     async def delete_all(self, keep: int | None = None) -> None:
         """Delete all rows of the user except the one with the id `keep`."""

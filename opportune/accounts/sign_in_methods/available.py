@@ -17,19 +17,12 @@ from opportune.db.database import Database
 
 @dataclass(frozen=True)
 class SignInMethods:
-    """Number of sign-in methods of each type. Only methods that work without another one are counted."""
+    """Number of sign-in methods that work without another one."""
 
-    passwords: int
-    linked_accounts: int
-    """Linked accounts whose provider is still configured."""
-    emails: int
-    """1 if the site offers sign-in by e-mail and the user's address is verified."""
+    without_passkeys: int
+    """A password, sign-in by e-mail, and linked accounts whose provider is still configured."""
     passkeys: int
     """Passkeys whose device verifies the user by PIN or biometrics."""
-
-    @property
-    def without_passkeys(self) -> int:
-        return self.passwords + self.linked_accounts + self.emails
 
     @property
     def total(self) -> int:
@@ -53,12 +46,11 @@ async def confirms_by_email(session: AsyncSession, settings: Settings, user: Use
 
 
 async def count_sign_in_methods(session: AsyncSession, settings: Settings, user: User) -> SignInMethods:
-    issuers = await session.scalars(select(col(LinkedAccount.issuer)).where(col(LinkedAccount.user_id) == user.id))
-    providers = list_configured_providers(settings)
-    linked = sum(any(provider.accepts_issuer(issuer) for provider in providers) for issuer in issuers)
+    accounts = await find_linked_accounts(session, user)
+    linked_count = sum(find_account_provider(settings, account) is not None for account in accounts)
     query = select(func.count()).where(col(Passkey.user_id) == user.id, col(Passkey.verifies_user))
-    passkeys = await session.scalar(query) or 0
-    return SignInMethods(int(user.has_password), linked, int(signs_in_by_email(settings, user)), passkeys)
+    without_passkeys = user.has_password + signs_in_by_email(settings, user) + linked_count
+    return SignInMethods(without_passkeys, await session.scalar(query) or 0)
 
 
 async def find_linked_accounts(session: AsyncSession, user: User) -> Sequence[LinkedAccount]:

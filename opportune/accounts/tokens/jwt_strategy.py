@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jwt
 from fastapi_users.authentication import JWTStrategy
 from fastapi_users.jwt import generate_jwt
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -25,7 +25,7 @@ from opportune.accounts.schemas import AccessToken
 from opportune.accounts.sessions.credentials import delete_expired_and_surplus
 from opportune.accounts.sessions.lookup import find_by_token_id
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
-from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, UserTokens, delete_token
+from opportune.accounts.tokens.service import ACCESS_TOKEN_NAME, HINT_LENGTH, TOKEN_PREFIX, delete_token
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy, response_scope
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_keys
@@ -109,7 +109,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
         elif claims := self._read_claims(token, allow_expired=True):
             row = await self.session.get(ApiToken, claims["sid"])
             if row and matches_row(claims, row):
-                await UserTokens(self.session, row.user_id).delete_if_exists(row.id)
+                await self.session.execute(delete(ApiToken).where(col(ApiToken.id) == row.id))
 
     def _issue_tokens(self, row: ApiToken, refresh_token: str, scopes: str = "") -> AccessToken:
         scopes = get_common_scopes(row.scopes, scopes) if scopes else row.scopes

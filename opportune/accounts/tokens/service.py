@@ -8,7 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.events.service import record_sign_in
+from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
 from opportune.accounts.sessions.service import UserSessions, forget_confirmations
@@ -62,7 +62,7 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
         The bearer token, valid for an hour.
     """
     token = await issue_access_token(session, user)
-    await record_sign_in(session, user)
+    await record_sign_in(session, user, is_known=await is_known_program(session, user))
     manager = user_manager(session)
     await manager.on_after_login(user, manager.request)
     return token

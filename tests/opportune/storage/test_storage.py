@@ -9,10 +9,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 
 from opportune.application import create_app
-from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, open_storage
-from opportune.storage.bucket import BucketStorage
-from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import UrlSigner
+from opportune.storage import MissingFileError, Storage, StorageDependency, StorageError, bucket, open_storage
 from tests.opportune.storage.conftest import settings_with_storage
 
 SECRET = "s3cr3t"
@@ -94,11 +91,11 @@ async def test_unreachable_storage_is_a_503(unreachable_url: str) -> None:
     assert response.json()["detail"].startswith("Files cannot be saved")
 
 
-async def test_silent_service_times_out() -> None:
+async def test_silent_service_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "OPERATION_TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
-        bucket = Bucket(host, "opportune", tls=False, key="access", secret=SECRET)
-        storage = BucketStorage(bucket, UrlSigner(["key"]), timeout_seconds=0.1)
+        storage = open_storage(settings_with_storage(f"s3://access:{SECRET}@{host}/opportune?tls=false"))
         with pytest.raises(StorageError):
             await save_photo(storage)
 
