@@ -19,7 +19,10 @@ class AuthenticatorApp:
     @property
     def code(self) -> str:
         """The next code."""
-        return self.totp.at(time.time() + 30)
+        return self.code_in(1)
+
+    def code_in(self, periods: int) -> str:
+        return self.totp.at(time.time() + periods * self.totp.interval)
 
 
 async def add_authenticator_app(database: Database, settings: Settings, user: User) -> AuthenticatorApp:

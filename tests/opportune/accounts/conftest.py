@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 
 from opportune.accounts.models import User
 from opportune.db.database import Database
@@ -24,5 +24,24 @@ async def other_browser(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
+def new_client(app: FastAPI, address: str = "127.0.0.1", **headers: str) -> AsyncClient:
+    """Return a browser or program without cookies, at this IP address."""
+    transport = ASGITransport(app, client=(address, 1))
+    return AsyncClient(transport=transport, base_url="http://testserver", headers=headers)
+
+
 async def is_signed_in(client: AsyncClient) -> bool:
     return (await client.get("/accounts/profile")).status_code == 200
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def token_status(client: AsyncClient, token: str) -> int:
+    """Return the status of an API request with this token."""
+    return (await client.get("/api/v1/users/me", headers=bearer(token))).status_code
+
+
+def read_security_log(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "opportune.security"]

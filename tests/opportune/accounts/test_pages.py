@@ -94,7 +94,12 @@ async def test_wrong_password_and_unknown_email_look_the_same(
 ) -> None:
     await make_user(database, "bob@example.com", is_active=False)
     pages = set()
-    for email, password in [(EMAIL, "not the password"), ("eve@example.com", PASSWORD), ("bob@example.com", PASSWORD)]:
+    for email, password in (
+        *((EMAIL, wrong) for wrong in ("not the password", "x" * 5000)),
+        *((other, PASSWORD) for other in ("eve@example.com", "bob@example.com")),
+    ):
+        problem = await client.post("/api/v1/auth/login", data={"username": email, "password": password})
+        assert (problem.status_code, problem.json()["detail"]) == (401, WRONG_MESSAGE)
         response = await client.post("/accounts/login", data={"email": email, "password": password})
         assert (response.status_code, "set-cookie" in response.headers) == (422, False)
         assert WRONG_MESSAGE in response.text

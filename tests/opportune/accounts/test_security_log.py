@@ -6,32 +6,29 @@ import logging
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from pythonjsonlogger.json import JsonFormatter
 
 from opportune.accounts.models import User
 from opportune.accounts.sign_in import service
 from opportune.server.logging import RequestIdFilter
 from opportune.testing.factories import PASSWORD
+from tests.opportune.accounts.conftest import bearer, new_client, read_security_log
 
 EMAIL = "ada@example.com"
 ADDRESS = "203.0.113.9"
 WRONG_PASSWORD = "not the password"
 
 
-def read_log_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
-
-
 async def post(app: FastAPI, path: str, **data: str) -> int:
-    async with AsyncClient(transport=ASGITransport(app, client=(ADDRESS, 1)), base_url="http://testserver") as client:
+    async with new_client(app, ADDRESS) as client:
         return (await client.post(path, data=data)).status_code
 
 
 async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
     await post(app, "/api/v1/auth/login", username="nobody@example.com", password=WRONG_PASSWORD)
-    assert read_log_lines(caplog) == [
+    assert read_security_log(caplog) == [
         f"sign_in_refused address={ADDRESS} account={user.id} reason=password",
         f"sign_in_refused address={ADDRESS} reason=password",
     ]
@@ -42,7 +39,7 @@ async def test_refused_sign_in_is_logged(app: FastAPI, user: User, caplog: pytes
 async def test_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await post(app, "/accounts/login", email=EMAIL, password=PASSWORD)
-    assert read_log_lines(caplog) == [f"signed_in address={ADDRESS} account={user.id}"]
+    assert read_security_log(caplog) == [f"signed_in address={ADDRESS} account={user.id}"]
 
 
 async def test_reached_limit_is_logged(
@@ -51,14 +48,14 @@ async def test_reached_limit_is_logged(
     monkeypatch.setattr(service.PASSWORDS_PER_ACCOUNT, "limit", 1)
     await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
     assert await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD) == 429
-    assert read_log_lines(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
+    assert read_security_log(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]
 
 
 async def test_refused_permission_is_logged(
     user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await user_client.get("/admin/user/list")).status_code == 403
-    (line,) = read_log_lines(caplog)
+    (line,) = read_security_log(caplog)
     assert f"account={user.id} method=GET path=/admin/user/list" in line
     assert line.startswith("permission_refused address=")
 
@@ -67,9 +64,9 @@ async def test_unknown_token_is_logged_and_visitors_are_not(
     client: AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await client.get("/api/v1/users/me")).status_code == 401
-    assert read_log_lines(caplog) == []
-    await client.get("/api/v1/users/me", headers={"Authorization": "Bearer guessed"})
-    (line,) = read_log_lines(caplog)
+    assert read_security_log(caplog) == []
+    await client.get("/api/v1/users/me", headers=bearer("guessed"))
+    (line,) = read_security_log(caplog)
     assert line.startswith("token_refused")
     assert "guessed" not in caplog.text
 
@@ -78,7 +75,7 @@ async def test_wrong_confirmation_is_logged(
     user_client: AsyncClient, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     await user_client.post("/accounts/confirm", data={"current_password": WRONG_PASSWORD})
-    (line,) = read_log_lines(caplog)
+    (line,) = read_security_log(caplog)
     assert line.endswith(f"account={user.id} reason=confirmation")
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -11,7 +10,8 @@ from httpx2 import AsyncClient, Response
 
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.db.database import Database
-from opportune.testing.factories import PASSWORD, add_permission, make_user, sign_in, signed_in_client
+from opportune.testing.factories import add_permission, make_token, make_user, sign_in, signed_in_client
+from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload, store
 
 NEW_PASSWORD = "an altogether new one"
@@ -273,30 +273,11 @@ async def test_deactivation_of_several_users_is_atomic(app: FastAPI, admin: Asyn
     assert await count(database, User, is_active=False) == 2
 
 
-@pytest.mark.parametrize("flag", ["is_staff", "is_superuser"])
-async def test_demoted_user_is_signed_out(app: FastAPI, admin: AsyncClient, flag: str) -> None:
-    flags: dict[str, Any] = {flag: True}
-    user = await make_user(app.state.database, **flags)
-    async with signed_in_client(app, user) as browser:
-        await admin.post(f"/admin/user/edit/{user.id}", data={"email": user.email, "is_active": "y", "save": "Save"})
-        assert (await browser.get("/accounts/profile")).status_code == 303
-    assert not getattr(await reload(app.state.database, user), flag)
-
-
-async def test_tokens_are_listed_without_hashes_and_revoked(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
-    login = {"username": superuser.email, "password": PASSWORD}
-    async with signed_in_client(app) as program:
-        program.cookies.clear()
-        token = (await program.post("/api/v1/auth/login", data=login)).json()["access_token"]
-        bearer = {"Authorization": f"Bearer {token}"}
-        assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 200
-        for page in ("list", "details/1", "export/json"):
-            text = (await admin.get(f"/admin/api-token/{page}")).text
-            assert superuser.email in text or page == "export/json"
-            assert "token_hash" not in text
-            assert token not in text
-        await admin.post("/admin/api-token/delete?pks=1", data=CONFIRMED)
-        assert (await program.get("/api/v1/users/me", headers=bearer)).status_code == 401
+async def test_deleted_token_is_refused(admin: AsyncClient, client: AsyncClient, superuser: User, app: FastAPI) -> None:
+    token = await make_token(app.state.database, superuser)
+    assert await token_status(client, token) == 200
+    await admin.post("/admin/api-token/delete?pks=1", data=CONFIRMED)
+    assert await token_status(client, token) == 401
 
 
 @pytest.mark.database("postgresql")

@@ -1,6 +1,7 @@
 """Pages of users and of their sessions."""
 
 import re
+from itertools import product
 from urllib.parse import urlencode
 
 import pytest
@@ -12,7 +13,7 @@ from opportune.accounts.models import Session, User
 from opportune.accounts.passwords import hashing
 from opportune.db.queries import batches
 from opportune.feature import Admin, Feature, UserColumn
-from opportune.testing.factories import PASSWORD, add_permission, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, add_permission, make_token, make_user, signed_in_client
 from tests.opportune.accounts.stored_rows import count, read_all, read_one, reload
 
 NEW_PASSWORD = "an altogether new one"
@@ -112,7 +113,11 @@ async def test_hostile_parameters_do_not_break_a_list(admin: AsyncClient) -> Non
 async def test_hashes_are_never_shown(app: FastAPI, admin: AsyncClient, superuser: User) -> None:
     paths = ["list", "create", f"edit/{superuser.id}", f"details/{superuser.id}", "export/csv", "export/json"]
     token_hash = (await read_one(app.state.database, Session)).token_hash
-    for path in [f"user/{path}" for path in paths] + ["session/list", "session/details/1", "session/export/json"]:
+    await make_token(app.state.database, superuser)
+    credentials = [
+        f"{model}/{page}" for model in ("session", "api-token") for page in ("list", "details/1", "export/json")
+    ]
+    for path in [*(f"user/{path}" for path in paths), *credentials]:
         text = (await admin.get(f"/admin/{path}")).text
         for secret in ("hashed_password", "token_hash", superuser.hashed_password, "argon2", token_hash):
             assert secret not in text, path

@@ -13,6 +13,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import read_security_log
 from tests.opportune.accounts.email_sign_in.sign_in_emails import read_newest_code, wrong_code
 from tests.opportune.accounts.sent_emails import EMAIL, settings
 from tests.opportune.accounts.stored_rows import set_all
@@ -100,7 +101,7 @@ async def test_wrong_code_is_in_the_security_log(
     app: FastAPI, browser: AsyncClient, ada: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     await send_code(browser, wrong_code(await request_code(app, browser)))
-    (line,) = (record.getMessage() for record in caplog.records if record.name == "opportune.security")
+    (line,) = read_security_log(caplog)
     assert line.endswith(f"account={ada.id} reason=confirmation")
 
 

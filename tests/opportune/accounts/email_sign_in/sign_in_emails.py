@@ -3,8 +3,9 @@
 import re
 
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient, Response
+from httpx2 import AsyncClient, Response
 
+from tests.opportune.accounts.conftest import new_client
 from tests.opportune.accounts.sent_emails import AUTH, EMAIL, read_newest_link, read_sent_emails
 
 SIGN_IN_PAGE = "/accounts/login/email"
@@ -13,8 +14,7 @@ SIGN_IN_API = f"{AUTH}/login/email"
 
 def new_browser(app: FastAPI, address: str = "203.0.113.9") -> AsyncClient:
     """Return a browser with another user agent and IP address."""
-    transport = ASGITransport(app, client=(address, 1))
-    return AsyncClient(transport=transport, base_url="http://testserver", headers={"User-Agent": "Other/1.0"})
+    return new_client(app, address, **{"User-Agent": "Other/1.0"})
 
 
 async def request_email(client: AsyncClient, email: str = EMAIL, **fields: str) -> Response:

@@ -14,7 +14,7 @@ from opportune.accounts.sign_in.service import PASSWORDS_PER_IP
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
-from tests.opportune.accounts.conftest import is_signed_in
+from tests.opportune.accounts.conftest import is_signed_in, read_security_log
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     SIGN_IN_API,
     SIGN_IN_PAGE,
@@ -71,7 +71,7 @@ async def test_refused_links_and_codes_are_in_the_security_log(
     async with new_browser(app) as other_browser:
         for text in ("guessed", token, token):
             await submit_link(other_browser, text)
-    lines = [record.getMessage() for record in caplog.records if record.name == "opportune.security"]
+    lines = read_security_log(caplog)
     assert [line.partition(" account=")[2] or line.partition(" reason=")[2] for line in lines] == [
         f"{user.id} reason=email_code",
         "email",

@@ -6,13 +6,10 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode, Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.accounts.sign_in_methods.webauthn import find_relying_party
-from opportune.accounts.users.context import user_manager
-from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
@@ -246,15 +243,6 @@ async def test_superuser_removes_a_passkey_in_the_admin(app: FastAPI, user: User
         await admin.post(f"/admin/passkey/delete?pks={row_id}", data={"confirmed": "yes"})
     assert await read_passkeys(database, user) == []
     assert "passkey_deleted" in await read_event_kinds(database, user), "the user is notified"
-
-
-async def test_password_reset_of_unverified_address_removes_passkeys(
-    app: FastAPI, user: User, database: Database, settings: Settings
-) -> None:
-    await add_passkey(app, user)
-    async with database.writer() as session:
-        await user_manager(session).reset_password(make_link_token(settings, "reset", user), "another good password")
-    assert await read_passkeys(database, user) == []
 
 
 async def test_passkeys_are_exported_and_deleted(

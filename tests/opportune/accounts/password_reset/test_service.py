@@ -4,14 +4,17 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts.emails.signed_links import make_link_token
+from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
+from opportune.testing.rows import Make
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
     EMAIL,
-    ME,
     NEW_PASSWORD,
     read_newest_link,
     read_sent_subjects,
@@ -20,13 +23,14 @@ from tests.opportune.accounts.sent_emails import (
     sign_in_to_api,
     submit_new_password,
 )
+from tests.opportune.accounts.stored_rows import read_all, reload
 
 __all__ = ["settings"]  # a fixture
 
 
 async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, EMAIL)
-    bearer = {"Authorization": f"Bearer {await make_token(database, user)}"}
+    api_token = await make_token(database, user)
     async with signed_in_client(app, user) as browser:
         await client.post(f"{ACCOUNTS}/forgot-password", data={"email": "Ada@Example.com"})
         path, token = await read_newest_link(app)
@@ -42,7 +46,7 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
         assert used == [410, 410]
         assert (await client.get(path, params={"token": token})).status_code == 410
         assert (await browser.get("/accounts/profile")).status_code == 303
-    assert (await client.get(ME, headers=bearer)).status_code == 401
+    assert await token_status(client, api_token) == 401
     assert (await sign_in_to_api(client), await sign_in_to_api(client, NEW_PASSWORD)) == (401, 200)
     assert await read_users(database) == [(EMAIL, True)]  # opening the link verified the address
     assert (await read_sent_subjects(app))[-1] == (EMAIL, "You have a new password")
@@ -52,15 +56,19 @@ async def test_reset_link_is_valid_once_for_an_hour(app: FastAPI, client: AsyncC
 
 
 @pytest.mark.parametrize(("is_verified", "location"), [(False, "/"), (True, "/accounts/login/code")])
-async def test_verified_user_keeps_the_second_factor(
-    app: FastAPI, client: AsyncClient, database: Database, *, is_verified: bool, location: str
+async def test_only_verified_users_keep_their_sign_in_methods(
+    app: FastAPI, client: AsyncClient, database: Database, make: Make, *, is_verified: bool, location: str
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=is_verified)
     await add_authenticator_app(database, app.state.settings, user)
-    await client.post(f"{ACCOUNTS}/forgot-password", data={"email": EMAIL})
-    await submit_new_password(client, "page", (await read_newest_link(app))[1], NEW_PASSWORD)
+    for model in (LinkedAccount, Passkey):
+        await make(model, user_id=user.id)
+    token = make_link_token(app.state.settings, "reset", await reload(database, user))
+    await submit_new_password(client, "page", token, NEW_PASSWORD)
     response = await client.post(f"{ACCOUNTS}/login", data={"email": EMAIL, "password": NEW_PASSWORD})
     assert response.headers["location"] == location
+    for model in (LinkedAccount, Passkey, RecoveryCode):
+        assert bool(await read_all(database, model)) is is_verified, model
 
 
 async def test_reset_responses_do_not_reveal_accounts(app: FastAPI, client: AsyncClient, database: Database) -> None:

@@ -92,28 +92,14 @@ async def test_concurrent_setups_create_one_superuser(client: AsyncClient, datab
     assert len(await read_superusers(database)) == 1
 
 
-@pytest.mark.parametrize(
-    ("email", "password", "messages"),
-    [
-        ("nonsense", PASSWORD, ["Please give an e-mail address"]),
-        (EMAIL, "short", ["Please use at least 8 characters."]),
-        (EMAIL, EMAIL, ["too close to your name"]),
-        ("", "", ["Please fill this in."]),
-        ("ada@", "short", ["Please give an e-mail address", "Please use at least 8 characters."]),
-    ],
-)
-async def test_invalid_setup_is_refused(
-    client: AsyncClient, database: Database, token: str, email: str, password: str, messages: list[str]
-) -> None:
-    response = await client.post(SETUP_PAGE, data={"email": email, "password": password, "token": token})
-    assert (response.status_code, [text for text in messages if text not in response.text]) == (422, [])
-    assert token in response.text
+async def test_invalid_setup_is_refused(client: AsyncClient, database: Database, token: str) -> None:
+    for email, message in (("ada@", "Please give an e-mail address"), (EMAIL, "Please use at least 8 characters.")):
+        response = await client.post(SETUP_PAGE, data={"email": email, "password": "short", "token": token})
+        assert (response.status_code, message in response.text, token in response.text) == (422, True, True)
     assert await read_superusers(database) == []
 
 
-async def test_invalid_link_is_refused(
-    client: AsyncClient, database: Database, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_invalid_link_is_refused(client: AsyncClient, database: Database, token: str, settings: Settings) -> None:
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
     other_purpose = signing.signer(settings, "reset-password").dumps("x")
     foreign_token = extract_token(service.make_setup_link(foreign))
@@ -122,8 +108,6 @@ async def test_invalid_link_is_refused(
         for method in ("GET", "POST"):
             response = await client.request(method, SETUP_PAGE, params={"token": invalid_token}, data=form)
             assert response.status_code == 403, (method, invalid_token)
-    monkeypatch.setattr(service, "LINK_LIFETIME_SECONDS", -1)
-    assert (await client.get(SETUP_PAGE, params={"token": token})).status_code == 403
     assert await read_superusers(database) == []
 
 

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from opportune.accounts.emails import signed_links
 from opportune.accounts.models import LinkedAccount, Session, User
 from opportune.accounts.users.database import UserDatabase
 from opportune.config.settings import load_settings
@@ -203,17 +202,6 @@ async def test_recent_sign_in_replaces_the_password(
         assert response.status_code == 422
         assert "Sign out, sign in again" in response.text
     assert await read_user_states(database) == [("ada@example.com", True, False)]
-
-
-@pytest.mark.parametrize(("is_verified", "remaining"), [(False, 0), (True, 1)])
-async def test_password_reset_of_unverified_address_unlinks_accounts(
-    app: FastAPI, client: AsyncClient, database: Database, *, is_verified: bool, remaining: int
-) -> None:
-    user = await make_user(database, is_verified=is_verified)
-    await store(database, LinkedAccount(user_id=user.id, issuer="https://id.example", subject="1"))
-    token = signed_links.make_link_token(app.state.settings, "reset", user)
-    await client.post("/accounts/reset-password", data={"token": token, "password": NEW_PASSWORD})
-    assert len(await read_links(database)) == remaining
 
 
 async def test_superuser_reads_linked_accounts(
