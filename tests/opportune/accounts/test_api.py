@@ -12,6 +12,7 @@ from opportune.accounts.profile import service as profile
 from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
+from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import count, read_one
 
 EMAIL = "ada@example.com"
@@ -97,7 +98,7 @@ async def ada_client(client: AsyncClient, database: Database) -> AsyncClient:
     response = await login(client, email="ADA@example.com")
     assert (response.status_code, response.json()["token_type"]) == (200, "bearer")
     assert response.headers["cache-control"] == "no-store, no-transform"
-    client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+    client.headers.update(bearer(response.json()["access_token"]))
     return client
 
 

@@ -11,6 +11,7 @@ from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from opportune.web.rate_limit import TooManyRequests
+from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.stored_rows import read_all, read_one, reload
 from tests.opportune.form_tokens import without_tokens
 
@@ -144,7 +145,7 @@ async def test_database_refuses_emails_that_differ_in_case(database: Database, u
 async def test_new_password_ends_other_sessions_and_tokens(
     user_client: AsyncClient, other_browser: AsyncClient, client: AsyncClient, database: Database, user: User
 ) -> None:
-    token = {"Authorization": f"Bearer {await make_token(database, user)}"}
+    token = await make_token(database, user)
     old_cookie = f"session={user_client.cookies['session']}"
     form = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     response = await user_client.post("/accounts/password", data=form)
@@ -153,7 +154,7 @@ async def test_new_password_ends_other_sessions_and_tokens(
     for cookie, status in ((new_cookie, 200), (old_cookie, 303)):
         assert (await client.get("/accounts/profile", headers={"Cookie": cookie})).status_code == status
     assert (await other_browser.get("/accounts/profile")).status_code == 303
-    assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
+    assert await token_status(client, token) == 401
     for password, status in ((PASSWORD, 422), (NEW_PASSWORD, 303)):
         response = await client.post("/accounts/login", data={"email": EMAIL, "password": password})
         assert response.status_code == status

@@ -14,6 +14,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
+from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import count, set_all
 
 CONFIRMATION_PAGE, CONFIRMATION_API = "/accounts/confirm", "/api/v1/users/me/confirmation"
@@ -58,9 +59,11 @@ async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncCl
     for path in (PROTECTED_PAGE, CONFIRMATION_PAGE):
         assert (await client.get(path)).headers["location"].startswith("/accounts/login?next=")
     assert (await client.post(CONFIRMATION_API, json={})).status_code == 401
-    bearer = {"Authorization": f"Bearer {await make_token(site.state.database, await make_user(site.state.database))}"}
-    assert (await client.get("/api/v1/danger", headers=bearer)).status_code == 403
-    assert (await client.post(CONFIRMATION_API, headers=bearer, json={"current_password": PASSWORD})).status_code == 409
+    headers = bearer(await make_token(site.state.database, await make_user(site.state.database)))
+    assert (await client.get("/api/v1/danger", headers=headers)).status_code == 403
+    assert (
+        await client.post(CONFIRMATION_API, headers=headers, json={"current_password": PASSWORD})
+    ).status_code == 409
 
 
 async def test_password_in_a_form_confirms_the_session(app: FastAPI, database: Database) -> None:

@@ -1,7 +1,6 @@
 """Pages of users and of their sessions."""
 
 import re
-from itertools import product
 from urllib.parse import urlencode
 
 import pytest

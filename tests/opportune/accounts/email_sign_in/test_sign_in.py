@@ -9,7 +9,7 @@ from opportune.accounts.sign_in_methods.available import signs_in_by_email
 from opportune.db.database import Database
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.conftest import is_signed_in
+from tests.opportune.accounts.conftest import bearer, is_signed_in
 from tests.opportune.accounts.email_sign_in.sign_in_emails import (
     SIGN_IN_API,
     SIGN_IN_PAGE,
@@ -143,8 +143,8 @@ async def test_api_exchanges_the_code_for_a_token(app: FastAPI, client: AsyncCli
     assert (refused.status_code, refused.json()["detail"][:12]) == (401, "Also send a ")
     data["second_factor"] = authenticator.code
     granted = await client.post(f"{SIGN_IN_API}/code", json=data)
-    bearer = {"Authorization": f"Bearer {granted.json()['access_token']}"}
-    assert (await client.get(ME, headers=bearer)).json()["email"] == EMAIL
+    headers = bearer(granted.json()["access_token"])
+    assert (await client.get(ME, headers=headers)).json()["email"] == EMAIL
     assert (await client.post(f"{SIGN_IN_API}/code", json=data)).status_code != 200
 
 

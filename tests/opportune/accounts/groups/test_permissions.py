@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from jinja2 import DictLoader
 from sqlalchemy import Executable, MetaData, delete
 from sqlmodel import Field, SQLModel, col
@@ -25,6 +25,7 @@ from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
+from tests.opportune.accounts.conftest import bearer, new_client
 
 PAGE, API = "/cakes", "/api/v1/cakes"
 
@@ -81,8 +82,7 @@ async def get_statuses(app: FastAPI, user: User) -> tuple[int, int]:
 async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]:
     async with app.state.database.writer() as session:
         token = await create_token(session, user, "a program", timedelta(hours=1))
-    headers = {"Authorization": f"Bearer {token}"}
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver", headers=headers) as client:
+    async with new_client(app, **bearer(token)) as client:
         yield client
 
 
@@ -142,8 +142,7 @@ def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.mark.usefixtures("template")
 async def test_template_checks_a_permission(app: FastAPI, database: Database) -> None:
-    visitor = AsyncClient(transport=ASGITransport(app), base_url="http://testserver")
-    assert (await visitor.get("/cakes/shown")).text == "may not"
+    assert (await new_client(app).get("/cakes/shown")).text == "may not"
     user_without_permissions, superuser = await make_user(database), await make_user(database, is_superuser=True)
     for user, message in ((user_without_permissions, "may not"), (superuser, "may")):
         async with signed_in_client(app, user) as client:

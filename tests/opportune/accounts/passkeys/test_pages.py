@@ -13,7 +13,7 @@ from opportune.accounts.sign_in_methods.webauthn import find_relying_party
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
 from opportune.testing.plugin import settings_for
-from tests.opportune.accounts.conftest import is_signed_in
+from tests.opportune.accounts.conftest import is_signed_in, token_status
 from tests.opportune.accounts.passkeys.authenticator import Authenticator
 from tests.opportune.accounts.passkeys.conftest import (
     CODE,
@@ -89,13 +89,13 @@ async def test_changes_need_a_complete_confirmation(app: FastAPI, user: User, da
 async def test_first_passkey_ends_other_sessions(
     app: FastAPI, client: AsyncClient, ada_client: AsyncClient, user: User, database: Database
 ) -> None:
-    token = {"Authorization": f"Bearer {await make_token(database, user)}"}
+    token = await make_token(database, user)
     async with signed_in_client(app, user) as other_browser:
         page = await submit_passkey(ada_client, Authenticator())
         codes = re.findall(r"<code[^>]*>([a-z0-9]{4}(?:-[a-z0-9]{4}){3})</code>", page)
         assert len(codes) == 10
         assert not await is_signed_in(other_browser)
-    assert (await client.get("/api/v1/users/me", headers=token)).status_code == 401
+    assert await token_status(client, token) == 401
     assert (await ada_client.get("/accounts/profile")).status_code == 200
     assert (await ada_client.get(f"{PASSKEYS}/add")).status_code == 303, "a password alone no longer confirms"
 

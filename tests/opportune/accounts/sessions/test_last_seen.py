@@ -16,6 +16,7 @@ from opportune.db.models.model import utc_now
 from opportune.errors import ReadOnlyError
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from opportune.web.client import Client
+from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import read_one, set_all
 
 MONTH = timedelta(days=30)
@@ -87,7 +88,7 @@ async def test_unused_session_ends_after_a_day(app: FastAPI, database: Database)
 
 async def test_use_of_a_token_is_recorded(app: FastAPI, client: AsyncClient, database: Database) -> None:
     token = await make_token(database, await make_user(database))
-    await client.get(ME, headers={"Authorization": f"Bearer {token}"})
+    await client.get(ME, headers=bearer(token))
     await app.state.last_seen.close()
     used_at = (await read_one(database, ApiToken)).used_at
     assert used_at

@@ -19,6 +19,7 @@ from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.errors import SettingsError
 from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in, signed_in_client
+from tests.opportune.accounts.conftest import new_client, token_status
 from tests.opportune.accounts.stored_rows import change, count, read_all, read_one, set_all, store
 
 PROFILE = "/accounts/profile"
@@ -139,8 +140,7 @@ async def test_changed_rights_or_password_end_credentials(
     await change(database, user, **changes)
     await set_all(database, User, is_active=True)  # the credentials do not come back
     assert (await user_client.get(PROFILE)).status_code == status
-    response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-    assert response.status_code == (200 if status == 200 else 401)
+    assert await token_status(client, token) == (200 if status == 200 else 401)
 
 
 async def test_confirmed_session_gets_another_token(app: FastAPI, user: User, database: Database) -> None:
@@ -168,8 +168,7 @@ async def test_signing_out_everywhere_ends_sessions_and_tokens(
             await delete_all_sessions(session, user)
         assert (await laptop.get(PROFILE)).status_code == 303
         assert (await phone.get(PROFILE)).status_code == 303
-    response = await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-    assert response.status_code == 401
+    assert await token_status(client, token) == 401
 
 
 @pytest.mark.parametrize("model", [Session, ApiToken])
@@ -190,7 +189,7 @@ async def test_sessions_per_user_are_limited(
 
 async def test_session_lifetimes_are_settings(app: FastAPI, user: User, database: Database) -> None:
     app.state.settings = app.state.settings.model_copy(update={"session_days": 90, "session_idle_hours": 2})
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
+    async with new_client(app) as client:
         data = {"email": user.email, "password": PASSWORD}
         remembered = await client.post("/accounts/login", data={**data, "remember": "true"})
         client.cookies.clear()

@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 from opportune.accounts import OptionalUser
 from opportune.accounts.models import User
 from opportune.testing.factories import PASSWORD, sign_in_browser
+from tests.opportune.accounts.conftest import bearer
 
 CLEARED_DATA = '"cache", "storage"'
 STORED_PAGE = "/stored-page"
@@ -34,8 +35,7 @@ async def test_signing_out_clears_cache_and_storage(user_client: AsyncClient, pa
 
 async def test_program_that_ends_its_token_keeps_its_data(client: AsyncClient, user: User) -> None:
     login = await client.post("/api/v1/auth/login", data={"username": user.email, "password": PASSWORD})
-    bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    response = await client.post("/api/v1/auth/logout", headers=bearer)
+    response = await client.post("/api/v1/auth/logout", headers=bearer(login.json()["access_token"]))
     assert (response.status_code, response.headers.get("clear-site-data")) == (204, None)
 
 

@@ -14,6 +14,7 @@ from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
 from opportune.web.rate_limit import Hit, RateLimiter
 from tests.opportune.accounts.authenticator_app import AuthenticatorApp, add_authenticator_app
+from tests.opportune.accounts.conftest import token_status
 from tests.opportune.accounts.stored_rows import count, read_one, set_all
 
 EMAIL = "ada@example.com"
@@ -100,8 +101,7 @@ async def test_api_takes_the_code_with_the_password(client: AsyncClient, authent
     assert (without_code.status_code, without_code.json()["detail"][:13]) == (401, "Also send a `")
     assert (wrong_code.status_code, wrong_code.json()["detail"][:18]) == (401, "This code is wrong")
     accepted = await sign_in_program(client, authenticator.code)
-    token = accepted.json()["access_token"]
-    assert (await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})).status_code == 200
+    assert await token_status(client, accepted.json()["access_token"]) == 200
 
 
 async def test_second_step_redirects_to_this_site_only(client: AsyncClient, authenticator: AuthenticatorApp) -> None:

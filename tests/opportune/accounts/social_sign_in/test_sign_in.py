@@ -6,14 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.social_sign_in import service
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
-from tests.opportune.accounts.conftest import is_signed_in
+from tests.opportune.accounts.conftest import is_signed_in, new_client
 from tests.opportune.accounts.social_sign_in.conftest import (
     follow_to_message,
     read_links,
@@ -146,7 +146,7 @@ async def test_foreign_callback_is_refused_without_a_request(
     app: FastAPI, client: AsyncClient, provider: FakeProvider, mismatch: str
 ) -> None:
     provider.emails = GITHUB_EMAILS
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other_client:
+    async with new_client(app) as other_client:
         address = provider.approve(await start_sign_in(client if mismatch == "another provider" else other_client))
     match mismatch:
         case "another sign-in":
@@ -169,7 +169,7 @@ async def test_concurrent_first_sign_ins_create_one_account(
     app: FastAPI, client: AsyncClient, database: Database, provider: FakeProvider
 ) -> None:
     provider.delay = asyncio.Event()
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as other_client:
+    async with new_client(app) as other_client:
         addresses = [provider.approve(await start_sign_in(item)) for item in (client, other_client)]
         requests = [
             asyncio.create_task(item.get(to)) for item, to in zip((client, other_client), addresses, strict=True)

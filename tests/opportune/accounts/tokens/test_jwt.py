@@ -20,6 +20,7 @@ from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_token, make_user
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import RecordedJobs
+from tests.opportune.accounts.conftest import bearer, token_status
 from tests.opportune.accounts.stored_rows import change, delete, set_all
 
 LOGIN, REFRESH, LOGOUT, ME = (f"/api/v1/{path}" for path in ("auth/login", "auth/refresh", "auth/logout", "users/me"))
@@ -42,10 +43,6 @@ async def login(client: AsyncClient, user: User, **fields: str) -> dict[str, Any
     return granted
 
 
-async def get_status(client: AsyncClient, token: str) -> int:
-    return (await client.get(ME, headers={"authorization": f"Bearer {token}"})).status_code
-
-
 async def refresh(client: AsyncClient, token: str) -> Any:
     return await client.post(REFRESH, json={"refresh_token": token})
 
@@ -56,9 +53,9 @@ async def test_sign_in_returns_a_short_lived_jwt(
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"], granted["expires_in"]) == (str(user.id), 300, 300)
-    assert await get_status(client, granted["access_token"]) == 200
-    assert await get_status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
-    assert await get_status(client, await make_token(database, user)) == 200
+    assert await token_status(client, granted["access_token"]) == 200
+    assert await token_status(client, granted["refresh_token"]) == 401, "a refresh token is no access token"
+    assert await token_status(client, await make_token(database, user)) == 200
 
 
 async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) -> None:
@@ -66,18 +63,18 @@ async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) ->
     for tokens in (granted, (await refresh(client, granted["refresh_token"])).json()):
         claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
         assert (claims["scope"], tokens["scope"]) == ("accounts:read", "accounts:read")
-        assert await get_status(client, tokens["access_token"]) == 200
-        headers = {"authorization": f"Bearer {tokens['access_token']}"}
-        assert (await client.get(f"{ME}/sessions", headers=headers)).status_code == 403
+        assert await token_status(client, tokens["access_token"]) == 200
+        sessions = await client.get(f"{ME}/sessions", headers=bearer(tokens["access_token"]))
+        assert sessions.status_code == 403
 
 
 async def test_signing_out_ends_one_jwt(client: AsyncClient, user: User) -> None:
     ended_token = (await login(client, user))["access_token"]
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
+    await client.post(LOGOUT, headers=bearer(ended_token))
     new_token = (await login(client, user))["access_token"]
-    assert await get_status(client, ended_token) == 401
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended_token}"})
-    assert await get_status(client, new_token) == 200
+    assert await token_status(client, ended_token) == 401
+    await client.post(LOGOUT, headers=bearer(ended_token))
+    assert await token_status(client, new_token) == 200
 
 
 async def test_reused_refresh_token_ends_later_ones(client: AsyncClient, user: User) -> None:
@@ -97,7 +94,7 @@ async def test_forged_jwts_are_refused(client: AsyncClient, user: User, settings
         payload = {name: value for name, value in {**claims, **changes}.items() if value is not None}
         return jwt.encode(payload, key, algorithm)
 
-    assert await get_status(client, make_jwt()) == 200
+    assert await token_status(client, make_jwt()) == 200
     forged_tokens = [
         make_jwt("another key that is long enough for it"),
         make_jwt("", "none"),
@@ -116,12 +113,12 @@ async def test_forged_jwts_are_refused(client: AsyncClient, user: User, settings
         valid_jwt.rpartition(".")[0] + ".",
         "a.b.c",
     ]
-    assert [await get_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
+    assert [await token_status(client, token) for token in forged_tokens] == [401] * len(forged_tokens)
 
 
 async def test_forged_refresh_tokens_are_refused(client: AsyncClient, user: User) -> None:
     ended = await login(client, user)
-    await client.post(LOGOUT, headers={"authorization": f"Bearer {ended['access_token']}"})
+    await client.post(LOGOUT, headers=bearer(ended["access_token"]))
     granted = await login(client, user)  # SQLite reuses the id of the deleted row
     refresh_token = granted["refresh_token"]
     forged = refresh_token[:-4] + ("AAAA" if refresh_token[-4:] != "AAAA" else "BBBB")
@@ -135,7 +132,7 @@ async def test_jwt_ends_with_password_rights_and_account(client: AsyncClient, da
     for changes in all_changes:
         granted = await login(client, user)
         await change(database, user, **changes)
-        assert await get_status(client, granted["access_token"]) == 401
+        assert await token_status(client, granted["access_token"]) == 401
         assert (await refresh(client, granted["refresh_token"])).status_code == 401
         await set_all(database, User, hashed_password=user.hashed_password, is_active=True)
 
@@ -146,15 +143,15 @@ async def test_jwt_ends_with_its_sign_in(
     granted = await login(client, user)
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     expired_jwt = jwt.encode({**claims, "exp": 1}, derived_key(settings, "accounts: jwt"), "HS256")
-    response = await client.post(LOGOUT, headers={"authorization": f"Bearer {expired_jwt}"})
+    response = await client.post(LOGOUT, headers=bearer(expired_jwt))
     assert response.status_code == 204
-    assert await get_status(client, granted["access_token"]) == 401
+    assert await token_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
-    assert (await client.post(LOGOUT, headers={"authorization": "Bearer a.b.c"})).status_code == 204
+    assert (await client.post(LOGOUT, headers=bearer("a.b.c"))).status_code == 204
 
     granted = await login(client, user)
     await set_all(database, ApiToken, expires_at=utc_now())
-    assert await get_status(client, granted["access_token"]) == 401
+    assert await token_status(client, granted["access_token"]) == 401
     assert (await refresh(client, granted["refresh_token"])).status_code == 401
 
 
@@ -166,7 +163,7 @@ async def test_retried_refresh_gets_the_same_token(client: AsyncClient, user: Us
     (next_token,) = {response.json()["refresh_token"] for response in responses}
     assert next_token != first["refresh_token"]
     for response in responses:
-        assert await get_status(client, response.json()["access_token"]) == 200
+        assert await token_status(client, response.json()["access_token"]) == 200
     assert (await refresh(client, next_token)).status_code == 200
 
 
@@ -177,9 +174,9 @@ async def test_reused_refresh_token_ends_the_sign_in(
     thief = (await refresh(client, stolen["refresh_token"])).json()
     await set_all(database, ApiToken, refreshed_at=utc_now() - timedelta(seconds=11))
     assert (await refresh(client, stolen["refresh_token"])).status_code == 401
-    assert await get_status(client, thief["access_token"]) == 401
+    assert await token_status(client, thief["access_token"]) == 401
     assert (await refresh(client, thief["refresh_token"])).status_code == 401
-    assert await get_status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"
+    assert await token_status(client, other_tokens["access_token"]) == 200, "other sign-ins stay valid"
     assert (await refresh(client, other_tokens["refresh_token"])).status_code == 200
     (email,) = recorded_jobs.outbox
     assert (email.to, email.subject) == (user.email, "A program was signed out")
@@ -191,11 +188,11 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
     old_key = SecretStr(settings.secret_keys[0])
     rotated = {"secret_key": SecretStr("a new secret key of many letters"), "secret_key_fallbacks": old_key}
     app.state.settings = settings.model_copy(update=rotated)
-    assert await get_status(client, granted["access_token"]) == 200
+    assert await token_status(client, granted["access_token"]) == 200
     refreshed = (await refresh(client, granted["refresh_token"])).json()
     app.state.settings = settings.model_copy(update={**rotated, "secret_key_fallbacks": SecretStr("")})
-    assert await get_status(client, granted["access_token"]) == 401
-    assert await get_status(client, refreshed["access_token"]) == 200
+    assert await token_status(client, granted["access_token"]) == 401
+    assert await token_status(client, refreshed["access_token"]) == 200
 
     app.state.settings = app.state.settings.model_copy(update={"bearer": "token"})
     granted = await login(client, user)
@@ -205,12 +202,12 @@ async def test_fallback_secret_key_still_works(app: FastAPI, client: AsyncClient
 
 async def test_second_factor_keeps_the_current_sign_in(client: AsyncClient, user: User) -> None:
     tokens, other_tokens = await login(client, user), await login(client, user)
-    client.headers["authorization"] = f"Bearer {tokens['access_token']}"
+    client.headers.update(bearer(tokens["access_token"]))
     setup = (await client.post(f"{ME}/two-factor", json={"password": PASSWORD})).json()
     code = pyotp.TOTP(setup["key"]).now()
     assert (await client.put(f"{ME}/two-factor", json={"sealed": setup["sealed"], "code": code})).is_success
-    assert await get_status(client, tokens["access_token"]) == 200
-    assert await get_status(client, other_tokens["access_token"]) == 401
+    assert await token_status(client, tokens["access_token"]) == 200
+    assert await token_status(client, other_tokens["access_token"]) == 401
 
 
 async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: User, database: Database) -> None:
@@ -219,4 +216,4 @@ async def test_jwt_is_invalid_for_a_reused_user_id(client: AsyncClient, user: Us
     new_user = await make_user(database, "eve@example.com", is_verified=True)
     new_token = (await login(client, new_user))["access_token"]
     assert new_user.id == user_id
-    assert (await get_status(client, new_token), await get_status(client, old_token)) == (200, 401)
+    assert (await token_status(client, new_token), await token_status(client, old_token)) == (200, 401)

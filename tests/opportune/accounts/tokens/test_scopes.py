@@ -28,6 +28,7 @@ from opportune.project.layout import PROJECT, installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.statements import counted_statements
+from tests.opportune.accounts.conftest import bearer
 
 ME, TOKENS, BOOKS, LOGIN = (f"/api/v1/{path}" for path in ("users/me", "users/me/tokens", "books", "auth/login"))
 by_fastapi_users = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user()
@@ -107,7 +108,7 @@ def request_with_scopes(client: AsyncClient, database: Database, user: User) -> 
     """Send a request with a token of these scopes."""
 
     async def send(scopes: str, method: str, path: str, **arguments: Any) -> Response:
-        headers = {"authorization": f"Bearer {await make_token(database, user, scopes)}"}
+        headers = bearer(await make_token(database, user, scopes))
         return await client.request(method, path, headers=headers, **arguments)
 
     return send
@@ -204,20 +205,20 @@ async def test_account_needs_its_own_scope(request_with_scopes: Any) -> None:
 
 async def test_sessions_have_all_scopes(app: FastAPI, client: AsyncClient, user: User, database: Database) -> None:
     token = (await client.post(LOGIN, data={"username": user.email, "password": PASSWORD})).json()["access_token"]
-    assert (await client.get(TOKENS, headers={"authorization": f"Bearer {token}"})).json()[0]["scopes"] == ["*"]
+    assert (await client.get(TOKENS, headers=bearer(token))).json()[0]["scopes"] == ["*"]
     async with signed_in_client(app, user) as browser:
         assert (await browser.get(TOKENS)).status_code == 200
 
     form = {"username": user.email, "password": PASSWORD, "scope": "books:read  read"}
     granted = (await client.post(LOGIN, data=form)).json()
     assert granted["scope"] == "books:read read"
-    headers = {"authorization": f"Bearer {granted['access_token']}"}
+    headers = bearer(granted["access_token"])
     assert (await client.put(BOOKS, headers=headers)).status_code == 403
     unknown = await client.post(LOGIN, data={**form, "scope": "books:rade"})
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, ["scope"])
     assert "Unknown scope. Available scopes: read, write, " in unknown.text
 
-    headers = {"authorization": f"Bearer {await make_token(database, user, 'accounts:read')}"}
+    headers = bearer(await make_token(database, user, "accounts:read"))
     with counted_statements("SELECT") as queries:
         assert (await client.get(ME, headers=headers)).status_code == 200
     assert len(queries) == 1

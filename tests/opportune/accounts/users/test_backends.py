@@ -11,6 +11,7 @@ from opportune.accounts import User, auth_backends, get_user_manager
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
+from tests.opportune.accounts.conftest import bearer
 from tests.opportune.accounts.stored_rows import change
 
 verified = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user(active=True, verified=True)
@@ -27,13 +28,13 @@ def app(app: FastAPI) -> FastAPI:
 
 async def test_credentials_are_valid_until_ended(app: FastAPI, client: AsyncClient, database: Database) -> None:
     user = await make_user(database, "ada@example.com", is_verified=True)
-    bearer = {"authorization": f"Bearer {await make_token(database, user)}"}
+    headers = bearer(await make_token(database, user))
     assert (await client.get("/verified")).status_code == 401
     async with signed_in_client(app, user) as browser:
-        for response in (await browser.get("/verified"), await client.get("/verified", headers=bearer)):
+        for response in (await browser.get("/verified"), await client.get("/verified", headers=headers)):
             assert (response.status_code, response.json()) == (200, "ada@example.com")
         await change(database, user, hashed_password="another")
-        for response in (await browser.get("/verified"), await client.get("/verified", headers=bearer)):
+        for response in (await browser.get("/verified"), await client.get("/verified", headers=headers)):
             assert response.status_code == 401
 
 
@@ -50,10 +51,10 @@ async def test_backends_sign_in_and_out(app: FastAPI, client: AsyncClient, datab
         app.include_router(users.get_auth_router(backend), prefix=f"/as/{backend.name}")
     form = {"username": user.email, "password": "correct horse battery"}
     token = (await client.post("/as/token/login", data=form)).json()["access_token"]
-    bearer = {"authorization": f"Bearer {token}"}
-    assert (await client.get("/verified", headers=bearer)).status_code == 200
-    assert (await client.post("/as/token/logout", headers=bearer)).status_code == 204
-    assert (await client.get("/verified", headers=bearer)).status_code == 401
+    headers = bearer(token)
+    assert (await client.get("/verified", headers=headers)).status_code == 200
+    assert (await client.post("/as/token/logout", headers=headers)).status_code == 204
+    assert (await client.get("/verified", headers=headers)).status_code == 401
     await client.post("/as/session/login", data=form)
     client.cookies.set(cookie_name(app.state.settings), client.cookies[cookie_name(app.state.settings)])
     assert (await client.get("/verified")).status_code == 200
