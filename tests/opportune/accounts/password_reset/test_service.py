@@ -61,8 +61,8 @@ async def test_only_verified_users_keep_their_sign_in_methods(
 ) -> None:
     user = await make_user(database, EMAIL, is_verified=is_verified)
     await add_authenticator_app(database, app.state.settings, user)
-    for model in (LinkedAccount, Passkey):
-        await make(model, user_id=user.id)
+    await make(LinkedAccount, user_id=user.id)
+    await make(Passkey, user_id=user.id)
     token = make_link_token(app.state.settings, "reset", await reload(database, user))
     await submit_new_password(client, "page", token, NEW_PASSWORD)
     response = await client.post(f"{ACCOUNTS}/login", data={"email": EMAIL, "password": NEW_PASSWORD})
