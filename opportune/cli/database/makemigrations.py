@@ -67,7 +67,7 @@ def command(
 ) -> None:
     graph = MigrationGraph(installed_names())
     if merge:
-        merge_branches(graph, [feature] if feature else graph.features, writes=not (check or dry_run))
+        merge_branches(graph, graph.features if feature is None else [feature], writes=not (check or dry_run))
         return
     choices = parse_choices(rename or [], fill or [])
     choices.may_drop = allow_drop or check
@@ -143,7 +143,7 @@ def draft_migrations(
             raise OperatorError("--empty needs a feature: python3 oppman.py makemigrations FEATURE --empty")
         return [create_empty_migration(graph, feature, message)]
     refuse_unowned_tables(graph.features, Model.metadata)
-    features = [feature] if feature else graph.features
+    features = graph.features if feature is None else [feature]
     for name in features:
         graph.newest(name)  # raises OperatorError before the database is used
     with comparison_database(settings, graph) as connection:

@@ -19,6 +19,7 @@ from opportune.cli.scaffold.field_types import (
 )
 from opportune.cli.scaffold.models import ACCOUNT, ExistingModels
 from opportune.cli.scaffold.words import camel
+from opportune.crud.types import MAX_INTEGER
 from opportune.db.models import columns
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
@@ -28,6 +29,7 @@ from opportune.project.optional_features import how_to_list
 OPTIONS = ("unique", "index", "optional", "translated", "default=", "min=", "max=", "cascade")
 TRANSLATABLE_TYPES = ("str", "text", "markdown")
 TYPES_HINT = "See: python3 oppman.py addmodel --help"
+NUMBER = r"-?\d+(\.\d+)?"
 MAX_FIELD_LENGTH = 40
 MAX_DIGITS = 14
 RESERVED_NAMES = {*dir(builtins), "date", "datetime", "time", "metadata", "registry", "id", "keeps_history"}
@@ -69,10 +71,7 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
-    if type_.endswith("?"):
-        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
-    if type_.lower() in WORDS_FOR_REFERENCES:
-        raise OperatorError(f"{definition!r}: The type of a reference is the name of its model, as in author:Author.")
+    _refuse_other_notations(definition, name, type_, models)
     if type_ == "team":
         _check_team(definition, name, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
@@ -91,6 +90,25 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     return _with_options(Field(name, type_, length=FIELD_TYPES[type_].length or 0, prefix=prefix), options)
 
 
+def _refuse_other_notations(definition: str, name: str, type_: str, models: ExistingModels) -> None:
+    """Refuse a type as other frameworks write it, and name the type here."""
+    if type_.endswith("?"):
+        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
+    if (word := _type_of_django(type_)) and not models.find_by_name(type_):
+        raise OperatorError(f"{definition!r}: unknown type {type_!r}. Write {name}:{word}. {TYPES_HINT}")
+    if type_.rpartition(".")[2].lower() in WORDS_FOR_REFERENCES:
+        raise OperatorError(
+            f"{definition!r}: The type of a reference is the name of its model, as in author:Author or tags:many:Tag."
+        )
+
+
+def _type_of_django(name: str) -> str:
+    """Return `str` for `CharField` or `models.CharField`; empty for other names."""
+    word, field, rest = name.rpartition(".")[2].lower().partition("field")
+    word = ALIASES.get(word, word)
+    return word if field and not rest and word in FIELD_TYPES else ""
+
+
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
     if name not in ("team", "team_id"):
         raise OperatorError(f"{definition!r}: the field for the team must be called team. Write team.")
@@ -103,8 +121,18 @@ def _check_team(definition: str, name: str, models: ExistingModels) -> None:
 
 def _split_definition(definition: str) -> list[str]:
     """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
+    definition, default, value = definition.partition(":default=")
     definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
-    return re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
+    parts = re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
+    return [*parts, *_split_default(value, parts[1] if len(parts) > 1 else "")] if default else parts
+
+
+def _split_default(text: str, type_: str) -> list[str]:
+    """Split a default from the options after it. Times and URLs contain colons."""
+    value, *parts = text.split(":")
+    while parts and type_ in ("time", "url") and parts[0] not in OPTIONS:
+        value += f":{parts.pop(0)}"
+    return [f"default={value}", *parts]
 
 
 def check_mixins(mixins: Sequence[str], fields: Sequence[Field], models: ExistingModels) -> None:
@@ -184,6 +212,7 @@ def _with_options(field: Field, options: Sequence[str]) -> Field:
         field = replace(field, digits=(MAX_DIGITS, 2))
     if not field.default:
         return field
+    _check_limits(field)
     if field.type == "enum" and field.default in field.choices:
         return replace(field, default=f"{field.enum}.{enum_member(field.default)}")
     return replace(field, default=_default_code(field))
@@ -199,6 +228,9 @@ def _check_combination(field: Field) -> None:
         raise OperatorError(
             f"{field.name}: min={field.minimum} is greater than max={field.maximum}. Change one of them."
         )
+    for limit in filter(None, (field.minimum, field.maximum)):
+        if field.type == "int" and abs(Decimal(limit)) > MAX_INTEGER:
+            raise OperatorError(f"{field.name}: {limit} is not between -{MAX_INTEGER} and {MAX_INTEGER}. Change it.")
     if field.length and len(field.default) > field.length and field.spec.annotation in ("Line", "Text"):
         raise OperatorError(
             f"{field.name}: the default has {len(field.default)} characters, but the field allows {field.length}. "
@@ -209,7 +241,7 @@ def _check_combination(field: Field) -> None:
 def _with_option(field: Field, option: str) -> Field:
     name, equals, value = option.partition("=")
     is_limit = bool(equals) and name in ("min", "max") and field.spec.is_number
-    if is_limit and re.fullmatch(r"-?\d+(\.\d+)?", value):
+    if is_limit and re.fullmatch(NUMBER, value):
         return replace(field, minimum=value) if name == "min" else replace(field, maximum=value)
     if name == "default" and equals and field.spec.default_code:
         return replace(field, default=value)
@@ -285,6 +317,16 @@ def _default_code(field: Field) -> str:
         return field.spec.default_code(field.default)
     except (ValueError, KeyError, ArithmeticError):
         raise OperatorError(message) from None
+
+
+def _check_limits(field: Field) -> None:
+    """Check that a default which is a number is between `min=` and `max=`."""
+    if not re.fullmatch(NUMBER, field.default):
+        return
+    too_small = field.minimum and Decimal(field.default) < Decimal(field.minimum)
+    if too_small or (field.maximum and Decimal(field.default) > Decimal(field.maximum)):
+        limit = f"less than min={field.minimum}" if too_small else f"greater than max={field.maximum}"
+        raise OperatorError(f"{field.name}: default={field.default} is {limit}. Change one of them.")
 
 
 def _with_slug_source(slug: Field, fields: Sequence[Field]) -> Field:

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from opportune.cli.scaffold.models import ExistingModel
 from opportune.cli.scaffold.words import camel, label
+from opportune.crud.types import MAX_INTEGER
+from opportune.fields import Country, Email, Phone, Url
 
 FIELDS = "opportune.fields"
 
@@ -46,7 +51,14 @@ def _text_code(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _validated_code(type_: Any) -> Callable[[str], str]:
+    """Return a function that gives the code of a text which is valid for the type, as the type stores it."""
+    return lambda text: _text_code(TypeAdapter(type_).validate_python(text))
+
+
 def _int_code(text: str) -> str:
+    if abs(int(text)) > MAX_INTEGER:
+        raise ValueError
     return str(int(text))
 
 
@@ -100,11 +112,16 @@ FIELD_TYPES = {
     "time": date_type("time", sample='"12:30"', invalid=['"soon"'], default_code=_time_code),
     "enum": FieldType("", invalid=['"unknown"'], default_code=str),
     "email": FieldType(
-        "Email", FIELDS, sample='"{name}@example.com"', invalid=['"invalid"'], default_code=_text_code, is_sortable=True
+        "Email",
+        FIELDS,
+        sample='"{name}@example.com"',
+        invalid=['"invalid"'],
+        default_code=_validated_code(Email),
+        is_sortable=True,
     ),
-    "url": text_type("Url", sample='"https://example.com/"', invalid=['"nowhere"']),
-    "phone": text_type("Phone", sample='"+431711000"', invalid=['"invalid"']),
-    "country": text_type("Country", sample='"AT"', invalid=['"Nowhere"']),
+    "url": text_type("Url", sample='"https://example.com/"', invalid=['"nowhere"'], default_code=_validated_code(Url)),
+    "phone": text_type("Phone", sample='"+431711000"', invalid=['"invalid"'], default_code=_validated_code(Phone)),
+    "country": text_type("Country", sample='"AT"', invalid=['"Nowhere"'], default_code=_validated_code(Country)),
     "slug": FieldType("Slug", FIELDS, field_function="slug_field", is_listed=False),
     "image": FieldType("Image", FIELDS, empty='""', field_function="image_field"),
     "file": FieldType("File", FIELDS, empty='""', field_function="file_field", is_listed=False),
@@ -133,8 +150,18 @@ ALIASES = {
     "picture": "image",
     "user": "owner",
     "lines": "list",
+    "positiveinteger": "int",
+    "smallinteger": "int",
+    "biginteger": "int",
 }
-WORDS_FOR_REFERENCES = ("fk", "foreign_key", "foreignkey", "reference", "references", "belongs_to", "ref", "relation")
+WORDS_FOR_REFERENCES = (
+    *("fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield"),
+    "reference",
+    "references",
+    "belongs_to",
+    "ref",
+    "relation",
+)
 WORDS_FOR_OPTIONS = {
     "null": "optional",
     "nullable": "optional",

@@ -33,6 +33,7 @@ from opportune.web.static.icons import unknown_icon_message
 
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
+MAX_GROUP_LENGTH = 150
 RESERVED_NAMES = {
     *("AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
     *("Email", "Field", "File", "Image", "Json", "Line", "Make", "Markdown", "Model", "ModelBase"),
@@ -104,6 +105,8 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     _check_writers(read, write, fields)
     if options.icon:
         _check_icon(options.icon)
+    if options.group:
+        _check_group(options.group)
     path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
     model = NewModel(
         request.feature, request.name, fields, read, write, path, options.icon, options.mixins, options.keeps_history
@@ -132,6 +135,14 @@ def _check_icon(icon: str) -> None:
     is_name = re.fullmatch("[a-z0-9-]+", icon)
     if message := unknown_icon_message(icon) if is_name else f"{icon!r} is not an icon name.":
         raise OperatorError(f"{message} Choose one from tabler.io/icons: --icon book.")
+
+
+def _check_group(name: str) -> None:
+    is_safe = re.fullmatch(r'[^"\\{}]+', name) and name.isprintable() and name == name.strip()
+    if not is_safe or len(name) > MAX_GROUP_LENGTH:
+        raise OperatorError(
+            f"{name!r} is not a group name. Use at most {MAX_GROUP_LENGTH} letters, digits, spaces and hyphens."
+        )
 
 
 def check_model_name(name: str, models: ExistingModels) -> None:

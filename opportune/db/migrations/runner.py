@@ -57,7 +57,7 @@ def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: s
     Raises:
         OperatorError: The feature or migration does not exist, or a feature has two last migrations.
     """
-    features = [feature] if feature else graph.features
+    features = graph.features if feature is None else [feature]
     newest = [migration for name in features if (migration := graph.newest(name))]
     if feature and target == "zero":
         return lambda applied: _revert(graph, applied, feature, keep=[])

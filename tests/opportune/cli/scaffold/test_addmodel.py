@@ -130,6 +130,19 @@ INVALID_ARGUMENTS = (
     ("blog Post status:enum:a,b:default=c", "'c' is not a valid default for enum"),
     ("blog Post x:str:10:default=abcdefghijklmnop", "x: the default has 16 characters, but the field allows 10"),
     ("blog Post stars:int:default=many", "'many' is not a valid default for int"),
+    ("blog Post stars:int:default=3000000000", "'3000000000' is not a valid default for int"),
+    ("blog Post stars:int:max=3000000000", "stars: 3000000000 is not between"),
+    ("blog Post stars:int:default=7:max=5", "stars: default=7 is greater than max=5."),
+    ("blog Post weight:float:default=1:min=1.5", "weight: default=1 is less than min=1.5."),
+    ("blog Post opens:time:default=25:00", "'25:00' is not a valid default for time"),
+    ("blog Post site:url:default=nowhere", "'nowhere' is not a valid default for url"),
+    ("blog Post mail:email:default=nowhere", "'nowhere' is not a valid default for email"),
+    ("blog Post home:country:default=Nowhere", "'Nowhere' is not a valid default for country"),
+    ("blog Post title:CharField", "unknown type 'CharField'. Write title:str."),
+    ("blog Post born:models.DateTimeField", "unknown type 'models.DateTimeField'. Write born:datetime."),
+    ("blog Post tags:ManyToManyField", "as in author:Author or tags:many:Tag."),
+    ('blog Post title:str --group A"b', "is not a group name"),
+    (f"blog Post title:str --group {'g' * 151}", "is not a group name. Use at most 150 letters"),
     ("blog Post is_new:bool:optional", "Omit `optional`"),
     ("blog Post is_new:bool:unique", "cannot be unique"),
     ("blog Post slug:slug stars:int", "the model has no str field"),
@@ -245,6 +258,15 @@ def test_options_and_searchable_fields(oppman: Oppman, project: Path) -> None:
     assert line in (project / "app/blog/models.py").read_text()
     for file in ("service", "admin"):
         assert 'search = ("name", "mailbox")' in (project / f"app/blog/{file}.py").read_text()
+
+
+@pytest.mark.usefixtures("no_migration")
+def test_default_may_contain_colons(oppman: Oppman, project: Path) -> None:
+    fields = ("opens:time:default=10:30", "site:url:default=https://example.com:8080/:unique")
+    assert oppman("addmodel", "blog", "Post", *fields).code == 0
+    text = (project / "app/blog/models.py").read_text()
+    assert "opens: time = Field(default=time(10, 30))" in text or "opens: time = time(10, 30)" in text
+    assert '"https://example.com:8080/"' in text
 
 
 @pytest.mark.usefixtures("no_migration")
