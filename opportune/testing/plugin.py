@@ -28,7 +28,7 @@ FIXTURES = "opportune.testing.fixtures"
 
 SLOWEST_MODULES = (
     *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
-    *("test_project.py", "test_speedups.py", "test_wheel.py"),
+    *("test_project.py", "test_speedups.py", "test_index_project.py"),
     *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
 )
 

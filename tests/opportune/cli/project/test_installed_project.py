@@ -84,10 +84,15 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) -> Site:
-    """A project with one example, in a folder with a space and an umlaut. Only the last test changes it."""
+    """A project with one example, in a folder with a space and an umlaut. Only the last test changes it.
+
+    It has no `main.py`, so its application is the framework's.
+    """
     folder = tmp_path_factory.mktemp("installed") / "mein Büro/shop"
     folder.parent.mkdir()
     assert startproject(["My Shop", "--with", EXAMPLES[-1], str(folder)]) == 0
+    (folder / "app/main.py").unlink()
+    commit(folder)
     site = Site(folder, git_environ)
     assert site.run("--version").startswith(f"Opportune {__version__} (")
     (packages,) = (site.folder / ".venv").glob("lib/*/site-packages")
