@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select
@@ -30,7 +29,6 @@ async def read_changes(app: FastAPI) -> list[tuple[str, str, str]]:
     return [(entry.actor, entry.channel, entry.action) for entry in await read_entries(app)]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_api_changes_are_recorded(app: FastAPI, client: AsyncClient, ann: User) -> None:
     headers = {"Authorization": f"Bearer {await make_token(app.state.database, ann)}"}
     added = await client.post("/api/v1/todos", json={"title": "Buy milk"}, headers=headers)

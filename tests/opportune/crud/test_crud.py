@@ -186,7 +186,6 @@ class SharedNotes(Crud[Note]):
     read_permission = write_permission = Permission.OWNER_OR_PERMITTED
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("actions", "listed", "changed", "deleted"),
     [

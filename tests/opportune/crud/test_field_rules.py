@@ -123,7 +123,6 @@ async def test_hidden_parameter_looks_unknown(seller: AsyncClient) -> None:
     assert hidden[0]["message"] == unknown[0]["message"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_hidden_fields_filter_and_sort_with_the_permission(buyer: AsyncClient) -> None:
     queries = ("cost__gte=5", "buyer=2", "marks=1", "cheap=false", "sort=-profit&size=1", "sort=vendor.region&size=1")
     for query in queries:

@@ -73,7 +73,6 @@ async def test_new_row_needs_one_insert(librarian: AsyncClient) -> None:
     assert (await librarian.get(f"{API}/notes/{added.json()['id']}")).json() == added.json()
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_inserted_row_belongs_to_the_session(database: Database, ann: User) -> None:
     async with database.writer() as session:
         await insert_row(session, note := Note(owner_id=ann.id, text="One"))
@@ -99,7 +98,6 @@ async def test_several_rows_need_one_insert(database: Database) -> None:
     assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_new_row_is_recorded_in_the_audit_log(librarian: AsyncClient, database: Database, ann: User) -> None:
     added = (await librarian.post(f"{API}/notes", json={"text": "A note"})).json()
     (entry,) = await read_audit_entries(database)

@@ -63,7 +63,6 @@ async def test_page_deletes_and_undoes(client: AsyncClient) -> None:
     assert (await client.post("/tools/2/restore")).status_code == 404
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_trash_lists_deleted_rows(client: AsyncClient) -> None:
     (tool,) = (await client.get(f"{TOOLS}?deleted=true")).json()["items"]
     assert (tool["name"], tool["deleted_at"] is not None) == ("Hammer", True)
@@ -93,7 +92,6 @@ async def test_restored_row_is_listed(client: AsyncClient) -> None:
         assert (await client.post(f"{TOOLS}/{row_id}/restore")).status_code == 404, "it is not in the trash"
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_permanent_deletion(app: FastAPI, client: AsyncClient) -> None:
     for tool in (1, 2):
         assert (await client.delete(f"{TOOLS}/{tool}?permanently=true")).status_code == 204

@@ -160,7 +160,6 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
         return super().list_query(request).where(col(Gadget.name).startswith(request.state.user.email[:3]))
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS))
     async with site_with(feature, GadgetTable.metadata, settings) as app:

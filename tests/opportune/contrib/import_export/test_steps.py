@@ -100,7 +100,6 @@ async def test_encodings_of_spreadsheets_are_read(app: FastAPI, admin: AsyncClie
         await execute(app, delete(Gadget))
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_lines_with_errors_are_corrected_and_imported(app: FastAPI, admin: AsyncClient) -> None:
     preview = await upload(admin, ROWS)
     assert (await confirm_preview(admin, preview)).headers["location"] == preview.url.path
@@ -125,7 +124,6 @@ def jobs(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> RecordedJobs:
     return RecordedJobs(state.settings, state.database, state.storage, features=state.features)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_large_file_is_imported_by_a_job(app: FastAPI, admin: AsyncClient, jobs: RecordedJobs) -> None:
     page = await upload(admin, ROWS.replace("999", "2").replace("many", "3"))
     assert "rows.csv is being checked: row 0 of 3." in extract_text(page)

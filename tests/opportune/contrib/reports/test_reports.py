@@ -173,7 +173,6 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
         return rows if request.state.user.is_superuser else rows.where(col(Gadget.name) == "gadget 1")
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin)))
     async with site_with(feature, Table.metadata, settings) as app:

@@ -23,7 +23,6 @@ from tests.opportune.contrib.request_panel.conftest import Probe
 Stored = Sequence[RequestRecord]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_page_is_recorded(client: AsyncClient, records: Stored) -> None:
     response = await client.get("/accounts/login")
     record = records[0]
@@ -73,7 +72,6 @@ async def test_statement_has_line_of_project(probe: Probe) -> None:
     assert statement.seconds > 0
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_equal_queries_are_duplicates(probe: Probe) -> None:
     async def select(session: ReadSession) -> None:
         for number in (1, 1, 2):
@@ -151,7 +149,6 @@ async def test_log_lines_are_recorded_and_masked(probe: Probe) -> None:
     assert lines.dropped > 0
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_jobs_and_emails_are_recorded(app: FastAPI, client: AsyncClient, probe: Probe) -> None:
     app.state.database.info["jobs"] = app.state.jobs
 

@@ -49,7 +49,6 @@ async def test_admin_form_keeps_the_only_owner_active(
     assert await is_active(database, owner)
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_admin_action_keeps_the_only_owner_active(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
@@ -58,7 +57,6 @@ async def test_admin_action_keeps_the_only_owner_active(
     assert await is_active(database, crew.users["owner"])
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_admin_action_forces_a_deactivation(
     superuser_client: AsyncClient, database: Database, crew: Crew
 ) -> None:
@@ -92,7 +90,6 @@ async def test_one_of_two_concurrently_deactivated_owners_stays(database: Databa
     assert sorted(type(result).__name__ for result in results) == ["FieldErrors", "NoneType"]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_command_keeps_the_only_owner_unless_forced(
     settings: Settings,
     database: Database,

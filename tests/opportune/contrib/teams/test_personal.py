@@ -1,6 +1,5 @@
 """Rows that belong to the current team, or to the user while no team is selected."""
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
@@ -38,7 +37,6 @@ async def test_new_row_without_a_team_is_personal(app: FastAPI, clients: Clients
     assert await names(clients["owner"]) == []
 
 
-@pytest.mark.database("sqlite", "postgresql")
 async def test_user_switches_between_team_and_personal(clients: Clients, make: Make, crew: Crew) -> None:
     browser, user = clients["member"], crew.users["member"]
     await make(Note, user_id=user.id, name="Mine")

@@ -1,6 +1,7 @@
 """Rows of teams: in the data layer and in routes of a project."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -146,30 +147,16 @@ async def test_service_takes_a_team_without_a_request(database: Database, crew: 
         assert not Projects(session, None, team=team).may("delete")
 
 
-def test_invalid_declaration_is_an_error() -> None:
-    with pytest.raises(OperatorError, match=r"Wrong\.team_roles: A team has no 'boss'"):
+DECLARATIONS: list[tuple[type[Any], dict[str, Any], str]] = [
+    (Task, {"team_column": "team_id", "team_roles": {"delete": "boss"}}, r"team_roles: A team has no 'boss'"),
+    (Task, {"team_roles": {"delete": "admin"}}, "no team owns the rows"),
+    (Task, {"team_column": "project_id"}, "team_id"),
+    (Note, {"owner_column": "user_id", "team_column": "user_id"}, r'team_column: write owner_column = "user_id"'),
+    (Task, {"owner_column": "team_id"}, r'owner_column: write team_column = "team_id" instead'),
+]
 
-        class Wrong(Crud[Task]):
-            team_column = "team_id"
-            team_roles = {"delete": "boss"}
 
-    with pytest.raises(OperatorError, match="no team owns the rows"):
-
-        class Unowned(Crud[Task]):
-            team_roles = {"delete": "admin"}
-
-    with pytest.raises(OperatorError, match="team_id"):
-
-        class Elsewhere(Crud[Task]):
-            team_column = "project_id"
-
-    with pytest.raises(OperatorError, match=r'Shared\.team_column: write owner_column = "user_id"'):
-
-        class Shared(Crud[Note]):
-            owner_column = "user_id"
-            team_column = "user_id"
-
-    with pytest.raises(OperatorError, match=r'Theirs\.owner_column: write team_column = "team_id" instead'):
-
-        class Theirs(Crud[Task]):
-            owner_column = "team_id"
+@pytest.mark.parametrize(("model", "options", "message"), DECLARATIONS)
+def test_invalid_declaration_is_refused(model: type[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        type("Wrong", (Crud,), {"model": model, **options})
