@@ -31,6 +31,7 @@ from opportune.contrib.dashboard.shared_counts import TAG, SharedCounts, clear_c
 from opportune.contrib.dashboard.widget_errors import find_widget_errors
 from opportune.contrib.dashboard.widgets import DeclaredWidget, Widgets
 from opportune.errors import OperatorError
+from opportune.web import is_htmx
 from opportune.web.time_zone import current_zone
 
 MAX_RECENT_ENTRIES = 8
@@ -54,9 +55,17 @@ class Dashboard(AdminExtension):
         if "fresh" in request.query_params:
             await request.app.state.cache.clear(TAG)
             return RedirectResponse(request.url.remove_query_params("fresh"), 303)
-        context = await self._read_page(request)
-        page = await self.site.templates.TemplateResponse(request, "dashboard/index.html", context)
-        return cast("Response", page)
+        async with self.site.database.reader(fresh=True) as session:
+            pages = await read_pages(session, request)
+        if is_htmx(request):
+            return await self._render(request, "dashboard/parts.html", await self._read_parts(request, pages))
+        context = await self._read_frame(request, pages)
+        if "complete" in request.query_params:
+            context |= await self._read_parts(request, pages)
+        return await self._render(request, "dashboard/index.html", context)
+
+    async def _render(self, request: Request, template: str, context: dict[str, Any]) -> Response:
+        return cast("Response", await self.site.templates.TemplateResponse(request, template, context))
 
     async def rows_changed(self, request: Request, identities: Collection[str]) -> None:
         await clear_counts(request.app.state.cache, identities)
@@ -65,42 +74,40 @@ class Dashboard(AdminExtension):
         """Return the widgets and sections that the user may see, in their default order."""
         return [*self.widgets.visible(request), *visible_sections(request, self.site)]
 
-    async def _read_page(self, request: Request) -> dict[str, Any]:
-        """Return the values of the template: the visible parts in their stored arrangement, with their data."""
-        range_ = requested_range(request)
-        async with self.site.database.reader(fresh=True) as session:
-            pages = await read_pages(session, request)
-            sections = await self._read_sections(session, request, pages, range_)
-        # Checks and views open sessions of their own, so the session above is closed first.
-        widgets = pages.arrangement.visible(self.widgets.visible(request))
-        has_health = any(section.type == "health" for section in sections["sections"])
-        log = self.site.view_for_model(AuditEntry)
+    async def _read_frame(self, request: Request, pages: Pages) -> dict[str, Any]:
+        """Return the values of the page itself. The browser requests its parts afterwards, because they take longer."""
+        views = [section.view for section in visible_sections(request, self.site) if section.view]
         return {
-            **sections,
             "pages": pages,
             "may_arrange": may_arrange(request),
-            "range": range_,
+            "has_counts": bool(views or self.widgets.visible(request)),
+            "has_models": bool(views),
+            "has_project": any(map(is_of_project, views)),
+            "range": requested_range(request),
             "ranges": RANGES,
-            "widgets": await self.widgets.read(request, widgets, range_),
-            "lights": await self._health.lights() if has_health else [],
-            "version": f"Opportune {__version__}, Python {platform.python_version()}",
-            "log": log if log and is_listed(log, request) else None,
             **(await _read_setup(request, pages) if is_superuser(request) else {}),
         }
 
-    async def _read_sections(
-        self, session: AsyncSession, request: Request, pages: Pages, range_: Range
-    ) -> dict[str, Any]:
-        existing = [*visible_sections(request, self.site)]
-        sections = pages.arrangement.visible(existing)
-        has_recent = any(section.type == "recent" for section in sections)
-        views = [section.view for section in existing if section.view]
+    async def _read_parts(self, request: Request, pages: Pages) -> dict[str, Any]:
+        """Return the visible parts in their stored arrangement, with their data."""
+        range_ = requested_range(request)
+        sections = pages.arrangement.visible(visible_sections(request, self.site))
+        types = {section.type for section in sections}
+        async with self.site.database.reader(fresh=True) as session:
+            cards = await self._read_cards(session, request, sections, range_)
+            recent = await self._read_recent(session, request) if "recent" in types else []
+        # Checks and views open sessions of their own, so the session above is closed first.
+        widgets = pages.arrangement.visible(self.widgets.visible(request))
+        log = self.site.view_for_model(AuditEntry)
         return {
+            **cards,
             "sections": sections,
-            "has_models": bool(views),
-            "has_project": any(map(is_of_project, views)),
-            **await self._read_cards(session, request, sections, range_),
-            "recent": await self._read_recent(session, request) if has_recent else [],
+            "recent": recent,
+            "range": range_,
+            "widgets": await self.widgets.read(request, widgets, range_),
+            "lights": await self._health.lights() if "health" in types else [],
+            "version": f"Opportune {__version__}, Python {platform.python_version()}",
+            "log": log if log and is_listed(log, request) else None,
         }
 
     async def _read_recent(self, session: AsyncSession, request: Request) -> list[tuple[AuditEntry, str, str]]:

@@ -20,7 +20,7 @@ from tests.opportune.feature_rounds import feature_rounds
 
 pytestmark = pytest.mark.database("sqlite")
 MARKS = {
-    "dashboard": ("/admin/", 'id="health"'),
+    "dashboard": ("/admin/?complete=1", 'id="health"'),
     "import_export": ("/admin/leaflet/list", "/leaflet/export/csv"),
     "row_versions": ("/admin/leaflet/history/1", "Version 2"),
     "reports": ("/admin/leaflet/list", "/leaflet/report"),

@@ -166,7 +166,7 @@ def test_sizes_and_durations_are_readable() -> None:
         assert f"{format_size(110_000_000)} {format_duration(7200)}".split() == ["110", "Mo", "2", "heures"]
 
 
-@pytest.mark.parametrize("path", ["/admin/status", "/admin/"])
+@pytest.mark.parametrize("path", ["/admin/status", "/admin/?complete=1"])
 async def test_waiting_emails_are_shown(app: FastAPI, admin: AsyncClient, path: str) -> None:
     now, hour = utc_now(), timedelta(hours=1)
     await add_rows(app, Job(name="mail.send", attempt=9, created_at=now - hour, due_at=now + hour, error="No."))

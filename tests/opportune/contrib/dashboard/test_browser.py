@@ -44,6 +44,7 @@ async def test_widgets_fill_each_row(app: FastAPI, page: Page, superuser: User, 
     await sign_in_browser(page, app, superuser, site)
     await page.emulate_media(color_scheme=theme)
     await page.goto("/admin/")
+    await expect(page.locator(".widgets")).to_have_count(2)
     for width in (390, 768, 1280, 1920):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.locator(".widgets").evaluate_all(FILLS_ROWS), width

@@ -47,7 +47,7 @@ async def test_chart_counts_local_days_like_the_list(
         for moment in (shifted for midnight in midnights for shifted in (midnight, midnight - timedelta(seconds=1))):
             session.add(User(email=f"{moment:%d%m%H%M}@example.com", hashed_password="", created_at=moment))
     admin.cookies.set("time_zone", zone)
-    page = (await admin.get("/admin/")).text
+    page = (await admin.get("/admin/?complete=1")).text
     assert read_sign_up_count(page) == f"{2 * DAYS + 1}"
     assert f"{2 * DAYS} in the period before" in page
     assert page.count(": 2</text>") == DAYS - 1, "and three today"
@@ -56,8 +56,24 @@ async def test_chart_counts_local_days_like_the_list(
     assert f" of {2 * DAYS + 1}" in (await admin.get(unescape(link[1]))).text
 
 
+async def test_browser_requests_the_parts_after_the_page(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/?range=week")).text
+    assert 'hx-get="?range=week"' in page
+    assert "Sign-ups" not in page
+    parts = (await admin.get("/admin/?range=week", headers={"HX-Request-Type": "partial"})).text
+    assert "Sign-ups" in parts
+    assert "<html" not in parts
+
+
+async def test_page_has_a_link_to_its_parts(admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/")).text
+    link = re.search(r'<noscript><a class="btn" href="([^"]+)"', page)
+    assert link
+    assert "Sign-ups" in (await admin.get(f"/admin/{link[1]}")).text
+
+
 async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/?all=1")).text
+    page = (await admin.get("/admin/?complete=1&all=1")).text
     assert "Recent actions" not in page
     assert read_sign_up_count(page) == "1"
     assert re.search(r'href="/admin/user/list">Users</a></h2>\s*<span[^>]*>1</span>', page)
@@ -86,7 +102,7 @@ def read_sign_up_count(page: str) -> str:
 async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncClient) -> None:
     entry = AuditEntry(actor="", action="action:give-back", identity="user", title="<b>Tea</b>")
     await add_rows(app, Job(name="gone.a"), Job(name="gone.b", state=JobState.FAILED, ended_at=utc_now()), entry)
-    page = (await admin.get("/admin/")).text
+    page = (await admin.get("/admin/?complete=1")).text
     assert "<strong>Give back</strong> User: " in page
     assert "&lt;b&gt;Tea&lt;/b&gt;" in page
     assert re.search(r'text-break">\s*<time', page), "an action of the site has no author"
@@ -98,7 +114,7 @@ async def test_dashboard_has_jobs_and_recent_actions(app: FastAPI, admin: AsyncC
 
 async def test_dashboard_links_to_pending_migrations(app: FastAPI, admin: AsyncClient) -> None:
     await execute(app, text("DELETE FROM alembic_version WHERE version_num LIKE 'jobs%'"))
-    page = (await admin.get("/admin/")).text
+    page = (await admin.get("/admin/?complete=1")).text
     assert re.search(r'<a href="/admin/operations">\d+ to apply: jobs\.', page)
 
 
@@ -106,14 +122,14 @@ async def test_staff_see_only_models_they_may_list(app: FastAPI) -> None:
     staff = await make_staff(app, "group.list")
     await add_rows(app, AuditEntry(actor="root@example.com", action="update", identity="user", title="Tea"))
     async with signed_in_client(app, staff) as client:
-        page = (await client.get("/admin/")).text
+        page = (await client.get("/admin/?complete=1")).text
     assert "/admin/group/list" in page
     texts = ("Sign-ups", "Recent actions", "/admin/job", "/admin/user/", "<svg", "Health", "/create", "Python")
     assert [text for text in (*texts, "/admin/operations") if text in page] == []
 
     await execute(app, delete(Membership).where(col(Membership.user_id) == staff.id))
     async with signed_in_client(app, staff) as client:
-        assert (await client.get("/admin/")).status_code == 403
+        assert (await client.get("/admin/?complete=1")).status_code == 403
 
 
 async def test_failed_health_check_does_not_hide_other_checks(app: FastAPI) -> None:

@@ -44,7 +44,7 @@ async def add_gadget(app: FastAPI, name: str, **values: Any) -> None:
 
 
 async def read_counts(client: AsyncClient, **parameters: str) -> dict[str, str]:
-    page = (await client.get("/admin/", params=parameters)).text
+    page = (await client.get("/admin/", params={"complete": 1, **parameters})).text
     matches = {name: re.search(pattern, page) for name, pattern in COUNTS.items()}
     return {name: match[1] if match else "" for name, match in matches.items()}
 
@@ -93,10 +93,10 @@ async def test_change_in_the_admin_clears_its_counts(app: FastAPI, admin: AsyncC
 
 
 async def test_count_again_clears_the_counts(app: FastAPI, admin: AsyncClient) -> None:
-    assert 'href="/admin/?range=7&amp;fresh=1"' in (await admin.get("/admin/?range=7")).text
+    assert 'href="/admin/?complete=1&amp;range=7&amp;fresh=1"' in (await admin.get("/admin/?complete=1&range=7")).text
     await add_gadget(app, "second")
-    response = await admin.get("/admin/?range=7&fresh=1")
-    assert (response.status_code, response.headers["location"]) == (303, "/admin/?range=7")
+    response = await admin.get("/admin/?complete=1&range=7&fresh=1")
+    assert (response.status_code, response.headers["location"]) == (303, "/admin/?complete=1&range=7")
     assert await read_counts(admin, range="7") == all_equal(2)
 
 
