@@ -59,10 +59,8 @@ class Dashboard(AdminExtension):
             pages = await read_pages(session, request)
         if is_htmx(request):
             return await self._render(request, "dashboard/parts.html", await self._read_parts(request, pages))
-        context = await self._read_frame(request, pages)
-        if "complete" in request.query_params:
-            context |= await self._read_parts(request, pages)
-        return await self._render(request, "dashboard/index.html", context)
+        parts = await self._read_parts(request, pages) if "complete" in request.query_params else {}
+        return await self._render(request, "dashboard/index.html", await self._read_frame(request, pages) | parts)
 
     async def _render(self, request: Request, template: str, context: dict[str, Any]) -> Response:
         return cast("Response", await self.site.templates.TemplateResponse(request, template, context))
@@ -80,7 +78,6 @@ class Dashboard(AdminExtension):
         return {
             "pages": pages,
             "may_arrange": may_arrange(request),
-            "has_counts": bool(views or self.widgets.visible(request)),
             "has_models": bool(views),
             "has_project": any(map(is_of_project, views)),
             "range": requested_range(request),

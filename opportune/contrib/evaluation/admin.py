@@ -15,7 +15,7 @@ from opportune.admin.charts import Chart, Point
 from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.i18n import gettext
-from opportune.i18n.formats import format_number
+from opportune.i18n.formats import localize_number
 
 MAX_RUNS = 20
 
@@ -82,5 +82,5 @@ def _points(summary: Summary) -> Iterator[Point]:
 def _means(summaries: list[Summary]) -> Iterator[Point]:
     for summary in summaries:
         if summary.mean_score:
-            text = format_number(round(summary.mean_score, 2))
-            yield Point(f"{_label(summary.run.first)} ({summary.run.id})", summary.mean_score, number_text=text)
+            label = f"#{summary.run.id} {_label(summary.run.first)}"
+            yield Point(label, summary.mean_score, number_text=localize_number(f"{summary.mean_score:.2f}"))

@@ -104,7 +104,8 @@ async def staff(app: FastAPI, clerk: User, admin: AsyncClient, superuser: User) 
 
 
 PAGES = (
-    *("/admin/?complete=1", "/admin/search?q=Telltale", "/admin/audit-entry/list", "/admin/audit-entry/list?search=Telltale"),
+    *("/admin/?complete=1", "/admin/search?q=Telltale"),
+    *("/admin/audit-entry/list", "/admin/audit-entry/list?search=Telltale"),
     *("/admin/audit-entry/export/json", "/admin/paper/list", "/admin/paper/export/json", "/admin/folder/delete?pks=1"),
     *("/search?q=Telltale", "/papers"),
 )
