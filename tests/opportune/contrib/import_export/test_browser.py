@@ -13,11 +13,6 @@ from opportune.testing.services.accessibility import find_violations
 from tests.opportune.contrib.import_export.test_import import IMPORT
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
-
-
 async def test_steps_of_an_import(
     app: FastAPI,
     page: Page,

@@ -22,11 +22,6 @@ IMPORT = "/admin/gadget/import"
 HEADER = "name,maker_id,colour,state,size"
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
-
-
 async def upload(admin: AsyncClient, content: str | bytes, name: str = "rows.csv", **choices: str) -> Response:
     return await upload_file(admin, IMPORT, content, name, **choices)
 

@@ -16,11 +16,6 @@ from tests.opportune.stored_rows import execute
 HEADER = "name;maker_id;size;weight;ratio;made_on"
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
-
-
 async def import_numbers(app: FastAPI, admin: AsyncClient, *lines: str) -> tuple[str, list[tuple[object, ...]]]:
     """Return the preview, and the numbers that were stored."""
     preview = await upload(admin, "\n".join([HEADER, *lines]))

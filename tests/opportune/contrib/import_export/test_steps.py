@@ -30,11 +30,6 @@ from tests.opportune.stored_rows import execute, make_staff, read_all
 ROWS = "name,maker_id,size\nfirst,1,1\nsecond,999,2\nthird,1,many\n"
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
-
-
 async def read_names(app: FastAPI) -> list[str]:
     return [row.name for row in await read_gadgets(app)]
 

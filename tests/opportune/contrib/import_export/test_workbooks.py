@@ -28,11 +28,6 @@ DAY, MOMENT = datetime.fromisoformat("2026-12-31"), datetime.fromisoformat("2026
 ROW = ["first", "Acme", 3.0, 1.5, DAY, MOMENT, "=1+1"]
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
-
-
 def make_workbook(*rows: list[Any], change: Callable[[Any], object] = id) -> bytes:
     workbook, file = openpyxl.Workbook(), io.BytesIO()
     for number, row in enumerate(rows, 1):
