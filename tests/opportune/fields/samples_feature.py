@@ -1,4 +1,4 @@
-"""Samples: a model with a field of every type, and an admin view without options."""
+"""Samples: a model with a field of every type, its pages and its API, and an admin view without options."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +9,7 @@ from sqlalchemy import MetaData
 from sqlmodel import Field
 
 from opportune.admin import AdminView
+from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Admin, Feature
 from opportune.fields import (
@@ -80,4 +81,15 @@ class FollowerAdmin(AdminView, model=Follower):
     pass
 
 
-samples = Feature("samples", "For tests.", models=(Sample, Follower), admin=Admin((SampleAdmin, FollowerAdmin)))
+class Samples(Crud[Sample]):
+    read_permission = write_permission = Permission.ANYONE
+
+
+samples = Feature(
+    "samples",
+    "For tests.",
+    models=(Sample, Follower),
+    pages=CrudPages(Samples, "/samples").router,
+    api=CrudApi(Samples, "/samples").router,
+    admin=Admin((SampleAdmin, FollowerAdmin)),
+)
