@@ -42,8 +42,8 @@ from opportune.admin.trash.rows import count_deleted, may_use_trash
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import find_default_errors
-from opportune.db.database import Session
 from opportune.db.models.columns import title_of
+from opportune.db.sessions.session import Session
 from opportune.errors import OperatorError
 from opportune.i18n import format_lazy, gettext_lazy
 from opportune.i18n.languages import get_language

@@ -12,7 +12,6 @@ from opportune.crud.declaration import Shape
 from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
 from opportune.crud.options import Key
 from opportune.crud.selection import Selection
-from opportune.db.database import Rows, Session
 from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
 from opportune.db.models.translated import current_text, is_translated
@@ -31,6 +30,7 @@ from opportune.db.queries.listing import (
 from opportune.db.queries.matching import matching_words
 from opportune.db.queries.paths import AttributePath, Visible, parse_path
 from opportune.db.queries.row_count import count_listed_rows
+from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
 from opportune.errors import FieldErrors, NotFound
 from opportune.i18n import current_language

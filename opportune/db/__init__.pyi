@@ -1,8 +1,4 @@
-from opportune.db.database import Context as Context
 from opportune.db.database import Database as Database
-from opportune.db.database import ReadonlyContext as ReadonlyContext
-from opportune.db.database import after_commit as after_commit
-from opportune.db.database import before_commit as before_commit
 from opportune.db.drivers.sqlite_memory import MemoryDatabase as MemoryDatabase
 from opportune.db.errors import explain as explain
 from opportune.db.errors import is_outage as is_outage
@@ -33,12 +29,16 @@ from opportune.db.queries.batches import update_in_batches as update_in_batches
 from opportune.db.queries.loading import load as load
 from opportune.db.queries.matching import contains as contains
 from opportune.db.queries.matching import starts_with as starts_with
+from opportune.db.sessions.contexts import Context as Context
+from opportune.db.sessions.contexts import ReadonlyContext as ReadonlyContext
 from opportune.db.sessions.dependencies import DatabaseDependency as DatabaseDependency
 from opportune.db.sessions.dependencies import ReadonlyCtx as ReadonlyCtx
 from opportune.db.sessions.dependencies import ReadSession as ReadSession
 from opportune.db.sessions.dependencies import RWCtx as RWCtx
 from opportune.db.sessions.dependencies import WriteSession as WriteSession
 from opportune.db.sessions.dependencies import context_dependency as context_dependency
+from opportune.db.sessions.session import after_commit as after_commit
+from opportune.db.sessions.session import before_commit as before_commit
 from opportune.db.sessions.trash import deleted_rows_included as deleted_rows_included
 from opportune.db.sessions.trash import purge as purge
 from opportune.db.sessions.trash import restore as restore

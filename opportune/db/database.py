@@ -2,15 +2,12 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 from sqlalchemy import Engine, Executable, TextClause, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session as SyncSession
-from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.util import greenlet_spawn
 
 from opportune.config.settings import Settings
@@ -20,125 +17,13 @@ from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh
 from opportune.db.errors import explain
-from opportune.db.sessions.hooked_session import (
-    WRITES,
-    HookedSession,
-    forget_writes,
-    has_rows_with_hooks,
-    is_within,
-    refuse_commit_in_hook,
-    run_after_hooks,
-)
-from opportune.db.sessions.insertion import InsertingSession
+from opportune.db.sessions.contexts import Context
+from opportune.db.sessions.session import Rows, Session, read_sessionmaker
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
 
 Role = Literal["writer", "reader"]
-Rows = Sequence[Sequence[Any]]
-Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
-
-BEFORE_COMMIT = "before_commit"
-AFTER_COMMIT = "after_commit"
-
-
-class Session(AsyncSession):
-    """Session that runs row hooks and the callbacks of `before_commit` and `after_commit`."""
-
-    sync_session_class = InsertingSession
-
-    def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self._autocommit_fetch = autocommit_fetch
-
-    async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
-        """Return the rows of a statement without building ORM objects, which takes most of the time.
-
-        Without an open transaction the statement runs in a transaction of one statement.
-        """
-        if self._autocommit_fetch is None or self.in_transaction():
-            return await self.run_sync(_fetch_in_transaction, statement, values)
-        return await self._autocommit_fetch(statement, values)
-
-    async def flush(self, objects: Sequence[Any] | None = None) -> None:
-        """Write pending changes and run their hooks."""
-        await super().flush(objects)
-        await run_after_hooks(self, super().flush)
-
-    async def commit(self) -> None:
-        refuse_commit_in_hook(self)
-        while True:
-            if has_rows_with_hooks(self):
-                await self.flush()
-            if not (callbacks := self.info.pop(BEFORE_COMMIT, ())):
-                break
-            for callback, _ in callbacks:
-                await callback()
-        await super().commit()
-        for callback, _ in self.info.pop(AFTER_COMMIT, ()):
-            await callback()
-
-    async def rollback(self) -> None:
-        for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
-            self.info.pop(key, None)
-        await super().rollback()
-
-    async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
-        # SQLAlchemy closes the session in a separate task, in case the request is cancelled. Only an error needs that.
-        if type_ is not None:
-            await super().__aexit__(type_, value, traceback)
-        elif self.sync_session.in_transaction():
-            await self.close()
-        elif self.sync_session.identity_map or self.sync_session.new:  # no transaction, so closing needs no I/O
-            self.sync_session.close()
-
-
-def _fetch_in_transaction(session: SyncSession, statement: Executable, values: Mapping[str, Any]) -> Rows:
-    if session.autoflush and (session.new or session.dirty or session.deleted):
-        session.flush()
-    return session.connection().execute(statement, values).all()
-
-
-def before_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
-    """Run a callback as the last step of the transaction.
-
-    A rollback of the transaction or of the current savepoint discards it.
-
-    Args:
-        session: Session of the transaction.
-        callback: Coroutine function without arguments.
-    """
-    _add_callback(session, BEFORE_COMMIT, callback)
-
-
-def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
-    """Run a callback after the session has committed, before the response is sent.
-
-    A rollback of the transaction or of the current savepoint discards it.
-
-    Args:
-        session: Session of the transaction.
-        callback: Coroutine function without arguments.
-    """
-    _add_callback(session, AFTER_COMMIT, callback)
-
-
-def _add_callback(session: AsyncSession, key: str, callback: Callable[[], Awaitable[None]]) -> None:
-    session.info.setdefault(key, []).append((callback, session.sync_session.get_nested_transaction()))
-
-
-@event.listens_for(HookedSession, "after_soft_rollback")
-def _discard_savepoint(session: SyncSession, savepoint: SessionTransaction) -> None:
-    """Discard the callbacks and hooks of a savepoint that is rolled back."""
-    if savepoint.nested:
-        forget_writes(session, savepoint)
-        for key in (BEFORE_COMMIT, AFTER_COMMIT):
-            if entries := session.info.pop(key, ()):
-                session.info[key] = [entry for entry in entries if not is_within(entry[1], savepoint)]
-
-
-def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[Session]:
-    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
 
 
 class Database(ABC):
@@ -151,17 +36,18 @@ class Database(ABC):
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self.url = url
         self.settings = settings
+        self.info: dict[str, Any] = {"settings": settings}
+        """`info` of every writing session, for callbacks after the commit."""
         self.reading_info: dict[str, Any] = {}
         """`info` of every reading session."""
+        self.on_write: Callable[[], None] = lambda: None
+        """Called when a writing session has committed."""
+        # Order: replicas and the bus of a subclass use the engines and the attributes above.
         self.engine = self._create_writing_engine()
         self.reading_engine = self._create_reading_engine()
         self.replicas = self._create_replicas()
         self.bus = self._create_bus()
-        self.info: dict[str, Any] = {"settings": settings}
-        """`info` of every writing session, for callbacks after the commit."""
         self._writer_sessions = async_sessionmaker(self.engine, class_=Session, expire_on_commit=False, info=self.info)
-        self.on_write: Callable[[], None] = lambda: None
-        """Called when a writing session has committed."""
         self._reader_sessions = read_sessionmaker(self.reading_engine, self.reading_info)
         self._reader_sessions.configure(autocommit_fetch=self.lookup_all)
 
@@ -253,7 +139,7 @@ class Database(ABC):
         """Engine for single read statements."""
         return self.reading_engine
 
-    def context(self) -> "Context":
+    def context(self) -> Context:
         """Return a reader and a writer together. `ReadonlyContext(database)` only reads."""
         return Context(self)
 
@@ -296,76 +182,3 @@ class Database(ABC):
         Raises:
             OperatorError: The database does not respond.
         """
-
-
-class ReadonlyContext:
-    """Reader on one snapshot. Only the task that opened it may use it.
-
-    A subclass may take more parameters in `__call__`, which sets them and returns the context:
-    `Search(database)(q="milk")`.
-    """
-
-    _reader: AsyncSession
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self._stack = AsyncExitStack()
-        self._owner: asyncio.Task[object] | None = None
-
-    @property
-    def reader(self) -> AsyncSession:
-        self._check_owner()
-        return self._reader
-
-    async def __aenter__(self) -> Self:
-        if self._owner:
-            raise RuntimeError("This context is already open. Open a second context for other transactions.")
-        self._owner = asyncio.current_task()
-        async with AsyncExitStack() as stack:
-            stack.callback(self._clear_owner)
-            await self._open_sessions(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(type_, error, trace)
-
-    def _clear_owner(self) -> None:
-        self._owner = None
-
-    async def _open_sessions(self, stack: AsyncExitStack) -> None:
-        self._reader = await stack.enter_async_context(self.database.reader())
-
-    def _check_owner(self) -> None:
-        if self._owner is None:
-            raise RuntimeError("This context is not open. Use its sessions inside its `async with` block.")
-        if self._owner is not _current_task():
-            # Two tasks that share a session would mix their statements in one transaction.
-            raise RuntimeError("This context belongs to another task. Open a new one: async with database.context()")
-
-
-class Context(ReadonlyContext):
-    """Reader on the snapshot before the writes, and a writer that commits when the block ends."""
-
-    _writer: AsyncSession
-
-    @property
-    def writer(self) -> AsyncSession:
-        """Write session. It blocks other writers only after its first statement, which begins the transaction."""
-        self._check_owner()
-        return self._writer
-
-    async def _open_sessions(self, stack: AsyncExitStack) -> None:
-        await super()._open_sessions(stack)
-        # Both databases take the snapshot with the first read, not with BEGIN.
-        await self._reader.execute(self.database.snapshot_statement)
-        self._writer = await stack.enter_async_context(self.database.writer())
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # a thread without a loop
-        return None

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database, after_commit, before_commit
+from opportune.db.database import Database
+from opportune.db.sessions.session import after_commit, before_commit
 from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.jobs import JobCall, JobDefinition, JobQueue, management

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
-from opportune.db.database import Database, after_commit
+from opportune.db.database import Database
+from opportune.db.sessions.session import after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
 from opportune.jobs.context import ServicesContext
 from opportune.mail import EmailMessage

@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
-from opportune.db.sessions.hooked_session import listen_while
+from opportune.db.sessions.flush_listeners import listen_while
 
 INFO_KEY = "impersonation.changes"
 """Key of `session.info` for the descriptions of changes in the current transaction."""

@@ -50,7 +50,7 @@ async def form_page(request: Request, view: AdminView, row: Any) -> Response:
     """Show the form, or save it and redirect. `row` is None for a new row."""
     response = await _respond(request, view, row)
     if DIALOG_PARAMETER in request.query_params:
-        for name, value in security_headers(" 'unsafe-inline'", in_own_frames=True):
+        for name, value in security_headers(inline_styles=True, in_own_frames=True):
             response.headers[name.decode()] = value.decode()
     return response
 

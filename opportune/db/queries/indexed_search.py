@@ -5,6 +5,7 @@ reads the ids of all matches from the index.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -36,27 +37,58 @@ async def narrow_search(
     The caller also needs the conditions of `matching_words`. Frequent words are not read again for some seconds.
     """
     indexed = [path for path in searched if not path.relations and path.name in _indexed_names(path.end)]
+    others = [path for path in searched if path not in indexed]
     words = [word for word in words_of(text) if len(word) >= TRIGRAM_LENGTH]
     if not indexed or not words:
         return ()
-    others = [path for path in searched if path not in indexed]
-    key: Any = indexed[0].end.class_.id
-    counts = recent_counts(session)
+    search = IndexSearch(session, indexed, others, visible)
     # One query finds the rows with all words in the index. With other columns, each word may be in another one.
-    groups = [[word] for word in words] if others else [words]
-    for group in groups:
-        identity = key.table, *((path.end, path.name) for path in searched), *group
-        if counts.find(identity):
-            continue
-        matching = _select_indexed(session, key, indexed, group)
-        if others:
-            matching = matching.union_all(*_select_others(key, others, group[0], visible))
-        ids = await _read_ids(session, matching.limit(MAX_MATCHES + 1))
-        if len(ids) <= MAX_MATCHES:
-            # Literals, because PostgreSQL plans a repeated statement without knowing how few ids there are.
-            return [key.in_(bindparam("ids", sorted({*ids}), expanding=True, literal_execute=True, unique=True))]
-        counts.add(identity, RowCount(MAX_MATCHES, is_exact=False))
+    for group in [[word] for word in words] if others else [words]:
+        ids = await search.find_rare(group)
+        if ids is not None:
+            return [search.is_one_of(ids)]
     return ()
+
+
+@dataclass
+class IndexSearch:
+    """Search in the indexed columns of a table, and in columns without an index."""
+
+    session: AsyncSession
+    indexed: Sequence[AttributePath]
+    others: Sequence[AttributePath]
+    visible: Visible
+
+    @property
+    def key(self) -> Any:
+        first, *_ = self.indexed  # all are columns of one table
+        return first.end.class_.id
+
+    async def find_rare(self, words: Sequence[str]) -> Sequence[int] | None:
+        """Return the ids of the rows with these words, or None if more than `MAX_MATCHES` rows have them."""
+        counts = recent_counts(self.session)
+        search = self.key.table, *((path.end, path.name) for path in (*self.indexed, *self.others)), *words
+        if counts.find(search):
+            return None
+        ids = await _read_ids(self.session, self._select(words).limit(MAX_MATCHES + 1))
+        if len(ids) <= MAX_MATCHES:
+            return ids
+        counts.add(search, RowCount(MAX_MATCHES, is_exact=False))
+        return None
+
+    def is_one_of(self, ids: Sequence[int]) -> ColumnElement[bool]:
+        # Literals, because PostgreSQL plans a repeated statement without knowing how few ids there are.
+        values: Any = bindparam("ids", sorted({*ids}), expanding=True, literal_execute=True, unique=True)
+        condition: ColumnElement[bool] = self.key.in_(values)
+        return condition
+
+    def _select(self, words: Sequence[str]) -> Any:
+        """Select the ids of rows that have all words in the index, or have the only word in another column."""
+        rows = _select_indexed(self.session, self.key, self.indexed, words)
+        if not self.others:
+            return rows
+        (word,) = words
+        return rows.union_all(*_select_others(self.key, self.others, word, self.visible))
 
 
 def _select_others(key: Any, paths: Sequence[AttributePath], word: str, visible: Visible) -> list[Select[int]]:

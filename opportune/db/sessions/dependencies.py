@@ -13,7 +13,8 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.db.database import Context, Database, ReadonlyContext
+from opportune.db.database import Database
+from opportune.db.sessions.contexts import Context, ReadonlyContext
 from opportune.db.sessions.site import on_site
 
 C = TypeVar("C", bound=ReadonlyContext)

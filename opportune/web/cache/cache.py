@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.bus import Bus, MemoryBus
-from opportune.db.database import Database, after_commit
+from opportune.db.database import Database
+from opportune.db.sessions.session import after_commit
 from opportune.web.cache.builds import Builds, Built, CacheItem
 from opportune.web.cache.page_parts import PageParts
 from opportune.web.cache.rule import Counts, check_seconds, tag_tuple

@@ -112,21 +112,30 @@ def messages_by_field(
 
 def message_for(item: Mapping[str, Any]) -> str:
     """Return the message for one of Pydantic's errors."""
-    type_ = item["type"]
-    context = item.get("ctx", {})
-    if type_ in DATE_MESSAGES:
-        context = {name: _parse_limit(limit) for name, limit in context.items()}
-    limits = {name: _limit_text(limit) for name, limit in context.items()}
-    if context.get("min_length") == 1:
+    type_, limits = item["type"], item.get("ctx", {})
+    if limits.get("min_length") == 1:
         return gettext(MISSING_VALUE)
-    if any(isinstance(limit, date) for limit in context.values()) and type_ in DATE_MESSAGES:
-        return gettext(DATE_MESSAGES[type_], **limits)
-    if message := _numbered_message(type_, context):
+    if message := _numbered_message(type_, limits) or _date_message(type_, limits):
         return message
     if type_ in MESSAGES:
-        return gettext(MESSAGES[type_], **limits)
-    message = str(item["msg"]).removeprefix("Value error, ")
+        return _with_limits(MESSAGES[type_], limits)
+    return _message_of_validator(str(item["msg"]).removeprefix("Value error, "))
+
+
+def _message_of_validator(message: str) -> str:
     return gettext(INVALID_EMAIL) if message.startswith(EMAIL_ERROR_PREFIX) else as_sentence(message)
+
+
+def _date_message(type_: str, limits: Mapping[str, Any]) -> str:
+    """Return the message of an error whose limit is a date or a time. Empty for other errors."""
+    dates = {name: _parse_limit(limit) for name, limit in limits.items()}
+    if type_ in DATE_MESSAGES and any(isinstance(limit, date) for limit in dates.values()):
+        return _with_limits(DATE_MESSAGES[type_], dates)
+    return ""
+
+
+def _with_limits(message: str, limits: Mapping[str, Any]) -> str:
+    return gettext(message, **{name: _limit_text(limit) for name, limit in limits.items()})
 
 
 def _numbered_message(type_: str, limits: Mapping[str, Any]) -> str:

@@ -32,19 +32,21 @@ HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 Header = tuple[bytes, bytes]
 
 
-def security_headers(style: str = "", images: str = "", *, in_own_frames: bool = False) -> tuple[Header, ...]:
+def security_headers(
+    *, inline_styles: bool = False, image_origin: str = "", in_own_frames: bool = False
+) -> tuple[Header, ...]:
     """Return the security headers of a page.
 
     Args:
-        style: Additional sources of styles, with a leading space.
-        images: Additional sources of images, with a leading space.
+        inline_styles: Allow style attributes.
+        image_origin: Another origin whose images the page shows, such as that of a bucket.
         in_own_frames: Allow pages of this site to show the page in a frame.
     """
-    policy = CONTENT_SECURITY_POLICY | {
-        "style-src": CONTENT_SECURITY_POLICY["style-src"] + style,
-        "img-src": CONTENT_SECURITY_POLICY["img-src"] + images,
-    }
-    headers = dict(SECURITY_HEADERS)
+    policy, headers = dict(CONTENT_SECURITY_POLICY), dict(SECURITY_HEADERS)
+    if inline_styles:
+        policy["style-src"] += " 'unsafe-inline'"
+    if image_origin:
+        policy["img-src"] += f" {image_origin}"
     if in_own_frames:
         policy["frame-ancestors"], headers["X-Frame-Options"] = "'self'", "SAMEORIGIN"
     headers["Content-Security-Policy"] = "; ".join(f"{name} {value}" for name, value in policy.items())
@@ -60,14 +62,15 @@ class SecurityHeaders:
     def __init__(self, settings: Settings) -> None:
         self.is_production, self.base_url = settings.is_production, settings.base_url
         location = parse_storage_url(settings)
-        images = f" {location.origin}" if isinstance(location, Bucket) else ""  # browsers load images from the bucket
-        self.strict, self.inline_styles = security_headers("", images), security_headers(" 'unsafe-inline'", images)
+        origin = location.origin if isinstance(location, Bucket) else ""  # browsers load images from the bucket
+        self.strict = security_headers(image_origin=origin)
+        self.with_inline_styles = security_headers(image_origin=origin, inline_styles=True)
 
     def add_missing(self, headers: list[Header], scope: Scope) -> None:
         """Add the headers that the response to this request does not set."""
         present = {name for name, _ in headers}
         path = scope["path"]
-        required = self.inline_styles if f"{path}/".startswith(INLINE_STYLE_FOLDERS) else self.strict
+        required = self.with_inline_styles if f"{path}/".startswith(INLINE_STYLE_FOLDERS) else self.strict
         if SECURITY_HEADER_NAMES.isdisjoint(present):
             headers += required
         else:

@@ -113,9 +113,8 @@ class Router(APIRouter):
             self.include_router(router, prefix=prefix, dependencies=dependencies, include_in_schema=include_in_schema)
             return
         for route in routes:
-            route.form_limits = {**router.form_limits, **route.form_limits}
-            copied = self.copy_route(route, prefix, dependencies, include_in_schema)
-            self.routes.append(copied)
+            limited = _with_form_limits_of(router, route)
+            self.routes.append(self.copy_route(limited, prefix, dependencies, include_in_schema))
         for socket in sockets:
             required = [*dependencies, *socket.dependencies]
             self.add_api_websocket_route(prefix + socket.path, socket.endpoint, socket.name, dependencies=required)
@@ -129,8 +128,9 @@ class Router(APIRouter):
         self.include_router(without_routes, prefix=prefix)
         if isinstance(router.lifespan_context, DefaultLifespan) and not (router.on_startup or router.on_shutdown):
             self.lifespan_context = lifespan  # a site has dozens of routers, and the start would enter each
-        if not has_fallback_files(self.routes[-1]):
-            self.routes.pop()  # each request would match it
+        included = self.routes.pop()  # `include_router` has appended it, and each request would match it
+        if has_fallback_files(included):
+            self.routes.append(included)
 
     def copy_route(
         self, route: APIRoute, prefix: str, dependencies: Sequence[Depends], include_in_schema: bool = True
@@ -185,6 +185,15 @@ def _path_below_root(scope: Scope) -> str:
     path: str = scope["path"]
     root = scope.get("root_path", "")
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
+def _with_form_limits_of(router: APIRouter, route: APIRoute) -> APIRoute:
+    """Return the route with the form limits of its router, which the limits of the route override."""
+    if not router.form_limits:
+        return route
+    limited = copy(route)
+    limited.form_limits = {**router.form_limits, **route.form_limits}
+    return limited
 
 
 def _reads_body(dependant: Dependant) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
-from opportune.accounts.rate_limits.database_storage import DatabaseSubmissions
+from opportune.accounts.rate_limits.database_submissions import DatabaseSubmissions
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.feature import Feature

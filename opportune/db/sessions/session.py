@@ -1,0 +1,123 @@
+"""Session with hooks of rows and callbacks around the commit, which `Database.writer` and `Database.reader` open."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Executable, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session as SyncSession
+from sqlalchemy.orm import SessionTransaction
+
+from opportune.db.sessions.hooked_session import (
+    HookedSession,
+    has_rows_with_hooks,
+    refuse_commit_in_hook,
+    run_after_hooks,
+)
+from opportune.db.sessions.insertion import InsertingSession
+from opportune.db.sessions.writes import WRITES, forget_writes, is_within
+
+Rows = Sequence[Sequence[Any]]
+Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
+
+BEFORE_COMMIT = "before_commit"
+AFTER_COMMIT = "after_commit"
+
+
+class Session(AsyncSession):
+    """Session that runs row hooks and the callbacks of `before_commit` and `after_commit`."""
+
+    sync_session_class = InsertingSession
+
+    def __init__(self, *, autocommit_fetch: Fetch | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._autocommit_fetch = autocommit_fetch
+
+    async def fetch(self, statement: Executable, values: Mapping[str, Any]) -> Rows:
+        """Return the rows of a statement without building ORM objects, which takes most of the time.
+
+        Without an open transaction the statement runs in a transaction of one statement.
+        """
+        if self._autocommit_fetch is None or self.in_transaction():
+            return await self.run_sync(_fetch_in_transaction, statement, values)
+        return await self._autocommit_fetch(statement, values)
+
+    async def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """Write pending changes and run their hooks."""
+        await super().flush(objects)
+        await run_after_hooks(self, super().flush)
+
+    async def commit(self) -> None:
+        refuse_commit_in_hook(self)
+        while True:
+            if has_rows_with_hooks(self):
+                await self.flush()
+            if not (callbacks := self.info.pop(BEFORE_COMMIT, ())):
+                break
+            for callback, _ in callbacks:
+                await callback()
+        await super().commit()
+        for callback, _ in self.info.pop(AFTER_COMMIT, ()):
+            await callback()
+
+    async def rollback(self) -> None:
+        for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
+            self.info.pop(key, None)
+        await super().rollback()
+
+    async def __aexit__(self, type_: Any, value: Any, traceback: Any) -> None:
+        # SQLAlchemy closes the session in a separate task, in case the request is cancelled. Only an error needs that.
+        if type_ is not None:
+            await super().__aexit__(type_, value, traceback)
+        elif self.sync_session.in_transaction():
+            await self.close()
+        elif self.sync_session.identity_map or self.sync_session.new:  # no transaction, so closing needs no I/O
+            self.sync_session.close()
+
+
+def _fetch_in_transaction(session: SyncSession, statement: Executable, values: Mapping[str, Any]) -> Rows:
+    if session.autoflush and (session.new or session.dirty or session.deleted):
+        session.flush()
+    return session.connection().execute(statement, values).all()
+
+
+def before_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+    """Run a callback as the last step of the transaction.
+
+    A rollback of the transaction or of the current savepoint discards it.
+
+    Args:
+        session: Session of the transaction.
+        callback: Coroutine function without arguments.
+    """
+    _add_callback(session, BEFORE_COMMIT, callback)
+
+
+def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+    """Run a callback after the session has committed, before the response is sent.
+
+    A rollback of the transaction or of the current savepoint discards it.
+
+    Args:
+        session: Session of the transaction.
+        callback: Coroutine function without arguments.
+    """
+    _add_callback(session, AFTER_COMMIT, callback)
+
+
+def _add_callback(session: AsyncSession, key: str, callback: Callable[[], Awaitable[None]]) -> None:
+    session.info.setdefault(key, []).append((callback, session.sync_session.get_nested_transaction()))
+
+
+@event.listens_for(HookedSession, "after_soft_rollback")
+def _discard_savepoint(session: SyncSession, savepoint: SessionTransaction) -> None:
+    """Discard the callbacks and hooks of a savepoint that is rolled back."""
+    if savepoint.nested:
+        forget_writes(session, savepoint)
+        for key in (BEFORE_COMMIT, AFTER_COMMIT):
+            if entries := session.info.pop(key, ()):
+                session.info[key] = [entry for entry in entries if not is_within(entry[1], savepoint)]
+
+
+def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[Session]:
+    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=False, info=info)
