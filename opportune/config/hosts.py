@@ -5,7 +5,7 @@ If a host does not publish a value, this is a cautious guess with a comment.
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DOCKER_STOP_SECONDS = 10.0
@@ -61,7 +61,21 @@ class Host:
     """Path of the health check."""
 
 
-LEAPCELL_FOLDERS = ("/tmp",)  # noqa: S108 - its only writable folder
+LEAPCELL = Host(
+    "leapcell",
+    "Leapcell (serverless, free)",
+    "LEAPCELL",
+    port=8080,
+    writable_folders=("/tmp",),  # noqa: S108 - no file is created here
+    stream_total_seconds=900,
+    max_request_bytes=5 * MEBIBYTE_BYTES,
+    memory_bytes=512 * MEBIBYTE_BYTES,
+    cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
+    sleeps_after_seconds=1800,
+    runs_between_requests=False,
+    max_environment_bytes=3 * 1024,
+    health_path="/kaithhealth",
+)
 KNOWN_HOSTS = (
     Host(
         "fly",
@@ -102,33 +116,13 @@ KNOWN_HOSTS = (
         blocked_ports=SMTP_PORTS,
         health_path="/health/ready",  # only checked at deploys
     ),
-    Host(
-        "leapcell",
-        "Leapcell (serverless, free)",
-        "LEAPCELL",
-        port=8080,
-        writable_folders=LEAPCELL_FOLDERS,
-        stream_total_seconds=900,
-        max_request_bytes=5 * MEBIBYTE_BYTES,
-        memory_bytes=512 * MEBIBYTE_BYTES,
-        cpu_cores=0.29,  # proportional to memory: 1769 MB give a whole core
-        sleeps_after_seconds=1800,
-        runs_between_requests=False,
-        max_environment_bytes=3 * 1024,
-        health_path="/kaithhealth",
-    ),
-    Host(
-        "leapcell-persistent",
-        "Leapcell (persistent, paid)",
-        "LEAPCELL",  # the same variable on both plans
-        port=8080,
-        writable_folders=LEAPCELL_FOLDERS,
-        stream_total_seconds=900,
-        max_request_bytes=5 * MEBIBYTE_BYTES,
-        memory_bytes=512 * MEBIBYTE_BYTES,
-        cpu_cores=0.29,
-        max_environment_bytes=3 * 1024,
-        health_path="/kaithhealth",
+    LEAPCELL,
+    replace(
+        LEAPCELL,
+        name="leapcell-persistent",
+        title="Leapcell (persistent, paid)",
+        sleeps_after_seconds=None,
+        runs_between_requests=True,
     ),
     Host(
         "koyeb",

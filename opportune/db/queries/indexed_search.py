@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, column, func, literal_column, or_, select, table
+from sqlalchemy import ColumnElement, String, bindparam, column, func, literal_column, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 
@@ -84,17 +84,22 @@ class IndexSearch:
 
     def _select(self, words: Sequence[str]) -> Any:
         """Select the ids of rows that have all words in the index, or have the only word in another column."""
-        rows = _select_indexed(self.session, self.key, self.indexed, words)
+        rows = self._select_indexed(words)
         if not self.others:
             return rows
-        (word,) = words
-        return rows.union_all(*_select_others(self.key, self.others, word, self.visible))
+        (pattern,) = map(pattern_of, words)
+        conditions = [path.exists_where(matches(path.attribute, pattern), self.visible) for path in self.others]
+        return rows.union_all(*(select(self.key).where(condition) for condition in conditions))
 
-
-def _select_others(key: Any, paths: Sequence[AttributePath], word: str, visible: Visible) -> list[Select[int]]:
-    """Select the ids of rows that have a word in columns without an index, or in related rows."""
-    pattern = pattern_of(word)
-    return [select(key).where(path.exists_where(matches(path.attribute, pattern), visible)) for path in paths]
+    def _select_indexed(self, words: Sequence[str]) -> Any:
+        rows = select(self.key)
+        for pattern in map(pattern_of, words):
+            rows = rows.where(or_(*(matches(path.attribute, pattern) for path in self.indexed)))
+        if self.session.get_bind().dialect.name != "sqlite":
+            return rows
+        name = index_name(self.key.table.name)
+        index = table(name, column("rowid"))
+        return rows.join(index, index.c.rowid == self.key).where(literal_column(name).op("MATCH")(_fts5_query(words)))
 
 
 async def _read_ids(session: AsyncSession, selected: Any) -> Sequence[int]:
@@ -107,18 +112,6 @@ async def _read_ids(session: AsyncSession, selected: Any) -> Sequence[int]:
 def _indexed_names(mapper: Mapper[Any]) -> Sequence[str]:
     columns: Any = mapper.local_table.columns
     return [mapper.get_property_by_column(columns[name]).key for name in indexed_columns(mapper.local_table)]
-
-
-def _select_indexed(session: AsyncSession, key: Any, indexed: Sequence[AttributePath], words: Sequence[str]) -> Any:
-    """Select the ids of rows whose indexed columns contain all words."""
-    rows = select(key)
-    for pattern in map(pattern_of, words):
-        rows = rows.where(or_(*(matches(path.attribute, pattern) for path in indexed)))
-    if session.get_bind().dialect.name != "sqlite":
-        return rows
-    name = index_name(key.table.name)
-    index = table(name, column("rowid"))
-    return rows.join(index, index.c.rowid == key).where(literal_column(name).op("MATCH")(_fts5_query(words)))
 
 
 def _fts5_query(words: Sequence[str]) -> str:
