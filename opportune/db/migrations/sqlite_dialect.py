@@ -33,17 +33,17 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
 
     supports_statement_cache = True
 
-    def get_indexes(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> Any:
+    def get_indexes(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
         with ignore_reflection_warnings():
-            indexes = super().get_indexes(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+            indexes = super().get_indexes(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = {index.name: index.sql for index in connection.execute(text(INDEXES), {"table": table_name})}
         automatic = [index for index in indexes if index["name"] not in definitions]
         return automatic + [
             _describe_index(connection, name, parse_index(sql)) for name, sql in sorted(definitions.items())
         ]
 
-    def get_columns(self, connection: Connection, table_name: str, schema: str | None = None, **options: Any) -> Any:
-        columns = super().get_columns(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+    def get_columns(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        columns = super().get_columns(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = read_table(connection, table_name).columns
         for column in columns:
             definition = definitions.get(column["name"].lower())
@@ -53,10 +53,8 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
                 column["default"] = f"({column['default']})"
         return columns
 
-    def get_unique_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
-    ) -> Any:
-        names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, schema)}
+    def get_unique_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        names = {column["name"].lower(): column["name"] for column in self.get_columns(connection, table_name, *schema)}
         constraints: list[dict[str, Any]] = []
         for rule in read_table(connection, table_name).unique_rules:
             columns = [names.get(column.lower()) for column in rule.columns]
@@ -65,26 +63,20 @@ class CompleteSQLiteDialect(SQLiteDialect_pysqlite):
                 constraints.append({"name": rule.name, "column_names": columns, "dialect_options": options})
         return constraints
 
-    def get_foreign_keys(
-        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
-    ) -> Any:
-        keys = super().get_foreign_keys(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+    def get_foreign_keys(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        keys = super().get_foreign_keys(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         definitions = read_table(connection, table_name).columns
         for key in keys:
             if not key["options"] and len(key["constrained_columns"]) == 1:
                 key["options"] = definitions[key["constrained_columns"][0].lower()].reference_options
         return keys
 
-    def get_check_constraints(
-        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
-    ) -> Any:
-        checks = super().get_check_constraints(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+    def get_check_constraints(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        checks = super().get_check_constraints(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         return [{**check, "sqltext": escape_parameters(check["sqltext"])} for check in checks]
 
-    def get_table_options(
-        self, connection: Connection, table_name: str, schema: str | None = None, **options: Any
-    ) -> Any:
-        found = super().get_table_options(connection, table_name, schema, **options)  # type: ignore[no-untyped-call]
+    def get_table_options(self, connection: Connection, table_name: str, *schema: Any, **options: Any) -> Any:
+        found = super().get_table_options(connection, table_name, *schema, **options)  # type: ignore[no-untyped-call]
         is_autoincrement = any(
             column.is_autoincrement for column in read_table(connection, table_name).columns.values()
         )
