@@ -1,6 +1,7 @@
 """One-line explanations of database driver errors."""
 
 import errno
+import re
 import sqlite3
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -22,25 +23,11 @@ FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
 
 TABLE_MISSING = f"A table is missing in {{place}}. Run: {OPPMAN} migrate"
-DISK_FULL = "The disk of {place} is full. Free some space, then try again."
-CONNECTION_LOST = "{place} closed the connection. It may be restarting, or a proxy may drop connections."
-TOO_MANY_CONNECTIONS = (
-    "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler."
-)
-CONNECTION_REFUSED = "No server responds at {place}. Is the database running, and is {setting} correct?"
-RESTARTING = "{place} is starting, stopping or recovering. Try again in a moment."
-UNREACHABLE = "This machine cannot reach {place}. Check its network and {setting}. {advice}"
-UNKNOWN_HOST = "The host of {place} is unknown. Check {setting}. {advice}"
-TIMED_OUT = "{place} does not respond in time. Is the database running, and may this machine connect to it? {advice}"
-TRANSACTION_CONFLICT = "Two transactions on {place} needed the same rows, and one was cancelled. Try again."
-POOLER_UNCONNECTED = (
-    "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?"
-)
 
-# Fragment of the driver's message, and our explanation. `{place}` is the file or host, `{setting}` holds the URL.
+# Fragments of the driver's message as a regular expression, and our explanation.
+# `{place}` is the file or host, and `{setting}` holds the URL.
 EXPLANATIONS = (
-    ("no such table", TABLE_MISSING),
-    ('relation "', TABLE_MISSING),
+    ('no such table|relation "', TABLE_MISSING),
     (
         "QueuePool limit",
         "All connections to {place} are in use: some are held for too long, or DATABASE_POOL_SIZE is too small.",
@@ -48,25 +35,26 @@ EXPLANATIONS = (
     ("unable to open database file", "SQLite cannot open {place}. Does its folder exist, and is it writable?"),
     (
         "readonly database",
-        "{place} cannot be written. Give this user write access to the file and its folder. On a read-only disk, set "
-        "{setting} to PostgreSQL, or copy the file elsewhere. In code, write in a WriteSession.",
+        "{place} cannot be written. Give this user write access to the file and its folder. On a read-only disk, "
+        "set {setting} to PostgreSQL, or copy the file elsewhere. In code, write in a WriteSession.",
     ),
     (
         "read-only transaction",
-        "{place} refuses writes: it is a replica, its provider has stopped writes (is its disk full?), "
-        "or the session is a reader.",
+        "{place} refuses writes: it is a replica, its provider has stopped writes (is its disk full?), or the "
+        "session is a reader.",
     ),
     ("file is not a database", "{place} is not a SQLite database. Set {setting} to another file."),
     ("malformed", "{place} is damaged. Restore a backup."),
     ("is locked", "{place} is locked by another process. Stop it or wait, then try again."),
-    ("database or disk is full", DISK_FULL),
-    ("No space left on device", DISK_FULL),
+    (
+        "database or disk is full|No space left on device",
+        "The disk of {place} is full. Free some space, then try again.",
+    ),
     ("disk I/O error", "The disk of {place} fails to read or write. Check the system log."),
-    ("too many clients", TOO_MANY_CONNECTIONS),
-    ("remaining connection slots", TOO_MANY_CONNECTIONS),
-    ("too many connections", TOO_MANY_CONNECTIONS),
-    ("no more connections allowed", TOO_MANY_CONNECTIONS),
-    ("max clients", TOO_MANY_CONNECTIONS),
+    (
+        "too many clients|remaining connection slots|too many connections|no more connections allowed|max clients",
+        "{place} has no free connection. Lower DATABASE_POOL_SIZE, close other clients, or use your provider's pooler.",
+    ),
     ("password authentication failed", "{place} refuses the password of user '{user}'. Check {setting}."),
     ("no password supplied", "{place} requires a password for user '{user}'. Add it to {setting}."),
     ('role "', "{place} has no user '{user}'. Check {setting}."),
@@ -80,37 +68,41 @@ EXPLANATIONS = (
     ("certificate", "The TLS certificate of {place} cannot be verified. Check sslmode and sslrootcert in {setting}."),
     ("pg_hba.conf", "{place} refuses connections of user '{user}' from this host. Try sslmode=require in {setting}."),
     ("SSL required", "{place} requires TLS. Add sslmode=require to {setting}."),
-    ("Connection refused", CONNECTION_REFUSED),
-    ("No such file or directory", CONNECTION_REFUSED),
-    ("unreachable", UNREACHABLE),
-    ("No route to host", UNREACHABLE),
-    ("resolve", UNKNOWN_HOST),
-    ("Name or service not known", UNKNOWN_HOST),
-    ("starting up", RESTARTING),
-    ("shutting down", RESTARTING),
-    ("not yet accepting connections", RESTARTING),
-    ("recovery mode", RESTARTING),
-    ("query_wait_timeout", POOLER_UNCONNECTED),
-    ("server login", POOLER_UNCONNECTED),
-    ("terminating connection", CONNECTION_LOST),
-    ("closed the connection", CONNECTION_LOST),
-    ("connection is closed", CONNECTION_LOST),
-    ("socket closed", CONNECTION_LOST),
-    ("SSL connection has been closed", CONNECTION_LOST),
-    ("Connection reset", CONNECTION_LOST),
-    ("Broken pipe", CONNECTION_LOST),
+    (
+        "Connection refused|No such file or directory",
+        "No server responds at {place}. Is the database running, and is {setting} correct?",
+    ),
+    ("unreachable|No route to host", "This machine cannot reach {place}. Check its network and {setting}. {advice}"),
+    ("resolve|Name or service not known", "The host of {place} is unknown. Check {setting}. {advice}"),
+    (
+        "starting up|shutting down|not yet accepting connections|recovery mode",
+        "{place} is starting, stopping or recovering. Try again in a moment.",
+    ),
+    (
+        "query_wait_timeout|server login",
+        "The pooler at {place} cannot connect to its database. Is it running, and is the pool large enough?",
+    ),
+    (
+        "terminating connection|closed the connection|connection is closed|socket closed|SSL connection has been closed"
+        "|Connection reset|Broken pipe",
+        "{place} closed the connection. It may be restarting, or a proxy may drop connections.",
+    ),
     ("statement timeout", "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows."),
     ("lock timeout", "Another transaction on {place} held a lock for too long. Try again."),
-    ("deadlock detected", TRANSACTION_CONFLICT),
-    ("could not serialize access", TRANSACTION_CONFLICT),
+    (
+        "deadlock detected|could not serialize access",
+        "Two transactions on {place} needed the same rows, and one was cancelled. Try again.",
+    ),
     (
         "password cannot be read",
         "The password of {place} cannot be read. Check password_file or password_from in {setting}.",
     ),
     ("bad value for", "An option in {setting} has a value that libpq does not accept."),
     ("invalid connection option", "{setting} has an option that libpq does not know."),
-    ("timeout", TIMED_OUT),
-    ("server is silent", TIMED_OUT),
+    (
+        "timeout|server is silent",
+        "{place} does not respond in time. Is the database running, and may this machine connect to it? {advice}",
+    ),
 )
 
 
@@ -124,8 +116,8 @@ def explain(error: BaseException, url: DatabaseUrl) -> str:
     message = str(getattr(error, "orig", None) or error)
     if isinstance(error, TimeoutError) and not message:
         message = "timeout"
-    for fragment, explanation in EXPLANATIONS:
-        if fragment.lower() in message.lower():
+    for fragments, explanation in EXPLANATIONS:
+        if re.search(fragments, message, re.IGNORECASE):
             return explanation.format(
                 place=url.server,
                 user=url.url.username or "",

@@ -40,9 +40,8 @@ class OrderTerm(NamedTuple):
 
     @property
     def reversed(self) -> "OrderTerm":
-        return OrderTerm(
-            self.expression, not self.is_descending, None if self.nulls_last is None else not self.nulls_last
-        )
+        nulls_last = None if self.nulls_last is None else not self.nulls_last
+        return OrderTerm(self.expression, not self.is_descending, nulls_last)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def comes_after(terms: Sequence[OrderTerm], values: Sequence[Any], *, is_postgre
     equal: list[ColumnElement[bool]] = []
     for term, value in zip(terms, values, strict=True):
         alternatives.append(and_(*equal, _follows(term, value, is_postgresql)))
-        equal.append(_equals(term.expression, value))
+        equal.append(term.expression == value)  # IS NULL for None
     condition = or_(*alternatives)
     expression, is_descending, _ = terms[0]
     value = values[0]
@@ -83,10 +82,6 @@ def comes_after(terms: Sequence[OrderTerm], values: Sequence[Any], *, is_postgre
 
 def reverse(terms: Sequence[OrderTerm]) -> list[OrderTerm]:
     return [term.reversed for term in terms]
-
-
-def _equals(expression: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
-    return expression.is_(None) if value is None else expression == value
 
 
 def _follows(term: OrderTerm, value: Any, is_postgresql: bool) -> ColumnElement[bool]:

@@ -113,7 +113,8 @@ class MemoryStore(Store):
 
     def find_now(self, key: str, tags: Iterable[str] = ()) -> CacheLookup:
         stored = self._entries.get(key)
-        current = self._current_versions((ALL_TAGS, *tags, *(stored.tag_versions if stored else ())))
+        known_tags = ALL_TAGS, *tags, *(stored.tag_versions if stored else ())
+        current = {tag: self._tag_versions.get(tag, "") for tag in known_tags}
         if stored is None:
             return CacheLookup(None, current)
         if stored.tag_versions != current or stored.expires_at < time.monotonic():
@@ -141,9 +142,6 @@ class MemoryStore(Store):
     def was_cleared_since(self, moment: float, tags: Iterable[str]) -> bool:
         """Return whether one of the tags was cleared after a time of `time.monotonic`."""
         return any(int(self._tag_versions.get(tag) or 0) > moment * 1e9 for tag in tags)
-
-    def _current_versions(self, tags: Iterable[str]) -> TagVersions:
-        return {tag: self._tag_versions.get(tag, "") for tag in tags}
 
     def _drop(self, key: str) -> None:
         if stored := self._entries.pop(key, None):

@@ -20,37 +20,27 @@ ERROR_RENDERER = "error_renderer"
 
 MAX_ERRORS = 10
 """Number of invalid fields listed on an error page."""
-STATUS_TITLES = {
-    400: _l("Bad Request"),
-    401: _l("Unauthorized"),
-    403: _l("Forbidden"),
-    404: _l("Not Found"),
-    405: _l("Method Not Allowed"),
-    409: _l("Conflict"),
-    413: _l("Request Too Large"),
-    415: _l("Unsupported Media Type"),
-    422: _l("Invalid Values"),
-    429: _l("Too Many Requests"),
-    500: _l("Internal Server Error"),
-    502: _l("Bad Gateway"),
-    503: _l("Service Unavailable"),
-    507: _l("Insufficient Storage"),
+STATUS_TEXTS = {
+    400: (_l("Bad Request"), _l("The request is invalid.")),
+    401: (_l("Unauthorized"), _l("Sign in first.")),
+    403: (_l("Forbidden"), _l("You may not do this.")),
+    404: (_l("Not Found"), _l("There is nothing at this address.")),
+    405: (_l("Method Not Allowed"), _l("This address does not support that kind of request.")),
+    409: (_l("Conflict"), _l("This conflicts with existing data. Load the page again to see it.")),
+    413: (_l("Request Too Large"), _l("The request is too large. Go back and send less, or a smaller file.")),
+    415: (_l("Unsupported Media Type"), _l("Unsupported Media Type")),
+    422: (_l("Invalid Values"), _l("Some of the values are not valid.")),
+    429: (_l("Too Many Requests"), _l("Too many requests. Wait a moment and try again.")),
+    500: (_l("Internal Server Error"), _l("Something went wrong on our side. It has been logged.")),
+    502: (_l("Bad Gateway"), _l("Another service did not respond as expected. Try again in a moment.")),
+    503: (_l("Service Unavailable"), _l("The database is not available. Try again in a moment.")),
+    507: (
+        _l("Insufficient Storage"),
+        _l("The disk of this site is full, so nothing was saved. Please try again later."),
+    ),
 }
-STATUS_MESSAGES = {
-    400: _l("The request is invalid."),
-    401: _l("Sign in first."),
-    403: _l("You may not do this."),
-    404: _l("There is nothing at this address."),
-    405: _l("This address does not support that kind of request."),
-    409: _l("This conflicts with existing data. Load the page again to see it."),
-    413: _l("The request is too large. Go back and send less, or a smaller file."),
-    422: _l("Some of the values are not valid."),
-    429: _l("Too many requests. Wait a moment and try again."),
-    500: _l("Something went wrong on our side. It has been logged."),
-    502: _l("Another service did not respond as expected. Try again in a moment."),
-    503: _l("The database is not available. Try again in a moment."),
-    507: _l("The disk of this site is full, so nothing was saved. Please try again later."),
-}
+"""Title and message of an error, by its status."""
+STATUS_MESSAGES = {status: message for status, (_title, message) in STATUS_TEXTS.items()}
 
 
 def wants_json(request: Request) -> bool:
@@ -84,18 +74,18 @@ def problem(
         hint: Advice for the developer, replaces `detail`.
     """
     phrase = HTTPStatus(status).phrase
-    title = gettext(STATUS_TITLES.get(status, phrase))
-    detail = gettext(detail if detail and detail != phrase else STATUS_MESSAGES.get(status, phrase))
+    title, message = STATUS_TEXTS.get(status, (phrase, phrase))
+    detail = gettext(detail if detail and detail != phrase else message)
     if hint:
         detail = f"{hint.title}. {hint.cause} {hint.change} {hint.code}".strip()
     if wants_json(request):
-        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        body = {"type": "about:blank", "title": gettext(title), "status": status, "detail": detail}
         optional = {"errors": errors, "code": code, "request_id": request_id.get()}
         body |= {name: value for name, value in optional.items() if value}
         return JSONResponse(body, status, headers, media_type="application/problem+json")
     context = {
         "status": status,
-        "title": title,
+        "title": gettext(title),
         "detail": detail,
         "errors": [(".".join(item["field"]), item["message"]) for item in errors or []][:MAX_ERRORS],
         "retry_url": _url_without_invalid_query(request, errors or []),

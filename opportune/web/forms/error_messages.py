@@ -104,10 +104,7 @@ def message_for(item: Mapping[str, Any]) -> str:
         return message
     if type_ in MESSAGES:
         return _with_limits(MESSAGES[type_], limits)
-    return _message_of_validator(str(item["msg"]).removeprefix("Value error, "))
-
-
-def _message_of_validator(message: str) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
     return gettext(INVALID_EMAIL) if message.startswith(EMAIL_ERROR_PREFIX) else as_sentence(message)
 
 

@@ -14,29 +14,18 @@ MAX_CODE_LENGTH = 10_000
 MAX_LEXER_SECONDS = 0.1
 """CPU time per block, because lexers can take quadratic time. Usual code takes 1 ms per 1,000 characters."""
 
-CLASSES = {
-    "Comment": "c",
-    "Generic.Deleted": "gd",
-    "Generic.Heading": "c",
-    "Generic.Inserted": "gi",
-    "Generic.Output": "c",
-    "Generic.Prompt": "c",
-    "Generic.Subheading": "c",
-    "Keyword": "k",
-    "Literal.Number": "m",
-    "Literal.String": "s",
-    "Name.Attribute": "nf",
-    "Name.Builtin": "nb",
-    "Name.Class": "nf",
-    "Name.Constant": "m",
-    "Name.Decorator": "nb",
-    "Name.Exception": "nb",
-    "Name.Function": "nf",
-    "Name.Tag": "k",
-    "Name.Variable": "nb",
-    "Operator.Word": "k",
+TOKENS_BY_CLASS = {
+    "c": ("Comment", "Generic.Heading", "Generic.Output", "Generic.Prompt", "Generic.Subheading"),
+    "gd": ("Generic.Deleted",),
+    "gi": ("Generic.Inserted",),
+    "k": ("Keyword", "Name.Tag", "Operator.Word"),
+    "m": ("Literal.Number", "Name.Constant"),
+    "nb": ("Name.Builtin", "Name.Decorator", "Name.Exception", "Name.Variable"),
+    "nf": ("Name.Attribute", "Name.Class", "Name.Function"),
+    "s": ("Literal.String",),
 }
-"""CSS classes by token type. Few classes keep responses small."""
+"""Token types by CSS class. Few classes keep responses small."""
+CLASSES = {token: css for css, tokens in TOKENS_BY_CLASS.items() for token in tokens}
 LANGUAGES = re.compile(
     r"bash|c|c#|c\+\+|console|cpp|cs|csharp|css|diff|docker|dockerfile|go|golang|html|ini|java|javascript|jinja|js|json"
     r"|jsx|kotlin|kt|makefile|nginx|php|powershell|py|pycon|python|python3|rb|rs|ruby|rust|scss|sh|shell|sql|swift|toml|ts"

@@ -106,14 +106,6 @@ def _image(
     return Markup('<a href="{}">{}</a>').format(token.attrs["src"], label)
 
 
-def _table_open(*_: object) -> str:
-    return '<div class="table-responsive"><table class="table">\n'
-
-
-def _table_close(*_: object) -> str:
-    return "</table></div>\n"
-
-
 def _cell_open(
     renderer: "RendererHTML", tokens: "Sequence[Token]", idx: int, options: "OptionsDict", env: "EnvType"
 ) -> str:
@@ -126,8 +118,8 @@ def _cell_open(
 
 RENDER_RULES: dict[str, Callable[..., str]] = {
     "image": _image,
-    "table_open": _table_open,
-    "table_close": _table_close,
+    "table_open": lambda *_: '<div class="table-responsive"><table class="table">\n',
+    "table_close": lambda *_: "</table></div>\n",
     "td_open": _cell_open,
     "th_open": _cell_open,
 }
