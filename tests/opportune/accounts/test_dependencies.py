@@ -12,6 +12,7 @@ from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
 from tests.opportune.accounts.stored_rows import reload
 
+TOKENS_URL = "http://testserver/accounts/tokens"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
@@ -39,23 +40,12 @@ def _routes(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "headers", "next_path"),
     [
-        pytest.param("GET", "/private?a=1&b=%2F", {}, "/private?a=1&b=%2F", id="page"),
-        pytest.param(
-            "POST",
-            "/private",
-            {"Referer": "http://testserver/accounts/tokens?page=2"},
-            "/accounts/tokens?page=2",
-            id="form returns to its page",
-        ),
-        pytest.param(
-            "GET",
-            "/private",
-            HTMX | {"HX-Current-URL": "http://testserver/accounts/tokens"},
-            "/accounts/tokens",
-            id="htmx returns to the page",
-        ),
-        pytest.param("GET", "/private", HTMX | {"HX-Current-URL": "http://["}, "/", id="invalid header"),
+        ("GET", "/private?a=1&b=%2F", {}, "/private?a=1&b=%2F"),
+        ("POST", "/private", {"Referer": f"{TOKENS_URL}?page=2"}, "/accounts/tokens?page=2"),
+        ("GET", "/private", HTMX | {"HX-Current-URL": TOKENS_URL}, "/accounts/tokens"),
+        ("GET", "/private", HTMX | {"HX-Current-URL": "http://["}, "/"),
     ],
+    ids=["page", "form returns to its page", "htmx returns to the page", "invalid header"],
 )
 async def test_visitors_are_redirected_to_sign_in(
     client: AsyncClient, method: str, path: str, headers: dict[str, str], next_path: str

@@ -36,18 +36,6 @@ def test_text_template_with_a_subject_is_required(write_template: WriteTemplate)
         render_email(settings_with(), TO, "bare", {})
 
 
-def test_values_are_escaped_in_html(write_template: WriteTemplate) -> None:
-    write_template("hello.txt", "Subject: Hello\n\n{{ name }}")
-    write_template("hello.html", "{{ name }}")
-    email = render_email(settings_with(), TO, "hello", {"name": "<script>&"})
-    assert (email.text, email.html) == ("<script>&", "&lt;script&gt;&amp;")
-
-
-def test_links_in_emails_are_absolute(write_template: WriteTemplate) -> None:
-    write_template("link.txt", "Subject: A link\n\n{{ absolute_url('/events/1?a=b') }}")
-    assert render_email(settings_with(), TO, "link", {}).text == "https://example.org/events/1?a=b"
-
-
 @pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\r\n\r\n"])
 def test_line_breaks_in_headers_are_refused(write_template: WriteTemplate, line_break: str) -> None:
     write_template("hello.txt", "Subject: Hello {{ name }}\n\nText.")
@@ -82,10 +70,20 @@ def test_email_is_in_language_of_recipient(write_template: WriteTemplate) -> Non
     assert (email.subject, email.text) == ("Suchen", "Titel")
 
 
-def test_included_text_needs_no_subject(write_template: WriteTemplate) -> None:
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ('Text.\n{% include "footer.txt" %}', "Text.\nThe people of Bookshelf"),
+        ("{% trans %}Dear,{% endtrans %}\n\n{% trans %}Bye{% endtrans %}\n", "Dear,\n\nBye\n"),
+        ("{{ absolute_url('/events/1?a=b') }}", "https://example.org/events/1?a=b"),
+        ("{{ name }}", "<script>&"),
+    ],
+    ids=["included text", "line break after a translation", "link", "value"],
+)
+def test_text_of_an_email(write_template: WriteTemplate, template: str, text: str) -> None:
     write_template("footer.txt", "The people of {{ site }}")
-    write_template("hello.txt", 'Subject: Hello\n\nText.\n{% include "footer.txt" %}')
-    assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf"}).text == "Text.\nThe people of Bookshelf"
+    write_template("hello.txt", f"Subject: Hello\n\n{template}")
+    assert render_email(settings_with(), TO, "hello", {"site": "Bookshelf", "name": "<script>&"}).text == text
 
 
 def test_message_ids_are_unique_at_the_sender_domain(write_template: WriteTemplate) -> None:
@@ -106,8 +104,3 @@ def test_message_ids_are_unique_at_the_sender_domain(write_template: WriteTempla
 )
 def test_site_url_comes_from_the_settings(fields: dict[str, object], expected: str) -> None:
     assert site_url(settings_with(**fields)) == expected  # type: ignore[arg-type]  # fields of any type
-
-
-def test_translated_lines_of_a_text_keep_their_line_break(write_template: WriteTemplate) -> None:
-    write_template("hello.txt", "Subject: Hello\n\n{% trans %}Dear,{% endtrans %}\n\n{% trans %}Bye{% endtrans %}\n")
-    assert render_email(settings_with(), TO, "hello", {}).text == "Dear,\n\nBye\n"

@@ -13,7 +13,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import Column, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.models import AccountEvent, Group, Membership, RecoveryCode, User
+from opportune.accounts.models import AccountEvent, Group, Membership, Passkey, RecoveryCode, User
 from opportune.db.database import Database
 from opportune.db.models.model import Model
 from opportune.db.queries import batches
@@ -35,7 +35,8 @@ async def user(database: Database, make: Make) -> User:
     user = await make_user(database, EMAIL, is_verified=True)
     group = await make(Group, name="Editors")
     await make(Membership, user_id=user.id, group_id=group.id)
-    await make(RecoveryCode, user_id=user.id)
+    for model in (RecoveryCode, Passkey):
+        await make(model, user_id=user.id)
     return user
 
 
@@ -136,6 +137,8 @@ async def test_export_contains_everything_but_secrets(ada_client: AsyncClient, u
     assert exported["account"][0]["email"] == EMAIL
     assert [row["name"] for row in exported["tokens"] + exported["groups"]] == ["Script", "Editors"]
     assert len(exported["sessions"]) == 1
+    (passkey,) = exported["passkeys"]
+    assert "user_id" not in passkey
     assert not [secret for secret in SECRETS if secret in response.text]
     api_export = (await ada_client.get(f"{ME}/export")).json()
     assert api_export["accounts"].pop("events")[-1]["kind"] == "data_exported"

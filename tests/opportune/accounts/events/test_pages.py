@@ -1,13 +1,11 @@
 """Pages, API and e-mails of account events."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
 from opportune.accounts.cleanup import delete_expired
 from opportune.accounts.events.service import describe_event, record_event
@@ -15,6 +13,7 @@ from opportune.accounts.models import AccountEvent, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.conftest import new_client
 from tests.opportune.accounts.sent_emails import (
     ACCOUNTS,
     AUTH,
@@ -32,13 +31,8 @@ __all__ = ["settings"]  # a fixture
 EVENTS = f"{ACCOUNTS}/events"
 
 
-@asynccontextmanager
-async def new_browser(
-    app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0"
-) -> AsyncIterator[AsyncClient]:
-    headers = {"User-Agent": agent}
-    async with AsyncClient(transport=ASGITransport(app), base_url="https://testserver", headers=headers) as client:
-        yield client
+def new_browser(app: FastAPI, agent: str = "Mozilla/5.0 (X11; Linux) Firefox/140.0") -> AsyncClient:
+    return new_client(app, **{"User-Agent": agent})
 
 
 async def sign_in(browser: AsyncClient, email: str = EMAIL, password: str = PASSWORD) -> int:

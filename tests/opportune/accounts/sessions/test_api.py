@@ -12,9 +12,10 @@ from opportune.accounts.models import ApiToken, Session
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import PASSWORD, signed_in_client
+from tests.opportune.accounts.conftest import is_signed_in, token_status
 from tests.opportune.accounts.stored_rows import change, read_all, read_one, set_all
 
-ME, SESSIONS, TOKENS = "/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
+SESSIONS, TOKENS = "/api/v1/users/me/sessions", "/api/v1/users/me/tokens"
 NEW_TOKEN = {"name": "Backup <script>", "days": 30, "current_password": PASSWORD}
 
 
@@ -22,10 +23,6 @@ NEW_TOKEN = {"name": "Backup <script>", "days": 30, "current_password": PASSWORD
 async def eve_client(app: FastAPI) -> AsyncIterator[AsyncClient]:
     async with signed_in_client(app) as client:
         yield client
-
-
-async def is_signed_in(client: AsyncClient) -> bool:
-    return bool((await client.get(ME)).status_code == 200)
 
 
 async def create_token(client: AsyncClient, **changes: Any) -> Any:
@@ -69,10 +66,9 @@ async def test_token_is_shown_once_and_works(user_client: AsyncClient, client: A
     assert token not in stored.model_dump_json()
     assert stored.expires_at - stored.created_at == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
 
-    client.headers["Authorization"] = f"Bearer {token}"
-    assert await is_signed_in(client)
+    assert await token_status(client, token) == 200
     assert (await user_client.delete(f"{TOKENS}/{token_row['id']}")).status_code == 204
-    assert not await is_signed_in(client)
+    assert await token_status(client, token) == 401
 
 
 INVALID_FIELDS: list[dict[str, Any]] = [
