@@ -87,9 +87,10 @@ def redirect_with_error(request: Request, path: str, refusal: Exception) -> Resp
     return RedirectResponse(path, 303)
 
 
-async def sign_in_response(
-    request: Request, session: AsyncSession, user: User, response: Response, *, remember: bool = False
+async def sign_in_redirect(
+    request: Request, session: AsyncSession, user: User, next_path: str, *, remember: bool = False
 ) -> Response:
+    response = RedirectResponse(safe_redirect_path(next_path), 303)
     await cookies.start_session(session, user, request, response, remember=remember)
     return response
 

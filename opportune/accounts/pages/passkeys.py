@@ -10,7 +10,7 @@ from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_response
+from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_redirect
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
 from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, read_pending_sign_in
 from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonymous_ceremonies, get_passkey_ceremonies
@@ -52,7 +52,7 @@ async def sign_in(request: Request, context: AccountCtx) -> Response:
         user = await get_passkey_ceremonies(request, context).authenticate("sign-in", data.passkey)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, f"{LOGIN_PATH}?{urlencode({'next': path})}", refusal)
-    return await sign_in_response(request, context.session, user, RedirectResponse(path, 303), remember=data.remember)
+    return await sign_in_redirect(request, context.session, user, path, remember=data.remember)
 
 
 @router.post("/login/code/passkey")

@@ -6,13 +6,14 @@ from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.emails.delivery import email_is_enabled
 from opportune.accounts.registration import service
 from opportune.accounts.responses import (
+    next_page,
     redirect_to_next,
     show,
     show_email_sent,
     show_errors_in,
     show_form,
     show_password_error,
-    sign_in_response,
+    sign_in_redirect,
 )
 from opportune.accounts.schemas import UserCreate
 from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
@@ -51,7 +52,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
             if not user:
                 return show_email_sent(request)
             flash(request, _welcome(context.settings, user.email))
-            return await sign_in_response(request, context.session, user, redirect_to_next(request, form))
+            return await sign_in_redirect(request, context.session, user, next_page(request, form))
     except RegistrationClosedError as refusal:
         form.refuse(str(refusal), "email", 403)
     except EmailTakenError:

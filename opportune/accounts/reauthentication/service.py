@@ -41,7 +41,7 @@ def is_confirmed(session: Session | None, user: User) -> bool:
 
 
 async def check_password(context: AccountContext, user: User, password: str, field: str = "current_password") -> None:
-    """Check the user's password.
+    """Check the user's password. Only wrong passwords are counted.
 
     Raises:
         WrongCredential: the password is wrong or missing, or the user has none.
@@ -49,8 +49,13 @@ async def check_password(context: AccountContext, user: User, password: str, fie
     """
     if not password:
         raise WrongCredential(field, PASSWORD_REQUIRED if user.has_password else SIGN_IN_AGAIN)
-    if not await reauthenticate(context, user, password):
+    attempt = PASSWORDS_PER_USER.by(user.id)
+    await context.limiter.hit(attempt)
+    if not await context.manager.is_password_of(user, password):
+        context.log_refused_sign_in("confirmation", user)
         raise WrongCredential(field, wrong_password(user))
+    await context.limiter.refund(context.session, attempt)
+    await context.manager.release()
 
 
 async def check_code(context: AccountContext, user: User, code: str) -> None:
@@ -61,19 +66,3 @@ async def check_code(context: AccountContext, user: User, code: str) -> None:
         context.log_refused_sign_in("confirmation", user)
         raise WrongCredential("code", INVALID_CODE)
     await context.limiter.refund(context.session, attempt)
-
-
-async def reauthenticate(context: AccountContext, user: User, password: str) -> bool:
-    """Return whether this is the user's password. Only wrong passwords are counted.
-
-    Raises:
-        TooManyRequests: there were too many wrong attempts.
-    """
-    attempt = PASSWORDS_PER_USER.by(user.id)
-    await context.limiter.hit(attempt)
-    if not await context.manager.is_password_of(user, password):
-        context.log_refused_sign_in("confirmation", user)
-        return False
-    await context.limiter.refund(context.session, attempt)
-    await context.manager.release()
-    return True

@@ -9,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
-from opportune.accounts.responses import sign_in_response
+from opportune.accounts.responses import sign_in_redirect
 from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
 from opportune.accounts.users.context import AccountContext
-from opportune.web.redirects import safe_redirect_path
 
 COOKIE = PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))
 CODE_PATH = f"{LOGIN_PATH}/code"
@@ -24,7 +23,7 @@ async def finish_first_step(
 ) -> Response:
     """Sign in the user, or redirect to the second step if the user has a second factor."""
     if not await has_second_factor(context.session, user):
-        return await _sign_in(request, context, user, next_path, remember=remember)
+        return await sign_in_redirect(request, context.session, user, next_path, remember=remember)
     response = RedirectResponse(CODE_PATH, 303)
     token = signed_links.make_link_token(context.settings, "code", user, next=next_path, remember=remember)
     COOKIE.set(request, response, token)
@@ -40,13 +39,6 @@ async def finish_second_step(
     request: Request, context: AccountContext, user: User, options: dict[str, Any]
 ) -> Response:
     """Sign in the user with the choices `next` and `remember` of the first step."""
-    response = await _sign_in(request, context, user, options["next"], remember=options["remember"])
+    response = await sign_in_redirect(request, context.session, user, options["next"], remember=options["remember"])
     COOKIE.delete(request, response)
     return response
-
-
-async def _sign_in(
-    request: Request, context: AccountContext, user: User, next_path: str, *, remember: bool
-) -> Response:
-    response = RedirectResponse(safe_redirect_path(next_path), 303)
-    return await sign_in_response(request, context.session, user, response, remember=remember)

@@ -7,6 +7,7 @@ from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
+from tests.opportune.accounts.impersonation.conftest import impersonate
 from tests.opportune.accounts.stored_rows import reload
 
 VERIFICATION_PAGE = "/accounts/verify"
@@ -38,8 +39,7 @@ async def test_superuser_signed_in_as_user_needs_the_password(app: FastAPI, data
     token = make_link_token(app.state.settings, "verify", user)
     async with signed_in_client(app, await make_user(database, is_superuser=True)) as boss_client:
         await boss_client.post("/accounts/confirm", data={"current_password": PASSWORD})
-        form = {"reason": "A test", "may_write": "y"}
-        await boss_client.post(f"/admin/user/impersonate/{user.id}", data=form)
+        await impersonate(boss_client, user, may_write=True)
         await boss_client.post(VERIFICATION_PAGE, data={"token": token})
     assert not (await reload(database, user)).is_verified
 
