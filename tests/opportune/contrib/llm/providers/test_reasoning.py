@@ -63,27 +63,6 @@ def split(*chunks: str) -> tuple[str, str]:
     return "".join(reasoning for reasoning, _ in parts), "".join(text for _, text in parts)
 
 
-@pytest.mark.parametrize(
-    ("content", "reasoning", "answer"),
-    [
-        ("<think>Hm.</think>Because.", "Hm.", "Because."),
-        ("\n <think>\nHm.</think>\n\nBecause.\n", "Hm.", "Because.\n"),
-        ("<think>\n\n</think>\n\nBecause.", "", "Because."),
-        ("<think>Is 1</2? </thing></think>No.", "Is 1</2? </thing>", "No."),
-        ("<think>Hm.</think>Write <think>x</think>.", "Hm.", "Write <think>x</think>."),
-        ("<think>Hm.</thin", "Hm.</thin", ""),
-        ("<think>", "", ""),
-        ("Write <think>x</think>.", "", "Write <think>x</think>."),
-        ("  <thin", "", "  <thin"),
-        ("  Because.", "", "  Because."),
-        ("", "", ""),
-    ],
-)
-def test_tag_at_the_start_holds_reasoning(content: str, reasoning: str, answer: str) -> None:
-    assert split(content) == (reasoning, answer)
-    assert split(*content) == (reasoning, answer)
-
-
 @pytest.mark.parametrize("beginning", ["", "<think>", " \n<think>Hm.</think> ", "<|channel|>analysis<|message|>"])
 @SLOW_MACHINES
 @given(content=CONTENTS, cuts=st.sets(st.integers(0, 60), max_size=8))
