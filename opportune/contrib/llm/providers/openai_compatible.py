@@ -4,9 +4,12 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
+from itertools import repeat
 from urllib.parse import urlsplit
 
+from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
@@ -68,27 +71,29 @@ class OpenAICompatible(RemoteProvider):
             async for chunk in chunks:
                 yield chunk
 
-    async def _answer(self, body: Body) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
-        client, parameters = await self._client.open(), RefusedParameters(self._url, body, self._parameters)
-        has_started, is_refused = False, True
-        while is_refused:
-            answer, event, is_refused = ChatCompletionReader(self.origin), None, False
-            try:
-                async with aclosing(client.events(parameters)) as events:
-                    async for event in events:
-                        for chunk in answer.read(event):
-                            if not has_started:
-                                has_started = True
-                                parameters.remember()
-                            yield chunk
-                        if answer.is_over:
-                            break
-            except LlmError as error:
-                is_refused = event is not None and not has_started and parameters.change_by_event(error, event.value)
-                # After the finish_reason, only the token counts can be missing.
-                if not (is_refused or answer.is_finished):
-                    raise
+    def _answer(self, body: Body) -> AsyncGenerator[Chunk, None]:
+        """Return the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
+        parameters = RefusedParameters(self._url, body, self._parameters)
+
+        async def was_changed(_number: int, error: LlmError) -> bool:
+            return parameters.change_by_event(error)
+
+        return first_answer(repeat(partial(self._attempt, parameters)), was_changed)
+
+    async def _attempt(self, parameters: RefusedParameters) -> AsyncGenerator[Chunk, None]:
+        client, answer = await self._client.open(), ChatCompletionReader(self.origin)
+        try:
+            async with aclosing(client.events(parameters)) as events:
+                async for event in events:
+                    parameters.last_event = event.value
+                    for chunk in answer.read(event):
+                        parameters.remember()
+                        yield chunk
+                    if answer.is_over:
+                        break
+        except LlmError:
+            if not answer.is_finished:  # otherwise only the token counts are missing
+                raise
         for chunk in answer.read_pending():
             yield chunk
         done = answer.finish()

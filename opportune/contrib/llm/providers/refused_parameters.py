@@ -40,7 +40,12 @@ REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
 
 
 class RefusedParameters:
-    """Parameters of one request, until the endpoint accepts them."""
+    """Parameters of one request, until the endpoint accepts them.
+
+    Attributes:
+        url: URL of the request.
+        last_event: Last event of the response to it.
+    """
 
     def __init__(self, url: str, body: Body, owner_parameters: Collection[str] = ()) -> None:
         self.url = url
@@ -49,6 +54,8 @@ class RefusedParameters:
         self._owner_parameters = owner_parameters
         self._changes = dict(REMEMBERED.get(self._key, {}))
         self._temporary = set[str]()
+        self._is_remembered = False
+        self.last_event: Mapping[str, Any] | None = None
 
     def accepted(self) -> Body:
         """Return the body without refused parameters."""
@@ -78,10 +85,12 @@ class RefusedParameters:
             self._changes[name] = OTHER_NAMES[name] if is_renamed else ""
         return bool(names)
 
-    def change_by_event(self, error: LlmError, event: Mapping[str, Any]) -> bool:
-        """Change the parameters that an event of an answer with status 200 names, as `change`."""
-        is_refusal = error.code in ("rejected", "context_too_long")
-        return is_refusal and self.change(400, error, json.dumps(event, ensure_ascii=False))
+    def change_by_event(self, error: LlmError) -> bool:
+        """Change the parameters that the last event names, as `change`, if an answer with status 200 has failed."""
+        event, self.last_event = self.last_event, None
+        if event is None or error.code not in ("rejected", "context_too_long"):
+            return False
+        return self.change(400, error, json.dumps(event, ensure_ascii=False))
 
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
         for name in self._owner_parameters:
@@ -106,6 +115,9 @@ class RefusedParameters:
 
     def remember(self) -> None:
         """Remember the changes for later requests to this endpoint and model."""
+        if self._is_remembered:
+            return
+        self._is_remembered = True
         changes = {name: new for name, new in self._changes.items() if name not in self._temporary}
         if REMEMBERED.get(self._key) != changes:
             if changes:
