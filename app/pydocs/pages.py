@@ -24,8 +24,8 @@ async def search(request: Request, index: Index, query: Annotated[SearchQuery, Q
         if is_htmx(request):
             render = partial(_render_results, request, index, query)
             return templates.partial(await index.fragment(request.scope["query_string"], render))
-        results = await index.find(query.q, limit=query.size, page=query.page)
         status = await index.status()
+        results = await index.find(query.q, limit=query.size, page=query.page)
     command = "" if request.app.state.settings.is_production else python_docs.command
     context = {"results": results, "max_hits": MAX_RANKED_HITS, "status": status, "command": command}
     return templates.render(request, "pydocs/search.html", context)

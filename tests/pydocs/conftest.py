@@ -1,19 +1,31 @@
 """Fixtures of tests of the Python documentation."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from fastapi import FastAPI
 
 from app.pydocs.documents import python_docs
-from tests.pydocs.fake_search import FakeSearch
+from app.pydocs.schemas import SearchHit
+from opportune.contrib.documents import DocumentSearch
+from tests.pydocs.search_index import SMALL_INDEX, fill_index, open_search
+
+
+@pytest.fixture(scope="session")
+def small_index_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('pydocs') / 'index.db'}"
+    fill_index(url, SMALL_INDEX, "Python 3.11.7")
+    return url
 
 
 @pytest.fixture
-def fake_search(app: FastAPI) -> FakeSearch:
-    """Replace the index of the site."""
-    fake_search = FakeSearch()
+async def small_index(app: FastAPI, small_index_url: str) -> AsyncIterator[DocumentSearch[SearchHit]]:
+    """Let the site search a few entries."""
+    search = open_search(small_index_url)
 
-    async def get_fake_search() -> FakeSearch:
-        return fake_search
+    async def get_search() -> DocumentSearch[SearchHit]:
+        return search
 
-    app.dependency_overrides[python_docs.search] = get_fake_search
-    return fake_search
+    app.dependency_overrides[python_docs.search] = get_search
+    yield search
+    await search.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from markupsafe import escape
 from pydantic import SecretStr
 
 from app.pydocs.documents import Entry, python_docs
@@ -15,7 +16,18 @@ from opportune.testing.plugin import settings_for
 
 
 def make_piece(name: str, kind: Kind = "function", text: str = "", **more: str) -> Entry:
-    return Entry(name, name, kind, body=f"<p>{text}</p>", title=text, text=text, **more)
+    return Entry(name, name, kind, body=f"<p>{escape(text)}</p>", title=text, text=text, **more)
+
+
+SMALL_INDEX = (
+    make_piece("os", "module", "Miscellaneous operating system interfaces"),
+    make_piece("os.path", "module", "Common pathname manipulations", parent="os"),
+    make_piece(
+        "os.path.join", text="Join one or more path segments & more", signature="join(path, *paths)", parent="os.path"
+    ),
+    make_piece("os.pathconf", text="Return <system> configuration information", parent="os"),
+    make_piece("json", "module", "JSON encoder and decoder"),
+)
 
 
 def index_settings(url: str) -> PydocsSettings:

@@ -1,12 +1,14 @@
 """Search in Chromium."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
-from tests.pydocs.fake_search import FakeSearch
+
+pytestmark = pytest.mark.usefixtures("small_index")
 
 
-async def test_typed_query_opens_by_keyboard(page: Page, fake_search: FakeSearch) -> None:
+async def test_typed_query_opens_by_keyboard(page: Page) -> None:
     await page.goto("/pydocs")
     await page.get_by_role("searchbox").fill("os.path.j")
     await expect(page.locator(".search-hit")).to_have_count(1)

@@ -2,13 +2,12 @@
 
 import re
 
-from fastapi import FastAPI
+import pytest
 from httpx2 import AsyncClient
 
-from app.pydocs.documents import python_docs
 from opportune.search import MAX_QUERY_LENGTH
-from opportune.testing import make_user, signed_in_client
-from tests.pydocs.fake_search import FakeSearch
+
+pytestmark = pytest.mark.usefixtures("small_index")
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 UNUSUAL_QUERIES = ["  ", "os\0.pa", "x" * 10_000, '"', "' OR 1=1 --", "*", "NEAR(", "name:", "🐍 שלום", "<b>%"]
@@ -19,12 +18,12 @@ def result_text(html: str) -> str:
     return html.partition('id="pydocs-results"')[2]
 
 
-async def test_search_without_javascript(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_search_without_javascript(client: AsyncClient) -> None:
     response = await client.get("/pydocs", params={"q": "os.pa"})
 
     assert response.status_code == 200
     assert 'href="/pydocs/os.path.join"' in response.text
-    assert "<mark>os.pa</mark>th.join" in response.text
+    assert "<mark>os</mark>.<mark>pa</mark>th.join" in response.text
     assert re.search(r"\b3\b", result_text(response.text))
     assert 'name="q" value="os.pa"' in response.text
     assert "json" not in response.text
@@ -42,14 +41,14 @@ async def test_search_without_javascript(client: AsyncClient, fake_search: FakeS
         assert (await client.get(f"/pydocs?q=os&{query}")).status_code == 422, query
 
 
-async def test_htmx_gets_only_the_results(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_htmx_gets_only_the_results(client: AsyncClient) -> None:
     response = await client.get("/pydocs?q=json", headers=HTMX)
 
     assert response.text.lstrip().startswith('<section id="pydocs-results" data-query="json"')
     assert re.search(r"\b1\b", result_text(response.text))
 
 
-async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_pagination_keeps_the_query(client: AsyncClient) -> None:
     first_page, second_page = [await client.get(f"/pydocs?q=os&size=1{page}") for page in ("", "&page=2")]
 
     assert 'href="?q=os&amp;size=1&amp;page=2"' in first_page.text
@@ -57,7 +56,7 @@ async def test_pagination_keeps_the_query(client: AsyncClient, fake_search: Fake
     assert re.findall(r'id="pydocs-hit-\d" href="([^"]*)"', second_page.text) == ["/pydocs/os.path"]
 
 
-async def test_query_is_escaped(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_query_is_escaped(client: AsyncClient) -> None:
     for query in UNUSUAL_QUERIES:
         for headers in ({}, HTMX):
             response = await client.get("/pydocs", params={"q": query}, headers=headers)
@@ -67,7 +66,7 @@ async def test_query_is_escaped(client: AsyncClient, fake_search: FakeSearch) ->
             assert "x" * (MAX_QUERY_LENGTH + 1) not in response.text
 
 
-async def test_entry_shows_signature_parent_and_members(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_entry_shows_signature_parent_and_members(client: AsyncClient) -> None:
     function = (await client.get("/pydocs/os.path.join")).text
     assert "join(path, *paths)" in function
     assert "<p>Join one or more path segments &amp; more</p>" in function
@@ -77,36 +76,9 @@ async def test_entry_shows_signature_parent_and_members(client: AsyncClient, fak
     assert 'href="/pydocs/os.path.join">join</a>' in module
 
 
-async def test_unknown_entry_is_not_found(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_unknown_entry_is_not_found(client: AsyncClient) -> None:
     for slug in ("nothing", "os.path.join/../../x", "%00", "x" * 5_000, "<b>"):
         response = await client.get(f"/pydocs/{slug}")
 
         assert response.status_code == 404, slug[:20]
         assert "<b>" not in response.text
-
-
-async def test_missing_index_names_command_in_development(client: AsyncClient, fake_search: FakeSearch) -> None:
-    fake_search.is_empty = True
-
-    for headers in ({}, HTMX):
-        response = await client.get("/pydocs?q=os", headers=headers)
-        assert response.status_code == 200
-        assert python_docs.command in response.text
-    entry = await client.get("/pydocs/os")
-    assert entry.status_code == 503
-
-
-async def test_missing_index_hides_command_in_production(
-    app: FastAPI, client: AsyncClient, fake_search: FakeSearch
-) -> None:
-    app.state.settings = app.state.settings.model_copy(update={"environment": "production"})
-    fake_search.is_empty = True
-    response = await client.get("/pydocs?q=os")
-    assert (response.status_code, "oppman.py" in response.text) == (200, False)
-    assert "/admin/operations" not in response.text
-
-
-async def test_missing_index_links_superuser_to_admin(app: FastAPI, fake_search: FakeSearch) -> None:
-    fake_search.is_empty = True
-    async with signed_in_client(app, await make_user(app.state.database, is_superuser=True)) as superuser:
-        assert '<a href="/admin/operations">' in (await superuser.get("/pydocs")).text

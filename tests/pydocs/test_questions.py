@@ -8,18 +8,17 @@ from httpx2 import AsyncClient
 
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
-from tests.pydocs.fake_search import FakeSearch
+
+pytestmark = pytest.mark.usefixtures("small_index")
 
 
-async def test_visitor_is_redirected_to_sign_in(client: AsyncClient, fake_search: FakeSearch) -> None:
+async def test_visitor_is_redirected_to_sign_in(client: AsyncClient) -> None:
     assert 'name="question"' not in (await client.get("/pydocs/os.path")).text
     response = await client.post("/pydocs?slug=os.path", data={"question": "Why?"})
     assert response.headers["location"].startswith("/accounts/login")
 
 
-async def test_question_without_javascript_is_answered(
-    app: FastAPI, fake_search: FakeSearch, fake_llm: FakeProvider
-) -> None:
+async def test_question_without_javascript_is_answered(app: FastAPI, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["A *scripted* answer."]
     async with signed_in_client(app) as client:
         response = await client.post("/pydocs?slug=os.path.join", data={"question": "What <for>?"})
@@ -38,16 +37,12 @@ async def test_question_without_javascript_is_answered(
 
 
 @pytest.mark.parametrize(("slug", "question", "status"), [("os.nothing", "Why?", 404), ("os", " ", 422)])
-async def test_empty_or_misdirected_question_is_refused(
-    app: FastAPI, fake_search: FakeSearch, slug: str, question: str, status: int
-) -> None:
+async def test_empty_or_misdirected_question_is_refused(app: FastAPI, slug: str, question: str, status: int) -> None:
     async with signed_in_client(app) as client:
         assert (await client.post(f"/pydocs?slug={slug}", data={"question": question})).status_code == status
 
 
-async def test_refused_second_question_stays_in_the_form(
-    app: FastAPI, fake_search: FakeSearch, fake_llm: FakeProvider
-) -> None:
+async def test_refused_second_question_stays_in_the_form(app: FastAPI, fake_llm: FakeProvider) -> None:
     fake_llm.script = ["So", may_finish := asyncio.Event()]
     async with signed_in_client(app) as client:
         await client.post("/pydocs?slug=os.path.join", data={"question": "One?"})

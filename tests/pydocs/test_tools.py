@@ -1,13 +1,15 @@
 """Tools with which a language model searches and reads the documentation."""
 
+import pytest
 from fastapi import FastAPI
 
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import toolbox_of
-from tests.pydocs.fake_search import FakeSearch
+
+pytestmark = pytest.mark.usefixtures("small_index")
 
 
-async def test_model_searches_and_reads_entries(app: FastAPI, fake_search: FakeSearch) -> None:
+async def test_model_searches_and_reads_entries(app: FastAPI) -> None:
     toolbox = toolbox_of(app)
     result = await toolbox.call(ToolCall("call_0", "search_python_docs", '{"words": "os.path"}'), None)
     assert result.sources[0].url == "/pydocs/os.path"
