@@ -103,15 +103,6 @@ async def test_settings_keep_a_deleted_assistant(browser: AsyncClient, assistant
     assert not notice((await browser.get(path)).text)
 
 
-async def test_removed_model_of_an_assistant_is_reported(
-    manager: AnswerManager, owner_id: int, make: Make, model: FakeProvider
-) -> None:
-    row = await make(Assistant, name="Librarian", owner_id=owner_id, model="Gone")
-    omitted = await ask(manager, owner_id, assistant_id=row.id)
-    assert "Gone" in omitted
-    assert "Librarian" in omitted
-
-
 async def test_assistant_of_another_user_is_refused(app: FastAPI, database: Database, assistant: Assistant) -> None:
     async with signed_in_client(app, await make_user(database)) as stranger:
         message = {"content": "Why?", "assistant_id": assistant.id}

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat import service
-from app.chat.conversation_view import MAX_QUESTIONS_PER_PAGE, ConversationView, view_conversation
+from app.chat.conversation_view import view_conversation
 from app.chat.conversations import Conversations
 from app.chat.models import Message, Role
 from app.chat.prompt import SYSTEM_PROMPT
@@ -19,7 +19,6 @@ from tests.chat.conversations import (
     HTMX,
     ask,
     find_path,
-    make_conversation,
     read_messages,
     start_conversation,
     wait_until_ended,
@@ -77,25 +76,6 @@ async def test_retry_keeps_the_other_branch(manager: AnswerManager, owner_id: in
     async with manager.database.writer() as session:
         await Conversations(session, owner_id).select_branch(first)
     assert (await read_texts(manager, owner_id, conversation_id))[1:3] == ["An answer.", "And?"]
-
-
-async def test_view_reads_one_page(manager: AnswerManager, owner_id: int) -> None:
-    conversation_id = await make_conversation(manager.database, owner_id, MAX_QUESTIONS_PER_PAGE + 5)
-
-    async def view(before: int | None = None, at: int | None = None) -> ConversationView:
-        found = await view_conversation(manager, owner_id, conversation_id, before=before, at=at)
-        assert found
-        return found
-
-    newest = await view()
-    assert (len(newest.messages), newest.is_end) == (2 * MAX_QUESTIONS_PER_PAGE, True)
-    first = await view(before=newest.earlier)
-    assert ([message.text for message in first.messages][:2], first.earlier) == (["Question 0?", "Answer 0."], None)
-    middle_page = await view(at=first.messages[2].id)
-    assert (middle_page.messages[2].text, middle_page.messages[-1].text) == ("Question 1?", "Answer 5.")
-    assert not middle_page.is_end
-    nothing = await view(before=first.messages[0].id)
-    assert nothing.messages == []
 
 
 async def test_branch_links_with_and_without_htmx(user_client: AsyncClient, fake_llm: FakeProvider) -> None:

@@ -115,15 +115,6 @@ async def test_refused_question_stays_in_the_form(
     assert 'hx-target="#refusal"' in part.text
 
 
-async def test_running_answer_is_stopped(user_client: AsyncClient, script: FakeProvider) -> None:
-    script.script = ["So far", asyncio.Event()]
-    page = await create_conversation(user_client)
-    html = (await user_client.get(page)).text
-    assert '<meta http-equiv="refresh"' in html, "the page reloads without JavaScript"
-    assert (await user_client.post(find_path(html, "/chat/messages/N/stop"))).status_code == 303
-    assert 'class="badge' in (await user_client.get(page)).text
-
-
 async def test_deletion_stops_a_running_answer(user_client: AsyncClient, script: FakeProvider) -> None:
     script.script = ["So far", asyncio.Event()]
     page = await create_conversation(user_client, "Delete me?")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
 from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint, json_in
+from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 
 MAX_RESPONSE_BYTES = 64_000_000
@@ -59,9 +60,7 @@ class OpenAIEmbedder(Embedder):
             vectors = [[float(number) for number in item["embedding"]] for item in data]
         except (KeyError, TypeError, ValueError, OverflowError):
             raise LlmError("malformed", NO_EMBEDDING) from None
-        usage = response.get("usage")
-        tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        return Embedded(vectors, tokens if isinstance(tokens, int) else None)
+        return Embedded(vectors, counts_in(response.get("usage")).get("prompt_tokens"))
 
     async def close(self) -> None:
         await self._endpoint.close()

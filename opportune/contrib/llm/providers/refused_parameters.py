@@ -54,7 +54,6 @@ class RefusedParameters:
         self._owner_parameters = owner_parameters
         self._changes = dict(REMEMBERED.get(self._key, {}))
         self._temporary = set[str]()
-        self._is_remembered = False
         self.last_event: Mapping[str, Any] | None = None
 
     def accepted(self) -> Body:
@@ -115,9 +114,6 @@ class RefusedParameters:
 
     def remember(self) -> None:
         """Remember the changes for later requests to this endpoint and model."""
-        if self._is_remembered:
-            return
-        self._is_remembered = True
         changes = {name: new for name, new in self._changes.items() if name not in self._temporary}
         if REMEMBERED.get(self._key) != changes:
             if changes:

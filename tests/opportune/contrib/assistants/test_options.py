@@ -35,9 +35,8 @@ async def ask(answers: AnswerManager, user: User, key: int | str) -> Answer:
 async def test_assistant_gives_its_instructions_and_tools(
     answers: AnswerManager, user: User, make: Make, provider: FakeProvider
 ) -> None:
-    await make(
-        Assistant, name="Librarian", shared_with=Audience.SITE, instructions="Be a librarian.", tools=["list_todos"]
-    )
+    tools = ["removed", "list_todos"]
+    await make(Assistant, name="Librarian", shared_with=Audience.SITE, instructions="Be a librarian.", tools=tools)
     await ask(answers, user, "Librarian")
     (prompt,) = provider.received
     assert prompt[0].content.startswith("Be a librarian.")
@@ -62,9 +61,3 @@ async def test_removed_model_is_reported(
     answer = await ask(answers, user, row.id)
     assert answer.text == "It has waves."
     assert answer.omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
-
-
-async def test_removed_tool_is_left_out(answers: AnswerManager, user: User, make: Make, provider: FakeProvider) -> None:
-    row = await make(Assistant, name="Librarian", owner_id=user.id, tools=["gone", "list_todos"])
-    await ask(answers, user, row.id)
-    assert provider.offered == [["list_todos"]]

@@ -1,7 +1,6 @@
 """Variables of prompts."""
 
 import pytest
-from httpx2 import AsyncClient
 from pydantic import ValidationError
 
 from opportune.contrib.assistants import fill, variable_form
@@ -39,10 +38,3 @@ def test_form_refuses_other_choices() -> None:
     form = variable_form("{{tone:friendly|formal}}")
     with pytest.raises(ValidationError):
         form.model_validate({"variable_0": "rude"})
-
-
-async def test_prompt_has_at_most_ten_variables(superuser_client: AsyncClient) -> None:
-    text = " ".join(f"{{{{v{number}}}}}" for number in range(11))
-    response = await superuser_client.post("/assistants/prompts/new", data={"name": "Long", "text": text})
-    assert response.status_code == 422
-    assert "Please use at most 10 variables." in response.text

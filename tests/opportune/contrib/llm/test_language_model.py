@@ -59,11 +59,6 @@ async def test_system_message_precedes_the_question(
     assert provider.received == [sent or prompt]
 
 
-async def test_interrupted_answer_is_an_error() -> None:
-    with pytest.raises(LlmError, match="Too slow"):
-        await llm_with(FakeProvider("It is", LlmError("timeout", "Too slow."))).complete("Is it?")
-
-
 async def test_missing_model_is_advice_for_operators() -> None:
     with pytest.raises(OperatorError) as caught:
         llm_with(None).stream("Is it?")
