@@ -1,6 +1,5 @@
 """Questions of an evaluation: from rated answers, or from a file."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,13 +61,11 @@ def read_question_file(path: Path) -> tuple[str, list[EvaluatedQuestion]]:
 
 def _parse_line(path: Path, number: int, line: str) -> FileQuestion:
     try:
-        return FileQuestion.model_validate(json.loads(line))
+        return FileQuestion.model_validate_json(line)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
         raise OperatorError(f"{path}, line {number}: {field and f'{field}: '}{fault['msg']}.") from None
-    except ValueError as error:
-        raise OperatorError(f"{path}, line {number}: not JSON ({error}).") from None
 
 
 async def find_rated_ids(session: AsyncSession, since: datetime | None, limit: int) -> list[int]:

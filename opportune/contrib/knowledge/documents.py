@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -37,15 +37,9 @@ class Documents:
         query = select(KnowledgeDocument).where(col(KnowledgeDocument.collection_id) == collection_id)
         return await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
 
-    async def get(self, document_id: int) -> KnowledgeDocument:
-        """Return a document. Raises NotFound."""
-        return await self._get(document_id, self.collections.readable())
-
-    async def get_writable(self, document_id: int) -> KnowledgeDocument:
-        """Return a document that the user may change. Raises NotFound."""
-        return await self._get(document_id, self.collections.writable())
-
-    async def _get(self, document_id: int, condition: ColumnElement[bool]) -> KnowledgeDocument:
+    async def get(self, document_id: int, *, to_change: bool = False) -> KnowledgeDocument:
+        """Return a document that the user may read, or change. Raises NotFound."""
+        condition = self.collections.writable() if to_change else self.collections.readable()
         query = select(KnowledgeDocument).join(KnowledgeCollection).where(col(KnowledgeDocument.id) == document_id)
         document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
         if document is None:
@@ -85,7 +79,7 @@ class Documents:
 
     async def read_again(self, document_id: int) -> KnowledgeDocument:
         """Queue a document again, unless it waits already. Raises NotFound."""
-        document = await self.get_writable(document_id)
+        document = await self.get(document_id, to_change=True)
         if document.state != DocumentState.WAITING:
             document.state = DocumentState.WAITING
             defer(self.session, index_document(document.id), group=INDEX_GROUP)
@@ -93,6 +87,6 @@ class Documents:
 
     async def delete(self, document_id: int) -> KnowledgeDocument:
         """Delete a document with its passages and its file. Raises NotFound."""
-        document = await self.get_writable(document_id)
+        document = await self.get(document_id, to_change=True)
         await self.session.delete(document)
         return document

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.jobs import has_lost_job
-from opportune.contrib.answers.engine.tool_runs import Run, is_pending, job_indexes, set_result
+from opportune.contrib.answers.engine.tool_runs import Run, change_run, is_pending, job_indexes, set_result
 from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer
 from opportune.contrib.llm.providers.provider import ToolCall
 from opportune.contrib.tools import Toolbox, ToolResult
@@ -62,7 +62,7 @@ class AnswerJobContext:
             answer = await _find_waiting(session, self._answer_id, self._index)
             if answer is None:
                 raise JobCancelled  # the answer was stopped or deleted
-            answer.tool_runs = _update_run(answer, self._index, {"progress": progress})
+            answer.tool_runs = change_run(answer.tool_runs, self._index, {"progress": progress})
 
 
 class ToolJobs:
@@ -80,7 +80,7 @@ class ToolJobs:
             answer = await _find_waiting(session, answer_id, index)
             if answer is None:
                 return
-            answer.tool_runs = _update_run(answer, index, {"has_begun": True})
+            answer.tool_runs = change_run(answer.tool_runs, index, {"has_begun": True})
             owner = await session.get(User, answer.owner_id) if answer.owner_id else None
         call = answer.tool_runs[index]
         try:
@@ -151,8 +151,3 @@ def _end_call(answer: Answer, index: int, result: ToolResult) -> bool:
     store.assign_worker(answer, "")
     answer.lease_until = utc_now() - store.LEASE_DURATION  # expired, as of the answer of a dead worker
     return True
-
-
-def _update_run(answer: Answer, index: int, values: Run) -> list[Run]:
-    """Return the calls of an answer with these values in one. A new list, because changes inside are not detected."""
-    return [run | values if number == index else run for number, run in enumerate(answer.tool_runs)]

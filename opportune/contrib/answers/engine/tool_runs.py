@@ -44,7 +44,12 @@ def update_run(runs: Sequence[Run], run: ToolRun, at: int) -> list[Run]:
     index = _find_open_run(runs, run.call)
     if index is None:
         return [*runs, _update_values({"round": run.round, "at": at, "approval": ""}, run)]
-    return [*runs[:index], _update_values(runs[index], run), *runs[index + 1 :]]
+    return change_run(runs, index, _update_values(runs[index], run))
+
+
+def change_run(runs: Sequence[Run], index: int, values: Run) -> list[Run]:
+    """Return the runs with these values in one. A new list, because changes inside are not detected."""
+    return [*runs[:index], runs[index] | values, *runs[index + 1 :]]
 
 
 def _find_open_run(runs: Sequence[Run], call: ToolCall) -> int | None:
@@ -97,7 +102,7 @@ def set_result(runs: Sequence[Run], index: int, result: str, *, is_error: bool =
     ended = {**runs[index], "result": make_storable(result), "is_error": is_error, "has_begun": True}
     if ended["approval"] == WAITING:
         ended["approval"] = ALLOWED
-    return [*runs[:index], ended, *runs[index + 1 :]]
+    return change_run(runs, index, ended)
 
 
 def stop_jobs(runs: Sequence[Run]) -> list[Run]:

@@ -7,7 +7,7 @@ import httpx2
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import not_a_model
 from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.web.bounded_responses import BoundedStream, is_compressed
+from opportune.web.bounded_responses import is_compressed, limit_body
 
 MAX_RESPONSE_BYTES = 50_000_000
 """Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
@@ -35,8 +35,7 @@ class VendorHttpClient(httpx2.AsyncClient):
         if response.is_redirect or is_compressed(response):
             await response.aclose()
             raise not_a_model()
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = BoundedStream(response.stream, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
+        limit_body(response, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
         if not options.get("stream"):
             await response.aread()
         return response

@@ -19,7 +19,7 @@ from opportune.contrib.mcp.servers.tool import RemoteTool, ServerFailed
 from opportune.contrib.mcp.settings import McpServer
 from opportune.contrib.tools.declaration import NAME
 from opportune.contrib.tools.result import MAX_RESULT_LENGTH
-from opportune.web.bounded_responses import BoundedStream, is_compressed
+from opportune.web.bounded_responses import is_compressed, limit_body
 from opportune.web.remote_responses import tls_context
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -168,6 +168,4 @@ def http_client(server: McpServer) -> httpx2.AsyncClient:
 async def _limit_size(response: httpx2.Response) -> None:
     if is_compressed(response):
         raise httpx2.DecodingError("Compressed responses are refused, because they can expand to any size.")
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    too_large = httpx2.ReadError("The response is too large.")
-    response.stream = BoundedStream(response.stream, MAX_RESPONSE_BYTES, too_large)
+    limit_body(response, MAX_RESPONSE_BYTES, httpx2.ReadError("The response is too large."))

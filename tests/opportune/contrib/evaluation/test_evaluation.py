@@ -188,7 +188,7 @@ async def test_wrong_options_are_one_line(evaluate: Evaluate, arguments: list[st
     ("text", "message"),
     [
         ("", 'has no questions. Write one per line: {"question"'),
-        ("Which bird?", "line 1: not JSON"),
+        ("Which bird?", "line 1: Invalid JSON"),
         ('{"question": "Who?"}\n{"question": ""}', "line 2: question: String should have at least 1 character"),
         ('{"ask": "Who?"}', "line 1: question: Field required"),
         ("[1]", "line 1: Input should be"),
