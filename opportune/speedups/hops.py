@@ -1,9 +1,15 @@
 """Hops of the SQLite driver: all that a connection does for one statement in its thread."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from itertools import count
+from typing import Any, cast
+
+MAX_STEPS = 10_000
+"""Steps of SQLite's virtual machine, about 0.3 ms. A SELECT that does not hop ends after at most twice as many."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,6 +23,8 @@ class Hop:
     earlier: list[tuple[str, Any]] = field(default_factory=list)
     """Deferred statements with their values, which run before the statement."""
     is_finished: bool = False
+    processor_seconds: float = 0
+    """Processor time in the driver's thread."""
     rows: Sequence[Any] = ()
     description: Any = None
     lastrowid: Any = -1
@@ -33,10 +41,61 @@ class HopExecutor(sqlite3.Connection):
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
         if not isinstance(values, Hop):
             return super().execute(statement, values)
+        started_at = time.thread_time()
         try:
             return self._run_hop(statement, values)
         finally:
+            values.processor_seconds = time.thread_time() - started_at
             values.is_finished = True
+
+    def run_at_once(self, statement: str, hop: Hop) -> bool:
+        """Run a statement in the calling thread. Return False if it would wait for a lock or is too long.
+
+        Raises:
+            sqlite3.Error: The statement failed.
+        """
+        if not (self._has_wal and self._begin_at_once(hop)):
+            return False
+        if statement.startswith("SELECT"):  # to end an INSERT in the middle would roll back its transaction
+            # SQLite's steps count on from the last run, so that the first call may come at once. It returns 0: go on.
+            self.set_progress_handler(count().__next__, MAX_STEPS)
+        try:
+            self._run_hop(statement, hop)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return False
+        finally:
+            self.set_progress_handler(None, 0)
+        hop.is_finished = True
+        return True
+
+    def _begin_at_once(self, hop: Hop) -> bool:
+        """Begin the transaction of a hop if it has not begun. Return False if another process has the lock."""
+        if hop.begin_statement in {"", "BEGIN"}:  # takes no lock
+            return True
+        milliseconds = self._busy_timeout
+        super().execute("PRAGMA busy_timeout = 0")
+        try:
+            super().execute(hop.begin_statement)
+        except sqlite3.OperationalError:
+            return False  # the hop tries again, and waits
+        finally:
+            super().execute(f"PRAGMA busy_timeout = {milliseconds}")
+        hop.begin_statement = ""
+        return True
+
+    @cached_property
+    def _has_wal(self) -> bool:
+        """Whether readers never wait for writers. The connection has been configured before it is asked."""
+        return self._setting("journal_mode") == "wal"
+
+    @cached_property
+    def _busy_timeout(self) -> int:
+        return cast("int", self._setting("busy_timeout"))
+
+    def _setting(self, name: str) -> object:
+        return super().execute(f"PRAGMA {name}").fetchone()[0]
 
     def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
         if hop.begin_statement:

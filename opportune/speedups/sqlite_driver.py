@@ -27,6 +27,7 @@ from sqlalchemy.util.concurrency import await_, in_greenlet
 from opportune.db.drivers.pool import DEFERRED
 from opportune.speedups import require
 from opportune.speedups.hops import ExecutorFactory, Hop, HopExecutor
+from opportune.speedups.quick_statements import QuickStatements
 
 require(AsyncAdapt_aiosqlite_connection, "_handle_exception", "_terminate_force_close", "_terminate_graceful_close")
 require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close", "_make_new_cursor")
@@ -34,6 +35,8 @@ require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close"
 DRIVER = "sqlite+fused"
 """Driver name of `SingleHopDialect` in the URL of an engine."""
 BEGIN_READING = "BEGIN"
+STATEMENTS_PER_TURN = 8
+"""Statements of a connection after which other tasks of the event loop get their turn."""
 """Statement that begins transactions which only read. Those that write begin with BEGIN IMMEDIATE."""
 
 
@@ -73,10 +76,15 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     """Connection that sends BEGIN with the first statement, and deferred statements with the next one or COMMIT."""
 
-    __slots__ = ("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin", "_sqlite", "_streams", "deferred")
+    __slots__ = (
+        *("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin"),
+        *("_quick", "_sqlite", "_statements", "_streams", "deferred"),
+    )
 
-    def __init__(self, dbapi: Any, connection: Any, executor: HopExecutor) -> None:
+    def __init__(self, dbapi: "SingleHopDriver", connection: Any, executor: HopExecutor) -> None:
         super().__init__(dbapi, connection)
+        self._quick = dbapi.quick_statements
+        self._statements = 0
         self._sqlite = executor
         """The connection itself, for calls in the event loop's thread, which SQLite allows."""
         self._pending_begin = ""
@@ -97,19 +105,28 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._pending_begin = statement
 
     def send(self, statement: str, hop: Hop) -> None:
-        """Run a statement in the driver's thread, after the pending BEGIN and the deferred statements."""
+        """Run a statement after the pending BEGIN and the deferred statements, without a hop if it is short."""
         if self._pending_begin:
             hop.begin_statement, self._pending_begin = self._pending_begin, ""
             self._is_read_only = hop.begin_statement == BEGIN_READING
             self._in_transaction = True
         hop.earlier, self.deferred = self.deferred, []
+        needs_hop = hop.earlier or hop.is_executemany or self._streams or not self._last_hop.is_finished
         self._last_hop = hop
         try:
-            await_(self._connection.execute_fetchall(statement, hop))
+            await_(self._run(statement, hop, bool(needs_hop)))
         except sqlite3.Error:
             # The hop still has what it has not run. If BEGIN failed, the next statement must send it.
             self._pending_begin, self.deferred = hop.begin_statement, hop.earlier
             raise
+
+    async def _run(self, statement: str, hop: Hop, needs_hop: bool) -> None:
+        self._statements = (self._statements + 1) % STATEMENTS_PER_TURN
+        if not self._statements:
+            await asyncio.sleep(0)
+        if needs_hop or not self._quick.run(self._sqlite, statement, hop):
+            await self._connection.execute_fetchall(statement, hop)
+            self._quick.record(statement, hop)
 
     def cursor(self, server_side: bool = False) -> AsyncAdapt_dbapi_cursor:
         if not server_side:
@@ -171,6 +188,7 @@ class SingleHopDriver(AsyncAdapt_aiosqlite_dbapi):
 
     def __init__(self) -> None:
         super().__init__(aiosqlite, sqlite3)
+        self.quick_statements = QuickStatements()
 
     def connect(self, *arguments: Any, **options: Any) -> SingleHopConnection:
         factory = ExecutorFactory()

@@ -1,9 +1,10 @@
 """A SQLite file with three rows, and engines of the driver with single hops."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiosqlite
 import pytest
 from sqlalchemy import Column, Executable, ForeignKey, Integer, MetaData, Table, Text, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -64,6 +65,21 @@ async def engines(tmp_path: Path) -> AsyncIterator[Engines]:
     yield engines
     for engine in engines:
         await engine.dispose()
+
+
+@pytest.fixture
+def hops(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the calls to aiosqlite's threads."""
+    hops: list[str] = []
+    execute: Any = aiosqlite.Connection._execute
+
+    def record(self: aiosqlite.Connection, function: Callable[..., object], *arguments: object) -> Awaitable[object]:
+        hops.append(function.__name__)
+        result: Awaitable[object] = execute(self, function, *arguments)
+        return result
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", record)
+    return hops
 
 
 @pytest.fixture
