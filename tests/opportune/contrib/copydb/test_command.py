@@ -8,14 +8,11 @@ import pytest
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
-from tests.opportune.contrib.copydb.two_databases import Databases, emails, execute, has_tables
+from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, emails, execute, has_tables
 
 
 def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
-    source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url("postgresql")
-    dry_run = oppman("copydb", source, target, "--dry-run")
-    assert (dry_run.code, has_tables(target)) == (0, False)
-    assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
+    source, target = databases.create_filled("sqlite", "a@example.com"), databases.create_migrated("postgresql")
     code, out, err = oppman("copydb", source, target)
     lines = out.splitlines()
     assert (code, err) == (0, "")
@@ -32,10 +29,12 @@ def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: 
     assert emails(target) == ["new@example.com"]
 
 
-def test_dry_run_creates_no_file(oppman: Oppman, databases: Databases) -> None:
-    target = databases.missing_url("sqlite")
-    assert oppman("copydb", databases.create_filled("sqlite"), target, "--dry-run").code == 0
-    assert not has_tables(target)
+@pytest.mark.parametrize("kind", KINDS)
+def test_dry_run_counts_rows_and_creates_nothing(oppman: Oppman, databases: Databases, kind: str) -> None:
+    source, target = databases.create_filled("sqlite", "a@example.com"), databases.missing_url(kind)
+    dry_run = oppman("copydb", source, target, "--dry-run")
+    assert (dry_run.code, has_tables(target)) == (0, False)
+    assert dry_run.out.splitlines()[-1].startswith("1 rows would be copied from ")
 
 
 @pytest.mark.parametrize(

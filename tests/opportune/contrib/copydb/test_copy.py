@@ -37,8 +37,6 @@ from tests.opportune.contrib.copydb.two_databases import (
 )
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 NAMES = ("accounts", USERS)
 
 

@@ -20,8 +20,6 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 ROWS = "SELECT id, price, total, label FROM library_item"
 CREATE_TABLE = """identity = "GENERATED ALWAYS AS IDENTITY" if op.get_context().dialect.name == "postgresql" else ""
     op.execute(

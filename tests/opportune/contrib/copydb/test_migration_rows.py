@@ -18,8 +18,6 @@ from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.copydb.two_databases import Databases
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 INSERT_GENRES = "op.execute(\"INSERT INTO library_genre (id, name) VALUES (1, 'novel'), (2, 'poem')\")"
 
 

@@ -19,7 +19,6 @@ from tests.opportune.db.migrations.sample_features import SampleFeatures
 AUDIT = 'op.execute("CREATE TABLE library_audit (id INTEGER, note VARCHAR(9), at TIMESTAMP)")'
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("kind", KINDS)
 def test_tables_of_migrations_are_copied(databases: Databases, tmp_path: Path, kind: str) -> None:
     (other,) = set(KINDS) - {kind}

@@ -163,6 +163,7 @@ async def test_lists_with_an_index_are_not_named(full_app: FastAPI) -> None:
     assert not [line for line in lines if "weight" in line or "Labels" in line or line == DEPOTS]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("all_lists_are_slow")
 async def test_slow_list_is_named_with_its_index(full_app: FastAPI) -> None:
     lines = await read_lines(full_app, WITHOUT_ADMIN)
@@ -170,6 +171,7 @@ async def test_slow_list_is_named_with_its_index(full_app: FastAPI) -> None:
     assert line.endswith(" ms; add index=True to Parcel.weight")
 
 
+@pytest.mark.database("sqlite")
 async def test_only_the_worst_findings_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "MAX_FINDINGS", 1)
     first, last = await read_lines(full_app)
@@ -185,6 +187,7 @@ async def test_slow_list_is_interrupted(full_app: FastAPI, monkeypatch: pytest.M
     assert [line for line in lines if line.startswith("lists: admin list of Parcels, search: over ")]
 
 
+@pytest.mark.database("sqlite")
 async def test_lists_without_time_are_not_run(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(growth, "SLOW_LIST_MS", 0)
     (line,) = [line for line in await read_lines(full_app) if line.startswith("lists: ")]
@@ -196,6 +199,7 @@ class FailingAdmin(AdminView, model=Parcel):
         return super().list_query(request).where(Parcel.id == request.session["parcel"])
 
 
+@pytest.mark.database("sqlite")
 async def test_list_that_needs_a_request_is_named(full_app: FastAPI) -> None:
     lines = await read_lines(full_app, replace(PARCELS, admin=replace(PARCELS.admin, views=(FailingAdmin,))))
     assert [line for line in lines if line.startswith("lists: FailingAdmin cannot be examined (AssertionError: ")]

@@ -65,7 +65,6 @@ def load_again(connection: Connection, model: type[SQLModel], rows: list[dict[st
     assert stored[: len(rows)] == stored[len(rows) :]
 
 
-@pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize("connection", KINDS, indirect=True)
 def test_renamed_columns_and_local_times_load_again(connection: Connection) -> None:
     load_again(connection, Visit, [VISIT | {"seen_at": TIME}])

@@ -10,8 +10,6 @@ import pytest
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import ADD_SESSION, ADD_USER, KINDS, Databases, emails, execute
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 USER = '{"model": "accounts.user", "pk": %s, "fields": {"email": "%s", "hashed_password": "x"}}'
 NUL = "\\u0000"
 

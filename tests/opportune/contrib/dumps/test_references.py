@@ -16,8 +16,6 @@ from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases
 
-pytestmark = pytest.mark.database("sqlite", "postgresql")
-
 
 class Table(Model):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
