@@ -26,12 +26,6 @@ SECRET_KEY = "a key for tests that opens nothing anywhere"
 FIXTURES = "opportune.testing.fixtures"
 """Module that is imported in processes that run tests."""
 
-SLOWEST_MODULES = (
-    *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
-    *("test_project.py", "test_speedups.py", "test_index_project.py"),
-    *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
-)
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "database(*kinds): the databases that the test runs on; SQLite without it")
@@ -76,8 +70,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
-    # The longest tests come first, so that no core waits at the end.
-    items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
 
 
 def _deselect_other_databases(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,17 @@ from httpx2 import AsyncClient
 
 from tests.opportune.shared_features import share_checks_of_features, share_settings_of_features
 
+SLOWEST_MODULES = (
+    *("test_installed_project.py", "test_snippets.py", "test_adoption.py"),
+    *("test_project.py", "test_speedups.py", "test_index_project.py"),
+    *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first, so that no core waits at the end."""
+    items.sort(key=lambda item: item.path.name not in SLOWEST_MODULES)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def caches_of_all_sites(create_site: Callable[..., FastAPI]) -> Iterator[None]:

@@ -13,15 +13,6 @@ from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for
 
 
-def test_pending_migrations_are_named_until_applied(empty_database_url: str) -> None:
-    settings = settings_for(empty_database_url)
-    (line,) = startup.inspect_schema(settings).faults
-    assert "not applied (accounts.0001_initial" in line
-    assert line.endswith("Run python3 oppman.py migrate.")
-    startup.apply_migrations(settings)
-    assert list(startup.inspect_schema(settings).faults) == []
-
-
 def test_newer_database_is_reported(settings: Settings) -> None:
     with connect(settings) as connection:
         connection.execute(VERSION_TABLE.insert().values(version_num="accounts_0099_beef"))
