@@ -55,7 +55,7 @@ History = Annotated[bool, typer.Option("--history", help="Record changes in the 
 def command(
     feature: Annotated[str, typer.Argument(help="Feature to extend: a folder of app/.")],
     name: Annotated[str, typer.Argument(help="Name of the model in the singular, such as Book.")],
-    fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP, metavar="FIELDS...")] = None,
+    fields: Annotated[list[str] | None, typer.Argument(help=FIELDS_HELP)] = None,
     read: Read = "",
     write: Write = "",
     path: Path = "",
