@@ -31,6 +31,7 @@ from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
 from opportune.db.migrations.search_index_changes import find_search_index_changes
 from opportune.db.migrations.search_index_steps import order_search_indexes
+from opportune.db.migrations.table_order import create_tables_first, drop_tables_last, is_table_drop
 from opportune.db.migrations.type_changes import add_conversions
 from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.url.direct import direct_url
@@ -51,7 +52,7 @@ class NewMigration:
     downgrade: Sequence[ops.MigrateOperation]
     changes: Sequence[Change]
     referencing: Collection[str] = ()
-    """Tables, also of other features, that reference a renamed table or column."""
+    """Tables, also of other features, that reference a renamed table or column, or a dropped table."""
     owners: Mapping[str, str] = field(default_factory=dict)
     """Features by table of a model."""
 
@@ -59,12 +60,16 @@ class NewMigration:
 def find_changed_features(
     connection: Connection, graph: MigrationGraph, features: Collection[str], metadata: MetaData
 ) -> list[str]:
-    """Return the features whose models have changed. One comparison for all is faster than one per feature."""
+    """Return the features whose models have changed. One comparison for all is faster than one per feature.
+
+    Features that drop tables are last, after those that drop references to these tables.
+    """
     owners = read_owners(graph, metadata, connection.dialect.name)
     _, upgrade, _ = _compare(connection, graph, features, metadata, owners)
     tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
     changed = {owners.feature_of(table) for table in tables}
-    return [name for name in features if name in changed]
+    dropping = {owners.feature_of(operation.table_name) for operation in upgrade if is_table_drop(operation)}
+    return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
 
 
 @contextmanager
@@ -119,10 +124,12 @@ def draft_migration(
         rename = choices.choose_rename(candidates)
         if rename is None:
             break
-        referencing |= {name for name in renaming.referencing_tables(connection, rename) if owners.feature_of(name)}
+        referencing |= renaming.referencing_tables(connection, *rename.old)
         renaming.apply(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
     choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
+    for drop in filter(is_table_drop, upgrade):
+        referencing |= renaming.referencing_tables(connection, drop.table_name)
 
     created_types, dropped_types = find_types_to_create(connection, upgrade)
     upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
@@ -141,7 +148,7 @@ def draft_migration(
         order_search_indexes([*first_steps, *upgrade_steps]),
         order_search_indexes([*downgrade_steps, *last_steps]),
         changes,
-        referencing,
+        {name for name in referencing if owners.feature_of(name)},
         owners.models,
     )
 
@@ -156,8 +163,9 @@ def _compare(
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
     create_search, drop_search = find_search_index_changes(connection, graph, features, tables)
-    upgrade = [*(script.upgrade_ops.ops if script.upgrade_ops else ()), *create_search]
-    downgrade = [*drop_search, *(script.downgrade_ops.ops if script.downgrade_ops else ())]
+    changes = drop_tables_last(script.upgrade_ops.ops if script.upgrade_ops else ())
+    reverted = create_tables_first(script.downgrade_ops.ops if script.downgrade_ops else ())
+    upgrade, downgrade = [*changes, *create_search], [*drop_search, *reverted]
     refuse_identity_changes(upgrade)
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade

@@ -72,14 +72,14 @@ def apply(connection: Connection, rename: Rename) -> None:
     operations.invoke(make_operation(rename))
 
 
-def referencing_tables(connection: Connection, rename: Rename) -> set[str]:
-    """Return tables that reference a renamed table or column. Their migrations must be applied before the rename."""
+def referencing_tables(connection: Connection, table_name: str, *column: str) -> set[str]:
+    """Return tables that reference a table or column. Apply their migrations before it is renamed or dropped."""
     keys = inspect(connection).get_multi_foreign_keys()
     return {
         table
         for (_, table), table_keys in keys.items()
         for key in table_keys
-        if key["referred_table"] == rename.old[0] and {*rename.old[1:]}.issubset(key["referred_columns"])
+        if key["referred_table"] == table_name and {*column}.issubset(key["referred_columns"])
     }
 
 

@@ -137,6 +137,34 @@ def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> N
         sample.make_migrations()
 
 
+@pytest.mark.database("sqlite", "postgresql")
+def test_table_and_reference_to_it_are_dropped_together(sample: SampleFeatures) -> None:
+    sample.table("library_author")
+    sample.table("library_book", sample.foreign_key("library_author", "author_id"))
+    sample.migrate_models()
+    sample.metadata.clear()
+    sample.table("library_book")
+    sample.migrate_models()
+    assert sample.read_tables() == {"library_book"}
+    sample.migrate("library", "1")
+    assert sample.read_tables() == {"library_author", "library_book"}
+    sample.migrate("library")
+    assert sample.draft_migrations() == []
+
+
+@pytest.mark.database("sqlite", "postgresql")
+def test_table_is_dropped_after_references_of_other_features(offers: SampleFeatures) -> None:
+    offers.migrate()
+    offers.metadata.clear()
+    offers.table("library_shelf")
+    offers.table("shop_offer")
+    assert offers.make_migrations() == ["shop/0002_drop_offer_book_id.py", "library/0002_shelf_and_more.py"]
+    assert offers.migrate("library") == ["upgrade shop.0002_drop_offer_book_id", "upgrade library.0002_shelf_and_more"]
+    assert offers.read_tables() == {"library_shelf", "shop_offer"}
+    offers.migrate("library", "zero")
+    assert offers.read_tables() == set()
+
+
 def test_feature_name_may_be_prefix_of_another(sample: SampleFeatures) -> None:
     sample.features = ("shop", "shop_cart")
     sample.table("shop_cart_line")
