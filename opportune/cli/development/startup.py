@@ -20,6 +20,8 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions, read_revisions_of_site
 from opportune.db.migrations.missing_search_indexes import find_missing_search_indexes
 from opportune.db.migrations.post_migrate import due_statements
+from opportune.db.models.foreign_keys import refuse_missing_targets
+from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -151,8 +153,9 @@ def inspect_schema(settings: Settings) -> SchemaState:
     """Connect to the database and compare its migrations with those of the code.
 
     Raises:
-        OperatorError: the database is not available.
+        OperatorError: the database is not available, or a foreign key of a model references nothing.
     """
+    refuse_missing_targets(Model.metadata)
     with open_event_loop() as loop:
         return loop.run(_inspect_schema(settings))
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
@@ -31,8 +31,8 @@ from opportune.db.migrations.rendering import CodeOp, write_file
 from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
 from opportune.db.migrations.search_index_changes import find_search_index_changes
 from opportune.db.migrations.search_index_steps import order_search_indexes
-from opportune.db.migrations.table_order import create_tables_first, drop_tables_last, is_table_drop
 from opportune.db.migrations.type_changes import add_conversions
+from opportune.db.models.foreign_keys import refuse_missing_targets
 from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
@@ -163,19 +163,29 @@ def _compare(
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
     create_search, drop_search = find_search_index_changes(connection, graph, features, tables)
-    changes = drop_tables_last(script.upgrade_ops.ops if script.upgrade_ops else ())
-    reverted = create_tables_first(script.downgrade_ops.ops if script.downgrade_ops else ())
-    upgrade, downgrade = [*changes, *create_search], [*drop_search, *reverted]
+    # A table is dropped after the references to it, and created before them.
+    upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=is_table_drop), *create_search]
+    reverted = sorted(script.downgrade_ops.ops if script.downgrade_ops else (), key=is_table_creation, reverse=True)
+    downgrade = [*drop_search, *reverted]
     refuse_identity_changes(upgrade)
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 
 
+def is_table_drop(operation: ops.MigrateOperation) -> TypeGuard[ops.DropTableOp]:
+    return isinstance(operation, ops.DropTableOp)
+
+
+def is_table_creation(operation: ops.MigrateOperation) -> bool:
+    return isinstance(operation, ops.CreateTableOp)
+
+
 def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
-    """Refuse tables that no feature would migrate.
+    """Refuse tables that no feature would migrate, and foreign keys to tables that do not exist.
 
     Raises:
-        OperatorError: A table's name does not start with that of an installed feature, or has a schema.
+        OperatorError: A table's name does not start with that of an installed feature, or has a schema. Or a foreign
+            key references nothing.
     """
     if in_schema := next((table for table in metadata.tables.values() if table.schema), None):
         raise OperatorError(
@@ -194,6 +204,7 @@ def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
             f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set "
             "data=Data(adopts_tables=True) in its Feature."
         )
+    refuse_missing_targets(metadata)
 
 
 def create_empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:

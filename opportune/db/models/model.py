@@ -21,6 +21,8 @@ from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
 MAX_ID = 2**63 - 1
+RESERVED_NAMES = {"metadata": MetaData, "registry": registry}
+"""Attributes of model classes with their types. A field cannot have such a name."""
 T = TypeVar("T")
 
 # Migrations can drop constraints only by name.
@@ -64,7 +66,15 @@ class ModelBase(SQLModel, registry=REGISTRY):
 
     @classmethod
     def __init_subclass__(cls, **options: Any) -> None:
-        """Report both modules if two models declare the same table. SQLAlchemy would name only the second."""
+        """Refuse reserved names, and report both modules if two models declare the same table.
+
+        SQLAlchemy would report a reserved name as a missing attribute, and name only the second module.
+        """
+        for name, type_ in RESERVED_NAMES.items():
+            if name in vars(cls) and not isinstance(vars(cls)[name], type_):
+                raise OperatorError(
+                    f"{cls.__module__}.{cls.__name__}: SQLAlchemy reserves the name {name}. Rename this field."
+                )
         if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
             same_table = [model for model in models if vars(model).get("__tablename__") == table]

@@ -137,6 +137,22 @@ def test_reference_to_unmigrated_feature_is_refused(sample: SampleFeatures) -> N
         sample.make_migrations()
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("library_autor.id", r"there is no table library_autor\. Did you mean library_author\?"),
+        ("Wrong.id", r"there is no table Wrong\. Write the __tablename__ of a model of an installed feature\."),
+        ("library_author.ids", r"library_author has no column ids\. Did you mean id\?"),
+        ("library_author", r'has no column\. Write foreign_key="library_author\.id"\.'),
+    ],
+)
+def test_foreign_key_without_target_is_refused(sample: SampleFeatures, target: str, message: str) -> None:
+    sample.table("library_author")
+    sample.table("library_book", Column("author_id", Integer, ForeignKey(target)))
+    with pytest.raises(OperatorError, match=rf"^library_book\.author_id: .*{message}$"):
+        refuse_unowned_tables(sample.features, sample.metadata)
+
+
 @pytest.mark.database("sqlite", "postgresql")
 def test_table_and_reference_to_it_are_dropped_together(sample: SampleFeatures) -> None:
     sample.table("library_author")

@@ -10,6 +10,7 @@ from sqlmodel import Field
 from opportune.accounts.models import OwnerId
 from opportune.db.hooks.registry import changes
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
+from opportune.errors import OperatorError
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
 
@@ -120,3 +121,9 @@ def test_owner_id_is_a_foreign_key_of_users() -> None:
         "reader_id": (True, True, "accounts_user.id", "CASCADE"),
         "editor_id": (True, False, "accounts_user.id", "CASCADE"),
     }
+
+
+@pytest.mark.parametrize("name", ["metadata", "registry"])
+def test_reserved_name_of_a_field_is_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match=f"Reserved: SQLAlchemy reserves the name {name}. Rename this field."):
+        type("Reserved", (Model,), {"__annotations__": {name: str}, name: Field(default="")}, table=True)
