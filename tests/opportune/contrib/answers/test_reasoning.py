@@ -10,7 +10,7 @@ from opportune.accounts import User
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
-from opportune.contrib.llm import Done, FakeProvider, LlmError, Reasoning
+from opportune.contrib.llm import Done, FakeProvider, Reasoning
 from opportune.db import Database
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, kill_process, load_answer, wait_until_ended
 
@@ -72,16 +72,6 @@ async def test_viewer_elsewhere_sees_reasoning_grow(manager: AnswerManager, mode
                 may_end.set()
     assert (live.text, live.reasoning) == ("Because.", "Let me think.")
     await other.close()
-
-
-async def test_thinking_too_long_is_explained(manager: AnswerManager, model: FakeProvider, owner_id: int) -> None:
-    sentence = "The model used up its length for thinking."
-    failure = LlmError("out_of_tokens", sentence, done=Done(11, 4096, reasoning_tokens=4096))
-    model.script = [Reasoning("Hm."), failure]
-    stored = await wait_until_ended(manager, await ask(manager, owner_id))
-    assert (stored.status, stored.error_code, stored.error) == (AnswerStatus.FAILED, "out_of_tokens", sentence)
-    assert stored.reasoning == "Hm."
-    assert stored.can_continue
 
 
 async def test_page_gets_reasoning_escaped(

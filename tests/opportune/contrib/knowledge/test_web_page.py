@@ -1,6 +1,5 @@
 """Web pages, fetched from public addresses only."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -9,6 +8,7 @@ import pytest
 
 from opportune.contrib.extraction.pages import Unreadable
 from opportune.contrib.knowledge.web_page import Address, WebPage, fetch_page, is_public
+from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
 PAGE = b"<title>Guide</title><p>K\xe4se</p>"
 
@@ -40,26 +40,14 @@ def test_private_addresses_are_not_public(address: str, expected: bool) -> None:
 @asynccontextmanager
 async def serving(*responses: bytes) -> AsyncIterator[str]:
     """Yield the URL of a server on this machine that sends each response once."""
-    remaining, port = list(responses), [0]
-
-    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(remaining.pop(0).replace(b"{port}", str(port[0]).encode()))
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
-        port[0] = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port[0]}/docs/guide"
-
-
-def response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers])
-    return f"{head}\r\n\r\n".encode() + body
+    async with serve_endpoint() as endpoint:
+        remaining = [response.replace(b"{port}", str(endpoint.port).encode()) for response in responses]
+        endpoint.refuse = lambda _body: remaining.pop(0)
+        yield f"http://127.0.0.1:{endpoint.port}/docs/guide"
 
 
 def redirect(url: str) -> bytes:
-    return response(b"", f"Location: {url}", status="302 Found")
+    return response("302 Found", b"", f"Location: {url}")
 
 
 def allow_this_server(address: Address) -> bool:
@@ -68,7 +56,7 @@ def allow_this_server(address: Address) -> bool:
 
 async def test_page_is_fetched() -> None:
     html = "Content-Type: text/html; charset=latin-1"
-    async with serving(redirect("/other"), response(PAGE, html)) as url:
+    async with serving(redirect("/other"), response("200 OK", PAGE, html)) as url:
         page = await fetch_page(url, 1_000, allow_this_server)
     assert page == WebPage("other.html", PAGE.decode("latin-1").encode())
 
@@ -101,10 +89,10 @@ async def test_url_is_refused(url: str, problem: str) -> None:
         ([redirect("//[::1]:{port}/")], "private"),
         ([redirect("file:///etc/passwd")], "url"),
         ([redirect("/again")] * 6, "unreachable"),
-        ([response(b"", status="404 Not Found")], "status"),
-        ([response(b"", status="503 Service Unavailable")], "unavailable"),
-        ([response(b"a" * 2_000)], "large"),
-        ([response(b"a", "Content-Encoding: gzip")], "unavailable"),
+        ([response("404 Not Found")], "status"),
+        ([response("503 Service Unavailable")], "unavailable"),
+        ([response("200 OK", b"a" * 2_000)], "large"),
+        ([response("200 OK", b"a", "Content-Encoding: gzip")], "unavailable"),
         ([b"no HTTP\r\n\r\n"], "unreachable"),
     ],
 )

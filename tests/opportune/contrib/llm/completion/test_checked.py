@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -18,8 +17,6 @@ from opportune.contrib.llm import (
     ToolSchema,
 )
 from opportune.contrib.llm.providers.provider import Chunk
-from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event
-from tests.opportune.contrib.llm.providers.model_answers import read_answer_of
 
 PLAUSIBLE = Done(9_000, 4_096, cached_tokens=8_000, reasoning_tokens=4_000)
 CALL = ToolCall("c1", "delete_all", "{}")
@@ -30,10 +27,6 @@ async def read_chunks(*script: Chunk, tools: tuple[ToolSchema, ...] = ()) -> lis
     llm = LanguageModel(lambda: FakeProvider(*script))
     llm.model = LlmModel(name="Fast", base_url="http://127.0.0.1:1")
     return [chunk async for chunk in llm.chunks([Message("user", "Why?")], tools)]
-
-
-def content_parts(*content: dict[str, Any]) -> bytes:
-    return event({"choices": [{"index": 0, "delta": {"content": [*content]}}]})
 
 
 @pytest.mark.parametrize("tokens", [10**15, 10**9, 10**6, -1])
@@ -68,19 +61,6 @@ async def test_call_without_offered_tools_is_an_error() -> None:
         await read_chunks("I will.", Done(tool_calls=(CALL,)))
     assert caught.value.code == "malformed"
     assert "does not exist" in str(caught.value)
-
-
-async def test_content_may_be_a_list_of_parts() -> None:
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
-    answer, outcome = await read_answer_of(
-        EVENTS,
-        content_parts(thinking),
-        content_parts({"type": "text", "text": "Be"}, {"type": "reference", "reference_ids": [1]}),
-        content_parts({"type": "text", "text": "cause."}),
-        event(STOP),
-        DONE,
-    )
-    assert (answer, outcome) == ("Because.", Done())
 
 
 async def test_names_and_ids_are_storable() -> None:
