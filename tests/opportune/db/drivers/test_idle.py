@@ -98,12 +98,3 @@ async def test_connect_retries_until_database_wakes_up(
     monkeypatch.setattr(TimedConnection, "connect", connect)
     assert str(await TimedConnection._retry_connect()) == "connected"
     assert len(attempts) == times + 1
-
-
-async def test_connect_does_not_retry_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connect(*_arguments: object, **_options: object) -> str:
-        raise OperationalError("password authentication failed")
-
-    monkeypatch.setattr(TimedConnection, "connect", connect)
-    with pytest.raises(OperationalError, match="password"):
-        await TimedConnection._retry_connect()

@@ -58,11 +58,3 @@ async def test_transaction_pooler_works_without_prepared_statements(pooled_url: 
             assert raw.driver_connection is not None
             assert raw.driver_connection.pgconn.ssl_in_use
             await session.execute(delete(User))
-
-
-async def test_transaction_pooler_fails_with_prepared_statements(pooled_url: str) -> None:
-    async with open_database(settings_for(pooled_url).model_copy(update={"database_pooled": "false"})) as database:
-        results = await asyncio.gather(
-            *(run_transactions(database, task) for task in range(TASKS)), return_exceptions=True
-        )
-    assert any("prepared statement" in str(result) for result in results)

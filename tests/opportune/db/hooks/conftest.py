@@ -10,6 +10,7 @@ from opportune.db import after_create, after_delete, after_update, before_create
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
 from tests.opportune.db.hooks.plays import Play, Table
+from tests.opportune.tables import make_tables
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,7 @@ def _temporary_hooks() -> Iterator[None]:
 
 @pytest.fixture
 async def database(database: Database) -> Database:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
+    await make_tables(Table.metadata, database)
     return database
 
 

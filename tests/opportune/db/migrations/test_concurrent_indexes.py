@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from sqlalchemy import Column, Index, Integer, String, inspect, text
@@ -13,9 +12,6 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import read_migration
 from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql
-from opportune.errors import OperatorError
-from opportune.testing.plugin import settings_for
-from opportune.testing.services.pgbouncer import pgbouncer
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 
@@ -89,15 +85,6 @@ def test_concurrent_index_does_not_block_writers(books: SampleFeatures) -> None:
 
 
 @pytest.mark.database("postgresql")
-def test_concurrent_runs_build_the_index_once(books: SampleFeatures) -> None:
-    books.make_migrations(concurrently=True)
-    with ThreadPoolExecutor(2) as threads:
-        runs = [threads.submit(books.migrate) for _ in range(2)]
-    steps = [step for run in runs for step in run.result()]
-    assert sorted(steps) == ["upgrade library.0002_book_pages", "upgrade library.0003_book_pages_index_and_more"]
-
-
-@pytest.mark.database("postgresql")
 def test_index_of_failed_attempt_is_dropped(books: SampleFeatures) -> None:
     books.make_migrations(concurrently=True)
     books.migrate("library", "2")
@@ -134,17 +121,6 @@ def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> 
 
 
 @pytest.mark.database("postgresql")
-def test_failure_reports_partial_migration(books: SampleFeatures) -> None:
-    books.formats = True
-    books.make_migrations(concurrently=True)
-    path = max((books.versions / "library").glob("*.py"))
-    path.write_text(path.read_text().replace('["pages"]', '["sides"]'))
-    with pytest.raises(OperatorError, match=r"0003_book_pages_index_and_more failed halfway\."):
-        books.migrate()
-    assert len(books.read_revisions()) == 1
-
-
-@pytest.mark.database("postgresql")
 def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_retries, "PAUSE_SECONDS", 0.1)
     books.make_migrations(concurrently=True)
@@ -159,11 +135,3 @@ def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytes
             wait_until_found(books, INVALID_INDEXES)
         assert migrating.result(timeout=30) == ["upgrade library.0003_book_pages_index_and_more"]
     assert books.execute(INVALID_INDEXES) == []
-
-
-@pytest.mark.database("postgresql")
-def test_pooled_connection_builds_the_index(books: SampleFeatures) -> None:
-    books.make_migrations(concurrently=True)
-    with pgbouncer(books.settings.database_url.get_secret_value()) as url:
-        assert len(replace(books, settings=settings_for(url)).migrate()) == 2
-    assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, func
+from sqlalchemy import Column, ForeignKey, Integer, String
 
 from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
@@ -236,18 +236,6 @@ def test_unowned_model_table_is_refused(sample: SampleFeatures, table: str, mess
     sample.table(table)
     with pytest.raises(OperatorError, match=message):
         refuse_unowned_tables(sample.features, sample.metadata)
-
-
-@pytest.mark.database("sqlite", "postgresql")
-def test_unique_expression_index_is_enforced_and_dropped(books: SampleFeatures) -> None:
-    Index("ix_library_book_lower", func.lower(books.metadata.tables["library_book"].c.title), unique=True)
-    books.migrate_models()
-    books.execute("INSERT INTO library_book (title) VALUES ('Emma')")
-    with pytest.raises(Exception, match=r"(?i)unique"):
-        books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
-    declare(books)
-    books.migrate_models()
-    books.execute("INSERT INTO library_book (title) VALUES ('EMMA')")
 
 
 def test_feature_listed_twice_has_its_migrations_once(books: SampleFeatures) -> None:

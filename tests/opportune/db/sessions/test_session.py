@@ -64,12 +64,6 @@ async def routes_client(app: FastAPI, client: AsyncClient) -> AsyncClient:
     return client
 
 
-@pytest.mark.database("sqlite", "postgresql")
-async def test_commit_happens_before_the_response(routes_client: AsyncClient) -> None:
-    assert (await routes_client.post("/api/write")).status_code == 200
-    assert (await routes_client.get("/api/count")).json() == 1
-
-
 @pytest.mark.parametrize("path", ["/api/fail", "/api/broken"])
 async def test_failed_request_is_rolled_back(context_client: AsyncClient, path: str) -> None:
     assert (await context_client.post(path)).status_code == 500

@@ -1,21 +1,19 @@
 """Clearing of tags, limits of the store in memory, and the setting CACHE_URL."""
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.services import Services
 from opportune.testing.plugin import settings_for
-from opportune.web.cache import clear, open_cache
+from opportune.web.cache import open_cache
 from opportune.web.cache.factory import open_store
 from opportune.web.cache.store import ALL_TAGS, CacheEntry, MemoryStore
-from tests.opportune.web.cache.conftest import Clock, in_memory, in_shared_stores
+from tests.opportune.web.cache.conftest import Clock, in_shared_stores
 from tests.opportune.web.cache.shop import Shop, wait_until
 
 
@@ -60,23 +58,6 @@ async def test_processes_share_responses_and_clearing(shop: Shop, other_shop: Sh
         await other_shop.cache.clear("things")
         await client.get("/things")
     assert (shop.builds, other_shop.builds) == (2, 0)
-
-
-@in_memory
-async def test_session_clears_tags_on_commit(shop: Shop, database: Database) -> None:
-    database.info["cache"] = shop.cache
-    async with shop.client(tags=["things"]) as client:
-        await client.get("/things")
-        with suppress(ZeroDivisionError):
-            async with database.writer() as session:
-                clear(session, "things")
-                raise ZeroDivisionError
-        async with database.writer() as session:
-            clear(session, "things")
-            await client.get("/things")
-            assert shop.builds == 1
-        await client.get("/things")
-        assert shop.builds == 2
 
 
 async def save(store: MemoryStore, key: str, byte_count: int) -> None:

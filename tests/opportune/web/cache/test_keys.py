@@ -78,13 +78,6 @@ async def test_undeclared_parts_of_a_request_are_hidden(shop: Shop) -> None:
     assert "user-agent" not in response.text
 
 
-async def test_each_path_has_a_response(shop: Shop) -> None:
-    async with shop.client("/things/{thing}") as client:
-        for path in ("/things/1", "/things/2", "/things/1"):
-            await client.get(path)
-    assert shop.builds == 2
-
-
 @pytest.mark.parametrize("headers", [{"cookie": "session=ada"}, {"authorization": "Bearer ada"}, {"cookie": "theme=x"}])
 async def test_personal_request_bypasses_cache(shop: Shop, headers: dict[str, str]) -> None:
     async with shop.client() as client:

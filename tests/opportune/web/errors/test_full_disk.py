@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from fastapi import FastAPI, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
 
 from opportune.storage.folder import FolderStorage
 from opportune.storage.signed_urls import UrlSigner
@@ -40,12 +38,6 @@ class Paper(BaseModel):
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
     app = create_test_app(settings_for("sqlite:///never-opened.db"))
-
-    @app.get("/api/full")
-    async def full() -> None:
-        driver = sqlite3.OperationalError("database or disk is full")
-        driver.sqlite_errorcode = sqlite3.SQLITE_FULL
-        raise OperationalError("", None, driver)
 
     @app.get("/api/error")
     async def fail(number: int) -> None:
@@ -90,11 +82,6 @@ def small_disk(max_bytes: int = MAX_FILE_BYTES) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-async def test_full_database_is_507(browser: AsyncClient) -> None:
-    response = await browser.get("/api/full")
-    assert (response.status_code, response.json()["detail"]) == (507, MESSAGE)
 
 
 @pytest.mark.parametrize(

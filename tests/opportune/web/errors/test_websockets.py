@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException, WebSocket
-from fastapi.testclient import TestClient
 from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
-from starlette.websockets import WebSocketDisconnect
 
 from opportune.accounts import CurrentUser, OptionalUser, may
 from opportune.accounts.models import User
@@ -267,14 +265,3 @@ def test_routes_command_lists_sockets(app: FastAPI) -> None:
     rows = {row.path: row.methods for row in find_rows(app.routes)}
     assert (rows["/live/users"], rows["/live"], rows["/api/v1/live/me"]) == ("WEBSOCKET", "GET", "WEBSOCKET")
     assert [path for _, _, path in list_addresses(app) if path.startswith("/live")] == ["/live"]
-
-
-def test_router_serves_pages_and_sockets(settings: Settings) -> None:
-    with TestClient(site_of(settings)) as client:
-        assert client.get("/live").json() == {"page": "index"}
-        with client.websocket_connect("/live/echo/1") as socket:
-            socket.send_text("hello")
-            assert socket.receive_text() == "1 anonymous hello"
-        with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/live/users"):
-            pass
-    assert refused.value.code == 1008

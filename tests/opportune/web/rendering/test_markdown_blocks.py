@@ -39,12 +39,6 @@ def render_unsplit(text: str) -> str:
 
 @settings(deadline=None, max_examples=60)
 @given(documents)
-def test_joined_pieces_equal_full_rendering(text: str) -> None:
-    assert render(text) == render_unsplit(text)
-
-
-@settings(deadline=None, max_examples=60)
-@given(documents)
 def test_split_fence_or_table_is_joined(text: str) -> None:
     with patch.multiple(markdown_blocks, MAX_BLOCK_CHARS=12, MAX_FENCE_CHARS=12):
         assert render(text) == render_unsplit(text)

@@ -12,12 +12,6 @@ from opportune.mail.email import environment
 from opportune.web import templates
 from opportune.web.language import current_prefixes
 from opportune.web.rendering.environment import TemplateEnvironment
-from opportune.web.time_zone import format_datetime
-
-
-def test_time_format() -> None:
-    assert format_datetime(datetime(2026, 11, 3, 9, 5, tzinfo=UTC)) == "3 Nov 2026, 09:05 UTC"
-    assert format_datetime(None) == ""
 
 
 def test_pages_and_mails_share_formats() -> None:

@@ -58,12 +58,6 @@ def build_nested_routers() -> APIRouter:
     return house
 
 
-def test_flatten_lists_all_routes_once() -> None:
-    router = flatten(build_nested_routers())
-    assert [type(route).__name__ for route in router.routes] == [*["APIRoute"] * 2, "APIWebSocketRoute", "Route"] * 2
-    assert flatten(router).routes == router.routes
-
-
 def test_flat_routes_behave_like_nested_routes() -> None:
     flat, nested = FastAPI(), FastAPI()
     flat.include_router(flatten(build_nested_routers()))

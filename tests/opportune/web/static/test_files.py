@@ -14,7 +14,7 @@ STYLE = "css/tabler.min.css"
 FONT_URL = "/static/webfonts/fa-solid-900.woff2"
 
 
-@pytest.mark.parametrize("name", ["site.css", STYLE, "js/tabler.min.js", "django_htmx/htmx-4.min.js", "swagger-ui.css"])
+@pytest.mark.parametrize("name", ["site.css", "icons.css", STYLE, "js/tabler.min.js", "django_htmx/htmx-4.min.js"])
 async def test_versioned_url_is_immutable(client: AsyncClient, name: str) -> None:
     response = await client.get(assets.url(name))
     assert response.status_code == 200
@@ -86,15 +86,6 @@ async def test_binary_file_has_ranges_and_no_compression(client: AsyncClient) ->
     file = await client.get(FONT_URL)
     assert "content-encoding" not in file.headers
     assert "vary" not in file.headers
-
-
-async def test_fonts_of_style_sheets_are_immutable(client: AsyncClient) -> None:
-    style = (await client.get(assets.url("css/fontawesome-all.min.css"))).text
-    fonts = re.findall(r"url\([\"']?([^)\"']+woff2[^)\"']*)", style)
-    assert fonts
-    for font in fonts:
-        if "v4compatibility" not in font:  # not included in SQLAdmin
-            assert (await client.get(font)).headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
 def test_only_relative_urls_of_existing_files_get_hashes(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 from playwright.async_api import Page
 from sqladmin import BaseView
 
@@ -15,7 +14,7 @@ from opportune.application import create_app
 from opportune.feature import Accounts, Admin, Feature
 from opportune.project.layout import FRAMEWORK
 from opportune.web.static import icons
-from opportune.web.static.files import ICONS_FILE, assets
+from opportune.web.static.files import assets
 
 
 @pytest.fixture
@@ -113,14 +112,6 @@ def test_similar_text_is_not_an_icon(project: Path) -> None:
     )
     assert list(icons.find_icon_errors()) == []
     assert read_icon_names() == ["star-filled"]
-
-
-async def test_sheet_is_immutable(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "_urls", {})  # URLs are cached for a second
-    response = await client.get(assets.url(ICONS_FILE))
-    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert response.headers["content-type"].startswith("text/css")
-    assert response.content == icons.style_sheet()
 
 
 ADD_ICON = """name => {
