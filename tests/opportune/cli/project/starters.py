@@ -12,7 +12,6 @@ from opportune.cli.project.new_project import build
 from opportune.cli.project.new_project.examples import examples
 from opportune.cli.project.wheel import wheel_name
 from opportune.project.layout import PROJECT
-from tests.opportune.cli.command_server import link_bytecode
 from tests.opportune.cli.project.git_program import git_identity
 
 EXAMPLES = list(examples())
@@ -70,14 +69,6 @@ def copy_partly(folder: Path, *included_folders: str) -> Path:
 
     shutil.copytree(PROJECT, folder, ignore=ignored_names, symlinks=True)
     return folder
-
-
-def reuse_bytecode(packages: Path) -> None:
-    """Give an installed framework the bytecode of this one, because compiling it takes seconds."""
-    link_bytecode(packages)
-    for path in (packages / "opportune").rglob("*.py"):
-        if (source := PROJECT / path.relative_to(packages)).exists():
-            shutil.copystat(source, path)  # bytecode is valid for files of the same time and size
 
 
 def run_program(folder: Path, *command: str, env: dict[str, str] | None = None) -> str:

@@ -13,8 +13,9 @@ import pytest
 
 from opportune import __version__
 from opportune.cli.project.new_project.command_line import main as startproject
+from opportune.project.layout import PROJECT
 from tests.opportune.cli.project.git_program import git
-from tests.opportune.cli.project.starters import EXAMPLES, git_environ, reuse_bytecode
+from tests.opportune.cli.project.starters import EXAMPLES, git_environ
 from tests.opportune.cli.project.upgrading.files import commit, edit
 from tests.opportune.cli.project.upgrading.files import git as run_git
 
@@ -22,11 +23,14 @@ __all__ = ["git", "git_environ"]  # fixtures
 
 OFFLINE_UV = f"""\
 #!{sys.executable}
-"Runs uv without a network. It installs the wheels of vendor/; the other packages are those of these tests."
+"Runs uv without a network. It installs the wheels of vendor/; other packages and bytecode are those of these tests."
 import pathlib, re, subprocess, sys
 
 UV = {str(Path(sys.executable).parent / "uv")!r}
-command, *_options, last = arguments = sys.argv[1:]
+sys.path.insert(0, {str(PROJECT)!r})
+from tests.opportune.cli.command_server import reuse_bytecode
+
+command, *_options, last = arguments = [word for word in sys.argv[1:] if word != "--compile-bytecode"]
 if arguments[:2] == ["pip", "compile"]:  # looks for a package in the index
     sys.exit()
 if arguments[:2] == ["pip", "install"] and last.endswith(".lock"):
@@ -41,6 +45,10 @@ code = subprocess.call([UV, "--offline", *arguments])
 if command == "venv":
     (packages,) = pathlib.Path(last).glob("lib/python*/site-packages")
     (packages / "packages.pth").write_text({sysconfig.get_path("purelib")!r})
+elif "--python" in arguments:
+    environment = pathlib.Path(arguments[arguments.index("--python") + 1]).parents[1]
+    for packages in environment.glob("lib/python*/site-packages"):
+        reuse_bytecode(packages)
 sys.exit(code)
 """
 TIMEOUT_SECONDS = 240
@@ -93,11 +101,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, git_environ: dict[str, str]) 
     assert startproject(["My Shop", "--with", EXAMPLES[-1], str(folder)]) == 0
     (folder / "app/main.py").unlink()
     commit(folder)
-    site = Site(folder, git_environ)
-    assert site.run("--version").startswith(f"Opportune {__version__} (")
-    (packages,) = (site.folder / ".venv").glob("lib/*/site-packages")
-    reuse_bytecode(packages)
-    return site
+    return Site(folder, git_environ)
 
 
 @dataclass
@@ -148,6 +152,7 @@ def test_package_that_breaks_the_site_changes_no_file(site: Site, package: Packa
 
 
 def test_project_is_installed_and_emptied(site: Site, package: Package) -> None:
+    assert site.run("--version").startswith(f"Opportune {__version__} (")
     packages = site.folder / ".venv/lib"
     assert [path.parent.parent.name for path in packages.glob("*/*/opportune/py.typed")] == ["site-packages"]
     package.give_version("0.1.0", "0.2.0")
