@@ -81,7 +81,7 @@ class RegistrationAdmin(AdminView, model=Registration):
             slug, icon, label = CHECK_IN, "ti-x", _("%(name)s is here", name=row.name)
         if not self.has_permission(request, custom_action(slug)):
             return Markup("")
-        url = f"{self.url_of_action(request, slug)}?{selection_query(request, row.id)}"
+        url = f"{request.url_for(f'admin:action-{self.identity}-{slug}')}?{selection_query(request, row.id)}"
         return TOGGLE_FORM.format(url=url, user=form_user(), label=label, icon=icon)
 
     # SQLAdmin shows actions in reverse order.

@@ -52,6 +52,16 @@ def may_act(request: Request, view: BaseView | BaseAdminView, action: str) -> bo
     return bool(view.is_accessible(request) and view.has_permission(request, action))
 
 
+def may_edit_any(request: Request, view: BaseAdminView) -> bool:
+    """Return whether the user may edit rows of this model."""
+    return view.can_edit and may_act(request, view, Action.EDIT)
+
+
+def may_delete_any(request: Request, view: BaseAdminView) -> bool:
+    """Return whether the user may delete rows of this model."""
+    return view.can_delete and may_act(request, view, Action.DELETE)
+
+
 async def may_list(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may search the rows of a model. Without a view only superusers may."""
     if view is None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
 
+from opportune.admin.base import names_without_column
 from opportune.admin.forms.conditional_fields import conditional_faults
 from opportune.admin.short_names import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
@@ -52,16 +53,6 @@ RENAMED_OPTIONS = {
 }
 """Options by their names in Django's admin and in earlier versions."""
 SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}
-
-
-def find_view_errors(views: Iterable[Any]) -> Iterator[str]:
-    """Yield a line for each unknown name in the options of views."""
-    views = list(views)
-    admin_views = [view for view in views if hasattr(view, "option_faults")]
-    for view in admin_views:
-        yield from view.option_faults()
-    yield from inlines_without_view(admin_views)
-    yield from shared_identities(views)
 
 
 def shared_identities(views: Iterable[Any]) -> Iterator[str]:
@@ -160,8 +151,8 @@ def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, Non
     Raises:
         OperatorError: A name does not exist, so the hook would protect nothing.
     """
-    columns = dict.fromkeys(map(view.name_of, names))
-    for name in columns.keys() - {*view.form_names, *view.readonly_names} if columns else ():
+    columns = dict.fromkeys(map(view.names.of, names))
+    for name in columns.keys() - {*view.names.in_form, *view.readonly_names} if columns else ():
         if fault := _name_fault(view, view.mapper, "form_columns", name, _form_fault):
             raise OperatorError(f"{_name_of(view)}.{method}: {fault}")
     return columns
@@ -212,11 +203,11 @@ Check = Callable[[Mapper[Any], str], str]
 
 
 def _name_fault(view: Any, mapper: Mapper[Any], option: str, name: str, check: Check) -> str:
-    if option in FORM_OPTIONS and (name in view.related_fields or hasattr(view.form, name)):
+    if option in FORM_OPTIONS and (name in names_without_column(view) or hasattr(view.form, name)):
         return ""
     if option in SECRET_FREE_OPTIONS and (fault := secret_name_message(name)):
         return fault
-    computed = {*view.column_formatters, *view.column_formatters_detail, *view.related_fields}
+    computed = {*view.column_formatters, *view.column_formatters_detail, *names_without_column(view)}
     if option in (*DISPLAY_OPTIONS, *NAME_OPTIONS) and (name in computed or hasattr(view.model, name)):
         return ""
     return check(mapper, name)

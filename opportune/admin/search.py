@@ -10,7 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.authorization import is_superuser, may_list, page_of_row
+from opportune.admin.lists.actions import row_url
+from opportune.admin.lists.filtered_rows import narrow_by_index
 from opportune.admin.operations.pages import OPERATIONS_PATH
+from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
@@ -79,7 +82,7 @@ async def _additions(request: Request, site: Any) -> Sequence[Entry]:
 def _sources(request: Request, site: Any, session: AsyncSession, query: str) -> Iterator[tuple[str, Source]]:
     # The project's rows come first, then those of the framework, such as the audit log.
     for view in sorted(site.row_views, key=lambda view: is_framework_class(view.model)):
-        if view.search_names:
+        if view.names.searched:
             yield view.name_plural, partial(_search_view, request, view, session, query)
 
 
@@ -87,10 +90,10 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
     """Return the newest matching rows of a model."""
     if not await may_list(request, view):
         return None
-    await view.narrow_search(session, query)
+    await narrow_by_index(session, view, query)
     statement = view.search_query(view.list_query(request), query)
     newest = statement.order_by(*(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
-    rows = (await session.scalars(newest.options(*view.loading(())))).unique().all()
+    rows = (await session.scalars(newest.options(*loader_options(view, ())))).unique().all()
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
     entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]
     return EntryGroup(view.name_plural, entries, list_url if len(rows) > HITS_PER_GROUP else "")
@@ -99,4 +102,4 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
 def _row_entry(request: Request, view: Any, row: Any, list_url: str) -> Entry:
     """Return the link to the first page of a row that the user may open, else to the list with the search."""
     page = page_of_row(request, view)
-    return Entry(title_of(row), str(view.url_of_row(page, request, row)) if page else list_url, view.icon)
+    return Entry(title_of(row), str(row_url(request, view, page, row)) if page else list_url, view.icon)

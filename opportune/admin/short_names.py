@@ -27,7 +27,7 @@ class ShortName:
 
     def __get__(self, instance: object, owner: type[Any]) -> Any:
         value = getattr(owner if instance is None else instance, SHORT_NAMES[self.short])
-        return _order_of(value) if self.short == "order" else value
+        return order_of(value) if self.short == "order" else value
 
 
 def short_name(short: str) -> Any:
@@ -75,7 +75,8 @@ def _default_sort_of(view: str, order: Any) -> list[tuple[str, bool]]:
     return [(name.removeprefix("-"), name.startswith("-")) for name in order]
 
 
-def _order_of(default_sort: Any) -> tuple[str, ...]:
+def order_of(default_sort: Any) -> tuple[str, ...]:
+    """Return the names in SQLAdmin's default order, with `-` for descending."""
     columns = default_sort if isinstance(default_sort, list) else [default_sort]
     pairs = [column if isinstance(column, tuple) else (column, False) for column in columns]
     return tuple(f"{'-' if descending else ''}{getattr(name, 'key', name)}" for name, descending in pairs)

@@ -17,28 +17,32 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from opportune.admin.authorization import Authorization, may_act, may_list, may_look_up
-from opportune.admin.base import BaseAdminSite
+from opportune.admin.authorization import Authorization, may_act, may_delete_any, may_edit_any, may_list, may_look_up
+from opportune.admin.base import BaseAdminSite, has_history
 from opportune.admin.editing.cells import editable_cells
 from opportune.admin.editing.editors import editors_url
 from opportune.admin.editing.pages import EDITING_PAGES
+from opportune.admin.editing.selected_rows import may_edit_selected, may_select
 from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, extension_classes
 from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
-from opportune.admin.lists.actions import list_url, with_confirmation
+from opportune.admin.lists.actions import list_url, row_url, with_confirmation
 from opportune.admin.lists.columns import COLUMN_PAGES
+from opportune.admin.lists.display import row_actions, title_for
 from opportune.admin.lists.listed_rows import listed_rows
+from opportune.admin.lists.ordering import sort_path, sortable_names
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
 from opportune.admin.log.history import HISTORY_PAGE
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page
 from opportune.admin.search import search_page
+from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.templates import AdminTemplates
 from opportune.admin.trash.deletion import delete_page
 from opportune.admin.trash.pages import TRASH_PAGES
-from opportune.admin.trash.rows import count_deleted, may_use_trash
+from opportune.admin.trash.rows import count_deleted, has_trash, may_use_trash
 from opportune.admin.view_classes import menu_label, view_classes
 from opportune.admin.views import AdminView
 from opportune.crud.registry import find_default_errors
@@ -70,14 +74,26 @@ TEMPLATE_GLOBALS = {
     "form_token": form_token,
     "get_language": get_language,
     "group_fields": group_fields,
+    "has_history": has_history,
+    "has_trash": has_trash,
     "kept_form": kept_form,
     "listed_rows": listed_rows,
+    "may_delete_any": may_delete_any,
+    "may_edit_any": may_edit_any,
+    "may_edit_selected": may_edit_selected,
+    "may_select": may_select,
     "may_use_trash": may_use_trash,
     "related_rows": related_rows,
+    "row_actions": row_actions,
+    "row_url": row_url,
     "script_texts": file_of_language,
+    "sort_path": sort_path,
+    "sortable_names": sortable_names,
     "take_messages": take_messages,
+    "title_for": title_for,
     "title_of": title_of,
     "typeface": preloaded_file,
+    "visible_actions": visible_actions,
     "when": format_datetime,
 }
 """Functions that the templates of the admin call."""
@@ -243,7 +259,7 @@ class AdminSite(BaseAdminSite):
         lookup = view.lookups.get(params.get("name", "").rpartition("-")[2])
         if not await may_look_up(request, view, lookup):
             raise HTTPException(403)
-        if lookup is None or view.hides(lookup.name):
+        if lookup is None or view.names.hides(lookup.name):
             raise HTTPException(404)
         rows = await lookup.get_list(request, params.get("term", ""))
         return JSONResponse({"results": [lookup.format(row) for row in rows]})

@@ -4,21 +4,20 @@ A release of SQLAdmin that changes these names only affects this module.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from inspect import unwrap
 from types import FunctionType
 from typing import Any, ClassVar, cast
 
 from sqladmin import Admin, ModelView
-from sqladmin.helpers import get_object_identifier
 from sqladmin.models import ModelViewMeta
-from sqlalchemy import Select, Table, inspect
+from sqlalchemy import Table, inspect
 from sqlalchemy.orm import Mapper
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.short_names import add_long_names
+from opportune.db.queries.paths import column_of_relation
 from opportune.i18n import gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import plural_of
@@ -58,12 +57,15 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
 
     site: ClassVar[Any]
     """The admin that contains the view."""
+    mapper: Mapper[Any]
 
     def __init__(self) -> None:
+        self.mapper = cast("Mapper[Any]", inspect(self.model))
+        self.table = cast("Table", self.mapper.local_table)
         super().__init__()
         self.labels: dict[str, str] = self._column_labels
         self.all_search_names = [property_name(value) for value in self.column_searchable_list]
-        self.all_sort_names = [self.name_of(value) for value in self.column_sortable_list]
+        self.all_sort_names = [name_in_option(self, value) for value in self.column_sortable_list]
 
     def _configure(self, lookups: dict[str, Any], fields: dict[str, Any]) -> None:
         """Pass labels, names, lookups of foreign keys and form fields to SQLAdmin."""
@@ -72,38 +74,8 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
         self._form_ajax_refs = lookups
         self._form_overrides = {**fields, **self._form_overrides}
 
-    @cached_property
-    def mapper(self) -> Mapper[Any]:
-        return cast("Mapper[Any]", inspect(self.model))
-
-    @property
-    def table(self) -> Table:
-        return cast("Table", self.mapper.local_table)
-
-    # Names of columns and relationships
-
-    def name_of(self, value: Any) -> str:
-        """Return the name in an option, which may be an attribute such as `Book.title`. For overriding."""
-        return property_name(value)
-
     def _get_prop_name(self, prop: Any) -> str:
-        return self.name_of(prop)
-
-    @cached_property
-    def list_names(self) -> list[str]:
-        return self.get_list_columns()
-
-    @cached_property
-    def details_names(self) -> list[str]:
-        return self.get_details_columns()
-
-    @cached_property
-    def form_names(self) -> list[str]:
-        return self.get_form_columns()
-
-    @cached_property
-    def export_names(self) -> list[str]:
-        return self.get_export_columns()
+        return name_in_option(self, prop)
 
     def _choose_names(self, defaults: list[str], include: Any = None, exclude: Any = None) -> list[str]:
         """Return the column names of one page from its options. For overriding."""
@@ -115,45 +87,10 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def _has_formatter(self, name: str, *, in_list: bool) -> bool:
         return name in (self._list_formatters if in_list else self._detail_formatters)
 
-    # Queries
 
-    async def fetch_rows(self, statement: Any) -> list[Any]:
-        """Return the objects of a query for one model."""
-        async with self.session_maker() as session:
-            return list((await session.scalars(statement)).unique())
-
-    async def fetch_tuples(self, statement: Any) -> list[Any]:
-        """Return the rows of a query for columns."""
-        async with self.session_maker() as session:
-            return list(await session.execute(statement))
-
-    def select_by_identifier(self, identifier: str) -> Select[Any]:
-        """Select the row with the key of a URL. For overriding. Raises ValueError for an impossible key."""
-        return super()._stmt_by_identifier(identifier)
-
-    def _stmt_by_identifier(self, identifier: str) -> Select[Any]:
-        return self.select_by_identifier(identifier)
-
-    def default_sort(self) -> list[tuple[str, bool]]:
-        """Return the columns of the default order, each with whether it is descending. For overriding."""
-        return super()._get_default_sort()
-
-    def _get_default_sort(self) -> list[tuple[str, bool]]:
-        return self.default_sort()
-
-    # Actions and URLs
-
-    def visible_actions(self, request: Request, *, in_detail: bool = False) -> dict[str, str]:
-        return _lazy_labels(self._visible_custom_actions(request, in_detail=in_detail))
-
-    def may_delete_any(self, request: Request) -> bool:
-        return self._can_delete_any(request)
-
-    def url_of_row(self, page: str, request: Request, row: Any) -> URL:
-        return request.url_for(f"admin:{page}", identity=self.identity, pk=get_object_identifier(row))
-
-    def url_of_action(self, request: Request, slug: str) -> str:
-        return str(request.url_for(f"admin:action-{self.identity}-{slug}"))
+def visible_actions(request: Request, view: AdapterView, *, in_detail: bool = False) -> dict[str, str]:
+    """Return the labels of the actions that the user may run from the list or from the page of a row, by slug."""
+    return _lazy_labels(view._visible_custom_actions(request, in_detail=in_detail))
 
 
 def action_labels(view: AdapterView) -> dict[str, str]:
@@ -168,6 +105,11 @@ def action_question(view: AdapterView, slug: str) -> str:
 
 def _lazy_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {slug: gettext_lazy(label) for slug, label in labels.items()}
+
+
+def name_in_option(view: AdapterView, value: Any) -> str:
+    """Return the name in an option. A relationship to one row has the name of its foreign key column."""
+    return column_of_relation(view.mapper, property_name(value))
 
 
 def property_name(value: Any) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from sqladmin import BaseView, ModelView
 
 from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.options import inlines_without_view, option_faults, shared_identities
 from opportune.admin.sqladmin_adapter import action_slugs
+from opportune.admin.views import AdminView
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.i18n import LazyText
@@ -62,6 +64,15 @@ def views_of(feature: Feature) -> Sequence[Any]:
     if "VIEWS" in vars(module):
         return list(vars(module)["VIEWS"])
     return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]
+
+
+def find_view_errors(views: Sequence[Any]) -> Iterator[str]:
+    """Yield a line for each unknown name in the options of views."""
+    admin_views = [view for view in views if issubclass(view, AdminView)]
+    for view in admin_views:
+        yield from option_faults(view, AdminView)
+    yield from inlines_without_view(admin_views)
+    yield from shared_identities(views)
 
 
 def views_without_model(feature: Feature) -> Iterator[str]:

@@ -1,13 +1,11 @@
 """Base class for the admin pages of a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from sqladmin.authorization import Action
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_act
 from opportune.admin.base import parameter_name
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
@@ -20,10 +18,11 @@ from opportune.admin.lists.columns import further_columns, listed_columns, order
 from opportune.admin.lists.date_hierarchy import DateHierarchy
 from opportune.admin.lists.filter_options import filter_for
 from opportune.admin.lists.formatters import FORMATTERS
+from opportune.admin.lists.ordering import sortable_paths
 from opportune.admin.lists.parameters import refuse_unknown_parameters
 from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.model_icons import GuessedIcon
-from opportune.admin.options import names_of_hook, option_faults
+from opportune.admin.options import option_faults
 from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import property_name
 from opportune.db.models.columns import (
@@ -38,7 +37,6 @@ from opportune.db.models.columns import (
     python_type_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext_lazy
@@ -157,7 +155,7 @@ class AdminView(RowQueriesMixin):
             raise OperatorError(fault)
         super().__init__()
         for option in ("form_args", "form_widget_args"):  # SQLAdmin expects the names of columns
-            setattr(self, option, {self.name_of(name): value for name, value in getattr(self, option).items()})
+            setattr(self, option, {self.names.of(name): value for name, value in getattr(self, option).items()})
         column_labels = {name: gettext_lazy(label) for name, label in self.labels.items()}
         self.labels = self._default_labels() | column_labels
         self._set_fields()
@@ -175,42 +173,31 @@ class AdminView(RowQueriesMixin):
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
         self.files = {**file_columns_of(self.model), **self.file_columns}
-        readonly = dict.fromkeys((*map(self.name_of, self.readonly), *incomplete_links_of(self.mapper)))
+        readonly = dict.fromkeys((*map(self.names.of, self.readonly), *incomplete_links_of(self.mapper)))
         self.readonly_names = [name for name in readonly if self._is_default_field(name)]
 
     def _set_search_and_sort(self) -> None:
         searchable = self.all_search_names or self._short_texts()
         self.all_search_names = [name for name in searchable if not is_secret(name)]
-        sortable = self.all_sort_names or [*self.sortable_paths(self.list_names)]
+        sortable = self.all_sort_names or [*sortable_paths(self, self.names.in_list)]
         self.all_sort_names = [name for name in sortable if not is_secret(name)]
 
     def _set_filters(self) -> None:
         filters = self.column_filters or self._default_filters()
         self._filters = [filter_for(self, value) for value in filters if not is_secret(parameter_name(value))]
-        self._hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
+        self.hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
 
     def _set_cells(self) -> None:
         """Set the columns whose cells are cut, and those with numbers."""
         columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
         long_columns = {name for name, column in columns.items() if may_truncate(column)}
-        choices = (*self.list_names, *further_columns(self))
+        choices = (*self.names.in_list, *further_columns(self))
         self.truncated_columns = long_columns | {name for name in choices if name in self.many_to_many or "." in name}
         self.numeric_columns = {
             name
             for name, column in columns.items()
             if _is_number(python_type_of(column)) and not (column.primary_key or name in self.references)
         }
-
-    # Columns
-
-    @classmethod
-    def option_faults(cls) -> Iterator[str]:
-        """Yield a message for each unknown name in the options."""
-        return option_faults(cls, AdminView)
-
-    def name_of(self, value: Any) -> str:
-        """Return the name in an option. A relationship to one row has the name of its foreign key column."""
-        return column_of_relation(self.mapper, property_name(value))
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""
@@ -246,7 +233,7 @@ class AdminView(RowQueriesMixin):
     def get_form_columns(self) -> list[str]:
         excluded = (
             {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
-            | {self.name_of(value) for value in self.readonly}
+            | {self.names.of(value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
         )
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
@@ -260,38 +247,12 @@ class AdminView(RowQueriesMixin):
         return list(dict.fromkeys((*self.get_list_columns(), *importable)))
 
     def search_placeholder(self) -> str:
-        return ", ".join(str(self.labels.get(name, name)) for name in self.search_names)
+        return ", ".join(str(self.labels.get(name, name)) for name in self.names.searched)
 
     async def list_context(self, request: Request) -> dict[str, Any]:
         refuse_unknown_parameters(request, self)  # before thousands of filters are rendered
         names = {"columns": listed_columns(request, self), "column_choices": ordered_choices(request, self)}
         return {**await list_context(request, self), **names}
-
-    def may_edit_any(self, request: Request) -> bool:
-        """Return whether the user may edit rows of this model."""
-        return self.can_edit and may_act(request, self, Action.EDIT)
-
-    def may_edit_selected(self, request: Request) -> bool:
-        """Return whether the user may change fields of all selected rows together."""
-        return self.can_edit_selected and self.may_edit_any(request)
-
-    def may_select(self, request: Request) -> bool:
-        """Return whether the list has an action for selected rows."""
-        has_action = self.may_delete_any(request) or self.may_edit_selected(request)
-        return has_action or bool(self.visible_actions(request))
-
-    @property
-    def editable_names(self) -> list[str]:
-        """Columns of `editable` that the current user may see and that the form has."""
-        fields = self.form_names if self.editable else ()
-        return [name for name in map(self.name_of, self.editable) if name in fields]
-
-    @property
-    def toggled_names(self) -> list[str]:
-        """Columns of `editable` with yes or no, which one click changes."""
-        columns = self.mapper.columns
-        names = [name for name in self.editable_names if name in columns and not columns[name].nullable]
-        return [name for name in names if python_type_of(columns[name]) is bool]
 
     # Forms
 
@@ -301,44 +262,18 @@ class AdminView(RowQueriesMixin):
         Fields left out are neither shown nor read. Fields that the user may not change are shown as text.
         """
         readonly = self.get_readonly_fields(request, row)
-        return list(dict.fromkeys((*self.form_names, *self.related_fields, *self.readonly_names, *readonly)))
+        return list(dict.fromkeys((*self.names.in_form, *self.form_extension.names, *self.readonly_names, *readonly)))
 
     def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
         """Return the fields that the user sees and may not change. `row` is None for a new row."""
         return () if row is None else self.readonly_after_create
 
-    def shown_fields(self, request: Request, row: Any) -> list[str]:
-        """Return the names of `get_fields`, without those that are hidden from the user."""
-        names = names_of_hook(self, "get_fields", self.get_fields(request, row))
-        return [name for name in names if not self.hides(name)]
-
-    def unwritable_columns(self, request: Request, row: Any) -> list[str]:
-        """Return the names that this user may not change, because of the hooks above or the rules of `crud`."""
-        readonly = names_of_hook(self, "get_readonly_fields", self.get_readonly_fields(request, row))
-        shown = names_of_hook(self, "get_fields", self.get_fields(request, row))
-        fields = (*self.form_names, *self.related_fields)
-        omitted = [name for name in fields if name not in shown]
-        return list(dict.fromkeys((*readonly, *self.locked_names, *omitted)))
-
-    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
-        if not self.form_names:
-            return AdminForm
-        rules = self.form_rules or (self.form_create_rules if creating else self.form_edit_rules)
-        form: type[AdminForm] = await self.scaffold_form([self.name_of(name) for name in rules])
-        return form
-
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        linked = {name: await self._linked_rows(obj, name) for name in self.form_names if name in self.many_to_many}
+        linked = {name: await self._linked_rows(obj, name) for name in self.names.in_form if name in self.many_to_many}
         return {
             name: [other.id for other in linked[name]] if name in linked else getattr(obj, name)
-            for name in self.form_names
+            for name in self.names.in_form
         }
-
-    def has_changed(self, name: str, before: Any, after: Any) -> bool:
-        """Return whether the value of a form field differs from the stored one. Linked rows have no order."""
-        if name in self.many_to_many or name in self.related_fields:
-            return sorted(map(str, before or ())) != sorted(map(str, after or ()))
-        return bool(before != after)
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:
         """Return the values of a form to store. `row` is None for a new row.

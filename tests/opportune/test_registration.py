@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from sqladmin import BaseView
 from starlette.requests import Request
 
-from opportune.admin.options import find_view_errors
+from opportune.admin.view_classes import find_view_errors
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.answers.screens.dependencies import Answers, get_answers

@@ -41,5 +41,5 @@ class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
     filters = ("user_id", "kind", "created_at")
     order = ("-id",)
     can_create = can_edit = can_delete = False
-    has_history = False
+    _has_history = False
     icon, category = "ti ti-history", "Accounts"

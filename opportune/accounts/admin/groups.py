@@ -1,6 +1,6 @@
 """Admin pages of groups, and the field for the groups of a user."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -21,6 +21,7 @@ from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
+from opportune.admin.forms.form_extension import FormExtension
 from opportune.admin.forms.wtforms_classes import CheckboxInput, ListWidget, SelectMultipleField
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.admin.log.diff import Changes
@@ -94,32 +95,19 @@ async def read_permissions_by_group(session: AsyncSession, user: User) -> dict[s
     return permissions
 
 
-class GroupAdmin(AdminView, model=Group):
-    """Groups. Editors may give and remove only permissions that they have themselves; other permissions are kept."""
+class PermissionsOfGroup(FormExtension):
+    """The table of permissions in the form of a group."""
 
-    columns = ("name",)
-    fields = ("name", "permissions")
-    column_labels = {"permissions": "Permissions"}
-    related_fields = ("permissions",)
-    icon, category = "ti ti-users-group", "Accounts"
+    names = ("permissions",)
 
-    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
-        form = await super().form_class(request, creating=creating)
-        permissions = PermissionTableField(_l("Permissions"), site=self.site, request=request)
+    async def extend(self, form: type[AdminForm], request: Request, *, creating: bool) -> type[AdminForm]:
+        permissions = PermissionTableField(_l("Permissions"), site=self.view.site, request=request)
         return type("GroupForm", (form,), {"permissions": permissions})
 
-    async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
-        data = await super().get_form_data_for_edit(obj)
-        return {**data, "permissions": await self._read_permissions(obj)}
-
-    async def _read_permissions(self, group: Group) -> list[str]:
-        async with self.site.database.reader(fresh=True) as session:
-            return sorted(await _permissions_of_group(session, group))
-
-    async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Changes:
+    async def save(self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]) -> Changes:
         old = await _permissions_of_group(session, row)
-        editable = set(editable_table(self.site, request, old).editable)
-        new = (old - editable) | (set(related["permissions"] or ()) & editable)
+        editable = set(editable_table(self.view.site, request, old).editable)
+        new = (old - editable) | (set(values["permissions"] or ()) & editable)
         for removed in old - new:
             identity, action = split_permission(removed)
             deletion = delete(GroupPermission).filter_by(group_id=row.id, identity=identity, action=action)
@@ -128,6 +116,24 @@ class GroupAdmin(AdminView, model=Group):
             identity, action = split_permission(added)
             session.add(GroupPermission(group_id=row.id, identity=identity, action=action))
         return {"permissions": [sorted(old), sorted(new)]} if old != new else {}
+
+
+class GroupAdmin(AdminView, model=Group):
+    """Groups. Editors may give and remove only permissions that they have themselves; other permissions are kept."""
+
+    columns = ("name",)
+    fields = ("name", "permissions")
+    column_labels = {"permissions": "Permissions"}
+    icon, category = "ti ti-users-group", "Accounts"
+    _form_extension = PermissionsOfGroup
+
+    async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
+        data = await super().get_form_data_for_edit(obj)
+        return {**data, "permissions": await self._read_permissions(obj)}
+
+    async def _read_permissions(self, group: Group) -> list[str]:
+        async with self.site.database.reader(fresh=True) as session:
+            return sorted(await _permissions_of_group(session, group))
 
     async def before_delete(self, session: AsyncSession, row: Group, request: Request) -> None:
         if not _has_all(request, await _permissions_of_group(session, row)):

@@ -51,7 +51,7 @@ class Impersonation(Schema):
 class ImpersonationMixin(AdminView):
     """The impersonation page and its link, as a part of `UserAdmin`."""
 
-    logged_fields = ("reason",)
+    _logged_fields = ("reason",)
 
     def impersonation_link(self, request: Request, user: User) -> list[tuple[str, str]]:
         if not is_superuser(request) or find_impersonation_problem(request.state.user, user):

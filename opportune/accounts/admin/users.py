@@ -1,6 +1,6 @@
 """Admin pages of users."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pydantic import Field, ValidationError
@@ -33,16 +33,16 @@ from opportune.accounts.users.credentials import delete_all_sessions
 from opportune.accounts.users.deactivation import force_deactivation
 from opportune.accounts.users.errors import InvalidPasswordError
 from opportune.admin.authorization import has_staff_permission, is_superuser, may_change_user
-from opportune.admin.base import Check
+from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.form_extension import FormExtension
 from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
-from opportune.admin.persistence.transactions import RowAction, session_of
+from opportune.admin.persistence.transactions import RowAction, row_writer, session_of
 from opportune.admin.views import AdminView
-from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, is_text, label_of
 from opportune.db.queries.batches import delete_dependents_in_batches
@@ -83,6 +83,41 @@ class UserWriter(RowWriter):
         await lock_superusers(self.session)
         return await super().lock(rows, check)
 
+    @classmethod
+    async def prepare_deletion(cls, view: BaseAdminView, request: Request, pks: Sequence[str]) -> None:
+        """Delete what belongs to the users in several transactions, after a check of the permissions."""
+        async with view.site.database.writer() as session:
+            users = await cls(view, session, request).lock_selected(
+                view.list_query(request), pks, view.check_can_delete
+            )
+            for user in users:
+                await view.before_delete(session, user, request)
+        for user in users:
+            await delete_dependents_in_batches(view.site.database, User, user.id)
+
+
+class UserFormExtension(FormExtension):
+    """The groups and the first password of a user. Only superusers see the fields of privileges."""
+
+    names = ("groups",)
+
+    async def extend(self, form: type[AdminForm], request: Request, *, creating: bool) -> type[AdminForm]:
+        if groups := await GroupsField.for_request(self.view.site.database, request):
+            form = type("UserForm", (form,), {"groups": groups})
+        if not is_superuser(request):
+            form = without_fields(form, PRIVILEGE_FIELDS)
+        if not creating:
+            return form
+        style = {"class": "form-control", "autocomplete": "new-password"}
+        password = PasswordField(_l("Password"), [InputRequired()], render_kw=style)
+        return type("NewUserForm", (form,), {"password": password})
+
+    async def save(self, session: AsyncSession, request: Request, row: Any, values: Mapping[str, Any]) -> diff.Changes:
+        group_changes = await set_groups(session, request, row, values["groups"]) if "groups" in values else {}
+        if group_changes:
+            record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
+        return group_changes
+
 
 class UserAdmin(ImpersonationMixin, AdminView, model=User):
     """Superusers may change all users and their permissions. Other staff may only change users without permissions.
@@ -98,24 +133,13 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     column_labels = {"email": "E-mail", "has_two_factor": "Two-factor"}
     write_fields = ("email", *PROJECT_FIELDS, "is_active", "is_verified", *PRIVILEGE_FIELDS)
     form_args = {"email": {"lines": False}}
-    related_fields = ("groups",)
     can_edit_selected = False  # the actions below also sign users out and write account events
     details_template = "admin/user.html"
     icon, category = "ti ti-users", "Accounts"
+    _form_extension = UserFormExtension
+    _writer = UserWriter
 
     # Forms
-
-    async def form_class(self, request: Request, *, creating: bool) -> type[AdminForm]:
-        form = await super().form_class(request, creating=creating)
-        if groups := await GroupsField.for_request(self.site.database, request):
-            form = type("UserForm", (form,), {"groups": groups})
-        if not is_superuser(request):
-            form = without_fields(form, PRIVILEGE_FIELDS)
-        if not creating:
-            return form
-        style = {"class": "form-control", "autocomplete": "new-password"}
-        password = PasswordField(_l("Password"), [InputRequired()], render_kw=style)
-        return type("NewUserForm", (form,), {"password": password})
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         async with self.site.database.reader(fresh=True) as session:
@@ -134,9 +158,6 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
         return (*super().get_readonly_fields(request, row), *(() if is_superuser(request) else ("is_verified",)))
 
     # Changes
-
-    def row_writer(self, session: AsyncSession, request: Request) -> RowWriter:
-        return UserWriter(self, session, request)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         # Hash before the transaction, because the transaction blocks all other writers on SQLite.
@@ -166,25 +187,6 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             fields = ", ".join(self.labels.get(name, label_of(name)) for name in written)
             record_staff_change(session, request, row, "updated_by_staff", fields=fields)
 
-    async def save_related(self, session: AsyncSession, request: Request, row: Any, related: dict[str, Any]) -> Any:
-        group_changes = await set_groups(session, request, row, related["groups"]) if "groups" in related else {}
-        if group_changes:
-            record_staff_change(session, request, row, "updated_by_staff", fields="Groups")
-        return group_changes
-
-    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
-        with translate_database_errors(self.table, deleting=True):
-            # Check permission before deleting in several transactions.
-            async with self.site.database.writer() as session:
-                users = await self.row_writer(session, request).lock_selected(
-                    self.list_query(request), pks, self.check_can_delete
-                )
-                for user in users:
-                    await self.before_delete(session, user, request)
-        for user in users:
-            await delete_dependents_in_batches(self.site.database, User, user.id)
-        await super().delete_rows(request, pks)
-
     async def before_delete(self, session: AsyncSession, row: User, request: Request) -> None:
         await _check_may_change(session, row, request)
         await _check_superuser_remains(session, row, request, _l("You cannot delete yourself."))
@@ -197,11 +199,11 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
     async def check_can_delete(self, request: Request, model: User | None) -> bool:
         return await super().check_can_delete(request, model) and (model is None or may_change_user(request, model))
 
-    def actions_for(self, request: Request, row: User) -> dict[str, str]:
+    def _actions_for(self, request: Request, row: User) -> dict[str, str]:
         inapplicable = {"activate"} if row.is_active else {"deactivate", "force-deactivation"}
         if not row.has_two_factor:
             inapplicable.add("reset-two-factor")
-        actions = super().actions_for(request, row) if may_change_user(request, row) else {}
+        actions = super()._actions_for(request, row) if may_change_user(request, row) else {}
         return {slug: label for slug, label in actions.items() if slug not in inapplicable}
 
     async def columns_of_features(self, request: Request, row: User) -> list[tuple[str, str]]:
@@ -305,7 +307,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:
-            user = await self.row_writer(session, request).lock_one(self.form_edit_query(request), self.check_can_edit)
+            user = await row_writer(self, session, request).lock_one(self.form_edit_query(request), self.check_can_edit)
             await _check_may_change(session, user, request)
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed

@@ -10,10 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.editing.cells import describe_change, editable_cells
+from opportune.admin.authorization import may_edit_any
+from opportune.admin.editing.cells import describe_change, editable_cells, editable_names, toggled_names
 from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values
+from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.display import load_titles, title_for
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -30,9 +33,9 @@ TOGGLE = "toggle"
 async def cell_page(request: Request, view: AdminView) -> Response:
     """Return the control of a cell, or save its value."""
     name = request.path_params["column"]
-    if not view.may_edit_any(request):
+    if not may_edit_any(request, view):
         raise HTTPException(403)
-    if name not in view.editable_names:
+    if name not in editable_names(view):
         raise HTTPException(404)
     cell = Cell(request, view, name)
     return await cell.save() if request.method == "POST" else await cell.open()
@@ -60,8 +63,8 @@ class ListRow:
         row = await self.load()
         if row is None:
             return await self.render_template(CHANGE_TEMPLATE, {"error": ROW_IS_GONE}, 404)
-        for name in self.view.references.keys() & set(self.view.listed_names(self.request)):
-            await self.view.name_references(self.request, name, [row])
+        for name in self.view.references.keys() & set(listed_columns(self.request, self.view)):
+            await load_titles(self.request, self.view, name, [row])
         cells = await editable_cells(self.request, self.view, [row])
         return await self.render_template(CHANGE_TEMPLATE, {"row": row, "cells": cells, **(context or {})}, status)
 
@@ -69,7 +72,7 @@ class ListRow:
         escaped = self.pk.replace("\\", "\\\\").replace('"', '\\"')
         page = {
             "model_view": self.view,
-            "columns": self.view.listed_names(self.request),
+            "columns": listed_columns(self.request, self.view),
             "pk": self.pk,
             "seen_name": prefix_of(self.pk) + SEEN_FIELD,
             "row_selector": f'tr[data-pk="{escaped}"]',
@@ -135,7 +138,7 @@ class Cell(ListRow):
 
     async def _toggled(self, *, is_on: bool) -> FormData:
         """Return the form that a browser would send for a column with yes or no, which a click sets."""
-        if self.name not in self.view.toggled_names:
+        if self.name not in toggled_names(self.view):
             raise HTTPException(404)
         row = await self.load()
         seen = "" if row is None else hash_values([await self._stored_field(row)])
@@ -146,7 +149,7 @@ class Cell(ListRow):
 
     async def _render_saved(self, edit: RowEdit, *, is_undo: bool) -> Response:
         label = self.view.labels.get(self.name, self.name)
-        title = await self.view.title_for(self.request, edit.row)
+        title = await title_for(self.request, self.view, edit.row)
         if is_undo:
             message = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
             return await self.render({"message": message})

@@ -10,7 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.accounts.models import User
+from opportune.admin.authorization import may_edit_any
+from opportune.admin.base import has_history
 from opportune.admin.editing.cells import writable_keys
+from opportune.admin.lists.actions import row_url
 from opportune.admin.log.audit import read_last_change_by_others
 from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
@@ -22,12 +25,12 @@ MAX_AGE = timedelta(hours=1)
 
 def editors_url(request: Request, view: AdminView, row: Any, opened_at: datetime) -> URL:
     """Return the URL from which a form gets its notices."""
-    return view.url_of_row("editors", request, row).include_query_params(since=opened_at.isoformat())
+    return row_url(request, view, "editors", row).include_query_params(since=opened_at.isoformat())
 
 
 async def editors_page(request: Request, view: AdminView) -> Response:
     """Record that the user has the form of a row open, and return the notices."""
-    if not view.may_edit_any(request):
+    if not may_edit_any(request, view):
         raise HTTPException(403)
     since = _parse_time(request.query_params.get("since", ""))
     is_polled = utc_now() - since < MAX_AGE
@@ -44,7 +47,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
 
 async def _last_change(request: Request, view: AdminView, since: datetime, user: User) -> Any:
     """Return the last change of another user, if the user may see the history of the row."""
-    if not (view.has_history and view.has_permission(request, Action.DETAILS)):
+    if not (has_history(view) and view.has_permission(request, Action.DETAILS)):
         return None
     async with view.site.database.reader(fresh=True) as session:
         return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)

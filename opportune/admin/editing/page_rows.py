@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.editing.cells import describe_change, editable_cells
+from opportune.admin.authorization import may_edit_any
+from opportune.admin.editing.cells import describe_change, editable_cells, editable_names
 from opportune.admin.editing.paste import PASTE, read_pasted_edits
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, load_rows, prefix_of
 from opportune.admin.editing.undo import undo_url
@@ -18,6 +19,8 @@ from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
+from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.display import load_titles
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
@@ -54,9 +57,9 @@ class Line:
 
 async def page_rows(request: Request, view: AdminView) -> Response:
     """Show the rows on a page of the list as a form, or save all of them or none."""
-    if not view.may_edit_any(request):
+    if not may_edit_any(request, view):
         raise HTTPException(403)
-    if not view.editable_names:
+    if not editable_names(view):
         raise HTTPException(404)
     if request.method != "POST":
         return await _render(request, view, (await view.list(request)).rows)
@@ -87,7 +90,7 @@ async def _read_edits(request: Request, view: AdminView, form_data: FormData) ->
     edits = [RowEdit(pk, (), form_data) for pk in pks]
     for edit in edits:
         seen = parse_hashes(edit.seen)
-        edit.columns = [name for name in view.editable_names if name in seen]
+        edit.columns = [name for name in editable_names(view) if name in seen]
     return edits
 
 
@@ -100,16 +103,16 @@ async def _load_rows(request: Request, view: AdminView, edits: Sequence[RowEdit]
 async def _render(
     request: Request, view: AdminView, rows: Sequence[Any], edits: Sequence[RowEdit] = (), error: str = ""
 ) -> Response:
-    columns = view.listed_names(request)
-    for name in view.references.keys() & {*columns, *view.editable_names}:
-        await view.name_references(request, name, rows)
+    columns = listed_columns(request, view)
+    for name in view.references.keys() & {*columns, *editable_names(view)}:
+        await load_titles(request, view, name, rows)
         await view.references[name].load_rows(request, sorted({getattr(row, name) for row in rows} - {None}))
     lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
     pks = {line.pk for line in lines}
     context = {
         "model_view": view,
         "title": gettext("Edit %(rows)s", rows=view.name_plural),
-        "columns": list(dict.fromkeys((*columns, *view.editable_names))),
+        "columns": list(dict.fromkeys((*columns, *editable_names(view)))),
         "lines": lines,
         "error": error,
         "missing": [edit.error for edit in edits if edit.pk not in pks],
@@ -129,7 +132,7 @@ async def _build_lines(
 
 async def _build_line(editor: RowEditor, row: Any, editable: Collection[str], edit: RowEdit | None) -> Line:
     view, form = editor.view, await editor.open(row)
-    stored = {name: form[name] for name in view.editable_names if name in editable and name in form}
+    stored = {name: form[name] for name in editable_names(view) if name in editable and name in form}
     line = Line(row, stored, hash_values(stored.values()))
     if edit:
         line.fields = {name: edit.submitted_field(name) or field for name, field in stored.items()}

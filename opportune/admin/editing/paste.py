@@ -7,8 +7,10 @@ from typing import Any
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from opportune.admin.editing.cells import editable_names
 from opportune.admin.editing.row_edits import RowEdit, prefix_of
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.lists.columns import listed_columns
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label, choice_value, choices_of, python_type_of, title_of
 from opportune.i18n import gettext
@@ -28,7 +30,7 @@ async def read_pasted_edits(
         ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
     """
     lines = _read_lines(str(form_data.get(PASTE, "")))
-    columns = _columns_from(str(form_data.get(START, "")), view.listed_names(request))
+    columns = _columns_from(str(form_data.get(START, "")), listed_columns(request, view))
     width = max(map(len, lines), default=0)
     if not 0 < width <= len(columns) or len(lines) > len(pks):
         raise ValidationRefused(
@@ -41,7 +43,7 @@ async def read_pasted_edits(
                 width=format_number(len(columns)),
             )
         )
-    if locked := [name for name in columns[:width] if name not in view.editable_names]:
+    if locked := [name for name in columns[:width] if name not in editable_names(view)]:
         label = view.labels.get(locked[0], locked[0])
         raise ValidationRefused(gettext("Nothing was changed: %(column)s cannot be edited here.", column=label))
     # Lines may be shorter than the widest one, and may not reach the last row of the page.

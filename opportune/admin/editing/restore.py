@@ -7,7 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.authorization import may_act
+from opportune.admin.authorization import may_act, may_edit_any
+from opportune.admin.base import has_history
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
 from opportune.admin.editing.undo import old_values, undo_url
 from opportune.admin.forms.admin_form import submitted_texts
@@ -15,6 +16,7 @@ from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.log.audit import entries_of
 from opportune.admin.models import AuditEntry
+from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -24,14 +26,14 @@ from opportune.web.rendering.flash import flash
 async def restore_page(request: Request, view: AdminView) -> Response:
     """Submit the values before a change through the form, with its validation, permissions, hooks and audit log."""
     pk = request.path_params["pk"]
-    if not (view.has_history and view.may_edit_any(request) and may_act(request, view, Action.DETAILS)):
+    if not (has_history(view) and may_edit_any(request, view) and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     entry = await _find_entry(request, view, pk)
     editor = await RowEditor.for_request(request, view)
     edit = RowEdit(pk, (), FormData(), checks_seen=False)
     try:
         values = old_values(view, entry)
-        omitted = [name for name in view.form_names if name not in values]
+        omitted = [name for name in view.names.in_form if name not in values]
         form = without_fields(editor.form_class, omitted)(None, data=values, prefix=prefix_of(pk))
         edit.columns, edit.sent = list(values), FormData([*submitted_texts(form)])
         await editor.save([edit])
@@ -48,7 +50,7 @@ async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
         has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
     except ValueError:
         raise HTTPException(404) from None
-    found = await view.fetch_rows(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
+    found = await fetch_rows(view, entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
     if not found:
         raise HTTPException(404)
     entry: AuditEntry = found[0]

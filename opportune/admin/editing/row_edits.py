@@ -15,8 +15,13 @@ from opportune.admin.forms.edit_conflicts import SEEN_FIELD, find_changed_fields
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import INVALID_ROWS
+from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
 from opportune.admin.lists.actions import key_of, match_primary_keys, selected_rows
+from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.display import title_for
 from opportune.admin.log import diff
+from opportune.admin.persistence.transactions import row_writer
+from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -108,8 +113,8 @@ def prefix_of(pk: str) -> str:
 
 async def load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> dict[str, Any]:
     """Return the rows with these keys that are in the list, by key, with all that the list and the form show."""
-    names = [*view.listed_names(request), *view.many_to_many]
-    statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*view.loading(names))
+    names = [*listed_columns(request, view), *view.many_to_many]
+    statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*loader_options(view, names))
     async with view.site.database.reader(fresh=True) as session:
         return {key_of(row): row for row in (await session.scalars(statement)).unique()}
 
@@ -124,7 +129,7 @@ class RowEditor:
 
     @classmethod
     async def for_request(cls, request: Request, view: AdminView) -> "RowEditor":
-        return cls(request, view, await view.form_class(request, creating=False))
+        return cls(request, view, await build_form_class(request, view, creating=False))
 
     async def open(self, row: Any) -> AdminForm:
         """Return the form of a row with its stored values, without fields that the user may not change."""
@@ -133,7 +138,7 @@ class RowEditor:
         return self._fill(edit, row)
 
     def _fill(self, edit: RowEdit, row: Any) -> AdminForm:
-        form_class = without_fields(self.form_class, self.view.unwritable_columns(self.request, row))
+        form_class = without_fields(self.form_class, unwritable_columns(self.request, self.view, row))
         form = form_class(edit.sent if edit.columns else None, data=edit.stored, prefix=edit.prefix)
         if edit.columns:
             keep_unsent(form, {edit.prefix + name for name in edit.columns}, is_stored=True)
@@ -143,7 +148,7 @@ class RowEditor:
         """Validate an edit of this row. Set the values to store, or the messages."""
         edit.row, edit.snapshot = row, diff.snapshot(row)
         edit.values, edit.conflicts, edit.error = {}, (), ""
-        edit.title = await self.view.title_for(self.request, row)
+        edit.title = await title_for(self.request, self.view, row)
         if not await self.view.check_can_edit(self.request, row):
             edit.error = NOT_ALLOWED
             return
@@ -174,7 +179,9 @@ class RowEditor:
             edit.refuse(refusal)
             return
         edit.values = {
-            name: value for name, value in values.items() if self.view.has_changed(name, edit.stored_value(name), value)
+            name: value
+            for name, value in values.items()
+            if has_changed(self.view, name, edit.stored_value(name), value)
         }
 
     async def save(self, edits: Sequence[RowEdit]) -> Sequence[RowEdit]:
@@ -183,7 +190,7 @@ class RowEditor:
         Raises:
             FieldErrors: An edit was refused. Each edit has its messages.
         """
-        with translate_database_errors(self.view.table):
+        with translate_database_errors(self.view.model.__table__):
             async with self.view.site.database.writer() as session:
                 await self._plan_locked(session, edits)
                 if any(edit.is_refused for edit in edits):
@@ -197,7 +204,7 @@ class RowEditor:
     async def _plan_locked(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
         has_key = match_primary_keys(self.view, [edit.pk for edit in edits])
         query = self.view.list_query(self.request).where(has_key)
-        locked = await self.view.row_writer(session, self.request).lock(query, _accept)  # `plan` checks permissions
+        locked = await row_writer(self.view, session, self.request).lock(query, _accept)  # `plan` checks permissions
         rows = {key_of(row): row for row in locked}
         for edit in edits:
             if (row := rows.get(edit.pk)) is None:
@@ -213,11 +220,11 @@ class RowEditor:
             ids = {edit.values[name] for edit in edits if edit.values.get(name) is not None}
             if ids:
                 await lookup.preload(session, self.request, sorted(ids))
-        writer = self.view.row_writer(session, self.request)
+        writer = row_writer(self.view, session, self.request)
         for batch in batches_of(edits, MAX_IDS_PER_QUERY if len(edits) > MAX_ROWS_SAVED_SINGLY else 1):
             await asyncio.sleep(0)  # let other requests run
             try:
-                with translate_database_errors(self.view.table):
+                with translate_database_errors(self.view.model.__table__):
                     await writer.save_all([(edit.row, edit.values) for edit in batch])
             except FieldErrors as refusal:
                 if len(batch) == 1:

@@ -10,12 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_delete_any, may_edit_any
 from opportune.admin.editing.cells import writable_keys
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
+from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists.actions import (
     Selection,
     describe_rows,
@@ -27,6 +29,7 @@ from opportune.admin.lists.actions import (
 )
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes, diff_values
+from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import is_secret, is_unique
 from opportune.errors import FieldErrors
@@ -72,9 +75,20 @@ class Page:
         return {name: self.refused[0].error_of(name) for name in self.columns} if self.refused else {}
 
 
+def may_edit_selected(request: Request, view: AdminView) -> bool:
+    """Return whether the user may change fields of all selected rows together."""
+    return view.can_edit_selected and may_edit_any(request, view)
+
+
+def may_select(request: Request, view: AdminView) -> bool:
+    """Return whether the list has an action for selected rows."""
+    has_action = may_delete_any(request, view) or may_edit_selected(request, view)
+    return has_action or bool(visible_actions(request, view))
+
+
 async def selected_rows_page(request: Request, view: AdminView) -> Response:
     """Show the fields to change, a preview of the changes, or save them."""
-    if not view.may_edit_selected(request):
+    if not may_edit_selected(request, view):
         raise HTTPException(403)
     try:
         selection, sent = await read_selection(request, view), await read_form_texts(request)
@@ -100,9 +114,9 @@ async def _load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> M
 def _read_page(editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:
     """Return the page with the submitted values. It has the fields that the user may change in the first row."""
     view = editor.view
-    unwritable = view.unwritable_columns(editor.request, row)
-    hidden = [name for name in view.form_names if not _is_common_field(view, name)]
-    form_class = without_fields(editor.form_class, {*unwritable, *hidden, *view.related_fields})
+    unwritable = unwritable_columns(editor.request, view, row)
+    hidden = [name for name in view.names.in_form if not _is_common_field(view, name)]
+    form_class = without_fields(editor.form_class, {*unwritable, *hidden, *view.form_extension.names})
     chosen = set(map(str, sent.getlist(CHANGE)))
     form = form_class(sent if chosen else None, prefix=PREFIX)
     columns = [form_field.short_name for form_field in form if form_field.short_name in chosen]

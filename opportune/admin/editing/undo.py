@@ -14,9 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_edit_any
 from opportune.admin.base import BaseAdminView
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists.actions import (
     MAX_ROWS_PER_ACTION,
     describe_rows,
@@ -28,6 +30,7 @@ from opportune.admin.lists.actions import (
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.row_writer import RowWriter
+from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import is_json, python_type_of
@@ -44,7 +47,7 @@ NOT_RECORDED = _l("The log does not have this change.")
 def undo_url(request: Request, view: AdminView, entries: str | None = None) -> str:
     """Return the URL that undoes the changes of this request, or of these entries. Empty if that is not possible."""
     entries = recorded_range(request, view) if entries is None else entries
-    if not (entries and view.may_edit_any(request)):
+    if not (entries and may_edit_any(request, view)):
         return ""
     path = request.url_for("admin:undo", identity=view.identity).path
     return f"{path}?{urlencode([*request.query_params.multi_items(), (ENTRIES, entries)])}"
@@ -66,13 +69,13 @@ def recorded_range(request: Request, view: AdminView) -> str:
 
 async def undo_page(request: Request, view: AdminView) -> Response:
     """Restore the values of changed rows, and delete added rows: all of them or none."""
-    if not view.may_edit_any(request):
+    if not may_edit_any(request, view):
         raise HTTPException(403)
     try:
-        with translate_database_errors(view.table):
+        with translate_database_errors(view.model.__table__):
             async with view.site.database.writer() as session:
                 entries = await _load_entries(request, view, session)
-                writer = view.row_writer(session, request)
+                writer = row_writer(view, session, request)
                 restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
                 added = [entry for entry in entries if entry.action == "create"]
                 deleted = await _check_unchanged(writer, added, view.check_can_delete) if added else {}
@@ -118,7 +121,7 @@ async def _restore(
     restored = list[tuple[Any, Mapping[str, Any]]]()
     for entry in entries:
         row, values = rows[entry.row_id], old_values(view, entry)
-        if {*values}.intersection(view.unwritable_columns(writer.request, row)):
+        if {*values}.intersection(unwritable_columns(writer.request, view, row)):
             raise ValidationRefused(NOT_ALLOWED)
         restored.append((row, values))
     await writer.save_all(restored)
@@ -166,7 +169,7 @@ def _new_values(view: BaseAdminView, entry: AuditEntry) -> dict[str, Any]:
 
 
 def _logged_fields(view: BaseAdminView, entry: AuditEntry) -> list[str]:
-    return [name for name in entry.changes if name in view.form_names or name in view.related_fields]
+    return [name for name in entry.changes if name in view.names.in_form or name in view.form_extension.names]
 
 
 def _typed(view: BaseAdminView, name: str, value: Any) -> Any:

@@ -30,7 +30,7 @@ def default_inlines(parent: AdminView) -> Iterator[Inline]:
 
 def _table_columns(view: AdminView, reference: str) -> list[str]:
     """Return the required columns and the first short ones. Empty if a new row needs a file or more columns."""
-    columns = [name for name in view.form_names if name != reference and name in view.mapper.columns]
+    columns = [name for name in view.names.in_form if name != reference and name in view.mapper.columns]
     required = [name for name in columns if _is_required(view, name)]
     if len(required) > MAX_COLUMNS or view.files.keys() & {*required}:
         return []

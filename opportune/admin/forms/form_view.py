@@ -28,8 +28,11 @@ from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
-from opportune.admin.lists.actions import list_url
+from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
+from opportune.admin.lists.actions import list_url, row_by_key, row_url
+from opportune.admin.lists.display import title_for
 from opportune.admin.lists.formatters import truncate
+from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
@@ -62,7 +65,7 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
         HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
     """
     may_create = view.can_create and await view.check_can_create(request)
-    exists = await view.fetch_rows(view.select_by_identifier(request.path_params["pk"]))
+    exists = await fetch_rows(view, row_by_key(view, request.path_params["pk"]))
     if request.method != "POST" or not may_create or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)
@@ -110,8 +113,8 @@ class FormPage:
 
 
 async def _open_form(request: Request, view: AdminView, row: Any, form_data: FormData | None = None) -> FormPage:
-    unwritable = view.unwritable_columns(request, row)
-    form_class = without_fields(await view.form_class(request, creating=row is None), unwritable)
+    unwritable = unwritable_columns(request, view, row)
+    form_class = without_fields(await build_form_class(request, view, creating=row is None), unwritable)
     initial = {} if row is None else await view.get_form_data_for_edit(row)
     tables = await inline_tables(request, view, row, form_data)
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
@@ -146,9 +149,9 @@ async def _submit(
 
 async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_data: FormData) -> Response:
     if DIALOG_PARAMETER in request.query_params:
-        context = {"model_view": view, "row": row, "row_title": await view.title_for(request, row)}
+        context = {"model_view": view, "row": row, "row_title": await title_for(request, view, row)}
         return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
-    url = str(view.url_of_row("edit", request, row)) if view.can_edit else ""
+    url = str(row_url(request, view, "edit", row)) if view.can_edit else ""
     flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
     return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
 
@@ -194,14 +197,14 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     """Render the form. `row` is the row in the URL, also while a copy of it is saved as new."""
     view, row = page.view, page.row if row is None else row
     fields = view.site.plain_names({field.name: field for field in page.form}, view.model)
-    texts = {*view.readonly_names, *view.unwritable_columns(request, row)} if row is not None else set()
-    shown = [name for name in view.shown_fields(request, row) if name in {*fields, *texts}]
+    texts = {*view.readonly_names, *unwritable_columns(request, view, row)} if row is not None else set()
+    shown = [name for name in shown_fields(request, view, row) if name in {*fields, *texts}]
     context = {
         "model_view": view,
         "obj": row,
         "form": page.form,
         "fields": fields,
-        "groups": group_fields(view.fieldsets, [*shown, *fields], view.name_of),
+        "groups": group_fields(view.fieldsets, [*shown, *fields], view.names.of),
         "tables": page.tables,
         "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,

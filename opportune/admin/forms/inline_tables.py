@@ -24,7 +24,10 @@ from opportune.admin.forms.edit_conflicts import (
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
+from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
 from opportune.admin.lists.actions import key_of
+from opportune.admin.lists.display import load_titles
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -105,7 +108,7 @@ class _TableBuilder:
 
     async def may_edit(self) -> bool:
         view = self.view
-        if view.hides(view.name_of(self.inline.by)) or not view.is_accessible(self.request):
+        if view.names.hides(view.names.of(self.inline.by)) or not view.is_accessible(self.request):
             return False
         return _may(self.request, view, Action.EDIT) or await _may_create(self.request, view)
 
@@ -127,14 +130,14 @@ class _TableBuilder:
         request, view, inline = self.request, self.view, self.inline
         if not (view.has_permission(request, Action.EDIT) or await view.check_can_list(request)):
             return []
-        children = view.list_query(request).where(getattr(inline.model, view.name_of(inline.by)) == parent.id)
-        linked = view.many_to_many.keys() & set(view.form_names)
-        children = children.options(*view.loading(list(linked)))
+        children = view.list_query(request).where(getattr(inline.model, view.names.of(inline.by)) == parent.id)
+        linked = view.many_to_many.keys() & set(view.names.in_form)
+        children = children.options(*loader_options(view, list(linked)))
         order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
         children = children.order_by(None).order_by(*order, *view.pk_columns).limit(MAX_INLINE_ROWS + 1)
-        rows = await view.fetch_rows(children)
-        conditions = view.writable(request)
-        writable = await view.fetch_rows(children.where(*conditions)) if conditions else rows
+        rows = await fetch_rows(view, children)
+        conditions = view.rules.writable(request)
+        writable = await fetch_rows(view, children.where(*conditions)) if conditions else rows
         writable_keys = {get_object_identifier(row) for row in writable}
         return [(row, get_object_identifier(row) in writable_keys) for row in rows]
 
@@ -145,7 +148,7 @@ class _TableBuilder:
             if name in view.references:
                 ids = {getattr(row, name) for row, _ in rows} - {None}
                 await view.references[name].load_rows(request, sorted(ids))
-                await view.name_references(request, name, [row for row, _ in rows])
+                await load_titles(request, view, name, [row for row, _ in rows])
             elif name in view.many_to_many:
                 view.many_to_many[name].loaded_rows(request).update(
                     (other.id, other) for row, _ in rows for other in getattr(row, name)
@@ -155,10 +158,10 @@ class _TableBuilder:
         """Return the form of a line: the columns of the inline that the user may change."""
         view, request, forms = self.view, self.request, self.form_classes
         columns = () if is_readonly else inline_columns(self.inline, view)
-        omitted = {name for name in (*view.form_names, *view.related_fields) if name not in columns}
-        key = row is None, frozenset((*omitted, *view.unwritable_columns(request, row)))
+        omitted = {name for name in (*view.names.in_form, *view.form_extension.names) if name not in columns}
+        key = row is None, frozenset((*omitted, *unwritable_columns(request, view, row)))
         if key not in forms:
-            forms[key] = without_fields(await view.form_class(request, creating=row is None), key[1])
+            forms[key] = without_fields(await build_form_class(request, view, creating=row is None), key[1])
         return forms[key]
 
     async def _build_stored_line(self, row: Any, *, is_writable: bool) -> InlineRow:
@@ -173,7 +176,7 @@ class _TableBuilder:
             key,
             form,
             initial,
-            view.shown_fields(request, row),
+            shown_fields(request, view, row),
             may_change,
             may_delete,
             is_submitted,
@@ -263,7 +266,7 @@ class _TableBuilder:
         """Put the lines in the order of the page, if the user may sort them."""
         view, name = self.view, self.inline.sortable
         rows = [line.row for line in table.lines] or [None]
-        is_locked = any(name in view.unwritable_columns(self.request, row) for row in rows)
+        is_locked = any(name in unwritable_columns(self.request, view, row) for row in rows)
         table.is_sortable = bool(name) and not is_locked and all(line.may_change for line in table.lines)
         if table.is_sortable and (keys := self.submitted_keys):
             positions = {key: position for position, key in enumerate(keys)}

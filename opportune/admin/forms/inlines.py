@@ -13,6 +13,9 @@ from opportune.admin.forms.admin_form import INVALID, AdminForm, add_refusal
 from opportune.admin.forms.edit_conflicts import hash_values, read_values, refuse_changed_row
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.inline import Inline
+from opportune.admin.forms.view_forms import has_changed
+from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -92,7 +95,7 @@ class InlineTable:
 
     @property
     def by(self) -> str:
-        return self.view.name_of(self.inline.by)
+        return self.view.names.of(self.inline.by)
 
     @property
     def may_delete(self) -> bool:
@@ -126,7 +129,7 @@ class InlineTable:
         """
         for line in self.lines:
             try:
-                with translate_database_errors(self.view.table, deleting=line.is_deleted):
+                with translate_database_errors(self.view.model.__table__, deleting=line.is_deleted):
                     await self._save(session, request, parent, line)
             except FieldErrors as refusal:
                 line.refuse(refusal)
@@ -135,11 +138,11 @@ class InlineTable:
     async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
         if not line.is_deleted and not line.values:
             return
-        view, writer = self.view, self.view.row_writer(session, request)
+        view, writer = self.view, row_writer(self.view, session, request)
         if line.row is None:
             line.saved_row = await writer.add(line.values, {self.by: parent.id})
             return
-        has_key: Any = view.select_by_identifier(line.key).whereclause
+        has_key = match_primary_keys(view, [line.key])
         rows = view.list_query(request).where(has_key, getattr(view.model, self.by) == parent.id)
         check = view.check_can_delete if line.is_deleted else view.check_can_edit
         locked = await writer.lock(rows, check)
@@ -163,7 +166,7 @@ class InlineTable:
         view, values = self.view, self.view.clean(line.form, line.row)
         if line.row is None:
             return values
-        return {name: value for name, value in values.items() if view.has_changed(name, line.stored.get(name), value)}
+        return {name: value for name, value in values.items() if has_changed(view, name, line.stored.get(name), value)}
 
     def _set_positions(self) -> None:
         """Number the lines in the order of the page. Keep stored positions that have this order."""
@@ -186,8 +189,8 @@ def _renumber(positions: Sequence[int | None]) -> list[int]:
 
 
 def inline_columns(inline: Inline, view: AdminView) -> Sequence[str]:
-    names = map(view.name_of, inline.columns)
-    return [name for name in names if name != inline.sortable and not view.hides(name)]
+    names = map(view.names.of, inline.columns)
+    return [name for name in names if name != inline.sortable and not view.names.hides(name)]
 
 
 def _form_texts(form: AdminForm) -> dict[str, Any]:

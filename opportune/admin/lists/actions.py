@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
-from sqlalchemy import Column, ColumnElement, bindparam, tuple_
+from sqlalchemy import Column, ColumnElement, Select, bindparam, select, tuple_
 from sqlalchemy.orm import load_only
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
@@ -20,8 +20,10 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -77,13 +79,18 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
-    rows = await view.fetch_rows((await view.filtered_query(request)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
+    rows = await fetch_rows(view, (await filtered_query(request, view)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
     return [key_of(row) for row in rows]
 
 
 def key_of(row: Any) -> str:
     """Return the primary key of a row as it is in URLs and forms."""
     return str(get_object_identifier(row))
+
+
+def row_url(request: Request, view: BaseAdminView, page: str, row: Any) -> URL:
+    """Return the URL of a page of a row, such as `details`."""
+    return request.url_for(f"admin:{page}", identity=view.identity, pk=key_of(row))
 
 
 def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement[bool]:
@@ -104,6 +111,11 @@ def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement
     return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
 
 
+def row_by_key(view: BaseAdminView, pk: str) -> Select[Any]:
+    """Select the row with this key, also if the list does not have it. Raises HTTPException for an impossible key."""
+    return select(view.model).where(match_primary_keys(view, [pk]))
+
+
 def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
     if len(view.pk_columns) == 1 and view.pk_columns[0].type.python_type is int:
         return (parse_id(pk),)
@@ -115,7 +127,7 @@ async def selected_rows(
 ) -> list[Any]:
     """Return the listed rows with these keys, with these relationships and those of `load`."""
     statement = view.list_query(request).where(match_primary_keys(view, pks))
-    return await view.fetch_rows(statement.options(*view.loading(names)))
+    return await fetch_rows(view, statement.options(*loader_options(view, names)))
 
 
 def selection_query(request: Request, *pks: object) -> str:

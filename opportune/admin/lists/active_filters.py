@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -19,7 +20,14 @@ from opportune.admin.lists.filters import (
     has_operator,
     parameters_of,
 )
-from opportune.admin.lists.parameters import FACETS, list_narrowing_parameters, order_parameters, url_without
+from opportune.admin.lists.parameters import (
+    FACETS,
+    list_narrowing_parameters,
+    order_parameters,
+    url_without,
+    visible_hierarchy,
+)
+from opportune.admin.queries import fetch_tuples
 from opportune.crud.filters import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.web import is_htmx
@@ -60,7 +68,7 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
     search = request.query_params.get("search", "").strip()
     active = [ActiveFilter(f"“{search}”", url_without(request, {"search"}))] if search else []
     active += [filter_ for control in controls for filter_ in _active_filters(request, control)]
-    hierarchy = view.get_date_hierarchy()
+    hierarchy = visible_hierarchy(view)
     return {
         "is_part": is_htmx(request),
         "plain_url": await view.site.extensions.plain_list_url(request, view),
@@ -84,7 +92,7 @@ async def _build_control(request: Request, view: BaseAdminView, filter_: Any) ->
         is_equal = f"{name}_op" not in query and query.get(name)
         return FilterControl(filter_, (), (), filter_.operations(), "equals" if is_equal else operation)
     operations = filter_.operations() if isinstance(filter_, ListFilter) else []
-    options = await filter_.lookups(request, view.model, view.fetch_tuples)
+    options = await filter_.lookups(request, view.model, partial(fetch_tuples, view))
     choices = [
         (str(value), label if label == value else gettext(label))
         for value, label in options

@@ -29,7 +29,7 @@ def listed_columns(request: Request, view: BaseAdminView) -> Sequence[str]:
         raise HTTPException(
             400, gettext("The list has no column “%(column)s”. Select its columns again.", column=unknown[0][:60])
         )
-    return names or view.list_names
+    return names or view.names.in_list
 
 
 def parse_columns(text: str) -> list[str]:
@@ -39,8 +39,8 @@ def parse_columns(text: str) -> list[str]:
 def column_choices(request: Request, view: BaseAdminView) -> list[str]:
     """Return the columns that the user may show in the list: those of the view first, without hidden fields."""
     may_add = bool(view.column_choices) or (view.can_view_details and view.has_permission(request, Action.DETAILS))
-    names = dict.fromkeys((*view.list_names, *(further_columns(view) if may_add else ())))
-    return [name for name in names if not view.hides(name)]
+    names = dict.fromkeys((*view.names.in_list, *(further_columns(view) if may_add else ())))
+    return [name for name in names if not view.names.hides(name)]
 
 
 def ordered_choices(request: Request, view: BaseAdminView) -> list[str]:
@@ -50,13 +50,13 @@ def ordered_choices(request: Request, view: BaseAdminView) -> list[str]:
 
 def further_columns(view: BaseAdminView) -> list[str]:
     """Return the `column_choices` of a view. By default, the short columns of its details page."""
-    names = map(view.name_of, view.column_choices) if view.column_choices else _short_details(view)
+    names = map(view.names.of, view.column_choices) if view.column_choices else _short_details(view)
     return [name for name in names if not is_secret(name)]
 
 
 def _short_details(view: BaseAdminView) -> list[str]:
     columns = view.mapper.columns
-    return [name for name in view.details_names if name in columns and not is_long(columns[name])]
+    return [name for name in view.names.in_details if name in columns and not is_long(columns[name])]
 
 
 async def choose_columns(request: Request, view: BaseAdminView) -> Response:
@@ -68,7 +68,7 @@ async def choose_columns(request: Request, view: BaseAdminView) -> Response:
         for position, name in enumerate(ordered_choices(request, view), 1)
     }
     names = sorted((name for name in sort_keys if name in selected), key=sort_keys.__getitem__)
-    if "reset" in form or names == list(view.list_names):
+    if "reset" in form or names == list(view.names.in_list):
         return RedirectResponse(list_url_with(request, view, columns=""), 303)
     if not names:
         return redirect_with_error(request, view, "Select at least one column.")

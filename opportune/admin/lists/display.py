@@ -15,6 +15,7 @@ from opportune.admin.current_request import values_of_request
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
+from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import format_value
 from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
@@ -31,7 +32,6 @@ class DisplayMixin(BaseAdminView):
             for name, field in fields.items()
             if has_format(field) or (name in columns and is_json(columns[name]))
         }
-        """Fields whose annotations set a format, such as amounts, and fields with JSON values."""
 
     def is_visible(self, request: Request) -> bool:
         """Return whether the menu has a link to the list."""
@@ -39,21 +39,10 @@ class DisplayMixin(BaseAdminView):
 
     def _default_labels(self) -> dict[str, str]:
         """Return the labels of columns and relationships, and of other names in lists, details and search."""
-        choices = map(self.name_of, self.column_choices)
-        displayed = (*self.list_names, *choices, *self.details_names, *self.search_names)
+        choices = map(self.names.of, self.column_choices)
+        displayed = (*self.names.in_list, *choices, *self.names.in_details, *self.names.searched)
         names = (*(attribute.key for attribute in self.mapper.attrs), *displayed)
         return {**{name: label_of(name) for name in names}, **titles_of(self.model)}
-
-    async def name_references(self, request: Request, column: str, rows: Sequence[Any]) -> None:
-        """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
-        ids = {getattr(row, column) for row in rows} - {None}
-        related = await self.references[column].referenced_rows(request, list(ids))
-        self._reference_names(request, column).update((row.id, title_of(row)) for row in related)
-
-    def _reference_names(self, request: Request, column: str) -> dict[Any, str]:
-        """Return the loaded titles of referenced rows by id."""
-        names: dict[Any, str] = values_of_request(request, "reference_names").setdefault((self.identity, column), {})
-        return names
 
     async def get_prop_value(self, obj: Any, prop: str) -> Any:
         """Return a value by its name, or all values at the end of a path such as `author.name`."""
@@ -73,7 +62,7 @@ class DisplayMixin(BaseAdminView):
         if self._has_formatter(prop, in_list=False):
             return await super().get_detail_value(obj, prop, request)
         if request and prop in self.references:
-            await self.name_references(request, prop, [obj])
+            await load_titles(request, self, prop, [obj])
         return await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
 
     async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
@@ -87,15 +76,9 @@ class DisplayMixin(BaseAdminView):
         if prop in self.files:
             return value, await render_file(request.app.state.storage, self.files[prop], value)
         if prop in self.references and value is not None:
-            title = self._reference_names(request, prop).get(value, value)
+            title = _titles(request, self, prop).get(value, value)
             return value, link_to(self.lookups[prop].view, value, title, request)
-        return value, self.format_column(prop, value, formats)
-
-    def format_column(self, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
-        if value is not None and name in self.choice_names:
-            return str(choice_label(value))
-        field = self.formatted_fields.get(name)
-        return format_value(display(field, value) if field else value, formats)
+        return value, format_column(self, prop, value, formats)
 
     def _link_or_value(self, value: Any, request: Request, formats: Any) -> Any:
         """Return a link if the value is a related row, else the formatted value."""
@@ -110,21 +93,48 @@ class DisplayMixin(BaseAdminView):
             return rows
         return sorted(getattr(obj, prop), key=title_of)
 
-    async def title_for(self, request: Request, row: Any) -> str:
-        """Return the title of a row, or only its number if the user may not see it."""
-        return title_of(row) if await may_see_titles(request, self) else f"{self.name} {get_object_identifier(row)}"
-
     def links(self, request: Request, row: Any) -> Sequence[tuple[str, str]]:
         """Return labels and URLs of additional buttons on the pages of a row."""
         return ()
 
-    def actions_for(self, request: Request, row: Any) -> dict[str, str]:
+    def _actions_for(self, request: Request, row: Any) -> dict[str, str]:
         """Return the labels of the actions on the row's page, by slug."""
-        return self.visible_actions(request, in_detail=True)
+        return visible_actions(request, self, in_detail=True)
 
     def site_url(self, row: Any) -> str:
         """Return the URL of the row's page on the site, or an empty text."""
         return ""
+
+
+def row_actions(request: Request, view: DisplayMixin, row: Any) -> dict[str, str]:
+    """Return the labels of the actions on the row's page, by slug."""
+    return view._actions_for(request, row)
+
+
+async def load_titles(request: Request, view: BaseAdminView, column: str, rows: Sequence[Any]) -> None:
+    """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
+    ids = {getattr(row, column) for row in rows} - {None}
+    related = await view.references[column].referenced_rows(request, list(ids))
+    _titles(request, view, column).update((row.id, title_of(row)) for row in related)
+
+
+def _titles(request: Request, view: BaseAdminView, column: str) -> dict[Any, str]:
+    """Return the loaded titles of referenced rows by id."""
+    titles: dict[Any, str] = values_of_request(request, "reference_titles").setdefault((view.identity, column), {})
+    return titles
+
+
+def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
+    """Return the value of a column as lists, details and the history show it."""
+    if value is not None and name in view.choice_names:
+        return str(choice_label(value))
+    field = view.formatted_fields.get(name)
+    return format_value(display(field, value) if field else value, formats)
+
+
+async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:
+    """Return the title of a row, or only its number if the user may not see it."""
+    return title_of(row) if await may_see_titles(request, view) else f"{view.name} {get_object_identifier(row)}"
 
 
 def link_to(view: BaseAdminView | None, number: int, title: object, request: Request) -> Markup:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 from starlette.requests import Request
 
+from opportune.admin.editing.cells import toggled_names
 from opportune.admin.lists.actions import key_of
 from opportune.admin.views import AdminView
 
@@ -59,7 +60,7 @@ class RowBuilder:
             str(request.url_for(f"admin:{page}", identity=view.identity, pk="")) for page in ("details", "edit")
         )
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
-        self.toggled = frozenset(view.toggled_names) if editable else frozenset[str]()
+        self.toggled = frozenset(toggled_names(view)) if editable else frozenset[str]()
         self.title_column = _title_column(view, columns)
         self.columns = [
             (name, escape(view.labels.get(name, name)), name in view.truncated_columns, name in view.numeric_columns)
@@ -96,4 +97,4 @@ class RowBuilder:
 def _title_column(view: AdminView, columns: Sequence[str]) -> str:
     """Return the column that links to the row if the first is the id, which is a small target; else empty."""
     names = columns if columns and columns[0] == "id" else ()
-    return next((name for name in names if name in view.search_names and name not in view.references), "")
+    return next((name for name in names if name in view.names.searched and name not in view.references), "")

@@ -25,9 +25,15 @@ FACETS = "_facets"
 """Parameter that requests the number of rows beside each choice of the filters."""
 
 
+def visible_hierarchy(view: BaseAdminView) -> Any:
+    """Return the date hierarchy of the list, or None if it has none or the current user may not see its column."""
+    hierarchy = view.hierarchy
+    return None if hierarchy is None or view.names.hides(hierarchy.name) else hierarchy
+
+
 def list_narrowing_parameters(view: BaseAdminView) -> set[str]:
     """Return the parameters that reduce the rows of a list: search, filters and `list_parameters` of the view."""
-    hierarchy = view.get_date_hierarchy()
+    hierarchy = visible_hierarchy(view)
     return {
         "search",
         *view.list_parameters,

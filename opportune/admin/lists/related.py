@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.base import BaseAdminView
+from opportune.admin.lists.display import load_titles
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -62,7 +64,7 @@ def find_referring_views(parent: BaseAdminView) -> list[tuple[BaseAdminView, str
         (view, name)
         for view in parent.site.row_views
         for name, lookup in view.references.items()
-        if lookup.model is parent.model and not view.hides(name)
+        if lookup.model is parent.model and not view.names.hides(name)
     ]
 
 
@@ -71,10 +73,10 @@ async def _load_related_rows(
 ) -> RelatedRows:
     children = view.list_query(request).where(getattr(view.model, column) == row.id)
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
-    rows = await view.fetch_rows(newest.options(*view.loading(())))
-    columns = [name for name in view.list_names if name != column and name in view.mapper.columns][:MAX_COLUMNS]
+    rows = await fetch_rows(view, newest.options(*loader_options(view, ())))
+    columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
-        await view.name_references(request, name, rows)
+        await load_titles(request, view, name, rows)
     return RelatedRows(
         view=view,
         title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,
@@ -87,7 +89,7 @@ async def _load_related_rows(
 
 
 async def _count(view: BaseAdminView, children: Any) -> int:
-    (count,) = await view.fetch_rows(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
+    (count,) = await fetch_rows(view, count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return int(count)
 
 
@@ -99,7 +101,7 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
 
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
-    may_add = view.can_create and column in view.form_names and await view.check_can_create(request)
+    may_add = view.can_create and column in view.names.in_form and await view.check_can_create(request)
     return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may_add else ""
 
 

@@ -1,37 +1,31 @@
 """Queries of a view: one row by its key, and a page of rows for the query parameters of a list."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from sqladmin.pagination import Pagination
-from sqlalchemy import ColumnElement, Result, Select, select, true
+from sqlalchemy import Result, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.actions import key_of
-from opportune.admin.lists.columns import column_choices, listed_columns
-from opportune.admin.lists.filters import apply_filter
-from opportune.admin.lists.parameters import POSITION, refuse_unknown_parameters
+from opportune.admin.lists.actions import key_of, match_primary_keys, row_by_key
+from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.display import load_titles
+from opportune.admin.lists.filtered_rows import filtered_query, search_conditions
+from opportune.admin.lists.ordering import order_terms
+from opportune.admin.lists.parameters import POSITION
 from opportune.admin.persistence.transactions import PersistenceMixin
-from opportune.db.models.columns import is_json, natural_key_of
+from opportune.admin.queries import loader_options
 from opportune.db.models.model import MAX_ID
-from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.keyset import OrderTerm, Position
+from opportune.db.queries.keyset import Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
-from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import AttributePath, parse_path, relation_of_column
 from opportune.db.queries.row_count import RowCount, count_listed_rows
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key
-
-narrowed_search: ContextVar[tuple[str, Sequence[ColumnElement[bool]]]] = ContextVar("narrowed_search", default=("", ()))
-"""The words of the current search and a condition that limits it, from the search index of the model."""
 
 PAGE_PARAMETERS = frozenset({"page", "pageSize", POSITION, "sort", "sortBy"})
 """Query parameters that do not change which rows a list has."""
@@ -49,140 +43,43 @@ class ListPage(Pagination):
     """Whether the page has a number. Other pages begin or end at a row of a large list."""
 
 
-def sort_by(statement: Select[Any], terms: Iterable[OrderTerm]) -> Select[Any]:
-    return statement.order_by(*(term.ordered for term in terms))
-
-
 class RowQueriesMixin(PersistenceMixin):
     """The queries of `AdminView`."""
 
-    def select_by_identifier(self, identifier: str) -> Select[Any]:
-        try:
-            if len(self.pk_columns) == 1 and self.pk_columns[0].type.python_type is int:
-                parse_id(identifier)
-            return super().select_by_identifier(identifier)
-        except ValueError:
-            raise HTTPException(404) from None
-
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._row_in_url(request).options(*self.loading(self.details_names))
+        return self._row_in_url(request).options(*loader_options(self, self.names.in_details))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._row_in_url(request).where(*self.writable(request)).options(*self.loading(()))
+        return self._row_in_url(request).where(*self.rules.writable(request)).options(*loader_options(self, ()))
 
     def _row_in_url(self, request: Request) -> Select[Any]:
         """Select the row whose key is in the URL, if `list_query` contains it."""
-        has_key: Any = self.select_by_identifier(request.path_params["pk"]).whereclause
-        return self.list_query(request).where(has_key)
+        return self.list_query(request).where(match_primary_keys(self, [request.path_params["pk"]]))
 
     def search_query(self, stmt: Select[Any], term: str) -> Select[Any]:
-        words, narrowed = narrowed_search.get()
-        return stmt.where(*matching_words(self._searched_paths, term), *(narrowed if words == term else ()))
-
-    async def narrow_search(self, session: AsyncSession, term: str) -> None:
-        """Find the words in the search index of the model, if there is one. It limits the next `search_query`."""
-        narrowed_search.set((term, await narrow_search(session, self._searched_paths, term)))
-
-    @property
-    def _searched_paths(self) -> Sequence[AttributePath]:
-        return [parse_path(self.mapper, path) for path in self.search_names]
-
-    def listed_names(self, request: Request) -> Sequence[str]:
-        """Return the columns that the list shows for this request."""
-        return listed_columns(request, self)
-
-    def sortable_names(self, request: Request) -> list[str]:
-        """Return the paths by which the user may sort."""
-        if self.column_sortable_list:
-            return self.sort_names
-        return [*self.sort_names, *self.sortable_paths(column_choices(request, self))]
-
-    def sortable_paths(self, names: Sequence[str]) -> Iterator[str]:
-        """Yield the columns that can be sorted, and paths to the titles of rows that foreign keys refer to."""
-        columns = self.mapper.columns
-        for name in names:
-            if name in columns and not is_json(columns[name]):  # JSON values have no order
-                yield from dict.fromkeys((self.sort_path(name), name))
-
-    def sort_path(self, name: str) -> str:
-        """Return the path by which a column's header sorts: the column, or the title of the row it refers to."""
-        relation = relation_of_column(self.mapper, name) if name in self.mapper.columns else ""
-        for path in self.sort_names:
-            if path == name or (relation and path.startswith(f"{relation}.")):
-                return path
-        key = natural_key_of(self.mapper.relationships[relation].mapper.class_) if relation else ""
-        return f"{relation}.{key}" if key else name
+        return stmt.where(*search_conditions(self, term))
 
     def sort_query(self, stmt: Select[Any], request: Request) -> Select[Any]:
-        """Sort by the `sortBy` of the URL or by default, then by primary key, so that pages do not overlap."""
-        return sort_by(stmt, self.order_terms(request))
-
-    def order_terms(self, request: Request) -> list[OrderTerm]:
-        orders = self._requested_order(request) or self._visible_default_order()
-        paths = [(parse_path(self.mapper, name).to_title(), is_descending) for name, is_descending in orders]
-        terms = [OrderTerm(path.value(), is_descending) for path, is_descending in paths]
-        names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
-        return [*terms, *(OrderTerm(key, last_is_descending) for key in self.pk_columns if key.key not in names)]
-
-    def _requested_order(self, request: Request) -> list[tuple[str, bool]]:
-        sort = request.query_params.get("sortBy", "")
-        if sort and sort not in self.sortable_names(request):
-            raise HTTPException(400, "Invalid sortBy parameter")
-        return [(sort, request.query_params.get("sort") == "desc")] if sort else []
-
-    def _visible_default_order(self) -> list[tuple[str, bool]]:
-        orders = [(self.name_of(name), is_descending) for name, is_descending in self.default_sort()]
-        return [(name, is_descending) for name, is_descending in orders if not self.hides(name)] or self._newest_first()
-
-    def default_sort(self) -> list[tuple[str, bool]]:
-        """Return the `column_default_sort` of the view, else the newest rows first."""
-        return super().default_sort() if self.column_default_sort else self._newest_first()
-
-    def _newest_first(self) -> list[tuple[str, bool]]:
-        return [(key.key, True) for key in self.pk_columns]
-
-    async def filtered_query(self, request: Request) -> Select[Any]:
-        """Select the rows that match the search and filters of the URL.
-
-        Raises:
-            RequestValidationError: The list does not have one of the parameters.
-        """
-        refuse_unknown_parameters(request, self)
-        statement, query = self.list_query(request), request.query_params
-        for filter_ in self.get_filters():
-            statement = await apply_filter(statement, filter_, query, self.model)
-        hierarchy = self.get_date_hierarchy()
-        if hierarchy and (condition := hierarchy.condition(query)) is not None:
-            statement = statement.where(condition)
-        if not (term := query.get("search")):
-            return statement
-        async with self.session_maker() as session:
-            await self.narrow_search(session, term)
-        return self.search_query(statement, term)
+        return stmt.order_by(*(term.ordered for term in order_terms(request, self)))
 
     async def list(self, request: Request) -> Pagination:
         page = self.validate_page_number(request.query_params.get("page"), 1)
         size = self.validate_page_number(request.query_params.get("pageSize"), self.page_size)
         size = min(max(size, 1), max(self.page_size_options))
         page = min(max(page, 1), MAX_ID // size)  # databases limit the offset
-        rows, columns = await self.filtered_query(request), self.listed_names(request)
+        rows, columns = await filtered_query(request, self), listed_columns(request, self)
         async with self.session_maker() as session:
             count = self._count_statement(session, rows)
-            loaded = rows.options(*self.loading(columns))
+            loaded = rows.options(*loader_options(self, columns))
             result = await PageReader(self, session, request, loaded, count, size).read(page)
         for name in self.references.keys() & set(columns):
-            await self.name_references(request, name, result.rows)
+            await load_titles(request, self, name, result.rows)
         return result
 
     def _count_statement(self, session: AsyncSession, rows: Select[Any]) -> Select[int]:
         table: Select[Any] = select(self.model)
         is_table = rows.compare(table) or rows.compare(table.where(true()))
         return count_listed_rows(session, rows, self.pk_columns[0], self.model if is_table else None)
-
-    def rows_identity(self, request: Request) -> Hashable:
-        """Return a value that is equal for all pages and orders of one list of this user."""
-        query = sorted(item for item in request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
-        return type(self), request.state.user.id, current_language.get(), *query
 
 
 @dataclass(frozen=True)
@@ -217,7 +114,7 @@ class PageReader:
         selected = self.rows if cursor else self.view.sort_query(self.rows, self.request)
         statement = list_statement(selected, self.count, (), cursor)
         keys = partial(select_key, self.rows, self.view.pk_columns[0])
-        counted_rows = CountedRows(keys, self.view.rows_identity(self.request))
+        counted_rows = CountedRows(keys, self._rows_identity())
         return await read_page(
             self.session, self._execute, statement, counted_rows, size=self.size, page=number, cursor=cursor
         )
@@ -226,11 +123,15 @@ class PageReader:
         result: Result[Any] = await self.session.execute(statement, limits)
         return result.unique().all()
 
+    def _rows_identity(self) -> Hashable:
+        """Return a value that is equal for all pages and orders of one list of this user."""
+        query = sorted(item for item in self.request.query_params.multi_items() if item[0] not in PAGE_PARAMETERS)
+        return type(self.view), self.request.state.user.id, current_language.get(), *query
+
     async def _find_cursor(self, position: Position) -> Cursor:
         view = self.view
-        has_key: Any = view.select_by_identifier(position.key).whereclause if position.key else true()
-        row: Select[Any] = select(view.model).where(has_key)
-        cursor = await find_cursor(self.session, position, view.order_terms(self.request), row)
+        row: Select[Any] = row_by_key(view, position.key) if position.key else select(view.model)
+        cursor = await find_cursor(self.session, position, order_terms(self.request, view), row)
         if cursor is None:
             raise HTTPException(404, "The row at which this page begins was deleted.")
         return cursor

@@ -13,9 +13,10 @@ from sqladmin.authorization import Action
 from starlette.requests import Request
 
 from opportune.admin.authorization import is_superuser, may_act
-from opportune.admin.base import BaseAdminView
+from opportune.admin.base import BaseAdminView, logged_names
 from opportune.admin.current_request import current_request
 from opportune.admin.lists.actions import describe_rows
+from opportune.admin.lists.display import format_column
 from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
 from opportune.db.models.columns import label_of, python_type_of
@@ -55,11 +56,11 @@ def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes
     """Return the changes of columns that the view shows, and changes of secrets without values. Without a view, all."""
     if view is None:
         return changes
-    visible = {*view.details_names, *view.form_names, *view.related_fields, *view.logged_fields}
+    visible = logged_names(view)
     return {
         name: _count_unlisted(view, name, pair)
         for name, pair in changes.items()
-        if (name in visible or HIDDEN in pair) and not view.hides(name)
+        if (name in visible or HIDDEN in pair) and not view.names.hides(name)
     }
 
 
@@ -88,7 +89,7 @@ def _format_value(value: Any, view: BaseAdminView | None, name: str) -> str:
     column = view.mapper.columns.get(name) if view else None
     if view is None or column is None or name in view.references:
         return str(value)
-    text = view.format_column(name, _restore_type(python_type_of(column), value))
+    text = format_column(view, name, _restore_type(python_type_of(column), value))
     if isinstance(text, Markup) and isinstance(value, bool):
         return text  # a badge with yes or no
     return text.striptags() if isinstance(text, Markup) else str(text)  # versions compare the texts of links

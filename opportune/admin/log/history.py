@@ -13,15 +13,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import may_act
-from opportune.admin.base import BaseAdminView
+from opportune.admin.authorization import may_act, may_edit_any
+from opportune.admin.base import BaseAdminView, has_history
 from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.foreign_keys import parse_id
+from opportune.admin.lists.actions import row_by_key
+from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filters import RunQuery
 from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
+from opportune.admin.queries import fetch_rows
 from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.trash.rows import find_deleted
 from opportune.admin.views import AdminView
@@ -77,7 +80,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     search = ("actor", "title")
     order = ("-id",)
     can_create = can_edit = can_delete = False
-    has_history = False
+    _has_history = False
     icon, category = "ti ti-history", "Operations"
 
     def __init__(self) -> None:
@@ -90,7 +93,7 @@ class LogAdmin(AdminView, model=AuditEntry):
 
     async def list(self, request: Request) -> Pagination:
         page = await super().list(request)
-        if "changes" in self.listed_names(request):
+        if "changes" in listed_columns(request, self):
             await self._name_references(request, page.rows)
         return page
 
@@ -142,7 +145,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     def _link_title(entry: AuditEntry, view: BaseAdminView | None, request: Request) -> str:
         """Return the title, as a link to the history of the row if the user may open it."""
         title = entry.title or entry.row_id
-        if not (view and entry.row_id and view.has_history and view.has_permission(request, Action.DETAILS)):
+        if not (view and entry.row_id and has_history(view) and view.has_permission(request, Action.DETAILS)):
             return title
         url = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
         return Markup('<a href="{}">{}</a>').format(url, title)
@@ -155,12 +158,12 @@ def _shorten(text: str) -> str:
 async def history_page(request: Request, view: AdminView) -> Response:
     """Render the history of one row, which may already be deleted."""
     pk = request.path_params["pk"]
-    if not (view.has_history and may_act(request, view, Action.DETAILS)):
+    if not (has_history(view) and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
     deleted_row = await find_deleted(request, view) if row is None else None
     recorded_row = row or deleted_row
-    if recorded_row is None and await view.fetch_rows(with_deleted(view.select_by_identifier(pk))):
+    if recorded_row is None and await fetch_rows(view, with_deleted(row_by_key(view, pk))):
         raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
     if recorded_row is not None and not await view.check_can_view_details(request, recorded_row):
         raise HTTPException(403)
@@ -177,7 +180,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "entries": [_entry_context(entry, view, names) for entry in page],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
         "recorded_row": recorded_row,
-        "may_restore": row is not None and view.may_edit_any(request) and await view.check_can_edit(request, row),
+        "may_restore": row is not None and may_edit_any(request, view) and await view.check_can_edit(request, row),
         "keeps_history": keeps_history(view.model),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
@@ -208,7 +211,7 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
         except ValueError:
             raise HTTPException(404) from None
     newest = entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
-    rows: Sequence[AuditEntry] = await view.fetch_rows(newest)
+    rows: Sequence[AuditEntry] = await fetch_rows(view, newest)
     return rows
 
 

@@ -67,9 +67,9 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
     can_create = can_edit = can_delete = False
     icon, category = "ti ti-stack-2", "Operations"
 
-    def actions_for(self, request: Request, row: Job) -> dict[str, str]:
+    def _actions_for(self, request: Request, row: Job) -> dict[str, str]:
         """Return the actions that are possible in the state of this job."""
-        actions = super().actions_for(request, row)
+        actions = super()._actions_for(request, row)
         return {slug: label for slug, label in actions.items() if row.state in ALLOWED_STATES[slug]}
 
     @action("retry", "Try again")

@@ -17,6 +17,7 @@ from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
+from opportune.admin.queries import loader_options
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
@@ -36,7 +37,7 @@ class _Change:
     links: diff.Changes
     """Changes of many-to-many relationships."""
     related: dict[str, Any]
-    """Values of `related_fields`."""
+    """Values of form fields without a column."""
     tables: Sequence[Any]
     """Tables of inlines, which are saved with the row."""
 
@@ -47,6 +48,10 @@ class RowWriter:
     def __init__(self, view: BaseAdminView, session: AsyncSession, request: Request) -> None:
         self.view, self.session, self.request = view, session, request
 
+    @classmethod
+    async def prepare_deletion(cls, view: BaseAdminView, request: Request, pks: Sequence[str]) -> None:
+        """Run before the transaction that deletes these rows."""
+
     async def lock(self, rows: Select[Any], check: Check) -> Sequence[Any]:
         """Lock rows that are to be changed, and load their relationships for hooks and actions.
 
@@ -55,8 +60,8 @@ class RowWriter:
         """
         view = self.view
         # Always in the same order, so that two transactions do not deadlock.
-        writable = rows.where(*view.writable(self.request)).order_by(None).order_by(*view.pk_columns)
-        loading = view.loading([*self._to_one, *many_to_many_of(view.mapper)])
+        writable = rows.where(*view.rules.writable(self.request)).order_by(None).order_by(*view.pk_columns)
+        loading = loader_options(view, [*self._to_one, *many_to_many_of(view.mapper)])
         locked = (await self.session.scalars(writable.with_for_update(of=view.model).options(*loading))).all()
         for row in locked:
             if not await check(self.request, row):
@@ -144,7 +149,7 @@ class RowWriter:
         """Set the values and run the hooks before a row is written."""
         view = self.view
         before = {} if is_created else diff.snapshot(row)
-        related = {name: values.pop(name) for name in view.related_fields if name in values}
+        related = {name: values.pop(name) for name in view.form_extension.names if name in values}
         linked = {name: values.pop(name) for name in view.many_to_many if name in values}
         tables = values.pop(INLINES_KEY, ())
         with self.session.no_autoflush:  # queries of hooks must not write the row
@@ -164,7 +169,7 @@ class RowWriter:
     async def _finish(self, change: _Change) -> None:
         """Store related rows, write the log and run the hooks after a row is written."""
         view, session, request, row = self.view, self.session, self.request, change.row
-        related = await view.save_related(session, request, row, change.related)
+        related = await view.form_extension.save(session, request, row, change.related)
         changes = diff.diff_edited(change.before, row) | change.links | related
         if change.is_created or changes:
             audit.record_row(session, request, "create" if change.is_created else "update", view.identity, row, changes)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from sqladmin.authorization import custom_action
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.forms.edit_conflicts import READ_VALUES_KEY, refuse_changed_row
 from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.lists.actions import list_url
-from opportune.admin.lists.display import DisplayMixin
+from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
 from opportune.db.constraint_errors import translate_database_errors
@@ -26,11 +26,7 @@ RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 
 
 class PersistenceMixin(DisplayMixin):
-    def row_writer(self, session: AsyncSession, request: Request) -> RowWriter:
-        """Return an object that writes rows in the caller's transaction."""
-        return RowWriter(self, session, request)
-
-    # Changes, each in its own transaction
+    _writer: ClassVar[type[RowWriter]] = RowWriter
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         tables = data.get(INLINES_KEY, ())
@@ -59,24 +55,10 @@ class PersistenceMixin(DisplayMixin):
         try:
             with translate_database_errors(self.table):
                 async with database.writer() as session:
-                    yield self.row_writer(session, request)
+                    yield row_writer(self, session, request)
         except FieldErrors as error:
             async with database.reader(fresh=True) as session:
                 raise await explain_trash_conflict(session, self.model, error, submitted) from error
-
-    async def delete_rows(self, request: Request, pks: Sequence[str]) -> None:
-        """Delete all of these rows or none.
-
-        Raises:
-            ValidationRefused: A row may not be deleted, or other rows refer to it.
-        """
-        with translate_database_errors(self.table, deleting=True):
-            async with self.site.database.writer() as session:
-                writer = self.row_writer(session, request)
-                rows = await writer.lock_selected(self.list_query(request), pks, self.check_can_delete)
-                await writer.delete(rows)
-        for row in rows:
-            await self.after_model_delete(row, request)
 
     async def apply_to_selected(self, request: Request, slug: str, action: RowAction, result: str) -> Response:
         """Run an action on all selected rows or none. Then show a message such as "Ann: signed out."."""
@@ -87,16 +69,37 @@ class PersistenceMixin(DisplayMixin):
         pks = request.query_params["pks"].split(",")
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
-                rows = await self.row_writer(session, request).lock_selected(self.list_query(request), pks, may)
+                rows = await row_writer(self, session, request).lock_selected(self.list_query(request), pks, may)
                 for row in rows:
                     before = diff.snapshot(row)
                     await action(session, row)
                     changes = diff.diff_edited(before, row)
                     audit.record_row(session, request, custom_action(slug), self.identity, row, changes)
         number = format_number(len(rows))
-        subject = await self.title_for(request, rows[0]) if len(rows) == 1 else f"{number} {self.name_plural}"
+        subject = await title_for(request, self, rows[0]) if len(rows) == 1 else f"{number} {self.name_plural}"
         flash(request, f"{subject}: {gettext(result)}.")
         return RedirectResponse(list_url(request, self), 303)
+
+
+def row_writer(view: PersistenceMixin, session: AsyncSession, request: Request) -> RowWriter:
+    """Return an object that writes rows of a view in the caller's transaction."""
+    return view._writer(view, session, request)
+
+
+async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[str]) -> None:
+    """Delete all of these rows or none.
+
+    Raises:
+        ValidationRefused: A row may not be deleted, or other rows refer to it.
+    """
+    with translate_database_errors(view.table, deleting=True):
+        await view._writer.prepare_deletion(view, request, pks)
+        async with view.site.database.writer() as session:
+            writer = row_writer(view, session, request)
+            rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)
+            await writer.delete(rows)
+    for row in rows:
+        await view.after_model_delete(row, request)
 
 
 def session_of(row: Any) -> AsyncSession:

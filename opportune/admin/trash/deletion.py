@@ -16,11 +16,14 @@ from opportune.admin.lists.actions import (
     match_primary_keys,
     read_selection,
     redirect_with_error,
+    row_url,
     selected_rows,
     selection_query,
     show_confirmation_page,
 )
 from opportune.admin.lists.related import list_url_of_reference
+from opportune.admin.persistence.transactions import delete_rows
+from opportune.admin.trash.rows import has_trash
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.db.models.soft_delete import SoftDelete
@@ -58,12 +61,12 @@ async def delete_page(request: Request, view: AdminView) -> Response:
 
 async def _delete(request: Request, view: AdminView, selection: Selection) -> Response:
     try:
-        await view.delete_rows(request, selection.pks)
+        await delete_rows(request, view, selection.pks)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, gettext("Nothing was deleted. %(reason)s", reason=refusal))
     rows = describe_rows(view, len(selection.pks))
     trashed, deleted = gettext("Moved %(rows)s to the trash.", rows=rows), gettext("Deleted %(rows)s.", rows=rows)
-    message = trashed if view.has_trash else deleted
+    message = trashed if has_trash(view) else deleted
     flash(request, message, undo=undo_url(request, view, selection))
     return RedirectResponse(list_url(request, view), 303)
 
@@ -80,7 +83,7 @@ def _trash_question(days: int | None) -> str:
 
 def undo_url(request: Request, view: AdminView, selection: Selection) -> str:
     """Return the URL that restores the rows. Empty if the model has no trash, or the URL is too long."""
-    if not view.has_trash:
+    if not has_trash(view):
         return ""
     path = request.url_for("admin:restore", identity=view.identity).path
     url = f"{path}?{selection_query(request, *selection.pks)}"
@@ -100,7 +103,7 @@ async def deletion_impact(request: Request, view: AdminView, pks: Sequence[str])
         has_pages = related.has_permission(request, Action.DETAILS)
 
         def url_of(row: Any) -> str:
-            return str(related.url_of_row("details", request, row)) if has_pages else ""
+            return str(row_url(request, related, "details", row)) if has_pages else ""
 
         list_url = list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else ""
         return RelatedModel(label, related.list_query(request), url_of, list_url)

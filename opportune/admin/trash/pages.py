@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.base import has_history
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.actions import (
     Selection,
@@ -18,8 +19,17 @@ from opportune.admin.lists.actions import (
     show_confirmation_page,
 )
 from opportune.admin.log.audit import load_emails
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.trash.deletion import deletion_impact
-from opportune.admin.trash.rows import count_deleted, deleted_at, deleted_rows, may_use_trash, purge_rows, restore_rows
+from opportune.admin.trash.rows import (
+    count_deleted,
+    deleted_at,
+    deleted_rows,
+    has_trash,
+    may_use_trash,
+    purge_rows,
+    restore_rows,
+)
 from opportune.admin.views import AdminView
 from opportune.db.models.model import MAX_ID
 from opportune.errors import FieldErrors
@@ -43,15 +53,15 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     last_page = page_count(count.number if count.is_exact else MAX_ID, ROWS_PER_PAGE)
     page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), last_page)
     rows = deleted_rows(request, view).order_by(deleted_at(view).desc(), *view.pk_columns)
-    listed = rows.options(*view.loading(())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
-    found = await view.fetch_rows(listed)
+    listed = rows.options(*loader_options(view, ())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
+    found = await fetch_rows(view, listed)
     context = {
         "model_view": view,
         "rows": await _with_users(view, found[:ROWS_PER_PAGE]),
         "count": count,
         "page": page,
         "has_more": len(found) > ROWS_PER_PAGE,
-        "has_history": view.has_history and view.has_permission(request, Action.DETAILS),
+        "has_history": has_history(view) and view.has_permission(request, Action.DETAILS),
         "days": getattr(view.model, "keep_deleted_days", None),
     }
     return cast("Response", await view.templates.TemplateResponse(request, "admin/trash.html", context))
@@ -83,7 +93,7 @@ async def purge_from_trash(request: Request, view: AdminView) -> Response:
 
 
 def _require_access(request: Request, view: AdminView) -> None:
-    if not view.has_trash:
+    if not has_trash(view):
         raise HTTPException(404)
     if not may_use_trash(request, view):
         raise HTTPException(403)
@@ -96,7 +106,7 @@ async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
 
 async def _confirm(request: Request, view: AdminView, selection: Selection) -> Response:
     found = deleted_rows(request, view).where(match_primary_keys(view, selection.pks))
-    rows = await view.fetch_rows(found.options(*view.loading(())))
+    rows = await fetch_rows(view, found.options(*loader_options(view, ())))
     if len(rows) < len(selection.pks):
         raise HTTPException(404)
     impact = await deletion_impact(request, view, selection.pks)

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqladmin.authorization import Action
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_act
+from opportune.admin.authorization import may_delete_any
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit
+from opportune.admin.persistence.transactions import row_writer
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.row_count import RowCount, read_row_counts
 from opportune.db.sessions.trash import deleted_rows_included, restore, with_deleted
 from opportune.pagination import select_key
@@ -23,15 +25,18 @@ def deleted_at(view: AdminView) -> Any:
     return view.mapper.all_orm_descriptors["deleted_at"]
 
 
+def has_trash(view: AdminView) -> bool:
+    return issubclass(view.model, SoftDelete)
+
+
 def may_use_trash(request: Request, view: AdminView) -> bool:
     """Return whether the user may see, restore and permanently delete rows in the trash."""
-    is_allowed = view.can_delete and may_act(request, view, Action.DELETE)
-    return view.has_trash and bool(is_allowed)
+    return has_trash(view) and may_delete_any(request, view)
 
 
 def deleted_rows(request: Request, view: AdminView) -> Select[Any]:
     """Select the rows in the trash that the user may change."""
-    rows = view.list_query(request).where(deleted_at(view).is_not(None), *view.writable(request))
+    rows = view.list_query(request).where(deleted_at(view).is_not(None), *view.rules.writable(request))
     return with_deleted(rows)
 
 
@@ -40,8 +45,8 @@ async def find_deleted(request: Request, view: AdminView) -> Any:
     if not may_use_trash(request, view):
         return None
     has_key = match_primary_keys(view, [request.path_params["pk"]])
-    rows = deleted_rows(request, view).where(has_key).options(*view.loading(()))
-    return next(iter(await view.fetch_rows(rows)), None)
+    rows = deleted_rows(request, view).where(has_key).options(*loader_options(view, ()))
+    return next(iter(await fetch_rows(view, rows)), None)
 
 
 async def count_deleted(request: Request, view: AdminView) -> RowCount:
@@ -59,7 +64,7 @@ async def restore_rows(request: Request, view: AdminView, pks: Sequence[str]) ->
     Raises:
         FieldErrors: Another row now has a value that must be unique.
     """
-    with translate_database_errors(view.table):
+    with translate_database_errors(view.model.__table__):
         async with view.site.database.writer() as session:
             for row in await _lock_deleted(session, request, view, pks):
                 await restore(session, row)
@@ -72,15 +77,15 @@ async def purge_rows(request: Request, view: AdminView, pks: Sequence[str]) -> N
     Raises:
         FieldErrors: A hook refuses it, or other rows refer to a row.
     """
-    with translate_database_errors(view.table, deleting=True):
+    with translate_database_errors(view.model.__table__, deleting=True):
         async with view.site.database.writer() as session:
             rows = await _lock_deleted(session, request, view, pks)
             with deleted_rows_included(session, purges=True):
-                await view.row_writer(session, request).delete(rows)
+                await row_writer(view, session, request).delete(rows)
     for row in rows:
         await view.after_model_delete(row, request)
 
 
 async def _lock_deleted(session: AsyncSession, request: Request, view: AdminView, pks: Sequence[str]) -> Sequence[Any]:
-    writer = view.row_writer(session, request)
+    writer = row_writer(view, session, request)
     return await writer.lock_selected(deleted_rows(request, view), pks, view.check_can_delete)

@@ -21,8 +21,7 @@ from opportune.accounts.models import User
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
-from opportune.admin.options import find_view_errors
-from opportune.admin.view_classes import view_classes, views_without_model
+from opportune.admin.view_classes import find_view_errors, view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
 from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.charts import growth
+from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.newest_rows import MAX_COUNTED_ROWS, is_between, newest_rows, order_of_newest
 from opportune.contrib.dashboard.ranges import Range
@@ -70,7 +71,9 @@ def creation_time(view: AdminView) -> Any:
     """
     model: Any = view.model
     columns = view.mapper.columns.items()
-    times = [name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.hides(name)]
+    times = [
+        name for name, column in columns if issubclass(python_type_of(column), datetime) and not view.names.hides(name)
+    ]
     if "created_at" in times:
         return model.created_at
     fields = getattr(model, "model_fields", {})
@@ -126,13 +129,13 @@ async def _read_rows(session: AsyncSession, request: Request, view: AdminView, c
     if at is not None:  # the database can sort a few rows without an index
         rows = rows.order_by(at.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(at))
     rows = rows.order_by(*(key.desc() for key in view.pk_columns))
-    return (await session.scalars(rows.options(*view.loading(())).limit(MAX_ROWS))).unique().all()
+    return (await session.scalars(rows.options(*loader_options(view, ())).limit(MAX_ROWS))).unique().all()
 
 
 def _owner_of(view: AdminView, row: Any) -> Any:
     """Return the id of the user to whom the row refers first; None if there is none or the column is hidden."""
     references = foreign_keys_of(view.mapper)
-    names = (name for name, model in references.items() if model is User and not view.hides(name))
+    names = (name for name, model in references.items() if model is User and not view.names.hides(name))
     return next((getattr(row, name) for name in names), None)
 
 

@@ -19,10 +19,12 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart
+from opportune.admin.lists.display import load_titles
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed
+from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.latest import creation_time
 from opportune.contrib.dashboard.list_links import date_filter, list_url
@@ -107,7 +109,7 @@ class Widgets:
                 view = self._site.view_for_model(widget.model)
                 if not isinstance(view, AdminView) or not is_listed(view, request):
                     continue
-                if not any(map(view.hides, _revealed_columns(widget, view))):
+                if not any(map(view.names.hides, _revealed_columns(widget, view))):
                     yield DeclaredWidget(f"{feature.name}:{widget.label}", widget, view)
 
     async def read(
@@ -156,7 +158,7 @@ def _revealed_columns(widget: Widget, view: AdminView) -> Iterator[str]:
         if widget.query.whereclause is not None:
             elements.append(widget.query.whereclause)
         for part in chain.from_iterable(map(visitors.iterate, elements)):
-            if isinstance(part, Column) and part in {*view.table.columns}:
+            if isinstance(part, Column) and part in {*view.model.__table__.columns}:
                 yield view.mapper.get_property_by_column(part).key
 
 
@@ -173,11 +175,11 @@ async def _read_number(session: AsyncSession, number: Number, conditions: Sequen
 
 async def _read_table(request: Request, declared: DeclaredWidget, table: Table) -> RenderedWidget:
     view = declared.view
-    names = [name for name in table.columns or _default_columns(view) if not view.hides(name)]
+    names = [name for name in table.columns or _default_columns(view) if not view.names.hides(name)]
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
-    rows = await view.fetch_rows(query.options(*view.loading(names)).limit(table.limit))
+    rows = await fetch_rows(view, query.options(*loader_options(view, names)).limit(table.limit))
     for name in view.references.keys() & set(names):
-        await view.name_references(request, name, rows)
+        await load_titles(request, view, name, rows)
     return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
 
 
@@ -190,4 +192,4 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
 
 def _default_columns(view: AdminView) -> Sequence[str]:
     keys = {key.key for key in view.pk_columns}
-    return [name for name in view.list_names if name not in keys][:DEFAULT_COLUMNS]
+    return [name for name in view.names.in_list if name not in keys][:DEFAULT_COLUMNS]

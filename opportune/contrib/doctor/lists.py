@@ -17,7 +17,9 @@ from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
 from opportune.admin.lists.comparison_filter import ComparisonFilter
+from opportune.admin.lists.filtered_rows import narrow_by_index
 from opportune.admin.lists.filters import ChoiceFilter, LookupFilter
+from opportune.admin.lists.ordering import default_order
 from opportune.admin.site import make_site
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
@@ -82,7 +84,7 @@ class ListStatement:
     @property
     def remedy(self) -> tuple[str, str]:
         """Table and index, which several lists may need."""
-        return self.table, self.index or str(self)
+        return self.model.__table__, self.index or str(self)
 
     @property
     def index(self) -> str:
@@ -142,8 +144,8 @@ async def _statements_of(
     try:
         async with session.begin_nested():
             if isinstance(declared, AdminView):
-                if declared.search_names:
-                    await declared.narrow_search(session, RARE_WORD)
+                if declared.names.searched:
+                    await narrow_by_index(session, declared, RARE_WORD)
                 return [*_statements_of_view(declared, scope)]
             searched = [parse_path(declared.definition.shape.mapper, path) for path in declared.search_paths]
             narrowed = await narrow_search(session, searched, RARE_WORD, declared.visible)
@@ -158,7 +160,7 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
     with use_request(request):
         rows = view.list_query(request)
         first = ListStatement(f"admin list of {view.name_plural}", view.model, _page(view.sort_query(rows, request)))
-        yield replace(first, path=view.name_of(view.default_sort()[0][0]))
+        yield replace(first, path=view.names.of(default_order(view)[0][0]))
         for filter_ in view.get_filters():
             query = _rare_query(filter_)
             condition = filter_.condition(QueryParams(query)) if query else None
@@ -168,10 +170,10 @@ def _statements_of_view(view: AdminView, scope: dict[str, Any]) -> Iterator[List
             page = _page(view.sort_query(rows.where(condition), request))
             wants_index = bool(view.column_filters) and not isinstance(filter_, ChoiceFilter)
             yield replace(first, statement=page, use=f"filter {path}", path=path, wants_index=wants_index)
-        for path in view.sort_names if view.column_sortable_list else ():
+        for path in view.names.sortable if view.column_sortable_list else ():
             page = _page(view.sort_query(rows, Request({**scope, "query_string": f"sortBy={path}".encode()})))
             yield replace(first, statement=page, use=f"order {path}", path=path)
-        if view.search_names:
+        if view.names.searched:
             page = _page(view.sort_query(view.search_query(rows, RARE_WORD), request))
             yield replace(first, statement=page, use="search", wants_index=bool(view.column_searchable_list))
 

@@ -22,7 +22,9 @@ from starlette.responses import Response, StreamingResponse
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import redirect_with_error
+from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.log import audit
+from opportune.admin.queries import fetch_rows, fetch_tuples, loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
@@ -61,7 +63,7 @@ GROUP_LIKE = re.compile(r"-?[1-9]\d{0,2}\.\d{3}", re.ASCII)
 async def export_page(request: Request, view: AdminView) -> Response:
     """Export the rows of the list, in the order that the user has selected, or by primary key."""
     await view.site.check_access(request, "export")
-    format_, statement = request.path_params["export_type"], await view.filtered_query(request)
+    format_, statement = request.path_params["export_type"], await filtered_query(request, view)
     columns = await _file_columns(request, view)
     load = partial(_load_batch, view, columns)
     if request.query_params.get("sortBy"):
@@ -97,7 +99,7 @@ def download_headers(name: str) -> dict[str, str]:
 async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
     """Raise ValidationRefused if the list has more rows than a sheet."""
     last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
-    if await view.fetch_tuples(last_row):
+    if await fetch_tuples(view, last_row):
         raise ValidationRefused(gettext(TOO_LONG_FOR_A_SHEET, limit=format_number(MAX_SHEET_ROWS - 1)))
 
 
@@ -135,7 +137,7 @@ async def _file_columns(request: Request, view: AdminView) -> Columns:
     """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
     columns = named_columns(view).values()
     visible = {column.column: column for column in columns if await may_see_titles(request, column.lookup.view)}
-    return {visible[name].name if name in visible else name: visible.get(name) for name in view.export_names}
+    return {visible[name].name if name in visible else name: visible.get(name) for name in view.names.in_export}
 
 
 async def _batches_by_primary_key(
@@ -156,7 +158,7 @@ async def _batches_by_query_order(
 ) -> AsyncIterator[Sequence[Any]]:
     """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
-    ids = [row_id for (row_id,) in await view.fetch_tuples(statement.with_only_columns(key))]
+    ids = [row_id for (row_id,) in await fetch_tuples(view, statement.with_only_columns(key))]
     for batch in batches_of(ids, EXPORT_BATCH_ROWS):
         rows = await load(statement.order_by(None).where(key.in_(batch)))
         by_id = {getattr(row, key.name): row for row in rows}
@@ -165,7 +167,7 @@ async def _batches_by_query_order(
 
 async def _load_batch(view: AdminView, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
     """Load a batch with its related rows."""
-    rows: Sequence[Any] = await view.fetch_rows(batch.options(*view.loading(list(columns))))
+    rows: Sequence[Any] = await fetch_rows(view, batch.options(*loader_options(view, list(columns))))
     return rows
 
 

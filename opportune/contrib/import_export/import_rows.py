@@ -12,6 +12,8 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
+from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
+from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.form_filler import FormFiller, preview_of
@@ -132,7 +134,7 @@ class ImportPlan:
         options = loading_options(self.view.mapper, [*self.view.many_to_many, *named_columns])
         statement = self.view.list_query(self.request).options(*options)
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
-            for row in await self.view.fetch_rows(with_names(statement, self.view.model, self.key, batch)):
+            for row in await fetch_rows(self.view, with_names(statement, self.view.model, self.key, batch)):
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
         return rows_by_name
 
@@ -152,11 +154,11 @@ class ImportPlan:
     async def _plan_change(self, filler: FormFiller, line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
-        form_class = await self.view.form_class(self.request, creating=False)
-        unwritable = self.view.unwritable_columns(self.request, row)
+        form_class = await build_form_class(self.request, self.view, creating=False)
+        unwritable = unwritable_columns(self.request, self.view, row)
         stored = await self.view.get_form_data_for_edit(row)
         values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
-        changed = {name: value for name, value in values.items() if self.view.has_changed(name, stored[name], value)}
+        changed = {name: value for name, value in values.items() if has_changed(self.view, name, stored[name], value)}
         planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
         before = {name: await self._stored_value(row, target) for name, target in self.columns.items()}
         texts = self._texts(before, {**stored, **{name: before.get(name) for name in unwritable}})

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
+from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.undo import recorded_range
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import describe_rows
@@ -43,7 +44,7 @@ async def process(request: Request, view: AdminView, file: ImportFile) -> None:
 
 async def may_write(request: Request, view: AdminView) -> bool:
     """Return whether the user may add or change rows."""
-    return bool(await view.check_can_create(request)) or view.may_edit_any(request)
+    return bool(await view.check_can_create(request)) or may_edit_any(request, view)
 
 
 async def save_outcome(view: AdminView, file: ImportFile, result: Mapping[str, Any]) -> None:

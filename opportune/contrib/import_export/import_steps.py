@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from opportune.admin.authorization import may_edit_any
 from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
@@ -68,7 +69,7 @@ async def columns_page(request: Request, view: AdminView, file: ImportFile, *, s
         columns=_describe_columns(table, names, targets, formats),
         targets=targets.values(),
         missing=missing_labels(names, targets),
-        update_key=targets.get(natural_key_of(view.model)) if view.may_edit_any(request) else None,
+        update_key=targets.get(natural_key_of(view.model)) if may_edit_any(request, view) else None,
         updates=choices["updates"],
         **context,
     )

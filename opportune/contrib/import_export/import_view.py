@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.foreign_keys import parse_id
@@ -174,7 +175,7 @@ async def _submit(request: Request, view: AdminView, file: ImportFile, form: For
             raise HTTPException(400)
         return await _start(request, view, file, "importing")
     updates = bool(form.get("updates"))
-    if updates and not view.may_edit_any(request):
+    if updates and not may_edit_any(request, view):
         raise HTTPException(403)
     file.result, file.choices = {}, {**file.choices, "updates": updates}
     if "column" in form:  # without it, the user accepts the suggestions

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.inlines import ROW_IS_GONE
+from opportune.admin.persistence.transactions import row_writer
 from opportune.contrib.import_export.import_rows import ImportPlan, PlannedRow
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -56,9 +57,9 @@ class ImportWriter:
         for new_rows in self.plan.names.new_rows.values():
             names = list(new_rows.placeholders)
             try:
-                with translate_database_errors(new_rows.view.table):
+                with translate_database_errors(new_rows.view.model.__table__):
                     rows = [(None, new_rows.values[name]) for name in names]
-                    created = await new_rows.view.row_writer(self.session, self.request).save_all(rows)
+                    created = await row_writer(new_rows.view, self.session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
                 plural = new_rows.view.name_plural
@@ -74,12 +75,12 @@ class ImportWriter:
             await lookup.preload(self.session, self.request, sorted({*ids}))
 
     async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
-        with translate_database_errors(self.view.table):
+        with translate_database_errors(self.view.model.__table__):
             async with self.session.begin_nested():
                 locked = await self._lock_stored([planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
                 changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                written = await self.view.row_writer(self.session, self.request).save_all(changes)
+                written = await row_writer(self.view, self.session, self.request).save_all(changes)
                 return list(zip(batch, written, strict=True))
 
     async def _lock_stored(self, ids: Sequence[int]) -> dict[int, Any]:
@@ -88,7 +89,7 @@ class ImportWriter:
             return {}
         statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
         loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
-        rows = await self.view.row_writer(self.session, self.request).lock(loaded, self.view.check_can_edit)
+        rows = await row_writer(self.view, self.session, self.request).lock(loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)
         return {row.id: row for row in rows}

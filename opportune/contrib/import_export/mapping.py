@@ -77,7 +77,7 @@ def guess_targets(
         lambda heading: labels.get(_plain(heading), ""),
         lambda heading: labels.get(_most_similar(_plain(heading), labels), ""),
     )
-    only_exported = {*view.export_names} - targets.keys()
+    only_exported = {*view.names.in_export} - targets.keys()
     for matcher in matchers:  # a certain match of any column comes before a less certain one of another
         for position, heading in enumerate(table.header):
             if guessed[position] or heading in only_exported:
@@ -98,7 +98,7 @@ def are_certain(
     pairs = [*zip(table.header, names, strict=True)]
     left_out = {heading for heading, name in pairs if not name}
     is_sure = (heading in remembered or _plain(heading) in labels for heading, name in pairs if name)
-    return left_out <= {*view.export_names} - targets.keys() and all(is_sure)
+    return left_out <= {*view.names.in_export} - targets.keys() and all(is_sure)
 
 
 def _most_similar(text: str, labels: Iterable[str]) -> str:

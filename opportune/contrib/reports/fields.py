@@ -98,8 +98,8 @@ def measures_of(view: AdminView) -> list[Measure]:
 def _visible_columns(view: AdminView) -> Iterator[str]:
     """Yield the columns of list and details that the current user sees."""
     columns = view.mapper.columns
-    for name in dict.fromkeys((*view.list_names, *view.details_names)):
-        if name in columns and not (is_secret(name) or is_json(columns[name]) or view.hides(name)):
+    for name in dict.fromkeys((*view.names.in_list, *view.names.in_details)):
+        if name in columns and not (is_secret(name) or is_json(columns[name]) or view.names.hides(name)):
             yield name
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
+from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.views import AdminView
 from opportune.contrib.reports.fields import Grouping, Measure, Selection
 from opportune.contrib.reports.periods import REST, GroupKey, period_key, period_of
@@ -64,7 +65,7 @@ async def read_groups(request: Request, view: AdminView, selection: Selection, s
     Raises:
         StatementTooLong: The database takes too long.
     """
-    rows, measure = await view.filtered_query(request), selection.measure
+    rows, measure = await filtered_query(request, view), selection.measure
     groupings = [selection.grouping]
     async with view.site.database.reader() as session, time_limit(session, seconds):
         keys = [await _group_key(session, view, rows, selection.grouping, MAX_LINES, measure)]

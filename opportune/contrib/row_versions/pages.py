@@ -14,12 +14,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_act
+from opportune.admin.base import has_history
 from opportune.admin.forms.admin_form import AdminForm, submitted_texts
 from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.view_forms import build_form_class, unwritable_columns
 from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import RowVersion
+from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
 from opportune.contrib.row_versions.values import find_changes, to_json
@@ -60,7 +63,7 @@ class VersionEntry(NamedTuple):
 
 def has_versions(view: AdminView) -> bool:
     """Return whether the history page shows versions that can be restored."""
-    return view.has_history and issubclass(view.model, Versioned)
+    return has_history(view) and issubclass(view.model, Versioned)
 
 
 async def load_versions(request: Request, view: AdminView, row: Any, *, may_restore: bool) -> dict[str, Any]:
@@ -68,11 +71,11 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     if row is None or not has_versions(view):
         return {}
     selected = select_versions(*row_key(row))
-    newest = await view.fetch_rows(selected.limit(1))
+    newest = await fetch_rows(view, selected.limit(1))
     before = _parse_number(request.query_params.get("version", ""))
     if before is not None:
         selected = selected.where(col(RowVersion.number) < before)
-    rows = await view.fetch_rows(selected.limit(VERSIONS_PER_PAGE + 1))
+    rows = await fetch_rows(view, selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
     pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
     changes = [find_changes(old.values, new.values) if old else {} for new, old in pairs]
@@ -98,7 +101,7 @@ async def first_version_time(view: AdminView, row: Any) -> datetime | None:
     if row is None or not has_versions(view):
         return None
     oldest = select_versions(*row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
-    return next((version.at for version in await view.fetch_rows(oldest)), None)
+    return next((version.at for version in await fetch_rows(view, oldest)), None)
 
 
 async def list_differences(
@@ -137,9 +140,9 @@ async def version_page(request: Request, view: AdminView) -> Response:
     except Refused as refusal:
         flash(request, str(refusal), "danger")
         return _redirect(request, view)
-    form_class = await view.form_class(request, creating=False)
+    form_class = await build_form_class(request, view, creating=False)
     names = view.site.plain_names({field.name: field for field in form_class()}, view.model).keys()
-    fields = names - {*view.unwritable_columns(request, row)}
+    fields = names - {*unwritable_columns(request, view, row)}
     restored = {name: value for name, value in values.items() if name in fields}
     error = ""
     if request.method == "POST":
@@ -169,7 +172,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
 
 async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
     number = _parse_number(request.query_params.get("number", ""))
-    found: list[RowVersion] = [] if number is None else await view.fetch_rows(select_version(row, number))
+    found: list[RowVersion] = [] if number is None else await fetch_rows(view, select_version(row, number))
     if not found:
         raise HTTPException(404)
     return found[0]
@@ -219,7 +222,7 @@ async def _render(
         "row": row,
         "version": version,
         "differences": differences,
-        "left_out": sorted(view.labels.get(name, label_of(name)) for name in left_out if not view.hides(name)),
+        "left_out": sorted(view.labels.get(name, label_of(name)) for name in left_out if not view.names.hides(name)),
         "error": error,
         "history_url": _history_url(request, view),
     }

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.lists.columns import column_choices, parse_columns
+from opportune.admin.lists.ordering import sortable_names
 from opportune.admin.lists.parameters import FACETS, POSITION, allowed_parameters
 from opportune.admin.models import DefaultView, SavedView
 from opportune.admin.views import AdminView
@@ -138,7 +139,7 @@ def _restore_value(request: Request, view: AdminView, name: str, text: str) -> t
         names = parse_columns(text)
         lost = [f"the column {_label(view, column)}" for column in names if column not in choices]
         return ",".join(column for column in names if column in choices), lost
-    if name == "sortBy" and text not in view.sortable_names(request):
+    if name == "sortBy" and text not in sortable_names(request, view):
         return "", [f"the order by {_label(view, text)}"]
     if name == "pageSize" and not (text.isdecimal() and len(text) <= MAX_PAGE_SIZE_DIGITS):
         return "", []

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from jinja2 import TemplateNotFound
+from sqlalchemy import inspect
 from sqlalchemy.exc import MissingGreenlet, OperationalError
 from sqlalchemy.orm import RelationshipProperty
 from sqlalchemy.orm.exc import DetachedInstanceError
@@ -120,7 +121,7 @@ def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
     if is_relationship:
         cause = f"{model}.{name} is a relationship, which is only loaded if the query asks for it."
         if (view := _admin_view(error)) is not None:
-            return ErrorHint(title, cause, "Name it in the admin view:", view.advise_loading(model, name))
+            return ErrorHint(title, cause, "Name it in the admin view:", _loading_option(view, model, name))
         code = f"from opportune.db import load\n\nselect({model}).options(load({model}.{name}))"
         return ErrorHint(title, cause, "Load it in the query:", code)
     cause = f"{model}.{name} was not loaded or has expired, and cannot be loaded without an await."
@@ -130,7 +131,15 @@ def _lazy_load_hint(error: BaseException) -> ErrorHint | None:
 def _admin_view(error: BaseException) -> Any:
     """Return the admin view whose page, hook or action failed, or None."""
     values = (value for frame, _line in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values())
-    return next((value for value in values if hasattr(type(value), "advise_loading")), None)
+    return next((value for value in values if hasattr(type(value), "column_list") and hasattr(value, "load")), None)
+
+
+def _loading_option(view: Any, model: object, name: object) -> str:
+    """Return the code that loads a relationship of a model with each row of an admin view."""
+    relations = inspect(view.model).relationships.items()
+    paths = (f"{key}.{name}" for key, relation in relations if relation.mapper.class_.__name__ == model)
+    path = name if view.model.__name__ == model else next(paths, name)
+    return f"class {type(view).__name__}(AdminView, …):\n    load = {(*view.load, path)!r}"
 
 
 def _accessed_attribute(error: BaseException) -> tuple[str, str, bool]:

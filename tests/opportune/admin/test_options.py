@@ -17,10 +17,10 @@ from opportune.admin.options import (
     NAME_OPTIONS,
     SEARCH_OPTIONS,
     SORT_OPTIONS,
-    find_view_errors,
+    option_faults,
     shared_identities,
 )
-from opportune.admin.view_classes import views_of, views_without_model
+from opportune.admin.view_classes import find_view_errors, views_of, views_without_model
 from opportune.admin.views import AdminView
 from opportune.cli.development.check import check_admin
 from opportune.config.settings import get_settings
@@ -51,7 +51,7 @@ def make_view(model: type[Any], options: Mapping[str, Any]) -> type[AdminView]:
 
 
 def find_faults(model: type[Any] = Book, **options: Any) -> list[str]:
-    return list(make_view(model, options).option_faults())
+    return list(option_faults(make_view(model, options), AdminView))
 
 
 def option_value(option: str, name: str) -> Any:
@@ -128,7 +128,7 @@ def test_relationships_paths_and_properties_are_accepted() -> None:
     paths = ("author", "author.name", "author.country", "tags")
     assert find_faults(column_list=(*paths, "model_extra"), column_details_list=paths, column_export_list=paths) == []
     assert find_faults(column_sortable_list=("author", "author.country.name"), column_filters=paths) == []
-    assert [line for view in views_of(bookshelf) for line in view.option_faults()] == []
+    assert [line for view in views_of(bookshelf) for line in option_faults(view, AdminView)] == []
 
 
 def test_property_has_a_label_like_a_column() -> None:

@@ -104,7 +104,7 @@ class WareAdmin(AdminView, model=Ware):
     search = ("name", "note")
     filters = ("cost", "status", "marks")
     order = ("-cost",)
-    logged_fields = ("note",)
+    _logged_fields = ("note",)
 
 
 class VendorAdmin(AdminView, model=Vendor):

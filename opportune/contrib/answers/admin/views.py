@@ -38,7 +38,7 @@ class AnswerAdmin(AdminView, model=Answer):
     column_labels = {"created_at": "When", "rating_note": "Why", "cost_micro": "Cost in millionths"}
     order = ("-id",)
     can_create = can_edit = can_delete = False
-    has_history = False
+    _has_history = False
     icon, category = "ti ti-message-2", "Language models"
 
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from opportune.admin.options import find_view_errors
+from opportune.admin.view_classes import find_view_errors
 from opportune.config.settings import Settings
 from tests.opportune.admin.editing.pages import read_part
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin, parts

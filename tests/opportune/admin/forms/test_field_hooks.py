@@ -11,6 +11,8 @@ from starlette.requests import Request
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import Field
+from opportune.admin.options import option_faults
+from opportune.admin.views import AdminView
 from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
 from tests.opportune.stored_rows import add_rows, get_row
 
@@ -101,4 +103,4 @@ def test_renamed_method_is_reported() -> None:
     class OldAdmin(ShelfAdmin, model=Shelf):
         def readonly(self) -> None: ...  # type: ignore[override]  # its name in 0.1
 
-    assert list(OldAdmin.option_faults()) == ["OldAdmin.readonly is now get_readonly_fields. Rename it."]
+    assert list(option_faults(OldAdmin, AdminView)) == ["OldAdmin.readonly is now get_readonly_fields. Rename it."]
