@@ -82,4 +82,4 @@ class FieldNames:
     def _visible(self, names: list[str]) -> list[str]:
         if current_request.get() is None or not self._view.site.has_field_rules:
             return names
-        return [name for name in names if not self.names.hides(name)]
+        return [name for name in names if not self.hides(name)]

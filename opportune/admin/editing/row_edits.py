@@ -190,7 +190,7 @@ class RowEditor:
         Raises:
             FieldErrors: An edit was refused. Each edit has its messages.
         """
-        with translate_database_errors(self.view.model.__table__):
+        with translate_database_errors(self.view.table):
             async with self.view.site.database.writer() as session:
                 await self._plan_locked(session, edits)
                 if any(edit.is_refused for edit in edits):
@@ -224,7 +224,7 @@ class RowEditor:
         for batch in batches_of(edits, MAX_IDS_PER_QUERY if len(edits) > MAX_ROWS_SAVED_SINGLY else 1):
             await asyncio.sleep(0)  # let other requests run
             try:
-                with translate_database_errors(self.view.model.__table__):
+                with translate_database_errors(self.view.table):
                     await writer.save_all([(edit.row, edit.values) for edit in batch])
             except FieldErrors as refusal:
                 if len(batch) == 1:

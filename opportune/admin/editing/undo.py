@@ -72,7 +72,7 @@ async def undo_page(request: Request, view: AdminView) -> Response:
     if not may_edit_any(request, view):
         raise HTTPException(403)
     try:
-        with translate_database_errors(view.model.__table__):
+        with translate_database_errors(view.table):
             async with view.site.database.writer() as session:
                 entries = await _load_entries(request, view, session)
                 writer = row_writer(view, session, request)

@@ -129,7 +129,7 @@ class InlineTable:
         """
         for line in self.lines:
             try:
-                with translate_database_errors(self.view.model.__table__, deleting=line.is_deleted):
+                with translate_database_errors(self.view.table, deleting=line.is_deleted):
                     await self._save(session, request, parent, line)
             except FieldErrors as refusal:
                 line.refuse(refusal)

@@ -11,7 +11,7 @@ from opportune.admin.base import BaseAdminView
 def listed_keys(view: BaseAdminView, request: Request) -> Select[Any] | None:
     """Select the primary keys of the rows that the view lists for this user; None for all rows of the table."""
     rows = view.list_query(request).with_only_columns(*_keys(view), maintain_column_froms=True).order_by(None)
-    lists_all = rows.whereclause is None and [*rows.get_final_froms()] == [view.model.__table__]
+    lists_all = rows.whereclause is None and [*rows.get_final_froms()] == [view.table]
     return None if lists_all else rows
 
 

@@ -64,7 +64,7 @@ async def restore_rows(request: Request, view: AdminView, pks: Sequence[str]) ->
     Raises:
         FieldErrors: Another row now has a value that must be unique.
     """
-    with translate_database_errors(view.model.__table__):
+    with translate_database_errors(view.table):
         async with view.site.database.writer() as session:
             for row in await _lock_deleted(session, request, view, pks):
                 await restore(session, row)
@@ -77,7 +77,7 @@ async def purge_rows(request: Request, view: AdminView, pks: Sequence[str]) -> N
     Raises:
         FieldErrors: A hook refuses it, or other rows refer to a row.
     """
-    with translate_database_errors(view.model.__table__, deleting=True):
+    with translate_database_errors(view.table, deleting=True):
         async with view.site.database.writer() as session:
             rows = await _lock_deleted(session, request, view, pks)
             with deleted_rows_included(session, purges=True):

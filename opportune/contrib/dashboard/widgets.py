@@ -158,7 +158,7 @@ def _revealed_columns(widget: Widget, view: AdminView) -> Iterator[str]:
         if widget.query.whereclause is not None:
             elements.append(widget.query.whereclause)
         for part in chain.from_iterable(map(visitors.iterate, elements)):
-            if isinstance(part, Column) and part in {*view.model.__table__.columns}:
+            if isinstance(part, Column) and part in {*view.table.columns}:
                 yield view.mapper.get_property_by_column(part).key
 
 

@@ -84,7 +84,7 @@ class ListStatement:
     @property
     def remedy(self) -> tuple[str, str]:
         """Table and index, which several lists may need."""
-        return self.model.__table__, self.index or str(self)
+        return self.table, self.index or str(self)
 
     @property
     def index(self) -> str:

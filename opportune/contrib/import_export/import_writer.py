@@ -57,7 +57,7 @@ class ImportWriter:
         for new_rows in self.plan.names.new_rows.values():
             names = list(new_rows.placeholders)
             try:
-                with translate_database_errors(new_rows.view.model.__table__):
+                with translate_database_errors(new_rows.view.table):
                     rows = [(None, new_rows.values[name]) for name in names]
                     created = await row_writer(new_rows.view, self.session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
@@ -75,7 +75,7 @@ class ImportWriter:
             await lookup.preload(self.session, self.request, sorted({*ids}))
 
     async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
-        with translate_database_errors(self.view.model.__table__):
+        with translate_database_errors(self.view.table):
             async with self.session.begin_nested():
                 locked = await self._lock_stored([planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
