@@ -1,13 +1,16 @@
 """Templates of the admin, which call async methods of views such as `check_can_edit` without `await`."""
 
+from collections.abc import Mapping
 from types import CoroutineType
 from typing import Any
 
 from jinja2 import Environment
+from sqladmin import BaseView
 from sqladmin.templating import Jinja2Templates
 from sqlalchemy.util import await_, greenlet_spawn
 from starlette import templating
 from starlette.requests import Request
+from starlette.responses import Response
 
 from opportune.web.rendering.environment import TemplateContext, TemplateEnvironment
 
@@ -33,3 +36,11 @@ class AdminTemplates(Jinja2Templates):
         self, request: Request, name: str, context: dict[str, Any] | None = None, status_code: int = 200
     ) -> Any:
         return await greenlet_spawn(self.renderer.TemplateResponse, request, name, context, status_code)
+
+
+async def render_page(
+    request: Request, view: BaseView, template: str, context: Mapping[str, Any], status: int = 200
+) -> Response:
+    """Render a page of a view, which the template finds in `model_view`."""
+    page: Response = await view.templates.TemplateResponse(request, template, {"model_view": view, **context}, status)
+    return page

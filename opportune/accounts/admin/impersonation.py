@@ -1,6 +1,6 @@
 """Sign in as another user from the admin, for superusers who have just confirmed their password."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 from sqladmin import expose
@@ -20,6 +20,7 @@ from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.accounts.sessions.cookies import set_session_cookie
 from opportune.admin.authorization import is_superuser
 from opportune.admin.log import audit
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.schemas import Schema
@@ -78,8 +79,7 @@ class ImpersonationMixin(AdminView):
                 form.refuse(str(refusal), "reason")
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
-        page = await self.templates.TemplateResponse(request, "admin/impersonate.html", context, status)
-        return cast("Response", page)
+        return await render_page(request, self, "admin/impersonate.html", context, status)
 
     async def _impersonate(self, request: Request, current: Session, user: User, data: Impersonation) -> Response:
         """Start the session. Raises ImpersonationRefused if a rule has forbidden it since the page was rendered."""

@@ -1,7 +1,7 @@
 """Admin pages of users."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pydantic import Field, ValidationError
 from sqladmin import action, expose
@@ -42,6 +42,7 @@ from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
 from opportune.admin.persistence.transactions import RowAction, row_writer, session_of
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.hooks.registry import changes
 from opportune.db.models.columns import is_long, is_secret, is_text, label_of
@@ -284,7 +285,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
             return RedirectResponse(request.url_for("admin:details", identity=self.identity, pk=user.id), 303)
         context = {"form": form, "obj": user, "model_view": self}
         status = 400 if form.errors else 200
-        return cast("Response", await self.templates.TemplateResponse(request, "admin/password.html", context, status))
+        return await render_page(request, self, "admin/password.html", context, status)
 
     async def _change_password(self, request: Request, form: Form[PasswordChange], user: User) -> bool:
         async def save(data: PasswordChange) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 from sqladmin import expose
 from starlette.exceptions import HTTPException
@@ -13,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
+from opportune.admin.templates import render_page
 from opportune.config.appearance import (
     CORNERS,
     DEFAULT,
@@ -41,7 +41,6 @@ class AppearanceAdmin(SuperuserOnly):
         stored = read_appearance(sheet) if sheet else DEFAULT
         appearance = read_choice(request.query_params) or stored or DEFAULT
         context = {
-            "model_view": self,
             "title": self.name,
             "file": FILE,
             "themes": THEMES,
@@ -51,7 +50,7 @@ class AppearanceAdmin(SuperuserOnly):
             "has_other_rules": stored is None,
             "may_write": may_write(request, path),
         }
-        return cast("Response", await self.templates.TemplateResponse(request, "admin/appearance.html", context))
+        return await render_page(request, self, "admin/appearance.html", context)
 
     @expose("/appearance/preview.css", identity="appearance-preview")
     async def preview(self, request: Request) -> Response:

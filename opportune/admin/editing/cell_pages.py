@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any, cast
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import load_titles, title_for
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -71,15 +72,13 @@ class ListRow:
     async def render_template(self, template: str, context: Mapping[str, Any], status: int = 200) -> Response:
         escaped = self.pk.replace("\\", "\\\\").replace('"', '\\"')
         page = {
-            "model_view": self.view,
             "columns": listed_columns(self.request, self.view),
             "pk": self.pk,
             "seen_name": prefix_of(self.pk) + SEEN_FIELD,
             "row_selector": f'tr[data-pk="{escaped}"]',
             **context,
         }
-        response = await self.view.templates.TemplateResponse(self.request, template, page, status)
-        return cast("Response", response)
+        return await render_page(self.request, self.view, template, page, status)
 
 
 @dataclass(frozen=True)

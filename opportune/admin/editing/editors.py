@@ -15,6 +15,7 @@ from opportune.admin.base import has_history
 from opportune.admin.editing.cells import writable_keys
 from opportune.admin.lists.actions import row_url
 from opportune.admin.log.audit import read_last_change_by_others
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
 from opportune.web.time_zone import in_utc
@@ -34,7 +35,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(403)
     since = _parse_time(request.query_params.get("since", ""))
     is_polled = utc_now() - since < MAX_AGE
-    context: dict[str, Any] = {"model_view": view, "row": None, "since": since, "is_polled": is_polled}
+    context: dict[str, Any] = {"row": None, "since": since, "is_polled": is_polled}
     row = await view.get_object_for_edit(request)
     if row is not None:  # another user may have deleted it
         user, pk = cast("User", request.state.user), request.path_params["pk"]
@@ -42,7 +43,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
             raise HTTPException(403)
         others = view.site.editors.add((view.identity, pk), user.email)
         context |= {"row": row, "others": others, "change": await _last_change(request, view, since, user)}
-    return cast("Response", await view.templates.TemplateResponse(request, "admin/editors.html", context))
+    return await render_page(request, view, "admin/editors.html", context)
 
 
 async def _last_change(request: Request, view: AdminView, since: datetime, user: User) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import load_titles
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.errors import FieldErrors
@@ -110,7 +111,6 @@ async def _render(
     lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
     pks = {line.pk for line in lines}
     context = {
-        "model_view": view,
         "title": gettext("Edit %(rows)s", rows=view.name_plural),
         "columns": list(dict.fromkeys((*columns, *editable_names(view)))),
         "lines": lines,
@@ -119,7 +119,7 @@ async def _render(
         "list": list_url(request, view),
     }
     status = 422 if error else 200
-    return cast("Response", await view.templates.TemplateResponse(request, TEMPLATE, context, status))
+    return await render_page(request, view, TEMPLATE, context, status)
 
 
 async def _build_lines(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -30,6 +30,7 @@ from opportune.admin.lists.actions import (
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes, diff_values
 from opportune.admin.sqladmin_adapter import visible_actions
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import is_secret, is_unique
 from opportune.errors import FieldErrors
@@ -159,7 +160,6 @@ async def _save(editor: RowEditor, page: Page) -> Response:
 
 async def _render(request: Request, view: AdminView, page: Page) -> Response:
     context = {
-        "model_view": view,
         "title": _("Edit %(rows)s", rows=describe_rows(view, len(page.selection.pks))),
         "page": page,
         "hidden": [pair for pair in page.sent.multi_items() if pair[0] == CHANGE or pair[0].startswith(PREFIX)],
@@ -167,7 +167,7 @@ async def _render(request: Request, view: AdminView, page: Page) -> Response:
         "list": list_url(request, view),
     }
     status = 422 if page.error or page.refused else 200
-    return cast("Response", await view.templates.TemplateResponse(request, TEMPLATE, context, status))
+    return await render_page(request, view, TEMPLATE, context, status)
 
 
 async def _preview(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ from opportune.admin.lists.actions import list_url, row_by_key, row_url
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.formatters import truncate
 from opportune.admin.queries import fetch_rows
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.db.models.model import utc_now
@@ -149,8 +150,8 @@ async def _submit(
 
 async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_data: FormData) -> Response:
     if DIALOG_PARAMETER in request.query_params:
-        context = {"model_view": view, "row": row, "row_title": await title_for(request, view, row)}
-        return cast("Response", await view.templates.TemplateResponse(request, "admin/created.html", context, 201))
+        context = {"row": row, "row_title": await title_for(request, view, row)}
+        return await render_page(request, view, "admin/created.html", context, 201)
     url = str(row_url(request, view, "edit", row)) if view.can_edit else ""
     flash(request, gettext("%(name)s “%(row)s” was saved.", name=view.name, row=truncate(title_of(row))), url=url)
     return RedirectResponse(view.site.get_save_redirect_url(request, form_data, view, row), 303)
@@ -200,7 +201,6 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     texts = {*view.readonly_names, *unwritable_columns(request, view, row)} if row is not None else set()
     shown = [name for name in shown_fields(request, view, row) if name in {*fields, *texts}]
     context = {
-        "model_view": view,
         "obj": row,
         "form": page.form,
         "fields": fields,
@@ -221,4 +221,4 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
     status = 400 if error or page.form.errors else 200
     if page.conflicts or page.action:
         status = 409
-    return cast("Response", await view.templates.TemplateResponse(request, view.edit_template, context, status))
+    return await render_page(request, view, view.edit_template, context, status)

@@ -25,6 +25,7 @@ from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
 from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label
+from opportune.admin.templates import render_page
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -206,15 +207,13 @@ async def show_confirmation_page(
 ) -> Response:
     """Render the confirmation page. `extra_context` is added to the context of the template."""
     context = {
-        "model_view": view,
         "title": title,
         "pks": selection.pks,
         "rows": rows[:MAX_NAMED_ROWS],
         "list": list_url(request, view),
         **extra_context,
     }
-    page: Response = await view.templates.TemplateResponse(request, TEMPLATE, context)
-    return page
+    return await render_page(request, view, TEMPLATE, context)
 
 
 def _with_selection(request: Request, pks: Sequence[str]) -> Request:

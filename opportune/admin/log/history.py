@@ -1,7 +1,7 @@
 """Pages of the audit log: the list of all entries, and the history of one row."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from markupsafe import Markup
 from sqladmin import ModelView
@@ -26,6 +26,7 @@ from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
 from opportune.admin.queries import fetch_rows
 from opportune.admin.sqladmin_adapter import action_labels
+from opportune.admin.templates import render_page
 from opportune.admin.trash.rows import find_deleted
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
@@ -173,7 +174,6 @@ async def history_page(request: Request, view: AdminView) -> Response:
     page = entries[:ENTRIES_PER_PAGE]
     names = await load_reference_names(request, [entry.changes for entry in page], view)
     context = {
-        "model_view": view,
         "row": row,
         "deleted_row": deleted_row,
         "pk": pk,
@@ -183,7 +183,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "may_restore": row is not None and may_edit_any(request, view) and await view.check_can_edit(request, row),
         "keeps_history": keeps_history(view.model),
     }
-    return cast("Response", await view.templates.TemplateResponse(request, "admin/history.html", context))
+    return await render_page(request, view, "admin/history.html", context)
 
 
 HISTORY_PAGE = ModelPage("history/{pk:path}", history_page, ["GET"], "history", requires_list=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.accounts.reauthentication.service import is_confirmed
 from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.templates import render_page
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.rendering.flash import flash
 
@@ -46,5 +47,5 @@ class OperationsPage(SuperuserOnly):
         return False
 
     async def render(self, request: Request, template: str, context: Mapping[str, Any]) -> Response:
-        base_context = {"model_view": self, "menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
-        return cast("Response", await self.templates.TemplateResponse(request, template, {**base_context, **context}))
+        base_context = {"menu_entry": "operations", "title": self.name, "page": OPERATIONS_PATH}
+        return await render_page(request, self, template, {**base_context, **context})

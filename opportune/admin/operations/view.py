@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from fastapi import FastAPI
 from sqladmin import expose
@@ -22,6 +22,7 @@ from opportune.admin.operations.pages import OPERATIONS_PATH, OperationsPage, re
 from opportune.admin.operations.settings_table import list_displayed_settings
 from opportune.admin.operations.upgrade import Upgrade, migration_state
 from opportune.admin.panels import read_panels
+from opportune.admin.templates import render_page
 from opportune.checks import check_secret_key, production_checks
 from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.config.settings import Settings
@@ -148,7 +149,6 @@ class CacheAdmin(SuperuserOnly):
             return await self._clear(request, cache)
         routes = [route for route in request.app.router.routes if isinstance(route, CachedRoute)]
         context = {
-            "model_view": self,
             "title": self.name,
             "cache": cache,
             "size": await cache.store.size(),
@@ -156,7 +156,7 @@ class CacheAdmin(SuperuserOnly):
             "total": sum((route.counts for route in routes), Counts()),
             "tags": sorted({tag for route in routes for tag in route.rule.tags}),
         }
-        return cast("Response", await self.templates.TemplateResponse(request, "admin/cache.html", context))
+        return await render_page(request, self, "admin/cache.html", context)
 
     @staticmethod
     async def _clear(request: Request, cache: Cache) -> Response:

@@ -1,7 +1,7 @@
 """Pages of the trash: deleted rows, their restoration and permanent deletion."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqladmin.authorization import Action
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ from opportune.admin.lists.actions import (
 )
 from opportune.admin.log.audit import load_emails
 from opportune.admin.queries import fetch_rows, loader_options
+from opportune.admin.templates import render_page
 from opportune.admin.trash.deletion import deletion_impact
 from opportune.admin.trash.rows import (
     count_deleted,
@@ -56,7 +57,6 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     listed = rows.options(*loader_options(view, ())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
     found = await fetch_rows(view, listed)
     context = {
-        "model_view": view,
         "rows": await _with_users(view, found[:ROWS_PER_PAGE]),
         "count": count,
         "page": page,
@@ -64,7 +64,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
         "has_history": has_history(view) and view.has_permission(request, Action.DETAILS),
         "days": getattr(view.model, "keep_deleted_days", None),
     }
-    return cast("Response", await view.templates.TemplateResponse(request, "admin/trash.html", context))
+    return await render_page(request, view, "admin/trash.html", context)
 
 
 async def restore_from_trash(request: Request, view: AdminView) -> Response:

@@ -1,7 +1,7 @@
 """Page that arranges the widgets and sections of a dashboard."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from sqladmin import BaseView, expose
@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import is_superuser
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.log import audit
+from opportune.admin.templates import render_page
 from opportune.contrib.dashboard.checklist import step_names
 from opportune.contrib.dashboard.dashboard import Dashboard
 from opportune.contrib.dashboard.layouts import (
@@ -58,12 +59,11 @@ class ArrangeAdmin(BaseView):
             raise HTTPException(403)
         parts = pages.arrangement.sort(self.site.extensions.of_type(Dashboard).parts(request))
         context: dict[str, Any] = {
-            "model_view": self,
             "title": self.name,
             "pages": pages,
             "zones": {name: [part for part in parts if _zone(part.key) == name] for name in (WIDGETS, SECTIONS)},
         }
-        return cast("Response", await self.templates.TemplateResponse(request, "dashboard/arrange.html", context))
+        return await render_page(request, self, "dashboard/arrange.html", context)
 
     async def _change(self, request: Request, pages: Pages, form: FormData) -> Response:
         page = pages.current

@@ -1,7 +1,6 @@
 """Admin pages of evaluations: their charts, and the list to delete them."""
 
 from collections.abc import Iterator
-from typing import cast
 
 from sqladmin import expose
 from sqlalchemy import select
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from opportune.admin import AdminView
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.charts import Chart, Point
+from opportune.admin.templates import render_page
 from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.i18n import gettext
@@ -50,15 +50,13 @@ class EvaluationCharts(SuperuserOnly):
         async with request.app.state.database.reader(fresh=True) as session:
             summaries = await summarize(session, [*await session.scalars(query)])
         context = {
-            "model_view": self,
             "title": self.name,
             "results": [(summary, Chart("", [*_points(summary)], 0, 0, shape="choices")) for summary in summaries],
             "means": [*_means(summaries)],
             "percent_of_mean": lambda point: round(100 * point.number / MAX_SCORE),
             "label": _label,
         }
-        page = self.templates.TemplateResponse(request, "admin/evaluations.html", context)
-        return cast("Response", await page)
+        return await render_page(request, self, "admin/evaluations.html", context)
 
 
 def _label(candidate: str) -> str:

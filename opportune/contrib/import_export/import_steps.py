@@ -10,6 +10,7 @@ from starlette.responses import Response
 from opportune.admin.authorization import may_edit_any
 from opportune.admin.lists.actions import describe_rows, list_url
 from opportune.admin.models import ImportFile
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.cell_formats import Guess, format_choices, guess_formats
 from opportune.contrib.import_export.import_rows import ImportRow
@@ -110,7 +111,6 @@ async def render_step(
     request: Request, view: AdminView, step: str, file: ImportFile | None = None, *, status: int = 200, **context: Any
 ) -> Response:
     context |= {
-        "model_view": view,
         "title": gettext("Import %(names)s", names=view.name_plural),
         "step": step,
         "file": file,
@@ -121,8 +121,7 @@ async def render_step(
     if file and file.state == "imported":
         context["summary"] = summary_of(view, file.result, file.choices["updates"])
     template = STEP_TEMPLATE if is_htmx(request) else TEMPLATE
-    page: Response = await view.templates.TemplateResponse(request, template, context, status)
-    return page
+    return await render_page(request, view, template, context, status)
 
 
 def summary_of(view: AdminView, result: Mapping[str, Any], updates: bool) -> str:

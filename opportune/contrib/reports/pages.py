@@ -1,7 +1,5 @@
 """Pages of a report: the table with its chart, and files with its numbers."""
 
-from typing import cast
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.lists.actions import list_url
 from opportune.admin.log import audit
 from opportune.admin.models import REPORT_PARAMETER
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.downloads import FILE_TYPES, file_response
 from opportune.contrib.reports.fields import PARAMETERS, default_grouping, groupings_of, measures_of, read_selection
@@ -29,7 +28,6 @@ async def report_page(request: Request, view: AdminView) -> Response:
     groupings = [*groupings_of(view)]
     report, fault = await try_report(request, view, MAX_SECONDS) if groupings else (None, "")
     context |= {
-        "model_view": view,
         "title": gettext("Report of %(name_plural)s", name_plural=view.name_plural),
         "report": report,
         "fault": fault,
@@ -40,8 +38,7 @@ async def report_page(request: Request, view: AdminView) -> Response:
         "list": list_url(request, view),
         "query": f"?{request.url.query}" if request.url.query else "",
     }
-    page = await view.templates.TemplateResponse(request, "reports/page.html", context, 422 if fault else 200)
-    return cast("Response", page)
+    return await render_page(request, view, "reports/page.html", context, 422 if fault else 200)
 
 
 async def try_report(request: Request, view: AdminView, seconds: float) -> tuple[Report | None, str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import unified_diff
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqladmin.authorization import Action
 from sqlmodel import col
@@ -23,6 +23,7 @@ from opportune.admin.log.change_rows import list_change_rows, load_reference_nam
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import RowVersion
 from opportune.admin.queries import fetch_rows
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
 from opportune.contrib.row_versions.values import find_changes, to_json
@@ -218,7 +219,6 @@ async def _render(
     changes = {name: [to_json(model, name, getattr(row, name)), version.values[name]] for name in values}
     (differences,) = await list_differences(request, view, [changes])
     context = {
-        "model_view": view,
         "row": row,
         "version": version,
         "differences": differences,
@@ -226,8 +226,7 @@ async def _render(
         "error": error,
         "history_url": _history_url(request, view),
     }
-    page = await view.templates.TemplateResponse(request, "row_versions/version.html", context, 400 if error else 200)
-    return cast("Response", page)
+    return await render_page(request, view, "row_versions/version.html", context, 400 if error else 200)
 
 
 def _history_url(request: Request, view: AdminView) -> str:

@@ -1,6 +1,6 @@
 """Pages that open, add, change and delete the saved views of a list."""
 
-from typing import Literal, cast
+from typing import Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
@@ -16,6 +16,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists.actions import list_url, redirect_with_error
 from opportune.admin.models import REPORT_PARAMETER, DefaultView, SavedView
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.saved_views.queries import (
     load_saved_views,
@@ -100,9 +101,8 @@ async def _form_page(request: Request, view: AdminView, row: SavedView) -> Respo
             return await _save(request, view, row, form.data)
         except FieldErrors as refusal:
             form.refuse(DUPLICATE_NAME if "name" in refusal.errors else str(refusal), "name")
-    context = {"model_view": view, "form": form, "saved": row, "list": list_url(request, view)}
-    page = await view.templates.TemplateResponse(request, "saved_views/form.html", context, form.status)
-    return cast("Response", page)
+    context = {"form": form, "saved": row, "list": list_url(request, view)}
+    return await render_page(request, view, "saved_views/form.html", context, form.status)
 
 
 async def _save(request: Request, view: AdminView, row: SavedView, details: ViewDetails) -> Response:

@@ -1,7 +1,5 @@
 """Admin pages of answers: a list of answers, the usage of language models, and the selection of a model."""
 
-from typing import cast
-
 from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -9,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.operations.pages import reauthentication_required
+from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.answers.admin import provider
 from opportune.contrib.answers.admin.usage import usage_context
@@ -48,8 +47,8 @@ class LlmAdmin(SuperuserOnly):
 
     @expose("/llm", identity="llm")
     async def show(self, request: Request) -> Response:
-        context = {"model_view": self, "title": self.name, **await usage_context(request)}
-        return cast("Response", await self.templates.TemplateResponse(request, "admin/llm.html", context))
+        context = {"title": self.name, **await usage_context(request)}
+        return await render_page(request, self, "admin/llm.html", context)
 
     @expose("/llm/provider", methods=["GET", "POST"], identity="llm-provider")
     @reauthentication_required
@@ -65,6 +64,5 @@ class LlmAdmin(SuperuserOnly):
         context = await provider.page_context(request)
         if request.method == "GET":
             form = provider.form_of(context["chosen"])
-        context |= {"model_view": self, "title": gettext("Language model"), "form": form, "page": provider.PAGE}
-        page = self.templates.TemplateResponse(request, "admin/llm_provider.html", context, form.status)
-        return cast("Response", await page)
+        context |= {"title": gettext("Language model"), "form": form, "page": provider.PAGE}
+        return await render_page(request, self, "admin/llm_provider.html", context, form.status)
