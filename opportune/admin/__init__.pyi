@@ -8,7 +8,6 @@ from opportune.admin.forms.inline import Inline as Inline
 from opportune.admin.lists.actions import selection_query as selection_query
 from opportune.admin.lists.filtered_rows import filtered_query as filtered_query
 from opportune.admin.persistence.transactions import session_of as session_of
-from opportune.admin.queries import fetch_rows as fetch_rows
 from opportune.admin.views import AdminView as AdminView
 from opportune.fields import FileColumn as FileColumn
 from opportune.fields import ImageColumn as ImageColumn

@@ -15,6 +15,7 @@ from opportune.admin.extensions import Extensions
 from opportune.admin.field_names import FieldNames
 from opportune.admin.forms.fieldsets import Fieldset
 from opportune.admin.forms.form_extension import FormExtension
+from opportune.admin.queries import Queries
 from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView
 from opportune.crud import Crud
 from opportune.crud.registry import default_crud
@@ -108,9 +109,10 @@ class BaseAdminView(AdapterView):
 
     def __init__(self) -> None:
         self.rules = CrudRules(self.crud, self.identity)
-        self.names = FieldNames(self, self.rules)
+        self.queries = Queries(self, self.load)
         self.form_extension = self._form_extension(self)
         super().__init__()
+        self.names = FieldNames(self, self.rules)
 
     def list_query(self, request: Request) -> Select[Any]:
         return super().list_query(request).where(*self.rules.readable(request))

@@ -1,6 +1,5 @@
 """Names of the columns and relationships on each page of a view, without those hidden from the current user."""
 
-from functools import cached_property
 from typing import Any
 
 from opportune.admin.crud_rules import CrudRules
@@ -13,6 +12,8 @@ class FieldNames:
 
     def __init__(self, view: AdapterView, rules: CrudRules) -> None:
         self._view, self._rules = view, rules
+        self._in_list, self._in_details = view.get_list_columns(), view.get_details_columns()
+        self._in_form, self._in_export = view.get_form_columns(), view.get_export_columns()
 
     def of(self, value: Any) -> str:
         """Return the name in an option, which may be an attribute such as `Book.title`.
@@ -23,19 +24,19 @@ class FieldNames:
 
     @property
     def in_list(self) -> list[str]:
-        return self._visible(self._list_columns)
+        return self._visible(self._in_list)
 
     @property
     def in_details(self) -> list[str]:
-        return self._visible(self._details_columns)
+        return self._visible(self._in_details)
 
     @property
     def in_form(self) -> list[str]:
-        return self._visible(self._form_columns)
+        return self._visible(self._in_form)
 
     @property
     def in_export(self) -> list[str]:
-        return self._visible(self._export_columns)
+        return self._visible(self._in_export)
 
     @property
     def searched(self) -> list[str]:
@@ -44,22 +45,6 @@ class FieldNames:
     @property
     def sortable(self) -> list[str]:
         return self._visible(self._view.all_sort_names)
-
-    @cached_property
-    def _list_columns(self) -> list[str]:
-        return self._view.get_list_columns()
-
-    @cached_property
-    def _details_columns(self) -> list[str]:
-        return self._view.get_details_columns()
-
-    @cached_property
-    def _form_columns(self) -> list[str]:
-        return self._view.get_form_columns()
-
-    @cached_property
-    def _export_columns(self) -> list[str]:
-        return self._view.get_export_columns()
 
     def hides(self, path: str) -> bool:
         """Return whether a column, a relationship or a path such as `author.name` is hidden from the current user."""

@@ -13,7 +13,6 @@ from opportune.admin.authorization import is_superuser, may_list, page_of_row
 from opportune.admin.lists.actions import row_url
 from opportune.admin.lists.filtered_rows import narrow_by_index
 from opportune.admin.operations.pages import OPERATIONS_PATH
-from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
 from opportune.i18n import gettext
@@ -93,7 +92,7 @@ async def _search_view(request: Request, view: AdminView, session: AsyncSession,
     await narrow_by_index(session, view, query)
     statement = view.search_query(view.list_query(request), query)
     newest = statement.order_by(*(key.desc() for key in view.pk_columns)).limit(HITS_PER_GROUP + 1)
-    rows = (await session.scalars(newest.options(*loader_options(view, ())))).unique().all()
+    rows = (await session.scalars(newest.options(*view.queries.loading(())))).unique().all()
     list_url = f"{request.url_for('admin:list', identity=view.identity)}?{urlencode({'search': query})}"
     entries = [_row_entry(request, view, row, list_url) for row in rows[:HITS_PER_GROUP]]
     return EntryGroup(view.name_plural, entries, list_url if len(rows) > HITS_PER_GROUP else "")

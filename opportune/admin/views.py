@@ -24,7 +24,7 @@ from opportune.admin.lists.row_queries import RowQueriesMixin
 from opportune.admin.model_icons import GuessedIcon
 from opportune.admin.options import option_faults
 from opportune.admin.short_names import short_name
-from opportune.admin.sqladmin_adapter import property_name
+from opportune.admin.sqladmin_adapter import name_in_option, property_name
 from opportune.db.models.columns import (
     foreign_keys_of,
     incomplete_links_of,
@@ -233,7 +233,7 @@ class AdminView(RowQueriesMixin):
     def get_form_columns(self) -> list[str]:
         excluded = (
             {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
-            | {self.names.of(value) for value in self.readonly}
+            | {name_in_option(self, value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
         )
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]

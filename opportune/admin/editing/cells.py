@@ -11,7 +11,6 @@ from opportune.admin.forms.edit_conflicts import describe_conflicts
 from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists.actions import key_of, match_primary_keys
 from opportune.admin.lists.display import load_titles
-from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import python_type_of
 from opportune.i18n import gettext
@@ -49,7 +48,7 @@ async def writable_keys(request: Request, view: AdminView, pks: Sequence[str]) -
     if not (conditions := view.rules.writable(request)):
         return set(pks)
     statement = view.list_query(request).where(match_primary_keys(view, pks), *conditions)
-    return {key_of(row) for row in await fetch_rows(view, statement)}
+    return {key_of(row) for row in await view.queries.objects(statement)}
 
 
 async def describe_change(request: Request, view: AdminView, row: Any, name: str) -> str:

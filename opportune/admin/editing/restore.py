@@ -16,7 +16,6 @@ from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.log.audit import entries_of
 from opportune.admin.models import AuditEntry
-from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
@@ -50,7 +49,7 @@ async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:
         has_id = col(AuditEntry.id) == parse_id(request.query_params.get("entry", ""))
     except ValueError:
         raise HTTPException(404) from None
-    found = await fetch_rows(view, entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
+    found = await view.queries.objects(entries_of(view.identity, pk).where(has_id, col(AuditEntry.action) == "update"))
     if not found:
         raise HTTPException(404)
     entry: AuditEntry = found[0]

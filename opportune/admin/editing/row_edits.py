@@ -21,7 +21,6 @@ from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
 from opportune.admin.log import diff
 from opportune.admin.persistence.transactions import row_writer
-from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -114,7 +113,7 @@ def prefix_of(pk: str) -> str:
 async def load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> dict[str, Any]:
     """Return the rows with these keys that are in the list, by key, with all that the list and the form show."""
     names = [*listed_columns(request, view), *view.many_to_many]
-    statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*loader_options(view, names))
+    statement = view.list_query(request).where(match_primary_keys(view, pks)).options(*view.queries.loading(names))
     async with view.site.database.reader(fresh=True) as session:
         return {key_of(row): row for row in (await session.scalars(statement)).unique()}
 

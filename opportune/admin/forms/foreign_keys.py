@@ -17,7 +17,6 @@ from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
 from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.db.constraint_errors import ENTRY_MISSING
 from opportune.db.models.columns import is_long, is_secret, is_text, title_of
 from opportune.db.models.model import MAX_ID
@@ -80,8 +79,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
 
     async def _fetch(self, statement: Select[Any]) -> list[Any]:
         """Read rows with the relationships that titles (`__str__`) may need."""
-        with_relationships = statement.options(*loader_options(self.view, ())) if self.view else statement
-        rows: list[Any] = await fetch_rows(self.model_admin, with_relationships)
+        with_relationships = statement.options(*self.view.queries.loading(())) if self.view else statement
+        rows: list[Any] = await self.model_admin.queries.objects(with_relationships)
         return rows
 
     def loaded_rows(self, request: Request) -> dict[int, Any]:
@@ -170,7 +169,7 @@ class ManyToManyLookup(ForeignKeyLookup):
         has_id = view.pk_columns[0] == row.id
         related: Any = aliased(self.model)  # a model may be linked with itself
         joined = select(related).select_from(view.model).join(relation.of_type(related))
-        rows = await fetch_rows(view, joined.where(has_id))
+        rows = await view.queries.objects(joined.where(has_id))
         return sorted(rows, key=title_of)
 
 

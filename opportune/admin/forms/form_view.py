@@ -32,7 +32,6 @@ from opportune.admin.forms.view_forms import build_form_class, shown_fields, unw
 from opportune.admin.lists.actions import list_url, row_by_key, row_url
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.formatters import truncate
-from opportune.admin.queries import fetch_rows
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
@@ -66,7 +65,7 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
         HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
     """
     may_create = view.can_create and await view.check_can_create(request)
-    exists = await fetch_rows(view, row_by_key(view, request.path_params["pk"]))
+    exists = await view.queries.objects(row_by_key(view, request.path_params["pk"]))
     if request.method != "POST" or not may_create or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)

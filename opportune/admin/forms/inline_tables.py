@@ -27,7 +27,6 @@ from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTabl
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
 from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.display import load_titles
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -132,12 +131,12 @@ class _TableBuilder:
             return []
         children = view.list_query(request).where(getattr(inline.model, view.names.of(inline.by)) == parent.id)
         linked = view.many_to_many.keys() & set(view.names.in_form)
-        children = children.options(*loader_options(view, list(linked)))
+        children = children.options(*view.queries.loading(list(linked)))
         order = [getattr(inline.model, inline.sortable)] if inline.sortable else []
         children = children.order_by(None).order_by(*order, *view.pk_columns).limit(MAX_INLINE_ROWS + 1)
-        rows = await fetch_rows(view, children)
+        rows = await view.queries.objects(children)
         conditions = view.rules.writable(request)
-        writable = await fetch_rows(view, children.where(*conditions)) if conditions else rows
+        writable = await view.queries.objects(children.where(*conditions)) if conditions else rows
         writable_keys = {get_object_identifier(row) for row in writable}
         return [(row, get_object_identifier(row) in writable_keys) for row in rows]
 

@@ -23,7 +23,6 @@ from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.admin.templates import render_page
 from opportune.errors import FieldErrors
@@ -80,7 +79,9 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
     keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
-    rows = await fetch_rows(view, (await filtered_query(request, view)).options(keys).limit(MAX_ROWS_PER_ACTION + 1))
+    rows = await view.queries.objects(
+        (await filtered_query(request, view)).options(keys).limit(MAX_ROWS_PER_ACTION + 1)
+    )
     return [key_of(row) for row in rows]
 
 
@@ -128,7 +129,7 @@ async def selected_rows(
 ) -> list[Any]:
     """Return the listed rows with these keys, with these relationships and those of `load`."""
     statement = view.list_query(request).where(match_primary_keys(view, pks))
-    return await fetch_rows(view, statement.options(*loader_options(view, names)))
+    return await view.queries.objects(statement.options(*view.queries.loading(names)))
 
 
 def selection_query(request: Request, *pks: object) -> str:

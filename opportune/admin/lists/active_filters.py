@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -27,7 +26,6 @@ from opportune.admin.lists.parameters import (
     url_without,
     visible_hierarchy,
 )
-from opportune.admin.queries import fetch_tuples
 from opportune.crud.filters import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.web import is_htmx
@@ -92,7 +90,7 @@ async def _build_control(request: Request, view: BaseAdminView, filter_: Any) ->
         is_equal = f"{name}_op" not in query and query.get(name)
         return FilterControl(filter_, (), (), filter_.operations(), "equals" if is_equal else operation)
     operations = filter_.operations() if isinstance(filter_, ListFilter) else []
-    options = await filter_.lookups(request, view.model, partial(fetch_tuples, view))
+    options = await filter_.lookups(request, view.model, view.queries.tuples)
     choices = [
         (str(value), label if label == value else gettext(label))
         for value, label in options

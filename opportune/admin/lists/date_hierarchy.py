@@ -14,7 +14,6 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.comparison_filter import DAY
 from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.lists.parameters import url_without
-from opportune.admin.queries import fetch_tuples
 from opportune.db.models.columns import is_indexed, python_type_of
 from opportune.i18n.formats import format_day, format_month
 from opportune.web.time_zone import local, start_of_day
@@ -140,7 +139,7 @@ class DateHierarchy:
     async def _outermost_periods(self, view: BaseAdminView, rows: Select[Any]) -> list[Period]:
         """Return the years of the rows, the months if all are in one year, or the days of their only month."""
         ends = [_value(rows, function(self.attribute)).scalar_subquery() for function in (func.min, func.max)]
-        [(first, last)] = await fetch_tuples(view, select(*ends))
+        [(first, last)] = await view.queries.tuples(select(*ends))
         if first is None:
             return []
         if self.is_moment:
@@ -159,7 +158,7 @@ class DateHierarchy:
         if not is_indexed(self.column):
             return await self._with_read_rows(view, rows, periods)
         matches = [_value(rows.where(self.is_in(self.attribute, period)), literal(1)) for period in periods]
-        [flags] = await fetch_tuples(view, select(*(match.exists() for match in matches)))
+        [flags] = await view.queries.tuples(select(*(match.exists() for match in matches)))
         return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]
 
     async def _with_read_rows(
@@ -168,7 +167,7 @@ class DateHierarchy:
         """Return the periods that have rows, or all periods if there are too many rows to read."""
         sample = _value(rows, self.attribute.label("moment")).limit(MAX_READ_ROWS + 1).subquery().c.moment
         matching = [func.max(case((self.is_in(sample, period), 1), else_=0)) for period in periods]
-        [(count, *flags)] = await fetch_tuples(view, select(func.count(), *matching).select_from(sample.table))
+        [(count, *flags)] = await view.queries.tuples(select(func.count(), *matching).select_from(sample.table))
         if count > MAX_READ_ROWS:
             return periods
         return [period for period, has_rows in zip(periods, flags, strict=True) if has_rows]

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.lists.filters import NULL_CHOICE, ChoiceFilter, LookupFilter, ValuesFilter, choice_parameter
-from opportune.admin.queries import fetch_tuples
 from opportune.i18n.formats import format_number
 
 MAX_READ_ROWS = 100_000
@@ -33,7 +32,7 @@ async def count_choices(request: Request, view: BaseAdminView, filter_: ValuesFi
     column = values.limit(MAX_READ_ROWS + 1).subquery().c.value
     count = func.count().label("count")
     groups = select(column, count, func.sum(count).over()).select_from(column.table).group_by(column)
-    rows = await fetch_tuples(view, groups.order_by(count.desc()).limit(MAX_CHOICES))
+    rows = await view.queries.tuples(groups.order_by(count.desc()).limit(MAX_CHOICES))
     is_partial = bool(rows) and rows[0][2] > MAX_READ_ROWS
     counts = {choice_parameter(value): _format(number, is_partial=is_partial) for value, number, _ in rows}
     if isinstance(filter_, ChoiceFilter) and not is_partial and len(rows) < MAX_CHOICES:

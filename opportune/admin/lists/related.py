@@ -11,7 +11,6 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_list
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.display import load_titles
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -73,7 +72,7 @@ async def _load_related_rows(
 ) -> RelatedRows:
     children = view.list_query(request).where(getattr(view.model, column) == row.id)
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
-    rows = await fetch_rows(view, newest.options(*loader_options(view, ())))
+    rows = await view.queries.objects(newest.options(*view.queries.loading(())))
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
         await load_titles(request, view, name, rows)
@@ -89,7 +88,7 @@ async def _load_related_rows(
 
 
 async def _count(view: BaseAdminView, children: Any) -> int:
-    (count,) = await fetch_rows(view, count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
+    (count,) = await view.queries.objects(count_rows(children.limit(MAX_COUNTED_ROWS + 1), view.pk_columns[0]))
     return int(count)
 
 

@@ -19,7 +19,6 @@ from opportune.admin.lists.filtered_rows import filtered_query, search_condition
 from opportune.admin.lists.ordering import order_terms
 from opportune.admin.lists.parameters import POSITION
 from opportune.admin.persistence.transactions import PersistenceMixin
-from opportune.admin.queries import loader_options
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.keyset import Position
 from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
@@ -47,10 +46,10 @@ class RowQueriesMixin(PersistenceMixin):
     """The queries of `AdminView`."""
 
     def form_details_query(self, request: Request) -> Select[Any]:
-        return self._row_in_url(request).options(*loader_options(self, self.names.in_details))
+        return self._row_in_url(request).options(*self.queries.loading(self.names.in_details))
 
     def form_edit_query(self, request: Request) -> Select[Any]:
-        return self._row_in_url(request).where(*self.rules.writable(request)).options(*loader_options(self, ()))
+        return self._row_in_url(request).where(*self.rules.writable(request)).options(*self.queries.loading(()))
 
     def _row_in_url(self, request: Request) -> Select[Any]:
         """Select the row whose key is in the URL, if `list_query` contains it."""
@@ -70,7 +69,7 @@ class RowQueriesMixin(PersistenceMixin):
         rows, columns = await filtered_query(request, self), listed_columns(request, self)
         async with self.session_maker() as session:
             count = self._count_statement(session, rows)
-            loaded = rows.options(*loader_options(self, columns))
+            loaded = rows.options(*self.queries.loading(columns))
             result = await PageReader(self, session, request, loaded, count, size).read(page)
         for name in self.references.keys() & set(columns):
             await load_titles(request, self, name, result.rows)

@@ -21,7 +21,6 @@ from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.changed_models import add_changed_identity
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import PURGE, AuditEntry
-from opportune.admin.queries import fetch_tuples
 from opportune.db.models.columns import title_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.web.client import client_address
@@ -115,7 +114,7 @@ async def load_emails(view: BaseAdminView, user_ids: Iterable[int | None]) -> Ma
     """Return the addresses by id of the user, in one query. Deleted users are left out."""
     ids = {*user_ids} - {None}
     users = select(col(User.id), col(User.email)).where(col(User.id).in_(ids))
-    return dict(await fetch_tuples(view, users)) if ids else {}
+    return dict(await view.queries.tuples(users)) if ids else {}
 
 
 def visible_entries(request: Request, site: BaseAdminSite, *actions: str) -> ColumnElement[bool]:

@@ -24,7 +24,6 @@ from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history
 from opportune.admin.models import AuditEntry
-from opportune.admin.queries import fetch_rows
 from opportune.admin.sqladmin_adapter import action_labels
 from opportune.admin.templates import render_page
 from opportune.admin.trash.rows import find_deleted
@@ -164,7 +163,7 @@ async def history_page(request: Request, view: AdminView) -> Response:
     row = await view.get_object_for_details(request)
     deleted_row = await find_deleted(request, view) if row is None else None
     recorded_row = row or deleted_row
-    if recorded_row is None and await fetch_rows(view, with_deleted(row_by_key(view, pk))):
+    if recorded_row is None and await view.queries.objects(with_deleted(row_by_key(view, pk))):
         raise HTTPException(404)  # the row exists, but the query of the view or the user's trash does not contain it
     if recorded_row is not None and not await view.check_can_view_details(request, recorded_row):
         raise HTTPException(403)
@@ -211,7 +210,7 @@ async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) ->
         except ValueError:
             raise HTTPException(404) from None
     newest = entries.order_by(col(AuditEntry.id).desc()).limit(ENTRIES_PER_PAGE + 1)
-    rows: Sequence[AuditEntry] = await fetch_rows(view, newest)
+    rows: Sequence[AuditEntry] = await view.queries.objects(newest)
     return rows
 
 

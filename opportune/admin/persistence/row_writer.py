@@ -17,7 +17,6 @@ from opportune.admin.forms.inline import INLINES_KEY
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
-from opportune.admin.queries import loader_options
 from opportune.db.models.columns import many_to_many_of
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.paths import column_of_relation, read_path_values
@@ -61,7 +60,7 @@ class RowWriter:
         view = self.view
         # Always in the same order, so that two transactions do not deadlock.
         writable = rows.where(*view.rules.writable(self.request)).order_by(None).order_by(*view.pk_columns)
-        loading = loader_options(view, [*self._to_one, *many_to_many_of(view.mapper)])
+        loading = view.queries.loading([*self._to_one, *many_to_many_of(view.mapper)])
         locked = (await self.session.scalars(writable.with_for_update(of=view.model).options(*loading))).all()
         for row in locked:
             if not await check(self.request, row):

@@ -19,7 +19,6 @@ from opportune.admin.lists.actions import (
     show_confirmation_page,
 )
 from opportune.admin.log.audit import load_emails
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.templates import render_page
 from opportune.admin.trash.deletion import deletion_impact
 from opportune.admin.trash.rows import (
@@ -54,8 +53,8 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     last_page = page_count(count.number if count.is_exact else MAX_ID, ROWS_PER_PAGE)
     page = min(max(view.validate_page_number(request.query_params.get("page"), 1), 1), last_page)
     rows = deleted_rows(request, view).order_by(deleted_at(view).desc(), *view.pk_columns)
-    listed = rows.options(*loader_options(view, ())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
-    found = await fetch_rows(view, listed)
+    listed = rows.options(*view.queries.loading(())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
+    found = await view.queries.objects(listed)
     context = {
         "rows": await _with_users(view, found[:ROWS_PER_PAGE]),
         "count": count,
@@ -106,7 +105,7 @@ async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
 
 async def _confirm(request: Request, view: AdminView, selection: Selection) -> Response:
     found = deleted_rows(request, view).where(match_primary_keys(view, selection.pks))
-    rows = await fetch_rows(view, found.options(*loader_options(view, ())))
+    rows = await view.queries.objects(found.options(*view.queries.loading(())))
     if len(rows) < len(selection.pks):
         raise HTTPException(404)
     impact = await deletion_impact(request, view, selection.pks)

@@ -11,7 +11,6 @@ from opportune.admin.authorization import may_delete_any
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit
 from opportune.admin.persistence.transactions import row_writer
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.soft_delete import SoftDelete
@@ -45,8 +44,8 @@ async def find_deleted(request: Request, view: AdminView) -> Any:
     if not may_use_trash(request, view):
         return None
     has_key = match_primary_keys(view, [request.path_params["pk"]])
-    rows = deleted_rows(request, view).where(has_key).options(*loader_options(view, ()))
-    return next(iter(await fetch_rows(view, rows)), None)
+    rows = deleted_rows(request, view).where(has_key).options(*view.queries.loading(()))
+    return next(iter(await view.queries.objects(rows)), None)
 
 
 async def count_deleted(request: Request, view: AdminView) -> RowCount:

@@ -11,7 +11,6 @@ from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.admin.charts import growth
-from opportune.admin.queries import loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.newest_rows import MAX_COUNTED_ROWS, is_between, newest_rows, order_of_newest
 from opportune.contrib.dashboard.ranges import Range
@@ -129,7 +128,7 @@ async def _read_rows(session: AsyncSession, request: Request, view: AdminView, c
     if at is not None:  # the database can sort a few rows without an index
         rows = rows.order_by(at.desc() if count.total <= MAX_COUNTED_ROWS else order_of_newest(at))
     rows = rows.order_by(*(key.desc() for key in view.pk_columns))
-    return (await session.scalars(rows.options(*loader_options(view, ())).limit(MAX_ROWS))).unique().all()
+    return (await session.scalars(rows.options(*view.queries.loading(())).limit(MAX_ROWS))).unique().all()
 
 
 def _owner_of(view: AdminView, row: Any) -> Any:

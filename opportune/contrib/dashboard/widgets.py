@@ -24,7 +24,6 @@ from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed
-from opportune.admin.queries import fetch_rows, loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.latest import creation_time
 from opportune.contrib.dashboard.list_links import date_filter, list_url
@@ -177,7 +176,7 @@ async def _read_table(request: Request, declared: DeclaredWidget, table: Table) 
     view = declared.view
     names = [name for name in table.columns or _default_columns(view) if not view.names.hides(name)]
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
-    rows = await fetch_rows(view, query.options(*loader_options(view, names)).limit(table.limit))
+    rows = await view.queries.objects(query.options(*view.queries.loading(names)).limit(table.limit))
     for name in view.references.keys() & set(names):
         await load_titles(request, view, name, rows)
     return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))

@@ -24,7 +24,6 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.lists.actions import redirect_with_error
 from opportune.admin.lists.filtered_rows import filtered_query
 from opportune.admin.log import audit
-from opportune.admin.queries import fetch_rows, fetch_tuples, loader_options
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.names import NamedColumn, join_names, named_columns
 from opportune.contrib.import_export.workbooks import MAX_SHEET_ROWS, XLSX_TYPE, SheetWriter
@@ -99,7 +98,7 @@ def download_headers(name: str) -> dict[str, str]:
 async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
     """Raise ValidationRefused if the list has more rows than a sheet."""
     last_row = statement.with_only_columns(*view.pk_columns).order_by(None).offset(MAX_SHEET_ROWS - 1).limit(1)
-    if await fetch_tuples(view, last_row):
+    if await view.queries.tuples(last_row):
         raise ValidationRefused(gettext(TOO_LONG_FOR_A_SHEET, limit=format_number(MAX_SHEET_ROWS - 1)))
 
 
@@ -158,7 +157,7 @@ async def _batches_by_query_order(
 ) -> AsyncIterator[Sequence[Any]]:
     """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
     key = view.pk_columns[0]
-    ids = [row_id for (row_id,) in await fetch_tuples(view, statement.with_only_columns(key))]
+    ids = [row_id for (row_id,) in await view.queries.tuples(statement.with_only_columns(key))]
     for batch in batches_of(ids, EXPORT_BATCH_ROWS):
         rows = await load(statement.order_by(None).where(key.in_(batch)))
         by_id = {getattr(row, key.name): row for row in rows}
@@ -167,7 +166,7 @@ async def _batches_by_query_order(
 
 async def _load_batch(view: AdminView, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
     """Load a batch with its related rows."""
-    rows: Sequence[Any] = await fetch_rows(view, batch.options(*loader_options(view, list(columns))))
+    rows: Sequence[Any] = await view.queries.objects(batch.options(*view.queries.loading(list(columns))))
     return rows
 
 

@@ -13,7 +13,6 @@ from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
-from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.export import cell_of, file_value
 from opportune.contrib.import_export.form_filler import FormFiller, preview_of
@@ -134,7 +133,7 @@ class ImportPlan:
         options = loading_options(self.view.mapper, [*self.view.many_to_many, *named_columns])
         statement = self.view.list_query(self.request).options(*options)
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
-            for row in await fetch_rows(self.view, with_names(statement, self.view.model, self.key, batch)):
+            for row in await self.view.queries.objects(with_names(statement, self.view.model, self.key, batch)):
                 rows_by_name.setdefault(str(getattr(row, self.key)), []).append(row)
         return rows_by_name
 

@@ -18,7 +18,6 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import LISTING_REQUIRED, MAX_IDS_PER_QUERY, ForeignKeyLookup
 from opportune.admin.forms.view_forms import build_form_class, unwritable_columns
-from opportune.admin.queries import fetch_rows
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import natural_key_of, python_type_of, title_of
 from opportune.db.models.model import MAX_ID
@@ -142,7 +141,7 @@ class NameResolver:
             return
         for batch in batches_of(names, MAX_IDS_PER_QUERY):
             statement = with_names(column.lookup.list_query(self.request), column.lookup.model, column.key, batch)
-            for row in await fetch_rows(column.lookup.model_admin, statement):
+            for row in await column.lookup.model_admin.queries.objects(statement):
                 ids.setdefault(str(getattr(row, column.key)), []).append(row.id)
         missing = [name for name in names if name not in ids]
         if missing:

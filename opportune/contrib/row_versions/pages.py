@@ -22,7 +22,6 @@ from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes
 from opportune.admin.models import RowVersion
-from opportune.admin.queries import fetch_rows
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
@@ -72,11 +71,11 @@ async def load_versions(request: Request, view: AdminView, row: Any, *, may_rest
     if row is None or not has_versions(view):
         return {}
     selected = select_versions(*row_key(row))
-    newest = await fetch_rows(view, selected.limit(1))
+    newest = await view.queries.objects(selected.limit(1))
     before = _parse_number(request.query_params.get("version", ""))
     if before is not None:
         selected = selected.where(col(RowVersion.number) < before)
-    rows = await fetch_rows(view, selected.limit(VERSIONS_PER_PAGE + 1))
+    rows = await view.queries.objects(selected.limit(VERSIONS_PER_PAGE + 1))
     page = rows[:VERSIONS_PER_PAGE]
     pairs = zip(page, [*rows[1:], None], strict=False)  # each version with the one before it
     changes = [find_changes(old.values, new.values) if old else {} for new, old in pairs]
@@ -102,7 +101,7 @@ async def first_version_time(view: AdminView, row: Any) -> datetime | None:
     if row is None or not has_versions(view):
         return None
     oldest = select_versions(*row_key(row)).order_by(None).order_by(col(RowVersion.id)).limit(1)
-    return next((version.at for version in await fetch_rows(view, oldest)), None)
+    return next((version.at for version in await view.queries.objects(oldest)), None)
 
 
 async def list_differences(
@@ -173,7 +172,7 @@ async def _find_row(request: Request, view: AdminView) -> Any:
 
 async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersion:
     number = _parse_number(request.query_params.get("number", ""))
-    found: list[RowVersion] = [] if number is None else await fetch_rows(view, select_version(row, number))
+    found: list[RowVersion] = [] if number is None else await view.queries.objects(select_version(row, number))
     if not found:
         raise HTTPException(404)
     return found[0]
