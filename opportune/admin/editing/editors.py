@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from pydantic import AwareDatetime, TypeAdapter
 from sqladmin.authorization import Action
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
@@ -20,6 +21,7 @@ from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
 from opportune.web.time_zone import in_utc
 
+AWARE_TIME = TypeAdapter(AwareDatetime)
 MAX_AGE = timedelta(hours=1)
 """Age of a form at which it stops to ask, so that a forgotten page does not keep the database awake."""
 
@@ -33,7 +35,10 @@ async def editors_page(request: Request, view: AdminView) -> Response:
     """Record that the user has the form of a row open, and return the notices."""
     if not may_edit_any(request, view):
         raise HTTPException(403)
-    since = _parse_time(request.query_params.get("since", ""))
+    try:
+        since = in_utc(AWARE_TIME.validate_python(request.query_params.get("since", "")))
+    except ValueError:
+        raise HTTPException(422, "The time is not valid, or has no zone.") from None
     is_polled = utc_now() - since < MAX_AGE
     context: dict[str, Any] = {"row": None, "since": since, "is_polled": is_polled}
     row = await view.get_object_for_edit(request)
@@ -52,18 +57,3 @@ async def _last_change(request: Request, view: AdminView, since: datetime, user:
         return None
     async with view.site.database.reader(fresh=True) as session:
         return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)
-
-
-def _parse_time(text: str) -> datetime:
-    """Return the time at which the form was opened.
-
-    Raises:
-        HTTPException: The text is not a time with a zone.
-    """
-    try:
-        opened_at = datetime.fromisoformat(text)
-        if opened_at.tzinfo is not None:
-            return in_utc(opened_at)
-    except ValueError:
-        raise HTTPException(422, "The time is not valid.") from None
-    raise HTTPException(422, "The time has no zone.")

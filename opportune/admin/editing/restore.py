@@ -1,5 +1,8 @@
 """Restores the values before one change, from the history of a row."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqladmin.authorization import Action
 from sqlmodel import col
 from starlette.datastructures import FormData
@@ -11,6 +14,7 @@ from opportune.admin.authorization import may_act, may_edit_any
 from opportune.admin.base import has_history
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
 from opportune.admin.editing.undo import old_values, undo_url
+from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import submitted_texts
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.foreign_keys import parse_id
@@ -28,20 +32,29 @@ async def restore_page(request: Request, view: AdminView) -> Response:
     if not (has_history(view) and may_edit_any(request, view) and may_act(request, view, Action.DETAILS)):
         raise HTTPException(403)
     entry = await _find_entry(request, view, pk)
-    editor = await RowEditor.for_request(request, view)
-    edit = RowEdit(pk, (), FormData(), checks_seen=False)
     try:
-        values = old_values(view, entry)
-        omitted = [name for name in view.names.in_form if name not in values]
-        form = without_fields(editor.form_class, omitted)(None, data=values, prefix=prefix_of(pk))
-        edit.columns, edit.sent = list(values), FormData([*submitted_texts(form)])
-        await editor.save([edit])
+        await submit_values(request, view, old_values(view, entry))
     except FieldErrors as refusal:
-        reason = edit.message_for(edit.columns) or str(refusal)
-        flash(request, gettext("Nothing was restored. %(reason)s", reason=reason), "danger")
+        flash(request, gettext("Nothing was restored. %(reason)s", reason=refusal), "danger")
     else:
         flash(request, gettext("The old values were restored."), undo=undo_url(request, view))
     return RedirectResponse(request.url_for("admin:history", identity=view.identity, pk=pk), 303)
+
+
+async def submit_values(request: Request, view: AdminView, values: Mapping[str, Any]) -> None:
+    """Store values in the row of the URL as if a user had typed them into its form.
+
+    Raises:
+        FieldErrors: A value is no longer valid, or the user may not change the row.
+    """
+    editor = await RowEditor.for_request(request, view)
+    pk, omitted = request.path_params["pk"], [name for name in view.names.in_form if name not in values]
+    form = without_fields(editor.form_class, omitted)(None, data=dict(values), prefix=prefix_of(pk))
+    edit = RowEdit(pk, list(values), FormData([*submitted_texts(form)]), checks_seen=False)
+    try:
+        await editor.save([edit])
+    except FieldErrors as refusal:
+        raise ValidationRefused(edit.other_errors(()) or str(refusal)) from refusal
 
 
 async def _find_entry(request: Request, view: AdminView, pk: str) -> AuditEntry:

@@ -5,6 +5,7 @@ Entries name rows, so users see only those of rows that they may list.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from sqladmin.helpers import get_object_identifier
@@ -179,7 +180,4 @@ def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
 
 def _joined(texts: list[ColumnElement[str]]) -> ColumnElement[str]:
     """Return the identifier of a row, as the log stores it."""
-    joined = texts[0]
-    for text in texts[1:]:
-        joined = joined + ";" + text
-    return joined
+    return reduce(lambda joined, text: joined + ";" + text, texts)

@@ -8,16 +8,14 @@ from typing import Any, NamedTuple
 
 from sqladmin.authorization import Action
 from sqlmodel import col
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_act
 from opportune.admin.base import has_history
-from opportune.admin.forms.admin_form import AdminForm, submitted_texts
-from opportune.admin.forms.fieldsets import without_fields
-from opportune.admin.forms.view_forms import build_form_class, unwritable_columns
+from opportune.admin.editing.restore import submit_values
+from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.log.audit import load_emails
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes
@@ -140,14 +138,12 @@ async def version_page(request: Request, view: AdminView) -> Response:
     except Refused as refusal:
         flash(request, str(refusal), "danger")
         return _redirect(request, view)
-    form_class = await build_form_class(request, view, creating=False)
-    names = view.site.plain_names({field.name: field for field in form_class()}, view.model).keys()
-    fields = names - {*unwritable_columns(request, view, row)}
+    fields = {*view.names.in_form} - {*unwritable_columns(request, view, row)}
     restored = {name: value for name, value in values.items() if name in fields}
     error = ""
     if request.method == "POST":
         try:
-            await _restore(request, view, row, restored, without_fields(form_class, names - restored.keys()))
+            await submit_values(request, view, restored)
         except FieldErrors as refusal:
             error = str(refusal)
         else:
@@ -176,32 +172,6 @@ async def _find_version(request: Request, view: AdminView, row: Any) -> RowVersi
     if not found:
         raise HTTPException(404)
     return found[0]
-
-
-async def _restore(
-    request: Request, view: AdminView, row: Any, values: Mapping[str, Any], form_class: type[AdminForm]
-) -> None:
-    """Submit the values through a form with their fields, with its validation, hooks and audit log.
-
-    Raises:
-        FieldErrors: A value is no longer valid.
-    """
-    submitted = FormData([*submitted_texts(form_class(None, data=dict(values)))])
-    form = form_class(submitted, data={name: getattr(row, name) for name in values})
-    try:
-        clean = view.clean(form, row)
-    except FieldErrors as refusal:
-        raise FieldErrors(_field_messages(view, form) or refusal.errors) from refusal
-    await view.update_model(request, request.path_params["pk"], clean)
-
-
-def _field_messages(view: AdminView, form: AdminForm) -> dict[str, str]:
-    fields = view.site.plain_names({field.name: field for field in form}, view.model)
-    return {
-        name: f"{view.labels.get(name, label_of(name))}: {' '.join(map(str, field.errors))}"
-        for name, field in fields.items()
-        if field.errors
-    }
 
 
 async def _render(
