@@ -62,6 +62,11 @@ def may_delete_any(request: Request, view: BaseAdminView) -> bool:
     return view.can_delete and may_act(request, view, Action.DELETE)
 
 
+async def may_create(request: Request, view: BaseAdminView) -> bool:
+    """Return whether the user may add rows. `can_create` also limits views that override `check_can_create`."""
+    return view.can_create and await view.check_can_create(request)
+
+
 async def may_list(request: Request, view: BaseAdminView | None) -> bool:
     """Return whether the user may search the rows of a model. Without a view only superusers may."""
     if view is None:

@@ -65,35 +65,17 @@ from opportune.web.time_zone import format_datetime
 # The admin does not use these routes of SQLAdmin: assets come from /static, and users sign out at /accounts.
 # Its exports and imports ignore the rules of fields: the feature import_export replaces them.
 UNUSED_ROUTES = {"statics", "logout", "file_download", "file_preview", "export", "import"}
+TEMPLATE_FUNCTIONS = (
+    *(control_attributes, count_deleted, editable_cells, editors_url, form_token, get_language, group_fields),
+    *(has_history, has_trash, kept_form, listed_rows, may_delete_any, may_edit_any, may_edit_selected, may_select),
+    *(may_use_trash, related_rows, row_actions, row_url, sort_path, sortable_names, take_messages, title_for),
+    *(title_of, visible_actions),
+)
 TEMPLATE_GLOBALS = {
+    **{function.__name__: function for function in TEMPLATE_FUNCTIONS},
     "asset": assets.url,
-    "control_attributes": control_attributes,
-    "count_deleted": count_deleted,
-    "editable_cells": editable_cells,
-    "editors_url": editors_url,
-    "form_token": form_token,
-    "get_language": get_language,
-    "group_fields": group_fields,
-    "has_history": has_history,
-    "has_trash": has_trash,
-    "kept_form": kept_form,
-    "listed_rows": listed_rows,
-    "may_delete_any": may_delete_any,
-    "may_edit_any": may_edit_any,
-    "may_edit_selected": may_edit_selected,
-    "may_select": may_select,
-    "may_use_trash": may_use_trash,
-    "related_rows": related_rows,
-    "row_actions": row_actions,
-    "row_url": row_url,
     "script_texts": file_of_language,
-    "sort_path": sort_path,
-    "sortable_names": sortable_names,
-    "take_messages": take_messages,
-    "title_for": title_for,
-    "title_of": title_of,
     "typeface": preloaded_file,
-    "visible_actions": visible_actions,
     "when": format_datetime,
 }
 """Functions that the templates of the admin call."""

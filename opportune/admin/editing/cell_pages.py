@@ -16,7 +16,7 @@ from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, l
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values
 from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.display import load_titles, title_for
+from opportune.admin.lists.display import title_for
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
@@ -65,7 +65,7 @@ class ListRow:
         if row is None:
             return await self.render_template(CHANGE_TEMPLATE, {"error": ROW_IS_GONE}, 404)
         for name in self.view.references.keys() & set(listed_columns(self.request, self.view)):
-            await load_titles(self.request, self.view, name, [row])
+            await self.view.references[name].load_titles(self.request, [row])
         cells = await editable_cells(self.request, self.view, [row])
         return await self.render_template(CHANGE_TEMPLATE, {"row": row, "cells": cells, **(context or {})}, status)
 

@@ -10,7 +10,6 @@ from opportune.admin.authorization import may_edit_any
 from opportune.admin.forms.edit_conflicts import describe_conflicts
 from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists.actions import key_of, match_primary_keys
-from opportune.admin.lists.display import load_titles
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import python_type_of
 from opportune.i18n import gettext
@@ -54,7 +53,7 @@ async def writable_keys(request: Request, view: AdminView, pks: Sequence[str]) -
 async def describe_change(request: Request, view: AdminView, row: Any, name: str) -> str:
     """Return who has changed a column of a row to its stored value."""
     if name in view.references:
-        await load_titles(request, view, name, [row])
+        await view.references[name].load_titles(request, [row])
     _, text = await view.get_list_value(row, name, request)
     value = text.striptags() if isinstance(text, Markup) else text
     (conflict,) = await describe_conflicts(request, view, key_of(row), {name: True})

@@ -20,7 +20,6 @@ from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.display import load_titles
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of
@@ -106,7 +105,7 @@ async def _render(
 ) -> Response:
     columns = listed_columns(request, view)
     for name in view.references.keys() & {*columns, *editable_names(view)}:
-        await load_titles(request, view, name, rows)
+        await view.references[name].load_titles(request, rows)
         await view.references[name].load_rows(request, sorted({getattr(row, name) for row in rows} - {None}))
     lines = await _build_lines(request, view, rows, {edit.pk: edit for edit in edits})
     pks = {line.pk for line in lines}

@@ -30,7 +30,8 @@ async def read_pasted_edits(
         ValidationRefused: The cells do not fit into the page, or a column cannot be edited.
     """
     lines = _read_lines(str(form_data.get(PASTE, "")))
-    columns = _columns_from(str(form_data.get(START, "")), listed_columns(request, view))
+    columns, start = listed_columns(request, view), form_data.get(START, "")
+    columns = columns[columns.index(start) :] if start in columns else ()
     width = max(map(len, lines), default=0)
     if not 0 < width <= len(columns) or len(lines) > len(pks):
         raise ValidationRefused(
@@ -49,11 +50,6 @@ async def read_pasted_edits(
     # Lines may be shorter than the widest one, and may not reach the last row of the page.
     cells = [dict(zip(columns, line, strict=False)) for line in lines]
     return [await _read_edit(request, view, pk, texts) for pk, texts in zip(pks, cells, strict=False)]
-
-
-def _columns_from(start: str, columns: Sequence[str]) -> Sequence[str]:
-    """Return the columns of the list from the first cell on."""
-    return columns[columns.index(start) :] if start in columns else ()
 
 
 def _read_lines(text: str) -> list[list[str]]:

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_delete_any, may_edit_any
 from opportune.admin.editing.cells import writable_keys
-from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor
+from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE, RowEdit, RowEditor, load_rows
 from opportune.admin.editing.undo import undo_url
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
@@ -21,11 +21,9 @@ from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists.actions import (
     Selection,
     describe_rows,
-    key_of,
     list_url,
     read_selection,
     redirect_with_error,
-    selected_rows,
 )
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import Changes, diff_values
@@ -93,7 +91,8 @@ async def selected_rows_page(request: Request, view: AdminView) -> Response:
         raise HTTPException(403)
     try:
         selection, sent = await read_selection(request, view), await read_form_texts(request)
-        rows = await _load_rows(request, view, selection.pks)
+        if not (rows := await load_rows(request, view, selection.pks)):
+            raise ValidationRefused("Another user has deleted these rows.")
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     editor = await RowEditor.for_request(request, view)
@@ -103,13 +102,6 @@ async def selected_rows_page(request: Request, view: AdminView) -> Response:
         if selection.is_confirmed and page.may_confirm:
             return await _save(editor, page)
     return await _render(request, view, page)
-
-
-async def _load_rows(request: Request, view: AdminView, pks: Sequence[str]) -> Mapping[str, Any]:
-    rows = await selected_rows(request, view, pks, [*view.many_to_many])
-    if not rows:
-        raise ValidationRefused("Another user has deleted these rows.")
-    return {key_of(row): row for row in rows}
 
 
 def _read_page(editor: RowEditor, row: Any, selection: Selection, sent: FormData) -> Page:

@@ -1,6 +1,6 @@
 """Form fields that refer to rows of other models, which are searched while the user types."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_list, may_see_titles
+from opportune.admin.authorization import may_create, may_list, may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
@@ -73,10 +73,6 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     def format(self, model: Any) -> dict[str, Any]:
         return {"id": str(model.id), "text": str(title_of(model))} if model else {}
 
-    async def rows(self, ids: list[Any]) -> list[Any]:
-        """Load rows by their ids, whether or not the user may list them."""
-        return await self._fetch(select(self.model).where(self.key.in_(ids)))
-
     async def _fetch(self, statement: Select[Any]) -> list[Any]:
         """Read rows with the relationships that titles (`__str__`) may need."""
         with_relationships = statement.options(*self.view.queries.loading(())) if self.view else statement
@@ -89,7 +85,8 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         return rows
 
     async def load_rows(self, request: Request, ids: Sequence[int]) -> None:
-        rows = await self.rows(list(ids)) if ids else []
+        """Load rows by their ids, whether or not the user may list them."""
+        rows = await self._fetch(select(self.model).where(self.key.in_(ids))) if ids else []
         self.loaded_rows(request).update((row.id, row) for row in rows)
 
     async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
@@ -98,6 +95,17 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         if missing := [row_id for row_id in ids if row_id not in loaded]:
             await self.load_rows(request, missing)
         return [loaded[row_id] for row_id in ids if row_id in loaded]
+
+    async def load_titles(self, request: Request, rows: Iterable[Any]) -> None:
+        """Load the titles of the rows that these rows refer to, in one query for those not yet loaded."""
+        ids = {getattr(row, self.name) for row in rows} - {None}
+        related = await self.referenced_rows(request, list(ids))
+        self.titles(request).update((row.id, title_of(row)) for row in related)
+
+    def titles(self, request: Request) -> dict[int, str]:
+        """Return the titles that this request has already loaded, by id."""
+        titles: dict[int, str] = values_of_request(request, "titles").setdefault(self, {})
+        return titles
 
     async def visible_rows(self, request: Request, ids: list[Any]) -> list[Any]:
         """Return the rows with these ids that the user may see."""
@@ -237,10 +245,11 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         """Render the field. Users who may not list the rows can only keep the current choice."""
         view = self.loader.view
         add_url = str(request.url_for("admin:create", identity=view.identity)) if view else ""
+        may_add = view and view.is_accessible(request) and await may_create(request, view)
         rows = RowChoices(
             await self._row_names(request),
             lookup_url=url if await may_list(request, view) else "",
-            add_url=add_url if view and await _may_add(request, view) else "",
+            add_url=add_url if may_add else "",
             add_label=gettext("Add %(name)s", name=view.name) if view else "",
         )
         attributes |= {"id": self.id, "name": self.name, "multiple": self.loader.is_many}
@@ -261,7 +270,3 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         if self.loader.is_many:
             return list(data or ())
         return [data] if data else []
-
-
-async def _may_add(request: Request, view: BaseAdminView) -> bool:
-    return view.can_create and view.is_accessible(request) and await view.check_can_create(request)

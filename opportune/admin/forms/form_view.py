@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from opportune.admin.authorization import may_create
 from opportune.admin.errors import RowChanged, ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.conditional_fields import conditions_json, reset_hidden_fields
@@ -64,9 +65,9 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
     Raises:
         HTTPException: The row exists, but the user may not change it. Or the user may not add rows.
     """
-    may_create = view.can_create and await view.check_can_create(request)
+    may_add = await may_create(request, view)
     exists = await view.queries.objects(row_by_key(view, request.path_params["pk"]))
-    if request.method != "POST" or not may_create or exists:
+    if request.method != "POST" or not may_add or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)
     if SEEN_FIELD not in form_data:
@@ -159,7 +160,7 @@ async def _respond_to_saved(request: Request, view: AdminView, row: Any, form_da
 async def _is_saved_as_new(request: Request, view: AdminView, form_data: FormData) -> bool:
     if not view.save_as or form_data.get("save") != SAVE_AS_NEW:
         return False
-    if not (view.can_create and await view.check_can_create(request)):
+    if not await may_create(request, view):
         raise HTTPException(403)
     return True
 
@@ -214,7 +215,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "inline_columns": [(table.view, table.by) for table in page.tables],
         "error": error,
         "list": list_url(request, view),
-        "may_create": view.can_create and await view.check_can_create(request),
+        "may_create": await may_create(request, view),
     }
     context |= await (view.create_context(request) if row is None else view.edit_context(request))
     status = 400 if error or page.form.errors else 200

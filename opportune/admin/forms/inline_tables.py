@@ -10,6 +10,7 @@ from sqladmin.helpers import get_object_identifier
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from opportune.admin.authorization import may_create, may_delete_any, may_edit_any
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.default_inlines import default_inlines
 from opportune.admin.forms.edit_conflicts import (
@@ -26,7 +27,6 @@ from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
 from opportune.admin.lists.actions import key_of
-from opportune.admin.lists.display import load_titles
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -74,15 +74,6 @@ def _inlines_of(parent: AdminView) -> Iterator[tuple[Inline, AdminView, str]]:
             yield inline, view, prefix
 
 
-def _may(request: Request, view: AdminView, action: str) -> bool:
-    is_enabled = view.can_edit if action == Action.EDIT else view.can_delete
-    return is_enabled and view.has_permission(request, action)
-
-
-async def _may_create(request: Request, view: AdminView) -> bool:
-    return view.can_create and await view.check_can_create(request)
-
-
 @dataclass(frozen=True)
 class _TableBuilder:
     """Builds the table of one inline from the request and the submitted form."""
@@ -109,7 +100,7 @@ class _TableBuilder:
         view = self.view
         if view.names.hides(view.names.of(self.inline.by)) or not view.is_accessible(self.request):
             return False
-        return _may(self.request, view, Action.EDIT) or await _may_create(self.request, view)
+        return may_edit_any(self.request, view) or await may_create(self.request, view)
 
     async def build(self, parent: Any) -> InlineTable | None:
         rows = await self._load_rows(parent) if parent is not None else []
@@ -118,7 +109,7 @@ class _TableBuilder:
         await self._load_references(rows)
         lines = [await self._build_stored_line(row, is_writable=is_writable) for row, is_writable in rows]
         template = None
-        if await _may_create(self.request, self.view):
+        if await may_create(self.request, self.view):
             template = await self._build_new_line(TEMPLATE_KEY)
             lines += [await self._build_new_line(key) for key in self._new_keys()]
             lines += await (self._restore_deleted_lines(lines) if parent is not None else self._copy_lines())
@@ -147,7 +138,7 @@ class _TableBuilder:
             if name in view.references:
                 ids = {getattr(row, name) for row, _ in rows} - {None}
                 await view.references[name].load_rows(request, sorted(ids))
-                await load_titles(request, view, name, [row for row, _ in rows])
+                await view.references[name].load_titles(request, [row for row, _ in rows])
             elif name in view.many_to_many:
                 view.many_to_many[name].loaded_rows(request).update(
                     (other.id, other) for row, _ in rows for other in getattr(row, name)
@@ -165,8 +156,8 @@ class _TableBuilder:
 
     async def _build_stored_line(self, row: Any, *, is_writable: bool) -> InlineRow:
         request, view, key = self.request, self.view, key_of(row)
-        may_change = is_writable and _may(request, view, Action.EDIT) and await view.check_can_edit(request, row)
-        may_delete = is_writable and _may(request, view, Action.DELETE) and await view.check_can_delete(request, row)
+        may_change = is_writable and may_edit_any(request, view) and await view.check_can_edit(request, row)
+        may_delete = is_writable and may_delete_any(request, view) and await view.check_can_delete(request, row)
         form_class = await self._form_class(row, is_readonly=not may_change)
         initial = await view.get_form_data_for_edit(row)
         form, is_submitted = self._bind(form_class, key, initial)

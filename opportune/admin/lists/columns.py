@@ -50,13 +50,9 @@ def ordered_choices(request: Request, view: BaseAdminView) -> list[str]:
 
 def further_columns(view: BaseAdminView) -> list[str]:
     """Return the `column_choices` of a view. By default, the short columns of its details page."""
-    names = map(view.names.of, view.column_choices) if view.column_choices else _short_details(view)
-    return [name for name in names if not is_secret(name)]
-
-
-def _short_details(view: BaseAdminView) -> list[str]:
     columns = view.mapper.columns
-    return [name for name in view.names.in_details if name in columns and not is_long(columns[name])]
+    short = [name for name in view.names.in_details if name in columns and not is_long(columns[name])]
+    return [name for name in map(view.names.of, view.column_choices or short) if not is_secret(name)]
 
 
 async def choose_columns(request: Request, view: BaseAdminView) -> Response:

@@ -11,7 +11,6 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
-from opportune.admin.current_request import values_of_request
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
@@ -62,7 +61,7 @@ class DisplayMixin(BaseAdminView):
         if self._has_formatter(prop, in_list=False):
             return await super().get_detail_value(obj, prop, request)
         if request and prop in self.references:
-            await load_titles(request, self, prop, [obj])
+            await self.references[prop].load_titles(request, [obj])
         return await self._format_cell(obj, prop, request, self.column_type_formatters_detail)
 
     async def _format_cell(self, obj: Any, prop: str, request: Any, formats: Any) -> tuple[Any, Any]:
@@ -76,7 +75,7 @@ class DisplayMixin(BaseAdminView):
         if prop in self.files:
             return value, await render_file(request.app.state.storage, self.files[prop], value)
         if prop in self.references and value is not None:
-            title = _titles(request, self, prop).get(value, value)
+            title = self.references[prop].titles(request).get(value, value)
             return value, link_to(self.lookups[prop].view, value, title, request)
         return value, format_column(self, prop, value, formats)
 
@@ -109,19 +108,6 @@ class DisplayMixin(BaseAdminView):
 def row_actions(request: Request, view: DisplayMixin, row: Any) -> dict[str, str]:
     """Return the labels of the actions on the row's page, by slug."""
     return view._actions_for(request, row)
-
-
-async def load_titles(request: Request, view: BaseAdminView, column: str, rows: Sequence[Any]) -> None:
-    """Load the titles of the rows that a column refers to, in one query for those not yet loaded."""
-    ids = {getattr(row, column) for row in rows} - {None}
-    related = await view.references[column].referenced_rows(request, list(ids))
-    _titles(request, view, column).update((row.id, title_of(row)) for row in related)
-
-
-def _titles(request: Request, view: BaseAdminView, column: str) -> dict[Any, str]:
-    """Return the loaded titles of referenced rows by id."""
-    titles: dict[Any, str] = values_of_request(request, "reference_titles").setdefault((view.identity, column), {})
-    return titles
 
 
 def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FORMATTERS) -> Any:

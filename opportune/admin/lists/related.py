@@ -8,9 +8,8 @@ from typing import Any
 from starlette.datastructures import URL
 from starlette.requests import Request
 
-from opportune.admin.authorization import may_list
+from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.display import load_titles
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -75,7 +74,7 @@ async def _load_related_rows(
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
     for name in view.references.keys() & set(columns):
-        await load_titles(request, view, name, rows)
+        await view.references[name].load_titles(request, rows)
     return RelatedRows(
         view=view,
         title=f"{view.name_plural} ({label_of(column)})" if has_several else view.name_plural,
@@ -100,7 +99,7 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
 
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
-    may_add = view.can_create and column in view.names.in_form and await view.check_can_create(request)
+    may_add = column in view.names.in_form and await may_create(request, view)
     return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may_add else ""
 
 

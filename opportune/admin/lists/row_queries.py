@@ -14,7 +14,6 @@ from starlette.requests import Request
 
 from opportune.admin.lists.actions import key_of, match_primary_keys, row_by_key
 from opportune.admin.lists.columns import listed_columns
-from opportune.admin.lists.display import load_titles
 from opportune.admin.lists.filtered_rows import filtered_query, search_conditions
 from opportune.admin.lists.ordering import order_terms
 from opportune.admin.lists.parameters import POSITION
@@ -72,7 +71,7 @@ class RowQueriesMixin(PersistenceMixin):
             loaded = rows.options(*self.queries.loading(columns))
             result = await PageReader(self, session, request, loaded, count, size).read(page)
         for name in self.references.keys() & set(columns):
-            await load_titles(request, self, name, result.rows)
+            await self.references[name].load_titles(request, result.rows)
         return result
 
     def _count_statement(self, session: AsyncSession, rows: Select[Any]) -> Select[int]:

@@ -176,7 +176,9 @@ async def history_page(request: Request, view: AdminView) -> Response:
         "row": row,
         "deleted_row": deleted_row,
         "pk": pk,
-        "entries": [_entry_context(entry, view, names) for entry in page],
+        "entries": [
+            (entry, get_action_label(entry, view), list_change_rows(entry.changes, view, names)) for entry in page
+        ],
         "older": entries[ENTRIES_PER_PAGE - 1].id if len(entries) > ENTRIES_PER_PAGE else None,
         "recorded_row": recorded_row,
         "may_restore": row is not None and may_edit_any(request, view) and await view.check_can_edit(request, row),
@@ -186,11 +188,6 @@ async def history_page(request: Request, view: AdminView) -> Response:
 
 
 HISTORY_PAGE = ModelPage("history/{pk:path}", history_page, ["GET"], "history", requires_list=False)
-
-
-def _entry_context(entry: AuditEntry, view: AdminView, names: Names) -> tuple[AuditEntry, str, Sequence[Any]]:
-    """Return an entry with the label of its action and its changes."""
-    return entry, get_action_label(entry, view), list_change_rows(entry.changes, view, names)
 
 
 async def _read_entries(request: Request, view: AdminView, pk: str, row: Any) -> Sequence[AuditEntry]:

@@ -19,7 +19,6 @@ from opportune.errors import OperatorError
 from opportune.i18n import lower_name, ngettext
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
-from opportune.jobs.service import DatabaseJobQueue
 from opportune.web.rendering.flash import flash
 
 JobAction = Callable[[AsyncSession, int], Awaitable[None]]
@@ -74,11 +73,11 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
 
     @action("retry", "Try again")
     async def retry(self, request: Request) -> Response:
-        return await self._apply(request, "retry", _jobs(request).retry)
+        return await self._apply(request, "retry", request.app.state.jobs.retry)
 
     @action("cancel", "Cancel", "Cancel these jobs? A running job ends at its next step.")
     async def cancel(self, request: Request) -> Response:
-        return await self._apply(request, "cancel", _jobs(request).cancel)
+        return await self._apply(request, "cancel", request.app.state.jobs.cancel)
 
     async def _apply(self, request: Request, slug: str, change: JobAction) -> Response:
         """Run the action on each selected job, and flash the refusals."""
@@ -110,8 +109,3 @@ class JobAdmin(SuperuserOnly, AdminView, model=Job):
                     job = await management.find_job(session, job_id)
                     audit.record_row(session, request, custom_action(slug), self.identity, job, {})
         return refusals
-
-
-def _jobs(request: Request) -> DatabaseJobQueue:
-    jobs: DatabaseJobQueue = request.app.state.jobs
-    return jobs

@@ -1,6 +1,5 @@
 """Pages of the trash: deleted rows, their restoration and permanent deletion."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqladmin.authorization import Action
@@ -55,8 +54,9 @@ async def trash_page(request: Request, view: AdminView) -> Response:
     rows = deleted_rows(request, view).order_by(deleted_at(view).desc(), *view.pk_columns)
     listed = rows.options(*view.queries.loading(())).limit(ROWS_PER_PAGE + 1).offset((page - 1) * ROWS_PER_PAGE)
     found = await view.queries.objects(listed)
+    emails = await load_emails(view, (row.deleted_by_id for row in found))
     context = {
-        "rows": await _with_users(view, found[:ROWS_PER_PAGE]),
+        "rows": [DeletedRow(row, emails.get(row.deleted_by_id, "")) for row in found[:ROWS_PER_PAGE]],
         "count": count,
         "page": page,
         "has_more": len(found) > ROWS_PER_PAGE,
@@ -96,11 +96,6 @@ def _require_access(request: Request, view: AdminView) -> None:
         raise HTTPException(404)
     if not may_use_trash(request, view):
         raise HTTPException(403)
-
-
-async def _with_users(view: AdminView, rows: Sequence[Any]) -> list[DeletedRow]:
-    emails = await load_emails(view, (row.deleted_by_id for row in rows))
-    return [DeletedRow(row, emails.get(row.deleted_by_id, "")) for row in rows]
 
 
 async def _confirm(request: Request, view: AdminView, selection: Selection) -> Response:

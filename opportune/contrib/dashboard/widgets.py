@@ -19,7 +19,6 @@ from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.charts import Chart
-from opportune.admin.lists.display import load_titles
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
@@ -178,7 +177,7 @@ async def _read_table(request: Request, declared: DeclaredWidget, table: Table) 
     query = view.sort_query(await _narrow(view.list_query(request), view, table.filters), request)
     rows = await view.queries.objects(query.options(*view.queries.loading(names)).limit(table.limit))
     for name in view.references.keys() & set(names):
-        await load_titles(request, view, name, rows)
+        await view.references[name].load_titles(request, rows)
     return RenderedWidget(declared, "table", list_url(view, table.filters), ListedRows(view, names, rows))
 
 

@@ -108,10 +108,6 @@ def read_list_state(request: Request, view: AdminView) -> str:
     return query
 
 
-def is_same_state(query: str, other: str) -> bool:
-    return sorted(parse_qsl(query)) == sorted(parse_qsl(other))
-
-
 @dataclass(frozen=True)
 class RestoredState:
     params: Sequence[tuple[str, str]]
@@ -169,7 +165,7 @@ async def read_state(request: Request, view: AdminView) -> ListState:
     active = saved.find(view.identity, request.query_params.get("view", ""))
     try:
         state = read_list_state(request, view)
-        is_changed = active is not None and not is_same_state(active.query, state)
+        is_changed = active is not None and sorted(parse_qsl(active.query)) != sorted(parse_qsl(state))
     except FieldErrors:  # too long to be saved
         state, is_changed = "", active is not None
     return ListState(saved.of_model(view.identity), active, saved.default(view.identity), is_changed, bool(state))
