@@ -90,7 +90,6 @@ def page_of_row(request: Request, view: BaseAdminView) -> str:
 
 async def may_look_up(request: Request, view: BaseAdminView, lookup: Any) -> bool:
     """Return whether the user may search the target rows of a column: list them and use the column."""
-    may_edit = view.can_edit and view.has_permission(request, Action.EDIT)
-    if not (may_edit or await view.check_can_create(request) or await view.check_can_list(request)):
+    if not (may_edit_any(request, view) or await view.check_can_create(request) or await view.check_can_list(request)):
         return False
     return await may_list(request, lookup.view if lookup else view)

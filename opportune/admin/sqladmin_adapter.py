@@ -28,15 +28,18 @@ ENDPOINT_ATTRIBUTES = {"_action", "_exposed"}
 @lru_cache(256)
 def action_slugs(view: type[Any]) -> frozenset[str]:
     """Return the names that a view's actions have in URLs."""
-    methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
-    return frozenset(method._slug for method in methods if hasattr(method, "_action"))
+    return frozenset(action._slug for action in _actions(view))
 
 
 def action_texts(view: type[Any]) -> list[str]:
     """Return the labels and questions of a view's actions."""
+    return [text for action in _actions(view) for text in (action._label, action._confirmation_message) if text]
+
+
+def _actions(view: type[Any]) -> list[Any]:
+    """Return the methods with `@action`."""
     methods: list[Any] = [getattr(view, name, None) for name in dir(view)]
-    actions = [method for method in methods if hasattr(method, "_action")]
-    return [text for action in actions for text in (action._label, action._confirmation_message) if text]
+    return [method for method in methods if hasattr(method, "_action")]
 
 
 class AdapterViewMeta(ModelViewMeta):

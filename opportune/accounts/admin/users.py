@@ -41,7 +41,7 @@ from opportune.admin.forms.form_extension import FormExtension
 from opportune.admin.forms.wtforms_classes import InputRequired, PasswordField
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
-from opportune.admin.persistence.transactions import RowAction, row_writer, session_of
+from opportune.admin.persistence.transactions import RowAction, session_of
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.hooks.registry import changes
@@ -308,7 +308,7 @@ class UserAdmin(ImpersonationMixin, AdminView, model=User):
 
     async def _store_password(self, request: Request, hashed: str) -> None:
         async with self.site.database.writer() as session:
-            user = await row_writer(self, session, request).lock_one(self.form_edit_query(request), self.check_can_edit)
+            user = await self.writer(session, request).lock_one(self.form_edit_query(request), self.check_can_edit)
             await _check_may_change(session, user, request)
             before = {"is_verified": user.is_verified}
             user.hashed_password = hashed

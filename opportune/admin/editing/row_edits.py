@@ -20,7 +20,6 @@ from opportune.admin.lists.actions import key_of, match_primary_keys, selected_r
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
 from opportune.admin.log import diff
-from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -203,7 +202,7 @@ class RowEditor:
     async def _plan_locked(self, session: AsyncSession, edits: Sequence[RowEdit]) -> None:
         has_key = match_primary_keys(self.view, [edit.pk for edit in edits])
         query = self.view.list_query(self.request).where(has_key)
-        locked = await row_writer(self.view, session, self.request).lock(query, _accept)  # `plan` checks permissions
+        locked = await self.view.writer(session, self.request).lock(query, _accept)  # `plan` checks permissions
         rows = {key_of(row): row for row in locked}
         for edit in edits:
             if (row := rows.get(edit.pk)) is None:
@@ -219,7 +218,7 @@ class RowEditor:
             ids = {edit.values[name] for edit in edits if edit.values.get(name) is not None}
             if ids:
                 await lookup.preload(session, self.request, sorted(ids))
-        writer = row_writer(self.view, session, self.request)
+        writer = self.view.writer(session, self.request)
         for batch in batches_of(edits, MAX_IDS_PER_QUERY if len(edits) > MAX_ROWS_SAVED_SINGLY else 1):
             await asyncio.sleep(0)  # let other requests run
             try:

@@ -19,18 +19,10 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.view_forms import unwritable_columns
-from opportune.admin.lists.actions import (
-    MAX_ROWS_PER_ACTION,
-    describe_rows,
-    key_of,
-    list_url,
-    match_primary_keys,
-    redirect_with_error,
-)
+from opportune.admin.lists import actions
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.row_writer import RowWriter
-from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.columns import is_json, python_type_of
@@ -56,7 +48,7 @@ def undo_url(request: Request, view: AdminView, entries: str | None = None) -> s
 def recorded_range(request: Request, view: AdminView) -> str:
     """Return the range of this request's entries for rows of a view. Empty if they are too many or lack values."""
     entries = [entry for entry in audit.recorded_entries(request) if entry.identity == view.identity and entry.row_id]
-    if not 0 < len(entries) <= MAX_ROWS_PER_ACTION:
+    if not 0 < len(entries) <= actions.MAX_ROWS_PER_ACTION:
         return ""
     try:
         for entry in entries:
@@ -75,19 +67,19 @@ async def undo_page(request: Request, view: AdminView) -> Response:
         with translate_database_errors(view.table):
             async with view.site.database.writer() as session:
                 entries = await _load_entries(request, view, session)
-                writer = row_writer(view, session, request)
+                writer = view.writer(session, request)
                 restored = await _restore(view, writer, [entry for entry in entries if entry.action == "update"])
                 added = [entry for entry in entries if entry.action == "create"]
                 deleted = await _check_unchanged(writer, added, view.check_can_delete) if added else {}
                 await writer.delete([*deleted.values()])
     except FieldErrors as refusal:
-        return redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
+        return actions.redirect_with_error(request, view, gettext("Nothing was undone: %(error)s", error=refusal))
     for row, values in restored:
         await view.after_model_change(dict(values), row, False, request)
     for row in deleted.values():
         await view.after_model_delete(row, request)
-    flash(request, gettext("Undone: %(rows)s.", rows=describe_rows(view, len(entries))))
-    return RedirectResponse(list_url(request, view), 303)
+    flash(request, gettext("Undone: %(rows)s.", rows=actions.describe_rows(view, len(entries))))
+    return RedirectResponse(actions.list_url(request, view), 303)
 
 
 async def _load_entries(request: Request, view: AdminView, session: AsyncSession) -> Sequence[AuditEntry]:
@@ -105,8 +97,8 @@ async def _load_entries(request: Request, view: AdminView, session: AsyncSession
         col(AuditEntry.actor_id) == request.state.user.id,
         col(AuditEntry.action).in_(("create", "update")),
     )
-    found = (await session.scalars(entries.order_by(col(AuditEntry.id)).limit(MAX_ROWS_PER_ACTION + 1))).all()
-    if not found or len(found) > MAX_ROWS_PER_ACTION:
+    found = (await session.scalars(entries.order_by(col(AuditEntry.id)).limit(actions.MAX_ROWS_PER_ACTION + 1))).all()
+    if not found or len(found) > actions.MAX_ROWS_PER_ACTION:
         raise ValidationRefused(NOT_RECORDED)
     return found
 
@@ -136,8 +128,8 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
     """
     view = writer.view
     pks = [entry.row_id for entry in entries]
-    locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)
-    rows = {key_of(row): row for row in locked}
+    locked = await writer.lock(view.list_query(writer.request).where(actions.match_primary_keys(view, pks)), check)
+    rows = {actions.key_of(row): row for row in locked}
     for entry in entries:
         if (row := rows.get(entry.row_id)) is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")

@@ -12,18 +12,9 @@ from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_create
 from opportune.admin.errors import RowChanged, ValidationRefused
+from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
 from opportune.admin.forms.conditional_fields import conditions_json, reset_hidden_fields
-from opportune.admin.forms.edit_conflicts import (
-    READ_VALUES_KEY,
-    SEEN_FIELD,
-    Conflict,
-    describe_conflicts,
-    find_changed_fields,
-    hash_values,
-    read_values,
-    use_stored_values,
-)
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
 from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inline import INLINES_KEY
@@ -70,7 +61,7 @@ async def deleted_row_page(request: Request, view: AdminView) -> Response:
     if request.method != "POST" or not may_add or exists:
         raise HTTPException(404)
     form_data = await _read_form(request, view)
-    if SEEN_FIELD not in form_data:
+    if edit_conflicts.SEEN_FIELD not in form_data:
         raise HTTPException(404)
     page = await _open_form(request, view, None, form_data)
     page.action = str(request.url_for("admin:create", identity=view.identity))
@@ -104,7 +95,7 @@ class FormPage:
     tables: Sequence[InlineTable]
     seen: str = ""
     """Hashes of the values that the user has seen."""
-    conflicts: Sequence[Conflict] = ()
+    conflicts: Sequence[edit_conflicts.Conflict] = ()
     action: str = ""
     """URL to send the form to; empty for that of the page."""
 
@@ -121,10 +112,10 @@ async def _open_form(request: Request, view: AdminView, row: Any, form_data: For
     page = FormPage(view, row, form_class(form_data, data=initial), initial, tables)
     if form_data is not None:
         reset_hidden_fields(page.form, view.show_when)
-    seen = form_data.get(SEEN_FIELD) if form_data else ""
+    seen = form_data.get(edit_conflicts.SEEN_FIELD) if form_data else ""
     # The values in a request without any field are not those that a user has seen.
     shown_form = page.form if form_data is None else page.stored_form
-    page.seen = seen if isinstance(seen, str) and seen else hash_values(shown_form)
+    page.seen = seen if isinstance(seen, str) and seen else edit_conflicts.hash_values(shown_form)
     return page
 
 
@@ -168,12 +159,12 @@ async def _is_saved_as_new(request: Request, view: AdminView, form_data: FormDat
 async def _find_conflicts(request: Request, page: FormPage) -> bool:
     """Show the values that another user has changed. The next submission overwrites them."""
     stored = page.stored_form
-    changed = find_changed_fields(page.form, stored, page.seen)
+    changed = edit_conflicts.find_changed_fields(page.form, stored, page.seen)
     if page.row is None or not changed:
         return False
-    use_stored_values(page.form, stored, changed)
-    page.conflicts = await describe_conflicts(request, page.view, request.path_params["pk"], changed)
-    page.seen = hash_values(stored)
+    edit_conflicts.use_stored_values(page.form, stored, changed)
+    page.conflicts = await edit_conflicts.describe_conflicts(request, page.view, request.path_params["pk"], changed)
+    page.seen = edit_conflicts.hash_values(stored)
     return True
 
 
@@ -190,7 +181,7 @@ async def _save(request: Request, page: FormPage) -> Any:
             await uploads.enter_async_context(stored_uploads(storage, line.form, line.values))
         if page.row is None:
             return await view.insert_model(request, values)
-        values[READ_VALUES_KEY] = read_values(view, page.form, page.initial)
+        values[edit_conflicts.READ_VALUES_KEY] = edit_conflicts.read_values(view, page.form, page.initial)
         return await view.update_model(request, request.path_params["pk"], values)
 
 

@@ -11,17 +11,9 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_delete_any, may_edit_any
+from opportune.admin.forms import edit_conflicts
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.default_inlines import default_inlines
-from opportune.admin.forms.edit_conflicts import (
-    SEEN_FIELD,
-    authors_of,
-    describe_conflicts,
-    find_changed_fields,
-    hash_values,
-    is_edited,
-    use_stored_values,
-)
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
@@ -171,7 +163,7 @@ class _TableBuilder:
             may_delete,
             is_submitted,
             is_deleted=may_delete and bool(self.value(f"{key}-delete")),
-            seen=self.value(f"{key}-{SEEN_FIELD}"),
+            seen=self.value(f"{key}-{edit_conflicts.SEEN_FIELD}"),
         )
         await self._find_conflict(line)
         return line
@@ -181,16 +173,16 @@ class _TableBuilder:
         if not (line.is_submitted and line.may_change) or edits_lines(self.form_data):
             return
         stored = type(line.form)(data=line.stored)
-        has_edited = line.is_deleted or is_edited(line.form, line.seen)
-        changed = find_changed_fields(line.form, stored, line.seen)
-        use_stored_values(line.form, stored, changed)
+        has_edited = line.is_deleted or edit_conflicts.is_edited(line.form, line.seen)
+        changed = edit_conflicts.find_changed_fields(line.form, stored, line.seen)
+        edit_conflicts.use_stored_values(line.form, stored, changed)
         if changed and has_edited:
             line.error = await self._describe_conflict(line, changed)
-            line.seen = hash_values(stored)
+            line.seen = edit_conflicts.hash_values(stored)
 
     async def _describe_conflict(self, line: InlineRow, changed: Mapping[str, bool]) -> str:
-        conflicts = await describe_conflicts(self.request, self.view, line.key, changed)
-        change = gettext("%(authors)s has changed this row.", authors=authors_of(conflicts))
+        conflicts = await edit_conflicts.describe_conflicts(self.request, self.view, line.key, changed)
+        change = gettext("%(authors)s has changed this row.", authors=edit_conflicts.authors_of(conflicts))
         texts = [f"{line.form[name].label.text}: {await self._stored_text(line.row, name)}." for name in changed]
         repeat = gettext("Save again to delete it.") if line.is_deleted else gettext("Save again to keep your text.")
         return " ".join([change, *texts, repeat])
@@ -203,7 +195,7 @@ class _TableBuilder:
         form_class = await self._form_class(None)
         form, is_submitted = self._bind(form_class, key, {}, form_data)
         shown = inline_columns(self.inline, self.view)
-        seen = self.value(f"{key}-{SEEN_FIELD}")
+        seen = self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")
         return InlineRow(None, key, form, {}, shown, is_submitted=is_submitted, seen=seen)
 
     def _bind(
@@ -234,7 +226,7 @@ class _TableBuilder:
         for key, seen in self._stored_keys():
             new_key = _unused_key([*filter(NEW_KEY.fullmatch, keys)])
             line = await self._build_new_line(new_key, self._renamed(key, new_key))
-            if key not in keys and is_edited(line.form, seen):
+            if key not in keys and edit_conflicts.is_edited(line.form, seen):
                 line.error = ADD_AGAIN
                 restored.append(line)
                 keys.append(new_key)
@@ -243,7 +235,9 @@ class _TableBuilder:
     def _stored_keys(self) -> list[tuple[str, str]]:
         """Return the keys of stored rows in the submitted page that were not deleted, each with its hashes."""
         keys = self.submitted_keys[: 2 * MAX_INLINE_ROWS]
-        hashes = [(key, self.value(f"{key}-{SEEN_FIELD}")) for key in keys if not self.value(f"{key}-delete")]
+        hashes = [
+            (key, self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")) for key in keys if not self.value(f"{key}-delete")
+        ]
         return [(key, seen) for key, seen in hashes if seen]
 
     def _renamed(self, key: str, new_key: str) -> FormData:

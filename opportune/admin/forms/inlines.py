@@ -15,7 +15,6 @@ from opportune.admin.forms.files import FileField
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.view_forms import has_changed
 from opportune.admin.lists.actions import match_primary_keys
-from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors
@@ -138,7 +137,7 @@ class InlineTable:
     async def _save(self, session: AsyncSession, request: Request, parent: Any, line: InlineRow) -> None:
         if not line.is_deleted and not line.values:
             return
-        view, writer = self.view, row_writer(self.view, session, request)
+        view, writer = self.view, self.view.writer(session, request)
         if line.row is None:
             line.saved_row = await writer.add(line.values, {self.by: parent.id})
             return

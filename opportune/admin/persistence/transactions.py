@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar
 
 from sqladmin.authorization import custom_action
@@ -27,6 +28,10 @@ RowAction = Callable[[AsyncSession, Any], Awaitable[None]]
 
 class PersistenceMixin(DisplayMixin):
     _writer: ClassVar[type[RowWriter]] = RowWriter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer = partial(self._writer, self)
 
     async def insert_model(self, request: Request, data: dict[str, Any]) -> Any:
         tables = data.get(INLINES_KEY, ())
@@ -55,7 +60,7 @@ class PersistenceMixin(DisplayMixin):
         try:
             with translate_database_errors(self.table):
                 async with database.writer() as session:
-                    yield row_writer(self, session, request)
+                    yield self.writer(session, request)
         except FieldErrors as error:
             async with database.reader(fresh=True) as session:
                 raise await explain_trash_conflict(session, self.model, error, submitted) from error
@@ -69,7 +74,7 @@ class PersistenceMixin(DisplayMixin):
         pks = request.query_params["pks"].split(",")
         with translate_database_errors(self.table):
             async with self.site.database.writer() as session:
-                rows = await row_writer(self, session, request).lock_selected(self.list_query(request), pks, may)
+                rows = await self.writer(session, request).lock_selected(self.list_query(request), pks, may)
                 for row in rows:
                     before = diff.snapshot(row)
                     await action(session, row)
@@ -81,11 +86,6 @@ class PersistenceMixin(DisplayMixin):
         return RedirectResponse(list_url(request, self), 303)
 
 
-def row_writer(view: PersistenceMixin, session: AsyncSession, request: Request) -> RowWriter:
-    """Return an object that writes rows of a view in the caller's transaction."""
-    return view._writer(view, session, request)
-
-
 async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[str]) -> None:
     """Delete all of these rows or none.
 
@@ -95,7 +95,7 @@ async def delete_rows(request: Request, view: PersistenceMixin, pks: Sequence[st
     with translate_database_errors(view.table, deleting=True):
         await view._writer.prepare_deletion(view, request, pks)
         async with view.site.database.writer() as session:
-            writer = row_writer(view, session, request)
+            writer = view.writer(session, request)
             rows = await writer.lock_selected(view.list_query(request), pks, view.check_can_delete)
             await writer.delete(rows)
     for row in rows:

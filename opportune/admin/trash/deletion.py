@@ -9,18 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.authorization import may_list
-from opportune.admin.lists.actions import (
-    Selection,
-    describe_rows,
-    list_url,
-    match_primary_keys,
-    read_selection,
-    redirect_with_error,
-    row_url,
-    selected_rows,
-    selection_query,
-    show_confirmation_page,
-)
+from opportune.admin.lists import actions
 from opportune.admin.lists.related import list_url_of_reference
 from opportune.admin.persistence.transactions import delete_rows
 from opportune.admin.trash.rows import has_trash
@@ -41,34 +30,34 @@ async def delete_page(request: Request, view: AdminView) -> Response:
     if not (view.can_delete and view.is_accessible(request)):
         raise HTTPException(403)
     try:
-        selection = await read_selection(request, view)
+        selection = await actions.read_selection(request, view)
     except FieldErrors as refusal:
-        return redirect_with_error(request, view, str(refusal))
+        return actions.redirect_with_error(request, view, str(refusal))
     if request.method == "POST" and (selection.is_confirmed or undo_url(request, view, selection)):
         return await _delete(request, view, selection)
-    rows = await selected_rows(request, view, selection.pks)
+    rows = await actions.selected_rows(request, view, selection.pks)
     if len(rows) < len(selection.pks):
         raise HTTPException(404)
     for row in rows:
         if not await view.check_can_delete(request, row):
             raise HTTPException(403)
     if issubclass(view.model, SoftDelete):
-        question = _trash_question(view.model.keep_deleted_days)
-        return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), question=question)
-    impact = await deletion_impact(request, view, selection.pks)
-    return await show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), consequences=impact)
+        texts: dict[str, Any] = {"question": _trash_question(view.model.keep_deleted_days)}
+    else:
+        texts = {"consequences": await deletion_impact(request, view, selection.pks)}
+    return await actions.show_confirmation_page(request, view, selection, rows, title=gettext("Delete"), **texts)
 
 
-async def _delete(request: Request, view: AdminView, selection: Selection) -> Response:
+async def _delete(request: Request, view: AdminView, selection: actions.Selection) -> Response:
     try:
         await delete_rows(request, view, selection.pks)
     except FieldErrors as refusal:
-        return redirect_with_error(request, view, gettext("Nothing was deleted. %(reason)s", reason=refusal))
-    rows = describe_rows(view, len(selection.pks))
+        return actions.redirect_with_error(request, view, gettext("Nothing was deleted. %(reason)s", reason=refusal))
+    rows = actions.describe_rows(view, len(selection.pks))
     trashed, deleted = gettext("Moved %(rows)s to the trash.", rows=rows), gettext("Deleted %(rows)s.", rows=rows)
     message = trashed if has_trash(view) else deleted
     flash(request, message, undo=undo_url(request, view, selection))
-    return RedirectResponse(list_url(request, view), 303)
+    return RedirectResponse(actions.list_url(request, view), 303)
 
 
 def _trash_question(days: int | None) -> str:
@@ -81,12 +70,12 @@ def _trash_question(days: int | None) -> str:
     )
 
 
-def undo_url(request: Request, view: AdminView, selection: Selection) -> str:
+def undo_url(request: Request, view: AdminView, selection: actions.Selection) -> str:
     """Return the URL that restores the rows. Empty if the model has no trash, or the URL is too long."""
     if not has_trash(view):
         return ""
     path = request.url_for("admin:restore", identity=view.identity).path
-    url = f"{path}?{selection_query(request, *selection.pks)}"
+    url = f"{path}?{actions.selection_query(request, *selection.pks)}"
     return url if len(url) <= MAX_UNDO_URL_CHARS else ""
 
 
@@ -103,10 +92,11 @@ async def deletion_impact(request: Request, view: AdminView, pks: Sequence[str])
         has_pages = related.has_permission(request, Action.DETAILS)
 
         def url_of(row: Any) -> str:
-            return str(row_url(request, related, "details", row)) if has_pages else ""
+            return str(actions.row_url(request, related, "details", row)) if has_pages else ""
 
         list_url = list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else ""
         return RelatedModel(label, related.list_query(request), url_of, list_url)
 
     async with view.site.database.reader(fresh=True) as session:
-        return await find_deletion_impact(session, view.mapper, match_primary_keys(view, pks), describe, title_of)
+        has_key = actions.match_primary_keys(view, pks)
+        return await find_deletion_impact(session, view.mapper, has_key, describe, title_of)

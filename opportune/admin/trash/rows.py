@@ -10,7 +10,6 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_delete_any
 from opportune.admin.lists.actions import match_primary_keys
 from opportune.admin.log import audit
-from opportune.admin.persistence.transactions import row_writer
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.models.soft_delete import SoftDelete
@@ -80,11 +79,11 @@ async def purge_rows(request: Request, view: AdminView, pks: Sequence[str]) -> N
         async with view.site.database.writer() as session:
             rows = await _lock_deleted(session, request, view, pks)
             with deleted_rows_included(session, purges=True):
-                await row_writer(view, session, request).delete(rows)
+                await view.writer(session, request).delete(rows)
     for row in rows:
         await view.after_model_delete(row, request)
 
 
 async def _lock_deleted(session: AsyncSession, request: Request, view: AdminView, pks: Sequence[str]) -> Sequence[Any]:
-    writer = row_writer(view, session, request)
+    writer = view.writer(session, request)
     return await writer.lock_selected(deleted_rows(request, view), pks, view.check_can_delete)

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.inlines import ROW_IS_GONE
-from opportune.admin.persistence.transactions import row_writer
 from opportune.contrib.import_export.import_rows import ImportPlan, PlannedRow
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.db.queries.batches import batches_of
@@ -59,7 +58,7 @@ class ImportWriter:
             try:
                 with translate_database_errors(new_rows.view.table):
                     rows = [(None, new_rows.values[name]) for name in names]
-                    created = await row_writer(new_rows.view, self.session, self.request).save_all(rows)
+                    created = await new_rows.view.writer(self.session, self.request).save_all(rows)
                     new_rows.created = dict(zip(names, created, strict=True))
             except FieldErrors as refusal:
                 plural = new_rows.view.name_plural
@@ -80,7 +79,7 @@ class ImportWriter:
                 locked = await self._lock_stored([planned.stored.id for planned in batch if planned.stored])
                 rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
                 changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
-                written = await row_writer(self.view, self.session, self.request).save_all(changes)
+                written = await self.view.writer(self.session, self.request).save_all(changes)
                 return list(zip(batch, written, strict=True))
 
     async def _lock_stored(self, ids: Sequence[int]) -> dict[int, Any]:
@@ -89,7 +88,7 @@ class ImportWriter:
             return {}
         statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
         loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
-        rows = await row_writer(self.view, self.session, self.request).lock(loaded, self.view.check_can_edit)
+        rows = await self.view.writer(self.session, self.request).lock(loaded, self.view.check_can_edit)
         if len(rows) < len(ids):
             raise ValidationRefused(ROW_IS_GONE)
         return {row.id: row for row in rows}
