@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from opportune.accounts.groups.permission_names import matches_permission
 from opportune.accounts.models import User
-from opportune.admin.base import BaseAdminView
+from opportune.admin.base import BaseAdminView, has_history
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 
 
@@ -60,6 +60,11 @@ def may_edit_any(request: Request, view: BaseAdminView) -> bool:
 def may_delete_any(request: Request, view: BaseAdminView) -> bool:
     """Return whether the user may delete rows of this model."""
     return view.can_delete and may_act(request, view, Action.DELETE)
+
+
+def may_see_history(request: Request, view: BaseAdminView) -> bool:
+    """Return whether the user may see the history of rows that the view shows."""
+    return has_history(view) and may_act(request, view, Action.DETAILS)
 
 
 async def may_create(request: Request, view: BaseAdminView) -> bool:

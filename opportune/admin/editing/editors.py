@@ -4,15 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from pydantic import AwareDatetime, TypeAdapter
-from sqladmin.authorization import Action
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.accounts.models import User
-from opportune.admin.authorization import may_edit_any
-from opportune.admin.base import has_history
+from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.editing.cells import writable_keys
 from opportune.admin.lists.actions import row_url
 from opportune.admin.log.audit import read_last_change_by_others
@@ -53,7 +51,7 @@ async def editors_page(request: Request, view: AdminView) -> Response:
 
 async def _last_change(request: Request, view: AdminView, since: datetime, user: User) -> Any:
     """Return the last change of another user, if the user may see the history of the row."""
-    if not (has_history(view) and view.has_permission(request, Action.DETAILS)):
+    if not may_see_history(request, view):
         return None
     async with view.site.database.reader(fresh=True) as session:
         return await read_last_change_by_others(session, view.identity, request.path_params["pk"], since, user.id)

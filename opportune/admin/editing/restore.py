@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqladmin.authorization import Action
 from sqlmodel import col
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.authorization import may_act, may_edit_any
-from opportune.admin.base import has_history
+from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.editing.row_edits import RowEdit, RowEditor, prefix_of
 from opportune.admin.editing.undo import old_values, undo_url
 from opportune.admin.errors import ValidationRefused
@@ -29,7 +27,7 @@ from opportune.web.rendering.flash import flash
 async def restore_page(request: Request, view: AdminView) -> Response:
     """Submit the values before a change through the form, with its validation, permissions, hooks and audit log."""
     pk = request.path_params["pk"]
-    if not (has_history(view) and may_edit_any(request, view) and may_act(request, view, Action.DETAILS)):
+    if not (may_see_history(request, view) and may_edit_any(request, view)):
         raise HTTPException(403)
     entry = await _find_entry(request, view, pk)
     try:

@@ -26,7 +26,7 @@ from opportune.admin.lists.actions import (
     redirect_with_error,
 )
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
-from opportune.admin.log.diff import Changes, diff_values
+from opportune.admin.log.diff import diff_values
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
@@ -166,10 +166,6 @@ async def _preview(
     request: Request, view: AdminView, edits: Sequence[RowEdit]
 ) -> Sequence[tuple[str, list[tuple[str, str, str]]]]:
     """Return the title of each row, and label, old and new value of its changes."""
-    changes = [_changes(edit) for edit in edits]
+    changes = [diff_values({name: edit.stored_value(name) for name in edit.values}, edit.values) for edit in edits]
     names = await load_reference_names(request, changes, view)
     return [(edit.title, list_change_rows(row, view, names)) for edit, row in zip(edits, changes, strict=True)]
-
-
-def _changes(edit: RowEdit) -> Changes:
-    return diff_values({name: edit.stored_value(name) for name in edit.values}, edit.values)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqladmin.authorization import Action
 from starlette.requests import Request
 
-from opportune.admin.base import BaseAdminView, has_history
+from opportune.admin.authorization import may_see_history
+from opportune.admin.base import BaseAdminView
 from opportune.admin.errors import RowChanged
 from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.forms.files import FileField
@@ -83,7 +83,7 @@ async def describe_conflicts(
 ) -> list[Conflict]:
     """Return the changes with their authors, if the user may see the history of the row."""
     entries = {}
-    if has_history(view) and view.has_permission(request, Action.DETAILS):
+    if may_see_history(request, view):
         async with view.site.database.reader(fresh=True) as session:
             entries = await read_last_changes(session, view.identity, row_id, changed)
     conflicts = {name: Conflict(name, has_edited, str(ANOTHER_USER), None) for name, has_edited in changed.items()}

@@ -1,6 +1,7 @@
 """Groups of fields, forms without some fields, and prefilled values."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sqladmin.forms import WTFORMS_ATTRS
 from starlette.datastructures import FormData
@@ -16,17 +17,15 @@ UNCHANGED = "(unchanged)"
 """A text for required fields, whose validator only checks that a text was sent."""
 
 
-def group_fields(
-    fieldsets: Sequence[Fieldset], names: Iterable[str], name_of: Callable[[str], str]
-) -> list[tuple[str, list[str]]]:
-    """Group names by fieldset. Names without a fieldset come last, without a title.
+def group_fields(view: Any, names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Group names by the fieldsets of a view. Names without a fieldset come last, without a title.
 
-    A fieldset may name a relationship instead of its column: `name_of("author")` is `author_id`.
+    A fieldset may name a relationship instead of its column: `author` instead of `author_id`.
     """
     remaining = dict.fromkeys(names)
     groups = []
-    for title, fieldset in fieldsets:
-        columns = [name if name in remaining else name_of(name) for name in fieldset]
+    for title, fieldset in view.fieldsets:
+        columns = [name if name in remaining else view.names.of(name) for name in fieldset]
         groups.append((gettext(title), [name for name in columns if name in remaining]))
     grouped = {name for _, group in groups for name in group}
     groups.append(("", [name for name in remaining if name not in grouped]))

@@ -195,7 +195,7 @@ async def _render(request: Request, page: FormPage, row: Any = None, error: str 
         "obj": row,
         "form": page.form,
         "fields": fields,
-        "groups": group_fields(view.fieldsets, [*shown, *fields], view.names.of),
+        "groups": group_fields(view, [*shown, *fields]),
         "tables": page.tables,
         "seen": page.seen if row is not None else "",
         "conflicts": page.conflicts,

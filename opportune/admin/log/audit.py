@@ -166,7 +166,8 @@ def _is_of_listed_row(view: BaseAdminView, request: Request) -> ColumnElement[bo
     if keys is None:
         return true()
     texts = [_as_text(column) for column in keys.selected_columns]
-    listed = keys.with_only_columns(_joined(texts), maintain_column_froms=True)
+    identifier = reduce(lambda joined, text: joined + ";" + text, texts)  # as the log stores it
+    listed = keys.with_only_columns(identifier, maintain_column_froms=True)
     is_uuid = isinstance(keys.selected_columns[0].type, Uuid)
     row_id: Any = func.replace(AuditEntry.row_id, "-", "") if is_uuid else col(AuditEntry.row_id)
     is_listed: ColumnElement[bool] = row_id.in_(listed) & is_of_present_row(view)
@@ -176,8 +177,3 @@ def _is_of_listed_row(view: BaseAdminView, request: Request) -> ColumnElement[bo
 def _as_text(column: ColumnElement[Any]) -> ColumnElement[str]:
     text = cast(column, String)
     return func.replace(text, "-", "") if isinstance(column.type, Uuid) else text  # SQLite stores no hyphens
-
-
-def _joined(texts: list[ColumnElement[str]]) -> ColumnElement[str]:
-    """Return the identifier of a row, as the log stores it."""
-    return reduce(lambda joined, text: joined + ";" + text, texts)

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from opportune.admin.authorization import may_act, may_edit_any
-from opportune.admin.base import BaseAdminView, has_history
+from opportune.admin.authorization import may_edit_any, may_see_history
+from opportune.admin.base import BaseAdminView
 from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.foreign_keys import parse_id
 from opportune.admin.lists.actions import row_by_key
@@ -145,7 +145,7 @@ class LogAdmin(AdminView, model=AuditEntry):
     def _link_title(entry: AuditEntry, view: BaseAdminView | None, request: Request) -> str:
         """Return the title, as a link to the history of the row if the user may open it."""
         title = entry.title or entry.row_id
-        if not (view and entry.row_id and has_history(view) and view.has_permission(request, Action.DETAILS)):
+        if not (view and entry.row_id and may_see_history(request, view)):
             return title
         url = request.url_for("admin:history", identity=entry.identity, pk=entry.row_id)
         return Markup('<a href="{}">{}</a>').format(url, title)
@@ -158,7 +158,7 @@ def _shorten(text: str) -> str:
 async def history_page(request: Request, view: AdminView) -> Response:
     """Render the history of one row, which may already be deleted."""
     pk = request.path_params["pk"]
-    if not (has_history(view) and may_act(request, view, Action.DETAILS)):
+    if not may_see_history(request, view):
         raise HTTPException(403)
     row = await view.get_object_for_details(request)
     deleted_row = await find_deleted(request, view) if row is None else None

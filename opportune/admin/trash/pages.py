@@ -2,12 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from sqladmin.authorization import Action
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.admin.base import has_history
+from opportune.admin.authorization import may_see_history
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists import actions
 from opportune.admin.log.audit import load_emails
@@ -45,7 +44,7 @@ async def trash_page(request: Request, view: AdminView) -> Response:
         "count": count,
         "page": page,
         "has_more": len(found) > ROWS_PER_PAGE,
-        "has_history": has_history(view) and view.has_permission(request, Action.DETAILS),
+        "has_history": may_see_history(request, view),
         "days": getattr(view.model, "keep_deleted_days", None),
     }
     return await render_page(request, view, "admin/trash.html", context)

@@ -24,5 +24,4 @@ class RowVersionsExtension(AdminExtension):
         is_change = col(AuditEntry.action).in_(("create", "update"))
         return ~is_change | (col(AuditEntry.at) < first_version)
 
-    async def versions_of(self, request: Request, view: Any, row: Any, *, may_restore: bool) -> dict[str, Any]:
-        return await load_versions(request, view, row, may_restore=may_restore)
+    versions_of = staticmethod(load_versions)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from opportune.admin.extensions import AdminExtension, MenuLink, Slot
 from opportune.contrib.saved_views.pages import PAGES, open_list
-from opportune.contrib.saved_views.queries import PLAIN, ListState, load_saved_views, read_state
+from opportune.contrib.saved_views.queries import PLAIN, load_saved_views, read_state
 
 
 class SavedViewsExtension(AdminExtension):
@@ -35,5 +35,4 @@ class SavedViewsExtension(AdminExtension):
                 links.setdefault(saved.identity, []).append(link)
         return links
 
-    async def list_state(self, request: Request, view: Any) -> ListState:
-        return await read_state(request, view)
+    list_state = staticmethod(read_state)
