@@ -254,4 +254,6 @@ async def test_history_restores_nothing_that_is_no_longer_valid(app: FastAPI, ad
     page = (await admin.get("/admin/gadget/history/1")).text
     (url,) = re.findall(r'action="([^"]*restore-entry[^"]*)"', page)
     await admin.post(url)
-    assert "Nothing was restored. This value is already in use." in (await admin.get("/admin/gadget/history/1")).text
+    assert (
+        "Nothing was restored. Name: This value is already in use." in (await admin.get("/admin/gadget/history/1")).text
+    )
