@@ -61,13 +61,13 @@ def _refuse_models_of_project(model: NewModel) -> None:
 
 
 def _package_files(feature: str, texts: Mapping[Path, str], package: Path) -> dict[Path, str]:
-    """Return files of a feature in the project as files of its package."""
-    code, tests = PROJECT / PACKAGE / feature, PROJECT / "tests" / feature
+    """Return files of a feature in the project as files of its package. Those of other features are left out."""
+    folders = {PROJECT / PACKAGE / feature: package, PROJECT / "tests" / feature: package / "tests"}
     files: dict[Path, str] = {}
-    for path, text in texts.items():
-        is_test = path.is_relative_to(tests)
-        target = package / "tests" / path.relative_to(tests) if is_test else package / path.relative_to(code)
-        files[target] = text.replace(f"{PACKAGE}.{feature}", package.name)
+    for folder, target in folders.items():
+        for path, text in texts.items():
+            if path.is_relative_to(folder):
+                files[target / path.relative_to(folder)] = text.replace(f"{PACKAGE}.{feature}", package.name)
     return files
 
 
