@@ -21,29 +21,45 @@ def schema(path: Path) -> list[tuple[str, ...]]:
         return sorted((name, *sorted(re.split(r",? *\n\t?", sql or ""))) for name, sql in rows)
 
 
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with more files of earlier runs than it keeps."""
+    folder = tmp_path_factory.mktemp("cache")
+    for number in range(MAX_FILES + 2):
+        (folder / f"{number}.db").touch()
+        os.utime(folder / f"{number}.db", (number, number))
     return folder
 
 
-def test_next_run_copies_the_migrated_file(tmp_path: Path, cache: Path) -> None:
-    migrate_file(tmp_path / "first.db", tmp_path, cache)
-    [stored] = cache.iterdir()
+@pytest.fixture(scope="module")
+def first_file(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a run that migrates it."""
+    folder = tmp_path_factory.mktemp("first")
+    migrate_file(folder / "first.db", folder, cache)
+    return folder / "first.db"
+
+
+def test_next_run_copies_the_migrated_file(first_file: Path, tmp_path: Path, cache: Path) -> None:
+    stored = max(cache.iterdir(), key=lambda file: file.stat().st_mtime)
     with closing(sqlite3.connect(stored)) as database:
         database.execute("CREATE TABLE was_here (id int)")
     migrate_file(tmp_path / "second.db", tmp_path, cache)
-    added = {*schema(tmp_path / "second.db")} - {*schema(tmp_path / "first.db")}
+    added = {*schema(tmp_path / "second.db")} - {*schema(first_file)}
     assert added == {("was_here", "CREATE TABLE was_here (id int)")}
 
 
-def test_migration_that_imports_the_project_is_not_kept(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("first_file")
+def test_old_files_are_removed(cache: Path) -> None:
+    names = {file.name for file in cache.iterdir()}
+    assert len(names) == MAX_FILES
+    assert not names & {"0.db", "1.db", "2.db"}
+
+
+def test_migration_that_imports_the_project_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_cache, "CODE_IMPORT", re.compile("^import sqlalchemy", re.MULTILINE))
-    migrate_file(tmp_path / "first.db", tmp_path, cache)
-    assert [*cache.iterdir()] == []
+    (tmp_path / "cache").mkdir()
+    migrate_file(tmp_path / "first.db", tmp_path, tmp_path / "cache")
+    assert [*(tmp_path / "cache").iterdir()] == []
 
 
 @pytest.mark.parametrize(
@@ -59,13 +75,3 @@ def test_migration_that_imports_the_project_is_not_kept(
 )
 def test_migration_imports_of_changing_code(line: str, *, is_code: bool) -> None:
     assert bool(migration_cache.CODE_IMPORT.search(f"import os\n{line}\n")) is is_code
-
-
-def test_old_files_are_removed(tmp_path: Path, cache: Path) -> None:
-    for number in range(MAX_FILES + 2):
-        (cache / f"{number}.db").touch()
-        os.utime(cache / f"{number}.db", (number, number))
-    migrate_file(tmp_path / "first.db", tmp_path, cache)
-    names = {file.name for file in cache.iterdir()}
-    assert len(names) == MAX_FILES
-    assert not names & {"0.db", "1.db", "2.db"}
