@@ -8,6 +8,13 @@ REMOVED_COMMANDS = {
     "diffsettings": "use env, which lists the settings that are set, or env --json.",
     "removemodel": "use git restore or git revert, or delete the code of the model and run makemigrations.",
 }
+DJANGO_COMMANDS = {
+    "collectstatic": "Omit it: the site serves static/ as it is.",
+    "createcachetable": "Omit it: migrate creates the table.",
+    "testserver": "Use loaddata, then runserver.",
+    "version": "Use oppman.py --version.",
+}
+"""Django's commands without an equivalent of the same name."""
 REMOVED_OPTIONS = {
     "--here": "omit it. The project is created beside the clone, which you can delete.",
     "--by-hand": "omit it, and write the pages as in `oppman.py docs cookbook`.",
@@ -33,6 +40,8 @@ def unknown_command(name: str, names: Iterable[str], subcommands: Collection[str
     """
     if name in REMOVED_COMMANDS:
         return f"{name} was removed: {REMOVED_COMMANDS[name]}"
+    if name in DJANGO_COMMANDS:
+        return f"{name} is a command of Django. {DJANGO_COMMANDS[name]}"
     hint = f" Did you mean {' or '.join(subcommands)}?" if subcommands else did_you_mean(name, names)
     return f"Unknown command {name!r}.{hint}"
 

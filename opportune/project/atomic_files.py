@@ -1,5 +1,6 @@
 """Files that are written completely or not at all."""
 
+import errno
 import glob
 import os
 import shutil
@@ -71,7 +72,13 @@ def private_folder(prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def open_replacement(path: Path) -> Iterator[BinaryIO]:
-    """Open a private file that replaces `path` when the block ends without an error."""
+    """Open a private file that replaces `path` when the block ends without an error.
+
+    Raises:
+        OSError: The path is a folder, or cannot be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     new_path = temporary_path(path)
     with private_file(new_path) as file:
         yield file

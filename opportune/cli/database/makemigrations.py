@@ -36,7 +36,9 @@ from opportune.project.layout import display_path, installed_names
 
 def command(
     feature: Annotated[str | None, typer.Argument(help="Feature. [default: all]")] = None,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Words for the file name.")] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", "--name", "-n", help="Words for the file name.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing, and exit with 1 if migrations are missing.")
     ] = False,

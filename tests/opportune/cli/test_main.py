@@ -110,6 +110,7 @@ def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
         (["evaluate"], "Did you mean llm evaluate? See: "),
         (["list"], "Did you mean users list or jobs list"),
         (["--bogus"], "No such option: --bogus. See: "),
+        (["collectstatic"], "collectstatic is a command of Django. Omit it: the site serves static/ as it is."),
         (["removemodel", "books", "Book"], "removemodel was removed: use git restore or git revert, or"),
         (["addmodel", "books", "Book", "--by-hand"], "--by-hand was removed: omit it, and write the pages as in "),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),

@@ -111,7 +111,7 @@ def test_indexes_get_their_own_migration_on_request(library: Library, run: RunCo
     library.declare(SHELF + PLAIN)
     run("makemigrations")
     library.declare(SHELF + INDEXED + FOREIGN_KEY)
-    code, output = run("makemigrations", "--concurrently", "-m", "levels")
+    code, output = run("makemigrations", "--concurrently", "--name", "levels")
     assert code == 0, output
     assert "  migrations/versions/library/0002_levels.py\n    + Add column level to library_badge\n" in output
     assert "    + Add constraint fk_library_badge_shelf_id_library_shelf to library_badge\n" in output

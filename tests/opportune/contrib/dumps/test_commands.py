@@ -98,7 +98,9 @@ def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: D
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
         "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
     )
-    assert "cannot be written" in oppman("dumpdata", "--output", str(tmp_path / "no" / "x"), DATABASE_URL=source).err
+    for path, reason in ((str(tmp_path / "no" / "x"), "No such file or directory"), ("", "Is a directory")):
+        error = oppman("dumpdata", "--output", path, DATABASE_URL=source).err
+        assert error.endswith(f" cannot be written: {reason}.\n")
     assert "cannot be read" in oppman("loaddata", str(tmp_path / "none.json"), DATABASE_URL=source).err
     empty = databases.missing_url("sqlite")
     for command in (["dumpdata"], ["loaddata", "x"]):
@@ -130,6 +132,11 @@ SQLITE_ERRORS: tuple[tuple[str | bytes, str], ...] = (
     (session_dump(expires_at="soon"), "object 1: expires_at: Input should be a valid datetime"),
     (session_dump(expires_at="2026-11-20T10:00:00"), "object 1: expires_at: Input should have timezone info."),
     (session_dump(user_id=9), "accounts_session, row 1 refers to a missing row of accounts_user."),
+    (
+        f"[{USER % (2**64, 'a@b.c')}]",
+        "object 1: Python int too large to convert to SQLite INTEGER. Nothing was loaded.",
+    ),
+    (session_dump(agent="\ud800"), "object 1: Invalid JSON: unexpected end of hex escape"),
 )
 POSTGRESQL_ERRORS: tuple[tuple[str | bytes, str], ...] = (
     (session_dump(user_id=9), 'accounts_session: Key (user_id)=(9) is not present in table "accounts_user".'),
