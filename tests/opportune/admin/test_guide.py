@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqladmin import ModelView
 from sqlalchemy import MetaData, Text, update
 from sqlmodel import Field, SQLModel
 
@@ -90,6 +91,13 @@ def test_options_of_the_guide_exist() -> None:
     options = re.findall(r"^    (\w+)(?:, \w+)* = ", CODE, re.MULTILINE) + re.findall(r"`(\w+) = ", GUIDE)
     assert len(options) > 10
     assert [name for name in options if not hasattr(AdminView, name) and name not in ModelBase.__annotations__] == []
+
+
+def test_guide_has_all_public_names_of_views() -> None:
+    names = {name for name in dir(AdminView) if not name.startswith("_")} - {*dir(ModelView)}
+    code = "\n".join(re.findall(r"^```python\n.*?^```|`[^`\n]+`", GUIDE, re.DOTALL | re.MULTILINE))
+    assert len(names) > 30
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
 
 
 def test_settings_and_limits_of_the_guide_exist() -> None:
