@@ -1,7 +1,6 @@
 """Base class for the admin pages of a model."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -34,7 +33,6 @@ from opportune.db.models.columns import (
     is_text,
     many_to_many_of,
     may_truncate,
-    python_type_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.errors import OperatorError
@@ -188,16 +186,11 @@ class AdminView(RowQueriesMixin):
         self.hierarchy = DateHierarchy(self, property_name(self.date_hierarchy)) if self.date_hierarchy else None
 
     def _set_cells(self) -> None:
-        """Set the columns whose cells are cut, and those with numbers."""
+        """Set the columns whose cells are cut."""
         columns = {name: column for name, column in self.mapper.columns.items() if name not in self.choice_names}
         long_columns = {name for name, column in columns.items() if may_truncate(column)}
         choices = (*self.names.in_list, *further_columns(self))
         self.truncated_columns = long_columns | {name for name in choices if name in self.many_to_many or "." in name}
-        self.numeric_columns = {
-            name
-            for name, column in columns.items()
-            if _is_number(python_type_of(column)) and not (column.primary_key or name in self.references)
-        }
 
     def _is_default_field(self, name: str) -> bool:
         """Return whether pages show this by default: a column, or a relationship that forms can edit."""
@@ -295,7 +288,3 @@ class AdminView(RowQueriesMixin):
         }
         valid = validate_model(self.model, form, values | sent, row) | linked
         return {name: value for name, value in valid.items() if name not in self.files}
-
-
-def _is_number(type_: type[Any]) -> bool:
-    return issubclass(type_, int | float | Decimal) and type_ is not bool

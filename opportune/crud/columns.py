@@ -12,7 +12,7 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.formats import Format, format_all, format_for, names_of, title_column
 from opportune.crud.schemas import writable_names
 from opportune.crud.selection import read_linked
-from opportune.db.models.columns import choices_of, is_long, label_of, label_of_field, type_of
+from opportune.db.models.columns import choices_of, is_amount, is_long, label_of, label_of_field, type_of
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
@@ -21,8 +21,7 @@ from opportune.schemas.annotations import options_of
 from opportune.web import url
 
 MAX_DEFAULT_COLUMNS = 6
-ROW_LINK_CLASS = ' class="leads"'
-NO_WRAP_CLASS = ' class="whole"'
+ROW_LINK_CLASS = "leads"
 NO_WRAP_TYPES = (Boolean, Date, DateTime, Integer, Interval, Numeric, Time)
 """Column types whose values are short and never wrap."""
 SEPARATOR = "\0"
@@ -45,16 +44,15 @@ class ListColumn:
     format: Format
     links_to_row: bool = False
     """Whether its cells link to the page of the row."""
-    no_wrap: bool = False
-    """Whether its values never wrap, because they are short: dates, amounts, choices."""
+    css_class: str = ""
+    """Values of the class `whole` never wrap, because they are short. Those of `num` are amounts."""
 
     @property
     def opening(self) -> str:
         """The opening tag of a cell. On small screens, CSS shows the label in each cell instead of the table head."""
-        css_class = NO_WRAP_CLASS if self.no_wrap else ""
-        if self.links_to_row:
-            css_class = ROW_LINK_CLASS
-        return f'<td data-label="{escape(self.label)}"{css_class}>'
+        css_class = ROW_LINK_CLASS if self.links_to_row else self.css_class
+        css_attribute = f' class="{css_class}"' if css_class else ""
+        return f'<td data-label="{escape(self.label)}"{css_attribute}>'
 
 
 Cells = Callable[[Mapping[str, Any]], Markup]
@@ -144,8 +142,8 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
     owner, column = _split_path(shape, path)
     label = label_of_field(owner.model, column) if path == name else label_of(name.removesuffix(".name"))
     sort = next((value for value in (name, path) if value in crud_class.sort), "")
-    format_ = formats.get(name) or format_for(owner.model.model_fields.get(column))
-    return ListColumn(name, path, label, sort, format_, no_wrap=_never_wraps(owner, column))
+    format_ = formats.get(name) or format_for(owner, column)
+    return ListColumn(name, path, label, sort, format_, css_class=_css_class(owner, column))
 
 
 def check_declaration(
@@ -190,11 +188,15 @@ def _has_link(shape: Shape, path: str) -> bool:
     return name in file_columns_of(owner.model) or (info is not None and options_of(info).type in LINKS)
 
 
-def _never_wraps(shape: Shape, name: str) -> bool:
+def _css_class(shape: Shape, name: str) -> str:
     column = shape.columns.get(name)
     if column is None:
-        return False
-    return isinstance(type_of(column), NO_WRAP_TYPES) or bool(choices_of(shape.model, name))
+        return ""
+    if choices_of(shape.model, name):
+        return "whole"
+    if is_amount(column):
+        return "whole num"
+    return "whole" if isinstance(type_of(column), NO_WRAP_TYPES) else ""
 
 
 async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn]) -> Page[Any]:

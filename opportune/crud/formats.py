@@ -8,13 +8,12 @@ from enum import Enum
 from typing import Any
 
 from markupsafe import Markup, escape
-from pydantic.fields import FieldInfo
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
-from opportune.crud.declaration import shape_of
+from opportune.crud.declaration import Shape, shape_of
 from opportune.crud.schemas import title_candidates
-from opportune.db.models.columns import choice_label, name_method, title_of
+from opportune.db.models.columns import choice_label, is_amount, name_method, title_of
 from opportune.db.models.model import Model
 from opportune.fields import File, Image, ImageColumn, TranslatedText
 from opportune.fields.display import display, has_format
@@ -27,6 +26,7 @@ from opportune.web import format_date, format_datetime
 Format = Callable[[Any], str]
 """Return a value as text, or as HTML (`Markup`)."""
 
+MIN_SEPARATED = 10_000
 IMAGE = Markup('<img src="{}" alt="" loading="lazy">')
 FILE = Markup('<a href="{}">{}</a>')
 CODE = Markup("<code>{}</code>")
@@ -59,15 +59,16 @@ def format_all(values: Sequence[Any], format_: Format) -> Sequence[str]:
     return [*map(FORMATS.get(type_, format_), values)]
 
 
-def format_for(field: FieldInfo | None) -> Format:
+def format_for(shape: Shape, name: str) -> Format:
     """Return the format for a field's annotations, by default the format for the type of each value."""
+    field, column = shape.model.model_fields.get(name), shape.columns.get(name)
     if field is None:
         return format_value
     if has_format(field):
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
         return lambda value: "" if value is None else f"{format_value(value)} {gettext(suffix)}"
-    return format_value
+    return format_quantity if column is not None and is_amount(column) else format_value
 
 
 def format_file(file: File, file_url: str = "") -> str:
@@ -109,6 +110,13 @@ def title_column(model: type[Any]) -> str:
 def format_number(value: float) -> str:
     """Format a number with thousands separators and at most two decimal places."""
     return localize_number(f"{value:,.2f}".rstrip("0").rstrip("."))
+
+
+def format_quantity(value: Any, formats: Mapping[type[Any], Format] | None = None) -> str:
+    """Format a value. Whole numbers have separators, except those of four digits, which may be years."""
+    if isinstance(value, int) and abs(value) >= MIN_SEPARATED:
+        return localize_number(f"{value:,}")
+    return format_value(value, formats)
 
 
 def format_list(values: Any) -> str:

@@ -77,7 +77,7 @@ class RowFields:
             return "" if value is None else self._link_to(value)
         if name in self._shape.links:
             return Markup("").join(BADGE.format(self._link_to(related)) for related in value)
-        return format_for(self._shape.model.model_fields.get(name))(value)
+        return format_for(self._shape, name)(value)
 
     def _link_to(self, related: Any) -> str:
         row_url = self.url_of(related)

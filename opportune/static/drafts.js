@@ -2,6 +2,7 @@
 // and deletes drafts at sign-out. `data-no-draft` leaves out a form or a field.
 const user = document.querySelector("meta[name=form-user]").content.split("-")[0];
 const prefix = `draft:${user}:`;
+const visit = performance.getEntriesByType("navigation")[0];
 const TEXTS = "textarea, input:is(:not([type]), [type=text], [type=search], [type=url], [type=tel], [type=email], [type=number])";
 const FIELDS = `${TEXTS}, select:not([multiple]), input:is([type^=date], [type=time], [type=checkbox], [type=radio])`;
 const SECRET = /password|secret|token|^code$/i;
@@ -25,6 +26,9 @@ const setValue = (field, value) => {
   field.dispatchEvent(new Event("input", { bubbles: true })); // updates the counter of characters
   if (field === document.activeElement && field.matches("textarea")) field.setSelectionRange(value.length, value.length);
 };
+
+// Before this script was loaded. After Back or Reload, the browser fills the fields itself.
+const wasTyped = (field) => visit?.type === "navigate" && field.matches(TEXTS) && valueOf(field) !== defaultOf(field);
 
 const notes = new WeakMap();
 const showNote = (form, text, action, act) => {
@@ -70,7 +74,9 @@ const restore = (form) => {
   const { files } = draft; // inserting saves the draft without them
   if (!draft.fields.some(([name]) => fields.has(name))) return; // of another form with the same action
   const isStale = waiting.some(([field, base]) => defaultOf(field) !== base);
-  if (isStale) return showNote(form, gettext("The saved text has changed since. Your draft is still kept."), gettext("Insert it"), () => insert(waiting));
+  const offer = (text) => showNote(form, text, gettext("Insert it"), () => insert(waiting));
+  if (isStale) return offer(gettext("The saved text has changed since. Your draft is still kept."));
+  if (waiting.some(([field]) => wasTyped(field))) return offer(gettext("You have typed another text. Your draft is still kept."));
   insert(waiting);
   showKept(form, files.length ? gettext("Your draft is here again. Choose the files again: %(names)s.", { names: files.join(", ") }) : gettext("Your draft is here again."));
 };
@@ -81,13 +87,12 @@ try {
   }
   // A form that loaded a page was accepted, unless the page is an error, shows the form with errors, or came by Back. After
   // a lost connection the user opens a page without a referrer.
-  const sent = sessionStorage.getItem("sent-draft"), visit = performance.getEntriesByType("navigation")[0];
+  const sent = sessionStorage.getItem("sent-draft");
   sessionStorage.removeItem("sent-draft");
   const failed = !document.referrer || visit?.type !== "navigate" || visit.responseStatus >= 400 || document.querySelector("[data-error], #kept-form, main form :is(.is-invalid, .alert-danger)");
   if (sent && !failed) localStorage.removeItem(sent);
 
-  // The user may have typed before this script was loaded. After Back or Reload, the browser fills the fields itself.
-  const isTyped = (form) => visit?.type === "navigate" && keepsDraft(form) && !localStorage.getItem(keyOf(form)) && fieldsOf(form).some(([, field]) => field.matches(TEXTS) && valueOf(field) !== defaultOf(field));
+  const isTyped = (form) => keepsDraft(form) && !localStorage.getItem(keyOf(form)) && fieldsOf(form).some(([, field]) => wasTyped(field));
   for (const form of document.forms) {
     restore(form);
     if (isTyped(form)) save(form);

@@ -49,19 +49,36 @@ async def test_draft_survives_reload_and_a_closed_tab(
     await expect(tab.locator("main form[method=post] :is(textarea, input[name=title])").first).to_have_value("")
 
 
-async def test_text_typed_before_the_script_loads_is_kept(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+async def type_before_the_script_loads(page: Page, text: str) -> None:
     is_typed = asyncio.Event()
 
     async def load_after_typing(route: Route) -> None:
         await asyncio.wait_for(is_typed.wait(), 30)
         await route.continue_()
 
+    await page.route("**/drafts*.js*", load_after_typing, times=1)
+    await page.goto("/todos")
+    await page.locator("main [name=title]").first.fill(text)
+    is_typed.set()
+
+
+async def test_older_draft_does_not_replace_typed_text(page: Page, app: FastAPI, site: str, superuser: User) -> None:
     await sign_in_browser(page, app, superuser, site)
-    await page.route("**/drafts*.js*", load_after_typing)
     await page.goto("/todos")
     title = page.locator("main [name=title]").first
-    await title.fill("Milk")
-    is_typed.set()
+    await title.fill("Bread")
+    await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
+    await type_before_the_script_loads(page, "Milk")
+    await expect(page.get_by_text("Your draft is still kept.")).to_be_visible()
+    await expect(title).to_have_value("Milk")
+    await page.get_by_role("button", name="Insert it").click()
+    await expect(title).to_have_value("Bread")
+
+
+async def test_text_typed_before_the_script_loads_is_kept(page: Page, app: FastAPI, site: str, superuser: User) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await type_before_the_script_loads(page, "Milk")
+    title = page.locator("main [name=title]").first
     await expect(page.get_by_text("Draft kept in this browser.")).to_be_visible()
     await page.reload()
     await expect(title).to_have_value("Milk")

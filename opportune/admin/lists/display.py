@@ -15,8 +15,8 @@ from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
 from opportune.admin.sqladmin_adapter import visible_actions
-from opportune.crud.formats import format_value
-from opportune.db.models.columns import choice_label, choices_of, is_json, label_of, title_of
+from opportune.crud.formats import format_quantity, format_value
+from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of
 from opportune.db.queries.paths import read_path_values
 from opportune.fields.display import display, has_format
 
@@ -26,6 +26,8 @@ class DisplayMixin(BaseAdminView):
         super().__init__()
         fields, columns = getattr(self.model, "model_fields", {}), self.mapper.columns
         self.choice_names = {name for name in fields if choices_of(self.model, name)}
+        amounts = {name for name, column in columns.items() if is_amount(column)}
+        self.numeric_columns = amounts - self.choice_names
         self.formatted_fields = {
             name: field
             for name, field in fields.items()
@@ -115,7 +117,8 @@ def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FOR
     if value is not None and name in view.choice_names:
         return str(choice_label(value))
     field = view.formatted_fields.get(name)
-    return format_value(display(field, value) if field else value, formats)
+    text = display(field, value) if field else value
+    return format_quantity(text, formats) if name in view.numeric_columns else format_value(text, formats)
 
 
 async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:

@@ -19,6 +19,7 @@ from opportune.admin.lists.actions import describe_rows
 from opportune.admin.lists.display import format_column
 from opportune.admin.lists.row_conditions import listed_keys
 from opportune.admin.log.diff import HIDDEN, Changes, format_texts
+from opportune.crud.schemas import TIMESTAMPS
 from opportune.db.models.columns import label_of, python_type_of
 
 ABSENT = "\N{EN DASH}"
@@ -60,7 +61,7 @@ def get_visible_changes(changes: Changes, view: BaseAdminView | None) -> Changes
     return {
         name: _count_unlisted(view, name, pair)
         for name, pair in changes.items()
-        if (name in visible or HIDDEN in pair) and not view.names.hides(name)
+        if (name in visible or HIDDEN in pair) and name not in TIMESTAMPS and not view.names.hides(name)
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import Enum
 from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
@@ -48,6 +49,13 @@ def python_type_of(column: Column[Any]) -> type[Any]:
     while type_.python_type is object and isinstance(type_, TypeDecorator):
         type_ = type_.impl_instance
     return str if type_.python_type is object else type_.python_type
+
+
+def is_amount(column: Column[Any]) -> bool:
+    """Return whether a column holds numbers to compare, instead of keys."""
+    type_ = python_type_of(column)
+    is_number = issubclass(type_, int | float | Decimal) and type_ is not bool
+    return is_number and not (column.primary_key or column.foreign_keys)
 
 
 def value_for_message(name: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.crud import Crud, CrudApi, Permission, filter_by
 from opportune.crud.columns import list_columns
+from opportune.crud.formats import format_for
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
@@ -63,7 +64,17 @@ def test_dates_numbers_and_choices_do_not_wrap() -> None:
     columns = list_columns(
         Volumes, ("title", "writer", "status", "price", "pages", "published_on", "topics", "rating"), {}
     )
-    assert [column.name for column in columns if column.no_wrap] == ["status", "price", "pages", "published_on"]
+    whole = {column.name: column.css_class for column in columns if column.css_class}
+    assert whole == {"status": "whole", "price": "whole num", "pages": "whole num", "published_on": "whole"}
+
+
+@pytest.mark.parametrize(("number", "text"), [(2026, "2026"), (12345, "12,345"), (-12345, "-12,345"), (None, "")])
+def test_large_amounts_have_separators(number: int | None, text: str) -> None:
+    assert format_for(Volumes.definition.shape, "pages")(number) == text
+
+
+def test_keys_have_no_separators() -> None:
+    assert format_for(Volumes.definition.shape, "id")(12345) == "12345"
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,14 @@ async def test_history_formats_values_as_the_list(app: FastAPI, admin: AsyncClie
     assert re.search('<td class="num" data-label="Weight">', pages["list"])
 
 
+async def test_log_leaves_out_the_time_of_a_change(app: FastAPI, admin: AsyncClient) -> None:
+    changes = {"colour": ["red", "deep_blue"], "created_at": [None, "2026-11-20"]}
+    await add_rows(app, AuditEntry(actor="", action="update", identity="gadget", row_id="1", title="", changes=changes))
+    page = (await admin.get("/admin/audit-entry/list")).text
+    assert "Deep blue" in page
+    assert "Created at" not in page
+
+
 async def test_history_restores_the_values_before_a_change(app: FastAPI, admin: AsyncClient) -> None:
     await admin.post("/admin/gadget/create", data=GADGET_FORM | {"weight": "1.50"})
     changed = GADGET_FORM | {"colour": "deep_blue", "weight": "2", "made_on": "2026-11-20"}
