@@ -387,4 +387,5 @@ async def test_replaced_process_finishes_its_answers(
             next_version.set()
     await viewer
     progress = await read_progress(app.state.answers, answer)
+    await app.state.database.dispose()
     assert (progress.text, progress.answer.is_running) == (text, not next_serves)
