@@ -94,7 +94,7 @@ async def test_site_palette_signs_out(page: Page, app: FastAPI, site: str) -> No
 
 async def test_expired_session_leads_to_the_sign_in_page(page: Page, app: FastAPI, site: str) -> None:
     await sign_in_browser(page, app, await make_user(app.state.database, is_superuser=True), site)
-    await page.goto("/admin/")
+    await page.goto("/admin/?complete=1")
     await page.context.clear_cookies()
     await page.keyboard.press("Control+k")
     await page.wait_for_url("**/accounts/login?next=%2Fadmin%2Fsearch**")
