@@ -42,6 +42,8 @@ NAMES_OPTIONS = (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIO
 """Options with several names, which a text without a comma is not."""
 RENAMED_OPTIONS = {
     **ADMIN_VIEW,
+    **dict.fromkeys(("form_class", "related_fields", "save_related"), "_form_extension"),
+    **dict.fromkeys(("delete_rows", "row_writer"), "_writer"),
     "list_display": "columns",
     "list_editable": "editable",
     "list_filter": "filters",

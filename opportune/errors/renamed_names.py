@@ -49,7 +49,11 @@ TEMPLATES = {
 }
 """Templates that a project may have replaced."""
 TEMPLATE_ATTRIBUTES = {"link.right": "link.permission", "message.address": "message.url"}
-ADMIN_VIEW = {"column_editable": "editable", "readonly_columns": "readonly"}
+ADMIN_VIEW = {
+    "column_editable": "editable",
+    "readonly_columns": "readonly",
+    **{name: f"_{name}" for name in ("actions_for", "has_history", "logged_fields")},
+}
 ATTRIBUTES = {"Crud": CRUD, "CrudApi": CRUD_API, "CrudPages": CRUD_PAGES, "AdminView": ADMIN_VIEW}
 """Attributes and methods of subclasses, by base class."""
 ANSWERS = (

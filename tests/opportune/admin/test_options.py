@@ -104,6 +104,8 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"search": "title"}, 'BookAdmin.search is a text. Write a tuple: ("title",)'),
         ({"serch": ("title",)}, "has no option serch. Did you mean search?"),
         ({"column_editable": ("price",)}, "has no option column_editable. Did you mean editable?"),
+        ({"has_history": False}, "has no option has_history. Did you mean _has_history?"),
+        ({"form_class": lambda _view: None}, "overrides no method form_class. Did you mean _form_extension?"),
         ({"editable": ("price",), "columns": ("title",)}, "'price' is not in columns."),
         ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy is a tuple. Write one name"),
         ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines is an Inline. Write a tuple: (Inline(…),)"),
