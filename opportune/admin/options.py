@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.admin.base import names_without_column
 from opportune.admin.forms.conditional_fields import conditional_faults
+from opportune.admin.forms.inline import Inline
 from opportune.admin.short_names import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
@@ -135,16 +136,23 @@ def _shape_faults(view: Any) -> Iterator[str]:
             yield f'{written_name(view, option)} is a text. Write a tuple: ("{value}",)'
     if isinstance(view.date_hierarchy, tuple | list):
         yield f'date_hierarchy is a {type(view.date_hierarchy).__name__}. Write one name: "published_on"'
-    if not isinstance(view.inlines, Sequence | None):
-        yield f"inlines is an {type(view.inlines).__name__}. Write a tuple: (Inline(…),)"
-        return
-    for inline in view.inlines or ():
-        if isinstance(inline.columns, str):
-            yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
+    yield from _inline_shape_faults(view.inlines)
     if not all(isinstance(conditions, Mapping) for conditions in view.show_when.values()):
         yield 'show_when: write the conditions of each field: {"tracking_code": {"state": "sent"}}'
     if any(isinstance(fieldset, str) or isinstance(fieldset[-1], str) for fieldset in view.fieldsets):
         yield 'fieldsets: write a title and a tuple of names for each: (("Price", ("price", "currency")),)'
+
+
+def _inline_shape_faults(inlines: Any) -> Iterator[str]:
+    if not isinstance(inlines, Sequence | None):
+        yield f"inlines is an {type(inlines).__name__}. Write a tuple: (Inline(…),)"
+        return
+    for inline in inlines or ():
+        if not isinstance(inline, Inline):
+            name = getattr(inline, "__name__", inline)
+            yield f'inlines: {name} is not an Inline. Write its foreign key: Inline({name}, "author_id", …)'
+        elif isinstance(inline.columns, str):
+            yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
 
 
 def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, None]:

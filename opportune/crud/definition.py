@@ -132,10 +132,11 @@ class Definition:
         raise declaration.error(option, f"{column!r} is not a foreign key to {table}.id. Make it one.")
 
     def _check_permissions(self, declaration: Declaration) -> None:
-        if self.owners:
-            return
         for option in ("read_permission", "write_permission"):
-            if getattr(self.crud_class, option) in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
+            value = getattr(self.crud_class, option)
+            if not isinstance(value, Permission | None):
+                raise declaration.error(option, f"{value!r} is not a Permission. Write Permission.ANYONE or another.")
+            if not self.owners and value in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
                 raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 
     def _check_team_roles(self, declaration: Declaration) -> None:

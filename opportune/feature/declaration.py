@@ -97,6 +97,10 @@ class Feature:
     process: Process = field(default_factory=Process)
 
     def __post_init__(self) -> None:
+        lists = {"models=[…]": self.models, "hooks=[…]": self.hooks, "jobs=Jobs([…])": self.jobs.definitions}
+        for code, value in lists.items():
+            if not isinstance(value, Sequence):
+                raise OperatorError(f"Feature({self.name!r}, …) needs a list: {code}.")
         for job in self.jobs.definitions:
             if not hasattr(job, "name"):
                 function = getattr(job, "__name__", str(job))

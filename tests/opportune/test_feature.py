@@ -158,6 +158,22 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
         type("Shelf", (Model,), {"__tablename__": table, "__module__": module}, table=True)
 
 
+NO_LIST: Any = print
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"models": User}, "models=[…]"),
+        ({"hooks": print}, "hooks=[…]"),
+        ({"jobs": Jobs(NO_LIST)}, "jobs=Jobs([…])"),
+    ],
+)
+def test_value_instead_of_a_list_is_refused(options: dict[str, Any], code: str) -> None:
+    with pytest.raises(OperatorError, match=re.escape(f"Feature('books', …) needs a list: {code}.")):
+        Feature("books", **options)
+
+
 def test_function_that_is_no_job_is_refused() -> None:
     message = "Feature('books', jobs=Jobs(…)) lists print, which is not a job. Write @job(\"books.print\") above it."
     jobs: Any = [print]

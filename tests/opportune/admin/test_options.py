@@ -108,6 +108,7 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"form_class": lambda _view: None}, "overrides no method form_class. Did you mean _form_extension?"),
         ({"editable": ("price",), "columns": ("title",)}, "'price' is not in columns."),
         ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy is a tuple. Write one name"),
+        ({"inlines": (Review,)}, "BookAdmin.inlines: Review is not an Inline. Write its foreign key: Inline(Review,"),
         ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines is an Inline. Write a tuple: (Inline(…),)"),
         ({"inlines": (Inline(Review, "book_id", "stars"),)}, "the columns of Review are a text. Write a tuple:"),
         ({"fieldsets": ("title", "price")}, "BookAdmin.fieldsets: write a title and a tuple of names for each"),

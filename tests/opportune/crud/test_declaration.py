@@ -88,6 +88,10 @@ def test_keys_have_no_separators() -> None:
             {"sort": ("topics.name",)},
             "Books.sort: 'topics.name' has several values in a row. Name a column of one related row.",
         ),
+        (
+            {"read_permission": "anyone"},
+            "Books.read_permission: 'anyone' is not a Permission. Write Permission.ANYONE or another.",
+        ),
         ({"sort": "title"}, "Books.sort: it is a string. Write the tuple ('title',) with a comma."),
         ({"filters": ("page",)}, "Books.filters: 'page' is a parameter of every list. Leave it out."),
         ({"filters": ("topic",)}, "Books.filters: Volume has no 'topic'. Did you mean topics?"),
