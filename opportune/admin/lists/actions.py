@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from sqladmin.authorization import custom_action
 from sqladmin.helpers import get_object_identifier, object_identifier_values
-from sqlalchemy import Column, ColumnElement, Select, bindparam, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
 from sqlalchemy.orm import load_only
 from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
@@ -106,6 +106,8 @@ def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement
     except ValueError:
         raise HTTPException(404) from None
     keys: Sequence[Column[Any]] = view.pk_columns
+    if len(values) == 1:
+        return and_(*(key == value for key, value in zip(keys, values[0], strict=True)))
     if len(keys) > 1:
         return tuple_(*keys).in_(values)
     # Numbers are written into the statement, because databases limit the number of parameters.
