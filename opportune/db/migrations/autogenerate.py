@@ -69,6 +69,8 @@ def find_changed_features(
     tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
     changed = {owners.feature_of(table) for table in tables}
     dropping = {owners.feature_of(operation.table_name) for operation in upgrade if is_table_drop(operation)}
+    # A table that is dropped while another is created may be renamed, which references to it follow.
+    dropping -= {owners.feature_of(step.table_name) for step in upgrade if isinstance(step, ops.CreateTableOp)}
     return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
 
 
