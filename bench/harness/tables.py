@@ -31,10 +31,10 @@ GOALS = {
 """Ratios to the processor time of each peer that the site should reach on both databases."""
 
 MEASURED = {
-    ("plain", "sqlite"): _by_task(0.52, 0.57, 0.56, 0.40, 0.33, 0.50, 0.41, 0.38, 0.43),
-    ("django", "sqlite"): _by_task(0.27, 0.39, 0.81, 1.12, 0.50, 0.39, 1.01, 0.89, 0.46),
-    ("plain", "postgresql"): _by_task(0.52, 0.62, 0.72, 0.43, 0.33, 0.56, 0.47, 0.62, 0.45),
-    ("django", "postgresql"): _by_task(0.30, 0.37, 0.71, 0.91, 0.38, 0.33, 1.01, 0.92, 0.33),
+    ("plain", "sqlite"): _by_task(0.53, 0.42, 0.33, 0.34, 0.20, 0.39, 0.40, 0.35, 0.32),
+    ("django", "sqlite"): _by_task(0.28, 0.27, 0.52, 1.05, 0.32, 0.29, 1.13, 0.73, 0.30),
+    ("plain", "postgresql"): _by_task(0.53, 0.64, 0.67, 0.42, 0.33, 0.48, 0.47, 0.56, 0.49),
+    ("django", "postgresql"): _by_task(0.29, 0.36, 0.73, 0.86, 0.37, 0.32, 0.92, 1.03, 0.36),
 }
 """Ratios of the tables in docs/benchmarks.md."""
 

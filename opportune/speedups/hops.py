@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 MAX_STEPS = 10_000
 """Steps of SQLite's virtual machine, about 0.3 ms. A SELECT that does not hop ends after at most twice as many."""
@@ -74,7 +74,7 @@ class HopExecutor(sqlite3.Connection):
         """Begin the transaction of a hop if it has not begun. Return False if another process has the lock."""
         if hop.begin_statement in {"", "BEGIN"}:  # takes no lock
             return True
-        milliseconds = self._busy_timeout
+        (milliseconds,) = super().execute("PRAGMA busy_timeout").fetchone()
         super().execute("PRAGMA busy_timeout = 0")
         try:
             super().execute(hop.begin_statement)
@@ -88,14 +88,7 @@ class HopExecutor(sqlite3.Connection):
     @cached_property
     def _has_wal(self) -> bool:
         """Whether readers never wait for writers. The connection has been configured before it is asked."""
-        return self._setting("journal_mode") == "wal"
-
-    @cached_property
-    def _busy_timeout(self) -> int:
-        return cast("int", self._setting("busy_timeout"))
-
-    def _setting(self, name: str) -> object:
-        return super().execute(f"PRAGMA {name}").fetchone()[0]
+        return bool(super().execute("PRAGMA journal_mode").fetchone() == ("wal",))
 
     def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
         if hop.begin_statement:
