@@ -41,7 +41,7 @@ class Outage:
 
 
 async def read_outage(session: AsyncSession) -> Outage | None:
-    """Return the e-mails that have been retried for more than ten minutes; None without such e-mails."""
+    """Return all e-mails that are retried, if the first has waited for more than ten minutes. None otherwise."""
     is_email = col(Job.name) == SEND_EMAIL
     columns = col(Job.created_at), col(Job.started_at), col(Job.error)
     first = select(*columns).where(is_email, IS_RETRIED).order_by(col(Job.created_at)).limit(MAX_COUNTED_JOBS)

@@ -15,9 +15,10 @@ from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.sessions.flush_listeners import listen_while
+from opportune.db.sessions.writes import is_within
 
 INFO_KEY = "impersonation.changes"
-"""Key of `session.info` for the descriptions of changes in the current transaction."""
+"""Key of `session.info` for the changes in the current transaction: their savepoint, if any, and their description."""
 MAX_LISTED_CHANGES = 10
 MAX_TITLE_LENGTH = 60
 TITLE_FIELDS = ("title", "name", "subject", "email")
@@ -89,10 +90,11 @@ def _record_statement(state: ORMExecuteState) -> None:
 
 
 def _store_event(session: Session) -> None:
-    if not (recording := _current_recording()):
+    recording = _current_recording()
+    if not recording or session.in_nested_transaction():  # the outermost commit stores the event
         return
     session.flush()  # calls _record_rows for pending changes
-    changes = list(dict.fromkeys(session.info.pop(INFO_KEY, ())))
+    changes = list(dict.fromkeys(description for _savepoint, description in session.info.pop(INFO_KEY, ())))
     if changes:
         session.add(
             AccountEvent(
@@ -105,11 +107,14 @@ def _store_event(session: Session) -> None:
 
 
 def _discard_changes(session: Session) -> None:
-    session.info.pop(INFO_KEY, None)
+    """Forget the changes of the transaction or savepoint that is rolled back."""
+    ended = session.get_nested_transaction()
+    changes = session.info.pop(INFO_KEY, ())
+    session.info[INFO_KEY] = [change for change in changes if ended is not None and not is_within(change[0], ended)]
 
 
 def _add_change(session: Session, description: str) -> None:
-    session.info.setdefault(INFO_KEY, []).append(description)
+    session.info.setdefault(INFO_KEY, []).append((session.get_nested_transaction(), description))
 
 
 def _join_changes(changes: list[str]) -> str:

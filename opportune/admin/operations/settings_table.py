@@ -57,7 +57,7 @@ def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()
     owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
     for feature in features:
         if feature.settings:
-            new_names = feature.settings.model_fields.keys() - owners.keys()
+            new_names = [name for name in feature.settings.model_fields if name not in owners]
             owners |= dict.fromkeys(new_names, settings.of(feature.settings))
     stored_names = _read_secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():

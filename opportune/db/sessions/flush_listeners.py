@@ -34,7 +34,10 @@ _flush_listeners = [getattr(_sample_session.dispatch, name) for name in FLUSH_EV
 
 
 def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
-    """Add listeners of SQLAlchemy's session events by event name. They do nothing unless `is_active()`."""
+    """Add listeners of SQLAlchemy's session events by event name, which themselves do nothing unless `is_active()`.
+
+    Meanwhile a flush may write rows without the events.
+    """
     for name, listener in listeners.items():
         event.listen(HookedSession, name, listener)
         _listener_conditions[listener] = is_active

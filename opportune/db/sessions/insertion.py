@@ -1,8 +1,8 @@
 """Writes new rows: one `INSERT … RETURNING`, with the hooks of the row. CRUD and the admin add all rows here.
 
 A statement takes a third of the time of SQLAlchemy's unit of work, so a flush of a single new row also uses it. The
-unit of work still writes rows that need it: rows with related objects, and models with `before_create` hooks,
-SQLAlchemy's event listeners or several tables.
+unit of work still writes rows that need it: rows with related objects, and models with SQLAlchemy's event listeners or
+several tables. `insert_row` leaves models with `before_create` hooks to a flush, which runs these first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -127,7 +127,7 @@ async def insert_row(session: AsyncSession, row: Any) -> None:
 
 
 async def insert_rows(session: AsyncSession, rows: Sequence[Any]) -> None:
-    """Write new rows of one model with one statement, and run their hooks."""
+    """Write new rows of one model, with one statement if their hooks allow it, and run their hooks."""
     if rows:
         session.add_all(rows)
         await number_new_rows(session, type(rows[0]))

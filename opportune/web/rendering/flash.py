@@ -53,7 +53,7 @@ def flash(request: Request, text: str, level: Level = "success", url: str = "", 
 
     Args:
         request: The current request.
-        text: One sentence, at most 500 characters.
+        text: One sentence, at most 500 characters. It is translated if a catalogue has it.
         level: Level of the message, which decides its colour.
         url: URL of the page that the message links to, such as the changed object.
         undo: URL that the button "Undo" posts to, such as one that restores a deleted row.

@@ -22,7 +22,7 @@ def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
     if not sources or not ("[" in html or "<a" in html):
         return html
     verbatim_depth, parts = 0, []
-    for part in TAG_OR_TEXT.findall(LINKED_NUMBER.sub(r"[\1]", str(html))):
+    for part in TAG_OR_TEXT.findall(LINKED_NUMBER.sub(lambda match: _unlink(match, sources), str(html))):
         if tag := TAG.match(part):
             if tag[2].lower() in VERBATIM_TAGS:
                 verbatim_depth += -1 if tag[1] else 1
@@ -30,6 +30,11 @@ def cite(html: Markup, sources: Sequence[Mapping[str, Any]]) -> Markup:
         else:
             parts.append(part if verbatim_depth else CITATION.sub(lambda match: _links(match, sources), part))
     return Markup("".join(parts))  # noqa: S704 - escaped links in sanitized HTML
+
+
+def _unlink(match: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
+    """Return a citation instead of the link that a model has written for it. Other linked numbers stay links."""
+    return f"[{match[1]}]" if 1 <= int(match[1]) <= len(sources) else match[0]
 
 
 def _links(match: re.Match[str], sources: Sequence[Mapping[str, Any]]) -> str:
@@ -61,7 +66,7 @@ def list_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> list[dict[s
 
 
 def with_sources(text: str, sources: Sequence[Mapping[str, Any]]) -> str:
-    """Return an answer as Markdown, followed by its cited sources."""
+    """Return an answer as Markdown, followed by its sources as in `list_sources`."""
     lines = [
         f"{source['number']}. [{_without_markup(source['title'])}](<{source['url']}>)"
         for source in list_sources(text, sources)

@@ -84,10 +84,18 @@ async def rename_in_a_session_opened_before_the_user(session: WriteSession, user
     (await session.scalars(select(Team))).one().name = "Changed"
 
 
+async def rename_beside_a_failed_savepoint(user: CurrentUser, session: WriteSession) -> None:
+    (await session.scalars(select(Team))).one().name = "Changed"
+    async with session.begin_nested() as savepoint:
+        await session.execute(update(Team).values(name="Failed"))
+        await savepoint.rollback()
+
+
 @pytest.mark.database("sqlite", "postgresql")
 @pytest.mark.parametrize(
     ("rename", "change"),
     [
+        (rename_beside_a_failed_savepoint, "changed team “Changed”"),
         (rename_by_statement, "changed rows of team"),
         (rename_in_a_session_opened_before_the_user, "changed team “Changed”"),
     ],

@@ -58,6 +58,7 @@ def test_settings_of_features_are_shown() -> None:
     rows = {row.name: row for row in list_displayed_settings(settings, [books])}
     assert (rows["BOOKS_KEY"].value, rows["BOOKS_KEY"].is_secret) == ("set", True)
     assert (rows["BOOKS_PER_PAGE"].value, rows["BOOKS_PER_PAGE"].source) == ("20", "default")
+    assert [name for name in rows if name.startswith("BOOKS_")] == ["BOOKS_KEY", "BOOKS_PER_PAGE"]
     assert CANARY_TEXT not in str(rows)
 
 

@@ -173,6 +173,7 @@ def test_number_with_a_source_becomes_a_link() -> None:
         ("<p>So [1].</p>", "<p>So LINK.</p>"),
         ('<p><a href="https://evil.example/" title="a>b">[1]</a></p>', "<p>LINK</p>"),
         ('<p><a href="https://evil.example/">see [1]</a></p>', None),
+        ('<p><a href="https://python.example/">42</a></p>', None),
         ("<pre><code>a[1]</code></pre>", None),
         ("<p>[0] [2] [1234] [1, 2]</p>", None),
         ('<p><a href="https://evil.example/">1</a>, [1, 1]</p>', "<p>LINK, LINKLINK</p>"),
