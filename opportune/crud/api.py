@@ -134,9 +134,8 @@ class CrudApi(Generic[M]):
     def router(self) -> APIRouter:
         """The routes, for `Feature(api=...)`."""
         owners = self.crud.team_owners()
-        describes_team = (
-            [Depends(owners.describe)] if owners else []
-        )  # `owners.find` reads the header that it documents
+        # Documents the team's header, which `owners.find` reads.
+        describes_team = [Depends(owners.describe)] if owners else []
         router = ReplaceableRoutes(prefix=self.prefix, tags=[self.prefix.strip("/")], dependencies=describes_team)
         parameter = f"{{{path_parameter_name(self.crud)}}}"
         for name, route in ROUTES.items():

@@ -35,9 +35,9 @@ require(AsyncAdapt_aiosqlite_cursor, "_aenter_cursor", "_awaitable_cursor_close"
 DRIVER = "sqlite+fused"
 """Driver name of `SingleHopDialect` in the URL of an engine."""
 BEGIN_READING = "BEGIN"
+"""Statement that begins transactions which only read. Those that write begin with BEGIN IMMEDIATE."""
 STATEMENTS_PER_TURN = 8
 """Statements of a connection after which other tasks of the event loop get their turn."""
-"""Statement that begins transactions which only read. Those that write begin with BEGIN IMMEDIATE."""
 
 
 class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):

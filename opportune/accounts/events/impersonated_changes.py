@@ -11,14 +11,14 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
 from opportune.db.sessions.flush_listeners import listen_while
-from opportune.db.sessions.writes import is_within
+from opportune.db.sessions.writes import discard_within
 
 INFO_KEY = "impersonation.changes"
-"""Key of `session.info` for the changes in the current transaction: their savepoint, if any, and their description."""
+"""Key of `session.info` for the changes in the current transaction: their description and savepoint, if any."""
 MAX_LISTED_CHANGES = 10
 MAX_TITLE_LENGTH = 60
 TITLE_FIELDS = ("title", "name", "subject", "email")
@@ -56,7 +56,7 @@ def _add_listeners() -> None:
         after_flush=_record_rows,
         do_orm_execute=_record_statement,
         before_commit=_store_event,
-        after_rollback=_discard_changes,
+        after_soft_rollback=_discard_changes,
     )
 
 
@@ -94,7 +94,7 @@ def _store_event(session: Session) -> None:
     if not recording or session.in_nested_transaction():  # the outermost commit stores the event
         return
     session.flush()  # calls _record_rows for pending changes
-    changes = list(dict.fromkeys(description for _savepoint, description in session.info.pop(INFO_KEY, ())))
+    changes = list(dict.fromkeys(description for description, _savepoint in session.info.pop(INFO_KEY, ())))
     if changes:
         session.add(
             AccountEvent(
@@ -106,15 +106,16 @@ def _store_event(session: Session) -> None:
         )
 
 
-def _discard_changes(session: Session) -> None:
+def _discard_changes(session: Session, ended: SessionTransaction) -> None:
     """Forget the changes of the transaction or savepoint that is rolled back."""
-    ended = session.get_nested_transaction()
-    changes = session.info.pop(INFO_KEY, ())
-    session.info[INFO_KEY] = [change for change in changes if ended is not None and not is_within(change[0], ended)]
+    if ended.nested:
+        discard_within(session, INFO_KEY, ended)
+    else:
+        session.info.pop(INFO_KEY, None)
 
 
 def _add_change(session: Session, description: str) -> None:
-    session.info.setdefault(INFO_KEY, []).append((session.get_nested_transaction(), description))
+    session.info.setdefault(INFO_KEY, []).append((description, session.get_nested_transaction()))
 
 
 def _join_changes(changes: list[str]) -> str:

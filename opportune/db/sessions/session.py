@@ -15,7 +15,7 @@ from opportune.db.sessions.hooked_session import (
     run_after_hooks,
 )
 from opportune.db.sessions.insertion import InsertingSession
-from opportune.db.sessions.writes import WRITES, forget_writes, is_within
+from opportune.db.sessions.writes import WRITES, discard_within
 
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
@@ -113,10 +113,8 @@ def _add_callback(session: AsyncSession, key: str, callback: Callable[[], Awaita
 def _discard_savepoint(session: SyncSession, savepoint: SessionTransaction) -> None:
     """Discard the callbacks and hooks of a savepoint that is rolled back."""
     if savepoint.nested:
-        forget_writes(session, savepoint)
-        for key in (BEFORE_COMMIT, AFTER_COMMIT):
-            if entries := session.info.pop(key, ()):
-                session.info[key] = [entry for entry in entries if not is_within(entry[1], savepoint)]
+        for key in (WRITES, BEFORE_COMMIT, AFTER_COMMIT):
+            discard_within(session, key, savepoint)
 
 
 def read_sessionmaker(engine: AsyncEngine, info: dict[str, Any]) -> async_sessionmaker[Session]:

@@ -68,10 +68,10 @@ def _merge_changes(writes: Sequence[Write]) -> Write | None:
     return writes[0]._replace(changes=changes) if changes else None
 
 
-def forget_writes(session: Session, savepoint: SessionTransaction) -> None:
-    """Discard the writes of a savepoint that is rolled back, so that their hooks do not run."""
-    if remaining := [write for write in session.info.pop(WRITES, ()) if not is_within(write.savepoint, savepoint)]:
-        session.info[WRITES] = remaining
+def discard_within(session: Session, key: str, savepoint: SessionTransaction) -> None:
+    """Discard the entries of `session.info[key]` from a savepoint that is rolled back. Each ends with its savepoint."""
+    if remaining := [entry for entry in session.info.pop(key, ()) if not is_within(entry[-1], savepoint)]:
+        session.info[key] = remaining
 
 
 def is_within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:
