@@ -156,11 +156,7 @@ ALIASES = {
 }
 WORDS_FOR_REFERENCES = (
     *("fk", "foreign_key", "foreignkey", "manytomanyfield", "onetoonefield"),
-    "reference",
-    "references",
-    "belongs_to",
-    "ref",
-    "relation",
+    *("reference", "references", "belongs_to", "ref", "relation"),
 )
 WORDS_FOR_OPTIONS = {
     "null": "optional",

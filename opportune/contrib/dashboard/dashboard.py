@@ -93,7 +93,7 @@ class Dashboard(AdminExtension):
         async with self.site.database.reader(fresh=True) as session:
             cards = await self._read_cards(session, request, sections, range_)
             recent = await self._read_recent(session, request) if "recent" in types else []
-        # Checks and views open sessions of their own, so the session above is closed first.
+        # After the session above is closed, because checks and widgets open their own sessions.
         widgets = pages.arrangement.visible(self.widgets.visible(request))
         log = self.site.view_for_model(AuditEntry)
         return {
