@@ -88,8 +88,8 @@ class BaseAdminView(AdapterView):
     lookups: dict[str, Any]
     """Lookups for references, many-to-many relationships and filters."""
     choice_names: set[str]
-    numeric_columns: set[str]
     """Fields with choices."""
+    numeric_columns: set[str]
     formatted_fields: dict[str, Any]
     """Fields whose annotations set a format, such as amounts, and fields with JSON values."""
     hierarchy: Any
