@@ -95,7 +95,7 @@ async def test_answer_has_a_picture_and_is_read_aloud(
     await page.goto("/chat")
     await ask_in_browser(page, "Draw a square")
     shown = page.get_by_role("img", name="A teal square")
-    assert await shown.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 400
+    await expect(shown).to_have_js_property("naturalWidth", 400)
     await page.reload()
     await expect(shown).to_be_visible()
     await page.locator("[action$='/speech'] button").click()
