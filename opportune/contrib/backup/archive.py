@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import IO, BinaryIO, Literal, Protocol, Self, cast
+from typing import IO, Any, BinaryIO, Literal, Protocol, Self, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -80,7 +80,9 @@ class Manifest(BaseModel):
 
 
 class Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    """Source of a member: `read` returns bytes, or a buffer that `bytes` copies."""
+
+    def read(self, size: int, /) -> Any: ...
 
 
 class Sink(Protocol):
@@ -184,7 +186,7 @@ def copy_stream(source: Readable, target: IO[bytes] | None, limit: int | None = 
     """Copy a stream and return its size and checksum. Stop at the first chunk beyond `limit` bytes."""
     digest = hashlib.sha256()
     size = 0
-    while (limit is None or size <= limit) and (chunk := source.read(CHUNK_BYTES)):
+    while (limit is None or size <= limit) and (chunk := bytes(source.read(CHUNK_BYTES))):
         digest.update(chunk)
         size += len(chunk)
         if target:

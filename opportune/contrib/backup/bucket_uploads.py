@@ -15,7 +15,6 @@ from opportune.storage.location import Bucket
 from opportune.storage.storage import is_name
 
 if TYPE_CHECKING:
-    from obstore import ReadableFile
     from obstore.store import S3Store
 
 TIMEOUT = timedelta(seconds=60)
@@ -32,7 +31,7 @@ def add_bucket_uploads(writer: ArchiveWriter, bucket: Bucket) -> None:
     with _open_client(bucket) as client, work("Packing uploads", unit="files") as progress:
         for name in _upload_names(client):
             with suppress(FileNotFoundError):
-                writer.add(UPLOADS + name, _Upload(open_reader(client, name)))
+                writer.add(UPLOADS + name, open_reader(client, name))
             progress.advance()
 
 
@@ -70,13 +69,3 @@ def _open_client(bucket: Bucket) -> "Iterator[S3Store]":
         yield open_bucket(bucket, TIMEOUT, TIMEOUT)
     except BaseError as error:
         raise OperatorError(f"The uploads in {bucket.label} cannot be reached: {summarize(error)}.") from error
-
-
-class _Upload:
-    """Adapts a file of obstore, whose `read` does not return `bytes`."""
-
-    def __init__(self, file: "ReadableFile") -> None:
-        self._file = file
-
-    def read(self, size: int) -> bytes:
-        return bytes(self._file.read(size))

@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql
 from opportune.contrib.backup.archive import Archive, open_archive
+from opportune.contrib.backup.local_archive import open_backup
 from opportune.contrib.backup.restore import Target, extracted_database, migrate_sqlite_file, refuse_newer_backup
 from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.contrib.backup.sqlite import inspect_database
-from opportune.contrib.backup.store import BackupStore
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.runner import plan_migrations, run_migrations
@@ -50,24 +50,19 @@ class Rehearsal:
 
 
 def rehearse(settings: Settings, graph: MigrationGraph, tables: Collection[str], name: str = "") -> Rehearsal:
-    """Restore a backup from BACKUP_URL into a temporary database, without changing the site.
+    """Restore a backup into a temporary database, without changing the site.
 
     Checksums and the number of rows per table are compared with the manifest.
 
     Args:
         tables: Tables of the models.
-        name: Name of the backup. Default: the newest.
+        name: Local file, or name of a backup at BACKUP_URL. Default: the newest there.
 
     Raises:
         OperatorError: The backup cannot be restored, or differs from its manifest.
     """
-    store = BackupStore(settings)
-    backup = store.find(name)
-    with scratch_folder() as folder:
-        path = folder / "backup.zip"
-        with path.open("xb") as file:
-            store.fetch(backup, file)
-        return rehearse_file(path, backup.name, Target(settings, graph, tables))
+    with open_backup(settings, name) as (path, label):
+        return rehearse_file(path, label, Target(settings, graph, tables))
 
 
 def rehearse_file(path: Path, name: str, target: Target) -> Rehearsal:

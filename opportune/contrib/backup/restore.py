@@ -110,16 +110,16 @@ def _restore_sqlite(archive: Archive, target: Target, confirm: Confirm, marker: 
     with (
         private_file(temporary_path(path)),
         extracted_database(archive, target, new_path),
-        uploads.stage_uploads(archive, target.location) as files,
+        uploads.stage_uploads(archive, target.location) as swap_uploads,
     ):
         confirm(archive.manifest)
         with marker.replacing_database():
             previous = replace_database(new_path, path)
-        return Restored(archive.manifest, previous, files.swap())
+        return Restored(archive.manifest, previous, swap_uploads())
 
 
 def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, marker: RestoreMarker) -> Restored:
-    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.location) as files:
+    with private_folder(WORK_FOLDER_PREFIX) as folder, uploads.stage_uploads(archive, target.location) as swap_uploads:
         path = folder / archive.manifest.database
         with extracted_database(archive, target, path):
             if archive.manifest.database == "database.dump":
@@ -132,7 +132,7 @@ def _restore_postgresql(archive: Archive, target: Target, confirm: Confirm, mark
                 confirm(archive.manifest)
                 with marker.replacing_database():
                     copy(source, target.url, target.graph, force=True)
-        return Restored(archive.manifest, None, files.swap())
+        return Restored(archive.manifest, None, swap_uploads())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from opportune.storage.bucket import open_bucket, summarize
 from opportune.storage.location import Bucket
 
 if TYPE_CHECKING:
+    from obstore import ReadableFile
     from obstore.store import LocalStore, S3Store
 
 PART_BYTES = 8 * 1024 * 1024
@@ -125,7 +127,7 @@ class BackupStore:
         Raises:
             OperatorError: The backup differs or cannot be read.
         """
-        arrived = copy_stream(_open_parts(self._download(name)), None)
+        arrived = copy_stream(self._open(name), None)
         if arrived != sent:
             with self._connected() as client:
                 client.delete(name)
@@ -135,11 +137,11 @@ class BackupStore:
 
     def fetch(self, backup: StoredBackup, file: BinaryIO) -> None:
         """Download a backup into a file and decrypt it."""
-        parts = self._download(backup.name)
-        if backup.is_encrypted:
-            decrypt(backup.name, _open_parts(parts), file, self._settings)
-        else:
-            file.writelines(parts)
+        with self._open(backup.name) as source:
+            if backup.is_encrypted:
+                decrypt(backup.name, source, file, self._settings)
+            else:
+                shutil.copyfileobj(source, file, PART_BYTES)
         file.flush()
 
     def delete(self, backup: StoredBackup) -> None:
@@ -152,14 +154,11 @@ class BackupStore:
         backups = (_parse_name(str(item["path"]).rpartition("/")[2], item["size"]) for item in objects)
         return sorted(filter(None, backups), reverse=True)
 
-    def _download(self, name: str) -> Iterator[bytes]:
-        """Yield the parts, each from its own request, because S3 services close a request that takes too long."""
+    def _open(self, name: str) -> io.BufferedReader:
         from obstore import open_reader
 
         with self._connected() as client:
-            reader = open_reader(client, name, buffer_size=PART_BYTES)
-            while part := bytes(reader.read(PART_BYTES)):
-                yield part
+            return io.BufferedReader(_Download(open_reader(client, name, buffer_size=PART_BYTES), self._connected))
 
     @contextmanager
     def _connected(self) -> "Iterator[LocalStore | S3Store]":
@@ -204,26 +203,21 @@ class _HashingSink:
         """Do nothing: a part is sent when it is full."""
 
 
-def _open_parts(parts: Iterator[bytes]) -> io.BufferedReader:
-    return io.BufferedReader(_DownloadFile(parts))
+class _Download(io.RawIOBase):
+    """Readable backup. Each part comes from its own request, because S3 services close one that takes too long."""
 
-
-class _DownloadFile(io.RawIOBase):
-    """Readable file made of the parts of a download."""
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._buffer = memoryview(b"")
+    def __init__(self, file: "ReadableFile", connected: Callable[[], AbstractContextManager[object]]) -> None:
+        self._file = file
+        self._connected = connected
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._buffer = self._buffer or memoryview(next(self._parts, b""))
-        size = min(len(buffer), len(self._buffer))
-        buffer[:size] = self._buffer[:size]
-        self._buffer = self._buffer[size:]
-        return size
+        with self._connected():
+            part = bytes(self._file.read(len(buffer)))
+        buffer[: len(part)] = part
+        return len(part)
 
 
 def _name_prefix(settings: Settings) -> tuple[str, str]:

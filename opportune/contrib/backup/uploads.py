@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
@@ -53,29 +54,13 @@ def _refuse_invalid_name(path: Path) -> None:
         ) from error
 
 
-class StagedUploads:
-    """Extracted uploads that can replace the current folder. Without a folder nothing is replaced."""
-
-    def __init__(self, folder: Path | None, location: Path | None = None) -> None:
-        self._folder = folder
-        self._location = location
-
-    def swap(self) -> Path | None:
-        """Replace the current folder. Return the new path of the old folder if it contained files, else None."""
-        if self._folder is None or self._location is None:
-            return None
-        previous = None
-        if self._location.exists():
-            copy_owner(self._location, self._folder)
-            previous = _keep_previous(self._location)
-        self._folder.rename(self._location)
-        sync_folder(self._location.parent)
-        return previous
+Swap = Callable[[], Path | None]
+"""Replaces the current folder of uploads. Returns the new path of the old folder if it contained files, else None."""
 
 
 @contextmanager
-def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[StagedUploads]:
-    """Extract and verify the uploads of an archive next to their final folder.
+def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Swap]:
+    """Extract and verify the uploads of an archive next to their final folder, and yield how to replace it.
 
     Uploads of a bucket are written to the bucket immediately, because additional files do no harm.
 
@@ -85,7 +70,7 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Stage
     if isinstance(location, Bucket) and archive.manifest.bucket:
         restore_missing_uploads(archive, location)
     if not isinstance(location, Path) or archive.manifest.elsewhere:  # the archive contains no uploads for a folder
-        yield StagedUploads(None)
+        yield lambda: None
         return
     location = location.resolve()
     if os.path.ismount(location):  # mypy refuses Path.is_mount for Windows
@@ -97,7 +82,7 @@ def stage_uploads(archive: Archive, location: StorageLocation) -> Iterator[Stage
         try:
             folder.mkdir(mode=0o700)
             _extract_uploads(archive, folder)
-            yield StagedUploads(folder, location)
+            yield partial(replace_folder, location, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -139,6 +124,16 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
         ) from error
     finally:
         await database.dispose()
+
+
+def replace_folder(location: Path, new: Path) -> Path | None:
+    previous = None
+    if location.exists():
+        copy_owner(location, new)
+        previous = _keep_previous(location)
+    new.rename(location)
+    sync_folder(location.parent)
+    return previous
 
 
 def _keep_previous(location: Path) -> Path | None:

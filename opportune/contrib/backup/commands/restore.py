@@ -1,10 +1,8 @@
 """Restore the database and the uploads from a backup."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 from pydantic import SecretStr
@@ -14,13 +12,10 @@ from opportune.cli.output import say, show_work_progress
 from opportune.cli.transaction import in_transaction
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.backup import jobs, rehearsal
-from opportune.contrib.backup.age import SUFFIX
 from opportune.contrib.backup.archive import UPLOADS, Manifest, open_archive
-from opportune.contrib.backup.encryption import decrypt
+from opportune.contrib.backup.local_archive import is_local_file, open_backup
 from opportune.contrib.backup.restore import Target, restore_backup
-from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.contrib.backup.store import NAME, BackupStore
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.models.model import Model
@@ -58,7 +53,7 @@ def command(
     if is_rehearsal:
         rehearse(settings, name)
         return
-    with open_backup(settings, name) as file:
+    with show_work_progress(), open_backup(settings, name) as (file, _):
         restore(file, name, no_input=no_input, from_another_site=from_another_site)
 
 
@@ -72,52 +67,12 @@ def read_identity(path: Path) -> SecretStr:
 
 
 def rehearse(settings: Settings, name: str) -> None:
-    graph, tables = MigrationGraph(installed_names()), Model.metadata.tables.keys()
-    if is_local_file(settings, name):
-        with show_work_progress(), open_backup(settings, name) as file:
-            result = str(rehearsal.rehearse_file(file, name, Target(settings, graph, tables)))
-        say(f"Tested the restore. {result}.")
-        return
+    graph = MigrationGraph(installed_names())
     with show_work_progress():
-        result = str(rehearsal.rehearse(settings, graph, tables, name))
+        result = str(rehearsal.rehearse(settings, graph, Model.metadata.tables.keys(), name))
     say(f"Tested the restore. {result}.")
-    if not graph.pending(read_revisions_of_site(settings)):
+    if not is_local_file(settings, name) and not graph.pending(read_revisions_of_site(settings)):
         in_transaction(lambda session: record_run(session, jobs.REHEARSAL, result))
-
-
-@contextmanager
-def open_backup(settings: Settings, name: str) -> Iterator[Path]:
-    """Open a local archive, or download one from BACKUP_URL for the duration of the block."""
-    path, is_local = Path(name), is_local_file(settings, name)
-    if is_local and settings.of(BackupSettings).location is not None and not path.exists():
-        raise OperatorError(f"There is no file {name}. `backup --list` shows the names at BACKUP_URL.")
-    if is_local and path.suffix != SUFFIX:
-        yield path
-        return
-    with scratch_folder() as folder, (folder / "backup.zip").open("xb") as file:
-        if is_local:
-            decrypt_file(path, file, settings)
-        else:
-            store = BackupStore(settings)
-            backup = store.find(name)
-            say(f"Downloading {backup.name} from {store.label}.")
-            store.fetch(backup, file)
-        yield Path(file.name)
-
-
-def is_local_file(settings: Settings, name: str) -> bool:
-    """Return True for a local file, False for a name at BACKUP_URL, or no name, which means the newest one there."""
-    can_be_at_url = settings.of(BackupSettings).location is not None and NAME.fullmatch(name)
-    return bool(name) and (Path(name).exists() or not can_be_at_url)
-
-
-def decrypt_file(path: Path, file: BinaryIO, settings: Settings) -> None:
-    try:
-        with path.open("rb") as source:
-            decrypt(str(path), source, file, settings.of(BackupSettings))
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
-    file.flush()
 
 
 def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -> None:
@@ -125,14 +80,13 @@ def restore(file: Path, name: str, *, no_input: bool, from_another_site: bool) -
         with open_archive(file):  # report an invalid file first
             raise typer.BadParameter("Replacing all data needs a confirmation. Add --no-input.")
     target = Target(get_settings(), MigrationGraph(installed_names()), Model.metadata.tables.keys())
-    with show_work_progress():
-        result = restore_backup(
-            file,
-            target,
-            lambda manifest: None if no_input else confirm(manifest, target),
-            argument=name or "--latest",
-            from_another_site=from_another_site,
-        )
+    result = restore_backup(
+        file,
+        target,
+        lambda manifest: None if no_input else confirm(manifest, target),
+        argument=name or "--latest",
+        from_another_site=from_another_site,
+    )
     say(f"Restored {name or 'the newest backup'}.")
     if result.previous_database:
         say(f"The previous database was kept as {result.previous_database}.")

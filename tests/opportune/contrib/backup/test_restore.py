@@ -15,10 +15,9 @@ from typing import cast
 import pytest
 from sqlalchemy import Column, Integer, Table
 
-from opportune.contrib.backup import postgresql
+from opportune.contrib.backup import postgresql, uploads
 from opportune.contrib.backup.marker import describe_interrupted_restore, interrupted_restore_logged, marker_path
 from opportune.contrib.backup.restore import WORK_FOLDER_PREFIX
-from opportune.contrib.backup.uploads import StagedUploads
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.layout import installed_names
@@ -97,11 +96,11 @@ def test_second_restore_keeps_both_previous_databases(oppman: Oppman, site: Site
 def test_failed_restore_of_uploads_is_reported(
     oppman: Oppman, site: Site, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_uploads: StagedUploads) -> None:
+    def fail(*_: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(StagedUploads, "swap", fail)
+        patch.setattr(uploads, "replace_folder", fail)
         line = error_line(oppman, "restore", "--no-input", str(backup))
     assert line == "The database is restored, but its uploads cannot be restored: No space left on device.\n"
     assert site.emails() == ["ada@example.com"]

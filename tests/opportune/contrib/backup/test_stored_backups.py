@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 
 from opportune.contrib.backup import age, rehearsal, store
 from opportune.contrib.backup.age import CHUNK_BYTES, EncryptingWriter, decrypt
+from opportune.contrib.backup.archive import Member
 from opportune.contrib.backup.scheduled import find_superseded
 from opportune.contrib.backup.settings import parse_keep
 from opportune.contrib.backup.store import StoredBackup
@@ -101,11 +101,10 @@ def test_incomplete_transfer_fails(oppman: Oppman, site: Site, folder: Path, mon
     monkeypatch.setenv("BACKUP_KEEP", "1 daily")
     for name in ("notes.txt", "other-20260101T000000Z-sqlite.zip", "opportune-20260101T000000Z-sqlite.zip"):
         (folder / name).write_text("x")
-    download: Callable[..., object] = store.BackupStore._download
-    monkeypatch.setattr(store.BackupStore, "_download", lambda *_: iter((b"cut",)))
-    assert "arrived damaged at " in error_line(oppman, "backup")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "copy_stream", lambda *_: Member(size=3, sha256="cut"))
+        assert "arrived damaged at " in error_line(oppman, "backup")
     assert [path.name for path in folder.glob("opportune-*")] == ["opportune-20260101T000000Z-sqlite.zip"]
-    monkeypatch.setattr(store.BackupStore, "_download", download)
     result = oppman("backup")
     assert "Removed opportune-20260101T000000Z-sqlite.zip." in result.out
     own_backups = [path for path in folder.iterdir() if path.name.startswith("opportune-")]
