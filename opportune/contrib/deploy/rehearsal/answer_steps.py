@@ -115,7 +115,7 @@ def require_complete(answer: StreamedAnswer, expected: str) -> None:
 async def redeploy(stage: Stage) -> str:
     """Deploy a new version during an answer. The old process gets the stop signal and its grace period."""
     old = require_instance(stage)
-    stage.launcher.deploy_next()
+    stage.launcher.deploy()
     new = await stage.start()
     if stage.loses_rows:
         return f"{_describe_stop(stage, await _switch_to(stage, old, new))}; its SQLite database was deleted"

@@ -1,14 +1,14 @@
-"""Limit memory and processor time of processes with a control group, if this user may create one."""
+"""Limit memory and processor time of processes with control groups (version 2), if this user may create them."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 PERIOD_MICROSECONDS = 100_000
-CGROUPS, MOUNTS = Path("/proc/self/cgroup"), Path("/proc/self/mounts")
+CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 @dataclass
@@ -23,31 +23,38 @@ class Limits:
 
     def apply_to(self, pid: int) -> None:
         """Apply the limits to a process and its children."""
-        groups = self.create_groups()
-        for group in groups:
+        if group := self.create_group():
             (group / "cgroup.procs").write_text(str(pid), encoding="utf-8")
-        if not groups and self.memory_bytes:
+        elif self.memory_bytes:
             _limit_data_segment(pid, self.memory_bytes)
 
-    def create_groups(self) -> list[Path]:
-        """Create the groups of one process. Return none if there are no limits, or this user may not create groups."""
-        if not (self.memory_bytes or self.cpu_cores):
-            return []
-        unique_name = f"{self.name}-{len(self.groups)}"
-        groups = list(_create_groups(unique_name, self.memory_bytes, self.cpu_cores))
-        self.groups += groups
-        return groups
+    def create_group(self) -> Path | None:
+        """Create the group of one process. None if there are no limits, or this user may not create groups."""
+        values = {"memory.max": str(self.memory_bytes)} if self.memory_bytes else {}
+        if self.cpu_cores:
+            values["cpu.max"] = f"{round(self.cpu_cores * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}"
+        for parent in _possible_parents() if values else ():
+            group = parent / f"{self.name}-{len(self.groups)}"
+            if _create_group(group, values):
+                self.groups.append(group)
+                return group
+        return None
 
     @property
     def description(self) -> str:
-        return _describe_limits(self.groups, self.memory_bytes, self.cpu_cores)
+        if self.memory_bytes is None:
+            return "all memory of this machine"
+        size = f"{self.memory_bytes // 1024**2} MB"
+        if not self.groups:
+            return f"{size} of data (setrlimit, because this user may not create a control group)"
+        return f"{size}{f' and {self.cpu_cores:g} of a core' if self.cpu_cores else ''} (cgroup)"
 
 
 @contextmanager
 def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterator[Limits]:
     """Create limits that are removed when the block ends. Processor time is only limited below one core."""
     limits = Limits(memory_bytes, cpu_cores if cpu_cores and cpu_cores < 1 else None)
-    limits.create_groups()  # for the description
+    limits.create_group()  # for the description
     try:
         yield limits
     finally:
@@ -56,62 +63,26 @@ def resource_limits(memory_bytes: int | None, cpu_cores: float | None) -> Iterat
                 group.rmdir()
 
 
-def _describe_limits(groups: Sequence[Path], memory_bytes: int | None, cores: float | None) -> str:
-    if memory_bytes is None:
-        return "all memory of this machine"
-    size = f"{memory_bytes // 1024**2} MB"
-    if not groups:
-        return f"{size} of data (setrlimit, because this user may not create a control group)"
-    version = "v2" if (groups[0] / "cgroup.controllers").exists() else "v1"
-    share = f" and {cores:g} of a core" if cores else ""
-    return f"{size}{share} (cgroup {version})"
+def _possible_parents() -> Iterator[Path]:
+    """Yield the group of this process and the groups above it, of which one may be delegated to this user."""
+    with suppress(OSError):  # not Linux
+        for line in CGROUP.read_text(encoding="utf-8").splitlines():
+            if line.startswith("0::"):  # version 2
+                group = CGROUPS / line.removeprefix("0::").strip("/")
+                yield from (parent for parent in (group, *group.parents) if parent.is_relative_to(CGROUPS))
 
 
-def _create_groups(name: str, memory_bytes: int | None, cores: float | None) -> Iterator[Path]:
-    """Create one control group of version 2, or one per limit of version 1."""
-    for parent in _find_possible_parents():
-        group = parent / name
-        has_limits = False
-        with suppress(OSError):
-            group.mkdir()
-            has_limits = _write_limits(group, memory_bytes, cores)
-        if has_limits:
-            yield group
-            if (group / "cgroup.controllers").exists():
-                return
-        elif group.exists():
+def _create_group(group: Path, values: Mapping[str, str]) -> bool:
+    """Create a group with these limits. Return False if this user may not, or a controller is missing."""
+    with suppress(OSError):
+        group.mkdir()
+        try:
+            for name, value in values.items():
+                (group / name).write_text(value, encoding="utf-8")
+            return True
+        except OSError:
             group.rmdir()
-
-
-def _write_limits(group: Path, memory_bytes: int | None, cores: float | None) -> bool:
-    """Write the limits that this group supports. Return False if it supports none."""
-    limits: dict[str, str] = {}
-    if memory_bytes:
-        limits |= {"memory.max": f"{memory_bytes}", "memory.limit_in_bytes": f"{memory_bytes}"}
-    if cores:
-        quota = round(cores * PERIOD_MICROSECONDS)
-        limits |= {"cpu.max": f"{quota} {PERIOD_MICROSECONDS}", "cpu.cfs_quota_us": f"{quota}"}
-    supported = {group / name: value for name, value in limits.items() if (group / name).exists()}
-    for file, value in supported.items():
-        file.write_text(value, encoding="utf-8")
-    return bool(supported)
-
-
-def _find_possible_parents() -> Iterator[Path]:
-    """Yield possible parents of new groups: for version 2 our group and its parents, for version 1 our group."""
-    try:
-        groups = [line.split(":", 2) for line in CGROUPS.read_text(encoding="utf-8").splitlines()]
-        mounts = [line.split() for line in MOUNTS.read_text(encoding="utf-8").splitlines()]
-    except OSError:  # not Linux
-        return
-    for _, controllers, path in groups:
-        for _, mount_point, type_, options, *_ in mounts:
-            group = Path(mount_point) / path.strip("/")
-            group = group if group.exists() else Path(mount_point)
-            if type_ == "cgroup2" and not controllers:
-                yield from (parent for parent in (group, *group.parents) if parent.is_relative_to(mount_point))
-            elif type_ == "cgroup" and controllers in ("memory", "cpu") and controllers in options.split(","):
-                yield group
+    return False
 
 
 def _limit_data_segment(pid: int, size_bytes: int) -> None:

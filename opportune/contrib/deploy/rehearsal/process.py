@@ -120,13 +120,15 @@ class Launcher:
     """Jobs run in a separate process."""
     instances: list[Instance] = field(default_factory=list)
     trees: list[Path] = field(default_factory=list)
-    """Copies of the project, newest last."""
+    """Copies of the image, newest last."""
 
     def __post_init__(self) -> None:
         for name in ("tmp", "home"):
             (self.folder / name).mkdir()
         self.mounts = None if self.rules.is_writable else _unshare_command()
-        self.trees.append(self.folder / "site")
+        self.image = self.folder / "image"
+        shutil.copytree(self.source, self.image, ignore=self._excluded_names, symlinks=True)
+        compileall.compile_dir(self.image, quiet=2)  # like the build of an image
         self.deploy()
 
     @property
@@ -140,41 +142,20 @@ class Launcher:
         return f"a read-only disk ({'mounted' if self.mounts else 'by file modes'})"
 
     def deploy(self) -> None:
-        """Copy the project like an image. For a later deploy, reset the disk if the host does."""
-        if self.tree.exists():
-            self._reset_disk()
+        """Give the next process a fresh copy of the image, unless the site cannot write or the host keeps its disk.
+
+        A process that runs continues with its own copy.
+        """
+        if self.trees and (self.rules.host.keeps_disk or not self.rules.is_writable):
             return
-        shutil.copytree(self.source, self.tree, ignore=self._excluded_names, symlinks=True)
-        compileall.compile_dir(self.tree, quiet=2)  # like the build of an image
+        self.trees.append(self.folder / f"site-{len(self.trees)}")
+        shutil.copytree(self.image, self.tree, symlinks=True)
         if self.rules.is_writable:
-            (self.tree / "data").mkdir(exist_ok=True)
-        else:
-            for path in (self.tree, *self.tree.rglob("*")):
-                if not path.is_symlink():
-                    path.chmod(path.stat().st_mode & ~0o222)
-
-    def _reset_disk(self) -> None:
-        """Delete what the site has written, unless the host keeps it."""
-        if self.rules.host.keeps_disk or not self.rules.is_writable:
+            (self.tree / "data").mkdir()
             return
-        shutil.rmtree(self.tree / "data")
-        (self.tree / "data").mkdir()
-        for name in self.written_files():
-            (self.tree / name).unlink(missing_ok=True)
-
-    def deploy_next(self) -> None:
-        """Deploy for the next process, while the old one continues with its own disk."""
-        if self.rules.host.keeps_disk or not self.rules.is_writable:
-            return
-        old_tree, new_tree = self.tree, self.folder / f"site-{len(self.trees)}"
-
-        def without_data(folder: str, _names: list[str]) -> set[str]:
-            return {"data"} if Path(folder) == old_tree else set()
-
-        shutil.copytree(old_tree, new_tree, ignore=without_data, symlinks=True)
-        self.trees.append(new_tree)
-        (new_tree / "data").mkdir()
-        self._reset_disk()
+        for path in (self.tree, *self.tree.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~0o222)
 
     def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
         return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())

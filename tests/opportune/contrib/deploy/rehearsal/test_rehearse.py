@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
+from opportune.contrib.deploy.rehearsal import limits
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
 from opportune.contrib.deploy.rehearsal.limits import Limits
@@ -208,7 +209,7 @@ def test_deploy_resets_the_disk_unless_the_host_keeps_it(tmp_path: Path, host: s
     (launcher.tree / "visits.txt").touch()
     assert launcher.written_files() == ["visits.txt"]
     first = launcher.tree
-    launcher.deploy_next()
+    launcher.deploy()
     assert (launcher.tree / "data/app.db").exists() is is_kept
     assert (launcher.tree / "visits.txt").exists() is is_kept
     assert (first / "data/app.db").exists()  # the old process still uses it
@@ -234,7 +235,7 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Limits, "create_groups", lambda _limits: [])
+    monkeypatch.setattr(Limits, "create_group", lambda _limits: None)
     with subprocess.Popen(["sleep", "30"]) as process:
         try:
             Limits(64 * 1024**2, None).apply_to(process.pid)
@@ -242,6 +243,19 @@ def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatc
         finally:
             process.kill()
     assert re.search(r"Max data size +67108864 +67108864", limits)
+
+
+def test_process_gets_a_control_group_with_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
+    monkeypatch.setattr(limits, "CGROUP", tmp_path / "cgroup")
+    (tmp_path / "cgroup").write_text("0::/user")
+    (tmp_path / "user").mkdir()
+    with limits.resource_limits(64 * 1024**2, 0.5) as limited:
+        limited.apply_to(42)
+        assert limited.description == "64 MB and 0.5 of a core (cgroup)"
+        assert [group.parent.name for group in limited.groups] == ["user", "user"]
+        written = {file.name: file.read_text() for file in limited.groups[1].iterdir()}
+    assert written == {"memory.max": "67108864", "cpu.max": "50000 100000", "cgroup.procs": "42"}
 
 
 def test_scaled_limits_are_at_most_ten_seconds() -> None:
