@@ -10,6 +10,7 @@ from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentSearch
+from opportune.contrib.documents.build import store_of
 from opportune.contrib.documents.document import Contents
 from opportune.db import DatabaseUrl
 from opportune.testing.plugin import settings_for
@@ -40,7 +41,7 @@ def settings_with_index(url: str) -> Settings:
 
 
 def fill_index(url: str, pieces: Iterable[Entry], source: str = "Shelf 1.0") -> None:
-    store = python_docs.store(DatabaseUrl.parse(url))
+    store = store_of(python_docs, DatabaseUrl.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, pieces, 0), lambda number: None)
 

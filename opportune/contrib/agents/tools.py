@@ -58,7 +58,7 @@ def create_server() -> MCPServer:
 
 
 def with_one_line_errors(tool: Tool[P]) -> Tool[P]:
-    """Report errors that the caller can correct, and hide the details of others."""
+    """Report an `OperatorError` as an error of the tool, with its advice. Other errors pass through."""
 
     @wraps(tool)
     async def run(*arguments: P.args, **options: P.kwargs) -> str:

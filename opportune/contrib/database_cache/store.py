@@ -1,4 +1,4 @@
-"""Cache entries in a table of the database, shared by all processes. If a statement fails, nothing is cached."""
+"""Cache entries in a table of the database, shared by all processes. Errors of the database are logged, not raised."""
 
 import asyncio
 import logging

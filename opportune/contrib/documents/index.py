@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from opportune.config.settings import Settings
-from opportune.contrib.documents.build import BuildResult, Progress, build, store_of
 from opportune.contrib.documents.definition import H, IndexDefinition, by_meaning
 from opportune.contrib.documents.document import Source
 from opportune.contrib.documents.engines import engine_for
 from opportune.contrib.documents.feature import documents
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.documents.search import DocumentSearch
-from opportune.contrib.documents.store import Store
 from opportune.contrib.documents.vectors import vector_fields_of
 from opportune.db.database import Database
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.models.searchable import vector_tables
@@ -55,18 +52,6 @@ class DocumentIndex(IndexDefinition[H]):
         """Return the site's search: `Annotated[DocumentSearch[Hit], Depends(index.search)]`. It needs `lifespan`."""
         search: DocumentSearch[H] = getattr(request.app.state, self.name)
         return search
-
-    def store(self, url: DatabaseUrl) -> Store:
-        """Return the writable index in a database."""
-        return store_of(self, url)
-
-    def build(self, source: Source, url: DatabaseUrl, progress: Progress) -> BuildResult:
-        """Build the index. The old one serves searches until the new one is complete.
-
-        Raises:
-            OperatorError: There is nothing to read, or the target is not writable.
-        """
-        return build(self, source, url, progress)
 
     def commands(self, source: Callable[[Path | None], Source], of_folder: str) -> "typer.Typer":
         """Return the commands `index [FOLDER]`, `status` and `clear`, for the `command` of a feature's module.

@@ -11,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
 from opportune.contrib.documents.engine import TEXT_MATCH, Engine
-from opportune.contrib.documents.fragments import FragmentCache
 from opportune.contrib.documents.fusion import Rows, fused_page
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.documents.spelling import correct_query, seems_misspelt
@@ -29,6 +28,10 @@ from opportune.search.results import SearchResults
 H = TypeVar("H", bound=DocumentHit)
 
 CHECK_INTERVAL_SECONDS = 60
+MAX_FRAGMENTS = 500
+"""Cached results. Visitors often request the same first letters while they type."""
+MAX_FRAGMENT_KEY_LENGTH = 30
+"""Maximum length of cached query strings; longer ones are rarely repeated."""
 
 
 class DocumentSearch(Generic[H]):
@@ -41,7 +44,8 @@ class DocumentSearch(Generic[H]):
         self.index = index
         self.database = database
         self._open_engine = open_engine
-        self.fragments = FragmentCache()
+        self._fragments: dict[tuple[int, bytes], str] = {}
+        """Rendered HTML by edition and query string, the oldest first."""
         self._built_at = ""
         """Build time of the index for which the embedding job was last queued."""
         self._next_check_at = 0.0
@@ -126,11 +130,15 @@ class DocumentSearch(Generic[H]):
     async def fragment(self, query: bytes, render: Callable[[], Awaitable[str]]) -> str:
         """Return HTML that depends only on the query string and the index, from a cache or from `render`."""
         edition = await self.edition()
-        html = self.fragments.get(edition, query)
-        if html is None:
+        if edition is None or len(query) > MAX_FRAGMENT_KEY_LENGTH:
+            return await render()
+        key = edition, query
+        if key not in self._fragments:
             html = await render()
-            self.fragments.set(edition, query, html)
-        return html
+            if len(self._fragments) >= MAX_FRAGMENTS:
+                del self._fragments[next(iter(self._fragments))]
+            self._fragments[key] = html
+        return self._fragments[key]
 
     async def refresh(self) -> None:
         """Load a newer index now. Searches do it within a second."""

@@ -6,11 +6,10 @@ import io
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -36,11 +35,10 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
 
-Batches = AsyncIterator[Sequence[Any]]
+Batches = AsyncIterator[Sequence[Mapping[str, Any]]]
+"""Rows in portions, each with its values by column."""
 Columns = Mapping[str, NamedColumn | None]
 """Columns of a file by name. The value is None unless the column holds natural keys of related rows."""
-LoadBatch = Callable[[Select[Any]], Awaitable[Sequence[Any]]]
-
 TOO_LONG_FOR_A_SHEET = _l(
     "An Excel sheet has at most %(limit)s rows, and this list has more. Filter it, or export it as CSV."
 )
@@ -64,14 +62,11 @@ async def export_page(request: Request, view: AdminView) -> Response:
     await view.site.check_access(request, "export")
     format_, statement = request.path_params["export_type"], await filtered_query(request, view)
     columns = await _file_columns(request, view)
-    load = partial(_load_batch, view, columns)
-    if request.query_params.get("sortBy"):
-        batches = _batches_by_query_order(view, view.sort_query(statement, request), load)
-    else:
-        batches = _batches_by_primary_key(view, statement, load)
-    rows = _read_rows(view, columns, batches)
+    is_sorted = bool(request.query_params.get("sortBy"))
+    ordered = view.sort_query(statement, request) if is_sorted else statement.order_by(view.pk_columns[0])
+    batches = _read_batches(view, columns, ordered)
     try:
-        response = await _build_response(view, columns, rows, format_, statement)
+        response = await _build_response(view, columns, batches, format_, statement)
     except FieldErrors as refusal:
         return redirect_with_error(request, view, str(refusal))
     async with view.site.database.writer() as session:
@@ -80,15 +75,15 @@ async def export_page(request: Request, view: AdminView) -> Response:
 
 
 async def _build_response(
-    view: AdminView, columns: Columns, rows: AsyncIterator[dict[str, Any]], format_: str, statement: Select[Any]
+    view: AdminView, columns: Columns, batches: Batches, format_: str, statement: Select[Any]
 ) -> Response:
     headers = download_headers(view.get_export_name(format_))
     if format_ == "csv":
-        return StreamingResponse(_write_csv(columns, rows), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_write_csv(columns, batches), media_type="text/csv; charset=utf-8", headers=headers)
     if format_ == "xlsx":
         await _check_sheet_rows(view, statement)
-        return StreamingResponse(_write_xlsx(columns, rows), media_type=XLSX_TYPE, headers=headers)
-    return StreamingResponse(_write_json(rows), media_type="application/json", headers=headers)
+        return StreamingResponse(_write_xlsx(columns, batches), media_type=XLSX_TYPE, headers=headers)
+    return StreamingResponse(_write_json(batches), media_type="application/json", headers=headers)
 
 
 def download_headers(name: str) -> dict[str, str]:
@@ -102,17 +97,12 @@ async def _check_sheet_rows(view: AdminView, statement: Select[Any]) -> None:
         raise ValidationRefused(gettext(TOO_LONG_FOR_A_SHEET, limit=format_number(MAX_SHEET_ROWS - 1)))
 
 
-async def _write_xlsx(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _write_xlsx(columns: Columns, batches: Batches) -> AsyncIterator[bytes]:
     """Write the rows to temporary files, so that they are never all in memory."""
     writer = await asyncio.to_thread(SheetWriter, list(columns))
-    batch: list[list[Any]] = []
-    async for row in rows:
-        batch.append([_xlsx_value(value) for value in row.values()])
-        if len(batch) == EXPORT_BATCH_ROWS:
-            await asyncio.to_thread(writer.append, batch)
-            batch = []
+    async for batch in batches:
+        await asyncio.to_thread(writer.append, [[_xlsx_value(value) for value in row.values()] for row in batch])
     with tempfile.TemporaryFile() as file:
-        await asyncio.to_thread(writer.append, batch)
         await asyncio.to_thread(writer.save, file)
         file.seek(0)
         while part := await asyncio.to_thread(file.read, PART_BYTES):
@@ -125,13 +115,6 @@ def _xlsx_value(value: Any) -> Any:
     return value if is_plain else cell_of(value)
 
 
-async def _read_rows(view: AdminView, columns: Columns, batches: Batches) -> AsyncIterator[dict[str, Any]]:
-    """Yield the values of each row. Each batch has its own session, so that slow clients hold no connection."""
-    async for rows in batches:
-        for row in rows:
-            yield {name: await file_value(view, row, name, named_column) for name, named_column in columns.items()}
-
-
 async def _file_columns(request: Request, view: AdminView) -> Columns:
     """Return the columns by their names in a file. Users need to see related rows to export their natural keys."""
     columns = named_columns(view).values()
@@ -139,35 +122,21 @@ async def _file_columns(request: Request, view: AdminView) -> Columns:
     return {visible[name].name if name in visible else name: visible.get(name) for name in view.names.in_export}
 
 
-async def _batches_by_primary_key(
-    view: AdminView, statement: Select[Any], load: LoadBatch
-) -> AsyncIterator[Sequence[Any]]:
-    key, last_key = view.pk_columns[0], None
-    while True:
-        batch = statement.order_by(key).limit(EXPORT_BATCH_ROWS)
-        rows = await load(batch if last_key is None else batch.where(key > last_key))
-        yield rows
-        if len(rows) < EXPORT_BATCH_ROWS:
-            return
-        last_key = getattr(rows[-1], key.name)
+async def _read_batches(view: AdminView, columns: Columns, statement: Select[Any]) -> Batches:
+    """Yield the rows in the order of the statement. First read only the keys of all rows, which need little memory.
 
-
-async def _batches_by_query_order(
-    view: AdminView, statement: Select[Any], load: LoadBatch
-) -> AsyncIterator[Sequence[Any]]:
-    """Yield batches in the order of the query. First read only the keys of all rows, which need little memory."""
-    key = view.pk_columns[0]
+    Each batch has its own session, so that slow clients hold no connection.
+    """
+    key, related = view.pk_columns[0], view.queries.loading(list(columns))
     ids = [row_id for (row_id,) in await view.queries.tuples(statement.with_only_columns(key))]
     for batch in batches_of(ids, EXPORT_BATCH_ROWS):
-        rows = await load(statement.order_by(None).where(key.in_(batch)))
-        by_id = {getattr(row, key.name): row for row in rows}
-        yield [by_id[row_id] for row_id in batch if row_id in by_id]
-
-
-async def _load_batch(view: AdminView, columns: Columns, batch: Select[Any]) -> Sequence[Any]:
-    """Load a batch with its related rows."""
-    rows: Sequence[Any] = await view.queries.objects(batch.options(*view.queries.loading(list(columns))))
-    return rows
+        loaded = statement.order_by(None).where(key.in_(batch)).options(*related)
+        rows = {getattr(row, key.name): row for row in await view.queries.objects(loaded)}
+        yield [
+            {name: await file_value(view, rows[row_id], name, named) for name, named in columns.items()}
+            for row_id in batch
+            if row_id in rows
+        ]
 
 
 async def file_value(view: AdminView, row: Any, name: str, named_column: NamedColumn | None) -> Any:
@@ -185,15 +154,15 @@ async def file_value(view: AdminView, row: Any, name: str, named_column: NamedCo
     return JsonList(value) if isinstance(value, list) else value
 
 
-async def _write_csv(columns: Columns, rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
-    yield _csv_line(list(columns))
-    async for row in rows:
-        yield _csv_line([csv_cell(value) for value in row.values()])
+async def _write_csv(columns: Columns, batches: Batches) -> AsyncIterator[str]:
+    yield _csv_lines([list(columns)])
+    async for batch in batches:
+        yield _csv_lines([[csv_cell(value) for value in row.values()] for row in batch])
 
 
-def _csv_line(cells: Sequence[Any]) -> str:
+def _csv_lines(rows: Sequence[Sequence[Any]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
+    csv.writer(buffer).writerows(rows)
     return buffer.getvalue()
 
 
@@ -226,11 +195,12 @@ def unescape_formula(text: str) -> str:
     return text[1:] if text.startswith("'") and _is_formula(text[1:]) else text
 
 
-async def _write_json(rows: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+async def _write_json(batches: Batches) -> AsyncIterator[str]:
     separator = "["
-    async for row in rows:
-        yield separator + json.dumps(row, default=_encode, ensure_ascii=False)
-        separator = ",\n"
+    async for batch in batches:
+        for row in batch:
+            yield separator + json.dumps(row, default=_encode, ensure_ascii=False)
+            separator = ",\n"
     yield "[]" if separator == "[" else "]"
 
 

@@ -1,7 +1,6 @@
 """Days, weeks, months, quarters and years as groups of a report, in the time zone of the user."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_day, format_month, format_month_day, week_start
-from opportune.web.time_zone import current_zone, local
+from opportune.web.time_zone import current_zone, find_zone, local
 
 UNITS = {"day": _l("Day"), "week": _l("Week"), "month": _l("Month"), "quarter": _l("Quarter"), "year": _l("Year")}
 KEY_LENGTHS = {"day": 10, "week": 10, "month": 7, "quarter": 7, "year": 4}
@@ -20,10 +19,9 @@ KEY_LENGTHS = {"day": 10, "week": 10, "month": 7, "quarter": 7, "year": 4}
 REST = "-"
 """Key of all older periods."""
 MAX_DAYS = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""Between these times, clock changes are exact."""
-WEEK, HOUR = timedelta(weeks=1), timedelta(hours=1)
-ZERO_TIME = "0000-00-00 00:00:00"
+HOUR = timedelta(hours=1)
+HAS_LOCAL_DAY = "computes_local_days"
+"""Key in the `info` of a connection that has the function `local_day`."""
 
 
 def period_of(key: str, unit: str) -> date:
@@ -95,7 +93,12 @@ async def period_key(
         local_time = func.timezone(str(zone), column) if is_moment else column
         text = func.to_char(local_time, "YYYY-MM-DD")
     elif is_moment and first and zone is not UTC:
-        length, to_local = _local_key(unit, _offsets(max(first, FIRST), min(last, LAST)))
+        # SQLite calls a function for local days, so it groups by the hour or minute first.
+        await _add_local_day(session)
+        length = 13 if _has_full_hours(first, last) else 16
+
+        def to_local(key: ColumnElement[Any]) -> ColumnElement[Any]:
+            return func.substr(func.local_day(key, str(zone)), 1, KEY_LENGTHS[unit])
 
     def of_group(key: ColumnElement[Any]) -> ColumnElement[Any]:
         day = to_local(key)
@@ -114,45 +117,27 @@ def _oldest_shown(first: date, last: date, unit: str, limit: int) -> str:
     return oldest.isoformat()[: KEY_LENGTHS[unit]] if oldest > start else ""
 
 
-def _local_key(unit: str, offsets: Sequence[tuple[datetime, timedelta]]) -> tuple[int, Convert]:
-    """Return the length of a UTC time to group by, and the local day of such a group.
-
-    SQLite has no time zones, and computes dates slowly. So it groups by the hour, or by the minute if the offsets of
-    the zone are not full hours, and computes a date for each group.
-    """
-    length = 13 if all(offset % HOUR == timedelta() for _, offset in offsets) else 16
-    (_, oldest), *later = offsets
-
-    def to_local(key: ColumnElement[Any]) -> ColumnElement[Any]:
-        moment: ColumnElement[Any] = key.concat(ZERO_TIME[length:])
-        newest_first = [(moment >= f"{at:%Y-%m-%d %H:%M:%S}", _modifier(offset)) for at, offset in reversed(later)]
-        shift = case(*newest_first, else_=_modifier(oldest)) if newest_first else _modifier(oldest)
-        return func.substr(func.strftime("%Y-%m-%d", moment, shift), 1, KEY_LENGTHS[unit])
-
-    return length, to_local
+def _has_full_hours(first: datetime, last: datetime) -> bool:
+    """Return whether local time differs from UTC by full hours in the years between two times."""
+    years = range(first.year, last.year + 1)
+    offsets = (local(datetime(year, month, 1, tzinfo=UTC)).utcoffset() for year in years for month in (1, 7))
+    return not any(offset % HOUR for offset in offsets if offset)
 
 
-def _modifier(offset: timedelta) -> str:
-    """Return an offset in the syntax of SQLite's date functions."""
-    return f"{offset.total_seconds():+.0f} seconds"
+async def _add_local_day(session: AsyncSession) -> None:
+    """Register the function `local_day` in the connection of a session, once."""
+    pooled = await (await session.connection()).get_raw_connection()
+    if HAS_LOCAL_DAY not in pooled.info:
+        driver: Any = pooled.driver_connection
+        await driver.create_function(local_day.__name__, 2, local_day, deterministic=True)
+        pooled.info[HAS_LOCAL_DAY] = True
 
 
-def _offsets(first: datetime, last: datetime) -> Sequence[tuple[datetime, timedelta]]:
-    """Return the offsets of local time from UTC between two times, each with the time at which it begins."""
-    offsets, week = [(first, _offset(first))], first.replace(second=0, microsecond=0)
-    while week < last:
-        following = week + WEEK
-        if _offset(following) != _offset(week):
-            offsets.append((_change_after(week), _offset(following)))
-        week = following
-    return offsets
-
-
-def _change_after(week: datetime) -> datetime:
-    """Return the time at which clocks change in the week that begins now."""
-    times = [week + timedelta(minutes=minute) for minute in range(WEEK // timedelta(minutes=1))]
-    return times[bisect_left(times, True, key=lambda time: _offset(time) != _offset(week))]
-
-
-def _offset(moment: datetime) -> timedelta:
-    return local(moment).utcoffset() or timedelta()
+def local_day(moment: str | None, zone: str) -> str | None:
+    """Return the day of a UTC time in a zone."""
+    if moment is None:
+        return None
+    try:
+        return datetime.fromisoformat(moment).replace(tzinfo=UTC).astimezone(find_zone(zone)).date().isoformat()
+    except OverflowError:  # the zone has no such day
+        return moment[:10]

@@ -72,7 +72,7 @@ async def read_teams(session: AsyncSession, user: User) -> UserTeams:
 
 
 async def read_current_team(session: AsyncSession, user: User) -> UserTeam | None:
-    """Read the team that the user has selected in the browser."""
+    """Read the team that the user has selected. None stands for the personal rows."""
     return (await read_teams(session, user)).current
 
 

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.build import build
 from opportune.contrib.documents.sqlite_engine import SQLiteEngine
 from opportune.db import DatabaseUrl
 from opportune.db.hooks.registry import temporary_hooks
@@ -103,7 +104,7 @@ async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_pat
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]
     url = DatabaseUrl.parse(f"sqlite:///{tmp_path / 'h.db'}")
-    result = index.build(names["Handbook"](), url, no_progress)
+    result = build(index, names["Handbook"](), url, no_progress)
     assert result.entries == 1
     search = DocumentSearch(index, lambda: SQLiteEngine(index, url, settings))
     try:

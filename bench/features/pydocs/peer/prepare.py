@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
+from opportune.contrib.documents.build import store_of
 from opportune.contrib.documents.document import Contents
 from opportune.db import DatabaseUrl
 
@@ -27,7 +28,7 @@ def pieces() -> Iterator[Entry]:
 if __name__ == "__main__":
     contents = Contents.from_documents(PythonSource.title, pieces(), skipped=0)
     assert len(contents.entries) == INDEX_ENTRIES
-    store = python_docs.store(DatabaseUrl.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
+    store = store_of(python_docs, DatabaseUrl.parse(f"sqlite:///{os.environ['BENCH_INDEX']}"))
     store.prepare()
     store.write(contents, lambda _: None)
     print("\n".join(entry.document.name for entry in contents.entries))

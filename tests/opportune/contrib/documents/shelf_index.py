@@ -7,6 +7,7 @@ from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.build import store_of
 from opportune.contrib.documents.document import Contents
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
@@ -55,7 +56,7 @@ def code_document(name: str, kind: str = "function", text: str = "", parent: str
 
 def write_index(url: str, documents: Iterable[Document], source: str = "Shelf 1.0") -> None:
     """Replace the index in the database of a URL."""
-    store = shelf.store(DatabaseUrl.parse(url))
+    store = store_of(shelf, DatabaseUrl.parse(url))
     store.prepare()
     store.write(Contents.from_documents(source, documents, 0), lambda number: None)
 

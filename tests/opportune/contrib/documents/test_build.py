@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.documents import IndexMissing
-from opportune.contrib.documents.build import BuildResult
+from opportune.contrib.documents.build import BuildResult, build
 from opportune.contrib.documents.postgresql_store import tsvector
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -49,7 +49,7 @@ def source() -> ScriptedSource:
 
 
 def build_index(source: ScriptedSource, url: str) -> BuildResult:
-    return shelf.build(source, DatabaseUrl.parse(url), no_progress)
+    return build(shelf, source, DatabaseUrl.parse(url), no_progress)
 
 
 async def find_names(url: str, query: str) -> list[str]:

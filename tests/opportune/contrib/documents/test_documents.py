@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.documents import MAX_RANKED_HITS, DocumentIndex, DocumentSearch, IndexMissing, sqlite_engine
+from opportune.contrib.documents.build import store_of
 from opportune.contrib.documents.document import Contents
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import NotFound
@@ -223,7 +224,7 @@ async def test_index_is_replaced_during_searches(empty_database_url: str, monkey
 
 
 async def test_cleared_index_can_be_rebuilt(empty_database_url: str) -> None:
-    store = shelf.store(DatabaseUrl.parse(empty_database_url))
+    store = store_of(shelf, DatabaseUrl.parse(empty_database_url))
     assert not store.clear()
     write_index(empty_database_url, [code_document("one")])
     search = open_search(empty_database_url)
@@ -282,7 +283,7 @@ def test_index_location_follows_the_settings() -> None:
 async def test_index_with_other_fields_is_rebuilt(empty_database_url: str) -> None:
     write_index(empty_database_url, [code_document("before.it")])
     wider = Shelf("shelf", "the shelf", Wider, Hit)
-    store = wider.store(DatabaseUrl.parse(empty_database_url))
+    store = store_of(wider, DatabaseUrl.parse(empty_database_url))
     store.prepare()
     store.write(Contents.from_documents("Wider", [Wider("after.it", "after.it", more="more")], 0), lambda number: None)
     search = wider.open(settings_for(empty_database_url))

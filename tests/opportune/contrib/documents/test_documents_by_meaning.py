@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
+from opportune.contrib.documents.build import store_of
 from opportune.contrib.documents.definition import by_meaning
 from opportune.contrib.documents.document import Contents
 from opportune.contrib.documents.jobs import embed_documents
@@ -45,7 +46,7 @@ class SearchableHandbook:
         self.search: DocumentSearch[DocumentHit] = self.index.open(settings, database)
 
     def write_index(self, texts: dict[str, str]) -> None:
-        store = self.index.store(self.index.url(self.settings))
+        store = store_of(self.index, self.index.url(self.settings))
         store.prepare()
         documents = [Document(name.lower(), name, text=text) for name, text in texts.items()]
         store.write(Contents.from_documents("Handbook 1", documents, 0), lambda number: None)

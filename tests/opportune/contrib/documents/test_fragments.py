@@ -1,32 +1,32 @@
 """Cached fragments of pages."""
 
+from pathlib import Path
+
 import pytest
 
-from opportune.contrib.documents.fragments import MAX_KEY_LENGTH, FragmentCache
+from opportune.contrib.documents import search as search_module
+from tests.opportune.contrib.documents.shelf_index import code_document, open_search, write_index
 
 
-def test_oldest_query_is_evicted_first() -> None:
-    cache = FragmentCache(max_chars=20)
-    for query in (b"q=o", b"q=j"):
-        cache.set(1, query, "ten letter")
-    cache.get(1, b"q=o")
-    cache.set(1, b"q=s", "ten letter")
+async def test_fragment_is_cached_until_the_index_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "MAX_FRAGMENTS", 2)
+    url = f"sqlite:///{tmp_path / 'index.db'}"
+    write_index(url, [code_document("one")])
+    search, rendered = open_search(url), list[bytes]()
 
-    assert [query for query in (b"q=o", b"q=j", b"q=s") if cache.get(1, query)] == [b"q=o", b"q=s"]
+    async def show(query: bytes) -> None:
+        async def render() -> str:
+            rendered.append(query)
+            return ""
 
+        await search.fragment(query, render)
 
-def test_results_of_an_old_index_are_not_cached() -> None:
-    cache = FragmentCache()
-    cache.set(2, b"q=o", "new")
-    cache.set(1, b"q=o", "old")
-
-    assert cache.get(2, b"q=o") == "new"
-    assert cache.get(1, b"q=o") is None
-
-
-@pytest.mark.parametrize(("edition", "query"), [(None, b"q=o"), (1, b"q=" + b"o" * MAX_KEY_LENGTH)])
-def test_long_queries_are_not_cached(edition: int | None, query: bytes) -> None:
-    cache = FragmentCache()
-    cache.set(edition, query, "part")
-
-    assert cache.get(edition, query) is None
+    long_query = b"q=" + b"o" * search_module.MAX_FRAGMENT_KEY_LENGTH
+    for query in (b"a", b"a", b"b", b"c", b"c", b"a", long_query, long_query):
+        await show(query)
+    assert rendered == [b"a", b"b", b"c", b"a", long_query, long_query]
+    write_index(url, [code_document("two")])
+    await search.refresh()
+    await show(b"a")
+    await search.close()
+    assert rendered[-1] == b"a"
