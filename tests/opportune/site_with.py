@@ -1,18 +1,20 @@
 """A site with one additional feature, whose tables have no migrations."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import MetaData
+from sqlmodel import SQLModel
 
 from opportune.config.settings import Settings
+from opportune.db import Model
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.testing.app import create_test_app
+from tests.opportune.stored_rows import add_rows
 from tests.opportune.tables import make_tables
 
 FRAMEWORK_FEATURES = (*OPTIONAL_FEATURES, "users")
@@ -21,21 +23,24 @@ FRAMEWORK_FEATURES = (*OPTIONAL_FEATURES, "users")
 
 @asynccontextmanager
 async def site_with(
-    feature: Feature, tables: MetaData, settings: Settings, *, without: Collection[str] = ()
+    feature: Feature, settings: Settings, *rows: SQLModel, without: Collection[str] = ()
 ) -> AsyncIterator[FastAPI]:
+    """Start a site with a feature and rows. Tables with a separate metadata have no migrations and are created."""
     names = {*FRAMEWORK_FEATURES} - {*without}
     app = create_test_app(settings, (*(other for other in installed_features() if other.name in names), feature))
     async with app.router.lifespan_context(app):
-        await make_tables(tables, app.state.database)
+        for metadata in {model.metadata for model in feature.models} - {Model.metadata}:
+            await make_tables(metadata, app.state.database)
+        await add_rows(app, *rows)
         yield app
 
 
-def site_fixture(feature: Feature, tables: MetaData) -> Any:
-    """Return a fixture with a started site that has one additional feature."""
+def site_fixture(feature: Feature, make_rows: Callable[[], Iterable[SQLModel]] = tuple) -> Any:
+    """Return a fixture with a started site that has one additional feature, and rows."""
 
     @pytest.fixture
     async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-        async with site_with(feature, tables, settings) as app:
+        async with site_with(feature, settings, *make_rows()) as app:
             yield app
 
     return app

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData
 
 from opportune import __version__
 from opportune.config.settings import Settings
@@ -57,7 +56,7 @@ def names() -> Iterator[dict[str, Any]]:
 
 async def test_guide_code_serves_rows_of_their_owner(names: dict[str, Any], settings: Settings) -> None:
     feature = Feature("items", models=[names["Item"]], api=names["router"])
-    async with site_with(feature, MetaData(), settings) as app:
+    async with site_with(feature, settings) as app:
         database = app.state.database
         async with database.engine.begin() as connection:
             await connection.run_sync(names["Item"].__table__.create)

@@ -14,7 +14,7 @@ from opportune.accounts.models import Attempt
 from opportune.db import Database
 from opportune.testing import PASSWORD, make_user, sign_in, signed_in_client
 from tests.opportune.accounts.stored_rows import read_all
-from tests.opportune.crud.library import LibraryTable, Note
+from tests.opportune.crud.library import Note
 from tests.opportune.crud.pages_feature import library
 from tests.opportune.site_with import site_fixture
 
@@ -23,7 +23,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TEXT = "Buy “milk” & <bread>"
 HIDDEN = re.compile(r'<input type="hidden" name="(form_user|form_token)" value="([^"]*)"')
 
-app = site_fixture(library, LibraryTable.metadata)
+app = site_fixture(library)
 with_and_without_htmx = pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "htmx"])
 
 

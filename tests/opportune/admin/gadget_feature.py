@@ -1,5 +1,6 @@
 """Gadgets: a model with a column of every type, and its view with default options."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -87,3 +88,7 @@ class GadgetAdmin(AdminView, model=Gadget):
 
 
 gadgets = Feature("gadgets", "For tests.", models=(Maker, Gadget), admin=Admin((MakerAdmin, GadgetAdmin)))
+
+
+def make_makers() -> Sequence[Maker]:
+    return Maker(name="Acme", api_key="k3y"), Maker(name="100% Ltd")

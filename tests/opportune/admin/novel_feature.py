@@ -1,5 +1,6 @@
 """Novels with genres in a relationship with `link_model`, and views with every hook."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Column, Integer, Select, UniqueConstraint, delete, func, select
@@ -144,3 +145,7 @@ novels = Feature(
     models=(NovelGenre, Genre, Language, Novel, Copy, Friendship, Loan, Reader),
     admin=Admin((GenreAdmin, NovelAdmin, CopyAdmin, ReaderAdmin)),
 )
+
+
+def make_genres() -> Sequence[Genre]:
+    return Genre(id=1, name="Crime"), Genre(id=2, name="Poetry"), Genre(id=3, name=BANNED)

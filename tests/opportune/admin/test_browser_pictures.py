@@ -6,7 +6,8 @@ from playwright.async_api import Page, expect
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list"
 COLUMNS = ",".join(
@@ -14,11 +15,7 @@ COLUMNS = ",".join(
 )
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    async with app_with_gadgets.state.database.writer() as session:
-        session.add(Gadget(name="lamp", maker_id=1, motto="Last field"))
-    return app_with_gadgets
+app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="lamp", maker_id=1, motto="Last field")])
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -5,16 +5,15 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import GadgetAdmin
+from tests.opportune.admin.gadget_feature import GadgetAdmin, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 ADMIN_MENU = '<nav class="navbar-collapse" id="menu" popover aria-label="Admin">'
 ACCEPT_HTML = {"Accept": "text/html"}
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def test_error_pages_keep_the_frame(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,18 @@
 """Pages and buttons that a feature adds to all models of the admin."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from opportune.admin import AdminExtension, MenuLink, ModelPage
-from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.gadget_feature import Table, gadgets
-from tests.opportune.site_with import site_with
+from tests.opportune.admin.gadget_feature import gadgets
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import make_staff
 
 EXTENSION = "tests.opportune.admin.test_extensions.Labels"
@@ -38,11 +36,7 @@ class Labels(AdminExtension):
         changed.append(identities)
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    feature = replace(gadgets, admin=replace(gadgets.admin, extension=EXTENSION))
-    async with site_with(feature, Table.metadata, settings) as app:
-        yield app
+app = site_fixture(replace(gadgets, admin=replace(gadgets.admin, extension=EXTENSION)))
 
 
 async def test_extension_adds_pages_links_and_buttons(admin: AsyncClient) -> None:

@@ -57,7 +57,7 @@ class Book(Shelf, table=True):
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     names: dict[str, Any] = {"Book": Book, "__name__": __name__}
     exec(CODE, names)  # noqa: S102 - from our documentation
-    async with site_with(names["library"], Shelf.metadata, settings) as app:
+    async with site_with(names["library"], settings) as app:
         await add_rows(app, Author(name="Ada"))
         yield app
 

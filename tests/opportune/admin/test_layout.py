@@ -1,18 +1,16 @@
 """Layout of the admin and its form fields."""
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.web.static import icons
-from tests.opportune.admin.gadget_feature import GadgetAdmin
+from tests.opportune.admin.gadget_feature import GadgetAdmin, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
 FONT_AWESOME = "fontawesome-all.min.css"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def test_font_awesome_is_not_loaded_without_its_icons(admin: AsyncClient) -> None:

@@ -14,7 +14,8 @@ from opportune.accounts.models import Group, User
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, set_permissions
 
 REQUIRED_ACTIONS = {
@@ -43,9 +44,7 @@ BUTTONS = {
 }
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 @pytest.fixture

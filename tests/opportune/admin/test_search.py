@@ -14,18 +14,16 @@ from opportune.admin import search
 from opportune.admin.models import AuditEntry
 from opportune.search import everything
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin
+from tests.opportune.admin.bookshelf_feature import Author, AuthorAdmin, Country, CountryAdmin, bookshelf
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff
 
 PALETTE = {"HX-Request-Type": "partial"}
 
 
-@pytest.fixture
-async def app(app_with_bookshelf: FastAPI) -> FastAPI:
-    """Site with seven authors and a country."""
-    authors = (Author(name=f"Ada {number}") for number in range(1, 8))
-    await add_rows(app_with_bookshelf, *authors, Country(name="Adaland"))
-    return app_with_bookshelf
+app = site_fixture(
+    bookshelf, lambda: [*(Author(name=f"Ada {number}") for number in range(1, 8)), Country(name="Adaland")]
+)
 
 
 @pytest.fixture

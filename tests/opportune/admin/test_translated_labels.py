@@ -11,7 +11,7 @@ from opportune.cli.translations import labels
 from opportune.config.settings import Settings
 from opportune.i18n import catalogues
 from opportune.project.layout import FRAMEWORK
-from tests.opportune.admin.labels_feature import Lamp, LampTable, Mood, lamps
+from tests.opportune.admin.labels_feature import Lamp, Mood, lamps
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
 
@@ -53,7 +53,7 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     settings = settings.model_copy(update={"languages": ["en", "de"]})
-    async with site_with(lamps, LampTable.metadata, settings) as app:
+    async with site_with(lamps, settings) as app:
         await add_rows(app, Lamp(title="Sun", mood=Mood.VERY_COLD, height=3, origin="AT"))
         yield app
 

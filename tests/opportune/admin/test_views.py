@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from sqlalchemy import func, select
 
-from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker
+from tests.opportune.admin.gadget_feature import Colour, Gadget, Maker, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_one
 
 CREATE_PAGE = "/admin/gadget/create"
@@ -19,9 +20,7 @@ CONFIRMED = {"confirmed": "yes"}
 VALID_FORM = {"name": "first", "maker_id": "1", "colour": "red", "state": "new", "size": "2", "save": "Save"}
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def create_gadget(admin: AsyncClient, **fields: str) -> Response:

@@ -1,7 +1,6 @@
 """Files of a vault: their rules hide rows of other users and a field, and they have a trash, versions and a list."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 from datetime import date
 
 from fastapi import FastAPI
@@ -9,7 +8,6 @@ from sqlmodel import Field
 
 from opportune.accounts.models import User
 from opportune.admin import AdminView
-from opportune.config.settings import Settings
 from opportune.crud import Crud, Permission
 from opportune.db import SoftDelete, Versioned
 from opportune.feature import Admin, Feature
@@ -17,7 +15,6 @@ from opportune.schemas.text import Text
 from opportune.testing.factories import add_permission
 from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
-from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import make_staff
 
 ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
@@ -84,9 +81,3 @@ async def add_dossier(app: FastAPI, keeper: User, title: str, *, in_trash: bool 
         if in_trash:
             await session.delete(dossier)
     return dossier.id
-
-
-@asynccontextmanager
-async def vault_site(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(vault, Table.metadata, settings) as app:
-        yield app

@@ -1,29 +1,25 @@
 """The API of the library, with one hidden writer and one hidden topic."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
+from sqlmodel import SQLModel
 
-from opportune.config.settings import Settings
 from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import Database
 from opportune.feature import Feature
 from tests.opportune.crud.library import (
-    LibraryTable,
-    Note,
+    TABLES,
     Notes,
-    Opinion,
     Opinions,
     Topic,
     Volume,
     Volumes,
-    VolumeTopic,
     Writer,
     Writers,
 )
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 API = "/api/v1"
 EMMA = {"title": "Emma", "slug": "emma", "writer_id": 1, "price": "12.50", "status": "published", "topics": [1]}
@@ -46,7 +42,7 @@ async def numbers() -> list[int]:
 library_feature = Feature(
     "library",
     "Books.",
-    models=[Writer, Topic, Volume, VolumeTopic, Opinion, Note],
+    models=TABLES,
     api=[
         CrudApi(Writers, "/writers").router,
         volumes.router,
@@ -57,21 +53,13 @@ library_feature = Feature(
 )
 
 
-@asynccontextmanager
-async def library_site(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Yield a site with the library's API, two writers and two topics, one of each hidden."""
-    async with site_with(library_feature, LibraryTable.metadata, settings) as app:
-        database: Database = app.state.database
-        async with database.writer() as session:
-            session.add_all([Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)])
-            session.add_all([Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)])
-        yield app
+def make_rows() -> Sequence[SQLModel]:
+    """Return two writers and two topics, one of each hidden."""
+    writers = Writer(id=1, name="Jane Austen", api_key="k3y"), Writer(id=2, name="No", is_hidden=True)
+    return *writers, Topic(id=1, name="Love"), Topic(id=2, name="Hidden", is_hidden=True)
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with library_site(settings) as app:
-        yield app
+app = site_fixture(library_feature, make_rows)
 
 
 @pytest.fixture

@@ -47,5 +47,5 @@ async def librarian(app: FastAPI, ann: User) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-library_app = site_fixture(pages_feature.library, LibraryTable.metadata)
+library_app = site_fixture(pages_feature.library)
 """A site with the pages of the library."""

@@ -172,5 +172,5 @@ class Notes(Crud[Note]):
     search = ("text",)
 
 
-TABLES: Sequence[type[LibraryTable]] = (Writer, Topic, Volume, Opinion, Note)
+TABLES: Sequence[type[SQLModel]] = (Writer, Topic, Volume, VolumeTopic, Opinion, Note)
 PRINTED = datetime(2026, 3, 1, 12, tzinfo=UTC)

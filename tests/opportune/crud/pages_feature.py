@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from opportune.crud import Crud, CrudPages
 from opportune.feature import Feature, Link, Site
-from tests.opportune.crud.library import Notes, Opinions, Topics, Volume, Volumes, Writers
+from tests.opportune.crud.library import TABLES, Notes, Opinions, Topics, Volume, Volumes, Writers
 
 
 class VolumePages(CrudPages[Volume]):
@@ -40,4 +40,10 @@ pages = (
     CrudPages(Opinions, "/opinions").router,
     NotePages(Notes, "/notes").router,
 )
-library = Feature("library", "Books.", pages=pages, site=Site(navigation=[Link("Volumes", "/volumes", "book")]))
+library = Feature(
+    "library",
+    "Books.",
+    models=TABLES,
+    pages=pages,
+    site=Site(navigation=[Link("Volumes", "/volumes", "book")]),
+)

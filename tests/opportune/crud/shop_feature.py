@@ -1,6 +1,6 @@
 """Wares with fields such as `cost` that are hidden from users without the permission `cost`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, MetaData
@@ -120,3 +120,11 @@ shop = Feature(
     pages=[CrudPages(Vendors, "/vendors").router, CrudPages(Wares, "/wares").router],
     admin=Admin([WareAdmin, VendorAdmin]),
 )
+
+
+def make_wares() -> Sequence[SQLModel]:
+    """Return two vendors, a lamp with values in all fields, and a cheaper mug."""
+    vendors = Vendor(name="Acme", region="Atlantis"), Vendor(name="Zed", region="Utopia")
+    lamp = Ware(name="Lamp", cost=Decimal(7), price=Decimal(9), note="Haggle", vendor_id=1, buyer_id=2)
+    lamp.marks = [Mark(name="Top")]
+    return *vendors, lamp, Ware(name="Mug", cost=Decimal(3), price=Decimal(4))

@@ -21,10 +21,10 @@ from tests.opportune.crud.api_feature import (
     app,
     database,
     library_feature,
-    library_site,
+    make_rows,
     volumes,
 )
-from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Volumes, VolumeTopic
+from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Volumes, VolumeTopic
 from tests.opportune.security.api_faults import UserHeaders, find_crashes
 from tests.opportune.site_with import site_with
 
@@ -208,7 +208,7 @@ async def test_openapi_describes_requests_and_responses(app: FastAPI) -> None:
 @pytest.fixture
 async def users(settings: Settings) -> UserHeaders:
     """A superuser and an anonymous visitor. Their site is stopped, because a synchronous test cannot stop it."""
-    async with library_site(settings) as app:
+    async with site_with(library_feature, settings, *make_rows()) as app:
         superuser = await make_user(app.state.database, is_superuser=True)
         return [{"Authorization": f"Bearer {await make_token(app.state.database, superuser)}"}, {}]
 
@@ -231,7 +231,7 @@ async def test_overridden_create_shares_the_transaction(settings: Settings) -> N
             raise HTTPException(418)
 
     feature = Feature("notes", "Notes.", models=[Note], api=Refusing(Notes, "/notes").router)
-    async with site_with(feature, LibraryTable.metadata, settings) as app:
+    async with site_with(feature, settings) as app:
         ann = await make_user(app.state.database)
         async with signed_in_client(app, ann) as client:
             assert (await client.post(f"{API}/notes", json={"text": "A note"})).status_code == 418

@@ -17,7 +17,7 @@ from opportune.errors import OperatorError
 from opportune.feature import Admin, Feature
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
-from tests.opportune.crud.library import LibraryTable, Opinions, Volume, Volumes, Writer
+from tests.opportune.crud.library import Opinions, Volume, Volumes, Writer
 from tests.opportune.site_with import site_fixture
 
 
@@ -50,7 +50,7 @@ library = Feature(
 )
 
 
-app = site_fixture(library, LibraryTable.metadata)
+app = site_fixture(library)
 
 
 @pytest.fixture

@@ -14,41 +14,20 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.config.settings import Settings
 from opportune.crud import Crud, Permission
 from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import Notes
-from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
-from tests.opportune.site_with import site_with
+from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, make_wares, shop
+from tests.opportune.site_with import site_fixture
 from tests.opportune.tables import make_tables
 
 API = "/api/v1/wares"
 PAGE = "/wares"
 
 
-async def add_wares(database: Database) -> None:
-    async with database.writer() as session:
-        for row in (
-            Vendor(name="Acme", region="Atlantis"),
-            Vendor(name="Zed", region="Utopia"),
-            top := Mark(name="Top"),
-        ):
-            session.add(row)
-            await session.flush()
-        session.add(
-            Ware(name="Lamp", cost=Decimal(7), price=Decimal(9), note="Haggle", vendor_id=1, buyer_id=2, marks=[top])
-        )
-        await session.flush()
-        session.add(Ware(name="Mug", cost=Decimal(3), price=Decimal(4)))
-
-
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(shop, ShopTable.metadata, settings) as app:
-        await add_wares(app.state.database)
-        yield app
+app = site_fixture(shop, make_wares)
 
 
 @pytest.fixture
@@ -234,7 +213,8 @@ async def test_choices_are_not_searched_by_hidden_fields(seller: AsyncClient, bu
 @pytest.fixture
 async def tables(database: Database) -> Database:
     await make_tables(ShopTable.metadata, database)
-    await add_wares(database)
+    async with database.writer() as session:
+        session.add_all(make_wares())
     return database
 
 

@@ -24,7 +24,7 @@ from opportune.feature import Feature
 from opportune.pagination import Page, Paging
 from opportune.testing import make_user
 from opportune.testing.statements import counted_statements
-from tests.opportune.crud.library import BookStatus, LibraryTable, Opinion, Topic, Volume, Volumes, VolumeTopic, Writer
+from tests.opportune.crud.library import TABLES, BookStatus, Opinion, Volume, Volumes, Writer
 from tests.opportune.site_with import site_with
 
 SORTS = ("", "title", "-title", "price", "published_on", "-published_on", "rating", "-rating", "-writer.name")
@@ -41,7 +41,7 @@ class AllVolumes(Crud[Volume]):
 shelf = Feature(
     "library",
     "Books.",
-    models=[Writer, Topic, Volume, VolumeTopic],
+    models=TABLES,
     api=CrudApi(AllVolumes, "/volumes").router,
     pages=CrudPages(AllVolumes, "/volumes", columns=("title", "pages")).router,
 )
@@ -50,7 +50,7 @@ shelf = Feature(
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     """A site for which lists of more than 10 rows are large."""
-    async with site_with(shelf, LibraryTable.metadata, settings) as app:
+    async with site_with(shelf, settings) as app:
         await add_volumes(app.state.database)
         monkeypatch.setattr(row_count, "MAX_COUNTED_ROWS", 10)
         yield app

@@ -31,6 +31,7 @@ class Posters(Crud[Poster]):
 posters = Feature(
     "posters",
     "Pictures.",
+    models=[Poster],
     pages=[
         CrudPages(Posters, "/posters", columns=("picture", "title")).router,
         CrudPages(Posters, "/titles", sections=(("Poster", ("title", "picture")),)).router,
@@ -38,7 +39,7 @@ posters = Feature(
 )
 
 
-app = site_fixture(posters, LibraryTable.metadata)
+app = site_fixture(posters)
 
 
 def test_columns_with_files_and_urls_do_not_link_to_the_row() -> None:

@@ -36,13 +36,14 @@ class Letters(Crud[Letter]):
 letters = Feature(
     "letters",
     "Letters to the editor.",
+    models=[Letter],
     pages=CrudPages(Letters, "/letters", fields=("user",)).router,
     api=CrudApi(Letters, "/letters").router,
 )
 LETTERS = "/api/v1/letters"
 
 
-app = site_fixture(letters, LibraryTable.metadata)
+app = site_fixture(letters)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The page /search: pages, actions and rows that the current user may open."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,17 +8,17 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
 
 from opportune.accounts.models import User
 from opportune.admin import AdminView
-from opportune.config.settings import Settings
 from opportune.contrib.palette import pages
 from opportune.feature import Feature, Link, SiteSearch
 from opportune.search import everything
 from opportune.testing import add_permission, make_user, signed_in_client
-from tests.opportune.crud.library import BookStatus, LibraryTable, Note, Notes, Volume, Writer
+from tests.opportune.crud.library import BookStatus, Note, Notes, Volume, Writer
 from tests.opportune.crud.pages_feature import library
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 PALETTE = {"HX-Request-Type": "partial"}
 
@@ -49,20 +49,17 @@ searched: Feature = replace(
 )
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Site with seven published volumes and a draft."""
-    async with site_with(searched, LibraryTable.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            session.add(Writer(id=1, name="Jane"))
-            await session.flush()
-            published = [volume(f"Emma {number}", BookStatus.PUBLISHED) for number in range(1, 8)]
-            session.add_all([*published, volume("Emma draft", BookStatus.DRAFT)])
-        yield app
-
-
 def volume(title: str, status: BookStatus) -> Volume:
     return Volume(title=title, slug=title.lower().replace(" ", "-"), writer_id=1, status=status)
+
+
+def make_rows() -> Iterable[SQLModel]:
+    """Return seven published volumes and a draft."""
+    published = [volume(f"Emma {number}", BookStatus.PUBLISHED) for number in range(1, 8)]
+    return Writer(id=1, name="Jane"), *published, volume("Emma draft", BookStatus.DRAFT)
+
+
+app = site_fixture(searched, make_rows)
 
 
 @pytest.fixture

@@ -45,4 +45,4 @@ tool_feature = Feature(
 )
 
 
-app = site_fixture(tool_feature, LibraryTable.metadata)
+app = site_fixture(tool_feature)

@@ -1,6 +1,5 @@
 """Refused deletion of an account, because rows of other users refer to its rows."""
 
-from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
@@ -8,11 +7,10 @@ from fastapi import FastAPI
 from sqlmodel import Field
 
 from opportune.accounts.deletion.service import STILL_NEEDED
-from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.crud.library import LibraryTable, user_key
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 
 
 class Order(LibraryTable, table=True):
@@ -27,11 +25,7 @@ class Invoice(LibraryTable, table=True):
     order_id: int = Field(foreign_key="library_order.id")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    shop = Feature("shop", "For tests.", models=[Order, Invoice])
-    async with site_with(shop, LibraryTable.metadata, settings) as app:
-        yield app
+app = site_fixture(Feature("shop", "For tests.", models=[Order, Invoice]))
 
 
 @pytest.mark.database("sqlite", "postgresql")

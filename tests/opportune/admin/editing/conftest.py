@@ -1,20 +1,16 @@
 """Site with the parts feature."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 
-import pytest
-from fastapi import FastAPI
+from sqlmodel import SQLModel
 
-from opportune.config.settings import Settings
 from tests.opportune.admin.editing.parts_feature import Part, parts
-from tests.opportune.admin.gadget_feature import Maker, Table
-from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.admin.gadget_feature import make_makers
+from tests.opportune.site_with import site_fixture
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(parts, Table.metadata, settings) as app:
-        parts_of_acme = (Part(id=id_, name=name, maker_id=1) for id_, name in enumerate(("bolt", "nut", "sealed"), 1))
-        await add_rows(app, Maker(id=1, name="Acme"), Maker(id=2, name="100% Ltd"), *parts_of_acme)
-        yield app
+def make_rows() -> Iterable[SQLModel]:
+    return *make_makers(), *(Part(name=name, maker_id=1) for name in ("bolt", "nut", "sealed"))
+
+
+app = site_fixture(parts, make_rows)

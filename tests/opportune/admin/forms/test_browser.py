@@ -2,24 +2,20 @@
 
 from pathlib import Path
 
-import pytest
-from fastapi import FastAPI
 from playwright.async_api import Dialog, Page, expect
 
 from opportune.testing import picture
-from tests.opportune.admin.shelf_feature import Book, Shelf
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.admin.shelf_feature import Book, Shelf, shelves
+from tests.opportune.site_with import site_fixture
 
-
-@pytest.fixture
-async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(
-        app_with_shelves,
+app = site_fixture(
+    shelves,
+    lambda: [
         Shelf(id=1, title="Poems", price=1),
         Shelf(id=2, title="Plays", price=2),
         Book(shelf_id=1, title="Sonnets"),
-    )
-    return app_with_shelves
+    ],
+)
 
 
 async def test_image_upload_and_size_limit_in_a_browser(page: Page, tmp_path: Path) -> None:

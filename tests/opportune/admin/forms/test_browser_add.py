@@ -1,15 +1,12 @@
 """The "+" button of pickers creates a row in a dialog and selects it."""
 
-import pytest
-from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
 from opportune.testing.services.accessibility import find_violations
+from tests.opportune.admin.novel_feature import make_genres, novels
+from tests.opportune.site_with import site_fixture
 
-
-@pytest.fixture
-def app(app_with_novels: FastAPI) -> FastAPI:
-    return app_with_novels
+app = site_fixture(novels, make_genres)
 
 
 async def test_picker_adds_rows_in_nested_dialogs(page: Page) -> None:

@@ -10,16 +10,15 @@ from sqlalchemy import select
 
 from opportune.accounts.models import User
 from opportune.testing.factories import sign_in_browser
-from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all
 
 TYPED = {"de-DE": "02.12.2026 16:00", "en-US": "12/02/2026 04:00 PM", "ja-JP": "2026/12/02 16:00"}
 STORED_AT = datetime(2026, 12, 2, 16, 0, 5, 250, tzinfo=UTC)
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 @pytest.fixture(params=TYPED)

@@ -1,13 +1,11 @@
 """A form of the admin that is sent twice while the server is slow."""
 
-import pytest
-from fastapi import FastAPI
 from playwright.async_api import Page, Route, expect
 
+from tests.opportune.admin.gadget_feature import gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def test_buttons_of_a_sent_form_are_busy(page: Page) -> None:

@@ -14,7 +14,6 @@ from opportune.admin.view_classes import find_view_errors
 from opportune.config.settings import Settings
 from tests.opportune.admin.editing.pages import read_part
 from tests.opportune.admin.editing.parts_feature import Part, PartAdmin, parts
-from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
 
@@ -26,7 +25,7 @@ FORM = {"name": "bolt", "state": "used", "due_on": "2026-12-24", "save": "Save"}
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
     conditions = {"due_on": {"state": ("used", "old")}, "price": {"is_ready": True}}
     monkeypatch.setattr(PartAdmin, "show_when", conditions)
-    async with site_with(parts, Table.metadata, settings) as app:
+    async with site_with(parts, settings) as app:
         await add_rows(app, Part(name="bolt", price=Decimal(7), due_on=date(2026, 1, 2)))
         yield app
 

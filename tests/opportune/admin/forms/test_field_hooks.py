@@ -13,22 +13,18 @@ from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.wtforms_classes import Field
 from opportune.admin.options import option_faults
 from opportune.admin.views import AdminView
-from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin
-from tests.opportune.stored_rows import add_rows, get_row
+from tests.opportune.admin.shelf_feature import Label, LabelAdmin, Shelf, ShelfAdmin, shelves
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import get_row
 
 EDIT = "/admin/shelf/edit/1"
 CREATE = "/admin/shelf/create"
 FORM = {"title": "Novels", "slug": "n", "code": "X", "price": "9", "save": "Save"}
 
 
-@pytest.fixture
-async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(
-        app_with_shelves,
-        Shelf(title="Novels", slug="old", code="NOV-1", price=3),
-        Label(shelf_id=1, text="red", size=4),
-    )
-    return app_with_shelves
+app = site_fixture(
+    shelves, lambda: [Shelf(title="Novels", slug="old", code="NOV-1", price=3), Label(shelf_id=1, text="red", size=4)]
+)
 
 
 def set_fields(monkeypatch: pytest.MonkeyPatch, view: type[Any], method: str, *names: Any) -> None:

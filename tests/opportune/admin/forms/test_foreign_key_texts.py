@@ -5,18 +5,17 @@ from html import unescape
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from tests.opportune.admin.novel_feature import make_genres, novels
 from tests.opportune.contrib.import_export.import_steps import upload_file
+from tests.opportune.site_with import site_fixture
 
 INVALID_ID = "Choose one from the list, or enter its number."
 ENTRY_MISSING = "The selected entry no longer exists."
 
 
-@pytest.fixture
-def app(app_with_novels: FastAPI) -> FastAPI:
-    return app_with_novels
+app = site_fixture(novels, make_genres)
 
 
 async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:

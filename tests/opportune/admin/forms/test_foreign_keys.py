@@ -12,8 +12,9 @@ from sqlmodel import col
 
 from opportune.accounts.models import Group, User
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets, make_makers
 from tests.opportune.contrib.import_export.import_steps import upload_file
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all, read_one, set_permissions
 
 SECRET_TITLE, STORED_TITLE = "Secret Maker", "Acme"
@@ -21,11 +22,8 @@ GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new"
 MAY_NOT_CHOOSE_MESSAGE = "You may not list these rows, so you cannot choose another one."
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    """Site with a gadget of the first maker; the third maker has no gadgets."""
-    await add_rows(app_with_gadgets, Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE))
-    return app_with_gadgets
+app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="Anvil", maker_id=1), Maker(name=SECRET_TITLE)])
+"""Site with a gadget of the first maker; the third maker has no gadgets."""
 
 
 @pytest.fixture

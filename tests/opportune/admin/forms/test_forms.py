@@ -13,15 +13,14 @@ from sqlalchemy import select
 from opportune.storage import StorageError, open_storage
 from opportune.testing import picture
 from opportune.web.forms.uploads import too_large_message
-from tests.opportune.admin.shelf_feature import Shelf, run_before_saving
+from tests.opportune.admin.shelf_feature import Shelf, run_before_saving, shelves
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_all
 
 CREATE, EDIT, DETAILS = "/admin/shelf/create", "/admin/shelf/edit/1", "/admin/shelf/details/1"
 
 
-@pytest.fixture
-def app(app_with_shelves: FastAPI) -> FastAPI:
-    return app_with_shelves
+app = site_fixture(shelves)
 
 
 def make_uploads(**contents: bytes) -> dict[str, Any]:

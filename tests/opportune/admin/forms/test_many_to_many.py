@@ -13,17 +13,16 @@ from sqlmodel import col
 from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.novel_feature import BANNED, Loan, Novel, NovelGenre, Reader
+from tests.opportune.admin.novel_feature import BANNED, Loan, Novel, NovelGenre, Reader, make_genres, novels
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 
 
-@pytest.fixture
-async def app(app_with_novels: FastAPI) -> FastAPI:
-    """The view of genres hides genre 3 from everyone."""
-    return app_with_novels
+app = site_fixture(novels, make_genres)
+"""The view of genres hides genre 3 from everyone."""
 
 
 @pytest.fixture

@@ -13,15 +13,14 @@ from sqlalchemy.orm import declarative_base
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.model_fields import AdminConverter
-from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, get_row
 
 EDIT = "/admin/gadget/edit/1"
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def add_gadget(app: FastAPI, **texts: Any) -> None:

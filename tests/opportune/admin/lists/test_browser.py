@@ -12,8 +12,9 @@ from opportune.accounts.models import Session, User
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
-from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
-from tests.opportune.stored_rows import add_rows, read_one
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import read_one
 
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
@@ -24,14 +25,14 @@ TEXTS: dict[str, Any] = {
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    await add_rows(
-        app_with_gadgets,
+app = site_fixture(
+    gadgets,
+    lambda: [
+        *make_makers(),
         *(Gadget(name=f"red {number}", maker_id=1) for number in range(26)),
         Gadget(name="blue", maker_id=1, colour=Colour.DEEP_BLUE, **TEXTS),
-    )
-    return app_with_gadgets
+    ],
+)
 
 
 async def test_keyboard_save_returns_to_the_filtered_list(app: FastAPI, page: Page) -> None:

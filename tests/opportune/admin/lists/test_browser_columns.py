@@ -1,19 +1,14 @@
 """Control for the columns of a list in a browser, with and without JavaScript."""
 
-import pytest
-from fastapi import FastAPI
 from playwright.async_api import Page, expect
 
-from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list?columns=name,size,state"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    await add_rows(app_with_gadgets, Gadget(name="gadget", maker_id=1))
-    return app_with_gadgets
+app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="gadget", maker_id=1)])
 
 
 async def test_arrow_keys_move_a_column(page: Page) -> None:

@@ -1,28 +1,30 @@
 """Rows of a list by keyboard, and texts that use the free width, in a browser."""
 
 import re
+from collections.abc import Iterable
 
 import pytest
-from fastapi import FastAPI
 from playwright.async_api import Page, expect
+from sqlmodel import SQLModel
 
-from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list?columns=id,motto,size"
 MOTTO = "Word " * 40
 
 
+def make_rows() -> Iterable[SQLModel]:
+    return *make_makers(), *(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3))
+
+
+app = site_fixture(gadgets, make_rows)
+
+
 @pytest.fixture
-async def list_page(app_with_gadgets: FastAPI, page: Page) -> Page:
-    await add_rows(app_with_gadgets, *(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3)))
+async def list_page(page: Page) -> Page:
     await page.goto(LIST)
     return page
-
-
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
 
 
 async def test_keys_reach_select_and_open_rows(list_page: Page) -> None:

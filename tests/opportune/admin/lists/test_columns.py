@@ -8,18 +8,17 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
+from opportune.config.settings import Settings
 from opportune.testing.factories import add_permission, signed_in_client
-from tests.opportune.admin.bookshelf_feature import Author, Book
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.admin.bookshelf_feature import Author, Book, bookshelf
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.site_with import site_fixture, site_with
+from tests.opportune.stored_rows import make_staff
 
 LIST = "/admin/gadget/list"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    await add_rows(app_with_gadgets, Gadget(name="gadget", maker_id=1, spare_id=2, story="long"))
-    return app_with_gadgets
+app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="gadget", maker_id=1, spare_id=2, story="long")])
 
 
 def headings(page: str) -> list[str]:
@@ -48,11 +47,9 @@ async def test_link_to_the_row_contains_no_link(admin: AsyncClient) -> None:
     )
 
 
-async def test_paths_can_be_selected(app_with_bookshelf: FastAPI, superuser: User) -> None:
-    await add_rows(
-        app_with_bookshelf, Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)
-    )
-    async with signed_in_client(app_with_bookshelf, superuser) as client:
+async def test_paths_can_be_selected(settings: Settings, superuser: User) -> None:
+    rows = Author(id=1, name="Jane"), Book(title="Emma", slug="emma", isbn="1", author_id=1)
+    async with site_with(bookshelf, settings, *rows) as app, signed_in_client(app, superuser) as client:
         page = (await client.get("/admin/book/list?columns=isbn,author.country.name,tags")).text
     assert headings(page) == ["Isbn", "Author country name", "Tags"]
 

@@ -1,6 +1,7 @@
 """Numbers of rows beside the choices of filters."""
 
 import re
+from collections.abc import Iterable
 from html import unescape
 from typing import Any
 
@@ -8,24 +9,26 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Select, select
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 from starlette.requests import Request
 
 from opportune.admin.lists import facets
 from opportune.admin.views import AdminView
 from opportune.testing import counted_statements
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import make_staff
 
 LIST = "/admin/gadget/list"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
+def make_rows() -> Iterable[SQLModel]:
     reds = (Gadget(name=f"red {number}", maker_id=1, state="used", spare_id=2) for number in range(3))
-    await add_rows(app_with_gadgets, *reds, Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE))
-    return app_with_gadgets
+    return *make_makers(), *reds, Gadget(name="blue", maker_id=2, colour=Colour.DEEP_BLUE)
+
+
+app = site_fixture(gadgets, make_rows)
 
 
 async def read_counts(client: AsyncClient, query: str = "", url: str = LIST) -> dict[str, str]:

@@ -16,20 +16,19 @@ from opportune.admin.models import AuditEntry
 from opportune.contrib.import_export.export import csv_cell, unescape_formula
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 CONFIRMED = {"confirmed": "yes"}
 POLISH_ACTION = "/admin/gadget/action/polish"
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 @pytest.fixture
-async def gadgets(app: FastAPI) -> None:
+async def sixty_gadgets(app: FastAPI) -> None:
     await add_rows(app, *[Gadget(name=f"gadget {number}", maker_id=1, size=2 * number) for number in range(1, 61)])
 
 
@@ -44,7 +43,7 @@ def extract_pks(page: str) -> str:
 
 
 async def test_action_without_question_asks_only_for_all_pages(
-    app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, admin: AsyncClient, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.action_question", lambda *_: "")
     page = await admin.post(f"{POLISH_ACTION}?size__lte=6", data={"all": "1"})
@@ -54,7 +53,9 @@ async def test_action_without_question_asks_only_for_all_pages(
     assert await read_polished_names(app) == ["gadget 1", "gadget 2"]
 
 
-async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
+async def test_action_is_confirmed_with_the_selected_rows(
+    app: FastAPI, admin: AsyncClient, sixty_gadgets: None
+) -> None:
     page = await admin.post(f"{POLISH_ACTION}?size=9&size_op=less_than&page=1", data={"pk": ["1", "2"]})
     assert page.status_code == 200
     for text in ("Polish them?", "Gadget 1", "Gadget 2"):
@@ -69,7 +70,7 @@ async def test_action_is_confirmed_with_the_selected_rows(app: FastAPI, admin: A
     assert {entry.row_id for entry in recorded} == {"1", "2"}
 
 
-async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
+async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncClient, sixty_gadgets: None) -> None:
     url = f"{POLISH_ACTION}?size=10&size_op=greater_than&page=2"
     page = (await admin.post(url, data={"all": "1", "pk": "60"})).text
     assert "for 55 Gadgets" in page
@@ -80,7 +81,7 @@ async def test_selection_of_all_includes_other_pages(app: FastAPI, admin: AsyncC
 
 
 async def test_empty_and_too_large_selections_are_refused(
-    app: FastAPI, admin: AsyncClient, gadgets: None, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, admin: AsyncClient, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.admin.lists.actions.MAX_ROWS_PER_ACTION", 50)
     for form_data in ({"all": "1", **CONFIRMED}, CONFIRMED):
@@ -92,7 +93,9 @@ async def test_empty_and_too_large_selections_are_refused(
     assert await read_polished_names(app) == []
 
 
-async def test_deletion_needs_a_confirmed_post_of_this_site(app: FastAPI, admin: AsyncClient, gadgets: None) -> None:
+async def test_deletion_needs_a_confirmed_post_of_this_site(
+    app: FastAPI, admin: AsyncClient, sixty_gadgets: None
+) -> None:
     url = "/admin/gadget/delete?pks=1"
     assert (await admin.get(url + "&confirmed=yes")).status_code == 200
     assert (await admin.post(url)).status_code == 200
@@ -123,7 +126,7 @@ async def test_booleans_are_filtered_at_one_click(admin: AsyncClient) -> None:
     assert "is_active_op" not in page, "not yes is no"
 
 
-async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) -> None:
+async def test_active_filters_can_be_removed(admin: AsyncClient, sixty_gadgets: None) -> None:
     query = "search=gadget&state=new&state=used&size=3&size_op=greater_than&maker_id=1&page=2"
     page = unescape((await admin.get(f"/admin/gadget/list?{query}")).text)
     chips = {text: href for href, text in re.findall(r'chip" href="([^"]*)"[^>]*>([^<]*)<', page)}
@@ -134,7 +137,7 @@ async def test_active_filters_can_be_removed(admin: AsyncClient, gadgets: None) 
     assert "chip" not in (await admin.get("/admin/gadget/list?sortBy=size&sort=asc&page=2")).text
 
 
-async def test_list_links_to_its_last_page(admin: AsyncClient, gadgets: None) -> None:
+async def test_list_links_to_its_last_page(admin: AsyncClient, sixty_gadgets: None) -> None:
     page = unescape((await admin.get("/admin/gadget/list?pageSize=5&search=gadget")).text)
     link = 'href="/admin/gadget/list?pageSize=5&search=gadget&page=12"><span class="visually-hidden">Last page, </span>'
     assert link in page
@@ -143,7 +146,7 @@ async def test_list_links_to_its_last_page(admin: AsyncClient, gadgets: None) ->
     assert "Last page" not in last_page
 
 
-async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gadgets: None) -> None:
+async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, sixty_gadgets: None) -> None:
     page = (await admin.get("/admin/maker/delete?pks=1,2")).text
     assert "These still refer to it." in page
     assert "60 Gadgets: " in page
@@ -156,7 +159,7 @@ async def test_row_that_others_require_cannot_be_deleted(admin: AsyncClient, gad
 
 
 async def test_export_keeps_the_order_and_is_logged(
-    app: FastAPI, admin: AsyncClient, superuser: User, gadgets: None, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, admin: AsyncClient, superuser: User, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opportune.contrib.import_export.export.EXPORT_BATCH_ROWS", 2)
     query = "sortBy=size&sort=desc&size=112&size_op=greater_than&search=gadget"
@@ -196,7 +199,7 @@ def test_harmless_cell_is_not_escaped(text: str) -> None:
     assert csv_cell(text) == text == unescape_formula(text)
 
 
-async def test_list_actions_need_their_own_permissions(app: FastAPI, gadgets: None) -> None:
+async def test_list_actions_need_their_own_permissions(app: FastAPI, sixty_gadgets: None) -> None:
     staff = await make_staff(app, "gadget.list")
     requests_by_action = {
         "export": ("GET", "/admin/gadget/export/csv"),

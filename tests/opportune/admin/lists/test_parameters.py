@@ -9,17 +9,16 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
 from tests.opportune.admin.test_errors import ACCEPT_HTML, ADMIN_MENU
-from tests.opportune.stored_rows import add_rows
+from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    await add_rows(app_with_gadgets, *[Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)])
-    return app_with_gadgets
+app = site_fixture(
+    gadgets, lambda: [*make_makers(), *[Gadget(name=f"gadget {number}", maker_id=1) for number in range(1, 61)]]
+)
 
 
 async def test_unknown_parameter_is_named_and_removed(admin: AsyncClient) -> None:

@@ -8,21 +8,21 @@ from httpx2 import AsyncClient
 from sqlalchemy import event
 
 from opportune.testing.factories import add_permission, signed_in_client
-from tests.opportune.admin.shelf_feature import Book, Shelf
-from tests.opportune.stored_rows import add_rows, make_staff
+from tests.opportune.admin.shelf_feature import Book, Shelf, shelves
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import make_staff
 
 PAGES = ("/admin/shelf/details/1", "/admin/shelf/edit/1")
 
 
-@pytest.fixture
-async def app(app_with_shelves: FastAPI) -> FastAPI:
-    await add_rows(
-        app_with_shelves,
+app = site_fixture(
+    shelves,
+    lambda: [
         Shelf(id=1, title="Novels"),
         Shelf(id=2, title="Empty"),
         *[Book(shelf_id=1, title=f"Book {number}.") for number in range(30)],
-    )
-    return app_with_shelves
+    ],
+)
 
 
 async def test_only_the_newest_related_rows_are_loaded(admin: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from opportune.admin.models import RowVersion
 from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keeper, vault_site
+from tests.opportune.admin.vault_feature import Dossier, add_dossier, make_keeper, vault
+from tests.opportune.site_with import site_with
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     monkeypatch.setattr(
         "opportune.admin.feature.tables_with", lambda _: [Dossier]
     )  # its table is not in the site's metadata
-    async with vault_site(settings) as app:
+    async with site_with(vault, settings) as app:
         yield app
 
 

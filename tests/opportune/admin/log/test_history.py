@@ -4,7 +4,6 @@ import re
 from datetime import timedelta
 from html import unescape
 
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import select, update
@@ -16,16 +15,15 @@ from opportune.admin.log.diff import diff_values, snapshot
 from opportune.admin.models import AuditEntry
 from opportune.testing import counted_statements
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, get_row, make_staff, read_all
 
 NEW_PASSWORD = "an altogether new one"
 GADGET_FORM = {"name": "Anvil", "maker_id": "1", "colour": "red", "state": "new", "size": "1", "save": "Save"}
 
 
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)
 
 
 async def read_entries(app: FastAPI) -> list[AuditEntry]:

@@ -74,7 +74,7 @@ archive = Feature(
 )
 
 
-app = site_fixture(archive, gadget_feature.Table.metadata)
+app = site_fixture(archive)
 
 
 @pytest.fixture

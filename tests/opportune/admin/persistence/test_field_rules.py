@@ -11,26 +11,18 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.config.settings import Settings
 from opportune.testing import signed_in_client
 from tests.opportune.contrib.import_export.import_steps import upload_file
-from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, shop
-from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows, make_staff, read_one
+from tests.opportune.crud.shop_feature import Ware, Wares, make_wares, shop
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import make_staff, read_one
 
 TEXTS_OF_HIDDEN_FIELDS = ("Cost", "7.00", "Note", "Haggle", "Buyer", "Region", "Atlantis", "Margin")
 # Added one by one, because "*" would include the permissions of fields.
 ACTIONS = ("list", "get", "create", "update", "delete", "import", "export")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(shop, ShopTable.metadata, settings) as app:
-        vendors = Vendor(id=1, name="Acme", region="Atlantis"), Vendor(id=2, name="Zed", region="Utopia")
-        lamp = Ware(id=1, name="Lamp", cost=Decimal(7), note="Haggle", vendor_id=1, buyer_id=2)
-        lamp.marks = [Mark(name="Top")]
-        await add_rows(app, *vendors, lamp, Ware(id=2, name="Mug", cost=Decimal(3)))
-        yield app
+app = site_fixture(shop, make_wares)
 
 
 @pytest.fixture

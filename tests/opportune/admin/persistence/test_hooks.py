@@ -15,16 +15,15 @@ from opportune.admin.errors import ValidationRefused
 from opportune.db import after_create, before_create
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.errors import FieldErrors
-from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin
+from tests.opportune.admin.novel_feature import Copy, Novel, NovelAdmin, make_genres, novels
 from tests.opportune.contrib.import_export.import_steps import confirm_preview, upload_file
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_all
 
 NOVEL_FORM = {"title": "Saga", "genres": "1", "save": "Save"}
 
 
-@pytest.fixture
-def app(app_with_novels: FastAPI) -> FastAPI:
-    return app_with_novels
+app = site_fixture(novels, make_genres)
 
 
 async def read_labels(app: FastAPI) -> list[str]:

@@ -18,7 +18,6 @@ from opportune.feature import Admin, Feature
 from opportune.testing import make_user, sign_in
 from tests.opportune.admin import bookshelf_feature as bookshelf
 from tests.opportune.admin.bookshelf_feature import Author, Book, Country, Review, Tag
-from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
 
@@ -73,7 +72,7 @@ reviews = Feature(
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     development = settings.model_copy(update={"environment": "development"})
-    async with site_with(reviews, Table.metadata, development) as app:
+    async with site_with(reviews, development) as app:
         yield app
 
 

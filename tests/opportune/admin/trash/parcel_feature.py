@@ -1,20 +1,16 @@
 """Parcels, which stay in the trash when they are deleted, and their stamps."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
-from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field
 from starlette.requests import Request
 
 from opportune.admin import AdminView, ValidationRefused
-from opportune.config.settings import Settings
-from opportune.db import SoftDelete
+from opportune.db import SoftDelete, utc_now
 from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn
 from tests.opportune.admin.gadget_feature import Table
-from tests.opportune.site_with import site_with
 
 LOCKED = "Locked"
 
@@ -62,14 +58,6 @@ parcels = Feature(
 )
 
 
-@asynccontextmanager
-async def parcel_site(settings: Settings) -> AsyncIterator[FastAPI]:
-    """Yield a site with a parcel, and with a deleted parcel that has a stamp."""
-    async with site_with(parcels, Table.metadata, settings) as app:
-        async with app.state.database.writer() as session:
-            parcel = Parcel(code="Gone", label="a.pdf")
-            session.add_all([Parcel(code="Here"), parcel])
-            await session.flush()
-            session.add(Stamp(parcel_id=parcel.id))
-            await session.delete(parcel)
-        yield app
+def make_parcels() -> Sequence[Table]:
+    """Return a parcel, and a deleted parcel that has a stamp."""
+    return Parcel(code="Here"), Parcel(code="Gone", label="a.pdf", deleted_at=utc_now()), Stamp(parcel_id=2)

@@ -1,6 +1,5 @@
 """The daily permanent deletion of rows in the trash."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,15 @@ from sqlmodel import col
 
 from opportune.admin.trash import retention
 from opportune.admin.trash.retention import empty_trash
-from opportune.config.settings import Settings
 from opportune.db import restore, utc_now, with_deleted
-from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, parcel_site
+from tests.opportune.admin.trash.parcel_feature import Parcel, Receipt, make_parcels, parcels
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import read_all
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with parcel_site(settings) as app:
-        yield app
+app = site_fixture(parcels, make_parcels)
 
 
 async def _expire(app: FastAPI, *codes: str) -> None:

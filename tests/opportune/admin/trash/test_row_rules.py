@@ -1,23 +1,18 @@
 """The trash and the history of deleted rows respect the rules of the data layer and the permission to list."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from fastapi import FastAPI
 
-from opportune.config.settings import Settings
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.vault_feature import add_dossier, make_keeper, vault_site
+from tests.opportune.admin.vault_feature import add_dossier, make_keeper, vault
+from tests.opportune.site_with import site_fixture
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 TRASH = "/admin/dossier/trash"
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with vault_site(settings) as app:
-        yield app
+app = site_fixture(vault)
 
 
 async def test_history_of_another_users_deleted_row(app: FastAPI) -> None:

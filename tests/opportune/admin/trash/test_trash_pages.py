@@ -1,6 +1,5 @@
 """The trash of a view: its pages, access to them, and the entries of the log."""
 
-from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
@@ -10,21 +9,18 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
-from opportune.config.settings import Settings
 from opportune.db import with_deleted
 from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
 from opportune.testing.factories import signed_in_client
-from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, parcel_site
+from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, make_parcels, parcels
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all, read_one
 
 TRASH = "/admin/parcel/trash"
 CONFIRMED = {"confirmed": "yes"}
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with parcel_site(settings) as app:
-        yield app
+app = site_fixture(parcels, make_parcels)
 
 
 async def _row_id(app: FastAPI, code: str) -> int:

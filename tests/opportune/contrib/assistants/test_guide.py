@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import MetaData
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -35,7 +34,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     names: dict[str, Any] = {}
     exec(block("python"), names)  # noqa: S102 - code of the guide
     add_templates(monkeypatch, {"desk/desk.html": block("jinja")})
-    async with site_with(Feature("desk", pages=names["pages"]), MetaData(), settings) as app:
+    async with site_with(Feature("desk", pages=names["pages"]), settings) as app:
         yield app
 
 

@@ -18,7 +18,6 @@ from opportune.feature import Number
 from opportune.testing.factories import add_permission, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
-from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, execute, make_staff, read_one, set_permissions
 
@@ -27,7 +26,7 @@ WIDGETS = [Number("One", Gadget), Number("Two", Gadget), Number("Makers", Maker)
 KEYS = [f"gadgets:{widget.label}" for widget in WIDGETS]
 
 
-app = site_fixture(replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)), GadgetTable.metadata)
+app = site_fixture(replace(gadgets, admin=replace(gadgets.admin, metrics=WIDGETS)))
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.testing.factories import sign_in_browser
 from tests.opportune.admin.gadget_feature import Gadget, Maker
-from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.contrib.dashboard.test_widgets import WIDGETS, with_widgets
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
@@ -30,7 +29,7 @@ FILLS_ROWS = """parts => parts.length === 2 && parts.every((widgets) => {
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(with_widgets(*WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(with_widgets(*WIDGETS), settings) as app:
         gadgets = (Gadget(name=f"Gadget {number}", maker_id=1, size=20) for number in range(4))
         await add_rows(app, Maker(id=1, name="Acme"), *gadgets)
         yield app

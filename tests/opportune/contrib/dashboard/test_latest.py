@@ -17,7 +17,7 @@ from opportune.db.models.model import utc_now
 from opportune.feature import Admin, Feature
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.statements import counted_statements
-from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin, Table
+from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, Maker, MakerAdmin
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
 
@@ -33,7 +33,7 @@ feature = Feature(
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(feature, Table.metadata, settings) as app:
+    async with site_with(feature, settings) as app:
         await add_rows(app, Maker(id=1, name="Acme"))
         for number, days in enumerate((40, 35, 20, 10, 1, 0)):  # two in the range before
             at = utc_now() - timedelta(days=days)
@@ -97,7 +97,7 @@ async def test_hidden_rows_and_pages_are_not_linked(app: FastAPI) -> None:
 
 
 async def test_site_without_models_has_next_steps(settings: Settings) -> None:
-    async with site_with(Feature("empty"), Table.metadata, settings) as app:
+    async with site_with(Feature("empty"), settings) as app:
         admin = await make_user(app.state.database, "root@example.com", is_superuser=True)
         async with signed_in_client(app, admin) as client:
             page = (await client.get("/admin/?complete=1")).text

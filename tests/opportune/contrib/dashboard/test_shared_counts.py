@@ -18,7 +18,6 @@ from opportune.feature.admin import Widget
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.admin.gadget_feature import Gadget, Maker
-from tests.opportune.admin.gadget_feature import Table as GadgetTable
 from tests.opportune.contrib.dashboard.test_widgets import with_widgets
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows
@@ -33,7 +32,7 @@ COUNTS = {
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(with_widgets(*WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(with_widgets(*WIDGETS), settings) as app:
         await add_rows(app, Maker(id=1, name="Acme"))
         await add_gadget(app, "first")
         yield app

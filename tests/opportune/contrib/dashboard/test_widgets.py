@@ -30,8 +30,7 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from opportune.testing.statements import counted_statements
 from opportune.web.time_zone import local
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
-from tests.opportune.admin.gadget_feature import Table as GadgetTable
-from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
+from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, make_staff
 
@@ -55,7 +54,7 @@ NUMBERS = {"Red ones": "6", "Total size": "6,001", "Big ones": "6"}
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(with_widgets(*WIDGETS), GadgetTable.metadata, settings) as app:
+    async with site_with(with_widgets(*WIDGETS), settings) as app:
         ages = {"today": 0, "week": 6, "month": 29, "quarter": 89, "year": 350, "old": 800}
         await add_rows(app, Maker(id=1, name="Acme"))
         for name, days in ages.items():
@@ -144,7 +143,7 @@ async def test_widget_by_a_hidden_column_is_not_shown(settings: Settings) -> Non
     ]
     table = Table("First wares", Ware, columns=("name", "cost"))
     feature = replace(shop, admin=replace(shop.admin, metrics=[*by_cost, table]))
-    async with site_with(feature, ShopTable.metadata, settings) as app:
+    async with site_with(feature, settings) as app:
         await add_rows(app, Ware(name="Lamp", cost=Decimal(1)))
         for permissions, is_visible in ((["ware.list"], False), (["ware.list", "ware.cost"], True)):
             async with signed_in_client(app, await make_staff(app, *permissions)) as client:
@@ -163,7 +162,7 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 
 async def test_widgets_only_count_rows_that_the_list_shows(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin), metrics=WIDGETS))
-    async with site_with(feature, GadgetTable.metadata, settings) as app:
+    async with site_with(feature, settings) as app:
         await add_rows(
             app, Maker(id=1, name="Acme"), *(Gadget(name=name, maker_id=1) for name in ("ada 1", "ada 2", "bob 1"))
         )
@@ -228,6 +227,6 @@ def test_check_reports_misspelt_columns_of_widgets(monkeypatch: pytest.MonkeyPat
 
 
 async def test_admin_does_not_start_with_a_misspelt_column(settings: Settings) -> None:
-    async with site_with(MISSPELT, GadgetTable.metadata, settings) as app:
+    async with site_with(MISSPELT, settings) as app:
         with pytest.raises(OperatorError, match=r"Did you mean name\?"):
             make_site(app, "/admin")

@@ -93,7 +93,7 @@ PARCELS = Feature(
 
 WITHOUT_ADMIN = replace(PARCELS, admin=replace(PARCELS.admin, views=()))
 
-app = site_fixture(PARCELS, ParcelTable.metadata)
+app = site_fixture(PARCELS)
 
 
 @pytest.fixture

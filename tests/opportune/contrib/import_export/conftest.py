@@ -1,9 +1,6 @@
 """A site with gadgets, whose lists can be imported and exported."""
 
-import pytest
-from fastapi import FastAPI
+from tests.opportune.admin.gadget_feature import gadgets, make_makers
+from tests.opportune.site_with import site_fixture
 
-
-@pytest.fixture
-def app(app_with_gadgets: FastAPI) -> FastAPI:
-    return app_with_gadgets
+app = site_fixture(gadgets, make_makers)

@@ -13,7 +13,6 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import FilePayload, Page, expect
-from sqlalchemy import MetaData
 
 from opportune.config.settings import Settings
 from opportune.contrib.knowledge import KnowledgeDocument, KnowledgePassage
@@ -79,7 +78,7 @@ def open_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     ) -> AsyncIterator[tuple[FastAPI, AsyncClient, FakeProvider]]:
         page = load_page(section, monkeypatch)[name]
         feature = page if isinstance(page, Feature) else Feature("page", "A page.", pages=page)
-        async with site_with(feature, MetaData(), settings) as app:
+        async with site_with(feature, settings) as app:
             app.state.llm.provider = model = FakeProvider.in_turn(*script)
             async with signed_in_client(app) as client:
                 yield app, client, model

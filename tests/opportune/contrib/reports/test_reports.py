@@ -22,8 +22,8 @@ from opportune.config.settings import Settings
 from opportune.contrib.reports import groups
 from opportune.contrib.reports.report import NO_NUMBER
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, Table, gadgets
-from tests.opportune.crud.shop_feature import ShopTable, Ware, shop
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Maker, MakerAdmin, gadgets
+from tests.opportune.crud.shop_feature import Ware, shop
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, execute, make_staff
 
@@ -41,7 +41,7 @@ SEEN += [datetime(2026, 12, 31, 22, 59, tzinfo=UTC), datetime(2026, 12, 31, 23, 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(gadgets, Table.metadata, settings) as app:
+    async with site_with(gadgets, settings) as app:
         await add_sample_rows(app)
         yield app
 
@@ -175,7 +175,7 @@ class OwnGadgetAdmin(GadgetAdmin, model=Gadget):
 
 async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -> None:
     feature = replace(gadgets, admin=replace(gadgets.admin, views=(MakerAdmin, OwnGadgetAdmin)))
-    async with site_with(feature, Table.metadata, settings) as app:
+    async with site_with(feature, settings) as app:
         await add_sample_rows(app)
         staff = await make_user(app.state.database, "staff@example.com", is_staff=True)
         async with signed_in_client(app, staff) as client:
@@ -193,7 +193,7 @@ async def test_report_has_only_rows_that_the_user_may_list(settings: Settings) -
 
 
 async def test_hidden_field_cannot_be_measured(settings: Settings) -> None:
-    async with site_with(shop, ShopTable.metadata, settings) as app:
+    async with site_with(shop, settings) as app:
         await execute(app, insert(Ware).values(name="Lamp", cost=Decimal(1)))
         seller = await make_staff(app, "ware.list")
         async with signed_in_client(app, seller) as client:

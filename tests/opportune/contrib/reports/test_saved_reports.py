@@ -19,7 +19,7 @@ from opportune.contrib.reports.jobs import send_due_reports
 from opportune.mail import EmailMessage
 from opportune.testing import RecordedJobs
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget, Maker, Table, gadgets
+from tests.opportune.admin.gadget_feature import Gadget, Maker, gadgets
 from tests.opportune.site_with import site_with
 from tests.opportune.stored_rows import add_rows, execute
 
@@ -28,7 +28,7 @@ QUERY = "_group=colour&_measure=sum:size&size__gte=2"
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with site_with(gadgets, Table.metadata, settings) as app:
+    async with site_with(gadgets, settings) as app:
         await add_rows(
             app, Maker(id=1, name="Acme"), *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))
         )
@@ -136,7 +136,7 @@ async def test_report_with_a_removed_field_says_so(
 
 
 async def test_site_without_reports_opens_the_list(settings: Settings) -> None:
-    async with site_with(gadgets, Table.metadata, settings, without=[reports.name]) as app:
+    async with site_with(gadgets, settings, without=[reports.name]) as app:
         root = await make_user(app.state.database, "root@example.com", is_superuser=True)
         await add_rows(app, SavedView(id=1, owner_id=root.id, identity="gadget", name="Sizes", query=QUERY))
         async with signed_in_client(app, root) as client:

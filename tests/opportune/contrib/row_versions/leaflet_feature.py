@@ -101,7 +101,7 @@ leaflets = Feature(
 @asynccontextmanager
 async def leaflet_site(settings: Settings, without: Collection[str] = ()) -> AsyncIterator[FastAPI]:
     """Yield a site with an editor, and with a leaflet that has three versions."""
-    async with site_with(leaflets, Table.metadata, settings, without=without) as app:
+    async with site_with(leaflets, settings, without=without) as app:
         async with app.state.database.writer() as session:
             editor = Editor(name="Ann")
             session.add(editor)

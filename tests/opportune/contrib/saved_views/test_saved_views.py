@@ -15,17 +15,17 @@ from opportune.accounts.models import Group, Membership, User
 from opportune.admin.models import DefaultView, SavedView
 from opportune.testing import counted_statements
 from opportune.testing.factories import add_permission, make_user, signed_in_client
-from tests.opportune.admin.gadget_feature import Gadget
-from tests.opportune.stored_rows import add_rows, execute, make_staff, read_all, read_one
+from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import execute, make_staff, read_all, read_one
 
 LIST = "/admin/gadget/list"
 ADD = "/admin/gadget/views/add"
 
 
-@pytest.fixture
-async def app(app_with_gadgets: FastAPI) -> FastAPI:
-    await add_rows(app_with_gadgets, *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3)))
-    return app_with_gadgets
+app = site_fixture(
+    gadgets, lambda: [*make_makers(), *(Gadget(name=f"gadget {size}", maker_id=1, size=size) for size in (1, 2, 3))]
+)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ GERMAN = {"accept-language": "de"}
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     languages = {"language": "en", "languages": ["de", "en", "ar"]}
-    async with site_with(poems, Poem.metadata, settings.model_copy(update=languages)) as app:
+    async with site_with(poems, settings.model_copy(update=languages)) as app:
         yield app
 
 

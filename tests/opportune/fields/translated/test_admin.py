@@ -89,7 +89,7 @@ async def test_import_reads_export(app: FastAPI, admin: AsyncClient, poem: Poem,
 
 
 async def test_site_with_one_language_has_plain_values(settings: Settings) -> None:
-    async with site_with(poems, Poem.metadata, settings) as app:
+    async with site_with(poems, settings) as app:
         superuser = await make_user(app.state.database, "root@example.com", is_superuser=True)
         async with signed_in_client(app, superuser) as admin:
             assert 'value=""' in find_input((await admin.get("/admin/poem/create")).text, "title")

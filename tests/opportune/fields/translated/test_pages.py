@@ -88,7 +88,7 @@ async def test_details_show_current_language(client: AsyncClient, poem: Poem) ->
 
 
 async def test_site_with_one_language_has_plain_inputs(settings: Settings) -> None:
-    async with site_with(poems, Poem.metadata, settings.model_copy(update={"language": "de"})) as app:
+    async with site_with(poems, settings.model_copy(update={"language": "de"})) as app:
         async with signed_in_client(app) as client:
             assert ' required=""' in find_input((await client.get("/poems/new")).text, "title")
             await client.post("/poems/new", data={"title": "Adler"})
