@@ -1,14 +1,15 @@
-"""Queueing of jobs, in a transaction and without one."""
+"""Queues of jobs: order, schedule and the command that works on them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
-from opportune.errors import NotFound
-from opportune.jobs import defer, management
+from opportune.errors import NotFound, OperatorError
+from opportune.jobs import defer, management, run_command
 from opportune.jobs.models import Job, JobState
+from opportune.jobs.schedules import next_run_time
 from opportune.jobs.service import DatabaseJobQueue
 from tests.opportune.jobs.conftest import Emails, Find
 from tests.opportune.jobs.tasks import hourly, register
@@ -73,3 +74,41 @@ async def test_job_of_a_removed_feature_waits(jobs: DatabaseJobQueue, database: 
 async def test_waiting_for_a_missing_job_is_not_found(idle_queue: DatabaseJobQueue) -> None:
     with pytest.raises(NotFound):
         await idle_queue.wait_until_ended("7")
+
+
+SATURDAY = datetime(2026, 2, 28, 12, 30, 15, 500, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "time"),
+    [
+        ("*/20 9-17 * * MON-FRI", "2026-03-02 09:00:00"),
+        ("30 0 3 * * *", "2026-03-01 03:00:30"),
+        ("@hourly", "2026-02-28 13:00:00"),
+        (" @Daily ", "2026-03-01 00:00:00"),
+        ("@weekly", "2026-03-01 00:00:00"),
+        ("@monthly", "2026-03-01 00:00:00"),
+        ("@yearly", "2027-01-01 00:00:00"),
+    ],
+)
+def test_next_run_time_is_in_utc_and_later(schedule: str, time: str) -> None:
+    wellington = SATURDAY.astimezone(timezone(timedelta(hours=13)))
+    assert next_run_time(schedule, wellington) == datetime.fromisoformat(time).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason"), [("hourly", "Wrong number of fields"), ("0 0 */31 * MON#2", "no day matches")]
+)
+def test_invalid_schedule_is_refused(schedule: str, reason: str) -> None:
+    with pytest.raises(OperatorError) as error:
+        next_run_time(schedule, SATURDAY)
+    assert str(error.value) == f"'{schedule}' is not a valid schedule ({reason}). Daily at three is '0 3 * * *'."
+
+
+async def test_error_of_a_command_fails_the_job() -> None:
+    with pytest.raises(OperatorError, match=r"^PORT: [^\n]*$"):
+        await run_command("migrate", "--check", environ={"PORT": "none"})
+
+
+async def test_successful_command_returns() -> None:
+    await run_command("--help")

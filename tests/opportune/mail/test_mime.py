@@ -1,16 +1,23 @@
-"""MIME messages of e-mails, as mail clients parse them."""
+"""Messages of e-mails: parts, headers and accessibility."""
 
 from email import message_from_bytes
 from email.message import EmailMessage as MIMEMessage
 from email.policy import default
+from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page
 
-from opportune.config.settings import load_settings
+from opportune.accounts.models import User
+from opportune.config.settings import Settings, load_settings
 from opportune.errors import OperatorError
 from opportune.mail import EmailMessage
 from opportune.mail.addresses import sender_address
-from opportune.mail.delivery import mime_message
+from opportune.mail.delivery import mime_message, send_email
+from opportune.mail.email import render_email
+from opportune.testing.factories import sign_in_browser
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.mail.conftest import email_to, settings_with
 
 
@@ -97,3 +104,31 @@ def test_domain_of_the_sender_is_ascii(values: dict[str, str]) -> None:
 def test_invalid_mail_from_is_refused(mail_from: str) -> None:
     with pytest.raises(OperatorError, match=r"^MAIL_FROM is not a valid e-mail address\. .*$"):
         sender_address(settings_with(mail_from=mail_from))
+
+
+THEME_SCRIPT = """<script>
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { document.documentElement.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+</script>"""
+
+
+async def test_mailbox_is_accessible(
+    app: FastAPI, page: Page, superuser: User, site: str, mailbox_folder: Path
+) -> None:
+    development = settings_with(environment="development")
+    await send_email(development, render_email(development, "ada@example.com", "mail/test", {}))
+    await sign_in_browser(page, app, superuser, site)
+    violations = []
+    for path in ("/mailbox", None):
+        await (page.goto(path) if path else page.locator("a.list-group-item").click())
+        violations += await find_violations(page)
+    assert not violations
+
+
+async def test_emails_are_accessible(page: Page, settings: Settings) -> None:
+    html = render_email(settings, "ada@example.com", "mail/test", {}).html
+    await page.goto("about:blank")
+    await page.set_content(html + THEME_SCRIPT)
+    assert not await find_violations(page)

@@ -1,4 +1,4 @@
-"""Shutdown signals, and garbage collection of a running site."""
+"""Shutdown of servers and of their supervisor."""
 
 import asyncio
 import gc
@@ -10,8 +10,11 @@ from types import FrameType
 
 import pytest
 from fastapi import FastAPI
+from uvicorn.supervisors.multiprocess import SIGNALS
 
+from opportune.server.proxies import ServerConfig
 from opportune.server.shutdown import shutting_down, tune_gc, watch_signals
+from opportune.server.supervisor import Supervisor
 
 MAX_OBJECTS_BEFORE_FULL_COLLECTION = 1_000_000
 
@@ -86,3 +89,21 @@ def test_old_garbage_is_freed_after_tuning() -> None:
     while reference() and len(surviving) < MAX_OBJECTS_BEFORE_FULL_COLLECTION:
         surviving.append([])
     assert reference() is None
+
+
+TIMEOUT_SECONDS = 30
+
+
+@pytest.fixture
+def supervisor() -> Iterator[Supervisor]:
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield Supervisor(ServerConfig("app", workers=2), [])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_signal_ends_the_replacement_of_workers(supervisor: Supervisor, number: signal.Signals) -> None:
+    signal.raise_signal(number)
+    assert supervisor.should_exit.wait(TIMEOUT_SECONDS)  # uvicorn waits for it beside the new worker
+    assert supervisor.signal_queue == [number]

@@ -1,19 +1,27 @@
-"""Recording of account events."""
+"""Events of an account, recorded by the framework and by projects."""
+
+import re
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
+from opportune.accounts.events.kinds import KINDS, add_event_kinds
 from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext
 from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.feature import Accounts, Feature
+from opportune.project.layout import PROJECT
 from opportune.testing.factories import make_user
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import EMAIL, read_sent_emails, settings
 from tests.opportune.accounts.stored_rows import read_all, read_one
 
 __all__ = ["settings"]  # a fixture
+
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
@@ -64,3 +72,23 @@ async def test_unknown_kind_or_missing_detail_is_refused(
 
 async def test_event_of_a_removed_kind_has_a_text() -> None:
     assert describe_event(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"
+
+
+GUIDE = (PROJECT / "docs" / "account-events.md").read_text(encoding="utf-8")
+
+
+BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+async def test_guide_routes_record_events(
+    app: FastAPI, user_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # restored after the test
+    for block in BLOCKS:
+        names: dict[str, Any] = {}
+        exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - from our documentation
+        app.include_router(names["router"])
+        add_event_kinds([Feature("cards", accounts=Accounts(events=names.get("EVENTS", ())))])
+    assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]
+    event = await read_one(app.state.database, AccountEvent)
+    assert describe_event(event) == "Your card was changed: …4242"

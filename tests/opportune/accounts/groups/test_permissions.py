@@ -1,17 +1,21 @@
-"""Permissions of groups, checked by routes and templates."""
+"""Permissions of groups and their names."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import product
 from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from httpx2 import AsyncClient
 from jinja2 import DictLoader
+from sqladmin import authorization
+from sqladmin.helpers import slugify_class_name
 from sqlalchemy import Executable, MetaData, delete
 from sqlmodel import Field, SQLModel, col
 
+from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of, matches_permission
 from opportune.accounts.groups.permissions import FORBIDDEN, may, read_permissions
 from opportune.accounts.models import GroupPermission, Membership, User
 from opportune.accounts.tokens.service import create_token
@@ -19,6 +23,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
+from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
@@ -46,6 +51,8 @@ class PieCrust(Table, table=True):
 
 
 pages, api = APIRouter(), APIRouter()
+
+
 ExportUser = Annotated[User, may("cake", "export")]
 
 
@@ -214,3 +221,22 @@ async def test_read_permissions_works_without_a_request(database: Database) -> N
         assert await read_permissions(session, baker) == {("cake", "update")}
         assert await read_permissions(session, superuser) == {("*", "*")}
         assert await read_permissions(session, None) == set()
+
+
+def test_actions_match_sqladmin() -> None:
+    names = [RENAMED_ACTIONS.get(action, str(action)) for action in authorization.ACTIONS]
+    assert (*names, authorization.WILDCARD) == (*ACTIONS, WILDCARD)
+
+
+@pytest.mark.parametrize("name", ["Book", "BookTag", "LLMUsage", "Oauth2Grant", "ABTest", "X"])
+def test_identities_match_sqladmin(name: str) -> None:
+    assert identity_of(type(name, (), {})) == slugify_class_name(name)
+
+
+def test_permissions_match_sqladmin() -> None:
+    words = ["book", "tag", "*", "list", "update"]
+    for held, requested in product(product(words, words), product(words, words)):
+        assert matches_permission({held}, *requested) == authorization.matches_grant({held}, *requested), (
+            held,
+            requested,
+        )

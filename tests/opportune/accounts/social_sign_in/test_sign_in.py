@@ -1,12 +1,14 @@
-"""Registration and sign-in by a provider."""
+"""Visitors who sign in with a provider."""
 
 import asyncio
 import re
+import warnings
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from pydantic import SecretStr
 
 from opportune.accounts.models import LinkedAccount
 from opportune.accounts.social_sign_in import service
@@ -27,6 +29,8 @@ from tests.opportune.accounts.social_sign_in.provider import FakeProvider
 from tests.opportune.accounts.stored_rows import store
 
 NOT_STARTED_HERE = "This sign-in was not started in this browser"
+
+
 GITHUB_EMAILS = [
     {"email": "other@example.com", "primary": False, "verified": True},
     {"email": "octo@example.com", "primary": True, "verified": True},
@@ -212,3 +216,29 @@ async def test_failures_per_address_are_limited(
         assert (await client.get("/accounts/social/oidc/callback?state=x&code=y")).status_code == expected
     assert refresh_url(await client.post("/accounts/social/oidc"))
     assert (await client.post("/accounts/social/oidc")).status_code == 429
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised by the provider's libraries
+
+
+async def test_visitor_registers_and_signs_in_by_a_provider(
+    app: FastAPI, client: AsyncClient, database: Database
+) -> None:
+    with warnings.catch_warnings(record=True):  # raised by its libraries
+        from oidc_provider_mock import User, run_server_in_thread  # import takes half a second
+
+    ada = User(sub="ada", claims={"email": "ada@example.com", "email_verified": True})
+    with run_server_in_thread(user_claims=[ada]) as provider:
+        changes = {"oidc_url": f"http://localhost:{provider.server_port}", "oidc_label": "Keycloak"}
+        secret = {"oidc_client_id": "the-site", "oidc_client_secret": SecretStr("secret")}
+        base_url = {"base_url": "http://testserver"}
+        app.state.settings = app.state.settings.model_copy(update={**changes, **secret, **base_url})
+        form = (await client.get("/accounts/login?next=/accounts/profile")).text
+        assert 'formaction="/accounts/social/oidc"' in form
+        address = await start_sign_in(client, next="/accounts/profile")
+        async with AsyncClient() as other_browser:
+            consent = await other_browser.post(address, data={"sub": "ada"})
+        response = await client.get(consent.headers["location"])
+    assert response.headers["location"] == "/accounts/profile"
+    assert await read_user_states(database) == [("ada@example.com", True, False)]
+    assert "ada@example.com" in (await client.get("/accounts/profile")).text

@@ -1,11 +1,11 @@
-"""Dates typed into forms of the admin, in browsers with three languages."""
+"""Forms of gadgets in a browser: dates, and buttons that are pressed twice."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 from sqlalchemy import select
 
 from opportune.accounts.models import User
@@ -15,6 +15,8 @@ from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, read_all
 
 TYPED = {"de-DE": "02.12.2026 16:00", "en-US": "12/02/2026 04:00 PM", "ja-JP": "2026/12/02 16:00"}
+
+
 STORED_AT = datetime(2026, 12, 2, 16, 0, 5, 250, tzinfo=UTC)
 
 
@@ -94,3 +96,24 @@ async def test_incomplete_date_is_not_sent_without_javascript(app: FastAPI, plai
     await save(plain_page)
     await expect(made_on).to_be_focused()
     assert await read_gadgets(app) == []
+
+
+async def test_buttons_of_a_sent_form_are_busy(page: Page) -> None:
+    await page.goto("/admin/gadget/create?name=clock&maker_id=1")
+    requests: list[str] = []
+
+    # Playwright reports nothing about a page while another one is loading.
+    async def respond_without_page(route: Route) -> None:
+        requests.append(route.request.post_data or "")
+        await route.fulfill(status=204)
+
+    await page.route("**/admin/gadget/create*", respond_without_page)
+    button = page.get_by_role("button", name="Save", exact=True)
+    await button.click(no_wait_after=True)
+    await expect(button).to_be_disabled()
+    await expect(button).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("button", name="Save and continue")).to_be_disabled()
+    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
+    await page.locator("#name").press("Enter", no_wait_after=True)
+    assert len(requests) == 1
+    assert "save=Save" in requests[0], "the pressed button's value is sent"

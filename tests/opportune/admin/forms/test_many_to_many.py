@@ -1,8 +1,10 @@
-"""Relationships with `link_model` in forms, lists, filters and exports, without options."""
+"""Forms of the admin with foreign keys and many-to-many relationships."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from html import unescape
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -14,14 +16,19 @@ from opportune.admin.forms.foreign_keys import MAX_SELECTED_ROWS
 from opportune.admin.models import AuditEntry
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.admin.novel_feature import BANNED, Loan, Novel, NovelGenre, Reader, make_genres, novels
+from tests.opportune.contrib.import_export.import_steps import upload_file
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows, make_staff, read_all
 
 NOVEL_FORM = {"title": "Saga", "save": "Save"}
+
+
 CREATE, EDIT = "/admin/novel/create", "/admin/novel/edit/1"
 
 
 app = site_fixture(novels, make_genres)
+
+
 """The view of genres hides genre 3 from everyone."""
 
 
@@ -179,3 +186,39 @@ async def test_dialog_form_returns_the_new_row(admin: AsyncClient) -> None:
         (policy,) = response.headers.get_list("content-security-policy")
         assert response.headers.get_list("x-frame-options") == [framing]
         assert ("frame-ancestors 'self'" in policy) == (framing == "SAMEORIGIN")
+
+
+INVALID_ID = "Choose one from the list, or enter its number."
+
+
+ENTRY_MISSING = "The selected entry no longer exists."
+
+
+async def collect_refusals(admin: AsyncClient, model: str, row: dict[str, Any]) -> list[str]:
+    """Return the page of the form and of the import; instead of it the status if the value is accepted."""
+    form = await admin.post(f"/admin/{model}/create", data=row)
+    file = await upload_file(admin, f"/admin/{model}/import", json.dumps([row]), "rows.json")
+    is_refused = form.status_code == 400, "Lines with errors" in file.text
+    return [
+        unescape(page.text) if refused else str(page.status_code)
+        for page, refused in zip((form, file), is_refused, strict=True)
+    ]
+
+
+async def test_invalid_integer_key_is_refused(admin: AsyncClient) -> None:
+    for text, message in {"Emma": INVALID_ID, "0": INVALID_ID, "9" * 30: INVALID_ID, "7": ENTRY_MISSING}.items():
+        for page in await collect_refusals(admin, "copy", {"label": "Mine", "novel_id": text}):
+            assert message in page, text
+
+
+@pytest.mark.database("postgresql")  # SQLite would compare a number with a text
+async def test_other_keys_are_checked_by_the_database(admin: AsyncClient) -> None:
+    for column, text, message in (
+        ("language", "xx", ENTRY_MISSING),
+        ("shelf_id", "7", ENTRY_MISSING),
+        ("shelf_id", "A", "Please give a whole number."),
+    ):
+        for page in await collect_refusals(admin, "novel", {"title": "Emma", column: text}):
+            assert message in page, (column, text)
+            assert "must be between" not in page, "text is not compared as a number"
+    assert (await admin.post("/admin/novel/create", data={"title": "Emma", "save": "Save"})).status_code == 303

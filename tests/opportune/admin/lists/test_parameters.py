@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from tests.opportune.admin.gadget_feature import Gadget, GadgetAdmin, gadgets, make_makers
-from tests.opportune.admin.test_errors import ACCEPT_HTML, ADMIN_MENU
+from tests.opportune.admin.test_layout import ACCEPT_HTML, ADMIN_MENU
 from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list"

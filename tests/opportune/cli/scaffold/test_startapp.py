@@ -1,15 +1,22 @@
-"""`startapp`: generated files, the installed feature and refused names."""
+"""Files of new apps: their migration and the names of their fields."""
 
 import ast
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from opportune.admin import AdminView
 from opportune.cli.scaffold import feature_names, startapp
+from opportune.cli.scaffold.field_definitions import check_name
 from opportune.cli.scaffold.installed import with_feature, without_feature
+from opportune.cli.scaffold.migration import draft_creation
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.models.columns import is_privilege
 from opportune.errors import OperatorError
 from opportune.features.registration import FRAMEWORK_NAMES
+from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.cli.conftest import Oppman
 
 INSTALLED = '''\
@@ -103,3 +110,42 @@ def test_entry_is_added_to_any_tuple_format(entries: str, expected: str) -> None
 def test_missing_list_of_features(change: Callable[[str, str], str]) -> None:
     with pytest.raises(OperatorError, match="has no list of features"):
         change("INSTALLED = load()\n", "notes")
+
+
+def test_failing_models_are_not_left_imported(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r"models.py of lamps cannot be imported \(ZeroDivisionError"):
+        draft_creation("lamps", "1 / 0", tmp_path / "models.py", ["lamps_lamp"], MigrationGraph([], tmp_path))
+    assert "app.lamps.models" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["active", "is_active", "group", "groups", "scope", "grant", "secretary", "staffing"])
+def test_names_of_products_are_accepted(name: str) -> None:
+    check_name(name)
+    assert not is_privilege(name)
+
+
+@pytest.mark.parametrize("name", ["admin", "role", "permissions", "is_verified", "client_secret", "reset_token"])
+def test_names_of_privileges_and_secrets_are_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match="is the name of a "):
+        check_name(name)
+
+
+def test_active_is_a_privilege_of_accounts() -> None:
+    assert is_privilege("is_active", of_account=True)
+
+
+class Category(Table, table=True):
+    __tablename__ = "field_names_category"
+
+
+def test_admin_derives_english_plurals() -> None:
+    class CategoryAdmin(AdminView, model=Category): ...
+
+    class ShelfAdmin(AdminView, model=Category):
+        name = "Shelf"
+
+    class StockAdmin(AdminView, model=Category):
+        plural = "Stock"
+
+    views = (CategoryAdmin, ShelfAdmin, StockAdmin)
+    assert [view.name_plural for view in views] == ["Categories", "Shelves", "Stock"]

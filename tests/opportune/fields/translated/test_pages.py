@@ -1,13 +1,16 @@
-"""Translated texts in forms, lists and details of pages."""
+"""Translated fields in the API and in a browser."""
 
 import re
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 
+from opportune.accounts import User
 from opportune.config.settings import Settings
-from opportune.testing.factories import signed_in_client
+from opportune.testing.factories import sign_in_browser, signed_in_client
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.fields.translated.conftest import GERMAN, read_texts
 from tests.opportune.fields.translated.poems_feature import Poem, poems
 from tests.opportune.site_with import site_with
@@ -93,3 +96,21 @@ async def test_site_with_one_language_has_plain_inputs(settings: Settings) -> No
             assert ' required=""' in find_input((await client.get("/poems/new")).text, "title")
             await client.post("/poems/new", data={"title": "Adler"})
         assert await read_texts(app) == {"title": {"de": "Adler"}, "about": {}, "note": None}
+
+
+@pytest.mark.parametrize("path", ["/poems/new", "/admin/poem/create"])
+async def test_tabs_show_one_language(app: FastAPI, page: Page, site: str, superuser: User, path: str) -> None:
+    await sign_in_browser(page, app, superuser, site)
+    await page.goto(path)
+    title = page.locator("language-tabs").first
+    await title.get_by_role("tab", name="English").press("ArrowRight")
+    await expect(title.get_by_role("tab", name="Deutsch")).to_be_focused()
+    await title.get_by_label("Deutsch").last.fill("Adler")
+    await expect(title.locator("#title")).to_be_hidden()
+    await page.get_by_role("button", name="Save", exact=True).last.click()
+    await expect(title.locator("#title")).to_be_focused()  # the browser refuses the empty required text
+    assert await find_violations(page) == []
+    await title.locator("#title").fill("Eagle")
+    await page.get_by_role("button", name="Save", exact=True).last.click()
+    await page.wait_for_url(lambda url: path not in url)
+    assert (await read_texts(app))["title"] == {"en": "Eagle", "de": "Adler"}
