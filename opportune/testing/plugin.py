@@ -23,8 +23,8 @@ __all__ = ["pytest_terminal_summary"]  # a hook
 
 SECRET_KEY = "a key for tests that opens nothing anywhere"
 
-FIXTURES = "opportune.testing.fixtures"
-"""Module that is imported in processes that run tests."""
+TEST_PLUGINS = ("opportune.testing.fixtures", "opportune.testing.time_limit")
+"""Modules that are imported in processes that run tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,9 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "language(*codes): runs the test once for each language, on a site in it")
     config.addinivalue_line("markers", "e2e: uses Chromium and a server; set for tests with a browser fixture")
     config.addinivalue_line("markers", "model: needs the local model's wheels")
+    config.addinivalue_line("markers", "time_limit(seconds): of an asynchronous test; None for no limit")
     gc.disable()  # collecting creates no garbage, and searching for it takes a fifth of the time
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        config.pluginmanager.import_plugin(FIXTURES)
+        for name in TEST_PLUGINS:
+            config.pluginmanager.import_plugin(name)
 
 
 def pytest_runtest_call() -> None:

@@ -144,6 +144,7 @@ async def test_worker_that_lost_its_job_writes_nothing(
     assert (job.state, job.claim, job.attempt) == (JobState.RUNNING, claimed.claim, 2)
 
 
+@pytest.mark.time_limit(None)  # the test changes the clock of the event loop
 async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     check_queue, asleep, loop = jobs.worker.check_queue, asyncio.Event(), asyncio.get_running_loop()
 
