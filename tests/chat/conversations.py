@@ -67,7 +67,7 @@ async def wait_until_ended(manager: AnswerManager, message: Message) -> Answer:
     """Return the answer after it has ended."""
     assert message.answer
     async with manager.view(message.answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             pass
     return live.answer
 

@@ -50,7 +50,7 @@ class Draft:
         async with self.manager.database.reader(fresh=True) as session:
             answer = (await session.scalars(select(Answer).order_by(col(Answer.id).desc()).limit(1))).one()
         async with self.manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-            async for _ in live.follow_text(0):
+            async for _ in live.follow(0):
                 pass
 
 

@@ -93,7 +93,7 @@ async def test_answer_follower_closes_after_its_query(
         await wait_for_start(work)
         await follower.close()
         assert work.is_released
-        assert [text async for text in live.follow_text(0)] == []
+        assert [growth async for growth in live.follow(0)] == []
 
 
 @pytest.mark.parametrize("has_left", [False, True])

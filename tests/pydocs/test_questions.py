@@ -24,7 +24,7 @@ async def test_question_without_javascript_is_answered(app: FastAPI, fake_llm: F
         response = await client.post("/pydocs?slug=os.path.join", data={"question": "What <for>?"})
         answer = await app.state.answers.newest("pydocs:os.path.join", 1)
         async with app.state.answers.view(answer.answer) as live, asyncio.timeout(30):
-            async for _ in live.follow_text(0):
+            async for _ in live.follow(0):
                 pass
         page = (await client.get(response.headers["location"])).text
     assert response.headers["location"] == "/pydocs/os.path.join"

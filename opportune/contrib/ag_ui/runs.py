@@ -127,8 +127,8 @@ async def _stream(
     current: Answer | None = answer
     while current:
         async with answers.view(current) as live:
-            async for text in live.follow_text(0):
-                chunks = [*map(encode, events.update(text, live.reasoning, live.tool_runs))]
+            async for _ in live.follow(0):
+                chunks = [*map(encode, events.update(live.text, live.reasoning, live.tool_runs))]
                 for chunk in chunks or [KEEPALIVE_COMMENT]:
                     yield chunk
                 if live.answer.waits_for_user:

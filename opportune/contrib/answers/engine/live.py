@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.models import Answer
@@ -11,6 +11,19 @@ from opportune.web.streaming import HEARTBEAT_INTERVAL_SECONDS, MAX_INLINE_RENDE
 
 SILENCE_TIMEOUT_SECONDS = 40.0
 """Seconds of silence (two missing heartbeats) after which a page considers its connection lost."""
+
+
+class Growth(NamedTuple):
+    """New parts of an answer."""
+
+    text: str
+    reasoning: str
+    has_new_calls: bool
+    """Whether tool calls were added or changed."""
+
+    @property
+    def is_heartbeat(self) -> bool:
+        return not any(self)
 
 
 class LiveAnswer:
@@ -112,22 +125,25 @@ class LiveAnswer:
         self._is_closed = True
         self._notify()
 
-    async def follow_text(self, offset: int) -> AsyncIterator[str]:
-        """Yield the complete text when it is longer than `offset`, and after each change until the answer ends.
+    async def follow(self, offset: int) -> AsyncIterator[Growth]:
+        """Yield all that is new after `offset` characters of the text, and after each change until the answer ends.
 
-        Changes are new text, new reasoning and tool calls. After `HEARTBEAT_INTERVAL_SECONDS` without a change, yield
-        the text again as a heartbeat.
+        The reasoning and existing calls always come first, because a call may wait for an approval. After
+        `HEARTBEAT_INTERVAL_SECONDS` without a change, yield a heartbeat.
         """
         reasoning_length = 0
-        tools_version = -1 if self.tool_runs else 0  # always send existing calls, because one may wait for an approval
+        tools_version = -1 if self.tool_runs else 0
         while True:
-            if len(self.text) > offset or self.tools_version > tools_version or len(self.reasoning) > reasoning_length:
-                offset, tools_version, reasoning_length = len(self.text), self.tools_version, len(self.reasoning)
-                yield self.text
+            new_text, new_reasoning = self.text[offset:], self.reasoning[reasoning_length:]
+            growth = Growth(new_text, new_reasoning, self.tools_version > tools_version)
+            if not growth.is_heartbeat:
+                offset, reasoning_length = offset + len(new_text), reasoning_length + len(new_reasoning)
+                tools_version = self.tools_version
+                yield growth
             elif self.ended or self._is_closed:
                 return
             elif not await self._wait_for_change():
-                yield self.text
+                yield growth
 
     async def _wait_for_change(self) -> bool:
         """Wait for a change, and return True. Return False if a heartbeat is due.

@@ -13,7 +13,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from markupsafe import Markup, escape
 
 from opportune.contrib.answers.engine.citations import cite
-from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.live import Growth, LiveAnswer
 from opportune.contrib.answers.engine.tool_runs import without_returned
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.i18n import gettext
@@ -42,14 +42,6 @@ def tools_html(live: LiveAnswer) -> Markup:
     """Render the tool calls of an answer."""
     template = templates.environment.get_template("answers/tools.html")
     return Markup(template.render(row=live.answer, runs=live.tool_runs))  # noqa: S704 - HTML of a template
-
-
-def _reasoning_html(element: str, live: LiveAnswer, sent: int) -> Markup:
-    """Return new reasoning, to append to the `sent` characters or to replace the placeholder."""
-    html = hx_partial(f"{element}-reasoning", escape(live.reasoning[sent:]), "beforeend" if sent else "innerHTML")
-    if live.text:
-        html += hx_partial(f"{element}-reasoning-label", escape(REASONING_LABEL))
-    return html
 
 
 def _difference(before: str, after: str) -> tuple[int, str]:
@@ -98,25 +90,25 @@ class _PageText:
 
 
 class _PageDetails:
-    """Tool calls and reasoning that a page has received."""
+    """Tool calls and reasoning of a page, beside the text."""
 
     def __init__(self, element: str, live: LiveAnswer) -> None:
         self._element = element
         self._live = live
-        self._tools_version = -1 if live.tool_runs else 0  # send existing calls, which the page may lack
-        self._reasoning_length = 0
-        self._is_labelled = False
+        self._has_reasoning = self._is_labelled = False
 
-    def next_partials(self) -> Markup:
+    def next_partials(self, growth: Growth) -> Markup:
         """Return the elements that have changed."""
-        live, partials = self._live, Markup()
-        if live.tools_version > self._tools_version:
-            self._tools_version = live.tools_version
-            partials += hx_partial(f"{self._element}-tools", tools_html(live))
-        needs_label = self._reasoning_length and live.text and not self._is_labelled
-        if len(live.reasoning) > self._reasoning_length or needs_label:
-            partials += _reasoning_html(self._element, live, self._reasoning_length)
-            self._reasoning_length, self._is_labelled = len(live.reasoning), bool(live.text)
+        partials = Markup()
+        if growth.has_new_calls:
+            partials += hx_partial(f"{self._element}-tools", tools_html(self._live))
+        if growth.reasoning:  # the first replaces a placeholder
+            position = "beforeend" if self._has_reasoning else "innerHTML"
+            partials += hx_partial(f"{self._element}-reasoning", escape(growth.reasoning), position)
+            self._has_reasoning = True
+        if self._has_reasoning and self._live.text and not self._is_labelled:
+            partials += hx_partial(f"{self._element}-reasoning-label", escape(REASONING_LABEL))
+            self._is_labelled = True
         return partials
 
 
@@ -150,13 +142,12 @@ class AnswerStream:
         element, page_text = f"{prefix}{self.id}", _PageText(self.offset)
         async with self.view as live:
             details = _PageDetails(element, live)
-            async for text in live.follow_text(self.offset):
-                has_new_text = len(text) > page_text.offset
-                if partials := details.next_partials():
+            async for growth in live.follow(self.offset):
+                if partials := details.next_partials(growth):
                     yield format_sse_event(data_str=partials, id=f"{self.id}:{page_text.offset}")
-                elif not has_new_text:
+                elif growth.is_heartbeat:
                     yield PING
-                if has_new_text:
+                if len(live.text) > page_text.offset:
                     changes = to_json(await page_text.next_changes(live))
                     yield format_sse_event(event="grow", data_str=changes, id=f"{self.id}:{page_text.offset}")
             if live.ended:
@@ -176,25 +167,23 @@ class AnswerStream:
         """
         offset, reasoning_length = self.offset, 0
         async with self.view as live:
-            tools_version = -1 if live.tool_runs else 0  # send existing calls first
 
             def event(name: str, **data: Any) -> bytes:
                 return format_sse_event(event=name, id=f"{self.id}:{offset}", data_str=to_json({key: self.id, **data}))
 
             yield event("status", status=live.answer.status)
-            async for text in live.follow_text(offset):
+            async for growth in live.follow(offset):
                 status = live.answer.status
-                if live.tools_version > tools_version:
-                    tools_version = live.tools_version
-                    yield event("status", status=status, tools=without_returned(live.tool_runs))
-                elif len(text) <= offset and len(live.reasoning) <= reasoning_length:
+                if growth.is_heartbeat:
                     yield KEEPALIVE_COMMENT
-                if reasoning := live.reasoning[reasoning_length:]:
-                    yield event("status", status=status, reasoning=reasoning, reasoning_offset=reasoning_length)
-                    reasoning_length += len(reasoning)
-                if len(text) > offset:
-                    delta, offset = text[offset:], len(text)
-                    yield event("delta", text=delta)
+                if growth.has_new_calls:
+                    yield event("status", status=status, tools=without_returned(live.tool_runs))
+                if growth.reasoning:
+                    yield event("status", status=status, reasoning=growth.reasoning, reasoning_offset=reasoning_length)
+                    reasoning_length += len(growth.reasoning)
+                if growth.text:
+                    offset += len(growth.text)
+                    yield event("delta", text=growth.text)
             if not live.ended:
                 return
             answer = live.answer

@@ -71,7 +71,7 @@ async def load_answer(manager: AnswerManager, answer: Answer) -> Answer:
 async def wait_until_ended(manager: AnswerManager, answer: Answer) -> Answer:
     """Wait for the end of an answer as a viewer, and return it."""
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             pass
     return live.answer
 

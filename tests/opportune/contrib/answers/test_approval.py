@@ -127,7 +127,7 @@ async def test_unsaved_text_is_stored_and_shown_while_waiting(
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         await failed.wait()
         may_continue.set()
-        assert [text async for text in live.follow_text(0)][-1] == "One moment. "
+        assert "".join([growth.text async for growth in live.follow(0)]) == "One moment. "
     progress = await read_progress(manager, answer)
     assert (progress.answer.status, progress.text) == ("waiting", "One moment. ")
 

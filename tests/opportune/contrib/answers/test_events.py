@@ -185,7 +185,7 @@ async def test_silent_answer_sends_pings_to_the_page(monkeypatch: pytest.MonkeyP
 async def test_silent_answer_sends_comments_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.contrib.answers.engine.live.HEARTBEAT_INTERVAL_SECONDS", 0.01)
     live = make_live_answer("Half")
-    heartbeats = live.follow_text(0)
+    heartbeats = live.follow(0)
     viewer = asyncio.create_task(read_json_events(live))
     for _ in range(3):
         await anext(heartbeats)

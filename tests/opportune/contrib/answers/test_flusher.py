@@ -203,10 +203,10 @@ async def test_viewers_see_only_what_is_stored(
         await is_saving.wait()
         assert (live.text, (await load_answer(manager, answer)).text) == ("", "")
         may_save.set()
-        growth = live.follow_text(0)
-        assert await anext(growth) == "word "
+        growth = live.follow(0)
+        assert (await anext(growth)).text == "word "
         model.gates[1].set()
-        assert [text async for text in growth][-1] == "word word "
+        assert [new.text async for new in growth][-1] == "word "
     assert (live.answer.status, live.answer.text) == (AnswerStatus.DONE, "word word ")
 
 
@@ -254,7 +254,7 @@ async def test_one_query_polls_all_followed_answers(
             gate.set()
         async with asyncio.timeout(TIMEOUT_SECONDS):
             for live in lives:
-                async for _ in live.follow_text(0):
+                async for _ in live.follow(0):
                     pass
     assert {(live.answer.status, live.text) for live in lives} == {(AnswerStatus.DONE, "word word ")}
     assert max(reads) == ANSWER_COUNT
@@ -267,8 +267,8 @@ async def test_follower_ends_answers_of_dead_process(manager: AnswerManager, own
     await wait_until_saved(manager, answer, "word ")
     sibling = AnswerManager(manager.database, LanguageModel(lambda: None))
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        growth = live.follow_text(0)
-        assert await anext(growth) == "word "
+        growth = live.follow(0)
+        assert (await anext(growth)).text == "word "
         await kill_process(manager, answer)
         async for _ in growth:
             pass

@@ -48,10 +48,10 @@ async def test_other_process_streams_an_answer(manager: AnswerManager, owner_id:
     assert answer.text == "One, "
     seen = []
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        async for text in live.follow_text(0):
-            seen.append(text)
+        async for growth in live.follow(0):
+            seen.append(growth.text)
             gate.set()
-    assert seen == ["One, ", "One, two."]
+    assert seen == ["One, ", "two."]
     assert live.answer.status == AnswerStatus.DONE
 
 
@@ -66,10 +66,10 @@ async def test_closed_stream_keeps_newer_viewers(
         with monkeypatch.context() as patched:
             patched.setattr(store, "read_progress", AsyncMock(return_value={}))  # as for a deleted answer
             first = await first_viewer.enter_async_context(follower.follow(answer))
-            assert [text async for text in first.follow_text(0)] == []
+            assert [growth async for growth in first.follow(0)] == []
         async with follower.follow(answer) as live:
             await first_viewer.aclose()
-            async for _ in live.follow_text(0):
+            async for _ in live.follow(0):
                 gate.set()
     assert (live.answer.status, live.text) == (AnswerStatus.DONE, "One, two.")
 
@@ -146,7 +146,7 @@ async def test_close_does_not_wait_for_an_outage(
     monkeypatch.setattr("opportune.contrib.answers.engine.manager.SHUTDOWN_TIMEOUT_SECONDS", 0.05)
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(answer) as live:
         await manager.close()
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             pass
     may_finish.set()
 

@@ -49,7 +49,7 @@ async def test_stopped_answer_keeps_its_reasoning(manager: AnswerManager, model:
     model.script = [Reasoning("Let me think."), asyncio.Event()]
     answer = await ask(manager, owner_id)
     async with manager.view(answer) as live:
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             if live.reasoning:
                 break
     await manager.stop(answer)
@@ -66,7 +66,7 @@ async def test_viewer_elsewhere_sees_reasoning_grow(manager: AnswerManager, mode
     stored = await other.find(answer.id, owner_id)
     assert stored
     async with asyncio.timeout(TIMEOUT_SECONDS), other.view(stored) as live:
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             if live.reasoning and not may_end.is_set():
                 assert not live.ended
                 may_end.set()

@@ -27,7 +27,7 @@ async def ask_and_stop(app: FastAPI, user: User, fake_llm: FakeProvider) -> Answ
     fake_llm.script = ["So *far*", asyncio.Event()]
     answer = await ask_question(app, user)
     async with app.state.answers.view(answer) as live, asyncio.timeout(30):
-        await anext(live.follow_text(0))
+        await anext(live.follow(0))
     await app.state.answers.stop(answer)
     return answer
 

@@ -92,8 +92,8 @@ async def test_stopping_process_hands_over_to_another(
 ) -> None:
     answer = await start_story(manager, owner_id)
     async with sibling.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        growth = live.follow_text(0)
-        assert await anext(growth) == STORY[:20]
+        growth = live.follow(0)
+        assert (await anext(growth)).text == STORY[:20]
         await manager.close()
         async for _ in growth:
             pass
@@ -182,7 +182,7 @@ async def test_streams_close_before_the_answers_end(
     answer = await start_story(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
         closing = asyncio.create_task(manager.close(grace_seconds=TIMEOUT_SECONDS))
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             pass
         assert not live.ended
         model.may_continue.set()
@@ -281,7 +281,7 @@ async def test_late_worker_stores_the_complete_answer(
     await set_values(manager, answer, status=AnswerStatus.INTERRUPTED, text=STORY[:20], error="The server stopped.")
     model.may_continue.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        async for _ in live.follow_text(0):
+        async for _ in live.follow(0):
             pass
     loaded = await load_answer(manager, answer)
     assert (loaded.status, loaded.text, loaded.error) == (AnswerStatus.DONE, STORY, "")
@@ -374,7 +374,7 @@ async def test_replaced_process_finishes_its_answers(
 
     async def watch(answer: Answer) -> None:
         async with app.state.answers.view(answer) as live:
-            async for _ in live.follow_text(0):
+            async for _ in live.follow(0):
                 pass
         may_continue.set()
 

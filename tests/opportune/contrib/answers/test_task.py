@@ -46,7 +46,7 @@ async def test_stop_keeps_text_and_closes_the_model(manager: AnswerManager, owne
     model.script = ["So far", asyncio.Event(), "never"]
     answer = await ask(manager, owner_id)
     async with manager.view(answer) as live, asyncio.timeout(TIMEOUT_SECONDS):
-        await anext(live.follow_text(0))
+        await anext(live.follow(0))
     await manager.stop(answer)
     assert model.stopped.is_set()
     answer = await load_answer(manager, answer)

@@ -171,7 +171,7 @@ async def test_stopped_answer_has_a_cost(app: FastAPI, fake_llm: FakeProvider, u
     manager: AnswerManager = app.state.answers
     answer = await ask(manager, user.id, "Why?")
     async with manager.view(answer) as live:
-        await anext(live.follow_text(0))
+        await anext(live.follow(0))
     await manager.stop(answer)
     answer = await wait_until_ended(manager, answer)
     assert (answer.status, answer.usage_estimated, answer.cost_micro) == ("stopped", True, 13)

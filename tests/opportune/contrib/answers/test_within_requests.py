@@ -35,8 +35,8 @@ async def poll_until_ended(manager: RequestAnswerManager, answer: Answer) -> Ans
 async def read_stream(manager: RequestAnswerManager, answer: Answer, until: str = "") -> str:
     """Read the stream of an answer up to a text or its end."""
     async with asyncio.timeout(TIMEOUT_SECONDS), manager.view(await find(manager, answer.id)) as live:
-        async for text in live.follow_text(0):
-            if until and text.endswith(until):
+        async for _ in live.follow(0):
+            if until and live.text.endswith(until):
                 break
         return live.text
 
