@@ -4,7 +4,6 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -24,7 +23,7 @@ class Hop:
     """Deferred statements with their values, which run before the statement."""
     is_finished: bool = False
     processor_seconds: float = 0
-    """Processor time in the driver's thread."""
+    """Processor time in the thread that ran the statement."""
     rows: Sequence[Any] = ()
     description: Any = None
     lastrowid: Any = -1
@@ -38,6 +37,8 @@ class Hop:
 class HopExecutor(sqlite3.Connection):
     """Connection that runs a whole `Hop` when aiosqlite's public `execute_fetchall` calls `execute` in its thread."""
 
+    _has_handler = False
+
     def execute(self, statement: str, values: Any = (), /) -> sqlite3.Cursor:
         if not isinstance(values, Hop):
             return super().execute(statement, values)
@@ -48,47 +49,37 @@ class HopExecutor(sqlite3.Connection):
             values.processor_seconds = time.thread_time() - started_at
             values.is_finished = True
 
+    def set_progress_handler(self, handler: Any, steps: int, /) -> None:
+        """Let a handler end long statements. As long as there is one, all statements need a hop."""
+        self._has_handler = handler is not None
+        super().set_progress_handler(handler, steps)
+
     def run_at_once(self, statement: str, hop: Hop) -> bool:
         """Run a statement in the calling thread. Return False if it would wait for a lock or is too long.
 
         Raises:
             sqlite3.Error: The statement failed.
         """
-        if not (self._has_wal and self._begin_at_once(hop)):
+        if self._has_handler:
             return False
+        (milliseconds,) = super().execute("PRAGMA busy_timeout").fetchone()
+        super().execute("PRAGMA busy_timeout = 0")  # the hop waits instead
         if statement.startswith("SELECT"):  # to end an INSERT in the middle would roll back its transaction
             # SQLite's steps count on from the last run, so that the first call may come at once. It returns 0: go on.
-            self.set_progress_handler(count().__next__, MAX_STEPS)
+            super().set_progress_handler(count().__next__, MAX_STEPS)
+        started_at = time.thread_time()
         try:
             self._run_hop(statement, hop)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}:
                 raise
             return False
         finally:
-            self.set_progress_handler(None, 0)
+            super().set_progress_handler(None, 0)
+            super().execute(f"PRAGMA busy_timeout = {milliseconds}")
+        hop.processor_seconds = time.thread_time() - started_at
         hop.is_finished = True
         return True
-
-    def _begin_at_once(self, hop: Hop) -> bool:
-        """Begin the transaction of a hop if it has not begun. Return False if another process has the lock."""
-        if hop.begin_statement in {"", "BEGIN"}:  # takes no lock
-            return True
-        (milliseconds,) = super().execute("PRAGMA busy_timeout").fetchone()
-        super().execute("PRAGMA busy_timeout = 0")
-        try:
-            super().execute(hop.begin_statement)
-        except sqlite3.OperationalError:
-            return False  # the hop tries again, and waits
-        finally:
-            super().execute(f"PRAGMA busy_timeout = {milliseconds}")
-        hop.begin_statement = ""
-        return True
-
-    @cached_property
-    def _has_wal(self) -> bool:
-        """Whether readers never wait for writers. The connection has been configured before it is asked."""
-        return bool(super().execute("PRAGMA journal_mode").fetchone() == ("wal",))
 
     def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
         if hop.begin_statement:

@@ -11,35 +11,43 @@ from time import monotonic
 from opportune.speedups.hops import Hop, HopExecutor
 
 MAX_PROCESSOR_SECONDS = 0.001
-"""Processor time of a short statement in the driver's thread."""
+"""Processor time of a short statement."""
 MAX_SECONDS = 0.02
-"""Seconds after which a statement, such as one that waits for a disk, gets its hop back for `PAUSE_SECONDS`."""
+"""Seconds after which all statements get their hop back for `PAUSE_SECONDS`: the disk or the machine is slow."""
 PAUSE_SECONDS = 1
 MAX_STATEMENTS = 1000
 """Statements that are remembered. Their texts have no values, so that a site has a few hundred."""
 
 
 class QuickStatements:
-    """Statements of an engine that were short in the driver's thread, by their SQL."""
+    """Statements of an engine that were short, by their SQL."""
 
     def __init__(self) -> None:
         self._quick_from: dict[str, float] = {}
+        self._paused_until = 0.0
 
     def run(self, executor: HopExecutor, statement: str, hop: Hop) -> bool:
         """Run a statement in the calling thread if it is known as short. Return False if it still needs its hop."""
         started_at = monotonic()
-        if started_at < self._quick_from.get(statement, math.inf):
+        if started_at < max(self._quick_from.get(statement, math.inf), self._paused_until):
             return False
-        is_finished = executor.run_at_once(statement, hop)
-        if not is_finished or monotonic() - started_at > MAX_SECONDS:
+        if not executor.run_at_once(statement, hop):
             self._quick_from[statement] = started_at + PAUSE_SECONDS
-        return is_finished
+            return False
+        self._record(statement, hop)
+        if monotonic() - started_at > MAX_SECONDS:
+            self._paused_until = started_at + PAUSE_SECONDS
+        return True
 
     def record(self, statement: str, hop: Hop) -> None:
-        """Remember a statement that ran in the driver's thread, if it was short."""
-        is_single = statement.startswith("SELECT") or (statement.startswith("INSERT") and " VALUES " in statement)
-        if not is_single or hop.processor_seconds > MAX_PROCESSOR_SECONDS:
-            return
-        if len(self._quick_from) >= MAX_STATEMENTS:
-            self._quick_from.clear()
-        self._quick_from.setdefault(statement, 0)
+        """Remember whether a statement that ran in the driver's thread was short."""
+        if statement.startswith("SELECT") or (statement.startswith("INSERT") and " VALUES " in statement):
+            if len(self._quick_from) >= MAX_STATEMENTS:
+                self._quick_from.clear()
+            self._record(statement, hop)
+
+    def _record(self, statement: str, hop: Hop) -> None:
+        if hop.processor_seconds > MAX_PROCESSOR_SECONDS:
+            self._quick_from[statement] = math.inf
+        else:  # a statement that was long remains paused
+            self._quick_from[statement] = min(self._quick_from.get(statement, 0), monotonic() + PAUSE_SECONDS)

@@ -71,6 +71,7 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
             self._adapt_connection._handle_exception(error)
         self._rows = deque(hop.rows)
         self._cursor = cast("Any", hop)
+        hop.values = hop.rows = ()  # an idle connection keeps its last hop
 
 
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):

@@ -1,9 +1,12 @@
 """Short SQLite statements, which run in the event loop's thread."""
 
 import asyncio
+import gc
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from sqlalchemy import Executable, TextClause, event, insert, text
@@ -21,6 +24,7 @@ COUNTED = text(
     "(WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < :end) SELECT i FROM n)"
 )
 """Takes about 15 steps of SQLite per number."""
+TABLES = text("SELECT count(*) FROM sqlite_master")
 HOP = "_execute_fetchall"
 
 
@@ -77,6 +81,56 @@ async def test_slow_statement_hops_for_a_while(
     assert hops == [HOP, HOP]
 
 
+async def test_slow_machine_gives_all_statements_their_hop(
+    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for statement in (count_to(1), TABLES):
+        await read(engines.reading, statement)
+    monkeypatch.setattr(quick_statements, "MAX_SECONDS", -1)
+    for statement in (count_to(1), TABLES):
+        await read(engines.reading, statement)
+    assert hops == [HOP] * 3
+
+
+async def test_statement_that_became_long_keeps_its_hop(
+    engines: Engines, hops: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await read(engines.reading, TABLES)
+    monkeypatch.setattr(quick_statements, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(quick_statements, "MAX_PROCESSOR_SECONDS", 0)
+    for _ in range(3):
+        await read(engines.reading, TABLES)
+    assert hops == [HOP] * 3  # all but the second read
+
+
+async def test_time_limit_ends_a_statement_that_was_short(engines: Engines) -> None:
+    async with engines.reading.connect() as connection:
+        await connection.scalar(count_to(1))
+        raw: Any = await connection.get_raw_connection()
+        await raw.driver_connection.set_progress_handler(lambda: True, 100_000)
+        with pytest.raises(OperationalError, match="interrupted"):
+            await connection.scalar(count_to(100_000))
+
+
+async def test_idle_connection_keeps_no_rows(engines: Engines) -> None:
+    class Title(str):
+        """String that a weak reference can follow."""
+
+    titles: list[ref[Title]] = []
+
+    def read_title(text: bytes) -> Title:
+        title = Title(text.decode())
+        titles.append(ref(title))
+        return title
+
+    async with engines.reading.connect() as connection:
+        raw: Any = await connection.get_raw_connection()
+        raw.driver_connection.text_factory = read_title
+    assert len(await read_titles(engines)) == len(titles) == 3
+    gc.collect(0)
+    assert [title() for title in titles] == [None] * 3
+
+
 async def test_insert_waits_for_other_processes_in_a_hop(engines: Engines, hops: list[str], tmp_path: Path) -> None:
     for title in ("four", "five"):
         await engines.write(insert(ITEM).values(title=title))
@@ -105,14 +159,17 @@ async def test_insert_without_a_hop_reports_conflicts(engines: Engines) -> None:
     assert (await read_titles(engines))[3:] == ["four", "five"]
 
 
-async def test_readers_hop_without_a_write_ahead_log(hops: list[str], tmp_path: Path) -> None:
+async def test_read_waits_for_other_processes_in_a_hop(hops: list[str], tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "other.db", "BEGIN")
     event.listen(engine.sync_engine, "connect", use_rollback_journal)
-    async with engine.connect() as connection:
-        hops.clear()
-        for _ in range(2):
-            await connection.scalar(count_to(1))
-    assert hops == [HOP, HOP]
+    for _ in range(2):
+        await read(engine, TABLES)
+    hops.clear()
+    with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as other_process:
+        other_process.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OperationalError, match="locked"):
+            await read(engine, TABLES)
+    assert HOP in hops
     await engine.dispose()
 
 
