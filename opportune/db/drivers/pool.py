@@ -1,11 +1,12 @@
 """Connection pool and options that all engines share."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_, greenlet_spawn
 
 from opportune.config.settings import Settings
 
@@ -38,6 +39,8 @@ class Pool(AsyncAdaptedQueuePool):
         return self._connecting if self.checkedout() >= self.max_connections else 0
 
     def connect(self) -> PoolProxiedConnection:
+        if 0 < self._connecting >= self.max_connections - self.checkedout():
+            await_(asyncio.sleep(0))  # those that wait come before a task that has just returned a connection
         self._connecting += 1
         try:
             return super().connect()

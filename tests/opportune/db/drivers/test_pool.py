@@ -1,16 +1,17 @@
-"""Limit of compiled statements per engine, and idle connections."""
+"""Limit of compiled statements per engine, the order of waiting tasks, and idle connections."""
 
 import asyncio
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Select, func, literal, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from opportune.db import Database
-from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, dispose
+from opportune.db.drivers.pool import MAX_COMPILED_STATEMENTS, Pool, dispose
 
 
 @pytest.mark.database("sqlite", "postgresql")
@@ -34,6 +35,22 @@ async def count_compiled_statements(engine: AsyncEngine, executed: int) -> int:
             del statement
     gc.collect(0)
     return sum(statement() is not None for statement in statements)
+
+
+async def test_waiting_task_gets_the_next_connection(tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/test.db", poolclass=Pool, pool_size=1, max_overflow=0)
+    users: list[str] = []
+
+    async def read(user: str, times: int) -> None:
+        async with AsyncSession(engine) as session:
+            for _ in range(times):
+                await session.execute(select(literal(1)))
+                users.append(user)
+                await session.rollback()
+
+    await asyncio.gather(read("loop", 3), read("request", 1))
+    assert users == ["loop", "request", "loop", "loop"]
+    await engine.dispose()
 
 
 @pytest.mark.database("postgresql")
