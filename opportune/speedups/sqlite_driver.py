@@ -78,7 +78,7 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     """Connection that sends BEGIN with the first statement, and deferred statements with the next one or COMMIT."""
 
     __slots__ = (
-        *("_in_transaction", "_is_read_only", "_last_hop", "_pending_begin"),
+        *("_failure", "_in_transaction", "_is_read_only", "_last_hop", "_pending_begin"),
         *("_quick", "_sqlite", "_statements", "_streams", "deferred"),
     )
 
@@ -91,6 +91,8 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._pending_begin = ""
         """Statement that begins a transaction, until it is sent."""
         self._in_transaction = self._is_read_only = False
+        self._failure: sqlite3.Error | None = None
+        """Error after which SQLite has rolled back the open transaction, such as a full disk."""
         self.deferred: list[tuple[str, Any]] = []
         """Statements with their values, which run with the next statement."""
         self._last_hop = Hop((), is_finished=True)
@@ -107,6 +109,8 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
 
     def send(self, statement: str, hop: Hop) -> None:
         """Run a statement after the pending BEGIN and the deferred statements, without a hop if it is short."""
+        if self._failure:  # SQLite would commit the statement alone, without the earlier ones
+            raise self._failure
         if self._pending_begin:
             hop.begin_statement, self._pending_begin = self._pending_begin, ""
             self._is_read_only = hop.begin_statement == BEGIN_READING
@@ -116,9 +120,11 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         self._last_hop = hop
         try:
             await_(self._run(statement, hop, bool(needs_hop)))
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             # The hop still has what it has not run. If BEGIN failed, the next statement must send it.
             self._pending_begin, self.deferred = hop.begin_statement, hop.earlier
+            if self._in_transaction and not (self._pending_begin or self._sqlite.in_transaction):
+                self._failure = error
             raise
 
     async def _run(self, statement: str, hop: Hop, needs_hop: bool) -> None:
@@ -143,7 +149,7 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
             if not self._in_transaction:
                 return
         try:
-            if self.deferred:
+            if self.deferred or self._failure:
                 SingleHopCursor(self).execute("COMMIT")  # also sends BEGIN and the deferred statements
             else:
                 super().commit()
@@ -155,8 +161,7 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     def rollback(self) -> None:
         while self._streams:  # a cursor with unread rows would keep its snapshot
             self._streams.pop().close()
-        self.deferred = []
-        self._pending_begin = ""
+        self.deferred, self._pending_begin, self._failure = [], "", None
         if not self._in_transaction:
             return
         if not self._last_hop.is_finished:  # left running by a cancelled request

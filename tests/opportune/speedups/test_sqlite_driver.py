@@ -110,6 +110,22 @@ async def test_failed_commit_is_rolled_back(engines: Engines) -> None:
     assert (await read_titles(engines))[-1] == "four"
 
 
+async def test_transaction_that_sqlite_rolled_back_ends(engines: Engines) -> None:
+    long_title = insert(ITEM).values(title="long" * 100_000)
+    async with engines.writer() as session:
+        await session.execute(text("PRAGMA max_page_count = 1"))  # the disk is full
+        await session.execute(insert(ITEM).values(title="four"))
+        with pytest.raises(OperationalError, match="full"):
+            await session.execute(long_title)
+        with pytest.raises(OperationalError, match="full"):
+            await session.execute(insert(ITEM).values(title="five"))
+        with pytest.raises(OperationalError, match="full"):
+            await session.commit()
+    assert await read_titles(engines) == ["one", "two", "three"]
+    await engines.write(insert(ITEM).values(title="six"))
+    assert await read_titles(engines) == ["one", "two", "three", "six"]
+
+
 async def test_failed_begin_is_repeated(engines: Engines, tmp_path: Path) -> None:
     other_process = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
     other_process.execute("BEGIN IMMEDIATE")
