@@ -11,13 +11,13 @@ from sqlalchemy.orm import Mapper
 
 from opportune.admin.base import names_without_column
 from opportune.admin.forms.conditional_fields import conditional_faults
-from opportune.admin.forms.inline import Inline
 from opportune.admin.short_names import class_of, written_name
 from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
-from opportune.errors.option_names import find_misspelt
+from opportune.errors.option_names import find_mismatches, find_misspelt
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import ADMIN_VIEW
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of
@@ -90,7 +90,7 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
 def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a line for each unknown name of a view or its class. `base` is the class with the defaults."""
     owner, mapper = _name_of(view), inspect(view.model)
-    if shape_faults := [f"{owner}.{fault}" for fault in _shape_faults(view)]:
+    if shape_faults := dict.fromkeys(f"{owner}.{fault}" for fault in _shape_faults(view, base)):
         yield from shape_faults  # other checks would read single letters as names
         return
     yield from _unknown_names(view, base)
@@ -126,33 +126,15 @@ def _identity_fault(view: Any) -> str:
     return f"has no effect beside model={view.model.__name__}. Set it in a second class: class My{name}({name})."
 
 
-def _shape_faults(view: Any) -> Iterator[str]:
+def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
     if callable(view.readonly):
         yield "readonly is now get_readonly_fields. Rename it."
-    for option in NAMES_OPTIONS:
-        value = getattr(view, option)
-        if isinstance(value, str) and value != "__all__":
-            yield f'{written_name(view, option)} is a text. Write a tuple: ("{value}",)'
-    if isinstance(view.date_hierarchy, tuple | list):
-        yield f'date_hierarchy is a {type(view.date_hierarchy).__name__}. Write one name: "published_on"'
-    yield from _inline_shape_faults(view.inlines)
-    if not all(isinstance(conditions, Mapping) for conditions in view.show_when.values()):
-        yield 'show_when: write the conditions of each field: {"tracking_code": {"state": "sent"}}'
-    if any(isinstance(fieldset, str) or isinstance(fieldset[-1], str) for fieldset in view.fieldsets):
-        yield 'fieldsets: write a title and a tuple of names for each: (("Price", ("price", "currency")),)'
-
-
-def _inline_shape_faults(inlines: Any) -> Iterator[str]:
-    if not isinstance(inlines, Sequence | None):
-        yield f"inlines is an {type(inlines).__name__}. Write a tuple: (Inline(…),)"
-        return
-    for inline in inlines or ():
-        if not isinstance(inline, Inline):
-            name = getattr(inline, "__name__", inline)
-            yield f'inlines: {name} is not an Inline. Write its foreign key: Inline({name}, "author_id", …)'
-        elif isinstance(inline.columns, str):
-            yield f'inlines: the columns of {inline.model.__name__} are a text. Write a tuple: ("{inline.columns}",)'
+    for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
+        value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else Sequence[Any]
+        if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
+            yield f"{written_name(view, option)} {mismatch}"
+    yield from (message.partition(".")[2] for message in find_mismatches(class_of(view), base))
 
 
 def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, None]:
@@ -205,8 +187,8 @@ def _names_in_option(option: str, value: Any) -> Iterator[str]:
         name = item[0] if isinstance(item, tuple) else item
         if isinstance(name, str):
             yield name
-        elif hasattr(name, "key") and not hasattr(name, "parameter_name"):
-            yield str(name.key)
+        elif not hasattr(name, "parameter_name"):
+            yield str(getattr(name, "key", name))
 
 
 Check = Callable[[Mapper[Any], str], str]

@@ -122,11 +122,11 @@ class AdminView(RowQueriesMixin):
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
     export_types: ClassVar[list[str]] = ["csv", "xlsx", "json"]
-    max_import_file_size = 10_000_000
-    import_max_rows = 5_000
+    max_import_file_size: ClassVar[int] = 10_000_000
+    import_max_rows: ClassVar[int] = 5_000
     """Maximum rows of an imported file, for views with `can_import = True`. More rows have no Undo."""
 
-    page_size = 25
+    page_size: ClassVar[int] = 25
     page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
     column_type_formatters = FORMATTERS
     column_type_formatters_detail = FORMATTERS

@@ -20,8 +20,10 @@ from opportune.errors.renamed_names import find_failed_import
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.project.feature_packages import HAS_PROJECT
-from opportune.project.layout import PROJECT, display_path, installed_features
+from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
 
+DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc")
+"""Modules with errors about declarations. Those with `orig` are errors of the database."""
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -91,10 +93,14 @@ def explain_cause(error: Exception) -> str:
 
 def describe_unexpected(error: Exception) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    first_line = next(iter(text.splitlines()), "")
+    # Messages about imports end in the whole path of the module.
+    reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', next(iter(text.splitlines()), ''))}"
+    location, is_cause = error_location(error)
     new_name = find_failed_import(error) if isinstance(error, ImportError) else ""
-    advice = f"It is now {new_name}. Run: python3 oppman.py upgrade" if new_name else "Add -v for the traceback."
-    return f"Unexpected {type(error).__name__}: {first_line} ({error_location(error)}). {advice}"
+    if new_name or is_cause:
+        advice = f"It is now {new_name}. Run: python3 oppman.py upgrade" if new_name else "Correct the code, or add -v."
+        return f"{location}: {reason}. {advice}"
+    return f"Unexpected {reason} ({location}). Add -v for the traceback."
 
 
 def report_to_features(error: Exception) -> None:
@@ -107,11 +113,18 @@ def report_to_features(error: Exception) -> None:
                 report(error, get_settings())
 
 
-def error_location(error: Exception) -> str:
-    """Return the innermost line of the project in the traceback, or the line of a syntax error."""
+def error_location(error: Exception) -> tuple[str, bool]:
+    """Return the innermost line of the project in the traceback, or of a syntax error, and whether it is the cause.
+
+    It is also the cause of errors of libraries about models and schemas, which the framework makes from declarations.
+    """
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((Path(error.filename), error.lineno))
     project = [(path, line) for path, line in frames if path.is_relative_to(PROJECT) and ".venv" not in path.parts]
+    project = [(path, line) for path, line in project if not path.is_relative_to(FRAMEWORK)]
     path, line = (project or frames)[-1]
-    return f"{display_path(path) if project else path.name}:{line}"
+    inner = frames[frames.index((path, line)) :]
+    is_refused = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
+    is_cause = is_refused or not any(other.is_relative_to(FRAMEWORK) for other, _ in inner)
+    return f"{display_path(path) if project else path.name}:{line}", bool(project) and is_cause

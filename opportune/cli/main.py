@@ -24,7 +24,7 @@ from opportune.cli.registry import (
     help_line,
     overview,
 )
-from opportune.cli.usage import unknown_command
+from opportune.cli.usage import empty_value, unknown_command
 from opportune.errors import OperatorError
 
 Context: TypeAlias = Any
@@ -51,10 +51,13 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
         name = args[0]
-        if not ctx.resilient_parsing and not command_module(name):
+        module = command_module(name)
+        if not ctx.resilient_parsing and not module:
             if message := find_missing_command(name):
                 raise OperatorError(message)
             ctx.fail(unknown_command(name, self.list_commands(ctx), [*find_subcommands(name)]))
+        if module.startswith("opportune.") and name != "test" and (message := empty_value(args)):
+            raise typer.BadParameter(message)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Context, formatter: Any) -> None:

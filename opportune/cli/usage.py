@@ -1,6 +1,8 @@
 """Messages about wrong usage of the command line. Uses only the standard library."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
 from opportune.errors.suggestions import did_you_mean
 
@@ -44,6 +46,13 @@ def unknown_command(name: str, names: Iterable[str], subcommands: Collection[str
         return f"{name} is a command of Django. {DJANGO_COMMANDS[name]}"
     hint = f" Did you mean {' or '.join(subcommands)}?" if subcommands else did_you_mean(name, names)
     return f"Unknown command {name!r}.{hint}"
+
+
+def empty_value(arguments: Sequence[str]) -> str:
+    """Return a message about an empty value, which a shell makes of an unset variable; empty if there is none."""
+    pairs = pairwise(arguments)
+    name = next((option or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
+    return f"The value after {name} is empty. Enter one, or omit it." if name else ""
 
 
 def wrong_usage(command: str, message: str) -> str:

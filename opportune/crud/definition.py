@@ -29,7 +29,6 @@ from opportune.pagination import Paging
 
 QUERY_METHODS = ("readable", "conditions", "query", "column", "visible", "ordering", "default_order", "hidden_fields")
 """Methods that a list calls to build its statement. If none is overridden, all users share the built statement."""
-SEQUENCES = ("search", "filters", "sort", "order", "write_fields", "read_fields", "exclude", "readonly", "nested")
 
 
 class Definition:
@@ -84,10 +83,6 @@ class Definition:
 
     def _check(self, declaration: Declaration, *, has_assign: bool) -> None:
         crud_class = self.crud_class
-        for option in SEQUENCES:
-            if isinstance(getattr(crud_class, option), str):
-                text = getattr(crud_class, option)
-                raise declaration.error(option, f"it is a string. Write the tuple ({text!r},) with a comma.")
         for name in self.annotations:
             if hasattr(crud_class.model, name):
                 message = f"{crud_class.model.__name__} already has {name!r}. Choose another name."
@@ -134,8 +129,6 @@ class Definition:
     def _check_permissions(self, declaration: Declaration) -> None:
         for option in ("read_permission", "write_permission"):
             value = getattr(self.crud_class, option)
-            if not isinstance(value, Permission | None):
-                raise declaration.error(option, f"{value!r} is not a Permission. Write Permission.ANYONE or another.")
             if not self.owners and value in (Permission.OWNER, Permission.OWNER_OR_PERMITTED):
                 raise declaration.error(option, 'rows have no owner. Set its column: owner_column = "user_id".')
 

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
+from sqlalchemy import Select, SQLColumnExpression
 
 from opportune.pagination import Paging
 
@@ -71,7 +72,7 @@ class CrudOptions:
     """Columns, annotations and paths that `?sort=` accepts."""
     order: ClassVar[Sequence[str]] = ()
     """Default order of a list, with `-` for descending. Without it, the newest rows come first."""
-    annotations: ClassVar[Mapping[str, Any]] = {}
+    annotations: ClassVar[Mapping[str, SQLColumnExpression[Any] | Select[Any]]] = {}
     """Computed values by name, as correlated selects. Responses contain them. Lists can show and sort by them."""
     write_fields: ClassVar[Sequence[str]] = ()
     """Writable fields; by default all except secrets, privileges, references to users and time stamps."""

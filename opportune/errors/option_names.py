@@ -6,13 +6,16 @@ method of the base class. Names of your own can begin with `_`, be constants in 
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from functools import cache, wraps
 from importlib import import_module
 from inspect import get_annotations, getattr_static, signature
+from itertools import chain
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 from opportune.errors import OperatorError
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import KEYWORDS, renamed_to
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY, MIN_SIMILARITY, closest_name, did_you_mean
 
@@ -60,9 +63,19 @@ def _added_attributes(class_: type[Any], base: Any) -> Iterator[tuple[str, Any]]
                 yield name, value
 
 
+def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
+    """Yield a message for each option with a value of another type than the base class declares."""
+    for parent in base.__mro__:
+        for name, annotation in get_annotations(parent, **ANNOTATION_FORMAT).items():
+            value = getattr_static(class_, name, "__all__")
+            is_set = value != "__all__" and value is not getattr_static(base, name, None)
+            if is_set and (mismatch := describe_mismatch(value, annotation)):
+                yield f"{class_.__name__}.{name} {mismatch}"
+
+
 def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
-    """Raise OperatorError for the first misspelt option of a class."""
-    if message := next(find_misspelt(class_, base, renamed=renamed), ""):
+    """Raise OperatorError for the first misspelt option of a class, and the first value of another type."""
+    if message := next(chain(find_misspelt(class_, base, renamed=renamed), find_mismatches(class_, base)), ""):
         raise OperatorError(message)
 
 
@@ -82,7 +95,7 @@ def explains_renamed(names: Mapping[str, str]) -> Callable[[T], T]:
 
 
 def strict(class_: T) -> T:
-    """Refuse unknown keyword arguments of a dataclass with a suggestion, instead of Python's TypeError."""
+    """Refuse unknown arguments of a dataclass with a suggestion, and missing ones and values of another type."""
     return _strict(class_, class_.__name__)
 
 
@@ -93,7 +106,9 @@ def strict_as(name: str) -> Callable[[T], T]:
 
 def _strict(class_: T, label: str) -> T:
     create: Any = class_.__init__
-    names = [name for name in signature(create).parameters if name != "self"]
+    parameters = signature(create)
+    names = [name for name in parameters.parameters if name != "self"]
+    types = {field.name: field.type for field in fields(class_)}
 
     @wraps(create)
     def init(self: Any, *args: Any, **options: Any) -> None:
@@ -102,6 +117,14 @@ def _strict(class_: T, label: str) -> T:
                 new = renamed_to(option, KEYWORDS.get(label, NO_NAMES))
                 advice = new or did_you_mean(option, names) or f" There are: {', '.join(names)}."
                 raise OperatorError(f"{label} has no option {option!r}.{advice}")
+        try:
+            values = parameters.bind(self, *args, **options).arguments
+        except TypeError as error:
+            raise OperatorError(f"{label}(…): {error}.") from None
+        for name in types.keys() & values.keys():
+            if mismatch := describe_mismatch(values[name], types[name]):
+                first = repr(values[names[0]]) + ", " if name != names[0] and names[0] == "name" else ""
+                raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
         create(self, *args, **options)
 
     class_.__init__ = init

@@ -56,8 +56,6 @@ class Metric:
         type_ = getattr(self.at, "type", None)
         if not isinstance(getattr(type_, "impl_instance", type_), DateTime):
             raise OperatorError(f"Metric({self.label!r}, …) needs a datetime column, such as Message.created_at.")
-        if self.shape not in ("line", "bar"):
-            raise OperatorError(f'Metric({self.label!r}, shape={self.shape!r}): choose "line" or "bar".')
         if self.by is not None and getattr(self.by, "class_", None) is not self.model:
             raise OperatorError(f"Metric({self.label!r}, by=…) needs a column of {self.model.__name__}.")
 
@@ -133,7 +131,7 @@ class SetupStep:
 class Admin:
     """Views of a feature, and its additions to other pages of the admin."""
 
-    views: Sequence[Any] | str = ()
+    views: Sequence[type[Any]] | str = ()
     """The module of its SQLAdmin views, `"app.books.admin"`, imported when the admin is first opened; or the views."""
     _: KW_ONLY
     extension: str = ""

@@ -22,7 +22,6 @@ from opportune.feature.site import Site
 T = TypeVar("T")
 
 RENAMED = {
-    "process": "context",
     "admin_extension": "extension",
     "admin_panels": "panels",
     "admin_operations": "actions",
@@ -39,8 +38,8 @@ def refuse_old_options(class_: type[T]) -> type[T]:
     @wraps(create)
     def init(self: Any, *args: Any, **options: Any) -> None:
         name = args[0] if args else options.get("name", "…")
-        for option, value in options.items():
-            if replacement := _new_spelling(option, value):
+        for option in options:
+            if option not in FAMILIES and (replacement := _new_spelling(option)):
                 raise OperatorError(f"Feature({name!r}, {option}=…) is now {replacement}.")
         create(self, *args, **options)
 
@@ -48,13 +47,9 @@ def refuse_old_options(class_: type[T]) -> type[T]:
     return class_
 
 
-def _new_spelling(option: str, value: object) -> str:
+def _new_spelling(option: str) -> str:
     """Return the new spelling of an option; empty if it is up to date or unknown."""
     argument = RENAMED.get(option, option)
-    if option in FAMILIES:  # some families have the name of an option that they replace
-        class_ = FAMILIES[option]
-        name = f"{argument}=" if argument != option else ""
-        return "" if isinstance(value, class_) else f"{option}={class_.__name__}({name}…)"
     for family, class_ in FAMILIES.items():
         if argument in class_.__dataclass_fields__:
             return f"{family}={class_.__name__}({argument}=…)"
@@ -97,10 +92,8 @@ class Feature:
     process: Process = field(default_factory=Process)
 
     def __post_init__(self) -> None:
-        lists = {"models=[…]": self.models, "hooks=[…]": self.hooks, "jobs=Jobs([…])": self.jobs.definitions}
-        for code, value in lists.items():
-            if not isinstance(value, Sequence):
-                raise OperatorError(f"Feature({self.name!r}, …) needs a list: {code}.")
+        if not (self.name.isidentifier() and self.name.isascii()):
+            raise OperatorError(f"Feature({self.name!r}): use lowercase letters, digits and underscores in the name.")
         for job in self.jobs.definitions:
             if not hasattr(job, "name"):
                 function = getattr(job, "__name__", str(job))
@@ -108,11 +101,10 @@ class Feature:
                     f"Feature({self.name!r}, jobs=Jobs(…)) lists {function}, which is not a job. "
                     f'Write @job("{self.name}.{function}") above it.'
                 )
-        if not isinstance(self.commands, Mapping) or not all(map(_is_module_name, self.commands.values())):
-            raise OperatorError(
-                f"Feature({self.name!r}, commands=…) needs the name of a module for each command: "
-                f'commands={{"{self.name}": "app.{self.name}.commands"}}.'
-            )
+        for module in self.commands.values():
+            if not all(map(str.isidentifier, module.split("."))):
+                example = f"such as app.{self.name}.commands"
+                raise OperatorError(f"Feature({self.name!r}, commands=…): {module!r} is not a module, {example}.")
 
 
 FAMILIES: dict[str, Any] = {
@@ -121,7 +113,3 @@ FAMILIES: dict[str, Any] = {
     if is_dataclass(field.default_factory)
 }
 """Classes of arguments that group others, by name."""
-
-
-def _is_module_name(value: object) -> bool:
-    return isinstance(value, str) and all(map(str.isidentifier, value.split(".")))

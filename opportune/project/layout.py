@@ -76,11 +76,13 @@ def installed_features() -> "Sequence[Feature]":
     """
     if not HAS_PROJECT:
         return mounted_features
-    features: Sequence[Feature] | None = getattr(import_module(f"{PACKAGE}.installed"), "INSTALLED", None)
-    if features is None:
-        raise OperatorError(
-            f"{PACKAGE}/installed.py has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
+    module = import_module(f"{PACKAGE}.installed") if find_spec(f"{PACKAGE}.installed") else None
+    features: Sequence[Feature] = getattr(module, "INSTALLED", ())
+    if not (features and isinstance(features, list | tuple)):
+        reason = (
+            "has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = (" if module else "is missing: restore it"
         )
+        raise OperatorError(f"{PACKAGE}/installed.py {reason}")
     require_unique_names(features)
     require_core_features([feature.name for feature in features])
     return features
@@ -112,7 +114,7 @@ def require_unique_names(features: "Sequence[Feature]") -> None:
     Raises:
         OperatorError: Two features conflict. The message names them and the file to change.
     """
-    if invalid := next((repr(entry) for entry in features if not hasattr(entry, "models")), ""):
+    if invalid := next((repr(entry)[:60] for entry in features if not hasattr(entry, "name")), ""):
         raise OperatorError(
             f"{PACKAGE}/installed.py: {invalid} is not a Feature. List the `Feature` object that feature.py defines."
         )

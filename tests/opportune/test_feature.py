@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.testclient import TestClient
+from sqlmodel import SQLModel
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -68,7 +69,7 @@ def make_feature(name: str, *tables: str) -> Feature:
 
 def make_model(table: str, package: str = "shelf") -> Any:
     """Return a stand-in for a model in app/shelf/models.py."""
-    return type("Shelf", (), {"__tablename__": table, "__module__": f"app.{package}.models"})
+    return type("Shelf", (SQLModel,), {"__tablename__": table, "__module__": f"app.{package}.models"})
 
 
 BOOKS = make_feature("books")
@@ -158,20 +159,27 @@ def test_duplicate_table_error_names_its_modules(table: str, module: str, messag
         type("Shelf", (Model,), {"__tablename__": table, "__module__": module}, table=True)
 
 
-NO_LIST: Any = print
-
-
 @pytest.mark.parametrize(
-    ("options", "code"),
+    ("options", "message"),
     [
-        ({"models": User}, "models=[…]"),
-        ({"hooks": print}, "hooks=[…]"),
-        ({"jobs": Jobs(NO_LIST)}, "jobs=Jobs([…])"),
+        ({"models": User}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not <class 'app.u"),
+        ({"models": ["Book"]}, "Feature('books', models=…) needs Sequence[type[SQLModel]], not ['Book']"),
+        ({"hooks": ["tell"]}, "Feature('books', hooks=…) needs Sequence[Callable[..., Awaitable[None]]], not ['tell']"),
+        ({"pages": [re]}, "Feature('books', pages=…) needs APIRouter | Sequence[APIRouter] | None, not [<module"),
+        ({"requires": "answers"}, "Feature('books', requires=…) is a text. Write a tuple: ('answers',)"),
+        ({"commands": {"books": 5}}, "Feature('books', commands=…) needs Mapping[str, str], not {'books': 5}"),
+        ({"admin": "app.books.admin"}, "Feature('books', admin=…) needs Admin, not 'app.books.admin'"),
+        ({"name": "my books"}, "Feature('my books'): use lowercase letters"),
     ],
 )
-def test_value_instead_of_a_list_is_refused(options: dict[str, Any], code: str) -> None:
-    with pytest.raises(OperatorError, match=re.escape(f"Feature('books', …) needs a list: {code}.")):
-        Feature("books", **options)
+def test_value_of_another_type_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
+        Feature(**{"name": "books", **options})
+
+
+def test_missing_name_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"^Feature\(…\): missing a required argument: 'name'\.$"):
+        Feature()  # type: ignore[call-arg]  # no name
 
 
 def test_function_that_is_no_job_is_refused() -> None:
@@ -193,8 +201,11 @@ def test_missing_core_feature_is_refused(missing: str, module: str) -> None:
 
 
 def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("app.installed.INSTALLED")
+    monkeypatch.setattr("app.installed.INSTALLED", {})
     with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
+        installed_features()
+    monkeypatch.setattr("opportune.project.layout.find_spec", lambda _name: None)
+    with pytest.raises(OperatorError, match=r"^app/installed\.py is missing: restore it$"):
         installed_features()
 
 
@@ -215,9 +226,6 @@ def test_longest_feature_name_owns_a_table() -> None:
         ("metrics", [], "admin=Admin(metrics=…)"),
         ("groups", {}, "accounts=Accounts(groups=…)"),
         ("admin_panels", [], "admin=Admin(panels=…)"),
-        ("jobs", [], "jobs=Jobs(…)"),
-        ("admin", "app.books.admin", "admin=Admin(…)"),
-        ("process", print, "process=Process(context=…)"),
     ],
 )
 def test_old_option_names_the_new_one(option: str, value: object, replacement: str) -> None:

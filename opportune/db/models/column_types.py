@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 from sqlalchemy import JSON, BigInteger, Integer, String, Text
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlmodel import Field
-from sqlmodel.main import FieldInfoMetadata
+from sqlmodel.main import FieldInfoMetadata, get_sqlalchemy_type
 
 from opportune.db.models.translated import TranslatedColumn
 from opportune.schemas.annotations import UNBOUNDED, Stored, annotations_of, plain_type
@@ -24,12 +24,17 @@ def set_column_options(info: FieldInfo) -> None:
 
     The options of `Field(…)` override those of the field's type, such as `OwnerId` or `OwnerId | None`. The column gets
     a type, unless the options name one or SQLModel supports the type of the field.
+
+    Raises:
+        ValueError: no column has the type of the field.
     """
     options = _declared_options(info)
     if options.keys().isdisjoint(("sa_type", "sa_column")):
         column_type = _find_column_type(info)
         if column_type is not None:
             options["sa_type"] = column_type
+        else:
+            get_sqlalchemy_type(info)
     if options:  # in a new object, because fields with the same type share the one of the type
         others = [item for item in info.metadata if not isinstance(item, FieldInfoMetadata)]
         info.metadata = [*others, *Field(**options).metadata]

@@ -21,8 +21,8 @@ from opportune.errors import OperatorError
 from opportune.schemas.annotations import Attached, annotations_of
 
 MAX_ID = 2**63 - 1
-RESERVED_NAMES = {"metadata": MetaData, "registry": registry}
-"""Attributes of model classes with their types. A field cannot have such a name."""
+RESERVED_NAMES = {"metadata", "registry", "model_fields"}
+"""Attributes of model classes that a field would replace."""
 T = TypeVar("T")
 
 # Migrations can drop constraints only by name.
@@ -68,13 +68,10 @@ class ModelBase(SQLModel, registry=REGISTRY):
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse reserved names, and report both modules if two models declare the same table.
 
-        SQLAlchemy would report a reserved name as a missing attribute, and name only the second module.
+        Pydantic and SQLAlchemy would only warn about a reserved name, and name only the second module.
         """
-        for name, type_ in RESERVED_NAMES.items():
-            if name in vars(cls) and not isinstance(vars(cls)[name], type_):
-                raise OperatorError(
-                    f"{cls.__module__}.{cls.__name__}: SQLAlchemy reserves the name {name}. Rename this field."
-                )
+        for name in RESERVED_NAMES & vars(cls)["__annotations__"].keys():
+            raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
         if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
             same_table = [model for model in models if vars(model).get("__tablename__") == table]
@@ -92,7 +89,11 @@ class ModelBase(SQLModel, registry=REGISTRY):
                 arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
                 relationship.sa_relationship_kwargs = arguments
         for name, info in cls.model_fields.items():
-            set_column_options(info)
+            try:
+                set_column_options(info)
+            except (TypeError, ValueError) as error:
+                advice = "Choose another type, or set that of the column: Field(sa_type=…)."
+                raise OperatorError(f"{cls.__module__}.{cls.__name__}.{name}: {error}. {advice}") from None
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 

@@ -87,7 +87,7 @@ def test_command_of_missing_feature_names_the_feature(oppman: Oppman) -> None:
 
 @pytest.mark.parametrize("commands", [["books"], {"books": typer_with}, {"books": "app/books/commands.py"}, "books"])
 def test_invalid_mapping_is_refused(commands: object) -> None:
-    with pytest.raises(OperatorError, match=r'commands={"books": "app.books.commands"}'):
+    with pytest.raises(OperatorError, match=r"^Feature\('books', commands=…"):
         Feature("books", commands=commands)  # type: ignore[arg-type]
 
 

@@ -147,13 +147,24 @@ def test_exit_code_and_error(
     assert oppman("check") == (code, "", error)
 
 
+@pytest.mark.parametrize("arguments", [("backup", ""), ("startapp", "notes", "--group="), ("jobs", "pause", " ")])
+def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...]) -> None:
+    code, _, message = oppman(*arguments)
+    assert (code, "is empty. Enter one, or omit it." in message) == (2, True)
+
+
+def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opportune.cli.development.check.get_settings", lambda _wrong: None)
+    assert oppman("check").line().startswith("Unexpected TypeError: ")
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ValueError("odd\nsecond line"), "Unexpected ValueError: odd (tests/opportune/cli/test_main.py:"),
+        (ValueError("odd\nsecond line"), "tests/opportune/cli/test_main.py:"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
         (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
-        (SYNTAX_ERROR, "Unexpected SyntaxError: invalid syntax (app/books/pages.py:2)"),
+        (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],
 )
 def test_unexpected_error_is_explained(

@@ -90,9 +90,9 @@ def test_keys_have_no_separators() -> None:
         ),
         (
             {"read_permission": "anyone"},
-            "Books.read_permission: 'anyone' is not a Permission. Write Permission.ANYONE or another.",
+            "Books.read_permission needs Permission | None, not 'anyone'",
         ),
-        ({"sort": "title"}, "Books.sort: it is a string. Write the tuple ('title',) with a comma."),
+        ({"sort": "title"}, "Books.sort is a text. Write a tuple: ('title',)"),
         ({"filters": ("page",)}, "Books.filters: 'page' is a parameter of every list. Leave it out."),
         ({"filters": ("topic",)}, "Books.filters: Volume has no 'topic'. Did you mean topics?"),
         ({"lookup": "title"}, "Books.lookup: 'title' is not a unique text column. Set unique=True on its field."),

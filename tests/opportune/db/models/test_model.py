@@ -123,7 +123,13 @@ def test_owner_id_is_a_foreign_key_of_users() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["metadata", "registry"])
+@pytest.mark.parametrize("name", ["metadata", "registry", "model_fields"])
 def test_reserved_name_of_a_field_is_refused(name: str) -> None:
-    with pytest.raises(OperatorError, match=f"Reserved: SQLAlchemy reserves the name {name}. Rename this field."):
-        type("Reserved", (Model,), {"__annotations__": {name: str}, name: Field(default="")}, table=True)
+    with pytest.raises(OperatorError, match=f"Reserved: the name {name} is reserved. Rename this field."):
+        type("Reserved", (Model,), {"__annotations__": {name: str}}, table=True)
+
+
+@pytest.mark.parametrize("type_", [object, set[int], int | str])
+def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
+    with pytest.raises(OperatorError, match=r"Untyped\.title: .* Choose another type, or set that of the column"):
+        type("Untyped", (Model,), {"__annotations__": {"title": type_}}, table=True)

@@ -1,0 +1,36 @@
+"""Checks of values by the annotations of the options that they are for."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from itertools import repeat
+from reprlib import repr as shortened
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+
+
+def describe_mismatch(value: object, annotation: Any) -> str:
+    """Return `needs Sequence[str], not 5`; empty if the value has the annotated type."""
+    if conforms(value, annotation):
+        return ""
+    if isinstance(value, str) and conforms((value,), annotation):
+        return f"is a text. Write a tuple: ({value!r},)"
+    text = annotation.__name__ if isinstance(annotation, type) else re.sub(r"ClassVar\[(.*)\]", r"\1", str(annotation))
+    return f"needs {re.sub('[a-z_]+[.]', '', text)}, not {shortened(value)}"
+
+
+def conforms(value: Any, annotation: Any) -> bool:
+    """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
+    origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in (Union, UnionType, ClassVar):
+        return any(conforms(value, argument) for argument in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is type and isinstance(value, type):
+        return not isinstance(arguments[0], type) or arguments[0] is Any or issubclass(value, arguments[0])
+    if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
+        return all(all(map(conforms, pair, arguments)) for pair in value.items())
+    if origin in (Sequence, list, tuple):
+        is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+        return is_list and all(map(conforms, value, arguments if origin is tuple else repeat(*arguments or (Any,))))
+    class_ = int | float if origin is float else origin
+    return origin is Any or not isinstance(origin, type) or isinstance(value, class_)
