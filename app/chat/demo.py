@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat.conversations import title_from_question
-from app.chat.models import Conversation, Message, Role
+from app.chat.conversations import Conversations
+from app.chat.models import Conversation, Message
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.db import purge, utc_now, with_deleted
@@ -83,45 +83,25 @@ async def _add_conversation(
     session: AsyncSession, owner_id: int, created_at: datetime, turns: Sequence[tuple[str, str]], asked_at: datetime
 ) -> int:
     """Add a conversation whose first question has the time `asked_at`, and return the number of rows."""
-    conversation = Conversation(owner_id=owner_id, title=title_from_question(str(turns[0][0])), created_at=created_at)
-    session.add(conversation)
-    await session.flush()
-    for number, (question, text) in enumerate(turns):
-        message = Message(
-            conversation_id=conversation.id,
-            parent_id=conversation.leaf_id,
-            role=Role.USER,
-            question=str(question),
-            created_at=asked_at + timedelta(minutes=2 * number),
+    conversations = Conversations(session, owner_id)
+    conversation = await conversations.create_conversation(str(turns[0][0]), {"created_at": created_at})
+    for number, (content, text) in enumerate(turns):
+        at = asked_at + timedelta(minutes=2 * number)
+        question = await conversations.add_question(conversation, str(content), parent_id=conversation.leaf_id)
+        answer = Answer(
+            owner_id=owner_id,
+            topic=conversation.topic,
+            text=str(text),
+            status=AnswerStatus.DONE,
+            model=MODEL,
+            prompt_tokens=len(content) // 4,
+            completion_tokens=len(text) // 4,
+            created_at=at,
+            finished_at=at + timedelta(seconds=4),
         )
-        session.add(message)
-        await session.flush()
-        answer = _create_answer(owner_id, conversation.topic, message, str(text))
-        session.add(answer)
-        await session.flush()
-        conversation.leaf_id, conversation.used_at = answer.id, message.created_at
+        message = await conversations.add_answer(answer, question)
+        question.created_at = message.created_at = conversation.used_at = at
     return 1 + 2 * len(turns)
-
-
-def _create_answer(owner_id: int, topic: str, question: Message, text: str) -> Message:
-    answer = Answer(
-        owner_id=owner_id,
-        topic=topic,
-        text=text,
-        status=AnswerStatus.DONE,
-        model=MODEL,
-        prompt_tokens=len(question.question) // 4,
-        completion_tokens=len(text) // 4,
-        created_at=question.created_at,
-        finished_at=question.created_at + timedelta(seconds=4),
-    )
-    return Message(
-        conversation_id=question.conversation_id,
-        parent_id=question.id,
-        role=Role.ASSISTANT,
-        answer=answer,
-        created_at=question.created_at,
-    )
 
 
 async def clear(session: AsyncSession) -> int:

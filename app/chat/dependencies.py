@@ -1,6 +1,5 @@
 """Dependencies of the chat's routes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from fastapi import Depends, HTTPException, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chat.comparison import find_beside
-from app.chat.conversation_view import ConversationView, view_conversation
+from app.chat.conversation_view import ConversationView, ShownMessage, view_conversation
 from app.chat.conversations import Conversations, find_newest_answer
 from app.chat.models import Conversation, Message, Role, TitledBy
 from app.chat.tree import find_siblings
@@ -88,13 +87,10 @@ CurrentQuestion = Annotated[Message, Depends(get_question)]
 class MessageStream(AnswerStream):
     """The answer of a message as it grows."""
 
-    message: Message
-    branches: Sequence[int]
-    """Ids of the messages with the same parent, including this one, oldest first."""
+    shown: ShownMessage
+    """The message without its answer."""
     awaits_title: bool
     """True if the model will write a title after this answer."""
-    is_column: bool = False
-    is_current: bool = True
 
 
 async def get_stream(
@@ -112,20 +108,17 @@ async def get_stream(
             return None
         awaits_title = await _awaits_title(session, conversation, message)
         branches = (await find_siblings(session, [message]))[message.id]
-        is_column = await find_beside(session, message) is not None
+        beside = await find_beside(session, message)
     offset = position[1] if position and position[0] == message.id else 0
     # The answer's prompt is the whole conversation, so a stream of each viewer must not hold its own answer.
-    message_without_answer = Message(**message.model_dump())
-    return MessageStream(
-        answers.view(message.answer),
-        offset,
-        message.id,
-        message_without_answer,
+    shown = ShownMessage(
+        Message(**message.model_dump()),
+        None,
         branches,
-        awaits_title,
-        is_column=is_column,
+        is_column=beside is not None,
         is_current=message.id == conversation.leaf_id,
     )
+    return MessageStream(answers.view(message.answer), offset, message.id, shown, awaits_title)
 
 
 async def _find_streamed_answer(

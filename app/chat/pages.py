@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -9,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from app.chat import service
 from app.chat.chat_page import CurrentPage
-from app.chat.conversation_view import ShownMessage, view_conversation
+from app.chat.conversation_view import view_conversation
 from app.chat.conversations import Conversations
 from app.chat.dependencies import (
     MAX_POLLS,
@@ -140,13 +141,7 @@ async def stream_answer(request: Request, answer_stream: CurrentStream) -> Event
         return EventStream(answer_gone())
 
     async def render_message(answer: Answer) -> str:
-        message = ShownMessage(
-            answer_stream.message,
-            await ShownAnswer.of(answer),
-            answer_stream.branches,
-            is_column=answer_stream.is_column,
-            is_current=answer_stream.is_current,
-        )
+        message = replace(answer_stream.shown, answer=await ShownAnswer.of(answer))
         html = templates.render_block_to_string(request, "chat/message.html", "message", {"shown": message})
         for path in paths_to_poll(answer_stream, answer):
             html += templates.render_block_to_string(request, "chat/title.html", "poll", {"path": path, "tries": 0})
@@ -157,10 +152,11 @@ async def stream_answer(request: Request, answer_stream: CurrentStream) -> Event
 
 def paths_to_poll(stream: MessageStream, answer: Answer) -> Iterator[str]:
     """Yield the paths of what jobs write after an answer: a title, and suggested questions."""
+    message = stream.shown.message
     if stream.awaits_title and can_be_titled(answer):
-        yield f"/chat/{stream.message.conversation_id}/title"
+        yield f"/chat/{message.conversation_id}/title"
     if MAX_FOLLOW_UPS and answer.status == AnswerStatus.DONE:
-        yield f"/chat/messages/{stream.message.id}/follow-ups"
+        yield f"/chat/messages/{message.id}/follow-ups"
 
 
 @router.get("/messages/{message_id}/follow-ups")
