@@ -13,7 +13,6 @@ from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers import TooManyAnswers
 from opportune.contrib.llm import FakeProvider
-from opportune.testing import signed_in_client
 from tests.chat.conversations import HTMX, find_path, make_conversation
 
 
@@ -156,20 +155,6 @@ async def test_model_fault_is_for_superusers(
     html = (await user_client.get("/chat")).text
     assert 'class="chat-examples"' not in html
     assert "LLM_" not in html
-
-
-async def test_other_users_conversation_is_not_found(
-    app: FastAPI, user_client: AsyncClient, script: FakeProvider
-) -> None:
-    page = await create_conversation(user_client, "Private?")
-    number = find_path((await user_client.get(page)).text, r'(?<=id="m)N(?=-open)')
-    answer = f"/chat/messages/{number}"
-    async with signed_in_client(app) as other:
-        assert (await other.get(page)).status_code == 404
-        for path in (f"{page}/messages", f"{page}/delete", f"{answer}/stop", f"{answer}/retry"):
-            assert (await other.post(path, data={"content": "hi"})).status_code == 404, path
-        assert "scripted" not in await stream(other, page)
-        assert "Private" not in (await other.get("/chat")).text
 
 
 async def test_long_conversation_is_read_by_links(app: FastAPI, user_client: AsyncClient, user: User) -> None:

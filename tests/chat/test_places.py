@@ -15,7 +15,7 @@ from opportune.accounts import User
 from opportune.contrib.answers import Answer
 from opportune.contrib.llm import FakeProvider
 from opportune.db import utc_now, with_deleted
-from opportune.testing import RecordedJobs, signed_in_client
+from opportune.testing import RecordedJobs
 from tests.chat.conversations import API, make_conversation
 
 
@@ -74,13 +74,6 @@ async def test_settings_keep_the_place(user_client: AsyncClient, numbers: list[i
     await user_client.post(f"/chat/{numbers[0]}/settings", data={"system_prompt": "Be brief."})
     row = (await user_client.get(f"{API}/{numbers[0]}")).json()
     assert (row["is_pinned"], row["folder"], row["system_prompt"]) == (True, "Work", "Be brief.")
-
-
-@pytest.mark.parametrize("action", ["place/pin", "place/keep", "move"])
-async def test_place_of_other_users_is_not_found(app: FastAPI, numbers: list[int], action: str) -> None:
-    async with signed_in_client(app) as other:
-        assert (await other.post(f"/chat/{numbers[0]}/{action}", data={"folder": "Mine"})).status_code == 404
-        assert (await other.get(f"{API}/folders")).json() == []
 
 
 async def test_temporary_conversation_is_not_listed_or_found(

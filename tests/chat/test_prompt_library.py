@@ -62,13 +62,6 @@ async def test_missing_value_is_refused(user_client: AsyncClient, prompt: Prompt
     assert 'id="variable_1-error"' in response.text
 
 
-async def test_prompts_of_others_are_not_found(app: FastAPI, prompt: Prompt) -> None:
-    async with signed_in_client(app) as stranger:
-        assert (await stranger.get(f"/chat/prompts/{prompt.id}")).status_code == 404
-        assert (await stranger.post(f"/chat/prompts/{prompt.id}")).status_code == 404
-        assert "Letter" not in (await stranger.get("/chat/prompts")).text
-
-
 async def test_conversation_of_others_is_not_shown(app: FastAPI, user_client: AsyncClient, prompt: Prompt) -> None:
     async with signed_in_client(app) as stranger:
         number = await start(stranger)
