@@ -1,6 +1,7 @@
 """Session with hooks of rows and callbacks around the commit, which `Database.writer` and `Database.reader` open."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from sqlalchemy import Executable, event
@@ -57,8 +58,9 @@ class Session(AsyncSession):
             for callback, _ in callbacks:
                 await callback()
         await super().commit()
-        for callback, _ in self.info.pop(AFTER_COMMIT, ()):
-            await callback()
+        async with AsyncExitStack() as stack:  # an error or a cancellation does not keep later callbacks from running
+            for callback, _ in reversed(self.info.pop(AFTER_COMMIT, ())):
+                stack.push_async_callback(callback)
 
     async def rollback(self) -> None:
         for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
@@ -96,7 +98,8 @@ def before_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]
 def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
     """Run a callback after the session has committed, before the response is sent.
 
-    A rollback of the transaction or of the current savepoint discards it.
+    A rollback of the transaction or of the current savepoint discards it. If a callback raises an error, the others
+    also run.
 
     Args:
         session: Session of the transaction.

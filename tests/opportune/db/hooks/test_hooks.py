@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db import after_create, before_commit, before_create
+from opportune.db import after_commit, after_create, before_commit, before_create
 from opportune.db.database import Database
 from tests.opportune.db.hooks.plays import Play, Theatre, add_play
 
@@ -125,6 +125,28 @@ async def test_session_is_usable_after_a_refused_row(database: Database) -> None
     assert committed_titles == ["Hamlet", "Lear"]
     async with database.reader() as session:
         assert set(await session.scalars(select(col(Play.title)))) == {"Hamlet", "Lear"}
+
+
+async def test_failed_callback_after_commit_stops_no_others(database: Database) -> None:
+    calls: list[str] = []
+
+    async def fail() -> None:
+        raise RefusedError
+
+    async def record() -> None:
+        calls.append("recorded")
+
+    async def write() -> None:
+        async with database.writer() as session:
+            session.add(Play(title="Hamlet"))
+            for callback in (record, fail, record):
+                after_commit(session, callback)
+
+    with pytest.raises(RefusedError):
+        await write()
+    assert calls == ["recorded"] * 2
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Play.title)))).all() == ["Hamlet"]
 
 
 async def test_rolled_back_rows_run_no_after_hooks(database: Database, calls: list[str]) -> None:
