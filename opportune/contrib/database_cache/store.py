@@ -45,6 +45,7 @@ CLAIM = text("""
 EXPIRED = select(col(CacheRow.key)).where(col(CacheRow.expires_at) <= NOW).limit(MAX_DELETED_AT_ONCE)
 DELETE_EXPIRED = delete(CacheRow).where(col(CacheRow.key).in_(EXPIRED.with_for_update(skip_locked=True)))
 DROP = delete(CacheRow).where(col(CacheRow.key) == bindparam("key"))
+RELEASE = DROP.where(col(CacheRow.value) == bindparam("token"))
 # Keys with a colon are versions of tags and claims of builds.
 COUNT = select(func.count(col(CacheRow.key))).where(col(CacheRow.key).not_like("%:%"), col(CacheRow.expires_at) > NOW)
 
@@ -62,6 +63,10 @@ class TableStore(SharedStore):
         self._writes: set[asyncio.Task[bool]] = set()
         self._write_count = 0
         self._failure = ""
+        self._token = new_version()
+        """Value of this process's claims."""
+        self._cleared: dict[str, bytes] = {}
+        """Versions of cleared tags that are not stored yet, because the write waits or has failed."""
 
     async def close(self) -> None:
         if self._writes:
@@ -69,7 +74,7 @@ class TableStore(SharedStore):
 
     async def read(self, keys: Sequence[str]) -> Sequence[bytes | None]:
         rows = await self._look_up(FIND, {"keys": [*keys], "now": utc_now()})
-        values = {key: bytes(value) for key, value in rows}
+        values = {key: bytes(value) for key, value in rows} | self._cleared
         return [values.get(key) for key in keys]
 
     async def write(self, key: str, value: bytes, seconds: float) -> None:
@@ -83,18 +88,18 @@ class TableStore(SharedStore):
         await self._run((DROP, {"key": key}))
 
     async def clear(self, *tags: str) -> None:
-        keys = sorted(map(tag_key, tags))  # in the same order in all processes, to avoid deadlocks
-        await self._run(*((WRITE, _values(key, new_version(), TAG_SECONDS)) for key in keys))
+        self._cleared |= {tag_key(tag): new_version() for tag in tags}
+        await self._run()
 
     async def size(self) -> CacheSize:
         rows = await self._look_up(COUNT, {"now": utc_now()})
         return CacheSize(rows[0][0] if rows else 0, None)
 
     async def claim(self, build: str) -> bool:
-        return await self._run((CLAIM, _values(lock_key(build), b"", LEASE_SECONDS) | {"now": utc_now()}))
+        return await self._run((CLAIM, _values(lock_key(build), self._token, LEASE_SECONDS) | {"now": utc_now()}))
 
     async def release(self, build: str) -> None:
-        await self.drop(lock_key(build))
+        await self._run((RELEASE, {"key": lock_key(build), "token": self._token}))
 
     async def check(self) -> str:
         await self.write(lock_key("check"), b"", 1)
@@ -118,12 +123,16 @@ class TableStore(SharedStore):
     async def _change(self, changes: Iterable[Change]) -> bool:
         try:
             async with self._order, self._database.engine.begin() as connection:
+                cleared = sorted(self._cleared.items())  # in the same order in all processes, to avoid deadlocks
+                for key, version in cleared:
+                    await connection.execute(WRITE, _values(key, version, TAG_SECONDS))
                 results = [await connection.execute(statement, values) for statement, values in changes]
                 # Only CLAIM returns a row, unless another process has the claim.
                 is_done = all(result.first() is not None for result in results if result.returns_rows)
         except ERRORS as error:
             self._record_failure(error)
             return True
+        self._cleared = dict(self._cleared.items() - cleared)
         if self._failure:
             self._failure = ""
             logger.info("the cache in the database is available again")

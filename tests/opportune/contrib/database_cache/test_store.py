@@ -60,6 +60,40 @@ async def test_write_does_not_wait_for_its_own_transaction(
             await asyncio.sleep(0.001)
 
 
+async def test_clearing_does_not_wait_for_its_write(
+    cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cache.set("a", 1, 60, tags=["books"])
+    monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 0)
+    async with database.writer() as session:
+        session.add(CacheRow(key="other", value=b"", expires_at=utc_now()))
+        await session.flush()
+        await cache.clear("books")
+        assert await cache.get("a") is None
+
+
+async def test_failed_clearing_is_repeated_with_the_next_write(cache: Cache, database: Database) -> None:
+    await cache.set("a", 1, 60, tags=["books"])
+    async with database.writer() as session:
+        await session.execute(text("ALTER TABLE database_cache_row RENAME TO unavailable"))
+    await cache.clear("books")
+    async with database.writer() as session:
+        await session.execute(text("ALTER TABLE unavailable RENAME TO database_cache_row"))
+    await cache.set("b", 1, 60)
+    assert await Cache(TableStore(database), database).get("a") is None
+
+
+async def test_only_the_claiming_process_releases_a_build(database: Database) -> None:
+    stores = [TableStore(database) for _ in range(3)]
+    claims = []
+    for process in stores:
+        claims.append(await process.claim("build"))
+        await stores[1].release("build")
+    assert claims == [True, False, False]
+    await stores[0].release("build")
+    assert await stores[2].claim("build")
+
+
 async def test_expired_rows_are_deleted(cache: Cache, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WRITE_WAIT_SECONDS", 60)
     monkeypatch.setattr(store, "CLEANUP_EVERY_WRITES", 2)
