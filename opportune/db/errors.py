@@ -18,6 +18,8 @@ succeed."""
 UNAVAILABLE_SQLSTATES = {"25006", "25P03"}
 REFUSED_STATEMENTS = ("0A", "21", "22", "23", "42")
 """Classes of SQLSTATE for statements and values that PostgreSQL does not accept."""
+TWO_RESULTS = "results from command"
+"""Part of psycopg's message if PgBouncer reports twice that it has lost the server."""
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
@@ -84,7 +86,7 @@ EXPLANATIONS = (
     ),
     (
         "terminating connection|closed the connection|connection is closed|socket closed|SSL connection has been closed"
-        "|Connection reset|Broken pipe",
+        f"|Connection reset|Broken pipe|server conn crashed|{TWO_RESULTS}",
         "{place} closed the connection. It may be restarting, or a proxy may drop connections.",
     ),
     ("statement timeout", "A statement took longer than DATABASE_STATEMENT_TIMEOUT, or a timeout of {place}, allows."),
@@ -144,7 +146,8 @@ def is_outage(error: BaseException) -> bool:
     """
     driver = getattr(error, "orig", None)
     code: int | None = getattr(driver, "sqlite_errorcode", None)
-    if lacks_table(error) or getattr(driver, "sqlstate", None) in UNAVAILABLE_SQLSTATES:
+    state = getattr(driver, "sqlstate", None)
+    if lacks_table(error) or state in UNAVAILABLE_SQLSTATES or TWO_RESULTS in str(driver):
         return True
     if code is not None and code & 0xFF in DAMAGED_FILE_CODES:
         return True

@@ -60,6 +60,8 @@ MESSAGES = {
     "SSL connection has been closed unexpectedly": "closed the connection",
     "could not receive data from server: Connection reset by peer": "closed the connection",
     "could not send data to server: Broken pipe": "closed the connection",
+    "server conn crashed?": "closed the connection",
+    "received 2 results from command 'BEGIN'": "closed the connection",
     "canceling statement due to statement timeout": "DATABASE_STATEMENT_TIMEOUT",
     "canceling statement due to lock timeout": "held a lock for too long",
     "deadlock detected": "Two transactions",
@@ -110,6 +112,7 @@ def test_outages_are_told_from_wrong_statements() -> None:
         (make_error("anything"), True),
         (InternalError("", None, psycopg.errors.ReadOnlySqlTransaction()), True),
         (InternalError("", None, psycopg.errors.InFailedSqlTransaction()), False),
+        (InternalError("", None, psycopg.InternalError("received 2 results from command 'BEGIN'")), True),
         (ProgrammingError("", None, psycopg.errors.UndefinedTable()), True),
         (ProgrammingError("", None, psycopg.errors.UndefinedColumn()), False),
     ):
