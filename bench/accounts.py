@@ -24,7 +24,7 @@ from statistics import median, quantiles
 from urllib.parse import urlencode
 
 from bench.harness.load import Request, WrongResponseError, drive
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tasks import PASSWORD, make_requests, user_emails
@@ -40,7 +40,7 @@ PROBE_INTERVAL_SECONDS = 0.005
 PROBE_TIMEOUT_SECONDS = 120
 CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-IDLE_PROBE_SECONDS = 1.5
+IDLE_PROBE_SECONDS, TEST_PROBE_SECONDS = 1.5, 0.2
 """Seconds of probes without sign-ins."""
 
 
@@ -58,7 +58,7 @@ def main() -> int:
     options = new_databases_parser(__doc__, 7).parse_args()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with (
                 new_database_urls(kind, Path(folder)) as new_url,
                 site(new_url("ours"), Path(folder)) as (server, cookie),
@@ -92,7 +92,7 @@ def measure(server: Server, cookie_request: Request, rounds: int, client: Execut
             before = server.cpu_seconds()
             client.submit(drive, server.port, [request], count, CLIENT_CONNECTIONS).result()
             microseconds.append((server.cpu_seconds() - before) / count * 1e6)
-        end = time.perf_counter() + IDLE_PROBE_SECONDS
+        end = time.perf_counter() + (TEST_PROBE_SECONDS if is_test else IDLE_PROBE_SECONDS)
         round_figures.idle_p99_ms.append(percentile_99(health_latencies_ms(server.port, partial(has_passed, end))))
         users = TEST_USERS if is_test else len(user_emails())
         sign_ins: Future[float] = client.submit(drive, server.port, sign_in_requests(), users, users)

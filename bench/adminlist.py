@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.harness.tables import Figure
@@ -59,7 +59,7 @@ def main() -> int:
     options.rows = options.rows or (TABLE_ROWS if is_judged else TEST_ROWS)
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as new_url, ExitStack() as stack:
                 contestants = [start(stack, name, new_url(name), Path(folder), client, options.rows) for name in LISTS]
                 figures = measure(contestants, options.rounds, options.requests)

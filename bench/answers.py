@@ -17,7 +17,7 @@ from statistics import median
 
 import uvloop
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.speed import new_database_urls
 from opportune.accounts import User
 from opportune.contrib import llm
@@ -88,7 +88,7 @@ def main() -> int:
     is_judged = options.rounds >= ENOUGH_ROUNDS
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as new_url:
                 migrate(url := new_url("answers"))
                 times = uvloop.run(measure(url, options.rounds, 4 if is_judged else 0.6))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.harness.counting import GROUPS
-from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser
+from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser, selected_databases
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run
 from bench.harness.tasks import TASKS
@@ -52,12 +52,12 @@ Calls = Mapping[str, int]
 def main() -> int:
     parser = new_parser(__doc__, 3, "the lowest count is taken")
     names = (*DATABASES, *COUNTED)
-    parser.add_argument("--only", type=comma_separated(*names), default=names, help=", ".join(names))
+    parser.add_argument("--only", type=comma_separated(*names), default=[], help=", ".join(names))
     options = parser.parse_args()
     only, rounds = options.only, options.rounds
     tasks = [task for task in COUNTED if task in only] or COUNTED
     exceeded: list[str] = []
-    for database in [name for name in DATABASES if name in only] or DATABASES:
+    for database in selected_databases(options):
         ours, plain = (fewest([count(database, peer, tasks) for _ in range(rounds)]) for peer in APPS)
         print(f"{database:24}{'plain':>8}{'ours':>8}  of which {''.join(f'{group:>11}' for group in GROUPS)}")
         for task in tasks:

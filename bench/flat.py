@@ -18,7 +18,13 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.load import Request, drive
-from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, exit_status, new_databases_parser
+from bench.harness.options import (
+    ENOUGH_ROUNDS,
+    comma_separated_numbers,
+    exit_status,
+    new_databases_parser,
+    selected_databases,
+)
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
@@ -64,7 +70,7 @@ def main() -> int:
     count = options.requests or (REQUESTS if is_judged else TEST_REQUESTS)
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as address, ExitStack() as stack:
                 sites = [start(stack, address(f"rows_{number}"), Path(folder), number) for number in rows]
                 failures += report(kind, rows, measure(client, sites, options.rounds, count))

@@ -8,28 +8,29 @@ values. Nothing is judged.
 
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 from urllib.parse import urlencode
 
 from bench.harness.load import Request, drive
-from bench.harness.options import new_parser
+from bench.harness.options import ENOUGH_ROUNDS, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import environment, run, serve
 from bench.resident import load_page
 
-REQUESTS_PER_ROUND = 2_000
+REQUESTS_PER_ROUND, TEST_REQUESTS = 2_000, 100
 MAX_CONNECTIONS = 8
 PAGES = ("/", "/items", "/accounts/tokens", "/accounts/profile", "/accounts/sessions", "/teams")
 ORDERS = ("", "id", "-id", "title", "-title", "created_at", "-created_at")
 
 
 def main() -> None:
-    parser = new_parser(__doc__, 10, f"of {REQUESTS_PER_ROUND:,} requests each")
-    measure(parser.parse_args().rounds)
+    rounds = new_parser(__doc__, 10, f"of {REQUESTS_PER_ROUND:,} requests each").parse_args().rounds
+    measure(rounds, REQUESTS_PER_ROUND if rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
 
 
-def measure(rounds: int) -> None:
+def measure(rounds: int, count: int) -> None:
     """Print the memory after the first page and after each round."""
     peer = PEERS["ours"]
     with tempfile.TemporaryDirectory() as folder:
@@ -39,11 +40,8 @@ def measure(rounds: int) -> None:
             load_page(server.port, "/")
             print(f"{'after the first page':38}{server.resident_mb():6.1f} MB")
             for number in range(1, rounds + 1):
-                sample = [next(requests) for _ in range(REQUESTS_PER_ROUND)]
-                drive(server.port, sample, REQUESTS_PER_ROUND, MAX_CONNECTIONS)
-                print(
-                    f"{f'after {number * REQUESTS_PER_ROUND:,} requests':38}{server.resident_mb():6.1f} MB", flush=True
-                )
+                drive(server.port, list(islice(requests, count)), count, MAX_CONNECTIONS)
+                print(f"{f'after {number * count:,} requests':38}{server.resident_mb():6.1f} MB", flush=True)
 
 
 def mixed_requests(cookie: str) -> Iterator[Request]:

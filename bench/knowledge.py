@@ -5,7 +5,7 @@
 The words of the passages are distributed as in a language (Zipf), and a tenth of the passages belongs to another user.
 SQLite is measured in processor time, PostgreSQL in wall-clock time, which includes the server. One process of the site
 reads the PDF, while a client requests a page every 20 ms. The memory is that of the process that extracts the text,
-and the growth of the site. With fewer than five rounds there are 5,000 passages by default, and no limit.
+and the growth of the site. With fewer than five rounds there are fewer passages and pages by default, and no limit.
 
 First, thirty questions about the handbook in the tests are searched by words, and by meaning if EMBEDDING_MODEL is set.
 """
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
+from itertools import accumulate
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -42,9 +43,11 @@ from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find
 WORDS, PASSAGE_WORDS, QUESTION_WORDS = 30_000, 130, 5
 LINES_PER_PAGE, WORDS_PER_LINE = 40, 12
 ROWS_PER_DOCUMENT = 1_000
+PASSAGES, TEST_PASSAGES = 100_000, 1_000
+PAGES, TEST_PAGES = 1_000, 100
 ENOUGH_ROUNDS = 5
 MAX_SEARCH_MS, MAX_INDEX_MB, MAX_DELAY_MS = 60, 200, 50
-QUIET_SECONDS, REQUEST_SECONDS = 5, 0.02
+QUIET_REQUESTS, REQUEST_SECONDS = 250, 0.02
 INDEX_TIMEOUT_SECONDS = 600
 
 
@@ -54,9 +57,10 @@ class Corpus:
         syllables = [first + vowel for first in "bcdfghjklmnprstvwz" for vowel in "aeiou"]
         self.words = ["".join(self.random.choices(syllables, k=self.random.randint(2, 4))) for _ in range(WORDS)]
         self.weights = [1 / rank for rank in range(1, WORDS + 1)]
+        self.cumulative_weights = list(accumulate(self.weights))
 
     def text(self, words: int = PASSAGE_WORDS) -> str:
-        return " ".join(self.random.choices(self.words, self.weights, k=words))
+        return " ".join(self.random.choices(self.words, cum_weights=self.cumulative_weights, k=words))
 
     def question(self) -> str:
         """Return a question with words that are not among the hundred most frequent ones."""
@@ -138,7 +142,7 @@ class Indexing:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.quiet = [self.request() for _ in range(int(QUIET_SECONDS / REQUEST_SECONDS))]
+        self.quiet = [self.request() for _ in range(QUIET_REQUESTS)]
         self.start_kb = server.memory_kb()
         self.busy: list[float] = []
         self.extraction_mb = self.growth_mb = self.seconds = 0.0
@@ -194,10 +198,11 @@ def states(url: str) -> Iterator[bool]:
 def main() -> int:
     parser = new_parser(__doc__, 30)
     parser.add_argument("--passages", type=int)
-    parser.add_argument("--pages", type=int, default=1_000)
+    parser.add_argument("--pages", type=int)
     arguments = parser.parse_args()
     is_judged = arguments.rounds >= ENOUGH_ROUNDS
-    passages = arguments.passages or (100_000 if is_judged else 5_000)
+    passages = arguments.passages or (PASSAGES if is_judged else TEST_PASSAGES)
+    pages = arguments.pages or (PAGES if is_judged else TEST_PAGES)
     excesses: list[bool] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="opportune-bench-")))
@@ -211,9 +216,9 @@ def main() -> int:
             times = asyncio.run(measure_search(url, passages, arguments.rounds))
             print(f"{name}: {median(times):.1f} ms, at most {max(times):.1f} ms, among {passages} passages")
             excesses.append(median(times) > MAX_SEARCH_MS)
-        indexing = measure_indexing(folder, arguments.pages)
+        indexing = measure_indexing(folder, pages)
     total_mb = indexing.extraction_mb + indexing.growth_mb
-    print(f"{arguments.pages} pages in {indexing.seconds:.1f} s")
+    print(f"{pages} pages in {indexing.seconds:.1f} s")
     print(f"memory: {indexing.extraction_mb:.0f} MB to read them, {indexing.growth_mb:.0f} MB growth of the site")
     quiet, busy = (quantiles(times, n=20) for times in (indexing.quiet, indexing.busy))
     print(

@@ -94,7 +94,7 @@ def main() -> int:
     parser.add_argument("--rows", type=comma_separated_numbers, default=[1_000, 100_000, 1_000_000])
     options = parser.parse_args()
     if options.rounds < ENOUGH_ROUNDS:
-        options.processes, options.rows = options.processes[:2], options.rows[:1]
+        options.processes, options.rows = options.processes[1:2], options.rows[:1]
     print(f"{'rows':>9}  {'request':18}{'processes':>10}{'requests/s':>12}{'web ms':>9}{'database ms':>13}")
     with postgres() as database, redis() as broker, tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_BROKER_URL"] = broker

@@ -35,7 +35,7 @@ from opportune.cli.environment.entry import PREPARED
 MAX_START_MB, MAX_SIGN_IN_MB = 110, 170
 MAX_EMPTY_MB, MAX_QUICKSTART_MB = 140, 170
 LIMIT_BYTES = 512_000_000
-SETTLE_SECONDS, SETTLE_QUICKSTART_SECONDS = 5.0, 25.0
+SETTLE_SECONDS, SETTLE_QUICKSTART_SECONDS, TEST_SETTLE_SECONDS = 5.0, 25.0, 0.5
 SAMPLE_SECONDS = 0.01
 COMMANDS = {"ours": ("oppman.py", "runserver", "--no-reload", "--port", "{port}")}
 """Start the site with its command, without the feature of other benchmarks."""
@@ -44,10 +44,12 @@ GROUP_PATHS = Path("/sys/fs/cgroup/memory/opportune-bench"), Path("/sys/fs/cgrou
 
 def main() -> int:
     rounds = new_parser(__doc__, 3).parse_args().rounds
+    has_enough_rounds = rounds >= ENOUGH_ROUNDS
+    settle_seconds = SETTLE_SECONDS if has_enough_rounds else TEST_SETTLE_SECONDS
     with ProcessPoolExecutor(1, get_context("spawn")) as client, limited_memory_group() as group:
-        ours = [measure("ours", client, group) for _ in range(rounds)]
-        django = [measure("django", None, None) for _ in range(rounds)] if find_spec("django") else []
-    empty, quickstart = development_mb()
+        ours = [measure("ours", client, group, settle_seconds) for _ in range(rounds)]
+        django = [measure("django", None, None, settle_seconds) for _ in range(rounds)] if find_spec("django") else []
+    empty, quickstart = development_mb(SETTLE_QUICKSTART_SECONDS if has_enough_rounds else TEST_SETTLE_SECONDS)
     start, peak = (median(column) for column in zip(*ours, strict=True))
     print(f"{'ours, after the first page':38}{start:6.1f} MB (at most {MAX_START_MB})")
     print(f"{'ours, while twenty sign in':38}{peak:6.1f} MB (at most {MAX_SIGN_IN_MB})")
@@ -57,12 +59,12 @@ def main() -> int:
         print(f"{'Django under gunicorn, first page':38}{median(first for first, _ in django):6.1f} MB")
     if group is None:
         print("Memory is not limited: no control group can be created here.")
-    is_judged = group is not None and rounds >= ENOUGH_ROUNDS
+    is_judged = group is not None and has_enough_rounds
     exceeded = (start > MAX_START_MB, peak > MAX_SIGN_IN_MB, empty > MAX_EMPTY_MB, quickstart > MAX_QUICKSTART_MB)
     return int(is_judged and any(exceeded))
 
 
-def measure(name: str, client: Executor | None, group: Path | None) -> tuple[float, float]:
+def measure(name: str, client: Executor | None, group: Path | None, settle_seconds: float) -> tuple[float, float]:
     """Return MB after the first page, and the maximum while twenty users sign in."""
     peer = PEERS[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -73,27 +75,27 @@ def measure(name: str, client: Executor | None, group: Path | None) -> tuple[flo
             run(in_group(group, ("-m", "bench.peers.ours.users")), environ)
         with serve(in_group(group, COMMANDS.get(name, peer.serve)), environ, Path(folder) / "log") as server:
             load_page(server.port, "/" if name in COMMANDS else "/items")
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(settle_seconds)
             first = server.resident_mb()
             return first, max(first, peak_while_signing_in(server, client)) if client else first
 
 
-def development_mb() -> tuple[float, float]:
+def development_mb(settle_seconds: float) -> tuple[float, float]:
     """Return MB of all processes in development: of an empty project, and of the examples after quickstart."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environ = environment(LLM_BASE_URL="http://127.0.0.1:9/v1", PYTHONPATH=str(PROJECT), **{PREPARED: "1"})
         run(("oppman.py", "startproject", "empty", str(folder / "empty"), "--no-input"), environ)
         projects = (folder / "empty", copy_project(folder / "examples"))
-        empty, examples = (development_server_mb(project, environ) for project in projects)
+        empty, examples = (development_server_mb(project, environ, settle_seconds) for project in projects)
     return empty, examples
 
 
-def development_server_mb(project: Path, environ: dict[str, str]) -> float:
+def development_server_mb(project: Path, environ: dict[str, str], settle_seconds: float) -> float:
     arguments = ("oppman.py", "quickstart", "--no-input", "--no-model", "--port", "{port}")
     with serve(arguments, environ, project.with_suffix(".log"), project) as server:
         load_page(server.port, "/")
-        time.sleep(SETTLE_QUICKSTART_SECONDS)
+        time.sleep(settle_seconds)
         return server.proportional_mb()
 
 

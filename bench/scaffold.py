@@ -14,11 +14,14 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.options import new_parser
-from bench.harness.servers import PROJECT
+from bench.harness.servers import PROJECT, environment
+from opportune.cli.environment.entry import PREPARED
 
 MAX_SECONDS = 2.0
 ENOUGH_ROUNDS = 5
 """With fewer rounds nothing is judged."""
+ENVIRON = environment(PYTHONPATH=str(PROJECT), **{PREPARED: "1"})
+"""Environment of commands, which would otherwise install packages for the project."""
 COMMANDS = {
     "startapp": ["startapp", "notes"],
     "startapp with a model": ["startapp", "blog", "Category", "name:str:50:unique"],
@@ -29,7 +32,9 @@ COMMANDS = {
 def run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Return the seconds and processor seconds of a command."""
     started, times_before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, "oppman.py", *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "oppman.py", *arguments], cwd=folder, env=ENVIRON, check=True, stdout=subprocess.DEVNULL
+    )
     times_after = os.times()
     cpu_seconds = (
         times_after.children_user

@@ -19,13 +19,13 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from bench.harness.options import DATABASES, comma_separated, new_parser
+from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, new_parser, selected_databases
 from bench.harness.peers import PEERS
 from bench.harness.tasks import TASKS
 from bench.speed import new_database_urls, start
 
 SAMPLED_PEERS = ("ours", "plain")
-ROUND_REQUESTS = 200
+ROUND_REQUESTS, TEST_REQUESTS = 200, 50
 LIBRARIES = {
     "uvicorn": ("uvicorn", "uvloop", "httptools", "asyncio"),
     "starlette": ("starlette",),
@@ -47,14 +47,12 @@ def main() -> int:
     parser.add_argument("--peers", type=comma_separated(*SAMPLED_PEERS), default=["ours"], help="ours, plain")
     options = parser.parse_args()
     tasks = [name for name in TASKS if name in options.only] or list(TASKS)
+    count = options.rounds * (ROUND_REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for database in [name for name in DATABASES if name in options.only] or DATABASES:
+        for database in selected_databases(options):
             with new_database_urls(database, Path(folder)) as new_url:
                 for name in options.peers:
-                    print_shares(
-                        f"{name}, {database}",
-                        sample(name, new_url(name), tasks, options.rounds * ROUND_REQUESTS, client),
-                    )
+                    print_shares(f"{name}, {database}", sample(name, new_url(name), tasks, count, client))
     return 0
 
 

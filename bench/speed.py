@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.harness.load import Request, WrongResponseError, drive
-from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser
+from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser, selected_databases
 from bench.harness.peers import PEERS, Peer
 from bench.harness.servers import Server, environment, run, serve
 from bench.harness.tables import Figure, Figures, exceeded_limits, print_tables
@@ -70,7 +70,7 @@ def read_options() -> Namespace:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
-    options.databases = [name for name in DATABASES if name in options.only] or DATABASES
+    options.databases = selected_databases(options)
     options.tasks = [name for name in TASKS if name in options.only] or list(TASKS)
     options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
     return options

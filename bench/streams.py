@@ -28,7 +28,7 @@ from typing import cast
 import uvloop
 
 from bench.accounts import has_passed, health_latencies_ms, percentile_99
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 from bench.peers.streams.words import WORD, WORD_INTERVAL_SECONDS
@@ -72,7 +72,7 @@ def main() -> int:
     is_judged = options.rounds >= ENOUGH_ROUNDS
     load, failures = FULL if is_judged else SMALL, list[str]()
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, get_context("spawn")) as client:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as new_url:
                 url = new_url("streams")
                 run(["-m", PEERS["ours"].prepare], environment(**PEERS["ours"].environ_for(url)))

@@ -1,6 +1,6 @@
 """Options of the benchmarks' command lines, and the exit status of a benchmark with limits."""
 
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 
 ENOUGH_ROUNDS = 3
@@ -16,10 +16,16 @@ def new_parser(description: str | None, rounds: int, rounds_help: str | None = N
 
 
 def new_databases_parser(description: str | None, rounds: int) -> ArgumentParser:
-    """Return a parser with the options --rounds and --only, which selects databases."""
+    """Return a parser with the options --rounds and --only, which selects databases for `selected_databases`."""
     parser = new_parser(description, rounds)
-    parser.add_argument("--only", type=comma_separated(*DATABASES), default=DATABASES, help=", ".join(DATABASES))
+    parser.add_argument("--only", type=comma_separated(*DATABASES), default=[], help=", ".join(DATABASES))
     return parser
+
+
+def selected_databases(options: Namespace) -> Sequence[str]:
+    """Return the databases of --only. By default they are all, but one if too few rounds are run to judge them."""
+    selected = [name for name in DATABASES if name in options.only]
+    return selected or (DATABASES if options.rounds >= ENOUGH_ROUNDS else DATABASES[-1:])
 
 
 def comma_separated(*names: str) -> Callable[[str], list[str]]:

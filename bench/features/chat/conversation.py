@@ -17,7 +17,7 @@ from statistics import median
 import uvloop
 from httpx2 import ASGITransport, AsyncClient
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.speed import new_database_urls
 from opportune.application import create_app
 from opportune.contrib.answers import Answer, AnswerStatus
@@ -42,7 +42,7 @@ def main() -> int:
     options = new_databases_parser(__doc__, 15).parse_args()
     faults = list[str]()
     with tempfile.TemporaryDirectory() as folder:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as new_url:
                 migrate(url := new_url("conversations"))
                 times = uvloop.run(measure(url, options.rounds))

@@ -20,7 +20,7 @@ import uvloop
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import insert
 
-from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser
+from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
 from bench.speed import new_database_urls
 from opportune.application import create_app
 from opportune.db import Database, utc_now
@@ -54,7 +54,7 @@ def main() -> int:
     options = new_databases_parser(__doc__, 15).parse_args()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        for kind in options.only:
+        for kind in selected_databases(options):
             with new_database_urls(kind, Path(folder)) as address:
                 urls = {rows: address(f"rows_{rows}") for rows in (FEW_ROWS, MANY_ROWS)}
                 for url in urls.values():

@@ -26,6 +26,7 @@ from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
 from bench.harness.peers import PEERS
 from bench.harness.servers import Server, environment, run, serve
 
+REQUESTS, TEST_REQUESTS = 2000, 100
 CLIENT_CONNECTIONS = 32
 MIN_RATIO, MAX_TAIL_RATIO, MAX_INDEXING_SECONDS = 1.5, 4, 30
 HEAD = (
@@ -63,8 +64,9 @@ def main() -> int:
 
 def read_options() -> Namespace:
     parser = new_parser(__doc__, 5)
-    parser.add_argument("--requests", type=int, default=2000, help="in each round")
+    parser.add_argument("--requests", type=int, help="in each round")
     options = parser.parse_args()
+    options.requests = options.requests or (REQUESTS if options.rounds >= ENOUGH_ROUNDS else TEST_REQUESTS)
     if min(options.rounds, options.requests) < 1:
         parser.error("--rounds and --requests must be 1 or more")
     return options
