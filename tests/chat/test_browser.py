@@ -247,7 +247,7 @@ async def test_markup_of_an_answer_is_harmless(page: Page, script: FakeProvider)
 
     await expect(page.locator("#stop")).to_be_hidden()
     requests.clear()
-    # htmx reconnects after about half a second, unless the stream has ended.
+    # htmx reconnects after about 500 ms, 25 of them with faster timeouts, unless the stream has ended.
     await page.evaluate("new Promise((done) => setTimeout(done, 1500))")
     await page.evaluate("fetch('/chat/after-all').then(() => {})")
     # A page polls for the title independently.

@@ -56,6 +56,9 @@ ARGUMENTS = [
     "--renderer-process-limit=1",
 ]
 
+MAX_WAIT_MS = 30_000
+"""Time in which a page must reach a state. A busy machine needs many times as long as an idle one."""
+
 # htmx aborts a finished stream. Browsers log that with different texts.
 STREAM_END_MESSAGES = ("signal is aborted without reason", "BodyStreamBuffer was aborted")
 # Chromium also logs the 4xx response of a refused form.
@@ -87,8 +90,9 @@ async def site(app: FastAPI, site_listener: socket.socket) -> AsyncIterator[str]
 async def chromium() -> AsyncIterator["Browser"]:
     if CHROMIUM is None:
         skip_for_missing("Chromium", "apt install chromium-headless-shell")
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=MAX_WAIT_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -139,7 +143,7 @@ async def _visit(
         await (await contexts[runs_javascript].new_page()).goto("/robots.txt")
     context = contexts[runs_javascript]
     page = await context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(MAX_WAIT_MS)
     devtools = await context.new_cdp_session(page)
     await devtools.send("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
     await devtools.detach()

@@ -6,7 +6,7 @@ import subprocess
 import time
 from contextlib import suppress
 
-START_SECONDS = 10
+START_SECONDS = 60
 PORTS = range(20_000, 32_000)
 """Ports below those that Linux gives to outgoing connections, which could take the port of a stopped process."""
 _remaining = random.SystemRandom().sample(PORTS, len(PORTS))

@@ -114,7 +114,7 @@ async def test_interrupted_job_that_ends_late_has_not_failed(
         await gate.started.wait()
     attempt_ended = site.worker.attempt_ended
     gate.opened.set()
-    await asyncio.wait_for(attempt_ended.wait(), 10)
+    await asyncio.wait_for(attempt_ended.wait(), 60)
     assert ((job := await find(job_id)).state, job.attempt, job.error) == (JobState.WAITING, 0, "")
 
 
@@ -156,7 +156,7 @@ async def test_sleeping_worker_does_not_poll(jobs: DatabaseJobQueue, monkeypatch
 
     monkeypatch.setattr(jobs.worker, "check_queue", check_and_report)
     jobs.worker.wake()
-    await asyncio.wait_for(asleep.wait(), 10)
+    await asyncio.wait_for(asleep.wait(), 60)
     polled_at, now, days = jobs.worker.polled_at, loop.time, count()
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", lambda: now() + 86_400 * next(days))

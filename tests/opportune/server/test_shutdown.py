@@ -52,7 +52,7 @@ async def test_signal_reaches_the_application_and_the_server(app: FastAPI) -> No
         async with watch_signals(app):
             assert not shutting_down(app).is_set()
             signal.raise_signal(signal.SIGTERM)
-            await asyncio.wait_for(shutting_down(app).wait(), 10)
+            await asyncio.wait_for(shutting_down(app).wait(), TIMEOUT_SECONDS)
         assert handled == [signal.SIGTERM]
         assert signal.getsignal(signal.SIGTERM) is handle
     finally:
@@ -74,7 +74,7 @@ def test_application_runs_in_a_thread_without_signals(app: FastAPI) -> None:
 
     thread = threading.Thread(target=asyncio.run, args=[run()])
     thread.start()
-    thread.join(10)
+    thread.join(TIMEOUT_SECONDS)
     assert shutting_down(app).is_set()
 
 

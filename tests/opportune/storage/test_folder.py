@@ -74,7 +74,7 @@ async def test_pipe_is_not_opened(storage: Storage, folder: Path) -> None:
     (folder / "photos").mkdir(parents=True)
     os.mkfifo(folder / FILE_NAME)
     with pytest.raises(MissingFileError):
-        await asyncio.wait_for(storage.read(FILE_NAME), 5)
+        await asyncio.wait_for(storage.read(FILE_NAME), 60)
 
 
 def test_folder_is_relative_to_the_project(monkeypatch: pytest.MonkeyPatch) -> None:

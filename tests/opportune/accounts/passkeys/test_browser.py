@@ -11,6 +11,7 @@ from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user, sign_in_browser
 from opportune.testing.services.accessibility import find_violations
+from opportune.testing.services.browser import MAX_WAIT_MS
 
 EMAIL = "ada@example.com"
 
@@ -20,7 +21,7 @@ async def test_passkey_is_added_signs_in_and_confirms(chromium: Browser, app: Fa
     address = site.replace("127.0.0.1", "localhost")
     async with await chromium.new_context(base_url=address) as context:
         page = await context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(MAX_WAIT_MS)
         await plug_in_device(page)
         await sign_in_browser(page, app, user, address)
         async with app.state.database.writer() as session:  # the password was typed a moment ago

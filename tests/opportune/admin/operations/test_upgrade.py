@@ -61,7 +61,7 @@ async def test_long_upgrade_runs_in_the_background(
 
     def apply_slowly(running: upgrade.Upgrade) -> None:
         running.current = "books.0099_slow"
-        may_continue.wait(10)
+        may_continue.wait(60)
         running.applied.append(running.current)
 
     monkeypatch.setattr(upgrade.Upgrade, "_apply", apply_slowly)

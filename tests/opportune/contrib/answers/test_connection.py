@@ -13,6 +13,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from opportune.contrib.answers.engine import live
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, sign_in_browser
+from opportune.testing.services.browser import MAX_WAIT_MS
 from tests.opportune.contrib.answers.question_page import app
 
 __all__ = ["app"]  # a fixture
@@ -97,7 +98,7 @@ async def page(chromium: Browser, app: FastAPI, proxy: FaultyProxy) -> AsyncIter
     address = f"http://127.0.0.1:{proxy.port}"
     async with await chromium.new_context(base_url=address) as context:
         page = await context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(MAX_WAIT_MS)
         await page.clock.install()
         await sign_in_browser(page, app, await make_user(app.state.database), address)
         yield page
