@@ -15,7 +15,7 @@ import pytest
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 240
 """Limit of a test and of each half of a fixture. A busy machine takes many times as long as an idle one."""
 
 _limits = set[asyncio.Timeout]()
