@@ -34,15 +34,6 @@ async def test_same_prefix_is_searched_once(app: FastAPI, client: AsyncClient, i
     assert cached_response.headers["vary"] == response.headers["vary"] == "HX-Request-Type"
 
 
-async def test_refreshed_index_is_searched_immediately(app: FastAPI, client: AsyncClient, index_url: str) -> None:
-    fill_index(index_url, [make_piece("os.before")])
-    assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text
-    fill_index(index_url, [make_piece("os.after")])
-    await app.state.pydocs.refresh()
-
-    assert "after" in (await client.get("/pydocs?q=os", headers=HTMX)).text
-
-
 async def test_new_index_invalidates_the_cache(
     app: FastAPI, client: AsyncClient, index_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,17 +5,27 @@ import json
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerManager
+from opportune.contrib.answers.screens import api, pages, replies, voice
 from opportune.contrib.llm import FakeProvider
 from opportune.feature import Feature
-from opportune.testing import make_token, signed_in_client
+from opportune.testing import make_token, make_user, signed_in_client
 from tests.opportune.contrib.answers.questions import ask, wait_until_ended
 
 API = "/api/v1/answers"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
+ROUTES = [
+    (method, prefix + route.path)
+    for prefix, module in (("", pages), ("", replies), ("", voice), ("/api/v1", api))
+    for route in module.router.routes
+    if isinstance(route, APIRoute) and "{answer_id}" in route.path
+    for method in sorted(route.methods or ())
+]
+"""Methods and paths of routes of one answer."""
 
 
 async def ask_question(app: FastAPI, user: User) -> Answer:
@@ -41,17 +51,19 @@ async def read_events(client: AsyncClient, path: str, **headers: str) -> list[di
 async def test_visitors_and_others_see_nothing(app: FastAPI, client: AsyncClient, user: User) -> None:
     answer = await ask_question(app, user)
     await wait_until_ended(app.state.answers, answer)
-    pages = [("GET", ""), ("POST", "/stop"), ("POST", "/retry"), ("POST", "/continue")]
-    for method, path in pages:
-        page, api = f"/answers/{answer.id}{path}", f"{API}/{answer.id}{path}"
-        assert (await client.request(method, page)).headers["location"].startswith("/accounts/login")
-        assert (await client.request(method, api)).status_code == 401
-        async with signed_in_client(app) as stranger:
-            assert (await stranger.request(method, page)).status_code == 404
-            assert (await stranger.request(method, api)).status_code == 404
-            # otherwise htmx would reconnect forever
-            assert (await stranger.get(f"/answers/{answer.id}/stream")).text.strip() == "event: done\ndata: gone"
-            assert (await stranger.get(f"{API}/{answer.id}/stream")).status_code == 404
+    superuser = await make_user(app.state.database, is_superuser=True)
+    async with signed_in_client(app) as stranger, signed_in_client(app, superuser) as root:
+        for method, template in ROUTES:
+            path = template.format(answer_id=answer.id, call=0)
+            response, *others = [await http.request(method, path) for http in (client, stranger, root)]
+            if path == f"/answers/{answer.id}/stream":  # otherwise htmx would reconnect forever
+                assert {other.text.strip() for other in (response, *others)} == {"event: done\ndata: gone"}
+                continue
+            assert [other.status_code for other in others] == [404, 404], (method, path)
+            if path.startswith(API):
+                assert response.status_code == 401, (method, path)
+            else:
+                assert response.headers["location"].startswith("/accounts/login"), (method, path)
 
 
 async def test_json_stream_resumes_at_the_offset(

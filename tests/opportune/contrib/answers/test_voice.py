@@ -12,7 +12,6 @@ from opportune.accounts import User
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.spending.models import LlmUsage
 from opportune.contrib.llm import FakeMedia, LlmError
-from opportune.testing import signed_in_client
 
 TRANSCRIPTIONS = "/answers/transcriptions"
 JSON = {"Accept": "application/json"}
@@ -69,14 +68,6 @@ async def test_audio_is_made_once(app: FastAPI, user_client: AsyncClient, user: 
     assert media.received == ["Yes & no."], "without markup and code"
     assert (audio.status_code, audio.content, audio.headers["content-type"]) == (206, b"ID3", "audio/mpeg")
     assert audio.headers["cache-control"].startswith("private")
-
-
-async def test_audio_belongs_to_the_owner(app: FastAPI, client: AsyncClient, user: User, media: FakeMedia) -> None:
-    path = await add_answer(app, user)
-    async with signed_in_client(app, user) as owner, signed_in_client(app) as other_client:
-        await owner.post(path)
-        assert [(await other_client.get(path)).status_code, (await other_client.post(path)).status_code] == [404, 404]
-    assert (await client.get(path)).headers["location"].startswith("/accounts/login")
 
 
 async def test_changed_answer_is_read_again(
