@@ -1,23 +1,17 @@
-"""The second factor: required for some users, and set up in a browser."""
+"""A site with NEEDS_SECOND_FACTOR=all."""
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from playwright.async_api import Page
-from sqlalchemy import update
 
-from opportune.accounts.models import Passkey, Session, User
+from opportune.accounts.models import Passkey, User
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.db.models.model import utc_now
-from opportune.testing.factories import make_user, sign_in_browser, signed_in_client
+from opportune.testing.factories import make_user, signed_in_client
 from opportune.testing.plugin import settings_for
 from opportune.testing.rows import Make
-from opportune.testing.services.accessibility import find_violations
 
 SETUP_PAGE = "/accounts/two-factor"
-
-
 ACCEPT_HTML = {"Accept": "text/html"}
 
 
@@ -50,13 +44,3 @@ async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Da
 async def test_other_policies_do_not_redirect_users(app: FastAPI, user_client: AsyncClient, policy: str) -> None:
     app.state.settings = app.state.settings.model_copy(update={"needs_second_factor": policy})
     assert (await user_client.get("/accounts/profile", headers=ACCEPT_HTML)).status_code == 200
-
-
-async def test_qr_code_is_allowed_by_the_policy(app: FastAPI, page: Page, site: str) -> None:
-    await sign_in_browser(page, app, await make_user(app.state.database), site)
-    async with app.state.database.writer() as session:  # the password was typed a moment ago
-        await session.execute(update(Session).values(confirmed_at=utc_now()))
-    await page.goto("/accounts/two-factor")
-    await page.get_by_role("button", name="Set up").click()
-    assert await page.get_by_alt_text("The key as a QR code").evaluate("image => image.naturalWidth") > 100
-    assert not await find_violations(page)
