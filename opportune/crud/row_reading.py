@@ -294,7 +294,7 @@ def _make_page(query: Paging, listed: ListedRows, items: Sequence[Any], ids: Seq
         pages=page_count(listed.count.number, query.size),
         is_estimate=not listed.count.is_exact,
     )
-    if items and listed.is_large and hasattr(query, CURSOR):
+    if items and listed.uses_cursors and hasattr(query, CURSOR):
         page.next_cursor = f"after:{ids[-1]}" if listed.has_next else ""
         page.previous_cursor = f"before:{ids[0]}" if listed.has_previous else ""
     return page

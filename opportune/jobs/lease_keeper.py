@@ -13,7 +13,7 @@ from opportune.db.errors import explain
 from opportune.jobs.execution import Attempt
 from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.store import JobStore
-from opportune.server.loop_monitor import LoopMonitor
+from opportune.server.loop_monitor import LoopStack
 
 LEASE_RENEWAL_SECONDS = LEASE_DURATION.total_seconds() / 3
 """Seconds between two renewals by the event loop."""
@@ -88,7 +88,7 @@ class LoopWatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._monitor = LoopMonitor(loop)
+        self._stack = LoopStack(loop)
         self._pinged_at = time.monotonic()
         self._responded_at: float | None = self._pinged_at
         """None while the loop has not responded to the last ping."""
@@ -124,7 +124,7 @@ class LoopWatch:
     def _find_blocking_job(self, attempts: Collection[Attempt]) -> str:
         task = asyncio.current_task(self._loop)
         name = next((f"Job {attempt.job}" for attempt in attempts if attempt.task is task), "This process")
-        line = self._monitor.find_blocking_line()
+        line = self._stack.find_blocking_line()
         return f"{name} at {line}" if line else name
 
 

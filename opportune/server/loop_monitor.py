@@ -49,25 +49,44 @@ async def monitor_loop() -> AsyncIterator[None]:
         await asyncio.to_thread(monitor.thread.join)  # the loop must keep running until then
 
 
+class LoopStack:
+    """The stack of an event loop's thread. Create it in a task of the loop, and read it in another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._thread_id = threading.get_ident()
+        self._loop_code: set[CodeType] = set()
+        """Code of the loop and the server, which is below every callback in the stack."""
+        loop.call_soon(self._record_loop_code)
+
+    def _record_loop_code(self) -> None:
+        self._loop_code = {frame.f_code for frame in _frames(sys._getframe(1))}
+
+    def find_blocking_line(self) -> str:
+        """Return the line that blocks the loop, with its text; empty if the loop is idle or the line is ignored."""
+        stack = _frames(sys._current_frames().get(self._thread_id))
+        frames = list(takewhile(lambda frame: frame.f_code not in self._loop_code, stack))
+        if not frames or _is_ignored(frames):
+            return ""
+        innermost = frames[0]
+        frame = next(filter(_is_in_project, frames), innermost)
+        inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
+        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
+        return f"{_location(frame)} ({source}{inside})"
+
+
 class LoopMonitor:
     """A thread that watches an event loop. Create it in a task of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.loop_thread_id = threading.get_ident()
+        self.stack = LoopStack(loop)
         self.schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
-        self.loop_code: set[CodeType] = set()
-        """Code of the loop and the server, which is below every callback in the stack."""
         self.has_responded = threading.Event()
         """Set when the loop has responded to the last ping."""
         self.is_stopping = threading.Event()
         self.reported_at: dict[str, float] = {}
         """Times of the last reports by line."""
         self.thread = threading.Thread(target=self._watch, name="loop-watcher", daemon=True)
-        loop.call_soon(self._record_loop_code)
-
-    def _record_loop_code(self) -> None:
-        self.loop_code = {frame.f_code for frame in _frames(sys._getframe(1))}
 
     def _watch(self) -> None:
         while not self.is_stopping.is_set():
@@ -79,7 +98,7 @@ class LoopMonitor:
                 return
             if self.has_responded.wait(PING_INTERVAL_SECONDS + BLOCKED_AFTER_SECONDS):
                 continue
-            line = self.find_blocking_line()
+            line = self.stack.find_blocking_line()
             if line and is_blocked(time.monotonic() - pinged_at, time.process_time() - cpu_seconds):
                 self._report(line, pinged_at + PING_INTERVAL_SECONDS, starved_before)
 
@@ -106,18 +125,6 @@ class LoopMonitor:
         level = logging.WARNING if _is_line_of_project(line) else logging.DEBUG
         advice = "Await it, or run it in a thread with asyncio.to_thread (oppman.py docs async)."
         logger.log(level, "%s %s. %s", line, message, advice)
-
-    def find_blocking_line(self) -> str:
-        """Return the line that blocks the loop, with its text; empty if the loop is idle or the line is ignored."""
-        stack = _frames(sys._current_frames().get(self.loop_thread_id))
-        frames = list(takewhile(lambda frame: frame.f_code not in self.loop_code, stack))
-        if not frames or _is_ignored(frames):
-            return ""
-        innermost = frames[0]
-        frame = next(filter(_is_in_project, frames), innermost)
-        inside = "" if frame is innermost else f", inside {_module_of(innermost)}.{innermost.f_code.co_qualname}"
-        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0).strip()
-        return f"{_location(frame)} ({source}{inside})"
 
 
 def _is_ignored(frames: Sequence[FrameType]) -> bool:

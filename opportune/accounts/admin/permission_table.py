@@ -45,7 +45,7 @@ class PermissionCell:
     is_editable: bool = False
     """Whether the current user may give and remove it."""
     origins: Sequence[int] = ()
-    """Positions, from 1, of the groups that have it directly or with a wildcard."""
+    """Positions, from 1, of the groups that have it. A table of several groups includes their wildcards."""
 
 
 MakeCell = Callable[[str, str, str], PermissionCell]
@@ -121,14 +121,18 @@ class PermissionTableField(SelectMultipleField):  # type: ignore[misc]  # its ba
     """A checkbox for each permission that the user may give. The form refuses other permissions."""
 
     def __init__(self, *args: Any, site: BaseAdminSite, request: Request, **options: Any) -> None:
-        choices = [(permission, permission) for permission in editable_table(site, request).editable]
-        super().__init__(*args, choices=choices, **options)
+        super().__init__(*args, **options)
         self.site, self.request = site, request
+
+    def process_data(self, value: Collection[str] | None) -> None:
+        """Build the table of the group's permissions, which are also the choices."""
+        self.table = editable_table(self.site, self.request, value or ())
+        self.choices = [(permission, permission) for permission in self.table.editable]
+        super().process_data(value)
 
     def widget(self, field: Any, **_options: Any) -> Markup:
         """Render the field, as a WTForms widget."""
-        table = editable_table(self.site, self.request, self.object_data or ())
-        return table.render(name=self.name, checked=set(self.data or ()))
+        return self.table.render(name=self.name, checked=set(self.data or ()))
 
 
 def _build_table(

@@ -15,7 +15,7 @@ from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = 600
 PERIOD_SECONDS = 60
-"""The code changes after this time. All codes of the last `LIFETIME_SECONDS` are accepted."""
+"""Each period has another code, which is accepted until `LIFETIME_SECONDS` after the period began."""
 CODES_PER_USER = RateLimit("accounts.confirmation_codes_per_user", 10, 24 * HOUR_SECONDS)
 WRONG_CODE = _l("This is not the code of an e-mail that you requested here within the last ten minutes.")
 
@@ -34,7 +34,7 @@ async def check_code(context: AccountContext, user: User, browser_session: Sessi
 
     Raises:
         WrongCredential: the code is wrong, expired, or for another session.
-        TooManyRequests: there were too many wrong codes.
+        TooManyRequests: the user has sent too many wrong codes within a day.
     """
     attempt = CODES_PER_USER.by(user.id)
     await context.limiter.hit(attempt)

@@ -31,7 +31,7 @@ async def delete_passkey(context: AccountContext, user: User, row_id: int) -> No
 
     Raises:
         NotFound: the user has no such passkey.
-        PasskeyRefused: it is the user's last sign-in method.
+        PasskeyRefused: it is the user's last sign-in method, or the account was changed at the same moment.
     """
     session = context.session
     # `is_unchanged` locks the user, so that two concurrent requests cannot remove the last two methods.

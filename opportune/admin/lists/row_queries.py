@@ -104,7 +104,7 @@ class PageReader:
         last = MAX_NUMBERED_PAGES if listed.count.is_large else Pagination.max_page(listed.count.number, self.size)
         if number > last:
             number, listed = last, await self._read_rows(last)
-        if listed.is_large:
+        if listed.uses_cursors:
             return self._large_page(listed, number)
         return ListPage(_objects_of(listed), number, self.size, listed.count.number, total=listed.count)
 

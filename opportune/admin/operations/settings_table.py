@@ -53,25 +53,29 @@ class DisplayedSetting:
 
 def list_displayed_settings(settings: Settings, features: Sequence[Feature] = ()) -> Iterator[DisplayedSetting]:
     """Yield all settings in the order of `env --all`: first the site, then its features."""
+    owners = _find_owners(settings, features)
     dotenv_names = {name.upper() for name in dotenv_values(PROJECT / ".env")}
-    owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
-    for feature in features:
-        if feature.settings:
-            new_names = [name for name in feature.settings.model_fields if name not in owners]
-            owners |= dict.fromkeys(new_names, settings.of(feature.settings))
     stored_names = _read_secret_names(settings.secrets_from, list(owners)) if settings.secrets_from else set()
     for name, owner in owners.items():
         value, is_set = getattr(owner, name), name in owner.model_fields_set
         default = type(owner).model_fields[name].get_default(call_default_factory=True, validated_data={})
-        source = _source(name, dotenv_names, stored_names, is_set)
         yield DisplayedSetting(
             name.upper(),
             _display_text(owner, name, value),
-            source,
+            _source(name, dotenv_names, stored_names, is_set),
             _is_secret(name, value),
             default=setting_text(default),
             differs=is_set and value != default,
         )
+
+
+def _find_owners(settings: Settings, features: Sequence[Feature]) -> dict[str, BaseSettings]:
+    """Return the object that has each setting, by name: first the site, then its features."""
+    owners: dict[str, BaseSettings] = dict.fromkeys(type(settings).model_fields, settings)
+    for feature_settings in (feature.settings for feature in features if feature.settings):
+        new_names = [name for name in feature_settings.model_fields if name not in owners]
+        owners |= dict.fromkeys(new_names, settings.of(feature_settings))
+    return owners
 
 
 def _is_secret(name: str, value: object) -> bool:

@@ -63,7 +63,7 @@ def command(
             f"PROCESSES is {settings.processes}, but --workers starts {workers}, which would exceed"
             " DATABASE_CONNECTIONS. Set PROCESSES to the number of all processes of the site."
         )
-    # In production a taken port must be an error, because the proxy sends requests only to this port.
+    # Without a terminal, a taken port is an error in production, because the proxy sends requests only to this port.
     use_free_port = not settings.is_production if no_input else None
     bind_host, bind_port = host or server.default_host(settings), settings.port if port is None else port
     with reserve(bind_host, bind_port, use_free_port=use_free_port) as listener:

@@ -29,6 +29,7 @@ POSITIONS: dict[str, tuple[int, ...]] = {
     "UserColumn": (1,),
     "ValidationRefused": (1,),
     "WrongCredential": (2,),
+    "_apply_change": (4,),
     "_redirect_with_message": (3,),
     "flash": (2,),
     "matching_entries": (1,),

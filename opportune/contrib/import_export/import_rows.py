@@ -97,6 +97,7 @@ class ImportPlan:
     async def read(self, lines: Sequence[ImportRow], progress: Progress | None = None) -> None:
         """Validate each line with the rules of the form and the model."""
         creation_form = await creation_form_class(self.request, self.view)
+        edit_form = await build_form_class(self.request, self.view, creating=False)
         await self._read_names(lines)
         filler = FormFiller(self.view, self.columns, self.formats, self.names)
         stored = await self._load_stored_rows(lines) if self.key else {}
@@ -109,7 +110,7 @@ class ImportPlan:
             try:
                 row = self._find_stored_row(line, stored, line_numbers) if self.key else None
                 if row is not None:
-                    planned = await self._plan_change(filler, line, row)
+                    planned = await self._plan_change(filler, edit_form, line, row)
                 elif may_add:
                     planned = self._plan_new_row(filler, creation_form, line)
                 else:
@@ -150,13 +151,12 @@ class ImportPlan:
         values = self._clean(filler, form_class, line, None, None)
         return PlannedRow(line, values, self._texts(line.cells, values))
 
-    async def _plan_change(self, filler: FormFiller, line: ImportRow, row: Any) -> PlannedRow:
+    async def _plan_change(self, filler: FormFiller, form: type[AdminForm], line: ImportRow, row: Any) -> PlannedRow:
         if not await self.view.check_can_edit(self.request, row):
             raise ValidationRefused("You may not change this row.")
-        form_class = await build_form_class(self.request, self.view, creating=False)
         unwritable = unwritable_columns(self.request, self.view, row)
         stored = await self.view.get_form_data_for_edit(row)
-        values = self._clean(filler, without_fields(form_class, unwritable), line, row, stored)
+        values = self._clean(filler, without_fields(form, unwritable), line, row, stored)
         changed = {name: value for name, value in values.items() if has_changed(self.view, name, stored[name], value)}
         planned = PlannedRow(line, changed, self._texts(line.cells, values), row)
         before = {name: await self._stored_value(row, target) for name, target in self.columns.items()}

@@ -160,7 +160,7 @@ async def update_member(
         flash(request, "This role does not exist.", "danger")
         return RedirectResponse(_path(team_id), 303)
     change = service.update_role(session, team_id, user, member_id, form.data.role)
-    return await _apply_change(request, team_id, change, gettext("The role is changed."))
+    return await _apply_change(request, team_id, change, "The role is changed.")
 
 
 @router.post("/{team_id}/members/{member_id}/remove")
@@ -168,7 +168,7 @@ async def delete_member(
     request: Request, team_id: RowId, member_id: RowId, user: CurrentUser, session: WriteSession
 ) -> Response:
     change = service.delete_member(session, team_id, user, member_id)
-    return await _apply_change(request, team_id, change, gettext("The member is removed."))
+    return await _apply_change(request, team_id, change, "The member is removed.")
 
 
 @router.post("/{team_id}/leave")

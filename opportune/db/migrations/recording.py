@@ -27,7 +27,7 @@ def record(
     migration: Migration, direction: Direction = "upgrade", dialect_name: str = "sqlite"
 ) -> list[ops.MigrateOperation]:
     """Return the operations of a migration for a dialect. Queries in the migration return no rows."""
-    return _run_recorded(migration, direction, dialect_name).operations
+    return [step for step in _run_recorded(migration, direction, dialect_name) if not isinstance(step, QueryOp)]
 
 
 def record_with_queries(migration: Migration, dialect_name: str) -> list[ops.MigrateOperation]:
@@ -35,10 +35,11 @@ def record_with_queries(migration: Migration, dialect_name: str) -> list[ops.Mig
 
     Unlike `record`, the result does not show that a step reads rows or depends on the database.
     """
-    return _run_recorded(migration, "upgrade", dialect_name).operations_and_queries
+    return [step for step in _run_recorded(migration, "upgrade", dialect_name) if not isinstance(step, CodeOp)]
 
 
-def _run_recorded(migration: Migration, direction: Direction, dialect_name: str) -> "Recorder":
+def _run_recorded(migration: Migration, direction: Direction, dialect_name: str) -> list[ops.MigrateOperation]:
+    """Return all steps of a migration: operations, queries, and code that depends on the database."""
     dialect = postgresql.dialect() if dialect_name == "postgresql" else sqlite.dialect()  # type: ignore[no-untyped-call]
     options = {**OPTIONS, "as_sql": True, "output_buffer": io.StringIO()}
     recorder = Recorder(MigrationContext.configure(dialect=dialect, opts=options))
@@ -47,8 +48,8 @@ def _run_recorded(migration: Migration, direction: Direction, dialect_name: str)
     try:
         getattr(module, direction)()
     except Exception:  # noqa: BLE001 - code of the project that may need a database
-        recorder.operations.append(CodeOp(UNKNOWN_STEPS_MESSAGE, ""))
-    return recorder
+        recorder.steps.append(CodeOp(UNKNOWN_STEPS_MESSAGE, ""))
+    return recorder.steps
 
 
 def describe_planned_changes(migration: Migration, direction: Direction, dialect_name: str) -> list[Change]:
@@ -65,17 +66,19 @@ def _is_implied(operation: ops.MigrateOperation, tables: Collection[str]) -> boo
     return operation.table_name in tables or bool(isinstance(operation, ops.DropIndexOp) and operation.if_exists)
 
 
+class QueryOp(ops.ExecuteSQLOp):
+    """An SQL text that a migration executes on its connection."""
+
+
 class Recorder(Operations):
     """Replacement for `op` that records operations instead of running them."""
 
     def __init__(self, context: MigrationContext) -> None:
         super().__init__(context)
-        self.operations: list[ops.MigrateOperation] = []
-        self.operations_and_queries: list[ops.MigrateOperation] = []
+        self.steps: list[ops.MigrateOperation] = []
 
     def invoke(self, operation: ops.MigrateOperation) -> Any:
-        self.operations.append(operation)
-        self.operations_and_queries.append(operation)
+        self.steps.append(operation)
         return operation.to_table(self.migration_context) if isinstance(operation, ops.CreateTableOp) else None
 
     @contextmanager
@@ -83,7 +86,7 @@ class Recorder(Operations):
         yield RecordingBatch(self, SimpleNamespace(table_name=table_name, schema=options.get("schema")))
 
     def get_bind(self) -> Any:
-        self.operations.append(CodeOp(READS_ROWS_MESSAGE, ""))
+        self.steps.append(CodeOp(READS_ROWS_MESSAGE, ""))
         return RecordingConnection(self)
 
 
@@ -123,7 +126,7 @@ class RecordingConnection(NoRows):
 
     def execute(self, statement: Any, *_arguments: object, **_options: object) -> NoRows:
         if isinstance(statement, (str, TextClause)):
-            self._recorder.operations_and_queries.append(ops.ExecuteSQLOp(statement))
+            self._recorder.steps.append(QueryOp(statement))
         return NoRows()
 
     exec_driver_sql = execute

@@ -58,8 +58,8 @@ class ListedRows:
     has_previous: bool
     """Whether rows precede a page that begins or ends at a row."""
     has_next: bool
-    is_large: bool
-    """Whether the list has more rows than are counted, or the page begins or ends at a row."""
+    uses_cursors: bool
+    """Whether the neighbouring pages begin at a row. The list is large, or this page also begins or ends at a row."""
 
 
 async def find_cursor(
@@ -137,14 +137,14 @@ async def read_page(
         has_previous, has_next = has_more, not cursor.is_last
     else:
         has_previous, has_next = cursor is not None, has_more
-    is_large = count.is_large or cursor is not None
+    uses_cursors = count.is_large or cursor is not None
     if count.is_large and not cursor and rows and not has_more:
         count = RowCount(offset + len(rows))
     elif count.is_large:
         estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
         # Clients that read page after page must not stop before the last one.
         count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
-    return ListedRows(rows, count, has_previous, has_next, is_large)
+    return ListedRows(rows, count, has_previous, has_next, uses_cursors)
 
 
 async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seconds: float) -> RowCount:

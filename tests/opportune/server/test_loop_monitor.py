@@ -20,7 +20,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.project.layout import PROJECT
 from opportune.server import loop_monitor
-from opportune.server.loop_monitor import LoopMonitor, is_blocked, monitor_loop
+from opportune.server.loop_monitor import LoopMonitor, LoopStack, is_blocked, monitor_loop
 
 THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
 
@@ -115,11 +115,11 @@ async def test_line_is_reported_once_a_minute(active_monitor: Listener) -> None:
 @pytest.fixture
 async def current_location() -> AsyncIterator[Callable[[], str]]:
     """Return the location that the monitor would report for the calling code."""
-    monitor = LoopMonitor(asyncio.get_running_loop())
+    stack = LoopStack(asyncio.get_running_loop())
     await asyncio.sleep(0)  # it records the loop's frames in the next iteration
     with ThreadPoolExecutor(1) as threads:
         threads.submit(int).result()  # starts the thread, which is never reported
-        yield lambda: threads.submit(monitor.find_blocking_line).result()
+        yield lambda: threads.submit(stack.find_blocking_line).result()
 
 
 async def test_import_is_not_reported(
@@ -170,9 +170,9 @@ async def test_debugger_is_not_reported(current_location: Callable[[], str]) -> 
 @EVERY_EVENT_LOOP
 def test_idle_loop_is_not_reported(loop_factory: LoopFactory) -> None:
     async def scenario() -> None:
-        idle_monitor = LoopMonitor(asyncio.get_running_loop())
+        idle_stack = LoopStack(asyncio.get_running_loop())
         # The first calls may run before the loop waits.
-        assert "" in [await asyncio.to_thread(idle_monitor.find_blocking_line) for _ in range(100)]
+        assert "" in [await asyncio.to_thread(idle_stack.find_blocking_line) for _ in range(100)]
 
     run(loop_factory, scenario())
 
