@@ -1,24 +1,17 @@
-"""Rules of the project that linters cannot check."""
+"""Features can be removed: the rest of the project neither uses nor names them. Tests that hang or are skipped."""
 
-import ast
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from inspect import isasyncgenfunction, isclass, iscoroutinefunction
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import Mount, Route
 
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.application import create_app
-from opportune.cli.registry import MODULES, feature_modules, help_line
 from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.project.layout import PROJECT, USERS, installed_features
@@ -63,19 +56,6 @@ SINGULAR_NAMES = "|".join(f"{name.removesuffix('s')}" for name in FEATURES)
 FEATURE_USE = re.compile(
     rf'\bapp\.({SINGULAR_NAMES})|(?<!\w)(?<![A-Z]\}})/({SINGULAR_NAMES})s?\b|(?<![]\w]\[)"({SINGULAR_NAMES})"|["\']({SINGULAR_NAMES})s?/'
 )
-
-CODE_BLOCK = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
-
-COMMAND = re.compile(r'(?:python3? oppman\.py|"oppman\.py",) "?([a-z]+)\b(?![.-])')
-COMMANDS_OF_EXAMPLES = {"books", "handbook"}
-"""Commands that examples of the documentation add."""
-MODULE_NAME = re.compile(r"\bopportune(?:\.[a-z_]+)+\b")
-PAGES_OF_OLD_NAMES = ("changelog", "upgrading")
-OTHER_DOTTED_NAMES = {"opportune.security", "opportune.security.fuzz", "opportune.state.jobs.enqueue"}
-"""Loggers, a program of the tests, and an attribute of a project's application."""
-
-PRINT_CALL = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
 def project_files() -> list[str]:
@@ -213,51 +193,6 @@ def test_deleted_feature_leaves_nothing(copy_of_project: ProjectCopy) -> None:
     assert [f"{name}: {match[0]}" for name, text in texts.items() if (match := pattern.search(text))] == []
 
 
-def imported_features(code: str, owner: str) -> Iterator[str]:
-    """Yield imported features other than the owner."""
-    others = {*FEATURES} - {owner}
-    if others.isdisjoint(re.findall(r"\bapp\.(\w+)", code)):
-        return
-    for node in ast.walk(ast.parse(code)):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        yield from (name.split(".")[1] for name in names if name.startswith("app.") and name.split(".")[1] in others)
-
-
-def owner_of(name: str) -> str:
-    """Return the feature that a file belongs to; empty for other files."""
-    folders = {feature: tuple(f"{folder}/{feature}/" for folder in PARENT_FOLDERS) for feature in FEATURES}
-    return next((feature for feature in FEATURES if name.startswith(folders[feature])), "")
-
-
-def test_nothing_outside_a_feature_imports_it() -> None:
-    """After a deletion, the remaining project must pass mypy, which is too slow to run here."""
-    imports = [
-        (name, feature)
-        for name in project_files()
-        if name.endswith(".py") and name != "app/installed.py"
-        for feature in imported_features((PROJECT / name).read_text(), owner_of(name))
-    ]
-    assert imports == []
-
-
-def test_tests_do_not_contain_the_site_name() -> None:
-    starter_tests = {
-        "tests/opportune/cli/test_main.py",
-        "tests/opportune/cli/environment/test_console.py",
-        "tests/opportune/cli/environment/test_environment.py",
-        "tests/opportune/cli/project/test_index_project.py",
-        "tests/opportune/cli/project/test_installed_project.py",
-        "tests/opportune/cli/project/upgrading/test_refusals.py",
-        "tests/opportune/cli/project/upgrading/test_upgrade.py",
-        "tests/opportune/cli/scaffold/packages/test_listing.py",
-        "tests/opportune/test_existing_app.py",
-        "tests/opportune/test_project.py",
-    }
-    files = {name for name in project_files() if name.startswith("tests/") and name.endswith(".py")}
-    assert [name for name in sorted(files - starter_tests) if "Opportune" in (PROJECT / name).read_text()] == []
-
-
 def run_tests(copy: ProjectCopy, folder: Path, code: str, *options: str) -> tuple[int, str]:
     """Run tests with the project's configuration and these options."""
     (folder / "test_it.py").write_text(code)
@@ -331,109 +266,3 @@ def test_ci_misses_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="Redis is missing: apt install redis"):
         skip_for_missing("Redis", "apt install redis")
-
-
-def test_commands_are_documented() -> None:
-    documented = (PROJECT / "docs/commands.md").read_text()
-    modules = MODULES | {name: module for name, module in feature_modules().items() if module.startswith("opportune.")}
-    assert [name for name in modules if f"| `{name}` | {help_line(modules[name])} |" not in documented] == []
-
-
-def test_pages_name_existing_commands() -> None:
-    texts = [(PROJECT / name).read_text() for name in project_files() if name.endswith(".md") or name == "Dockerfile"]
-    named = {name for text in texts for name in COMMAND.findall(text)}
-    assert {"quickstart", "startapp"} < named
-    assert named - {*MODULES, *feature_modules(), *COMMANDS_OF_EXAMPLES} == set()
-
-
-def test_pages_name_existing_modules() -> None:
-    pages = [page for page in (PROJECT / "docs").rglob("*.md") if page.stem not in PAGES_OF_OLD_NAMES]
-    named = {name for page in pages for name in MODULE_NAME.findall(page.read_text())}
-    for name in named - OTHER_DOTTED_NAMES:
-        assert resolve_name(name)
-
-
-def test_links_in_docs_are_valid() -> None:
-    pages = [PROJECT / name for name in project_files() if name.endswith(".md")]
-    texts = {page: CODE_BLOCK.sub("", page.read_text()) for page in pages}
-    headings = {
-        page: {heading_anchor(heading) for heading in re.findall("^#+ (.*)", text, re.MULTILINE)}
-        for page, text in texts.items()
-    }
-    broken_links = []
-    for page, text in texts.items():
-        for target in LINK.findall(text):
-            path, _, heading = target.partition("#")
-            target_path = (page.parent / path).resolve() if path else page
-            if not target_path.exists() or (heading and target_path in texts and heading not in headings[target_path]):
-                broken_links.append(f"{page.relative_to(PROJECT)}: {target}")
-    assert broken_links == []
-
-
-def heading_anchor(heading: str) -> str:
-    """Return GitHub's heading_anchor of a heading."""
-    return re.sub(r"[^\w -]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
-
-
-def test_readme_is_short() -> None:
-    assert len((PROJECT / "README.md").read_text().splitlines()) <= 130
-
-
-def test_no_file_names_an_index_or_a_machine_path() -> None:
-    forbidden = re.compile(r"/(root|work|home/\w+)/|pypi\.org|pythonhosted|registry\.npmjs")
-    names = [
-        name
-        for name in project_files()
-        if not name.endswith((".png", ".webp", ".ico")) and forbidden.search((PROJECT / name).read_text())
-    ]
-    assert names == [str(Path(__file__).relative_to(PROJECT))]
-
-
-def test_locks_have_hashes_and_no_url() -> None:
-    for lock in (*PROJECT.glob("*.lock"), *PROJECT.glob("requirements/*.lock")):
-        text = lock.read_text()
-        assert "://" not in text
-        for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]:
-            assert "--hash=sha256:" in entry, entry
-
-
-def test_only_the_command_line_prints() -> None:
-    printing_files = [
-        name
-        for name in project_files()
-        if name.startswith(("app/", "opportune/"))
-        and not name.startswith("opportune/cli/")
-        and name.endswith(".py")
-        and not re.search(r"/commands(/\w+)?\.py$", name)
-        and PRINT_CALL.search((PROJECT / name).read_text())
-    ]
-    assert printing_files == []
-
-
-def test_no_module_has_a_generic_name() -> None:
-    generic_names = {"utils.py", "helpers.py", "common.py", "misc.py"}
-    assert not [name for name in project_files() if Path(name).name in generic_names]
-
-
-def called_functions(dependant: Dependant) -> Iterator[Callable[..., object]]:
-    for dependency in dependant.dependencies:
-        if dependency.call:
-            yield dependency.call
-        yield from called_functions(dependency)
-
-
-def test_dependencies_of_routes_are_async() -> None:
-    # FastAPI runs plain functions in a thread, which takes longer than most of them.
-    app = create_app(settings_for("sqlite:///unused.db"))
-    assert all(isinstance(route, Route | Mount) for route in app.routes), "nested routers are not checked"
-    routes = [route for route in app.routes if isinstance(route, APIRoute)]
-    calls = {call for route in routes for call in called_functions(route.dependant)}
-    assert len(routes) > 20
-    assert len(calls) > 3
-    assert [call for call in calls if not isclass(call) and not is_awaited(call)] == []
-
-
-def is_awaited(call: Callable[..., object]) -> bool:
-    return any(
-        iscoroutinefunction(function) or isasyncgenfunction(function) for function in (call, type(call).__call__)
-    )

@@ -5,7 +5,6 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -23,7 +22,6 @@ from opportune.contrib.doctor.diagnose import diagnose
 from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
-from opportune.db.drivers.replica_lag import LagMeter, measure_lag
 from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
@@ -36,17 +34,6 @@ from opportune.web.endpoints.health import HealthCheck
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 
 pytestmark = pytest.mark.database("postgresql")
-
-OLD_CHANGE = 900.0
-"""Age of the last replayed change in seconds."""
-
-
-class LagRow(NamedTuple):
-    received: int | None
-    replayed: int | None
-    is_replica: bool = True
-    is_connected: bool = True
-    seconds: float | None = OLD_CHANGE
 
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
@@ -265,20 +252,6 @@ async def test_busy_replica_is_not_unavailable(settings: Settings) -> None:
         assert await reads_from_replica(database)
 
 
-@pytest.mark.parametrize(
-    ("url", "reader_url", "message"),
-    [
-        ("sqlite:///a.db", "postgresql://u@h/d", "requires PostgreSQL as DATABASE_URL"),
-        ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL"),
-        ("postgresql://u@h/d", "mysql://u@h/d", "DATABASE_READER_URL"),
-    ],
-)
-def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str) -> None:
-    settings = settings_for(url).model_copy(update={"database_reader_url": SecretStr(reader_url)})
-    with pytest.raises(OperatorError, match=message):
-        open_database(settings)
-
-
 async def write_user(database: Database) -> None:
     async with database.writer() as session:
         session.add(User(email="a@example.com", hashed_password="none"))
@@ -323,35 +296,6 @@ async def test_doctor_reports_a_lagging_replica(lag_limited: Database, standby: 
     (fault,) = reader.faults
     assert fault.check == "replica"
     assert fault.fix.startswith("It is not read while the lag exceeds DATABASE_REPLICA_LAG (0.1 s).")
-
-
-def test_long_transaction_is_no_lag() -> None:
-    rows: list[Any] = [LagRow(received=20, replayed=10), LagRow(received=30, replayed=25)]
-    meter = LagMeter()
-    lags = [meter.update(row) for row in rows]
-    assert lags[0] == OLD_CHANGE
-    assert lags[1] < OLD_CHANGE
-
-
-def test_lag_without_any_replayed_change_is_counted() -> None:
-    row: Any = LagRow(received=20, replayed=10, seconds=None)
-    meter = LagMeter()
-    assert [measure_lag(row), meter.update(row)] == [None, 0]
-    assert meter.update(row) > 0
-
-
-@pytest.mark.parametrize(
-    ("row", "lag"),
-    [
-        (LagRow(received=10, replayed=10), 0),
-        (LagRow(received=10, replayed=10, is_connected=False), OLD_CHANGE),
-        (LagRow(received=20, replayed=10), OLD_CHANGE),
-        (LagRow(received=None, replayed=None, is_connected=False), 0),
-        (LagRow(received=None, replayed=None, is_replica=False), 0),
-    ],
-)
-def test_lag_from_one_measurement(row: Any, lag: float) -> None:
-    assert measure_lag(row) == lag
 
 
 async def test_other_replica_is_read_instead_of_a_lost_one(settings: Settings, unused_tcp_port: int) -> None:

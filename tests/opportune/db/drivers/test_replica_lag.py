@@ -1,0 +1,65 @@
+"""The lag of a replica, computed from its positions, and URLs that cannot be replicas."""
+
+from typing import Any, NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from opportune.db.drivers.replica_lag import LagMeter, measure_lag
+from opportune.db.factory import open_database
+from opportune.errors import OperatorError
+from opportune.testing.plugin import settings_for
+
+OLD_CHANGE = 900.0
+"""Age of the last replayed change in seconds."""
+
+
+class LagRow(NamedTuple):
+    received: int | None
+    replayed: int | None
+    is_replica: bool = True
+    is_connected: bool = True
+    seconds: float | None = OLD_CHANGE
+
+
+@pytest.mark.parametrize(
+    ("url", "reader_url", "message"),
+    [
+        ("sqlite:///a.db", "postgresql://u@h/d", "requires PostgreSQL as DATABASE_URL"),
+        ("postgresql://u@h/d", "sqlite:///a.db", "must be a replica of DATABASE_URL"),
+        ("postgresql://u@h/d", "mysql://u@h/d", "DATABASE_READER_URL"),
+    ],
+)
+def test_invalid_replica_url_is_refused(url: str, reader_url: str, message: str) -> None:
+    settings = settings_for(url).model_copy(update={"database_reader_url": SecretStr(reader_url)})
+    with pytest.raises(OperatorError, match=message):
+        open_database(settings)
+
+
+def test_long_transaction_is_no_lag() -> None:
+    rows: list[Any] = [LagRow(received=20, replayed=10), LagRow(received=30, replayed=25)]
+    meter = LagMeter()
+    lags = [meter.update(row) for row in rows]
+    assert lags[0] == OLD_CHANGE
+    assert lags[1] < OLD_CHANGE
+
+
+def test_lag_without_any_replayed_change_is_counted() -> None:
+    row: Any = LagRow(received=20, replayed=10, seconds=None)
+    meter = LagMeter()
+    assert [measure_lag(row), meter.update(row)] == [None, 0]
+    assert meter.update(row) > 0
+
+
+@pytest.mark.parametrize(
+    ("row", "lag"),
+    [
+        (LagRow(received=10, replayed=10), 0),
+        (LagRow(received=10, replayed=10, is_connected=False), OLD_CHANGE),
+        (LagRow(received=20, replayed=10), OLD_CHANGE),
+        (LagRow(received=None, replayed=None, is_connected=False), 0),
+        (LagRow(received=None, replayed=None, is_replica=False), 0),
+    ],
+)
+def test_lag_from_one_measurement(row: Any, lag: float) -> None:
+    assert measure_lag(row) == lag
