@@ -38,11 +38,6 @@ async def test_credentials_are_valid_until_ended(app: FastAPI, client: AsyncClie
             assert response.status_code == 401
 
 
-async def test_unverified_user_is_refused(app: FastAPI, database: Database) -> None:
-    async with signed_in_client(app, await make_user(database)) as browser:
-        assert (await browser.get("/verified")).status_code == 403
-
-
 async def test_backends_sign_in_and_out(app: FastAPI, client: AsyncClient, database: Database) -> None:
     """Sign in and out by the routes of FastAPI Users, which the site does not use."""
     user = await make_user(database, is_verified=True)

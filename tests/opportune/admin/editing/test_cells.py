@@ -183,12 +183,6 @@ async def test_unknown_cells_are_not_found(admin: AsyncClient) -> None:
         assert (await admin.get(f"/admin/part/{path}")).status_code == 404, path
 
 
-async def test_plain_list_has_no_cells(admin: AsyncClient) -> None:
-    page = (await admin.get("/admin/maker/list")).text
-    for text in ("cell-edit", "admin-cells", "data-pk", "cell-messages"):
-        assert text not in page
-
-
 async def test_editable_list_sends_as_many_queries_as_a_plain_one(
     admin: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

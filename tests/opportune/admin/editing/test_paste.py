@@ -48,22 +48,22 @@ async def test_cells_that_do_not_fit_change_nothing(app: FastAPI, admin: AsyncCl
     assert (await read_part(app)).price == 1
 
 
-async def test_two_errors_in_a_thousand_cells_are_beside_them(app: FastAPI, admin: AsyncClient) -> None:
-    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 110)))
-    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(200)][:100]
-    lines[40] = "item 40\tNobody\tnew\t1\tno"
-    lines[70] = "item 70\tAcme\tnew\tmany\tno"
-    pks = tuple(map(str, range(10, 110)))
+async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, *(Part(id=number, name=f"part {number}", maker_id=1) for number in range(10, 40)))
+    lines = [f"item {number}\tAcme\tnew\t{number}\tno" for number in range(30)]
+    lines[10] = "item 10\tNobody\tnew\t1\tno"
+    lines[20] = "item 20\tAcme\tnew\tmany\tno"
+    pks = tuple(map(str, range(10, 40)))
     page = await paste(admin, "name", "\n".join(lines), pks)
     assert page.status_code == 422
     assert page.text.count('<div class="invalid-feedback') == 2
     assert "Several rows or none have the name “Nobody”." in page.text
     fields = form_fields(page.text)
-    assert (fields["80-price"], fields["11-name"], fields["11-price"]) == (["many"], ["item 1"], ["1"])
+    assert (fields["30-price"], fields["11-name"], fields["11-price"]) == (["many"], ["item 1"], ["1"])
     assert (await read_part(app, 11)).name == "part 11", "nothing is half-saved"
-    corrected = await admin.post(URL, data=fields | {"50-maker_id": ["2"], "80-price": ["9"]})
+    corrected = await admin.post(URL, data=fields | {"20-maker_id": ["2"], "30-price": ["9"]})
     assert corrected.status_code == 303
-    assert ((await read_part(app, 80)).price, (await read_part(app, 50)).maker_id) == (Decimal(9), 2)
+    assert ((await read_part(app, 30)).price, (await read_part(app, 20)).maker_id) == (Decimal(9), 2)
 
 
 async def test_toggle_sets_the_value_that_the_user_wants(app: FastAPI, admin: AsyncClient) -> None:
