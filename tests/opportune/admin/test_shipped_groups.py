@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, delete, select, update
-from sqlmodel import Field, SQLModel, col
+from sqlalchemy import delete, select, update
+from sqlmodel import col
 
 from opportune.accounts.groups.service import list_groups
 from opportune.accounts.models import Group, GroupPermission
@@ -21,29 +21,15 @@ from opportune.feature import Accounts, Feature
 from opportune.project.layout import installed_features
 from opportune.testing.plugin import settings_for
 from opportune.web.rendering import template_errors
+from tests.opportune.admin.bookshelf_feature import Book, BookTag
 from tests.opportune.admin.gadget_feature import gadgets
 
 Groups = Mapping[str, Mapping[str, str | Sequence[str]]]
 ACTIONS = "create, delete, export, get, import, list, update"
 
 
-class Table(SQLModel):
-    # Separate from the project's tables, which migrations create; these are never queried.
-    metadata = MetaData()
-
-    id: int = Field(default=None, primary_key=True)
-
-
-class Book(Table, table=True):
-    __tablename__ = "books_book"
-
-
-class BookLoan(Table, table=True):
-    __tablename__ = "books_book_loan"
-
-
 def make_feature(groups: Groups) -> Feature:
-    return Feature("books", models=[Book, BookLoan], accounts=Accounts(groups=groups))
+    return Feature("books", models=[Book, BookTag], accounts=Accounts(groups=groups))
 
 
 async def migrate(database: Database, monkeypatch: pytest.MonkeyPatch, *features: Feature) -> None:
@@ -59,16 +45,16 @@ async def read_groups(database: Database) -> dict[str, list[str]]:
 
 
 async def test_migrate_merges_groups_of_features(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    films = Feature("films", accounts=Accounts(groups={"Librarians": {"book-loan": "list"}}))
+    films = Feature("films", accounts=Accounts(groups={"Librarians": {"book-tag": "list"}}))
     await migrate(
         database,
         monkeypatch,
-        make_feature({"Librarians": {"book": "*", "book-loan": ["update"]}, "Friends": {"book": "list"}}),
+        make_feature({"Librarians": {"book": "*", "book-tag": ["update"]}, "Friends": {"book": "list"}}),
         films,
     )
     assert await read_groups(database) == {
         "Friends": ["book:list"],
-        "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-loan:list", "book-loan:update"],
+        "Librarians": [*(f"book:{action}" for action in ACTIONS.split(", ")), "book-tag:list", "book-tag:update"],
     }
 
 
@@ -100,8 +86,8 @@ async def test_migrate_extends_an_existing_group(database: Database, monkeypatch
         session.add(group := Group(name="Librarian's"))
         await session.flush()
         session.add(GroupPermission(group_id=group.id, identity="book", action="*"))
-    await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-loan": "list"}}))
-    assert await read_groups(database) == {"Librarian's": ["book:*", "book-loan:list"]}
+    await migrate(database, monkeypatch, make_feature({"Librarian's": {"book": "list", "book-tag": "list"}}))
+    assert await read_groups(database) == {"Librarian's": ["book:*", "book-tag:list"]}
 
 
 def test_actions_of_the_admin_are_permissions() -> None:

@@ -12,8 +12,8 @@ from httpx2 import AsyncClient
 from jinja2 import DictLoader
 from sqladmin import authorization
 from sqladmin.helpers import slugify_class_name
-from sqlalchemy import Executable, MetaData, delete
-from sqlmodel import Field, SQLModel, col
+from sqlalchemy import Executable, delete
+from sqlmodel import col
 
 from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of, matches_permission
 from opportune.accounts.groups.permissions import FORBIDDEN, may, read_permissions
@@ -31,29 +31,15 @@ from opportune.testing.factories import add_permission, make_user, signed_in_cli
 from opportune.testing.plugin import settings_for
 from opportune.web import templates
 from tests.opportune.accounts.conftest import bearer, new_client
+from tests.opportune.admin.bookshelf_feature import Book, BookTag
 
-PAGE, API = "/cakes", "/api/v1/cakes"
-
-
-class Table(SQLModel):
-    # Separate metadata, because the tables are never created.
-    metadata = MetaData()
-
-    id: int = Field(default=None, primary_key=True)
-
-
-class Cake(Table, table=True):
-    __tablename__ = "cakes_cake"
-
-
-class PieCrust(Table, table=True):
-    __tablename__ = "cakes_pie_crust"
+PAGE, API = "/books", "/api/v1/books"
 
 
 pages, api = APIRouter(), APIRouter()
 
 
-ExportUser = Annotated[User, may("cake", "export")]
+ExportUser = Annotated[User, may("book", "export")]
 
 
 @pages.get(PAGE)
@@ -61,21 +47,21 @@ async def show(user: ExportUser) -> dict[str, str]:
     return {"email": user.email}
 
 
-@api.get("/cakes", responses=FORBIDDEN)
+@api.get("/books", responses=FORBIDDEN)
 async def export(user: ExportUser) -> dict[str, str]:
     return {"email": user.email}
 
 
-@pages.get("/cakes/shown")
+@pages.get("/books/shown")
 async def shown(request: Request) -> Response:
-    return templates.render(request, "cakes/shown.html")
+    return templates.render(request, "books/shown.html")
 
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """A site with a protected page and API route."""
-    cakes = Feature("cakes", "Cakes.", models=[Cake, PieCrust], pages=pages, api=api)
-    site = create_test_app(settings, [*installed_features(), cakes])
+    books = Feature("books", "Books.", models=[Book, BookTag], pages=pages, api=api)
+    site = create_test_app(settings, [*installed_features(), books])
     async with site.router.lifespan_context(site):
         yield site
 
@@ -97,9 +83,9 @@ async def program_client(app: FastAPI, user: User) -> AsyncIterator[AsyncClient]
     ("permissions", "status"),
     [
         ([], 403),
-        ([("cake", "list"), ("pie-crust", "*"), ("*", "list")], 403),
-        ([("cake", "export")], 200),
-        ([("cake", "*")], 200),
+        ([("book", "list"), ("book-tag", "*"), ("*", "list")], 403),
+        ([("book", "export")], 200),
+        ([("book", "*")], 200),
         ([("*", "export")], 200),
         ([("*", "*")], 200),
     ],
@@ -122,7 +108,7 @@ async def test_removed_permission_ends_at_the_next_request(
     app: FastAPI, database: Database, model: type[GroupPermission | Membership]
 ) -> None:
     user = await make_user(database)
-    group = await add_permission(database, user, "cake", "export")
+    group = await add_permission(database, user, "book", "export")
     async with signed_in_client(app, user) as browser, program_client(app, user) as program:
         first_statuses = [(await client.get(API)).status_code for client in (browser, program)]
         async with database.writer() as session:
@@ -134,7 +120,7 @@ async def test_removed_permission_ends_at_the_next_request(
 def test_openapi_documents_the_permission() -> None:
     site = FastAPI()
     site.include_router(api)
-    operation = site.openapi()["paths"]["/cakes"]["get"]
+    operation = site.openapi()["paths"]["/books"]["get"]
     assert "403" in operation["responses"]
     assert "security" in operation
 
@@ -142,31 +128,31 @@ def test_openapi_documents_the_permission() -> None:
 @pytest.fixture
 def template(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Templates of a page that checks a permission."""
-    texts = {"cakes/shown.html": """{% if may("cake", "update") %}may{% else %}may not{% endif %}"""}
+    texts = {"books/shown.html": """{% if may("book", "update") %}may{% else %}may not{% endif %}"""}
     monkeypatch.setattr(templates.environment, "loader", DictLoader(texts))
     return texts
 
 
 @pytest.mark.usefixtures("template")
 async def test_template_checks_a_permission(app: FastAPI, database: Database) -> None:
-    assert (await new_client(app).get("/cakes/shown")).text == "may not"
+    assert (await new_client(app).get("/books/shown")).text == "may not"
     user_without_permissions, superuser = await make_user(database), await make_user(database, is_superuser=True)
     for user, message in ((user_without_permissions, "may not"), (superuser, "may")):
         async with signed_in_client(app, user) as client:
-            assert (await client.get("/cakes/shown")).text == message
-    group = await add_permission(database, user_without_permissions, "cake", "update")
-    await add_permission(database, user_without_permissions, "pie-crust", "action:bake")
+            assert (await client.get("/books/shown")).text == message
+    group = await add_permission(database, user_without_permissions, "book", "update")
+    await add_permission(database, user_without_permissions, "book-tag", "action:lend")
     async with signed_in_client(app, user_without_permissions) as client:
-        assert (await client.get("/cakes/shown")).text == "may"
+        assert (await client.get("/books/shown")).text == "may"
         async with database.writer() as session:
             await session.execute(delete(GroupPermission).where(col(GroupPermission.group_id) == group.id))
-        assert (await client.get("/cakes/shown")).text == "may not"
+        assert (await client.get("/books/shown")).text == "may not"
 
 
 async def test_user_and_permissions_are_one_query(
     app: FastAPI, template: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template["cakes/shown.html"] *= 3
+    template["books/shown.html"] *= 3
     queries: list[str] = []
     lookup = app.state.database.lookup
 
@@ -178,7 +164,7 @@ async def test_user_and_permissions_are_one_query(
     async with signed_in_client(app, user) as client:
         monkeypatch.setattr(app.state.database, "lookup", record_query)
         monkeypatch.setattr(app.state.database, "reader", None)
-        assert (await client.get("/cakes/shown")).text == "may not" * 3
+        assert (await client.get("/books/shown")).text == "may not" * 3
     assert len(queries) == 1
 
 
@@ -186,39 +172,39 @@ async def test_user_and_permissions_are_one_query(
     ("call", "message"),
     [
         (
-            'may("pie_crust", "list")',
-            "there is no model 'pie_crust' in an installed feature. Did you mean pie-crust?",
+            'may("book_tag", "list")',
+            "there is no model 'book_tag' in an installed feature. Did you mean book-tag?",
         ),
         (
-            'may("cake", "updte")',
-            "cake has no action 'updte'. There are: create, delete, export, get, import, list, update.",
+            'may("book", "updte")',
+            "book has no action 'updte'. There are: create, delete, export, get, import, list, update.",
         ),
     ],
 )
 async def test_unknown_permission_in_a_template_is_an_error(
     client: AsyncClient, template: dict[str, str], caplog: pytest.LogCaptureFixture, call: str, message: str
 ) -> None:
-    template["cakes/shown.html"] = f"{{{{ {call} }}}}"
+    template["books/shown.html"] = f"{{{{ {call} }}}}"
     template["error.html"] = "An error."
-    assert (await client.get("/cakes/shown")).status_code == 500
+    assert (await client.get("/books/shown")).status_code == 500
     assert f"{call.replace(chr(34), chr(39))}: {message}" in caplog.text
 
 
 def test_unknown_permission_of_a_route_is_refused_at_start() -> None:
     router = APIRouter()
 
-    @router.get("/pies", dependencies=[may("cake", "eat")])
-    async def eat() -> None: ...
+    @router.get("/loans", dependencies=[may("book", "lend")])
+    async def lend() -> None: ...
 
-    with pytest.raises(OperatorError, match=r"^/pies: may\('cake', 'eat'\): cake has no action 'eat'"):
-        create_app(settings_for("sqlite:///unused.db"), [Feature("cakes", models=[Cake], api=router)])
+    with pytest.raises(OperatorError, match=r"^/loans: may\('book', 'lend'\): book has no action 'lend'"):
+        create_app(settings_for("sqlite:///unused.db"), [Feature("books", models=[Book], api=router)])
 
 
 async def test_read_permissions_works_without_a_request(database: Database) -> None:
-    baker, superuser = await make_user(database), await make_user(database, is_superuser=True)
-    await add_permission(database, baker, "cake", "update")
+    librarian, superuser = await make_user(database), await make_user(database, is_superuser=True)
+    await add_permission(database, librarian, "book", "update")
     async with database.reader() as session:
-        assert await read_permissions(session, baker) == {("cake", "update")}
+        assert await read_permissions(session, librarian) == {("book", "update")}
         assert await read_permissions(session, superuser) == {("*", "*")}
         assert await read_permissions(session, None) == set()
 
