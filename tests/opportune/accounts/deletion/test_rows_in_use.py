@@ -4,37 +4,23 @@ from html import unescape
 
 import pytest
 from fastapi import FastAPI
-from sqlmodel import Field
 
 from opportune.accounts.deletion.service import STILL_NEEDED
 from opportune.feature import Feature
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
-from tests.opportune.crud.library import LibraryTable, user_key
+from tests.opportune.crud.library import TABLES, Note
 from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, get_row
 
-
-class Order(LibraryTable, table=True):
-    __tablename__ = "library_order"
-
-    user_id: int = Field(sa_column=user_key())
-
-
-class Invoice(LibraryTable, table=True):
-    __tablename__ = "library_invoice"
-
-    order_id: int = Field(foreign_key="library_order.id")
-
-
-app = site_fixture(Feature("shop", "For tests.", models=[Order, Invoice]))
+app = site_fixture(Feature("library", "For tests.", models=TABLES))
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_account_with_rows_in_use_is_not_deleted(app: FastAPI) -> None:
-    ada = await make_user(app.state.database, "ada@example.com")
-    async with app.state.database.writer() as session:
-        session.add(order := Order(user_id=ada.id))
-        await session.flush()
-        session.add(Invoice(order_id=order.id))
+    ada, bob = await make_user(app.state.database, "ada@example.com"), await make_user(app.state.database)
+    note, reply = Note(owner_id=ada.id, text="Lunch?"), Note(owner_id=bob.id, text="Yes", parent_id=1)
+    await add_rows(app, note)
+    await add_rows(app, reply)
     form = {"email": ada.email, "current_password": PASSWORD}
     async with signed_in_client(app, ada) as browser:
         page = await browser.post("/accounts/data/delete", data=form)
@@ -42,5 +28,4 @@ async def test_account_with_rows_in_use_is_not_deleted(app: FastAPI) -> None:
         assert (page.status_code, STILL_NEEDED in unescape(page.text)) == (422, True)
         assert (response.status_code, response.json()["detail"]) == (409, STILL_NEEDED)
         assert (await browser.get("/api/v1/users/me")).status_code == 200
-    async with app.state.database.reader(fresh=True) as session:
-        assert await session.get(Order, order.id)
+    assert (await get_row(app, Note)).owner_id == ada.id
