@@ -27,11 +27,6 @@ def storage(app: FastAPI) -> Storage:
     return storage
 
 
-@pytest.fixture
-def jobs(app: FastAPI) -> RecordedJobs:
-    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
-
-
 async def upload_picture(content: bytes | None = None) -> Upload:
     content = photo() if content is None else content
     upload = await read_upload(UploadFile(BytesIO(content), size=len(content), filename="a.jpg"))
@@ -82,25 +77,25 @@ async def test_failed_write_deletes_the_upload(app: FastAPI, tmp_path: Path) -> 
     assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
 
 
-async def test_replaced_and_deleted_files_are_removed(app: FastAPI, jobs: RecordedJobs) -> None:
+async def test_replaced_and_deleted_files_are_removed(app: FastAPI, recorded_jobs: RecordedJobs) -> None:
     row = await add_sample(app, cover=await upload_picture(), contract=Upload("a.txt", b"text"))
     cover, contract = str(row.cover), str(row.contract)
     async with app.state.database.writer() as session:
         changed = await session.get_one(Sample, row.id)
         changed.cover = Image("")
-    assert [call.arguments for call in jobs.calls] == [([cover, copy_name(cover, 20)],)]
+    assert [call.arguments for call in recorded_jobs.calls] == [([cover, copy_name(cover, 20)],)]
     async with app.state.database.writer() as session:
         await session.delete(await session.get_one(Sample, row.id))
-    assert [call.arguments for call in jobs.calls][1:] == [([contract],)]
+    assert [call.arguments for call in recorded_jobs.calls][1:] == [([contract],)]
 
 
-async def test_rollback_keeps_the_file(app: FastAPI, jobs: RecordedJobs) -> None:
+async def test_rollback_keeps_the_file(app: FastAPI, recorded_jobs: RecordedJobs) -> None:
     row = await add_sample(app, cover=await upload_picture())
     async with app.state.database.writer() as session:
         (await session.get_one(Sample, row.id)).cover = Image("")
         await session.flush()
         await session.rollback()
-    assert jobs.calls == []
+    assert recorded_jobs.calls == []
 
 
 @pytest.mark.parametrize("value", ["covers/0123456789abcdef0123456789abcdef.webp", 1, None])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -52,12 +52,6 @@ async def app(example: dict[str, Any], settings: Settings, monkeypatch: pytest.M
         await create_indexes(app.state.database)
         await add(app.state.database, ("Bread", "of rye"), ("<b>Café</b>", "bread & milk"), *[("Tea", "")] * 30)
         yield app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        yield client
 
 
 async def test_example_page_has_highlighted_results(client: AsyncClient) -> None:

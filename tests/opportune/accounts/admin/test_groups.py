@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
@@ -26,12 +25,6 @@ async def staff(app: FastAPI) -> User:
     for identity in ("user", "group"):
         await add_permission(app.state.database, user, identity, "*")
     return user
-
-
-@pytest.fixture
-async def staff_client(app: FastAPI, staff: User) -> AsyncIterator[AsyncClient]:
-    async with signed_in_client(app, staff) as client:
-        yield client
 
 
 async def read_permissions(database: Database, name: str) -> set[str]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from html import unescape
 
 import pytest
-from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
 
@@ -15,7 +14,6 @@ from opportune.accounts.social_sign_in.identity import Endpoints
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
-from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.accounts.social_sign_in.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, run_provider
 from tests.opportune.accounts.stored_rows import read_all
 
@@ -49,11 +47,6 @@ def settings(database_url: str, provider: FakeProvider) -> Settings:
     # Without sign-in by e-mail, a linked account is the only method of users without a password.
     site = {"base_url": "http://testserver", "jobs": "off", "email_sign_in": False}
     return settings_for(database_url).model_copy(update={**changes, **github, **site})
-
-
-@pytest.fixture
-def recorded_jobs(app: FastAPI) -> RecordedJobs:
-    return RecordedJobs(app.state.settings, app.state.database, app.state.storage)
 
 
 async def start_sign_in(client: AsyncClient, name: str = "oidc", **form: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 import pytest
 from fastapi import FastAPI, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.storage.folder import FolderStorage
@@ -63,12 +63,6 @@ def app() -> FastAPI:
     return app
 
 
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        yield client
-
-
 def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -92,38 +86,38 @@ def small_disk(max_bytes: int = MAX_FILE_BYTES) -> Iterator[None]:
         pytest.param("/api/fastapi", "application/json", id="UploadFile of FastAPI"),
     ],
 )
-async def test_full_disk_during_upload_is_507(browser: AsyncClient, path: str, media_type: str) -> None:
+async def test_full_disk_during_upload_is_507(client: AsyncClient, path: str, media_type: str) -> None:
     with small_disk():
-        response = await browser.post(path, files=FILE, headers={"Accept": media_type})
+        response = await client.post(path, files=FILE, headers={"Accept": media_type})
     assert (response.status_code, MESSAGE in response.text) == (507, True)
 
 
 async def test_failed_upload_is_logged_and_leaves_no_file(
-    browser: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with small_disk(), caplog.at_level(logging.ERROR):
-        await browser.post("/api/form", files=FILE)
+        await client.post("/api/form", files=FILE)
     assert not files_in(tmp_path)
     assert [record.exc_info for record in caplog.records] == [None], "without a traceback"
-    assert (await browser.post("/api/form", files=FILE)).json() == {}, "uploads work again"
+    assert (await client.post("/api/form", files=FILE)).json() == {}, "uploads work again"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-async def test_full_disk_in_a_route_is_507(browser: AsyncClient, number: int) -> None:
-    assert (await browser.get("/api/error", params={"number": number})).status_code == 507
+async def test_full_disk_in_a_route_is_507(client: AsyncClient, number: int) -> None:
+    assert (await client.get("/api/error", params={"number": number})).status_code == 507
 
 
-async def test_other_file_errors_are_500(browser: AsyncClient) -> None:
-    assert (await browser.get("/api/error", params={"number": errno.EISDIR})).status_code == 500
+async def test_other_file_errors_are_500(client: AsyncClient) -> None:
+    assert (await client.get("/api/error", params={"number": errno.EISDIR})).status_code == 500
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EISDIR])
 async def test_error_during_a_response_is_logged_unchanged(
-    browser: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
     with pytest.raises(AssertionError):  # httpx2: the response is incomplete
-        await browser.get("/api/download", params={"number": number})
+        await client.get("/api/download", params={"number": number})
     errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
     assert [str(error) for error in errors] == [str(OSError(number, os.strerror(number)))]
 

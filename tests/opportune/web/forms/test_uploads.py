@@ -65,27 +65,21 @@ def app_with(**changes: int) -> FastAPI:
     return app
 
 
-@pytest.fixture
-async def browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://testserver") as client:
-        yield client
-
-
-async def submit(browser: AsyncClient, **files: tuple[str, bytes, str]) -> dict[str, Any]:
+async def submit(client: AsyncClient, **files: tuple[str, bytes, str]) -> dict[str, Any]:
     """Submit these files, and return the title, errors and files that the route reads."""
-    response = await browser.post(PATH, data={"title": "Ada"}, files=files)
+    response = await client.post(PATH, data={"title": "Ada"}, files=files)
     assert response.status_code == 200, response.text
     result: dict[str, Any] = response.json()
     return result
 
 
-async def test_image_type_is_detected_from_content(browser: AsyncClient) -> None:
+async def test_image_type_is_detected_from_content(client: AsyncClient) -> None:
     content = photo("PNG")
-    result = await submit(browser, photo=("C:\\fakepath\\me.exe", content, "text/html"))
+    result = await submit(client, photo=("C:\\fakepath\\me.exe", content, "text/html"))
     assert result["files"] == [["me.exe", "image/png", "png", len(content)]]
 
 
-async def test_single_field_checks_one_image(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_single_field_checks_one_image(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[bytes] = []
 
     def check(content: bytes) -> str:
@@ -94,13 +88,13 @@ async def test_single_field_checks_one_image(browser: AsyncClient, monkeypatch: 
 
     monkeypatch.setattr(images, "_check", check)
     files = [("photo", (name, name.encode(), "image/png")) for name in ("a.png", "b.png")]
-    response = await browser.post(PATH, data={"title": "Ada"}, files=files)
+    response = await client.post(PATH, data={"title": "Ada"}, files=files)
     assert [name for name, *_ in response.json()["files"]] == ["b.png"]
     assert checked == [b"b.png"]
 
 
-async def test_empty_file_field_is_left_out(browser: AsyncClient) -> None:
-    result = await submit(browser, photo=("", b"", "application/octet-stream"))
+async def test_empty_file_field_is_left_out(client: AsyncClient) -> None:
+    result = await submit(client, photo=("", b"", "application/octet-stream"))
     assert (result["errors"], result["files"]) == ({}, [])
 
 
@@ -113,33 +107,33 @@ async def test_empty_file_field_is_left_out(browser: AsyncClient) -> None:
         (b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + 1), too_large_message()),
     ],
 )
-async def test_hostile_file_is_a_field_error(browser: AsyncClient, content: bytes, message: str) -> None:
-    result = await submit(browser, photo=("a.jpg", content, "image/jpeg"))
+async def test_hostile_file_is_a_field_error(client: AsyncClient, content: bytes, message: str) -> None:
+    result = await submit(client, photo=("a.jpg", content, "image/jpeg"))
     assert (result["title"], result["errors"]) == ("Ada", {"photo": message})
 
 
-async def test_upload_field_accepts_any_file(browser: AsyncClient) -> None:
-    result = await submit(browser, paper=("a.html", b"<html></html>", "text/html"))
+async def test_upload_field_accepts_any_file(client: AsyncClient) -> None:
+    result = await submit(client, paper=("a.html", b"<html></html>", "text/html"))
     assert result["files"] == [["a.html", "application/octet-stream", "bin", 13]]
 
 
-async def test_text_instead_of_file_is_refused(browser: AsyncClient) -> None:
-    response = await browser.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
+async def test_text_instead_of_file_is_refused(client: AsyncClient) -> None:
+    response = await client.post(PATH, data={"title": "Ada", "photo": "/etc/passwd"})
     assert response.json()["files"] == []
     with pytest.raises(ValidationError, match="Please choose a file"):
         Application(title="Ada", photo={"filename": "x", "content": b"x"})
 
 
-async def test_large_body_needs_a_file_form(browser: AsyncClient) -> None:
+async def test_large_body_needs_a_file_form(client: AsyncClient) -> None:
     file = ("a.bin", b"\0" * DEFAULT_MAX_UPLOAD_BYTES, "application/octet-stream")
-    assert (await submit(browser, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
-    assert (await browser.post("/api/title", data={"title": "Ada"}, files={"paper": file})).status_code == 413
-    assert (await browser.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
+    assert (await submit(client, paper=file))["files"][0][-1] == DEFAULT_MAX_UPLOAD_BYTES
+    assert (await client.post("/api/title", data={"title": "Ada"}, files={"paper": file})).status_code == 413
+    assert (await client.post(PATH, content=b"title=" + b"a" * MAX_BODY_BYTES, headers=URL_ENCODED)).status_code == 413
 
 
-async def test_body_over_file_limit_is_refused(browser: AsyncClient) -> None:
+async def test_body_over_file_limit_is_refused(client: AsyncClient) -> None:
     file = ("a.bin", b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES), "application/octet-stream")
-    assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
+    assert (await client.post(PATH, data={"title": "Ada"}, files={"paper": file})).status_code == 413
 
 
 @pytest.mark.parametrize(("size", "refusal"), [(3_000_000, {}), (3_000_001, {"paper": "of at most 3 MB."})])
@@ -147,13 +141,13 @@ async def test_upload_limit_is_a_setting(size: int, refusal: dict[str, str]) -> 
     file = ("a.bin", b"\0" * size, "application/octet-stream")
     async with AsyncClient(
         transport=ASGITransport(app_with(max_upload_bytes=3_000_000)), base_url="http://testserver"
-    ) as browser:
-        result = await submit(browser, paper=file)
+    ) as client:
+        result = await submit(client, paper=file)
         assert result["errors"].keys() == refusal.keys()
         assert result["errors"].get("paper", "").endswith(refusal.get("paper", ""))
         too_much = ("a.bin", b"\0" * (3_000_000 + MAX_BODY_BYTES), "application/octet-stream")
-        assert (await browser.post(PATH, data={"title": "Ada"}, files={"paper": too_much})).status_code == 413
-        attributes = (await browser.get("/api/attributes")).json()
+        assert (await client.post(PATH, data={"title": "Ada"}, files={"paper": too_much})).status_code == 413
+        attributes = (await client.get("/api/attributes")).json()
     assert str(attributes["data-largest"]) == "3000000"
     assert attributes["data-too-large"] == "Please choose a file of at most 3 MB."
 
@@ -165,7 +159,7 @@ def test_upload_limit_has_the_format_of_the_language() -> None:
     max_upload_bytes.reset(limit)
 
 
-async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_interrupted_upload_leaves_no_file(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     files: list[tempfile.SpooledTemporaryFile[bytes]] = []
 
     def open_file(**options: Any) -> "tempfile.SpooledTemporaryFile[bytes]":
@@ -179,7 +173,7 @@ async def test_interrupted_upload_leaves_no_file(browser: AsyncClient, monkeypat
         yield b'--x\r\nContent-Disposition: form-data; name="paper"; filename="a"\r\n\r\n' + b"\0" * 2_000_000
         yield b"\0" * (DEFAULT_MAX_UPLOAD_BYTES + MAX_BODY_BYTES)
 
-    response = await browser.post(PATH, content=chunks(), headers=MULTIPART)
+    response = await client.post(PATH, content=chunks(), headers=MULTIPART)
     assert response.status_code == 413
     assert [file.closed for file in files] == [True], "closing a temporary file deletes it"
 
