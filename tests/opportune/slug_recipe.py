@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import RunCommand
+from tests.opportune.guides import code_blocks, read_guide
 
 SECTION_TITLE = "## A unique column for existing rows\n"
 NAME_COLUMN = "    name: Line = Field(max_length=50, unique=True)\n"
@@ -16,10 +16,8 @@ GENERATED_LOOP = re.compile(r"    for row in .*?# FILL\n", re.DOTALL)
 
 def read_recipe() -> list[str]:
     """Return the code for the model, the import and the migration."""
-    guide = (PROJECT / "docs/cookbook.md").read_text(encoding="utf-8")
-    return re.findall(
-        r"^```python\n(.*?)^```$", guide.partition(SECTION_TITLE)[2].partition("\n## ")[0], re.DOTALL | re.MULTILINE
-    )
+    guide = read_guide("cookbook.md")
+    return code_blocks(guide.partition(SECTION_TITLE)[2].partition("\n## ")[0])
 
 
 def follow_recipe(project: Path, run: RunCommand, *command: str) -> str:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from opportune.project.layout import PROJECT
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
+GUIDE = read_guide("async.md")
 ROWS = re.findall(r"^\| `(.+?)` \| (?:`(.+?)`)?.*? \| (ASYNC\d+)? *\|$", GUIDE, re.MULTILINE)
 IMPORTS = """\
 import asyncio, httpx2, os, queue, requests, smtplib, subprocess, threading, time, urllib.request
@@ -48,9 +49,8 @@ def test_ruff_reports_the_calls_of_the_table() -> None:
 
 async def test_example_runs(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("three plain words", encoding="utf-8")
-    (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    names: dict[str, object] = {}
-    exec(block, names)  # noqa: S102 - code of the guide
+    (block,) = code_blocks(GUIDE)
+    names = run_code(block)
     words_in = names["words_in"]
     assert callable(words_in)
     assert await words_in(tmp_path / "text") == 3

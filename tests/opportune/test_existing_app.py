@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,15 +18,16 @@ import opportune
 from opportune.cli.environment import existing_app as command_line
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
-from opportune.project.layout import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK
+from tests.opportune.guides import code_blocks, read_guide
 
-GUIDE = (PROJECT / "docs/existing-app.md").read_text(encoding="utf-8")
+GUIDE = read_guide("existing-app.md")
 HEROES = Path(__file__).with_name("heroes")
 DEADPOND = {"name": "Deadpond", "age": None, "id": 1, "is_trained": False}
 
 
 def snippets() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    return code_blocks(GUIDE)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

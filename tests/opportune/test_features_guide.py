@@ -1,7 +1,6 @@
 """The examples of docs/features.md."""
 
 import asyncio
-import re
 from typing import Any
 
 import pytest
@@ -16,20 +15,17 @@ from opportune.config.settings import Settings
 from opportune.errors import SettingsError
 from opportune.feature import Feature
 from opportune.features import accounts, jobs
-from opportune.project.layout import PROJECT
 from opportune.testing import make_user
 from opportune.testing.plugin import settings_for
 from tests.opportune import declaration_tables
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
+GUIDE = read_guide("features.md")
 
 
 @pytest.fixture
 def names() -> dict[str, object]:
-    names: dict[str, object] = {}
-    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - code of the guide
-    return names
+    return run_code(*code_blocks(GUIDE))
 
 
 def books(names: dict[str, object]) -> Feature:

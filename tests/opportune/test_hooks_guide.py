@@ -15,11 +15,11 @@ from opportune.db.database import Database
 from opportune.db.hooks import registry as hooks
 from opportune.errors import FieldErrors
 from opportune.feature import Feature
-from opportune.project.layout import PROJECT
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs/hooks.md").read_text(encoding="utf-8")
+GUIDE = read_guide("hooks.md")
 
 
 class Table(SQLModel):
@@ -31,11 +31,9 @@ class Table(SQLModel):
 
 @pytest.fixture(scope="module")
 def names() -> Iterator[dict[str, Any]]:
-    names: dict[str, Any] = {"Table": Table, "__name__": __name__}
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
+    blocks = [code.replace("(Model, table=True)", "(Table, table=True)") for code in code_blocks(GUIDE)]
     with hooks.temporary_hooks():
-        exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - code of the guide
-        yield names
+        yield run_code(*blocks, Table=Table, __name__=__name__)
 
 
 @pytest.fixture

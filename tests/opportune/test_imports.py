@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from opportune.project.layout import FRAMEWORK, PROJECT
+from tests.opportune.guides import code_blocks, read_guide
 
-GUIDE = (PROJECT / "docs/imports.md").read_text(encoding="utf-8")
+GUIDE = read_guide("imports.md")
 IMPORT = re.compile(r"^(?:from opportune[^\n(]*(?:\([^)]*\))?|import opportune[^\n]*)$", re.MULTILINE)
 ROW = re.compile(r"^\| (`.*?`) \|", re.MULTILINE)
 
@@ -72,7 +73,7 @@ def test_project_imports_listed_paths_only() -> None:
 
 @pytest.mark.parametrize("guide", sorted((PROJECT / "docs").glob("*.md")), ids=lambda path: path.name)
 def test_guides_import_listed_paths_only(guide: Path) -> None:
-    examples = re.findall(r"^```python\n(.*?)^```", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    examples = code_blocks(guide.read_text(encoding="utf-8"))
     imports = [line for code in examples for line in IMPORT.findall(code)]
     assert find_unlisted_imports("\n".join(imports)) == []
 

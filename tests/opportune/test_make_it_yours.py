@@ -3,7 +3,6 @@
 import re
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -19,8 +18,9 @@ from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.testing.factories import make_user, signed_in_client
 from opportune.web.rendering.templates import templates
 from opportune.web.static.files import assets
+from tests.opportune.guides import read_guide, run_code
 
-GUIDE = (PROJECT / "docs/make-it-yours.md").read_text(encoding="utf-8")
+GUIDE = read_guide("make-it-yours.md")
 FILES = dict(re.findall(r"`((?:static|templates)/[\w./-]+)`[^\n]*\n(?:[^\n`]+\n)*\n```\w+\n(.*?)```", GUIDE, re.DOTALL))
 NAME = "Reading Circle"
 TITLES = {
@@ -121,8 +121,7 @@ async def test_buttons_and_links_have_the_colour(site: str, page: Page) -> None:
 
 
 def test_settings_example_is_valid() -> None:
-    names: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0], names)  # noqa: S102 - code of the guide
+    names = run_code(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)[0])
     assert issubclass(names["Settings"], Settings)
     assert names["Settings"](_env_file=None, environment="test").site_name == NAME
 

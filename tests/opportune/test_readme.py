@@ -13,11 +13,12 @@ from opportune.db import Model
 from opportune.feature import Feature
 from opportune.project.layout import PROJECT
 from opportune.testing import make_user, signed_in_client
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-INDEX = (PROJECT / "docs/index.md").read_text(encoding="utf-8")
-GUIDE = (PROJECT / "docs/from-fastapi.md").read_text(encoding="utf-8")
+INDEX = read_guide("index.md")
+GUIDE = read_guide("from-fastapi.md")
 PAGE = re.compile(r"\]\((?:docs/)?([\w-]+\.md(?:#[\w-]+)?)\)")
 """A link to a page of the documentation, from the README or from a page."""
 
@@ -47,8 +48,7 @@ def test_readme_states_the_version() -> None:
 
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
-    names: dict[str, Any] = {"__name__": __name__}
-    exec("\n".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)), names)  # noqa: S102 - code of the guide
+    names = run_code(*code_blocks(GUIDE), __name__=__name__)
     yield names
     Model.metadata.remove(names["Item"].__table__)
     del crud_classes[names["Item"]]

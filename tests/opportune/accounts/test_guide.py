@@ -18,13 +18,13 @@ from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.layout import installed_features
 from opportune.testing.factories import add_permission, make_user, signed_in_client
 from tests.opportune.accounts.stored_rows import read_one, store
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs" / "accounts.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-LINES = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+GUIDE = read_guide("accounts.md")
+LINES = [line for block in code_blocks(GUIDE, "sh") for line in block.splitlines()]
 SITE = "http://127.0.0.1:8000"
 
 
@@ -72,10 +72,8 @@ class Menu(SQLModel, table=True):
 
 def run_example(containing: str) -> dict[str, Any]:
     """Return the names that an example defines."""
-    (code,) = (text for language, text in BLOCKS if language == "python" and containing in text)
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - an example of the guide
-    return names
+    (code,) = (block for block in code_blocks(GUIDE) if containing in block)
+    return run_code(code)
 
 
 def add_router(app: FastAPI, containing: str) -> dict[str, Any]:

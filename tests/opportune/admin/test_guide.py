@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -19,12 +19,13 @@ from opportune.config.base_settings import settings_classes
 from opportune.config.settings import Settings
 from opportune.db.models.column_types import BigId
 from opportune.db.models.model import ModelBase, utc_now
-from opportune.project.layout import FRAMEWORK, PROJECT
+from opportune.project.layout import FRAMEWORK
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.site_with import site_with
-from tests.opportune.stored_rows import add_rows, execute, get_row
+from tests.opportune.stored_rows import execute, get_row
 
-GUIDE = (PROJECT / "docs" / "admin.md").read_text(encoding="utf-8")
-CODE, *_ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+GUIDE = read_guide("admin.md")
+CODE, *_ = code_blocks(GUIDE)
 CODE = CODE.replace('"app.library.admin"', "[BookAdmin]")
 
 
@@ -55,10 +56,9 @@ class Book(Shelf, table=True):
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    names: dict[str, Any] = {"Book": Book, "__name__": __name__}
-    exec(CODE, names)  # noqa: S102 - from our documentation
-    async with site_with(names["library"], settings) as app:
-        await add_rows(app, Author(name="Ada"))
+    names = run_code(CODE, Book=Book, __name__=__name__)
+    library = replace(names["library"], models=[Author, Book])
+    async with site_with(library, settings, Author(name="Ada")) as app:
         yield app
 
 

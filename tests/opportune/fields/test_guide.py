@@ -1,6 +1,5 @@
 """The examples in docs/fields.md work."""
 
-import re
 from typing import Any
 
 import pytest
@@ -8,20 +7,19 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import MetaData
 
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.project.layout import PROJECT
 from opportune.web.forms.controls import controls_of
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs/fields.md").read_text(encoding="utf-8")
-CODE = "".join(re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
+GUIDE = read_guide("fields.md")
+CODE = "".join(code_blocks(GUIDE))
 
 
 @pytest.fixture(scope="module")
 def guide() -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": __name__}
     # Separate metadata, because these tables have no migrations.
     separate = 'metadata = MetaData()\n    __tablename__ = "library_book"'
-    exec("from sqlalchemy import MetaData\n" + CODE.replace('__tablename__ = "library_book"', separate), names)  # noqa: S102 - code of the guide
-    return names
+    code = CODE.replace('__tablename__ = "library_book"', separate)
+    return run_code(code, MetaData=MetaData, __name__=__name__)
 
 
 @pytest.mark.parametrize(

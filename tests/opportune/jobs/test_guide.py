@@ -1,10 +1,8 @@
 """Code, commands and numbers of docs/jobs.md."""
 
-import re
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
@@ -13,29 +11,20 @@ from opportune.jobs.leases import LEASE_DURATION
 from opportune.jobs.models import JobState
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.jobs.store import RETENTION
-from opportune.project.layout import PROJECT
 from opportune.storage import open_storage
 from opportune.testing.recorded_jobs import RecordedJobs
 from tests.opportune.cli.conftest import Oppman, oppman
 from tests.opportune.cli.jobs.test_jobs import FAILED_JOB, add_jobs
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.jobs.conftest import Find, MakeQueue
 
 __all__ = ["oppman"]  # a fixture
 
-GUIDE = (PROJECT / "docs" / "jobs.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-
-
-def names_of_guide() -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    for language, code in BLOCKS:
-        if language == "python":
-            exec(code, names)  # noqa: S102 - code of the guide
-    return names
+GUIDE = read_guide("jobs.md")
 
 
 async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) -> None:
-    names = names_of_guide()
+    names = run_code(*code_blocks(GUIDE))
     site: DatabaseJobQueue = make_queue(*(value for value in names.values() if isinstance(value, JobDefinition)))
     assert set(site.jobs) == {"notes.count_words", "notes.tidy", "reports.build"}
     async with database.writer() as session:
@@ -49,7 +38,7 @@ async def test_code_runs(make_queue: MakeQueue, database: Database, find: Find) 
 
 
 async def test_example_test_passes(settings: Settings, database: Database) -> None:
-    names, recorded_jobs = names_of_guide(), RecordedJobs(settings, database, open_storage(settings))
+    names, recorded_jobs = run_code(*code_blocks(GUIDE)), RecordedJobs(settings, database, open_storage(settings))
 
     async def post(_path: str, data: dict[str, str]) -> None:
         async with database.writer() as session:
@@ -63,7 +52,7 @@ def test_commands_work(oppman: Oppman, sqlite_template: Path, tmp_path: Path) ->
     path = tmp_path / "app.db"
     path.write_bytes(sqlite_template.read_bytes())
     add_jobs(path, FAILED_JOB)
-    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines() if " jobs " in line]
+    lines = [line for block in code_blocks(GUIDE, "sh") for line in block.splitlines() if " jobs " in line]
     # The project of the tests has no queue of reports.
     lines = [line.replace(" reports", " default") for line in lines]
     assert len(lines) == 9

@@ -17,20 +17,20 @@ from opportune.mail import HttpsTransport, factory, https, mailbox
 from opportune.mail.delivery import send_email, send_email_job
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SmtpTransport
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman, oppman
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.providers import FakeApi
 
 __all__ = ["oppman"]  # a fixture
 
-GUIDE = (PROJECT / "docs" / "mail.md").read_text(encoding="utf-8")
+GUIDE = read_guide("mail.md")
 ROWS = re.findall(r"^\| `(\w+:[^`]*)` \| (.*) \|$", GUIDE, re.MULTILINE)
 COMMANDS = re.findall(r"^(?:MAIL_URL=(\S+) )?python3 oppman\.py (.+)$", GUIDE, re.MULTILINE)
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    return code_blocks(GUIDE, language)
 
 
 def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> None:
@@ -41,8 +41,7 @@ def test_example_queues_an_email(write_template: Callable[[str, str], None]) -> 
     session = SimpleNamespace(
         info={"jobs": SimpleNamespace(defer=lambda _session, call, **_options: calls.append(call))}
     )
-    names: dict[str, Any] = {}
-    exec(blocks("python")[0], names)  # noqa: S102 - code of the guide
+    names = run_code(blocks("python")[0])
     names["welcome"](session, settings_with(), "Zoë", "zoe@example.com")
     ((email,),) = [call.arguments for call in calls]
     assert (email["to"], email["subject"]) == ("Zoë <zoe@example.com>", "Welcome, Zoë")
@@ -64,8 +63,7 @@ def test_mail_urls_match_their_descriptions() -> None:
 
 
 async def test_example_provider_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    names: dict[str, Any] = {}
-    exec(blocks("python")[1], names)  # noqa: S102 - code of the guide
+    names = run_code(blocks("python")[1])
     (url,) = re.findall(r"`MAIL_URL=(app\.\S+)`", GUIDE)
     module, _, name = url.partition("://")[0].partition(":")
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: names[name]}))

@@ -19,14 +19,15 @@ from opportune.db import DatabaseUrl
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
 from opportune.pagination import Page
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.layout import installed_features
 from opportune.search import SearchQuery
 from opportune.testing.app import create_test_app
 from tests.opportune.contrib.documents.shelf_index import no_progress
+from tests.opportune.guides import read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, create_indexes, make_tables
 
-GUIDE = (PROJECT / "docs/search.md").read_text(encoding="utf-8")
+GUIDE = read_guide("search.md")
 PYTHON, HTML = (re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) for language in ("python", "html"))
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
@@ -34,10 +35,8 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 @pytest.fixture
 def example(isolated_searchables: None) -> Iterator[dict[str, Any]]:
     """Names defined by the modules of the guide."""
-    names: dict[str, Any] = {"Book": Book, "BookFilter": SearchQuery, "Page": Page}
     with temporary_hooks():
-        exec(PYTHON[0] + PYTHON[2] + PYTHON[3], names)  # noqa: S102 - the guide's own code
-        yield names
+        yield run_code(PYTHON[0], PYTHON[2], PYTHON[3], Book=Book, BookFilter=SearchQuery, Page=Page)
 
 
 @pytest.fixture
@@ -85,15 +84,14 @@ async def test_example_page_responds_to_any_query(client: AsyncClient) -> None:
 
 
 async def test_example_searches_a_filtered_query(app: FastAPI, example: dict[str, Any]) -> None:
-    exec(PYTHON[1], example)  # noqa: S102 - the guide's own code
+    find = run_code(PYTHON[1], **example)["find"]
     async with app.state.database.reader() as session:
-        page = await example["find"](session, SearchQuery(q="bread"), select(Book).where(col(Book.id) > 1))
+        page = await find(session, SearchQuery(q="bread"), select(Book).where(col(Book.id) > 1))
     assert ([book.title for book in page.items], page.total) == (["<b>Café</b>"], 1)
 
 
 async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_path: Path) -> None:
-    names: dict[str, Any] = {}
-    exec(PYTHON[5], names)  # noqa: S102 - the guide's own code
+    names = run_code(PYTHON[5])
     (tmp_path / "leave.md").write_text("# Sick leave\n\nWrite to the café.")
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]

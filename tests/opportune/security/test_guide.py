@@ -5,8 +5,9 @@ from importlib.util import find_spec
 
 from opportune.config.base_settings import settings_classes
 from opportune.project.layout import PROJECT
+from tests.opportune.guides import read_guide
 
-GUIDE = (PROJECT / "docs" / "security.md").read_text(encoding="utf-8")
+GUIDE = read_guide("security.md")
 
 
 def test_every_threat_names_tests_that_exist() -> None:

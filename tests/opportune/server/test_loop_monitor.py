@@ -18,9 +18,9 @@ from jinja2 import Environment
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
-from opportune.project.layout import PROJECT
 from opportune.server import loop_monitor
 from opportune.server.loop_monitor import LoopMonitor, LoopStack, is_blocked, monitor_loop
+from tests.opportune.guides import read_guide
 
 THIS_FILE = "tests/opportune/server/test_loop_monitor.py"
 
@@ -92,7 +92,7 @@ def test_blocking_call_is_reported_with_its_line(listener: Listener, loop_factor
         async with monitor_loop():
             line = await listener.wait_for_report(sleep)
         assert line.startswith(f"{location_of(sleep)}(time.sleep(0.2)) blocked the event loop for 0.")
-        assert line[line.index(" s. ") :] in (PROJECT / "docs" / "async.md").read_text(encoding="utf-8")
+        assert line[line.index(" s. ") :] in read_guide("async.md")
 
     run(loop_factory, scenario())
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated
 
 import pytest
 from fastapi import Depends, FastAPI, Request
@@ -21,13 +21,13 @@ from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.db import ReadSession, RowId
 from opportune.feature import Feature
 from opportune.features import llm
-from opportune.project.layout import PROJECT
 from opportune.testing.app import create_test_app
 from opportune.testing.asgi_requests import send_request
 from opportune.web import streaming, templates
+from tests.opportune.guides import read_guide, run_code
 from tests.opportune.page_templates import add_templates
 
-GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8").partition("## Stream into a page")[2]
+GUIDE = read_guide("llm.md").partition("## Stream into a page")[2]
 PYTHON, HTML = re.findall(r"^```\w+\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)[:2]
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "<footer>The end</footer>{% endblock %}"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -59,8 +59,7 @@ async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     dependencies = ModuleType("app.books.dependencies")
     vars(dependencies)["CurrentBook"] = CurrentBook
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
-    names: dict[str, Any] = {}
-    exec(PYTHON, names)  # noqa: S102 - code of the guide
+    names = run_code(PYTHON)
     names["pages"].add_api_route("/{book_id}", show)
     add_templates(monkeypatch, {"books/book.html": PAGE})
     app = create_test_app(settings, [llm, Feature("books", "Books.", pages=names["pages"])])

@@ -1,8 +1,5 @@
 """Events of an account, recorded by the framework and by projects."""
 
-import re
-from typing import Any
-
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
@@ -14,11 +11,11 @@ from opportune.accounts.users.context import AccountContext
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Accounts, Feature
-from opportune.project.layout import PROJECT
 from opportune.testing.factories import make_user
 from opportune.web.client import Client
 from tests.opportune.accounts.sent_emails import EMAIL, read_sent_emails, settings
 from tests.opportune.accounts.stored_rows import read_all, read_one
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
 __all__ = ["settings"]  # a fixture
 
@@ -74,10 +71,10 @@ async def test_event_of_a_removed_kind_has_a_text() -> None:
     assert describe_event(AccountEvent(user_id=1, kind="carrier_pigeon")) == "Carrier pigeon"
 
 
-GUIDE = (PROJECT / "docs" / "account-events.md").read_text(encoding="utf-8")
+GUIDE = read_guide("account-events.md")
 
 
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+BLOCKS = code_blocks(GUIDE)
 
 
 async def test_guide_routes_record_events(
@@ -85,8 +82,7 @@ async def test_guide_routes_record_events(
 ) -> None:
     monkeypatch.setitem(KINDS, "card_changed", KINDS["signed_in"])  # restored after the test
     for block in BLOCKS:
-        names: dict[str, Any] = {}
-        exec(compile(block, "docs/account-events.md", "exec"), names)  # noqa: S102 - from our documentation
+        names = run_code(block)
         app.include_router(names["router"])
         add_event_kinds([Feature("cards", accounts=Accounts(events=names.get("EVENTS", ())))])
     assert [(await user_client.post(path)).status_code for path in ("/cards", "/payments")] == [204, 204]

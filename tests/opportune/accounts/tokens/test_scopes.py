@@ -24,11 +24,12 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Link, Llm, Site
-from opportune.project.layout import PROJECT, installed_features
+from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import PASSWORD, make_token, signed_in_client
 from opportune.testing.statements import counted_statements
 from tests.opportune.accounts.conftest import bearer
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
 ME, TOKENS, BOOKS, LOGIN = (f"/api/v1/{path}" for path in ("users/me", "users/me/tokens", "books", "auth/login"))
 by_fastapi_users = FastAPIUsers[Any, int](get_user_manager, auth_backends).current_user()
@@ -245,10 +246,9 @@ def test_scopes_come_from_routes_and_tools_of_the_site(app: FastAPI) -> None:
 
 
 async def test_guide_of_scopes_works(app: FastAPI, request_with_scopes: Any, client: AsyncClient) -> None:
-    guide = (PROJECT / "docs/tokens.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - from our documentation
+    guide = read_guide("tokens.md")
+    (code,) = code_blocks(guide)
+    names = run_code(code)
     app.include_router(names["router"], prefix="/api")
     assert (await request_with_scopes("stock:read", "POST", "/api/stock/search")).json() == []
     refused = await request_with_scopes("read write", "GET", "/api/stock/export")

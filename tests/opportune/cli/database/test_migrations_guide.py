@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import chain, groupby
 from operator import itemgetter
 
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.command_server import RunCommand
 from tests.opportune.cli.conftest import ProjectCopy
+from tests.opportune.guides import read_guide
 
-GUIDE = (PROJECT / "docs" / "migrations.md").read_text(encoding="utf-8")
+GUIDE = read_guide("migrations.md")
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 

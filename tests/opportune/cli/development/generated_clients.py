@@ -4,7 +4,6 @@ Generators come from package indexes. Therefore `.ci/run clients` runs this file
 """
 
 import asyncio
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from opportune.db.database import Database
 from opportune.project.layout import PROJECT
 from opportune.testing import make_user
+from tests.opportune.guides import code_blocks, read_guide
 
 TYPESCRIPT = ("npx", "--yes", "--package=typescript@5", "--", "tsc", "--strict", "--lib", "es2022,dom,dom.iterable")
 MAX_SECONDS = 180
@@ -41,8 +41,8 @@ async def run(folder: Path, *command: str) -> str:
 
 
 def code_of_guide(language: str, site: str) -> str:
-    guide = (PROJECT / "docs/api-clients.md").read_text(encoding="utf-8")
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    guide = read_guide("api-clients.md")
+    (code,) = code_blocks(guide, language)
     return str(code).replace("http://127.0.0.1:8000", site)
 
 

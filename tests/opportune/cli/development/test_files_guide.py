@@ -2,19 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import SecretStr
 
-from opportune.project.layout import PROJECT
 from opportune.storage import open_storage, routes
 from opportune.storage.location import Bucket, DatabaseFiles, parse_storage_url
 from opportune.testing.plugin import settings_for
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.storage.pictures import photo
 
-GUIDE = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8")
+GUIDE = read_guide("files.md")
 STORAGE_URLS = re.findall(r"^STORAGE_URL=(.+)$", GUIDE, re.MULTILINE)
 
 
@@ -34,9 +33,8 @@ def test_storage_urls_are_valid() -> None:
 
 
 async def test_code_runs(tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    namespace: dict[str, Any] = {}
-    exec(block, namespace)  # noqa: S102 - code of the guide
+    (block,) = code_blocks(GUIDE)
+    namespace = run_code(block)
     app = FastAPI()
     app.include_router(namespace["router"])
     app.include_router(routes.router)

@@ -11,7 +11,8 @@ import pytest
 from opportune.config.secrets import source
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
-from opportune.project.layout import PROJECT, settings_class
+from opportune.project.layout import settings_class
+from tests.opportune.guides import read_guide
 
 REGION = "eu-central-1"
 PASSWORD = "p@ss/w:rd%?#[é"
@@ -156,7 +157,7 @@ def test_missing_rds_keys_have_defaults(set_content: SetContent) -> None:
 
 
 def test_secret_of_the_guide_is_read(set_content: SetContent) -> None:
-    guide = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    guide = read_guide("deploy.md")
     example = guide[guide.index("## Secrets from AWS") :].partition("```json\n")[2].partition("```")[0]
     settings = read(set_content(json.loads(example)))
     expected = {"secrets_from", "secret_key", "llm_api_key", "database_url", "database_reader_url"}

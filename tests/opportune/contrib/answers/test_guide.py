@@ -1,6 +1,5 @@
 """Examples of docs/llm-pages.md."""
 
-import re
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from opportune.db import RowId
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature, Jobs
 from opportune.features import answers
-from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
 from opportune.testing.app import create_test_app
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 
-GUIDE = (PROJECT / "docs" / "llm-pages.md").read_text(encoding="utf-8")
-HTML = "".join(re.findall(r"^```html\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE))
+GUIDE = read_guide("llm-pages.md")
+HTML = "".join(code_blocks(GUIDE, "html"))
 PAGE = '{% extends "base.html" %}{% block content %}<h1>Waves</h1>' + HTML + "{% endblock %}"
 
 
@@ -43,10 +42,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     vars(dependencies)["CurrentBook"] = Annotated[Book, Depends(get_book)]
     monkeypatch.setitem(sys.modules, "app.books.dependencies", dependencies)
     add_templates(monkeypatch, {"books/book.html": PAGE})
-    names: dict[str, Any] = {"Book": Book}
-    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - examples of the guide
-    return names
+    return run_code(*code_blocks(GUIDE), Book=Book)
 
 
 @pytest.fixture

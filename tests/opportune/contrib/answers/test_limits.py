@@ -34,10 +34,10 @@ from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
 from opportune.features import answers
 from opportune.jobs.cleanup import clean_up
-from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
 from tests.opportune.contrib.answers.questions import TIMEOUT_SECONDS, ask, wait_until_ended
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
 PRICED = LlmModel(
     name="Fast",
@@ -385,10 +385,8 @@ def test_cost_limit_without_prices_is_reported(settings: Settings) -> None:
 async def test_guide_examples_run(
     app: FastAPI, user: User, recorded_jobs: RecordedJobs, fake_llm: FakeProvider
 ) -> None:
-    names: dict[str, Any] = {}
-    guide = (PROJECT / "docs" / "spending.md").read_text(encoding="utf-8")
-    for code in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - examples of the guide
+    guide = read_guide("spending.md")
+    names = run_code(*code_blocks(guide))
     for setting in re.findall(r"`(LLM_MAX_\w+|LLM_DEMO_\w+|LLM_CURRENCY)`", guide):
         assert setting.lower() in AnswersSettings.model_fields, setting
     await recorded_jobs.run(names["sum_up_for"](user.id, "A text."))

@@ -1,6 +1,5 @@
 """The examples of docs/agents-and-steps.md, with a restart in the middle."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,12 +12,12 @@ from sqlmodel import Field, SQLModel
 from opportune.accounts import User
 from opportune.contrib.llm import Done, FakeProvider, ToolCall
 from opportune.contrib.tools import Toolbox
-from opportune.project.layout import PROJECT
 from opportune.testing import signed_in_client
 from tests.opportune.contrib.answers.waiting_answers import start_manager, wait_for_tasks
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs/agents-and-steps.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+GUIDE = read_guide("agents-and-steps.md")
+BLOCKS = code_blocks(GUIDE)
 
 
 class Table(SQLModel):
@@ -30,10 +29,8 @@ class Table(SQLModel):
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
-    names: dict[str, Any] = {"Table": Table, "__name__": __name__}
     code = next(block for block in BLOCKS if "class Page" in block).replace("OwnerId\n    title", "int\n    title")
-    exec(code.replace("(Model, table=True)", "(Table, table=True)"), names)  # noqa: S102 - code of the guide
-    return names
+    return run_code(code.replace("(Model, table=True)", "(Table, table=True)"), Table=Table, __name__=__name__)
 
 
 def call(name: str, arguments: str) -> Done:

@@ -1,9 +1,7 @@
 """The page of docs/assistants.md."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,24 +13,23 @@ from opportune.contrib.assistants import Assistant, Audience
 from opportune.contrib.llm import FakeProvider
 from opportune.db.database import Database
 from opportune.feature import Feature
-from opportune.project.layout import PROJECT
 from opportune.testing.rows import Make
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
 
-GUIDE = (PROJECT / "docs/assistants.md").read_text(encoding="utf-8")
+GUIDE = read_guide("assistants.md")
 
 
 def block(language: str) -> str:
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    (text,) = code_blocks(GUIDE, language)
     assert isinstance(text, str)
     return text
 
 
 @pytest.fixture
 async def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
-    names: dict[str, Any] = {}
-    exec(block("python"), names)  # noqa: S102 - code of the guide
+    names = run_code(block("python"))
     add_templates(monkeypatch, {"desk/desk.html": block("jinja")})
     async with site_with(Feature("desk", pages=names["pages"]), settings) as app:
         yield app

@@ -22,7 +22,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.model import Model
 from opportune.project.atomic_files import temporary_path
-from opportune.project.layout import PROJECT, adopted_tables, installed_names
+from opportune.project.layout import adopted_tables, installed_names
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.cli.development.processes import Work, kill_at_each_step
 from tests.opportune.contrib.backup.backups import (
@@ -34,6 +34,7 @@ from tests.opportune.contrib.backup.backups import (
     programs,
     site,
 )
+from tests.opportune.guides import read_guide
 
 __all__ = ["programs", "site"]  # fixtures
 
@@ -267,7 +268,7 @@ def test_pg_dump_needs_installation_and_a_direct_address(old_pg_dump: Path, site
 
 
 def test_documented_backup_commands_work(oppman: Oppman, site: Site) -> None:
-    section = (PROJECT / "docs/data.md").read_text(encoding="utf-8").split("## Backup\n")[1].split("\n## ")[0]
+    section = read_guide("data.md").split("## Backup\n")[1].split("\n## ")[0]
     (site.folder / "nightly").mkdir()
     lines = re.findall(r"^python3 oppman.py (.+)", section, re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["backup", "backup", "restore"]

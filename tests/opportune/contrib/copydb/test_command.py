@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 from tests.opportune.contrib.copydb.two_databases import KINDS, Databases, emails, execute, has_tables
+from tests.opportune.guides import read_guide
 
 
 def test_tables_are_compared_and_force_replaces_rows(oppman: Oppman, databases: Databases) -> None:
@@ -64,7 +64,7 @@ def test_invalid_urls_are_reported_in_one_line(
 
 
 def test_documented_commands_work(oppman: Oppman, databases: Databases, tmp_path: Path) -> None:
-    guide = (PROJECT / "docs" / "data.md").read_text(encoding="utf-8")
+    guide = read_guide("data.md")
     section = guide.partition("## From SQLite to PostgreSQL")[2]
     replacements = {
         "sqlite:///./data/app.db": databases.create_filled("sqlite", "a@example.com"),

@@ -13,8 +13,9 @@ from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.endpoints.health import HEALTH_PATHS
+from tests.opportune.guides import read_guide
 
-GUIDE = (PROJECT / "docs" / "deploy.md").read_text(encoding="utf-8")
+GUIDE = read_guide("deploy.md")
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 INSTALL = "install --no-deps --require-hashes -r requirements.lock"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs" / "deploy").glob("*.md"))}

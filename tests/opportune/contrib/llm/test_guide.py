@@ -14,18 +14,15 @@ from opportune.contrib.llm import FakeProvider
 from opportune.contrib.llm.providers.provider import ErrorCode
 from opportune.feature import Feature, Jobs
 from opportune.features import llm
-from opportune.project.layout import PROJECT
 from opportune.testing import RecordedJobs
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs" / "llm.md").read_text(encoding="utf-8")
+GUIDE = read_guide("llm.md")
 
 
 def run_examples() -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        if "app.books" not in code:  # tested by tests/opportune/web/test_streaming.py
-            exec(code, names)  # noqa: S102 - examples of the guide
-    return names
+    blocks = (code for code in code_blocks(GUIDE) if "app.books" not in code)  # others: web/test_streaming.py
+    return run_code(*blocks)
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ from opportune.contrib.llm.media.fake import PIXEL
 from opportune.db import RowId
 from opportune.feature import Feature
 from opportune.features import llm
-from opportune.project.layout import PROJECT
 from opportune.testing import signed_in_client
 from opportune.testing.app import create_test_app
 from opportune.testing.services.accessibility import find_violations
 from tests.opportune.contrib.knowledge.collections import make_collection
+from tests.opportune.guides import read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.site_with import site_with
 
-GUIDE = (PROJECT / "docs" / "llm-pages.md").read_text(encoding="utf-8")
+GUIDE = read_guide("llm-pages.md")
 SECTIONS = re.findall(r"^### (.+)$", GUIDE.partition("## Six pages")[2].partition("\n## ")[0], re.MULTILINE)
 TIMEOUT_SECONDS = 30
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -56,9 +56,8 @@ def blocks(section: str) -> tuple[str, str]:
 
 def load_page(section: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Run the code of a section, and add its template."""
-    names: dict[str, Any] = {}
     code, template = blocks(section)
-    exec(code, names)  # noqa: S102 - code of the guide
+    names = run_code(code)
     name = re.match(r"\{# templates/(.+?) #\}", template)
     assert name
     add_templates(monkeypatch, {name[1]: template})

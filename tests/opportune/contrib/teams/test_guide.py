@@ -1,6 +1,5 @@
 """Run the examples of docs/teams.md."""
 
-import re
 from typing import Any
 
 import pytest
@@ -10,22 +9,21 @@ from sqlmodel import col
 
 from opportune.crud import Crud
 from opportune.crud.registry import crud_classes
-from opportune.project.layout import PROJECT
 from opportune.testing.rows import Make
 from tests.opportune.contrib.teams.conftest import Clients, Crew
 from tests.opportune.contrib.teams.projects import Project, app, database
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
 __all__ = ["app", "database"]  # fixtures
 
-GUIDE = (PROJECT / "docs/teams.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+GUIDE = read_guide("teams.md")
+BLOCKS = code_blocks(GUIDE)
 
 
 def run_example(marker: str, **names: Any) -> dict[str, Any]:
     """Run the block with the marker and return its names."""
     (code,) = (text for text in BLOCKS if marker in text)
-    exec(code, names)  # noqa: S102 - code of the guide
-    return names
+    return run_code(code, **names)
 
 
 def test_crud_example_belongs_to_teams(monkeypatch: pytest.MonkeyPatch) -> None:

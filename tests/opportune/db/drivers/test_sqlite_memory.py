@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -22,8 +21,8 @@ from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.factory import open_database
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
 WORD = text("SELECT word FROM fact")
 
@@ -281,10 +280,9 @@ async def test_read_only_site_refuses_writes(database_url: str) -> None:
 
 
 async def test_guide_example_of_memory_database(path: Path) -> None:
-    guide = (PROJECT / "docs/databases.md").read_text(encoding="utf-8").partition("\n## In memory\n")[2]
-    code = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)[0]
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - code of the guide
+    guide = read_guide("databases.md").partition("\n## In memory\n")[2]
+    code = code_blocks(guide)[0]
+    names = run_code(code)
     names["FACTS"] = f"sqlite+memory:///{path}"
     app = FastAPI(lifespan=names["lifespan"])
     app.include_router(names["router"])

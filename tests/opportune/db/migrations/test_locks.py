@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Column, String
 
 from opportune.db.migrations.locks import TableLock, find_table_locks
-from opportune.project.layout import PROJECT
 from tests.opportune.db.migrations.sample_features import SampleFeatures
+from tests.opportune.guides import read_guide
 
 STEPS = re.compile(r"^# one migration\n(.*?)^# the next.*?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILL = 'op.execute("UPDATE library_book SET a = 1")'
@@ -80,7 +80,7 @@ def test_not_null_steps_of_the_guide_are_not_reported(sample: SampleFeatures) ->
     sample.table("notes_note", Column("slug", String(220)))
     sample.features = ("notes",)
     sample.make_migrations()
-    for step in STEPS.findall((PROJECT / "docs/migrations.md").read_text(encoding="utf-8"))[0]:
+    for step in STEPS.findall(read_guide("migrations.md"))[0]:
         sample.write_migration("notes", indent(step, "    ").strip())
     assert len(sample.migrate()) == 3
     sample.table("notes_note", Column("slug", String(220), nullable=False))

@@ -1,6 +1,6 @@
 """Sessions and contexts of requests: commit, rollback and responses to errors."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import pytest
 from fastapi import Depends, FastAPI, Header, Query, Request
@@ -19,8 +19,8 @@ from opportune.db.sessions.dependencies import (
     context_dependency,
     read_session,
 )
-from opportune.project.layout import PROJECT
 from opportune.testing.plugin import settings_for
+from tests.opportune.guides import read_guide, run_code
 
 COUNT = select(func.count()).select_from(User)
 
@@ -179,10 +179,9 @@ async def test_unmigrated_database_is_503_and_logged(empty_database_url: str, ca
 
 
 async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> None:
-    guide = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
+    guide = read_guide("databases.md")
     section = guide.partition("\n## Readers and writers\n")[2]
-    names: dict[str, Any] = {}
-    exec(section.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - code of the guide
+    names = run_code(section.partition("```python\n")[2].partition("```")[0])
     app.include_router(names["router"])
 
     assert (await client.post("/api/invite?email=a@example.com")).json() == 0

@@ -4,9 +4,9 @@ import re
 
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import DIRECT_URL_VARIABLES
-from opportune.project.layout import PROJECT
+from tests.opportune.guides import read_guide
 
-GUIDE = (PROJECT / "docs" / "databases.md").read_text(encoding="utf-8")
+GUIDE = read_guide("databases.md")
 ROWS = re.findall(r"^\| ([^|]+) \| `([^`|]+)` \| `([^`|]+)` \| (yes|no) \|$", GUIDE, re.MULTILINE)
 
 

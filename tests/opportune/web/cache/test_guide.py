@@ -5,20 +5,19 @@ from inspect import signature
 
 from fastapi import APIRouter
 
-from opportune.project.layout import PROJECT
 from opportune.web.cache.factory import cache_name
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.store import MAX_VALUE_BYTES, MemoryStore
 from opportune.web.routing.cached_route import CachedRoute
 from opportune.web.routing.router import Router
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs" / "cache.md").read_text(encoding="utf-8")
+GUIDE = read_guide("cache.md")
 
 
 def test_routes_of_guide_are_cached() -> None:
-    block, _ = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    names: dict[str, object] = {}
-    exec(block, names)  # noqa: S102 - code of the guide
+    block, _ = code_blocks(GUIDE)
+    names = run_code(block)
     router = names["router"]
     assert isinstance(router, APIRouter)
     site = Router()

@@ -12,27 +12,26 @@ from playwright.async_api import Page, expect
 from starlette.datastructures import URL
 
 from opportune.pagination import Page as PageOfRows
-from opportune.project.layout import PROJECT
 from opportune.storage import StorageError
 from opportune.web.forms.forms import Form
 from opportune.web.rendering.templates import templates
+from tests.opportune.guides import code_blocks, read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.storage.pictures import photo
 
-GUIDE = (PROJECT / "docs/forms.md").read_text(encoding="utf-8")
+GUIDE = read_guide("forms.md")
 ENQUIRY = {"name": "Ada", "email": "ada@example.com", "message": "How much\nis it?"}
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    return code_blocks(GUIDE, language)
 
 
 @pytest.fixture
 def guide(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Names that the Python code of the guide defines."""
-    names: dict[str, Any] = {}
-    exec("".join(blocks("python")), names)  # noqa: S102 - code of the guide
+    names = run_code("".join(blocks("python")))
     form, list_ = blocks("jinja")
     add_templates(monkeypatch, {"enquiries/ask.html": form, "enquiries/list.html": list_})
     return SimpleNamespace(**names)

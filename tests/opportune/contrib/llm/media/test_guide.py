@@ -14,17 +14,14 @@ from opportune.contrib.llm.media.fake import PIXEL
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.feature import Feature
 from opportune.features import llm
-from opportune.project.layout import PROJECT
+from tests.opportune.guides import code_blocks, read_guide, run_code
 
-GUIDE = (PROJECT / "docs" / "media.md").read_text(encoding="utf-8")
+GUIDE = read_guide("media.md")
 
 
 @pytest.fixture
 def names() -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    for code in re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
-        exec(code, names)  # noqa: S102 - examples of the guide
-    return names
+    return run_code(*code_blocks(GUIDE))
 
 
 @pytest.fixture
