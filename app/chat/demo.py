@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from app.chat import demo_assistants
 from app.chat.conversations import Conversations
 from app.chat.models import Conversation, Message
 from opportune.accounts import demo_owner
@@ -70,7 +71,7 @@ is_example = col(Conversation.created_at).in_(CREATION_TIMES)
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
     existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_example)))
-    added = 0
+    added = await demo_assistants.load(session, owner.id)
     for number, (created_at, turns) in enumerate(zip(CREATION_TIMES, SAMPLES, strict=True)):
         if created_at not in existing:
             # Recent questions, so that the chart of the admin is not empty.
@@ -112,4 +113,4 @@ async def clear(session: AsyncSession) -> int:
     conversations = (await session.scalars(with_deleted(select(Conversation).where(is_example)))).all()
     for conversation in conversations:
         await purge(session, conversation)
-    return messages + len(conversations)
+    return messages + len(conversations) + await demo_assistants.clear(session)

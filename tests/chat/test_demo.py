@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from app.chat.conversations import Conversations
 from app.chat.demo import MODEL, SAMPLES, clear, load
+from app.chat.demo_assistants import ASSISTANTS
 from app.chat.models import Conversation, Message, Role, topic_of
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
@@ -30,7 +31,7 @@ async def count_rows(session: AsyncSession) -> int:
 
 async def test_first_superuser_reads_the_demo(app: FastAPI, admin: User) -> None:
     async with app.state.database.writer() as session:
-        assert await load(session) == DEMO_ROWS
+        assert await load(session) == DEMO_ROWS + len(ASSISTANTS) + 1
     async with signed_in_client(app, admin) as client:
         conversations = (await client.get("/api/v1/conversations?sort=-created_at")).json()
         assert conversations["total"] == len(SAMPLES)
@@ -73,7 +74,7 @@ async def test_clear_deletes_only_demo_conversations(database: Database, admin: 
         await conversations.add_answer(running_answer, question)
         await session.delete(await session.get_one(Conversation, demo_id))
     async with database.writer() as session:
-        assert await clear(session) == DEMO_ROWS + 2
+        assert await clear(session) == DEMO_ROWS + 2 + len(ASSISTANTS) + 1
         assert await clear(session) == 0
     async with database.reader() as session:
         assert (await session.scalars(with_deleted(select(col(Conversation.id))))).all() == [conversation.id]

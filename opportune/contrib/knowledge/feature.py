@@ -1,4 +1,4 @@
-from opportune.contrib.knowledge import pages
+from opportune.contrib.knowledge import demo, pages
 from opportune.contrib.knowledge.hooks import delete_files_of_collection, delete_files_of_team, delete_files_of_user
 from opportune.contrib.knowledge.jobs import index_document
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
@@ -6,7 +6,7 @@ from opportune.contrib.knowledge.personal import personal_data
 from opportune.contrib.knowledge.service import Collections
 from opportune.contrib.knowledge.tools import search_tool
 from opportune.crud import CrudApi
-from opportune.feature import Accounts, Admin, Feature, Jobs, Link, Llm, Site
+from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Llm, Site
 
 knowledge = Feature(
     "knowledge",
@@ -21,6 +21,7 @@ knowledge = Feature(
         )
     ),
     admin=Admin("opportune.contrib.knowledge.admin"),
+    data=Data(demo=Demo(demo.load, demo.clear)),
     jobs=Jobs((index_document,)),
     llm=Llm(tools=(search_tool,), retrieval=(search_tool,)),
     accounts=Accounts(personal_data=personal_data),

@@ -70,11 +70,14 @@ def is_privilege(name: str, *, of_account: bool = False) -> bool:
     return bool(PRIVILEGE_NAME.search(name) or (of_account and ACCOUNT_STATE_NAME.search(name)))
 
 
+IRREGULAR_LABELS = {"id": "ID", "email": "E-mail"}
+
+
 @lru_cache(4096)
 def label_of(name: str) -> LazyText:
     """Return the label of a column: `owner_id` is "Owner", `is_active` is "Active". Pages translate it."""
-    if name == "id":
-        return LazyText("ID")
+    if name in IRREGULAR_LABELS:
+        return LazyText(IRREGULAR_LABELS[name])
     words = name.removeprefix("is_").removesuffix("_id").replace(".", " ").replace("_", " ")
     return DerivedLabel(words[:1].upper() + words[1:])
 
@@ -232,7 +235,11 @@ def title_of(row: Any) -> str:
     model: Any = type(row)
     if _has_name_method(model):
         return str(row)
-    key = " ".join(map(str, inspect(model).primary_key_from_instance(row)))
+    return title_of_key(model, " ".join(map(str, inspect(model).primary_key_from_instance(row))))
+
+
+def title_of_key(model: Any, key: object) -> str:
+    """Return the label of the model and the primary key, for rows without a name."""
     return format_lazy("%(model)s %(key)s", model=label_of_class(model), key=key)
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 
+from opportune.db.models.columns import IRREGULAR_LABELS
 from opportune.db.models.references import reference_of
 from opportune.db.models.translation import translation_of
 from opportune.i18n import get_language, gettext
@@ -180,7 +181,7 @@ def _decimal_places(info: FieldInfo) -> int | None:
 def default_label(name: str, info: FieldInfo) -> str:
     """Return the title of a field, or a label from its name: a reference `author_id` is "Author"."""
     words = re.sub("_ids?$", "", name) if reference_of(info) else name
-    return info.title or DerivedLabel(words.replace("_", " ").capitalize())
+    return info.title or IRREGULAR_LABELS.get(name) or DerivedLabel(words.replace("_", " ").capitalize())
 
 
 def to_machine_format(control: Control, text: str, source: Source = Source.FORM) -> str:
