@@ -12,7 +12,15 @@ from opportune.crud.declaration import Declaration, Shape, shape_of
 from opportune.crud.formats import Format, format_all, format_for, names_of, title_column
 from opportune.crud.schemas import writable_names
 from opportune.crud.selection import read_linked
-from opportune.db.models.columns import choices_of, is_amount, is_long, label_of, label_of_field, type_of
+from opportune.db.models.columns import (
+    choices_of,
+    is_amount,
+    is_long,
+    label_of,
+    label_of_field,
+    title_of_key,
+    type_of,
+)
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.fields.display import LINKS
 from opportune.fields.files import file_columns_of
@@ -204,7 +212,11 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
     shape = crud.definition.shape
     links = [column.path for column in columns if column.path in shape.links]
     paths = [column.path for column in columns if column.path not in links]
-    page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths])))
+    relations = {column.path: name for column in columns if (name := shape.relation_of(column.name))}
+    keys = map(shape.column_of, relations.values())
+    page: Page[Any] = await crud.list_values(query, list(dict.fromkeys(["id", crud.lookup, *paths, *keys])))
+    for path, relation in relations.items():
+        _fill_empty_titles(page.items, path, shape.column_of(relation), shape.to_one[relation].mapper.class_)
     for name in links:
         linked = await read_linked(crud.session, shape, name, [row["id"] for row in page.items], crud.visible)
         related = [row for rows in linked.values() for (row,) in rows]
@@ -212,3 +224,10 @@ async def read_rows(crud: Crud[Any], query: Paging, columns: Sequence[ListColumn
         for row in page.items:
             row[name] = [titles[linked_row.id] for (linked_row,) in linked.get(row["id"], ())]
     return page
+
+
+def _fill_empty_titles(rows: Sequence[dict[str, Any]], path: str, key_column: str, model: type[Any]) -> None:
+    """Name related rows with an empty title by model and key, such as users without a display name."""
+    for row in rows:
+        if row[path] == "":
+            row[path] = str(title_of_key(model, row[key_column]))

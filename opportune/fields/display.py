@@ -14,8 +14,9 @@ from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.rendering.environment import format_money
 
 LINKS = {
-    "email": Markup('<a href="mailto:{0}">{0}</a>'),
-    "tel": Markup('<a href="tel:{0}">{0}</a>'),
+    # Left to right also for an address with an Arabic name, whose parts would change places otherwise.
+    "email": Markup('<a dir="ltr" href="mailto:{0}">{0}</a>'),
+    "tel": Markup('<a dir="ltr" href="tel:{0}">{0}</a>'),
     "url": Markup('<a href="{0}" rel="noopener noreferrer nofollow">{0}</a>'),
 }
 

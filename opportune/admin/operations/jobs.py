@@ -16,7 +16,7 @@ from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import choice_label
 from opportune.errors import OperatorError
-from opportune.i18n import lower_name, ngettext
+from opportune.i18n import ngettext
 from opportune.jobs import management
 from opportune.jobs.models import Job, JobState
 from opportune.web.rendering.flash import flash
@@ -40,7 +40,7 @@ MAX_SHOWN_REFUSALS = 5
 
 def _state(job: Any, _name: str) -> Markup:
     state = JobState(job.state)
-    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], lower_name(choice_label(state)))
+    return Markup('<span class="status status-{}">{}</span>').format(COLOURS[state], choice_label(state))
 
 
 class JobAdmin(SuperuserOnly, AdminView, model=Job):

@@ -37,7 +37,7 @@ letters = Feature(
     "letters",
     "Letters to the editor.",
     models=[Letter],
-    pages=CrudPages(Letters, "/letters", fields=("user",)).router,
+    pages=CrudPages(Letters, "/letters", columns=("subject", "user"), fields=("user",)).router,
     api=CrudApi(Letters, "/letters").router,
 )
 LETTERS = "/api/v1/letters"
@@ -58,6 +58,12 @@ async def test_row_shows_the_name_of_its_user(client: AsyncClient, letter: Lette
     page = (await client.get(f"/letters/{letter.id}")).text
     assert "Ann" in page
     assert "ann@example.org" not in page
+
+
+async def test_list_names_users_without_display_name(app: FastAPI, client: AsyncClient, bob: User) -> None:
+    async with app.state.database.writer() as session:
+        session.add(Letter(subject="Wasps", user_id=bob.id))
+    assert f">User {bob.id}</td>" in (await client.get("/letters")).text
 
 
 async def test_only_writers_can_choose_other_users(app: FastAPI, client: AsyncClient, letter: Letter) -> None:

@@ -154,7 +154,7 @@ def test_invalid_currency_is_refused() -> None:
             '<a href="https://x.at/?a&amp;b" rel="noopener noreferrer nofollow">https://x.at/?a&amp;b</a>',
         ),
         ("home", "javascript:alert(1)", "javascript:alert(1)"),
-        ("phone", "+431711000", '<a href="tel:+431711000">+431711000</a>'),
+        ("phone", "+431711000", '<a dir="ltr" href="tel:+431711000">+431711000</a>'),
         ("title", "<b>", "<b>"),
         ("country", "", ""),
         ("origin", None, None),

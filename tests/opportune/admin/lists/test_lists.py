@@ -42,6 +42,11 @@ def extract_pks(page: str) -> str:
     return str(pks)
 
 
+async def test_links_that_delete_rows_are_closed(admin: AsyncClient, sixty_gadgets: None) -> None:
+    page = (await admin.get("/admin/gadget/list")).text
+    assert page.count("<a ") == page.count("</a>")
+
+
 async def test_action_without_question_asks_only_for_all_pages(
     app: FastAPI, admin: AsyncClient, sixty_gadgets: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

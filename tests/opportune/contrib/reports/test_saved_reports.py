@@ -61,7 +61,7 @@ async def test_saved_report_opens_with_its_fields(client: AsyncClient) -> None:
     assert url.startswith("/admin/gadget/report?_group=colour&_measure=sum%3Asize&size__gte=2&view=")
     page = (await client.get(url)).text
     assert "The report “Sizes” was saved." in unescape(page)
-    assert "Edit view" in page
+    assert "Edit report" in page
     assert ">5</td>" in page
     assert "Sizes" in (await client.get("/admin/gadget/list?view=plain")).text
 
