@@ -101,12 +101,7 @@ class Selection:
 
 
 async def read_linked(
-    session: AsyncSession,
-    shape: Shape,
-    name: str,
-    ids: Sequence[int],
-    visible: Visible,
-    keys: Sequence[str] = (),
+    session: AsyncSession, shape: Shape, name: str, ids: Sequence[int], visible: Visible, keys: Sequence[str] = ()
 ) -> dict[int, list[Sequence[Any]]]:
     """Return the values of the visible linked rows of each row by its id, ordered by their ids.
 

@@ -78,10 +78,7 @@ async def test_loans_are_limited_by_copies(names: dict[str, Any], library: Datab
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(
-    ("periods", "stored"),
-    [([(1, 2), (2, 3)], 2), ([(1, 3), (2, 4)], 1), ([(2, 1)], 0)],
-)
+@pytest.mark.parametrize(("periods", "stored"), [([(1, 2), (2, 3)], 2), ([(1, 3), (2, 4)], 1), ([(2, 1)], 0)])
 @pytest.mark.parametrize("together", [False, True])
 async def test_overlaps_and_wrong_periods_are_refused(
     names: dict[str, Any], library: Database, periods: list[tuple[int, int]], stored: int, *, together: bool

@@ -18,13 +18,7 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, read_form_texts
 from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.view_forms import unwritable_columns
-from opportune.admin.lists.actions import (
-    Selection,
-    describe_rows,
-    list_url,
-    read_selection,
-    redirect_with_error,
-)
+from opportune.admin.lists.actions import Selection, describe_rows, list_url, read_selection, redirect_with_error
 from opportune.admin.log.change_rows import list_change_rows, load_reference_names
 from opportune.admin.log.diff import diff_values
 from opportune.admin.sqladmin_adapter import visible_actions

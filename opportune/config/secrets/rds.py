@@ -12,7 +12,7 @@ REQUIRED_KEYS = {"host", "username", "password"}
 RDS_KEYS = REQUIRED_KEYS | {"engine", "port", "dbname"}
 # RDS has no key for a read replica. Projects use names such as reader_host, hostRo and READ-HOST.
 READER_KEYS = {
-    *("readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint"),
+    *("readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint")
 }
 
 

@@ -3,13 +3,7 @@
 from opportune.contrib.answers import AnswerOptions
 from opportune.contrib.assistants.memory import Memories, add_memory
 from opportune.contrib.assistants.models import Assistant, Audience, Memory, Prompt
-from opportune.contrib.assistants.service import (
-    Assistants,
-    Prompts,
-    assistant_options,
-    find_assistant,
-    options_of,
-)
+from opportune.contrib.assistants.service import Assistants, Prompts, assistant_options, find_assistant, options_of
 from opportune.contrib.assistants.variables import fill, variable_form
 
 __all__ = [

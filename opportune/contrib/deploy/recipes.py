@@ -242,7 +242,7 @@ RECIPES: dict[str, Recipe] = {
             defaults={"STORAGE_URL": "database:"},
             hints={
                 "QUEUE_LENGTH_URL": "URL of the database without its pooler, for a role that may only count jobs "
-                "(oppman.py docs deploy/kubernetes). Without it, delete the ScaledObject in scaling.yaml.",
+                "(oppman.py docs deploy/kubernetes). Without it, delete the ScaledObject in scaling.yaml."
             },
             optional=("QUEUE_LENGTH_URL",),
             has_volumes=True,

@@ -32,9 +32,7 @@ def commands_for(
     command = typer.Typer()
 
     @command.command()
-    def index(
-        folder: Annotated[Path | None, typer.Argument(help=folder_help, show_default=False)] = None,
-    ) -> None:
+    def index(folder: Annotated[Path | None, typer.Argument(help=folder_help, show_default=False)] = None) -> None:
         """Build the index from the default source or a folder."""
         build_index(documents, open_source(folder), get_settings())
 

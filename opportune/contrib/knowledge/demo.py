@@ -1,4 +1,4 @@
-"""Demo collection of the first superuser, with two documents about an invented library."""
+"""Demo collection of the first superuser, with a document about an invented library."""
 
 from datetime import UTC, datetime
 
@@ -10,17 +10,11 @@ from opportune.accounts.demo import demo_owner
 from opportune.contrib.knowledge.models import DocumentState, KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.i18n import gettext_lazy as _l
 
-DESCRIPTION = _l("Opening hours and rules of the library.")
-DOCUMENTS = {
-    _l("Opening hours and loans"): _l(
-        "The library is open from Tuesday to Friday, 10:00 to 18:00, and on Saturday, 10:00 to 14:00. "
-        "You may borrow ten books for four weeks. A late book costs 20 cents a day."
-    ),
-    _l("Rooms of the library"): _l(
-        "The reading room has 24 seats, with a socket at each. Please be quiet there. "
-        "Two rooms for groups can be booked for up to three hours a day, at the earliest two weeks before."
-    ),
-}
+TITLE = _l("Opening hours and loans")
+TEXT = _l(
+    "The library is open from Tuesday to Friday, 10:00 to 18:00, and on Saturday, 10:00 to 14:00. "
+    "You may borrow ten books for four weeks. A late book costs 20 cents a day."
+)
 CREATED_AT = datetime(2026, 1, 5, 9, 42, tzinfo=UTC)
 """Creation time of the demo collection, which identifies it even if it is renamed."""
 is_demo = col(KnowledgeCollection.created_at) == CREATED_AT
@@ -31,17 +25,13 @@ async def load(session: AsyncSession) -> int:
     if await session.scalar(select(col(KnowledgeCollection.id)).where(is_demo)):
         return 0
     collection = KnowledgeCollection(name="Harbour Street Library", owner_id=owner.id, created_at=CREATED_AT)
-    collection.description = str(DESCRIPTION)
     session.add(collection)
     await session.flush()
-    documents = [
-        KnowledgeDocument(collection_id=collection.id, title=str(title), state=DocumentState.READY, passage_count=1)
-        for title in DOCUMENTS
-    ]
-    session.add_all(documents)
+    document = KnowledgeDocument(collection_id=collection.id, title=str(TITLE), state=DocumentState.READY)
+    document.passage_count = 1
+    session.add(document)
     await session.flush()
-    for document, text in zip(documents, DOCUMENTS.values(), strict=True):
-        session.add(KnowledgePassage(document_id=document.id, number=1, heading=document.title, text=str(text)))
+    session.add(KnowledgePassage(document_id=document.id, number=1, heading=str(TITLE), text=str(TEXT)))
     return 1
 
 

@@ -11,7 +11,5 @@ def init_app(app: FastAPI) -> None:
 
 
 welcome = Feature(
-    "welcome",
-    "First steps and the installed features at /welcome, in development.",
-    site=Site(init_app=init_app),
+    "welcome", "First steps and the installed features at /welcome, in development.", site=Site(init_app=init_app)
 )

@@ -218,13 +218,7 @@ def _circular_import_hint(error: BaseException) -> ErrorHint | None:
     )
 
 
-HINTS = (
-    _lazy_load_hint,
-    _outdated_database_hint,
-    _locked_database_hint,
-    _missing_template_hint,
-    _circular_import_hint,
-)
+HINTS = (_lazy_load_hint, _outdated_database_hint, _locked_database_hint, _missing_template_hint, _circular_import_hint)
 
 
 def csrf_hint(form_url: str, site_origin: str) -> ErrorHint:

@@ -91,8 +91,5 @@ class LabelAdmin(AdminView, model=Label):
 
 
 shelves = Feature(
-    "shelves",
-    "For tests.",
-    models=(Shelf, Book, Label),
-    admin=Admin((ShelfAdmin, BookAdmin, LabelAdmin)),
+    "shelves", "For tests.", models=(Shelf, Book, Label), admin=Admin((ShelfAdmin, BookAdmin, LabelAdmin))
 )

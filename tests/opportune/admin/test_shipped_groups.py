@@ -99,10 +99,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"Staff": {"bok": "*"}}, "there is no model 'bok' in an installed feature. Did you mean book?"),
     ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
     ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
-    (
-        {"Staff": {"book": ["list", "updte"]}},
-        f"book has no action 'updte'. There are: {ACTIONS}. Did you mean update?",
-    ),
+    ({"Staff": {"book": ["list", "updte"]}}, f"book has no action 'updte'. There are: {ACTIONS}. Did you mean update?"),
     ({"Staff": {"book": ["read"]}}, f"book has no action 'read'. There are: {ACTIONS}."),
     ({"Staff": {"book": ["edit"]}}, f"book has no action 'edit'. There are: {ACTIONS}. It is called update now."),
     ({"Staff": {"book": []}}, f"book has no action ''. There are: {ACTIONS}."),

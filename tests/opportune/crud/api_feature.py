@@ -9,16 +9,7 @@ from sqlmodel import SQLModel
 from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import Database
 from opportune.feature import Feature
-from tests.opportune.crud.library import (
-    TABLES,
-    Notes,
-    Opinions,
-    Topic,
-    Volume,
-    Volumes,
-    Writer,
-    Writers,
-)
+from tests.opportune.crud.library import TABLES, Notes, Opinions, Topic, Volume, Volumes, Writer, Writers
 from tests.opportune.site_with import site_fixture
 
 API = "/api/v1"

@@ -41,9 +41,5 @@ pages = (
     NotePages(Notes, "/notes").router,
 )
 library = Feature(
-    "library",
-    "Books.",
-    models=TABLES,
-    pages=pages,
-    site=Site(navigation=[Link("Volumes", "/volumes", "book")]),
+    "library", "Books.", models=TABLES, pages=pages, site=Site(navigation=[Link("Volumes", "/volumes", "book")])
 )

@@ -216,10 +216,7 @@ async def users(settings: Settings) -> UserHeaders:
 def test_random_requests_cause_no_server_error(settings: Settings, users: UserHeaders) -> None:
     """Volumes have fields and filters of every type, and notes are private."""
     feature = Feature(
-        "library",
-        "Books.",
-        models=library_feature.models,
-        api=[volumes.router, CrudApi(Notes, "/notes").router],
+        "library", "Books.", models=library_feature.models, api=[volumes.router, CrudApi(Notes, "/notes").router]
     )
     assert list(find_crashes(create_test_app(settings, [feature]), users, examples=1, with_constants=False)) == []
 

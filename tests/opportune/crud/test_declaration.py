@@ -88,10 +88,7 @@ def test_keys_have_no_separators() -> None:
             {"sort": ("topics.name",)},
             "Books.sort: 'topics.name' has several values in a row. Name a column of one related row.",
         ),
-        (
-            {"read_permission": "anyone"},
-            "Books.read_permission needs Permission | None, not 'anyone'",
-        ),
+        ({"read_permission": "anyone"}, "Books.read_permission needs Permission | None, not 'anyone'"),
         ({"sort": "title"}, "Books.sort is a text. Write a tuple: ('title',)"),
         ({"filters": ("page",)}, "Books.filters: 'page' is a parameter of every list. Leave it out."),
         ({"filters": ("topic",)}, "Books.filters: Volume has no 'topic'. Did you mean topics?"),

@@ -92,8 +92,5 @@ async def download(storage: StorageDependency, name: str) -> str:
 
 
 ledger = Feature(
-    "ledger",
-    "Tests of several machines.",
-    api=router,
-    jobs=Jobs([copy_entry, tick, check_text, exhaust_memory]),
+    "ledger", "Tests of several machines.", api=router, jobs=Jobs([copy_entry, tick, check_text, exhaust_memory])
 )

@@ -35,8 +35,7 @@ def command(
         bool, typer.Option("--from-another-site", help="Also restore a backup of another site, or of more features.")
     ] = False,
     is_rehearsal: Annotated[
-        bool,
-        typer.Option("--rehearse", help="Only test the restore, in a temporary database."),
+        bool, typer.Option("--rehearse", help="Only test the restore, in a temporary database.")
     ] = False,
     identity: Annotated[
         Path | None,

@@ -50,12 +50,7 @@ class StampAdmin(AdminView, model=Stamp):
     pass
 
 
-parcels = Feature(
-    "parcels",
-    "For tests.",
-    models=(Parcel, Stamp, Receipt),
-    admin=Admin((ParcelAdmin, StampAdmin)),
-)
+parcels = Feature("parcels", "For tests.", models=(Parcel, Stamp, Receipt), admin=Admin((ParcelAdmin, StampAdmin)))
 
 
 def make_parcels() -> Sequence[Table]:

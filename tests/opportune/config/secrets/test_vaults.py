@@ -167,8 +167,7 @@ def test_missing_credentials_are_explained(
 
 @pytest.mark.usefixtures("cloud")
 @pytest.mark.parametrize(
-    ("secrets_from", "package"),
-    [("gcp:site", "google.cloud.secretmanager"), ("azure:site", "azure.keyvault.secrets")],
+    ("secrets_from", "package"), [("gcp:site", "google.cloud.secretmanager"), ("azure:site", "azure.keyvault.secrets")]
 )
 def test_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch, secrets_from: str, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)

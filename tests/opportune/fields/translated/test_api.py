@@ -56,10 +56,7 @@ async def test_new_row_takes_text_or_object(app: FastAPI, client: AsyncClient) -
 
 
 @pytest.mark.database("sqlite", "postgresql")
-@pytest.mark.parametrize(
-    ("title", "texts"),
-    [("Hai", {"en": "Zebra", "de": "Hai"}), ({"en": "Hawk"}, {"en": "Hawk"})],
-)
+@pytest.mark.parametrize(("title", "texts"), [("Hai", {"en": "Zebra", "de": "Hai"}), ({"en": "Hawk"}, {"en": "Hawk"})])
 async def test_change_replaces_one_text_or_all(
     app: FastAPI, client: AsyncClient, poem: Poem, title: Any, texts: dict[str, str]
 ) -> None:

@@ -79,11 +79,7 @@ def app(settings: Settings) -> FastAPI:
 
 @pytest.mark.parametrize(
     ("url", "text"),
-    [
-        ("/books", "en /books /books"),
-        ("/de/books", "de /books /de/books"),
-        ("/de/books/", "de /books /de/books"),
-    ],
+    [("/books", "en /books /books"), ("/de/books", "de /books /de/books"), ("/de/books/", "de /books /de/books")],
 )
 async def test_address_selects_language(client: AsyncClient, url: str, text: str) -> None:
     headers = {"Accept-Language": "ar", "Cookie": "language=ar"}

@@ -14,9 +14,7 @@ from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error_of, serve_provider
 
 THOUGHT = delta(content=None, reasoning="Hm.")
-USAGE = usage(
-    {"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 90}},
-)
+USAGE = usage({"prompt_tokens": 7, "completion_tokens": 90, "completion_tokens_details": {"reasoning_tokens": 90}})
 FRAGMENTS = ["<", "</", "think", ">", "<think>", "</think>", "</thin", " ", "\n", "Hm.", "Because. "]
 HARMONY = ["<|channel|>", "<|message|>", "<|end|>", "analysis", "final"]
 SLOW_MACHINES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
