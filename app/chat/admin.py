@@ -3,6 +3,9 @@ from opportune.admin import AdminView
 
 
 class ConversationAdmin(AdminView, model=Conversation):
+    columns = ("id", "title", "owner_id", "model", "used_at")
+    search = ("title",)
+    filters = ("owner_id", "is_pinned", "used_at")
     readonly = ("owner_id", "created_at")
     can_create = False
     icon, category = "ti ti-messages", "Chat"

@@ -192,7 +192,7 @@ def _css_class(shape: Shape, name: str) -> str:
     column = shape.columns.get(name)
     if column is None:
         return ""
-    if choices_of(shape.model, name):
+    if choices_of(shape.model, name) or options_of(shape.model.model_fields[name]).type == "tel":
         return "whole"
     if is_amount(column):
         return "whole num"
