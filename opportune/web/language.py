@@ -28,21 +28,10 @@ PREFIX_KEY = "language_prefix"
 
 It is missing if the URL does not select the language.
 """
-UNPREFIXED_SEGMENTS = frozenset(
-    {
-        ".well-known",
-        "admin",
-        "api",
-        "favicon.ico",
-        "files",
-        "health",
-        "mailbox",
-        "mcp",
-        "metrics",
-        "robots.txt",
-        "static",
-    }
-)
+UNPREFIXED_SEGMENTS = {
+    *(".well-known", "admin", "api", "favicon.ico", "files", "health", "mailbox", "mcp", "metrics", "robots.txt"),
+    "static",
+}
 """First segments of URLs without a language: those of the admin, programs and files."""
 
 current_prefixes: ContextVar[Mapping[str, str]] = ContextVar("language_prefixes", default=MappingProxyType({}))
