@@ -210,9 +210,16 @@ async def _require_second_factor(request: HTTPConnection, user: User) -> None:
     if request.scope["path"].startswith(SECOND_FACTOR_PATHS):
         return
     if await setup_is_required(state.database, state.settings, user):
-        raise make_redirect_error(
-            request, SECOND_FACTOR_SETUP_PATH, HTTPException(403, NO_SECOND_FACTOR), has_form=True
-        )
+        if _is_part_of_setup_page(request):
+            raise HTTPException(204)
+        error = HTTPException(403, NO_SECOND_FACTOR)
+        raise make_redirect_error(request, SECOND_FACTOR_SETUP_PATH, error, has_form=True)
+
+
+def _is_part_of_setup_page(request: HTTPConnection) -> bool:
+    """Return whether a setup page loads this part, such as a menu. A redirect would load the page again without end."""
+    is_part = isinstance(request, Request) and request.method in SAFE_METHODS and is_htmx(request)
+    return is_part and find_return_path(request).startswith(SECOND_FACTOR_PATHS)
 
 
 def _is_personal(request: HTTPConnection) -> bool:

@@ -44,6 +44,8 @@ async def on_http_exception(request: Request, error: HTTPException) -> Response:
     if 300 <= error.status_code < 400:
         let_repeat(request)  # a redirect such as to the sign-in page: the form was not processed
         return Response(status_code=error.status_code, headers=error.headers)
+    if error.status_code == 204:
+        return Response(status_code=204, headers=error.headers)
     detail = str(error.detail or "")
     if error.status_code == 404 and (feature := _missing_feature(request)):
         detail = f"This page belongs to the feature {feature}. {how_to_list(feature)}"

@@ -33,6 +33,18 @@ async def test_setup_pages_do_not_redirect(user_client: AsyncClient, path: str) 
     assert (await user_client.get(path, headers=ACCEPT_HTML)).headers.get("location") != SETUP_PAGE
 
 
+@pytest.mark.parametrize(
+    ("page", "status", "target"),
+    [(SETUP_PAGE, 204, None), ("/accounts/passkeys", 204, None), ("/", 403, SETUP_PAGE)],
+)
+async def test_part_of_a_setup_page_does_not_reload_it(
+    user_client: AsyncClient, page: str, status: int, target: str | None
+) -> None:
+    headers = {**ACCEPT_HTML, "HX-Request-Type": "partial", "HX-Current-URL": f"http://testserver{page}"}
+    response = await user_client.get("/accounts/profile", headers=headers)
+    assert (response.status_code, response.headers.get("hx-redirect")) == (status, target)
+
+
 async def test_authenticator_app_or_passkey_is_enough(app: FastAPI, database: Database, make: Make, user: User) -> None:
     await make(Passkey, user_id=user.id, verifies_user=True)
     for protected_user in (user, await make_user(database, totp_secret="sealed")):
