@@ -156,12 +156,12 @@ class FeatureRemoval:
         return [path for path in paths if path not in self.paths]
 
     def _without_entries(self, text: str) -> str:
-        """Return the text without list items, table rows, code lines and images that name the feature."""
-        lines, in_code = [], False
+        """Return the text without list items, table rows, commands and images that name the feature."""
+        lines, in_commands = [], False
         for line in text.splitlines(keepends=True):
             if line.startswith("```"):
-                in_code = not in_code
-            is_entry = in_code or ENTRY.match(line)
+                in_commands = line.startswith("```sh")  # other code would break without one of its lines
+            is_entry = in_commands or ENTRY.match(line)
             if not (is_entry and self._is_named_in(line)):
                 lines.append(line)
         return "".join(lines)

@@ -215,6 +215,13 @@ def test_starter_docs_lose_entries_of_an_example(oppman: Oppman, project: Path) 
     assert (project / "docs/crud.md").read_text() == "\nIn app/books.\n"
 
 
+def test_readme_loses_commands_and_keeps_code(oppman: Oppman, project: Path) -> None:
+    code = "```python\nclass Book(Model):  # app/books/models.py\n    title: str\n```\n"
+    write_files(project, {"README.md": f"```sh\npython3 oppman.py test tests/books\n```\n{code}"})
+    oppman("removeapp", "books", "--yes")
+    assert (project / "README.md").read_text() == f"```sh\n```\n{code}"
+
+
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
