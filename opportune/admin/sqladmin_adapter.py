@@ -131,10 +131,6 @@ class AdapterSite(Admin):
         """Return the view of an identity. Raises HTTPException if it does not exist."""
         return self._find_model_view(identity)
 
-    def plain_names(self, data: dict[str, Any], model: type[Any]) -> dict[str, Any]:
-        """Return a form's data by the names of the model. WTForms reserves some names, which SQLAdmin renames."""
-        return cast("dict[str, Any]", self._denormalize_wtform_data(data, model))
-
     async def check_access(self, request: Request, page: str) -> None:
         """Raise HTTPException if the user may not open the page `create`, `edit`, `import` or `export` of a view."""
         checks = {"create": self._create, "edit": self._edit, "import": self._import, "export": self._export}

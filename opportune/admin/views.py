@@ -279,7 +279,7 @@ class AdminView(RowQueriesMixin):
         columns = self.mapper.columns
         values = {
             name: None if value == "" and name in columns and columns[name].nullable else value
-            for name, value in self.site.plain_names(form.data, self.model).items()
+            for name, value in form.data.items()
         }
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
         # A field of a file type validates the upload, or the stored name.

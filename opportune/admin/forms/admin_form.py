@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pydantic import ValidationError
+from sqladmin.forms import WTFORMS_ATTRS
 from sqlmodel import SQLModel
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -21,7 +22,10 @@ INVALID = _l("Please correct the fields below.")
 
 
 class AdminForm(Form):  # type: ignore[misc]  # its base has no types
-    """A form that refuses NUL characters, which PostgreSQL cannot store. Its messages are translated."""
+    """A form that refuses NUL characters, which PostgreSQL cannot store. Its messages are translated.
+
+    Its fields have the names of the model, also names such as `data`, which are attributes of WTForms' own class.
+    """
 
     class Meta(DefaultMeta):  # type: ignore[misc]  # its base has no types
         def render_field(self, field: Field, render_kw: dict[str, Any]) -> Any:
@@ -32,6 +36,20 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
 
         def get_translations(self, form: Form) -> FieldTexts:
             return FieldTexts()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {field.short_name: field.data for field in self}
+
+    def __contains__(self, name: str) -> bool:
+        return bool(super().__contains__(WTFORMS_ATTRS.get(name, name)))
+
+    def __getitem__(self, name: str) -> Field:
+        return super().__getitem__(WTFORMS_ATTRS.get(name, name))
+
+    def process(self, formdata: Any = None, obj: Any = None, data: Any = None, **values: Any) -> None:
+        named = {WTFORMS_ATTRS.get(name, name): value for name, value in {**(data or {}), **values}.items()}
+        super().process(formdata, obj, named)
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)

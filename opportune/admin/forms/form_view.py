@@ -188,7 +188,7 @@ async def _save(request: Request, page: FormPage) -> Any:
 async def _render(request: Request, page: FormPage, row: Any = None, error: str = "") -> Response:
     """Render the form. `row` is the row in the URL, also while a copy of it is saved as new."""
     view, row = page.view, page.row if row is None else row
-    fields = view.site.plain_names({field.name: field for field in page.form}, view.model)
+    fields = {field.short_name: field for field in page.form}
     texts = {*view.readonly_names, *unwritable_columns(request, view, row)} if row is not None else set()
     shown = [name for name in shown_fields(request, view, row) if name in {*fields, *texts}]
     context = {

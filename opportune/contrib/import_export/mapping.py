@@ -43,7 +43,7 @@ class Target:
 async def find_targets(request: Request, view: AdminView) -> dict[str, Target]:
     """Return the fields that a file can fill in, by name. Secrets and files are left out."""
     form = (await creation_form_class(request, view))()
-    fields = view.site.plain_names({field.name: field for field in form}, view.model)
+    fields = {field.short_name: field for field in form}
     columns: Any = view.mapper.columns
     named = {column.column: column for column in importable_names(view) if column.column in form}
     targets = []
