@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from opportune.cli.scaffold.field_types import OWNERS
+from opportune.cli.scaffold.field_types import OWNERS, TIMESTAMPS
 from opportune.cli.scaffold.model import NewModel
 
 ROLES = ("anonymous", "user", "owner", "staff", "superuser")
@@ -30,9 +30,11 @@ STATUSES_OF_FEATURES = {
         ("POST", "import/{file_id}"): "403",
         ("GET", "import/{file_id}/errors.{type}"): "403",
     },
-    "reports": {("GET", "report"): "303", ("GET", "report/{type}"): "422"},
+    "reports": {("GET", "report"): "200", ("GET", "report/{type}"): "422"},
 }
 """Responses to a superuser of the admin pages that optional features add for each model."""
+GROUPED_TYPES = ("bool", "date", "datetime", "enum", "reference", *OWNERS, *TIMESTAMPS)
+"""Types by which a report can group rows. If a model has one, its report redirects to the default grouping."""
 EMPTY_FORMS = (("POST", "create"), ("POST", "edit/{pk:path}"))
 """Pages of the admin whose response to a request without fields depends on the fields."""
 MIXIN_STATUSES = {
@@ -119,6 +121,8 @@ def _admin_statuses(model: NewModel, features: Collection[str]) -> dict[tuple[st
     for feature, statuses_of_feature in STATUSES_OF_FEATURES.items():
         if feature in features:
             statuses |= statuses_of_feature
+    if ("GET", "report") in statuses and any(field.type in GROUPED_TYPES for field in model.fields):
+        statuses["GET", "report"] = "303"
     return statuses
 
 

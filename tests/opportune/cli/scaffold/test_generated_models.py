@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from opportune.cli.project.shared_files import SKELETON
 from opportune.project.layout import PROJECT
 from opportune.testing.services.postgres import Postgres
 from tests.opportune.cli.command_server import REQUIRED_FEATURE_MODULES, TEST_MODULES, RunCommand, command_server
@@ -17,6 +18,7 @@ from tests.opportune.test_imports import find_unlisted_imports
 
 COMMENT_FIELDS = ("kind:enum:a,b", "text:text")
 DISH_FIELDS = ("account:account:cascade:optional", "title:str:translated", "stars:int:default=1")
+OPTIONAL_FEATURES = ("teams", "row_versions", "saved_views", "import_export", "reports")
 COMMANDS = (
     ("startapp", "notes", "&&", "makemigrations", "notes"),
     ("startapp", "logs"),
@@ -52,11 +54,12 @@ class GeneratedProject(NamedTuple):
 def generated(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[GeneratedProject]:
     """A copy of the project after COMMANDS, whose tests use the PostgreSQL server of this test run."""
     folder = ProjectCopy(tmp_path_factory.mktemp("generated") / "copy").folder
-    install_required_features(folder, "teams", "row_versions")
+    install_required_features(folder, *OPTIONAL_FEATURES)
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for name in ("tests/__init__.py", "tests/conftest.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
+    shutil.copy(SKELETON / "tests/test_access.py.tmpl", folder / "tests/test_access.py")
     with command_server(folder, *TEST_MODULES, *REQUIRED_FEATURE_MODULES, "opportune.contrib.teams.feature") as run:
         for command in COMMANDS:
             code, output = run(*command)
@@ -116,6 +119,13 @@ def test_generated_tests_pass_on_both_databases(generated: GeneratedProject) -> 
     )
     assert code == 0, output[-5000:]
     assert "failed" not in output
+
+
+def test_access_tables_have_the_responses_of_the_site(generated: GeneratedProject) -> None:
+    _, output = generated.run("pytest", "-q", "tests/test_access.py")
+    differences = re.findall(r"^E +(\w+ +[A-Z]+ +/.*)", output, re.MULTILINE)
+    assert differences, "the copy has no table of the users"
+    assert [line for line in differences if not line.startswith("users ")] == []
 
 
 def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None:
