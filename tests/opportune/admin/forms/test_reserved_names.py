@@ -1,18 +1,14 @@
 """A model whose fields have names that WTForms uses for its own attributes."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlmodel import Field
 
 from opportune.admin import AdminView
-from opportune.config.settings import Settings
 from opportune.feature import Admin, Feature
 from opportune.fields import Json
 from tests.opportune.admin.gadget_feature import Table
-from tests.opportune.site_with import site_with
+from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import get_row
 
 EDIT = "/admin/parcel/edit/1"
@@ -30,11 +26,7 @@ class ParcelAdmin(AdminView, model=Parcel):
     pass
 
 
-@pytest.fixture
-async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    feature = Feature("parcels", "Parcels.", models=[Parcel], admin=Admin((ParcelAdmin,)))
-    async with site_with(feature, Table.metadata, settings) as app:
-        yield app
+app = site_fixture(Feature("parcels", "Parcels.", models=[Parcel], admin=Admin((ParcelAdmin,))))
 
 
 async def test_reserved_names_are_created_and_edited(app: FastAPI, admin: AsyncClient) -> None:
