@@ -276,11 +276,9 @@ class AdminView(RowQueriesMixin):
         """
         if not form.validate():
             raise ValidationRefused(INVALID)
-        columns = self.mapper.columns
-        values = {
-            name: None if value == "" and name in columns and columns[name].nullable else value
-            for name, value in form.data.items()
-        }
+        nullable = {name for name, column in self.mapper.columns.items() if column.nullable}
+        sent_values = {field.short_name: field.data for field in form}
+        values = {name: None if value == "" and name in nullable else value for name, value in sent_values.items()}
         linked = {name: values.pop(name) for name in self.many_to_many if name in values}
         # A field of a file type validates the upload, or the stored name.
         sent = {

@@ -37,10 +37,6 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
         def get_translations(self, form: Form) -> FieldTexts:
             return FieldTexts()
 
-    @property
-    def data(self) -> dict[str, Any]:
-        return {field.short_name: field.data for field in self}
-
     def __contains__(self, name: str) -> bool:
         return bool(super().__contains__(WTFORMS_ATTRS.get(name, name)))
 
@@ -48,8 +44,7 @@ class AdminForm(Form):  # type: ignore[misc]  # its base has no types
         return super().__getitem__(WTFORMS_ATTRS.get(name, name))
 
     def process(self, formdata: Any = None, obj: Any = None, data: Any = None, **values: Any) -> None:
-        named = {WTFORMS_ATTRS.get(name, name): value for name, value in {**(data or {}), **values}.items()}
-        super().process(formdata, obj, named)
+        super().process(formdata, obj, {WTFORMS_ATTRS.get(key, key): data[key] for key in data or ()}, **values)
 
     def validate(self, extra_validators: Any = None) -> bool:
         valid: bool = super().validate(extra_validators)

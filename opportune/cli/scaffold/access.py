@@ -118,10 +118,9 @@ def _admin_statuses(model: NewModel, features: Collection[str]) -> dict[tuple[st
     statuses = ADMIN_STATUSES | dict.fromkeys(EMPTY_FORMS, "400" if is_refused else "303")
     for mixin in model.mixins:
         statuses |= MIXIN_STATUSES[mixin]
-    for feature, statuses_of_feature in STATUSES_OF_FEATURES.items():
-        if feature in features:
-            statuses |= statuses_of_feature
-    if ("GET", "report") in statuses and any(field.type in GROUPED_TYPES for field in model.fields):
+    for feature in STATUSES_OF_FEATURES.keys() & features:
+        statuses |= STATUSES_OF_FEATURES[feature]
+    if "reports" in features and any(field.type in GROUPED_TYPES for field in model.fields):
         statuses["GET", "report"] = "303"
     return statuses
 

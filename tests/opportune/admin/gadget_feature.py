@@ -56,7 +56,7 @@ class Gadget(Table, table=True):
     seen_at: datetime | None = None
     notes: Text = ""
     story: str = Field(default="", max_length=2000)
-    motto: str = ""
+    data: str = ""  # a name that WTForms reserves
     nickname: str | None = Field(default=None, max_length=20)
     created_at: datetime = Field(default_factory=utc_now)
 

@@ -24,7 +24,7 @@ PAGES = (
 
 @pytest.fixture
 async def app(app_with_gadgets: FastAPI, superuser: User) -> FastAPI:
-    texts: dict[str, Any] = {"motto": LONG_WORD, "story": LONG_WORD * 10, "notes": "words " * 200}
+    texts: dict[str, Any] = {"data": LONG_WORD, "story": LONG_WORD * 10, "notes": "words " * 200}
     async with app_with_gadgets.state.database.writer() as session:
         session.add_all(Gadget(name=f"gadget {number}", maker_id=1, **texts) for number in range(260))
         (await session.get_one(Maker, 1)).name = LONG_WORD[:50]

@@ -11,11 +11,11 @@ from tests.opportune.site_with import site_fixture
 
 LIST = "/admin/gadget/list"
 COLUMNS = ",".join(
-    ("id", "name", "maker_id", "spare_id", "colour", "state", "size", "weight", "ratio", "made_on", "seen_at", "motto")
+    ("id", "name", "maker_id", "spare_id", "colour", "state", "size", "weight", "ratio", "made_on", "seen_at", "data")
 )
 
 
-app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="lamp", maker_id=1, motto="Last field")])
+app = site_fixture(gadgets, lambda: [*make_makers(), Gadget(name="lamp", maker_id=1, data="Last field")])
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -70,8 +70,8 @@ async def test_six_buttons_are_a_menu_beside_the_menu(page: Page, superuser: Use
 async def test_long_texts_stay_beside_fields(page: Page, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GadgetAdmin, "editable", ("size",))
     async with app.state.database.writer() as session:
-        session.add(Gadget(name="chair", maker_id=1, motto="Rindfleisch" * 20))
-    await page.goto("/admin/gadget/edit-page?columns=motto,size")
+        session.add(Gadget(name="chair", maker_id=1, data="Rindfleisch" * 20))
+    await page.goto("/admin/gadget/edit-page?columns=data,size")
     text = page.get_by_text("RindfleischRind")
     is_inside = "text => text.getBoundingClientRect().right <= text.closest('td').getBoundingClientRect().right"
     assert await text.evaluate(is_inside)

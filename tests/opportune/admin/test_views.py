@@ -216,11 +216,11 @@ async def test_action_needs_a_same_site_post(app: FastAPI, admin: AsyncClient) -
 
 async def test_export_keeps_exact_values(admin: AsyncClient) -> None:
     times = {"made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
-    await create_gadget(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", motto="-1", **times)
+    await create_gadget(admin, colour="deep_blue", weight="-1234.50", ratio="0.5", data="-1", **times)
     exact = {"colour": "deep_blue", "weight": "-1234.50", "made_on": "2026-02-28"}
     (row,) = (await admin.get("/admin/gadget/export/json")).json()
-    assert row | exact | {"ratio": 0.5, "size": 2, "spare_id": None, "motto": "-1"} == row
+    assert row | exact | {"ratio": 0.5, "size": 2, "spare_id": None, "data": "-1"} == row
     assert row["seen_at"] == "2026-02-28T23:59:59+00:00"
     (cells,) = csv.DictReader(io.StringIO((await admin.get("/admin/gadget/export/csv")).text))
-    assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "motto": "'-1"} == cells
+    assert cells | exact | {"ratio": "0.5", "size": "2", "spare_id": "", "data": "'-1"} == cells
     assert cells["seen_at"] == "2026-02-28T23:59:59+00:00"

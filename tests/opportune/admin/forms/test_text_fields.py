@@ -38,7 +38,7 @@ async def find_textareas(admin: AsyncClient) -> set[str]:
 
 async def test_long_texts_have_a_textarea(app: FastAPI, admin: AsyncClient) -> None:
     await add_gadget(app, nickname="short")
-    assert await find_textareas(admin) == {"notes", "story", "motto"}
+    assert await find_textareas(admin) == {"notes", "story", "data"}
     for text in ("two\nlines", "two\rlines"):
         await execute(app, update(Gadget).values(nickname=text))
         assert "nickname" in await find_textareas(admin), text

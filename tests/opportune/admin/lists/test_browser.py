@@ -19,7 +19,7 @@ from tests.opportune.stored_rows import read_one
 TEXTS: dict[str, Any] = {
     "nickname": "two\nlines",
     "story": "\nfirst empty\n\nlast empty\n",
-    "motto": "from\r\nWindows",
+    "data": "from\r\nWindows",
     "notes": "two\rlines",
 }
 IS_CUT = "cell => [cell, ...cell.querySelectorAll('*')].some((part) => part.scrollWidth > part.clientWidth + 1)"

@@ -10,12 +10,12 @@ from sqlmodel import SQLModel
 from tests.opportune.admin.gadget_feature import Gadget, gadgets, make_makers
 from tests.opportune.site_with import site_fixture
 
-LIST = "/admin/gadget/list?columns=id,motto,size"
+LIST = "/admin/gadget/list?columns=id,data,size"
 MOTTO = "Word " * 40
 
 
 def make_rows() -> Iterable[SQLModel]:
-    return *make_makers(), *(Gadget(name=f"gadget {number}", maker_id=1, motto=MOTTO) for number in range(3))
+    return *make_makers(), *(Gadget(name=f"gadget {number}", maker_id=1, data=MOTTO) for number in range(3))
 
 
 app = site_fixture(gadgets, make_rows)

@@ -61,7 +61,7 @@ async def test_undo_deletes_the_imported_rows(app: FastAPI, admin: AsyncClient) 
 async def test_export_can_be_imported(app: FastAPI, admin: AsyncClient) -> None:
     full = {"weight": "12.50", "ratio": "0.5", "made_on": "2026-02-28", "seen_at": "2026-02-28 23:59:59"}
     values = {"name": "=formula", "maker_id": "1", "colour": "deep_blue", "state": "new", "size": "2", "spare_id": "2"}
-    await admin.post("/admin/gadget/create", data=values | full | {"motto": "-1", "save": "Save"})
+    await admin.post("/admin/gadget/create", data=values | full | {"data": "-1", "save": "Save"})
     (before,) = await read_gadgets(app)
     for format_ in ("csv", "json"):
         exported = (await admin.get(f"/admin/gadget/export/{format_}")).content

@@ -42,7 +42,7 @@ def make_workbook(*rows: list[Any], change: Callable[[Any], object] = id) -> byt
 async def test_workbook_is_imported(app: FastAPI, admin: AsyncClient) -> None:
     await confirm_preview(admin, await upload(admin, make_workbook(HEADER, ROW), "rows.xlsx"))
     (row,) = await read_gadgets(app)
-    assert (row.name, row.maker_id, row.size, row.weight, row.motto) == ("first", 1, 3, Decimal("1.50"), "=1+1")
+    assert (row.name, row.maker_id, row.size, row.weight, row.data) == ("first", 1, 3, Decimal("1.50"), "=1+1")
     assert (row.made_on, row.seen_at) == (DAY.date(), MOMENT.replace(tzinfo=UTC))
 
 
@@ -58,7 +58,7 @@ async def test_export_has_typed_cells(app: FastAPI, admin: AsyncClient, monkeypa
     sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active
     header, values = sheet.iter_rows()
     cells = {name.value: cell for name, cell in zip(header, values, strict=True)}
-    assert (cells["motto"].value, cells["motto"].data_type) == ("=1+1", "s")
+    assert (cells["data"].value, cells["data"].data_type) == ("=1+1", "s")
     assert [cells[name].value for name in ("size", "weight", "state")] == [3, 1.5, "new"]
     assert cells["made_on"].value == DAY
     assert cells["seen_at"].is_date
