@@ -23,7 +23,7 @@ from tests.opportune.contrib.import_export.import_steps import (
 )
 from tests.opportune.contrib.import_export.test_import import IMPORT, read_gadgets, upload
 
-HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Motto"]
+HEADER = ["Name", "Maker", "Size", "Weight", "Made on", "Seen at", "Data"]
 DAY, MOMENT = datetime.fromisoformat("2026-12-31"), datetime.fromisoformat("2026-12-31 05:06:07")
 ROW = ["first", "Acme", 3.0, 1.5, DAY, MOMENT, "=1+1"]
 
