@@ -130,6 +130,7 @@ def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
     if callable(view.readonly):
         yield "readonly is now get_readonly_fields. Rename it."
+        return
     for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
         value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else Sequence[Any]
         if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
