@@ -1,6 +1,5 @@
 """Questions with expected properties of their answers, to evaluate models."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from opportune.contrib.llm.providers.model_endpoint import json_in
 from opportune.errors import OperatorError
 
 EXAMPLES = Path(__file__).with_name("questions.toml")
@@ -64,16 +64,8 @@ class Question(BaseModel):
             yield f"does not match {self.matches}"
         if self.max_words and (words := len(answer.split())) > self.max_words:
             yield f"has {words} words"
-        if self.is_json and not _is_json(answer):
+        if self.is_json and json_in(answer) is None:
             yield "is not JSON"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _describe(error: ValidationError) -> str:

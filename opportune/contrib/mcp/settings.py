@@ -1,10 +1,18 @@
 """Settings of other MCP servers."""
 
-import json
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import NoDecode
 
 from opportune.config.base_settings import BaseSettings
@@ -63,12 +71,9 @@ class McpSettings(BaseSettings):
         if not isinstance(value, str):
             return value
         try:
-            servers: Any = json.loads(value or "[]")
-        except ValueError:
-            servers = None
-        if not isinstance(servers, list):
-            raise ValueError('must be a JSON list such as [{"name": "weather", "url": "https://mcp.example/mcp"}]')
-        return servers
+            return TypeAdapter(list[Any]).validate_json(value or "[]")
+        except ValidationError:
+            raise ValueError('must be a JSON list such as [{"name": "a", "url": "https://a.example/mcp"}]') from None
 
     @field_validator("mcp_servers")
     @classmethod

@@ -56,9 +56,9 @@ class OpenAIEmbedder(Embedder):
         _, content = await self._endpoint.post("/embeddings", MAX_RESPONSE_BYTES, json=body)
         response = json_in(content)
         try:
-            data = sorted(response["data"], key=lambda item: item["index"])
+            data = sorted(response["data"], key=lambda item: item.get("index", 0))  # a stable order without one
             vectors = [[float(number) for number in item["embedding"]] for item in data]
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             raise LlmError("malformed", NO_EMBEDDING) from None
         return Embedded(vectors, counts_in(response.get("usage")).get("prompt_tokens"))
 

@@ -41,8 +41,8 @@ class MediaEndpoints(MediaProvider):
             body["size"] = size
         content = await self._post("image", "/images/generations", MAX_PICTURE_BYTES, json=body)
         data = [*objects_in(_object(content).get("data"))]
-        encoded = data[0].get("b64_json") if data else None
-        if not isinstance(encoded, str):  # a link would be a request to another host
+        encoded = data[0].get("b64_json") or data[0].get("url") if data else None
+        if not isinstance(encoded, str) or encoded.startswith("http"):  # a link would be a request to another host
             raise self._malformed("image", NO_PICTURE)
         try:
             picture = b64decode(encoded.rpartition(",")[2])
@@ -56,7 +56,7 @@ class MediaEndpoints(MediaProvider):
             body["voice"] = voice
         content_type, content = await self._endpoints["speech"].post("/audio/speech", MAX_SPEECH_BYTES, json=body)
         content_type = content_type.partition(";")[0].strip().lower()
-        if not (content and content_type.startswith(("audio/", "application/octet-stream"))):
+        if not (content and content_type.startswith(("audio/", "application/octet-stream", "binary/"))):
             raise self._malformed("speech", NO_SPEECH)
         return Made(Speech(content, content_type if content_type.startswith("audio/") else "audio/mpeg"))
 
@@ -66,7 +66,9 @@ class MediaEndpoints(MediaProvider):
             fields["language"] = language
         file = f"audio{PurePath(filename).suffix.lower()}", audio
         path, form = "/audio/transcriptions", {"data": fields, "files": {"file": file}}
-        content = _object(await self._post("transcription", path, MAX_TEXT_BYTES, **form))
+        content_type, body = await self._endpoints["transcription"].post(path, MAX_TEXT_BYTES, **form)
+        is_json = not content_type.startswith("text/plain")
+        content = _object(json_in(body)) if is_json else {"text": body.decode(errors="replace")}
         text = content.get("text")
         if not (isinstance(text, str) and text.strip()):
             raise self._malformed("transcription", NO_TRANSCRIPT) if text is None else LlmError("empty", NO_TRANSCRIPT)

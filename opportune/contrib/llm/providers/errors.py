@@ -29,6 +29,7 @@ _TIMEOUT = _Refusal("timeout", _l("The model took too long to answer."))
 _UNKNOWN_MODEL = _Refusal(
     "not_configured", _l("The endpoint does not know this model."), "Check LLM_MODEL and LLM_BASE_URL."
 )
+_NO_MODEL = _Refusal("not_configured", _l("The model's endpoint is not a language model."), CHECK_URL)
 _RATE_LIMITED = _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now."))
 _REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this conversation."), "Check LLM_MODEL.")
 UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
@@ -37,27 +38,26 @@ _TOO_LONG = _Refusal(
 )
 FILTERED = _Refusal("filtered", _l("The content filter of the model's endpoint stopped this answer."))
 _BY_STATUS = {
-    401: _KEY_REFUSED,
+    **dict.fromkeys((401, 403), _KEY_REFUSED),
     402: _NO_CREDIT,
-    403: _KEY_REFUSED,
-    404: _UNKNOWN_MODEL,
-    408: _TIMEOUT,
+    **dict.fromkeys((404, 410), _UNKNOWN_MODEL),
+    405: _NO_MODEL,
+    **dict.fromkeys((408, 504, 524), _TIMEOUT),
     413: _TOO_LONG,
     429: _RATE_LIMITED,
-    504: _TIMEOUT,
-    524: _TIMEOUT,
-    529: UNAVAILABLE,
+    **dict.fromkeys((424, 425, 498, 529), UNAVAILABLE),
 }
 _SPECIFIC = {
     _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
-    r"|too many (input )?tokens|maximum (prompt|input) length|input (token|length).{0,40}(exceed|limit)"
+    r"|too many (input )?tokens(?!, please wait)|maximum (prompt|input) length"
+    r"|input (token|length).{0,40}(exceed|limit)"
     r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|reduce the length|must have less than \d+ tokens"
-    r"|tokens.{0,30}must be <=|input length should",
+    r"|tokens.{0,30}must be <=|input length should|tokens? too long|request too large|tokens must be reduced|超长",
     FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
-    r"|sensitive.?(content|word|info)|exists risk|usage (guideline|polic)",
+    r"|sensitive.?(content|word|info)|exists risk|usage (guideline|polic)|敏感|不安全",
     _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|any|out of|more|enough) credit|credit balance"
-    r"|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded",
-    _KEY_REFUSED: r"valid api key|api key.{0,20}(invalid|not valid|incorrect)",
+    r"|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded|欠费|余额不足",
+    _KEY_REFUSED: r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
 }
 """Words for reasons that have no HTTP status."""
 _GENERAL = {
@@ -72,18 +72,20 @@ _MIXED = (None, 400, 403, 413, 422, 429, 500)
 """Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
-_CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "http_code", "type", "name", "reason")
+_CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "type", "__type", "name", "reason")
 _MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg")
-WAIT_FIELD = re.compile(r"retry.?(after|delay)", re.IGNORECASE)
-WAIT = re.compile(r"(?:again|retry) (?:in|after) (\d[\dhm.]* ?[hms]{0,2})")
+WAIT_FIELD = re.compile(r"retry.?(after|delay)|estimated_time", re.IGNORECASE)
+WAIT = re.compile(r"(?:again in|again after|retry in|retry after|wait|wait for) (\d[\dhm.]* ?[hms]{0,2})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _SENT_FIELDS = ("input", "messages", "prompt", "body", "choices")
 """Fields in which some endpoints repeat the request."""
-_SUCCESS = (None, "", 0, "0", 200, "200", "ok", "success")
+_STATES = ("base_resp", "header", "detail")
+"""Fields of MiniMax, Spark and FastAPI with the state of an event."""
+_SUCCESS = (None, "", 0, "0", 200, "200", "ok", "success", "Success")
 
 
 def not_a_model() -> LlmError:
-    return LlmError("malformed", _l("The model's endpoint is not a language model."), advice=CHECK_URL)
+    return LlmError("malformed", _NO_MODEL.sentence, advice=CHECK_URL)
 
 
 def refused_parameter(name: str) -> LlmError:
@@ -128,11 +130,15 @@ def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | 
 def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     """Return True for an error outside of the field `error`: a message alone, or with a code or a failure."""
     if not any(isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS):
-        state = value.get("base_resp")  # of MiniMax
-        return isinstance(state, dict) and bool(state.get("status_code"))
+        states = ((name.lower(), state) for name, state in value.items() if isinstance(state, dict))
+        return any(name.endswith("exception") or (name in _STATES and _fails(state)) for name, state in states)
     if len(value) == 1 or value.get("object") == "error" or value.get("success") is False:
         return True
-    return any(map(value.get, _CODE_FIELDS))
+    return _fails(value)
+
+
+def _fails(value: Mapping[str, Any]) -> bool:
+    return any(value.get(field) not in _SUCCESS for field in _CODE_FIELDS)
 
 
 def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:
@@ -158,6 +164,8 @@ def _find_refusal(status: int | None, codes: str, everything: str) -> _Refusal:
         return refusal
     if status in _VAGUE and (refusal := _search(_GENERAL, codes)):
         return refusal
+    if status and status < 400:  # a redirect, which would send the key elsewhere
+        return _NO_MODEL
     if status:
         return _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else UNAVAILABLE)
     return _search(_GENERAL, everything) or UNAVAILABLE

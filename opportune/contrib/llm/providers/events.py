@@ -6,6 +6,7 @@ httpx-sse is not used: it accepts lines of any length, and fails at what endpoin
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
@@ -19,10 +20,12 @@ MAX_LINE_BYTES = 1_000_000
 MAX_BODY_BYTES = 100_000_000
 """Maximum length of all events, of which an answer may ignore most."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-OTHER_FIELD = re.compile(rb"(event|id|retry|data|error)?[ \t]*(?::|$)(.*)", re.DOTALL)
+OTHER_FIELD = re.compile(rb"(event|id|retry|data|error)?[ \t]*(?::|$)(.*)", re.DOTALL | re.IGNORECASE)
 """Name and value of a field. `error` is a field of llama.cpp."""
 DECODER = json.JSONDecoder(strict=False)
-"""Slower than pydantic_core, but accepts line breaks in texts and halves of surrogate pairs."""
+"""Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
+AROUND_JSON = b" \t,[]\0\x1e"
+"""Characters around the objects of a list that is sent line by line, of a JSON text sequence, and of heartbeats."""
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
 
 
@@ -75,17 +78,18 @@ class EventReader:
         yield from self._end_event()
 
     def _read_line(self, line: bytes) -> Iterator[Event]:
-        if not self._has_begun:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-            if line.lstrip().startswith(b"<"):
-                raise not_a_model()
-            self._has_begun = bool(line.strip())
         if line.startswith(b"data:"):
+            self._has_begun = True
             yield from self._add_data(line[5:].strip())
-        elif not line.strip():
+            return
+        line = line.removeprefix(BYTE_ORDER_MARK).strip(b" \t\0")
+        if line.startswith(b"<") and not self._has_begun:
+            raise not_a_model()
+        self._has_begun |= bool(line)
+        if not line:
             yield from self._end_event()
-        elif field := OTHER_FIELD.match(line.lstrip()):
-            name, value = field[1], field[2].strip()
+        elif field := OTHER_FIELD.match(line):
+            name, value = (field[1] or b"").lower(), field[2].strip()
             if name in (b"event", b"error"):
                 self._name = (value if name == b"event" else name).decode(errors="replace").lower()
             if name in (b"data", b"error"):
@@ -97,7 +101,7 @@ class EventReader:
         while data.startswith(b"data:"):  # some proxies add the field twice
             data = data[5:].lstrip()
         # Most events are one line. Some endpoints send no blank line between them.
-        events = None if self._data else self._parse(data)
+        events = None if self._data else self._parse(data) if data.strip(AROUND_JSON) else []
         if events is None:
             self._data.append(data)
             self._data_bytes += len(data)
@@ -118,16 +122,25 @@ class EventReader:
 
     def _parse(self, data: bytes) -> list[Event] | None:
         """Return the events in JSON data; None for other data."""
-        if data[:1] != b"{" and data.strip(b'"[] \t').upper() == b"DONE":
+        if data[:1] != b"{" and data.strip(b'"[]{} \t').upper() == b"DONE":
             return [DONE]
         try:
             value = from_json(data)
         except ValueError:
-            try:
-                value = DECODER.decode(data.decode(errors="replace"))
-            except (ValueError, RecursionError):
+            value = json_objects_in(data.decode(errors="replace"))
+            if not value:
                 return None
         if isinstance(value, str) and value.startswith("{"):  # encoded twice
             return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
+
+
+def json_objects_in(text: str) -> list[dict[str, Any]]:
+    """Return the JSON objects in a text. Some endpoints send no line break between events."""
+    objects, end = list[dict[str, Any]](), 0
+    with suppress(ValueError, RecursionError):
+        while (start := text.find("{", end)) >= 0:
+            value, end = DECODER.raw_decode(text, start)
+            objects.append(value)
+    return objects

@@ -12,7 +12,6 @@ from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.models import MediaModel, MediaTask
 from opportune.contrib.llm.providers import libraries, local
-from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -33,7 +32,8 @@ def models_of(settings: Settings) -> list[LlmModel]:
         return []
     name = settings.llm_model or urlsplit(settings.llm_base_url).hostname or "the model"
     model = LlmModel(name=name[:MAX_MODEL_NAME_LENGTH], dialect=settings.llm_dialect, base_url=settings.llm_base_url)
-    return [_add_url_and_key(model.model_copy(update={"api_key": settings.llm_api_key}), settings)]
+    values = {"model": settings.llm_model, "api_key": settings.llm_api_key}
+    return [_add_url_and_key(model.model_copy(update=values), settings)]
 
 
 M = TypeVar("M", bound=LlmModel)
@@ -72,31 +72,12 @@ def make_provider(settings: Settings, model: LlmModel | None = None) -> Provider
             custom: Provider = _make_custom(settings, model)
             return custom
         if model.dialect == "openai":
-            return _make_compatible(settings, model)
+            return OpenAICompatible(model, Timeouts.of(settings))
         return VendorModel(model, Timeouts.of(settings))
     if settings.environment == "test":
         return FakeProvider("A scripted answer.")
     weights = local.find_weights()
     return local.LocalModel(weights, Timeouts.of(settings)) if weights else None
-
-
-def _make_compatible(settings: Settings, model: LlmModel) -> Provider:
-    provider = OpenAICompatible(
-        Access(model.base_url, model.api_key, model.headers),
-        _name_at_endpoint(settings, model),
-        Timeouts.of(settings),
-        context_budget=model.max_prompt_tokens,
-        max_tokens=model.max_answer_tokens,
-        parameters=model.parameters,
-    )
-    provider.name, provider.continues = model.name, model.continues
-    provider.sees_images = model.sees_images
-    return provider
-
-
-def _name_at_endpoint(settings: Settings, model: LlmModel) -> str:
-    """Return the model name to send; empty without LLM_MODEL, because some endpoints have only one model."""
-    return model.model or (model.name if settings.llm_models else settings.llm_model)
 
 
 def _make_custom(settings: Settings, model: LlmModel, setting: str = "LLM_MODELS") -> Any:

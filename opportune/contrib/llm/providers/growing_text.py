@@ -21,6 +21,10 @@ class GrowingText:
         """The text without the held piece."""
         return "".join(self._added)
 
+    def is_repeated_by(self, piece: object) -> bool:
+        """Return True for a last piece that repeats the whole text, as FastGPT and Coze send it."""
+        return len(self._added) > 1 and piece == self.text and len({*self.text}) >= MIN_CHARACTERS
+
     def add(self, piece: str) -> str:
         """Return the text that a piece adds."""
         added = piece if self._is_repeated is False else self._added_by(piece)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from opportune.contrib.llm.providers.access import Access
+from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.errors import CHECK_URL, error_for_status, not_a_model
 from opportune.contrib.llm.providers.events import Event, EventReader
 from opportune.contrib.llm.providers.provider import INTERRUPTED, LlmError, Timeouts
@@ -27,15 +27,15 @@ T = TypeVar("T")
 class EndpointClient:
     """Client of one endpoint, with its connection pool. It follows no redirect."""
 
-    def __init__(self, access: Access, timeouts: Timeouts) -> None:
-        key = access.api_key.get_secret_value().strip()
-        self._headers = ({"Authorization": f"Bearer {key}"} if key else {}) | dict(access.headers)
+    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+        key = model.api_key.get_secret_value().strip()
+        self._headers = ({"Authorization": f"Bearer {key}"} if key else {}) | model.headers
         self._timeouts = timeouts
         self._client = httpx2.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=timeouts.connect, pool=timeouts.connect),
-            trust_env=access.through_proxy,
-            verify=access.url.startswith("https:"),  # reading the certificates takes 80 ms
+            trust_env=not model.base_url.startswith(("http://127.", "http://localhost")),  # proxies cannot reach it
+            verify=model.base_url.startswith("https:"),  # reading the certificates takes 80 ms
         )
 
     async def close(self) -> None:
@@ -67,7 +67,7 @@ class EndpointClient:
         deadline = Deadline(self._timeouts)
         with translate_errors():
             async with aclosing(await self._request(parameters, deadline, **content)) as response:
-                body = await deadline.wait_for(read_body(response.aiter_raw(), max_bytes))
+                body = await deadline.wait_for(read_body(response.aiter_bytes(), max_bytes))
         parameters.remember()
         return response.headers.get("Content-Type", ""), body
 
@@ -82,19 +82,17 @@ class EndpointClient:
             response = await deadline.wait_for(self._client.send(request, stream=True))
             if response.is_success:
                 return response
-            refusal = await self._read_refusal(response, deadline)
+            body: bytes | None = None
+            async with aclosing(response):
+                with suppress(httpx2.HTTPError):  # the status is enough
+                    body = await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES))
+            refusal = body or b""
             milliseconds = response.headers.get("retry-after-ms")  # of OpenAI and Azure
             wait = f"{milliseconds}ms" if milliseconds else response.headers.get("Retry-After")
             error = error_for_status(response.status_code, wait, refusal)
             if not parameters.change(response.status_code, error, refusal.decode(errors="replace")):
                 raise error
         raise error
-
-    async def _read_refusal(self, response: httpx2.Response, deadline: "Deadline") -> bytes:
-        async with aclosing(response):
-            with suppress(httpx2.HTTPError):  # the status is enough
-                return await deadline.wait_for(read_body(response.aiter_bytes(), MAX_REFUSAL_BYTES)) or b""
-        return b""
 
 
 class Deadline:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm.providers.access import Access
+from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.providers.local_process import LocalProcess
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
 
 MAX_ANSWER_TOKENS = 1_024
+MODEL = LlmModel(name="127.0.0.1", max_answer_tokens=MAX_ANSWER_TOKENS)
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
 
 
@@ -83,8 +84,8 @@ class LocalModel(Provider):
         self.fault = process.fault
         if not process.url:
             raise LlmError("unavailable", "The local model could not be started on this machine.")
-        access = Access(f"{process.url}/v1", SecretStr(process.key), through_proxy=False)
-        self._client = OpenAICompatible(access, "", self._timeouts, max_tokens=MAX_ANSWER_TOKENS)
+        access = {"base_url": f"{process.url}/v1", "api_key": SecretStr(process.key)}
+        self._client = OpenAICompatible(MODEL.model_copy(update=access), self._timeouts)
         return self._client
 
     async def _close_model(self) -> None:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.errors import NOT_ACCEPTED
-from opportune.contrib.llm.providers.provider import LlmError, Timeouts
+from opportune.contrib.llm.providers.provider import ErrorCode, LlmError, Timeouts
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.contrib.llm.providers.remote import connect
 
@@ -21,7 +20,7 @@ class ModelEndpoint:
         self._setting = setting
         self._url = model.base_url.rstrip("/")
         timeouts = replace(timeouts, first=read_seconds, idle=read_seconds)
-        self._client = connect(Access(self._url, model.api_key, model.headers), timeouts)
+        self._client = connect(model, timeouts)
 
     async def close(self) -> None:
         await self._client.close()
@@ -38,14 +37,16 @@ class ModelEndpoint:
         try:
             content_type, body = await client.read(parameters, max_bytes, **form)
         except LlmError as error:
-            sentence = NOT_ACCEPTED if error.code == "rejected" else error.args[0]
-            raise LlmError(error.code, sentence, error.retry_after, advice=f"Check {self._setting}.") from None
+            # A batch of texts that is too long is divided like another one that is rejected.
+            code: ErrorCode = "rejected" if error.code == "context_too_long" else error.code
+            sentence = NOT_ACCEPTED if code == "rejected" else error.args[0]
+            raise LlmError(code, sentence, error.retry_after, advice=f"Check {self._setting}.") from None
         if body is None:
             raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
         return content_type, body
 
 
-def json_in(content: bytes) -> Any:
+def json_in(content: bytes | str) -> Any:
     """Return the value of a JSON text; None for other content, also if it is nested too deeply."""
     try:
         return json.loads(content)

@@ -9,8 +9,8 @@ from hashlib import sha256
 from itertools import repeat
 from urllib.parse import urlsplit
 
+from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.providers.access import Access
 from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
@@ -23,39 +23,22 @@ from opportune.contrib.llm.providers.tool_calls import is_object
 class OpenAICompatible(RemoteProvider):
     """Provider for one endpoint and model. It does not retry."""
 
-    def __init__(
-        self,
-        access: Access,
-        model: str,
-        timeouts: Timeouts,
-        *,
-        context_budget: int = 8_000,
-        max_tokens: int = 4_096,
-        parameters: Mapping[str, object] | None = None,
-    ) -> None:
-        """Create the provider.
-
-        Args:
-            access: URL and key of the endpoint.
-            model: Name at the endpoint. Empty for an endpoint with one model.
-            timeouts: Limits of each answer.
-            context_budget: Maximum tokens of a conversation.
-            max_tokens: Maximum tokens of an answer.
-            parameters: Additional parameters, which override standard parameters of the same name.
-        """
-        self.name = model or urlsplit(access.url).hostname or "the model"
-        self.context_budget = context_budget
-        self._url = f"{access.url.rstrip('/')}/chat/completions"
+    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+        """`model`: Named as its host if the endpoint has only one model, so that requests need no name."""
+        host = urlsplit(model.base_url).hostname
+        self.name, self.continues, self.sees_images = model.name, model.continues, model.sees_images
+        self.context_budget = model.max_prompt_tokens
+        self._url = f"{model.base_url.rstrip('/')}/chat/completions"
+        self._limit_name = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
+        self._name_at_endpoint = model.model or ("" if model.name == host else model.name)
         self._model = model
-        self.origin = sha256(f"{self._url} {model}".encode()).hexdigest()[:16]
-        self._max_tokens = max_tokens
-        self._parameters = parameters or {}
-        self._client = connect(access, timeouts)
+        self.origin = sha256(f"{self._url} {self._name_at_endpoint}".encode()).hexdigest()[:16]
+        self._client = connect(model, timeouts)
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def stream_with_tools(
+    def stream_with_tools(
         self,
         messages: Sequence[Message],
         tools: Sequence[ToolSchema],
@@ -66,14 +49,11 @@ class OpenAICompatible(RemoteProvider):
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-        answer = compacted_answer(lambda turns: self._answer(self._body(turns, tools, options)), messages)
-        async with aclosing(answer) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options)), messages)
 
     def _answer(self, body: Body) -> AsyncGenerator[Chunk, None]:
         """Return the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
-        parameters = RefusedParameters(self._url, body, self._parameters)
+        parameters = RefusedParameters(self._url, body, self._model.parameters)
 
         async def was_changed(_number: int, error: LlmError) -> bool:
             return parameters.change_by_event(error)
@@ -101,19 +81,18 @@ class OpenAICompatible(RemoteProvider):
         yield done
 
     def _body(self, messages: Sequence[Message], tools: Sequence[ToolSchema], options: Body) -> Body:
-        # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
-        limit_name = "max_completion_tokens" if urlsplit(self._url).hostname == "api.openai.com" else "max_tokens"
         body: dict[str, object] = {
             "messages": [self._to_json(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
-            limit_name: self._max_tokens,
+            # OpenAI's newer models refuse max_tokens; other endpoints may not support its successor.
+            self._limit_name: self._model.max_answer_tokens,
         }
         if tools:
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in tools]
-        if self._model:
-            body["model"] = self._model
-        return body | dict(options) | dict(self._parameters)
+        if self._name_at_endpoint:
+            body["model"] = self._name_at_endpoint
+        return body | dict(options) | dict(self._model.parameters)
 
     def _to_json(self, message: Message) -> dict[str, object]:
         content: object = message.content

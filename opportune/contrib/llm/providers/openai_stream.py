@@ -1,34 +1,40 @@
 """Reader of answers in OpenAI's format. It reads what it understands, and ignores the rest."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
-from opportune.contrib.llm.providers.events import Event
+from opportune.contrib.llm.providers.events import Event, json_objects_in
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.provider import EMPTY, INTERRUPTED, Done, LlmError, Reasoning
-from opportune.contrib.llm.providers.returned_fields import LIST_FIELDS, RETURNED_FIELDS, TEXT_FIELDS, ReturnedFields
+from opportune.contrib.llm.providers.returned_fields import LIST_FIELDS, TEXT_FIELDS, ReturnedFields
 from opportune.contrib.llm.providers.think_tags import CLOSING_LINE, UNOPENED, ThinkTagSplitter
 from opportune.contrib.llm.providers.tool_calls import ToolCallReader, objects_in, to_key
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
-REASONING_FIELDS = (*TEXT_FIELDS, "thinking", *LIST_FIELDS)
+REASONING_FIELDS = (*TEXT_FIELDS, "thinking", "thought", "cot_summary", *LIST_FIELDS)
 """Fields with reasoning. Some endpoints send the same text in several of them."""
-TEXTS_OF_PARTS = ("text", "content", "summary", "thinking", "transcript")
+TEXTS_OF_PARTS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value")
+USAGE_FIELDS = frozenset({"usage", "x_groq", "usageMetadata", "timings"})
+"""Fields with token counts: of OpenAI, Groq, Google and llama.cpp."""
 COUNT_FIELDS = {
-    "prompt_tokens": ("prompt_tokens", "input_tokens", "prompt_eval_count"),
-    "completion_tokens": ("completion_tokens", "output_tokens", "eval_count"),
-    "cached_tokens": ("cached_tokens", "prompt_cache_hit_tokens"),
+    "prompt_tokens": ("prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount", "prompt_n"),
+    "completion_tokens": ("completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount", "predicted_n"),
+    "cached_tokens": ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens"),
     "reasoning_tokens": ("reasoning_tokens",),
 }
-CALL_FIELDS = ("tool_calls", "function_call")
-FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason")
-UNFINISHED = ("", "null", "none")
-FILTER_REASONS = ("filter", "safety", "sensitive", "recitation", "prohibited", "blocklist", "refusal")
-LENGTH_REASONS = ("length", "max_", "context_window", "truncat")
-FAILURE_REASONS = ("error", "abort", "insufficient", "malformed", "fail", "cancel", "overload")
+CALL_FIELDS = frozenset({"tool_calls", "tool_call", "function_call"})
+PLAIN_FIELDS = frozenset({"index", "delta", "message", "role", "content", "text", "finish_reason", "logprobs"})
+EMPTY_FIELDS = ("role", "finish_reason")
+"""Fields of a delta that adds nothing, so that a message beside it counts."""
+FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason", "finish_details")
+UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
+FILTER_REASONS = re.compile(r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii")
+LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit")
+FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|fail|cancel|overload")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
@@ -70,25 +76,32 @@ class ChatCompletionReader:
         Raises:
             LlmError: The event reports an error.
         """
-        name, value = event
-        if not value.get("choices"):  # some gateways wrap each chunk in another object
-            value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
+        name, envelope = event
+        # Some gateways wrap each chunk in another object.
+        wrapped = (item for item in envelope.values() if isinstance(item, dict) and "choices" in item)
+        value = envelope if envelope.get("choices") else next(wrapped, envelope)
         may_fail = not value.get("choices") or value.get("error") or name == "error"
         if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
-        reasoning, text, usage = "", "", value.get("usage") or value.get("x_groq")
+        self._count(envelope)
+        reasoning = text = ""
         for choice in self._own_choices(value):
             added_reasoning, added_text = self._read_choice(choice, value)
             reasoning += added_reasoning
             text += added_text
-            usage = usage or choice.get("usage")
+        if value is not envelope:
+            self._count(value)
         if name == "done" or value.get("done") is True:
             self.is_over = True
-            usage = usage or value
-        if usage:
-            self._usage |= counts_in(usage)
+            self._count({"usage": value})
         tagged, text = self._think_tags.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + tagged, text)
+
+    def _count(self, part: Mapping[str, Any]) -> None:
+        """Add the token counts in an event or in one of its parts. A later zero does not replace a count."""
+        for field in USAGE_FIELDS & part.keys():
+            for name, count in counts_in(part[field]).items():
+                self._usage[name] = count or self._usage.get(name, count)
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a tag."""
@@ -96,8 +109,12 @@ class ChatCompletionReader:
             UNOPENED.add(self._origin)
         tagged, text = self._think_tags.feed(self._content.held + "\ufffd" * bool(self._half))
         pending = self._think_tags.finish()
-        for number, (name, arguments) in enumerate(self._think_tags.calls):
-            self._calls.add({"id": f"channel_{number}", "name": name, "arguments": arguments})
+        for name, written in self._think_tags.calls:
+            calls = [{"name": name, "arguments": written}] if name else json_objects_in(written)
+            calls = [call for call in calls if isinstance(call.get("name"), str)]
+            for call in calls:
+                self._calls.add({"id": f"written_{len(self._calls)}", **call})
+            text += "" if calls else written
         return self._to_chunks(self._reasoning.held + tagged + pending[0], text + pending[1])
 
     def finish(self) -> Done:
@@ -110,29 +127,27 @@ class ChatCompletionReader:
             raise LlmError("interrupted", INTERRUPTED)
         done = Done(
             **self._usage,
-            truncated=self._is_truncated or self._ended_by(LENGTH_REASONS),
+            truncated=self._is_truncated or bool(LENGTH_REASONS.search(self._finish_reason)),
             tool_calls=self._returned.attach_to(self._calls.finish()),
             returned=self._returned.of_message(),
         )
-        if self._ended_by(FAILURE_REASONS):
+        if FILTER_REASONS.search(self._finish_reason) and "malformed" not in self._finish_reason:
+            raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
+        if FAILURE_REASONS.search(self._finish_reason):
             if self._length:
                 raise LlmError("interrupted", INTERRUPTED, done=done)
             raise LlmError(UNAVAILABLE.code, UNAVAILABLE.sentence, done=done)
-        if self._ended_by(FILTER_REASONS):
-            raise LlmError(FILTERED.code, FILTERED.sentence, done=done)
         if not (self._has_text or done.tool_calls):
             raise self._explain_empty_answer(done)
         return done
-
-    def _ended_by(self, reasons: tuple[str, ...]) -> bool:
-        return any(reason in self._finish_reason for reason in reasons)
 
     def _explain_empty_answer(self, done: Done) -> LlmError:
         """Explain why there is no text. Some models count their reasoning but never send it."""
         if done.truncated:
             return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-        has_reasoning = bool(self._reasoning_length or done.reasoning_tokens)
-        return LlmError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
+        return LlmError(
+            "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
+        )
 
     @property
     def _is_truncated(self) -> bool:
@@ -153,62 +168,54 @@ class ChatCompletionReader:
     def _own_choices(self, value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the parts of the first choice. Some endpoints omit its index, or send no list of choices."""
         choices = value.get("choices")
-        if isinstance(choices, dict) and not choices.keys() & {"delta", "message", "text", "finish_reason"}:
-            choices = [*choices.values()]
-        if choices is None and (isinstance(value.get("message"), dict) or "delta" in value):
+        if not choices and (isinstance(value.get("message"), dict) or "delta" in value or "finish_reason" in value):
             choices = [value]
         for number, choice in enumerate(objects_in(choices)):
             index = to_key(choice.get("index"))
             if self._choice_index is None:
                 self._choice_index = index
-            is_first = number == 0 if index is None else index == self._choice_index
-            if is_first:
+            if index == self._choice_index if index else number == 0:
                 yield choice
 
     def _read_choice(self, choice: dict[str, Any], chunk: Mapping[str, Any]) -> tuple[str, str]:
         """Return the reasoning and the content that a choice adds."""
         if choice.get("error") and (error := error_in(choice)):
             raise error
-        delta = choice.get("delta")
-        delta = delta if isinstance(delta, dict) else {"content": delta}
-        has_content = delta.get("content") or _has_content(delta)
-        if choice.get("finish_reason") or "finish_reason" in delta or not has_content:
-            delta = self._read_end(choice, delta, chunk)
-        content, reasoning = delta.get("content"), ""
+        fields = self._fields_of(choice, chunk)
+        content, reasoning = fields.get("content") or fields.get("text"), ""
         if not isinstance(content, str):
             reasoning, content = _texts_in(content)
-        if len(delta) > 1 or "content" not in delta:
-            reasoning = self._read_fields(delta) + reasoning
-            content += _join_texts(delta.get("refusal") or delta.get("audio"))
+        if not fields.keys() <= PLAIN_FIELDS:
+            reasoning = self._read_other_fields(fields) + reasoning
+            content += _join_texts(fields.get("refusal") or fields.get("audio"))
         if not content.isascii() or self._half:
             content = self._join_halves(content)
         return self._reasoning.add(reasoning), self._content.add(content)
 
-    def _read_fields(self, delta: Mapping[str, Any]) -> str:
-        """Read tool calls and fields to send back. Return the reasoning."""
-        if not delta.keys().isdisjoint(RETURNED_FIELDS):
-            self._returned.add(delta)
-        for name in CALL_FIELDS:
-            for piece in objects_in(delta.get(name)):
-                self._length += self._calls.add(piece)
-        texts = (_join_texts(delta[name]) for name in REASONING_FIELDS if name in delta)
-        return next(filter(None, texts), "")
-
-    def _read_end(self, choice: Mapping[str, Any], delta: dict[str, Any], chunk: Mapping[str, Any]) -> dict[str, Any]:
-        """Read the end of a choice, or a choice without a delta. Return the fields that it adds."""
-        message = choice.get("message")
-        reason = _finish_reason_in(choice, delta)
-        if reason:
+    def _fields_of(self, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields that a choice adds. Endpoints put them into its delta or message, or beside these."""
+        delta, message = choice.get("delta"), choice.get("message")
+        delta = delta if isinstance(delta, dict) else {"content": delta}
+        fields = {**choice, **delta}
+        if reason := _finish_reason_in(choice, fields):
             self._finish_reason = reason
-        elif isinstance(message, dict) and "delta" not in choice:
-            is_whole = chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
-            if is_whole and not self._finish_reason:
-                self._finish_reason = "stop"
-        if _has_content(delta):
-            return delta
-        if isinstance(message, dict):
-            return self._added_by(message)
-        return {"content": message or choice.get("text")}
+            if self._content.is_repeated_by(fields.get("content")):
+                fields["content"] = ""
+        if message and not any(value for name, value in delta.items() if name not in EMPTY_FIELDS):
+            fields |= self._added_by(message) if isinstance(message, dict) else {"content": message}
+            is_whole = "delta" not in choice and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
+            self._finish_reason = self._finish_reason or "stop" * is_whole
+        return fields
+
+    def _read_other_fields(self, fields: Mapping[str, Any]) -> str:
+        """Read token counts, tool calls and fields to send back. Return the reasoning."""
+        self._count(fields)
+        self._returned.add(fields)
+        for name in CALL_FIELDS & fields.keys():
+            for piece in objects_in(fields[name]):
+                self._length += self._calls.add(piece)
+        texts = (_join_texts(fields[name]) for name in REASONING_FIELDS if name in fields)
+        return next(filter(None, texts), "")
 
     def _added_by(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a whole message without those that were already sent in pieces."""
@@ -235,34 +242,27 @@ class ChatCompletionReader:
 
 def counts_in(usage: object) -> dict[str, Any]:
     """Return the token counts in the usage of an answer, also in objects for details."""
-    if not isinstance(usage, dict):
-        return {}
-    details = (item for item in usage.values() if isinstance(item, dict))
-    reported = {name: _to_count(value) for item in (*details, usage) for name, value in item.items()}
-    counts: dict[str, Any] = {}
-    for name, fields in COUNT_FIELDS.items():
-        values = [reported[field] for field in fields if reported.get(field) is not None]
-        if values:
-            counts[name] = values[0]
+    parts = objects_in(usage)
+    details = [item for part in parts for item in part.values() if isinstance(item, dict)]
+    reported = {name: _to_count(value) for item in (*details, *parts) for name, value in item.items()}
+    named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields[::-1])
+    counts: dict[str, Any] = {name: count for name, count in named if count is not None}
+    # Google and xAI do not count the reasoning as a part of the answer.
+    without_prompt = (reported.get("total_tokens") or 0) - counts.get("prompt_tokens", 0)
+    if 0 < counts.get("completion_tokens", 0) < without_prompt and "prompt_tokens" in counts:
+        counts["completion_tokens"] = without_prompt
     return counts
 
 
-def _finish_reason_in(choice: Mapping[str, Any], delta: Mapping[str, Any]) -> str:
+def _finish_reason_in(choice: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     """Return why an answer ended, in lower case; empty if it continues."""
-    reasons = [part.get(name) for part in (choice, delta) for name in FINISH_FIELDS]
-    details = choice.get("finish_details")
-    if isinstance(details, dict):  # of Azure's first models with vision
-        reasons.append(details.get("type"))
-    reason = str(next(filter(None, reasons), "")).lower()
+    reason = choice.get("finish_reason") or next(filter(None, map(fields.get, FINISH_FIELDS)), None)
+    reason = str(reason).lower() if reason else ""
     return "" if reason in UNFINISHED else reason
 
 
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:
     return closing_tag in content and "<think>" not in content
-
-
-def _has_content(delta: Mapping[str, Any]) -> bool:
-    return any(value for field, value in delta.items() if field != "role")
 
 
 def _to_count(value: object) -> int | None:
@@ -293,6 +293,7 @@ def _join_texts(value: object) -> str:
     if isinstance(value, list):
         return "".join(_join_texts(item) for item in value if not isinstance(item, list))
     if isinstance(value, dict):
+        value = value["text"] if isinstance(value.get("text"), dict) else value
         return next((item for name in TEXTS_OF_PARTS if isinstance(item := value.get(name), str)), "")
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value) if is_text else ""

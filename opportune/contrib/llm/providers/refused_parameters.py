@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import refused_parameter
@@ -25,13 +25,21 @@ OPTIONAL = frozenset({*OTHER_NAMES, *RETURNED_FIELDS, USAGE_OPTION, FORMAT_OPTIO
 REFUSAL_STATUSES, VAGUE_STATUSES = (400, 404, 405, 422, 500, 501), (400, 422)
 LISTS = ("messages", "tool_calls")
 """Parts of a request that contain fields which endpoints may refuse."""
-NEEDED_BACK = re.compile(r"passed back|missing|required|must be (present|provided)", re.IGNORECASE)
-LIMIT_OF_MODEL = re.compile(r"max_(completion_)?tokens\W{1,3}must be (<|less|at most)", re.IGNORECASE)
+NEEDED_BACK = r"(?i)passed back|missing|required|must be (present|provided)"
+LIMIT_OF_MODEL = r"(?i)max_(completion_)?tokens\W{1,3}must be (<|less|at most)"
 """Words of Groq for a limit that is too large for each conversation, and not only for this one."""
-TOOLS_REFUSED = re.compile(
-    r"(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
-    r"|tool choice requires|tools param",
-    re.IGNORECASE,
+ANSWER_MENTIONED = r"max_new_tokens|\b(the|or) completion\b"
+"""Words of endpoints that count the maximum length of the answer as a part of the context."""
+STREAM_REFUSED = r"(?i)verified to stream|stream(ing)?\W{1,2}(is )?not support|not support stream"
+"""Words of endpoints whose answers come as a whole."""
+TOOLS_REFUSED = (
+    r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
+    r"|tool choice requires|tools param"
+)
+SYSTEM_ROLE = "the system role"
+SYSTEM_REFUSED = (
+    r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
+    r"|developer instruction|roles must alternate"
 )
 MAX_REMEMBERED = 500
 
@@ -59,7 +67,8 @@ class RefusedParameters:
     def accepted(self) -> Body:
         """Return the body without refused parameters."""
         changes = {name: new for name, new in self._changes.items() if name not in self._owner_parameters}
-        return _change_names(self._body, changes) if changes else self._body
+        body = _change_names(self._body, changes) if changes else self._body
+        return {**body, "messages": _without_system(body["messages"])} if SYSTEM_ROLE in changes else body
 
     def change(self, status: int, error: LlmError, refusal: str) -> bool:
         """Change the parameters that the endpoint names. Return False if there are none.
@@ -70,14 +79,16 @@ class RefusedParameters:
         names = [*self._named(refusal)] if status in REFUSAL_STATUSES else []
         is_too_long = error.code == "context_too_long"
         if is_too_long:
+            if re.search(ANSWER_MENTIONED, refusal):
+                names += LIMITS.keys() & self._body.keys()
             names = [name for name in names if name in LIMITS and name not in self._temporary]
-            if not LIMIT_OF_MODEL.search(refusal):  # the limit may only be too large for this conversation
+            if not re.search(LIMIT_OF_MODEL, refusal):  # the limit may only be too large for this conversation
                 self._temporary.update(names)
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
             self._require_owner_parameters(status, refusal)
             names = self._often_refused()
         logger.warning("the LLM endpoint responded with %s", status)
-        if not names and "tools" in self._body and TOOLS_REFUSED.search(refusal):
+        if not names and "tools" in self._body and re.search(TOOLS_REFUSED, refusal):
             raise refused_parameter("tools")
         for name in names:
             is_renamed = name in OTHER_NAMES and name not in self._changes and not is_too_long
@@ -105,10 +116,15 @@ class RefusedParameters:
         return [name for name in names if name in self._body and name not in self._changes]
 
     def _named(self, refusal: str) -> Iterator[str]:
-        """Yield the names in the body of the sent parameters that the endpoint names."""
+        """Yield what the endpoint refuses: names of sent parameters, and the role of system messages."""
+        has_system = any(turn["role"] == "system" for turn in self._body.get("messages", ()))
+        if has_system and SYSTEM_ROLE not in self._changes and re.search(SYSTEM_REFUSED, refusal):
+            yield SYSTEM_ROLE
+        if self._changes.get("stream") != "" and re.search(STREAM_REFUSED, refusal):
+            yield from ("stream", USAGE_OPTION)
         for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
             sent_as = self._changes.get(name, name)
-            is_needed = name in RETURNED_FIELDS and NEEDED_BACK.search(refusal)
+            is_needed = name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)
             if sent_as and not is_needed and re.search(rf"\b({sent_as}|{OTHER_NAMES.get(name, name)})\b", refusal):
                 yield name
 
@@ -139,3 +155,12 @@ def _change_names(part: Body, changes: Mapping[str, str]) -> dict[str, Any]:
         if name in changed:
             changed[name] = [_change_names(item, changes) for item in changed[name]]
     return changed
+
+
+def _without_system(turns: Sequence[Body]) -> list[Body]:
+    """Move the system messages to the beginning of the question, for models without that role."""
+    system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+    first, *others = (turn for turn in turns if turn["role"] != "system")
+    content = first["content"]
+    joined = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
+    return [{**first, "content": joined}, *others]

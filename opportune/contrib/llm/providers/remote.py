@@ -1,12 +1,11 @@
 """Clients of endpoints that are created with the first request, because importing their libraries takes long."""
 
 import asyncio
-from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from opportune.contrib.llm.providers.access import Access
-from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, Timeouts, ToolSchema
+from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.provider import Chunk, Message, Provider, Timeouts
 
 if TYPE_CHECKING:
     from opportune.contrib.llm.providers.http_client import EndpointClient
@@ -39,13 +38,13 @@ class LazyClient(Generic[C]):
             self._client = None
 
 
-def connect(access: Access, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
+def connect(model: LlmModel, timeouts: Timeouts) -> "LazyClient[EndpointClient]":
     """Return the client of an endpoint with OpenAI's API."""
 
     def create() -> "EndpointClient":
         from opportune.contrib.llm.providers.http_client import EndpointClient  # takes 0.2 s; see there
 
-        return EndpointClient(access, timeouts)
+        return EndpointClient(model, timeouts)
 
     return LazyClient(create)
 
@@ -55,17 +54,6 @@ class RemoteProvider(Provider):
 
     follows_schema = True
 
-    def stream(
-        self, messages: Sequence[Message], *, temperature: float | None = None, schema: Mapping[str, Any] | None = None
-    ) -> AsyncGenerator[Chunk, None]:
-        return self.stream_with_tools(messages, (), temperature=temperature, schema=schema)
-
-    @abstractmethod
-    def stream_with_tools(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[ToolSchema],
-        *,
-        temperature: float | None = None,
-        schema: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[Chunk, None]: ...
+    def stream(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[Chunk, None]:
+        """`options`: as those of `stream_with_tools`, which subclasses implement."""
+        return self.stream_with_tools(messages, (), **options)

@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterable
 from enum import Enum, auto
 
+TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 CLOSING_TAGS = {
-    **{f"<{tag}>": f"</{tag}>" for tag in ("think", "thinking", "thought", "reasoning", "seed:think", "mm:think")},
+    **{f"<{tag}>": f"</{tag}>" for tag in TAGS},
     "[THINK]": "[/THINK]",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
     "◁think▷": "◁/think▷",
     "<|channel>thought": "<channel|>",
 }
@@ -17,6 +20,10 @@ CLOSING_TAGS = {
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 """Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
 ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
+CALL_TAGS = {"<tool_call>": "</tool_call>", "[TOOL_CALLS]": "</s>"}
+"""Tags around calls in JSON, which Qwen's and Mistral's models write if they run without a parser for them."""
+END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>")
+"""Tokens at the end of an answer that a server with the wrong template sends as text."""
 RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.-]+)")
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening tag."""
@@ -40,7 +47,7 @@ class ThinkTagSplitter:
     """Separates reasoning at the start of an answer from its text. Chunks may split a tag anywhere.
 
     Attributes:
-        calls: Name and arguments of tool calls in Harmony messages.
+        calls: Name and arguments of tool calls. The name is empty for a text between tags of calls.
     """
 
     def __init__(self, origin: str = "") -> None:
@@ -59,7 +66,7 @@ class ThinkTagSplitter:
 
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
-        if self._position is _Position.TEXT and not self._ends:
+        if self._position is _Position.TEXT and not (self._ends or self._pending or "<" in content):
             return "", content
         self._pending += content
         parts: dict[_Position, str] = dict.fromkeys(_Position, "")
@@ -78,7 +85,7 @@ class ThinkTagSplitter:
     def finish(self) -> tuple[str, str]:
         """Return the reasoning and the text that were held back."""
         pending, self._pending = self._pending, ""
-        if self._position is _Position.HEADER:
+        if self._position is _Position.HEADER or pending in END_TOKENS:
             return "", ""
         if self._presumed is not None:  # the whole answer is text
             UNOPENED.discard(self._origin)
@@ -91,6 +98,9 @@ class ThinkTagSplitter:
             self._pending = stripped
         if tag := next(filter(stripped.startswith, CLOSING_TAGS), None):
             self._start(_Position.REASONING, stripped.removeprefix(tag), [CLOSING_TAGS[tag]])
+        elif tag := next(filter(stripped.startswith, CALL_TAGS), None):
+            self.calls.append(("", ""))
+            self._start(_Position.CALL, stripped.removeprefix(tag), [CALL_TAGS[tag]])
         elif tag := next(filter(stripped.startswith, CLOSING_TAGS.values()), None):  # the prompt had the opening tag
             self._start(_Position.START, stripped.removeprefix(tag))
         elif stripped.startswith(HEADERS):
@@ -125,7 +135,7 @@ class ThinkTagSplitter:
         if found:
             length, end = min(found)
         else:
-            length, end = len(self._pending) - _length_of_cut_tag(self._pending, self._ends), ""
+            length, end = len(self._pending) - _length_of_tag(self._pending, self._ends or END_TOKENS), ""
         part, self._pending = self._pending[:length], self._pending[length:]
         if self._is_blank:
             part = part.lstrip()
@@ -145,7 +155,7 @@ class ThinkTagSplitter:
         self._start(_Position.HEADER if self._ends is ENDS_OF_MESSAGE else _Position.START, rest)
 
 
-_ALL_TAGS = (*CLOSING_TAGS, *CLOSING_TAGS.values(), *HEADERS)
+_ALL_TAGS = (*CLOSING_TAGS, *CLOSING_TAGS.values(), *CALL_TAGS, *HEADERS)
 
 
 def _may_become(text: str, tags: Iterable[str]) -> bool:
@@ -153,7 +163,7 @@ def _may_become(text: str, tags: Iterable[str]) -> bool:
     return any(tag.startswith(text) or text.startswith(tag) for tag in tags)
 
 
-def _length_of_cut_tag(text: str, tags: Iterable[str]) -> int:
-    """Return the length of the longest end of the text that is the beginning of a tag."""
-    lengths = (length for tag in tags for length in range(1, len(tag)) if text.endswith(tag[:length]))
+def _length_of_tag(text: str, tags: Iterable[str]) -> int:
+    """Return the length of the longest end of the text that is a tag or the beginning of one."""
+    lengths = (length for tag in tags for length in range(1, len(tag) + 1) if text.endswith(tag[:length]))
     return max(lengths, default=0)

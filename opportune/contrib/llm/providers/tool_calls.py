@@ -1,9 +1,12 @@
 """Tool calls of an answer, assembled from pieces that endpoints number and name in many ways."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from opportune.contrib.llm.providers.events import json_objects_in
 from opportune.contrib.llm.providers.provider import ToolCall
 
 MAX_TOOL_CALLS = 128
@@ -14,7 +17,9 @@ RETURNED_FIELDS = ("extra_content", "provider_specific_fields", "thought_signatu
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """Return the objects in a list, or an object that was sent without its list."""
+    """Return the objects in a list, also in one that was sent as an object, or an object without its list."""
+    if isinstance(value, dict) and value and all(key.isdecimal() for key in value):  # a list by index
+        value = [*value.values()]
     if isinstance(value, dict):
         return [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
@@ -54,8 +59,8 @@ class ToolCallReader:
     def __init__(self) -> None:
         self._calls: list[_Call] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._calls)
+    def __len__(self) -> int:
+        return len(self._calls)
 
     def add(self, piece: Mapping[str, Any]) -> int:
         """Add a piece of a call, and return the length of its name and arguments."""
@@ -101,7 +106,7 @@ class ToolCallReader:
         """Return the calls in the order of their first pieces."""
         calls = enumerate(call for call in self._calls if call.name or call.arguments.strip())
         return tuple(
-            ToolCall(call.id or f"call_{number}", call.name, _unquoted(call.arguments), call.returned)
+            ToolCall(call.id or f"call_{number}", _plain_name(call.name), _plain(call.arguments), call.returned)
             for number, call in calls
         )
 
@@ -117,15 +122,20 @@ def is_object(arguments: str) -> bool:
         return False
 
 
-def _unquoted(arguments: str) -> str:
-    """Return the arguments of a call whose endpoint encoded them twice."""
-    if arguments.startswith('"'):
-        try:
-            decoded = json.loads(arguments)
-        except ValueError:
-            return arguments
-        return decoded if is_object(decoded) else arguments
-    return "" if arguments == "null" else arguments
+def _plain_name(name: str) -> str:
+    """Return the name of a function without marks of the Harmony format, and as Kimi's models write it."""
+    return re.sub(r":\d+$", "", name.strip().partition("<|")[0]).removeprefix("functions.")
+
+
+def _plain(arguments: str) -> str:
+    """Return arguments without additions of endpoints: quotes, a code fence, a brace, or the same object again."""
+    text = arguments.strip()
+    if is_object(text) or text in ("null", "None"):
+        return arguments if is_object(text) else ""
+    with suppress(ValueError):
+        text = str(json.loads(text)) if text.startswith('"') else text
+    objects = {json.dumps(item, ensure_ascii=False) for item in json_objects_in(text) if item}
+    return objects.pop() if len(objects) == 1 else arguments
 
 
 def _to_text(arguments: object) -> str:

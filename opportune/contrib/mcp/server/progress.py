@@ -29,7 +29,17 @@ class ProgressNotifications:
         self.label = label
         self.total = None if total is None or self.total is None else self.total + total
         self.changed.set()
-        yield Work(self, has_total=total is not None)
+        yield self
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        self.changed.set()
+
+    def describe(self, label: str) -> None:
+        """Name the current step. Without a total, each step counts as an item, so that the label is sent."""
+        self.label = label
+        if self.total is None:
+            self.advance()
 
     async def send_all(self) -> None:
         while True:
@@ -42,24 +52,6 @@ class ProgressNotifications:
         if self.done > self._sent:
             self._sent = self.done
             await self._session.report_progress(self.done, self.total, self.label)
-
-
-class Work:
-    """One piece of work of a tool."""
-
-    def __init__(self, notifications: ProgressNotifications, *, has_total: bool) -> None:
-        self._notifications = notifications
-        self._has_total = has_total
-
-    def advance(self, count: int = 1) -> None:
-        self._notifications.done += count
-        self._notifications.changed.set()
-
-    def describe(self, label: str) -> None:
-        """Name the current step. Without a total, each step counts as an item, so that the label is sent."""
-        self._notifications.label = label
-        if not self._has_total:
-            self.advance()
 
 
 @asynccontextmanager

@@ -100,15 +100,12 @@ def test_all_models_get_the_same_question(run: Oppman) -> None:
         (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
         (["ask", " "], "The question is empty. Enter a question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
+        (["ask", "Hello", "--model", "Mute", "--quiet"], "Mute: The key is refused."),
     ],
 )
 def test_refusals(run: Oppman, arguments: list[str], message: str) -> None:
     code, out, err = run("llm", *arguments)
     assert (code, out, err) == (1, "", f"{message}\n")
-
-
-def test_quiet_prints_the_error_of_a_model(run: Oppman) -> None:
-    assert run("llm", "ask", "Hello", "--model", "Mute", "--quiet") == (1, "", "Mute: The key is refused.\n")
 
 
 @pytest.mark.parametrize("arguments", [["ask", "Hello"], ["evaluate"]])

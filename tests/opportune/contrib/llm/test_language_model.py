@@ -89,16 +89,10 @@ async def test_queue_has_a_timeout() -> None:
 
 
 def test_provider_is_created_lazily_and_once() -> None:
-    providers = list[FakeProvider]()
-
-    def make_provider() -> FakeProvider:
-        providers.append(FakeProvider())
-        return providers[-1]
-
-    llm = LanguageModel(make_provider)
-    assert not providers
-    assert llm.provider is llm.provider is providers[0]
-    assert len(providers) == 1
+    providers = iter([FakeProvider(), FakeProvider()])
+    llm = LanguageModel(lambda: next(providers))
+    assert "provider" not in vars(llm)
+    assert llm.provider is llm.provider
 
 
 REFUSED = LlmError("unavailable", "The endpoint is not working.", retry_after=0)

@@ -6,28 +6,11 @@ import pytest
 
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages
-from opportune.contrib.llm import Message
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.i18n import use_language
 
 GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
-
-
-@pytest.fixture
-def provider() -> FakeProvider:
-    return FakeProvider("Ja.")
-
-
-@pytest.fixture
-def model(provider: FakeProvider) -> LanguageModel:
-    return LanguageModel(lambda: provider)
-
-
-async def ask(model: LanguageModel, language: str, system: str = "") -> None:
-    with use_language(language):
-        async for _text in model.stream("Is the sky blue?", system=system):
-            pass
 
 
 @pytest.mark.parametrize(
@@ -40,23 +23,21 @@ async def ask(model: LanguageModel, language: str, system: str = "") -> None:
         ("xx", "Be short.", ["Be short."]),
     ],
 )
-async def test_model_answers_in_language_of_visitor(
-    model: LanguageModel, provider: FakeProvider, language: str, system: str, rules: list[str]
-) -> None:
-    await ask(model, language, system)
+async def test_model_answers_in_language_of_visitor(language: str, system: str, rules: list[str]) -> None:
+    provider = FakeProvider("Ja.")
+    with use_language(language):
+        assert [text async for text in LanguageModel(lambda: provider).stream("Is it?", system=system)] == ["Ja."]
     assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
 
 
-async def test_setting_switches_language_of_answers_off(model: LanguageModel, provider: FakeProvider) -> None:
-    model.answers_in_visitor_language = False
-    await ask(model, "de")
-    assert provider.received[0] == [Message("user", "Is the sky blue?")]
-
-
-async def test_complete_has_no_rule_about_the_language(model: LanguageModel, provider: FakeProvider) -> None:
+async def test_complete_and_setting_omit_the_language() -> None:
+    model = LanguageModel(lambda: provider)
+    provider = FakeProvider("Ja.")
     with use_language("de"):
         await model.complete("Is this spam? Answer yes or no.")
-    assert [turn.role for turn in provider.received[0]] == ["user"]
+        model.answers_in_visitor_language = False
+        assert [text async for text in model.stream("Is it?")] == ["Ja."]
+    assert [turn.role for turns in provider.received for turn in turns] == ["user", "user"]
 
 
 def test_limits_are_explained_in_language_of_visitor() -> None:

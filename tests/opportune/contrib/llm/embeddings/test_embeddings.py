@@ -60,6 +60,12 @@ async def test_embedding_name_uses_the_llm_endpoint(endpoint: EmbeddingEndpoint)
     await llm.close()
 
 
+async def test_embeddings_without_index_keep_their_order(endpoint: EmbeddingEndpoint) -> None:
+    endpoint.responses = [response("200 OK", b'{"data": [{"embedding": [1, 0]}, {"embedding": [0, 1]}]}')]
+    async with open_embeddings(endpoint) as embeddings:
+        assert [[*vector] for vector in await embeddings.embed_texts(["a", "b"])] == [[1, 0], [0, 1]]
+
+
 async def test_embedding_model_has_prefixes_and_no_key_of_the_llm(endpoint: EmbeddingEndpoint) -> None:
     model = {"dimensions": 16, "context_tokens": 256, "query_prefix": "query: ", "document_prefix": "passage: "}
     settings = {"llm_api_key": SecretStr("not-for-others")}

@@ -34,6 +34,11 @@ def delta(**fields: Any) -> bytes:
     return choice(delta=fields)
 
 
+def escaped(content: bytes) -> bytes:
+    """Return an event with a text that is not escaped again."""
+    return b'data: {"choices": [{"delta": {"content": "' + content + b'"}}]}\n\n'
+
+
 def choice(**fields: Any) -> bytes:
     return chunk({"index": 0, **fields})
 
@@ -50,6 +55,11 @@ def piece(**fields: Any) -> bytes:
     """Return a piece of a tool call. `name` and `arguments` are those of its function."""
     function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
     return delta(tool_calls=[{**fields, **({"function": function} if function else {})}])
+
+
+def found(arguments: object) -> bytes:
+    """Return the beginning of a call of `find`."""
+    return piece(index=0, id="a", name="find", arguments=arguments)
 
 
 def usage(counts: object) -> bytes:
@@ -94,13 +104,18 @@ def message(content: object = "Yes", **fields: Any) -> dict[str, Any]:
 
 
 ARGS = '{"q": 1}'
-TWO = [("find", ARGS), ("open", '{"id": 2}')]
+FINDS = (("find", ARGS),)
+TWO = [*FINDS, ("open", '{"id": 2}')]
 FIND, OPEN = {"name": "find", "arguments": ARGS}, {"name": "open", "arguments": '{"id": 2}'}
 BEGINNING, REST = {"name": "find", "arguments": '{"q"'}, {"arguments": ": 1}"}
 """Two parts of the call `FIND`."""
 CALL = {"id": "a", "function": FIND}
+FOUND = piece(index=0, id="a", **FIND)
 SAYS_YES, SAYS_NO = {"delta": {"content": "Yes"}}, {"delta": {"content": "No"}}
-USAGE = usage({"prompt_tokens": 7, "completion_tokens": 3})
+COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+USAGE = usage(COUNTED["usage"])
+YES_IN_TWO = text("Ye"), text("s")
+IT_IS = {"content": "It is."}
 
 EVENTS = {
     "empty data": says(b"data:\n\ndata: \n\n", YES),
@@ -128,26 +143,31 @@ EVENTS = {
     "done in lower case": ends(YES, b"data: [done]\n\n"),
     "done event": ends(YES, b"event: done\ndata: {}\n\n"),
     "text after done": ends(YES, END, text("No")),
+    "two events in one line": says(YES_IN_TWO[0].strip() + YES_IN_TWO[1]),
+    "two objects in one line": says(YES_IN_TWO[0].strip() + YES_IN_TWO[1].removeprefix(b"data:")),
+    "escaped line breaks": says(YES_IN_TWO[0].strip() + rb"\n\n" + YES_IN_TWO[1].strip() + rb"\n\n", b"\n\n"),
+    "byte order mark before each event": says(*(b"\xef\xbb\xbf" + part for part in YES_IN_TWO)),
+    "field in capitals": says(YES.replace(b"data", b"Data")),
+    "zero bytes": says(b"\0\n\n", YES, b"\0\0\n\n"),
+    "brace after done": ends(YES, b"data: [DONE]}\n\n"),
     "junk": says(b"data: hello\n\ndata: {nonsense\n\ndata: <p>\n\n", YES),
     "half a chunk": says(b'data: {"choices": [{"del\n\n', YES),
     "JSON of other types": says(b"data: null\n\ndata: 1e999\n\ndata: true\n\n", event("text"), event([]), YES),
     "events in a list": says(event([{"choices": [{"delta": {"content": "Yes"}}]}])),
     "event encoded twice": says(event(json.dumps({"choices": [{"delta": {"content": "Yes"}}]}))),
-    "half surrogate": says(b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n', text="Yes �"),
-    "surrogate in two events": says(
-        b'data: {"choices": [{"delta": {"content": "Yes \\ud83d"}}]}\n\n',
-        b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}\n\n',
-        text="Yes 😀",
-    ),
-    "invalid UTF-8": says(b'data: {"choices": [{"delta": {"content": "Yes \xff"}}]}\n\n', text="Yes �"),
-    "line break in a text": says(b'data: {"choices": [{"delta": {"content": "Yes\t"}}]}\n\n', text="Yes\t"),
+    "half surrogate": says(escaped(b"Yes \\ud83d"), text="Yes �"),
+    "surrogate in two events": says(escaped(b"Yes \\ud83d"), escaped(b"\\ude00"), text="Yes 😀"),
+    "invalid UTF-8": says(escaped(b"Yes \xff"), text="Yes �"),
+    "line break in a text": says(escaped(b"Yes\t"), text="Yes\t"),
     "NaN": says(b'data: {"created": NaN, "choices": [{"delta": {"content": "Yes"}}]}\n\n'),
     "deep list": says(f'data: {{"choices": {"[" * 9_000 + "]" * 9_000}}}\n\n'.encode(), YES),
     "JSON lines": ends(*(part.removeprefix(b"data: ") for part in (YES, event(STOP)))),
     "JSON lines of Ollama": ends(
-        b'{"model": "m", "message": {"role": "assistant", "content": "Ye"}, "done": false}\n',
-        b'{"message": {"content": "s"}, "done": false}\n{"done": true, "done_reason": "stop"}\n',
+        b'{"message": {"content": "Yes"}, "done": false}\n{"done": true, "done_reason": "stop"}\n'
     ),
+    "JSON text sequence": ends(*(part.replace(b"data: ", b"\x1e") for part in (YES, event(STOP)))),
+    "list over lines": ends(b"[", b"\n,\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP))), b"\n]\n"),
+    "commas between lines": ends(b",\n".join(part[6:].strip() for part in (*YES_IN_TWO, event(STOP)))),
     "nothing": fails("interrupted"),
     "only done": fails("empty", DONE),
     "interrupted": fails("interrupted", text("Ye"), text="Ye"),
@@ -165,12 +185,11 @@ DOCUMENTS = {
     "whole answer without reason": ends(document({"choices": [{"message": {"content": "Yes"}}]})),
     "whole answer with reasoning": ends(document(message(reasoning_content="Hm.")), reasoning="Hm.", tokens=(7, 3)),
     "whole answer with tags": ends(document(message("<think>Hm.</think>Yes")), reasoning="Hm.", tokens=(7, 3)),
-    "whole answer with calls": ends(
-        document(message(None, tool_calls=[CALL])), text="", calls=(("find", ARGS),), tokens=(7, 3)
-    ),
+    "whole answer with calls": ends(document(message(None, tool_calls=[CALL])), text="", calls=FINDS, tokens=(7, 3)),
     "whole answer with a closing tag": ends(document(message("Hm.\n</think>\nYes")), reasoning="Hm.\n", tokens=(7, 3)),
     "text of old completions": ends(document({"choices": [{"text": "Yes", "finish_reason": "stop"}]})),
     "chunk in an object": says(event({"result": {"choices": [{"delta": {"content": "Yes"}}]}})),
+    "usage beside the object": says(event({"output": {"choices": [SAYS_YES]}, **COUNTED}), tokens=(7, 3)),
     "error document": fails("rate_limited", document({"error": {"message": "Slow down", "code": 429}})),
     "error in a list": fails("rate_limited", document([{"error": {"status": "RESOURCE_EXHAUSTED"}}])),
 }
@@ -183,30 +202,23 @@ CHOICES = {
     "choice index as text": says(event({"choices": [{"index": "0", "delta": {"content": "Yes"}}]})),
     "huge index": says(event({"choices": [{"index": HUGE, "delta": {"content": "Yes"}}]})),
     "second choice": says(
-        chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}),
-        chunk({"index": 1, **SAYS_NO, "finish_reason": "length"}),
+        chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}), chunk({"index": 1, "finish_reason": "length"})
     ),
     "second choice without index": says(chunk(SAYS_YES, SAYS_NO)),
-    "parts of a choice in a list": says(
-        chunk({"index": 0, "delta": {"content": "Ye"}}, {"index": 0, "delta": {"content": "s"}})
-    ),
+    "parts of a choice in a list": says(chunk({"index": 0, **SAYS_YES}, {"index": 0, **SAYS_NO}), text="YesNo"),
     "odd created, model and logprobs": says(chunk({**SAYS_YES, "logprobs": [1]}, id=5, created="now", model=None)),
     "null delta": says(choice(delta=None), YES),
     "delta as text": says(choice(delta="Yes")),
     "delta as list": says(choice(delta=["Ye", "s"])),
     "delta of an answer without list": says(event({"delta": {"content": "Yes"}})),
     "message instead of delta": says(choice(message={"content": "Ye"}), choice(message={"content": "s"})),
-    "whole message at the end": says(
-        text("Ye"), text("s"), choice(delta={}, message={"content": "Yes"}, finish_reason="stop")
-    ),
+    "whole message at the end": ends(*YES_IN_TWO, choice(message={"content": "Yes"}, finish_reason="stop")),
     "growing message beside delta": says(
         choice(delta={"content": "Ye"}, message={"content": "Ye"}),
         choice(delta={"content": "s"}, message={"content": "Yes"}),
     ),
     "message alone grows": says(choice(message={"content": "Ye"}), choice(message={"content": "Yes"})),
-    "whole text in each piece": says(
-        *map(text, ["It is", "It is raining", "It is raining", "It is raining."]), text="It is raining."
-    ),
+    "whole text in each piece": says(*map(text, ["It is", "It is so", "It is so", "It is so."]), text="It is so."),
     "whole short text in each piece": says(*map(text, ["I", "I a", "I am"]), text="I am"),
     "piece like the one before": says(*map(text, ["1", "10", ".", "ha", "ha", "haha"]), text="110.hahahaha"),
     "repetition at the end": says(text("1"), text("10"), text="110"),
@@ -220,6 +232,13 @@ CHOICES = {
     "null error": says(chunk(SAYS_YES, error=None)),
     "filter results of Azure": says(chunk(prompt_filter_results=[{"content_filter_results": {}}]), YES),
     "deep content": says(delta(content=json.loads("[" * 900 + "]" * 900)), YES),
+    "text in the delta": says(delta(text="Ye"), delta(type="text_delta", text="s")),
+    "refusal as part": says(delta(content=[{"type": "refusal", "refusal": "I cannot."}]), text="I cannot."),
+    "text as object": says(delta(content=[{"type": "text", "text": {"value": "Yes"}}])),
+    "whole text at the end": ends(text("It "), text("is."), choice(delta=IT_IS, finish_reason="stop"), text="It is."),
+    "token at the end": says(text("Yes"), text("<|im_"), text("end|>")),
+    "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
+    "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
     "refusal": says(delta(refusal="I cannot "), delta(refusal="do that."), text="I cannot do that."),
     "transcript of audio": says(delta(audio={"transcript": "Ye"}), delta(audio={"transcript": "s"})),
     "refusal beside null": says(delta(content=None, refusal="I cannot."), text="I cannot."),
@@ -233,6 +252,11 @@ FINISHES = {
     "reason in camel case": ends(YES, choice(delta={}, finishReason="stop")),
     "reason as details": ends(YES, choice(delta={}, finish_details={"type": "stop", "stop": "<|im_end|>"})),
     "reason in the delta": ends(choice(delta={"content": "Yes", "finish_reason": "stop"})),
+    "reason beside no choices": ends(YES, event({"choices": [], "finish_reason": "stop"})),
+    "not_finished": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason="not_finished"), text="Ye"),
+    "token_limit": ends(YES, finish("token_limit"), truncated=True),
+    "guardrail_intervened": fails("filtered", text("Ye"), finish("guardrail_intervened"), text="Ye"),
+    "ERROR_TOXIC": fails("filtered", text("Ye"), finish("ERROR_TOXIC"), text="Ye"),
     "unfinished as text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason="null"), text="Ye"),
     "unfinished as empty text": fails("interrupted", choice(delta={"content": "Ye"}, finish_reason=""), text="Ye"),
     "length": ends(YES, finish("length"), truncated=True),
@@ -275,30 +299,30 @@ ERRORS = {
     "error as list": fails("unavailable", error(["a", 5])),
     "error as truth value": fails("unavailable", event({"error": True, "message": "Service is busy"})),
     "status beside the error": fails("rate_limited", event({"error": "Slow down", "status": 429})),
-    "error of vLLM": fails(
-        "rejected", event({"object": "error", "type": "BadRequestError", "message": "x", "code": 400})
-    ),
+    "error of vLLM": fails("rejected", event({"object": "error", "type": "Bad", "message": "x", "code": 400})),
     "message and code": fails("rate_limited", event({"message": "Slow down", "code": "too_many_requests"})),
     "progress": says(event({"type": "", "message": "You are number 3", "position": 3}), YES),
     "message alone": fails("unavailable", event({"message": "Internal Server Error"})),
     "detail": fails("unauthorised", event({"detail": "Unauthorized"})),
     "detail as list": fails("rejected", event({"detail": [{"loc": ["body"], "msg": "x", "type": "missing"}]})),
-    "errors of Cloudflare": fails(
-        "rate_limited", event({"success": False, "errors": [{"message": "Too many requests"}]})
-    ),
+    "errors of Cloudflare": fails("rate_limited", event({"success": False, "errors": [{"message": "rate limit"}]})),
     "base_resp of MiniMax": fails("rate_limited", event({"base_resp": {"status_code": 1, "status_msg": "rate limit"}})),
     "base_resp beside choices": fails(
-        "unauthorised",
-        event({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}),
+        "unauthorised", event({"choices": None, "base_resp": {"status_code": 8, "status_msg": "insufficient balance"}})
     ),
+    "header of Spark": fails("unavailable", event({"header": {"code": 10013, "message": "x"}})),
+    "detail as object": fails("rate_limited", event({"detail": {"message": "Slow down", "code": 429}})),
+    "exception of AWS": fails("rate_limited", event({"throttlingException": {"message": "Too many requests"}})),
+    "type of AWS": fails("rate_limited", event({"__type": "ThrottlingException", "message": "Too many requests"})),
+    "too long, in Chinese": fails("context_too_long", error(code="1261", message="Prompt 超长")),
+    "filter, in Chinese": fails("filtered", error(code="1301", message="系统检测到输入内容可能包含敏感内容")),
+    "no credit, in Chinese": fails("unauthorised", error(code="1113", message="您的账户已欠费")),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error event with text": fails("unavailable", YES, b"event: error\ndata: overloaded\n\n", END, text="Yes"),
     "error event with error": fails("rate_limited", b'event: error\ndata: {"error": {"code": 429}}\n\n'),
     "error in a choice": fails("rate_limited", text("Ye"), finish("error", error={"code": 429}), DONE, text="Ye"),
     "error beside choices": fails("unavailable", chunk({"delta": {}, "finish_reason": "error"}, error={"code": 502})),
-    "error of a proxy": fails(
-        "rate_limited", error(message="litellm.RateLimitError: Error code: 429 - {}", code="429")
-    ),
+    "error of a proxy": fails("rate_limited", error(message="litellm: Error code: 429 - {}", code="429")),
     "nested error": fails("rate_limited", error(error={"code": 429})),
     "error after the reason": says(YES, event(STOP), error(code=500)),
 }
@@ -319,6 +343,8 @@ REASONING = {
         delta(content=[{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}]), YES
     ),
     "thinking_blocks": thinks(delta(thinking_blocks=[{"type": "thinking", "thinking": "Hm."}]), YES),
+    "cot_summary": thinks(delta(cot_summary="Hm."), YES),
+    "reasoning beside the delta": thinks(choice(delta={"content": ""}, reasoning_content="Hm."), YES),
     "whole reasoning in each piece": thinks(
         *(delta(reasoning_content=thought) for thought in ("It is", "It is raining")), YES, reasoning="It is raining"
     ),
@@ -327,6 +353,8 @@ REASONING = {
     "thought tags": thinks(text("<thought>Hm."), text("</thought>Yes")),
     "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
+    "tags of LongCat": thinks(text("<longcat_think>Hm.</longcat_think>Yes")),
+    "thought between tokens": thinks(text("<|begin_of_thought|>Hm.<|end_of_thought|>Yes")),
     "two thoughts": thinks(text("<think>H</think>\n<think>m.</think>Yes")),
     "empty thought": thinks(text("<think>\n\n</think>\n\nYes"), reasoning=""),
     "white space around a thought": thinks(text("\n <think>\nHm.</think>\n\nYes\n"), answer="Yes\n"),
@@ -349,19 +377,17 @@ REASONING = {
 }
 CALLS = {
     "one piece": calls(piece(index=0, id="a", type="function", **FIND)),
-    "arguments in pieces": calls(
-        piece(index=0, id="a", name="find", arguments=""), piece(index=0, arguments='{"q"'), piece(index=0, **REST)
-    ),
-    "two calls": calls(piece(index=0, id="a", **FIND), piece(index=1, id="b", **OPEN), calls=TWO),
+    "arguments in pieces": calls(found(""), piece(index=0, arguments='{"q"'), piece(index=0, **REST)),
+    "two calls": calls(FOUND, piece(index=1, id="b", **OPEN), calls=TWO),
     "two calls, interleaved": calls(
-        *(piece(index=0, id="a", **BEGINNING), piece(index=1, id="b", name="open", arguments='{"id"')),
+        *(found('{"q"'), piece(index=1, id="b", name="open", arguments='{"id"')),
         *(piece(index=0, **REST), piece(index=1, arguments=": 2}")),
         calls=TWO,
     ),
-    "index always 0": calls(piece(index=0, id="a", **FIND), piece(index=0, id="b", **OPEN), calls=TWO),
+    "index always 0": calls(FOUND, piece(index=0, id="b", **OPEN), calls=TWO),
     "index always 0, same tool": calls(*(piece(index=0, id=id_, **FIND) for id_ in "ab"), calls=[("find", ARGS)] * 2),
     "index always 0, in pieces": calls(
-        *(piece(index=0, id="a", name="find", arguments=""), piece(index=0, arguments=ARGS)),
+        *(found(""), piece(index=0, arguments=ARGS)),
         *(piece(index=0, id="b", name="open", arguments=""), piece(index=0, arguments='{"id": 2}')),
         calls=TWO,
     ),
@@ -374,46 +400,57 @@ CALLS = {
     "neither index nor id": calls(piece(**FIND), piece(**OPEN), calls=TWO),
     "neither, in pieces": calls(piece(**BEGINNING), piece(**REST), piece(**OPEN), calls=TWO),
     "two calls in a list": calls(delta(tool_calls=[{"function": FIND}, {"function": OPEN}]), calls=TWO),
-    "id in each piece": calls(piece(index=0, id="a", **BEGINNING), piece(index=0, id="a", **REST)),
-    "id and name in each piece": calls(
-        piece(index=0, id="a", **BEGINNING), piece(index=0, id="a", name="find", **REST)
-    ),
-    "new id in each piece": calls(piece(index=0, id="a", **BEGINNING), piece(index=0, id="b", **REST)),
+    "id in each piece": calls(found('{"q"'), piece(index=0, id="a", **REST)),
+    "id and name in each piece": calls(found('{"q"'), found(": 1}")),
+    "new id in each piece": calls(found('{"q"'), piece(index=0, id="b", **REST)),
     "id later": calls(piece(index=0, name="find"), piece(index=0, id="a", arguments=ARGS)),
-    "empty id later": calls(
-        piece(index=0, id="a", name="find", arguments=""), piece(index=0, id="", name="", arguments=ARGS)
-    ),
-    "same id for all": calls(piece(index=0, id="a", **FIND), piece(index=1, id="a", **OPEN), calls=TWO),
-    "call repeated at another index": calls(
-        piece(index=0, id="a", name="find"), piece(index=1, id="a", arguments=ARGS)
-    ),
+    "empty id later": calls(found(""), piece(index=0, id="", name="", arguments=ARGS)),
+    "same id for all": calls(FOUND, piece(index=1, id="a", **OPEN), calls=TWO),
+    "call repeated at another index": calls(found(""), piece(index=1, id="a", arguments=ARGS)),
     "id as number": calls(piece(index=0, id=5, name="find"), piece(index=0, id=5, arguments=ARGS)),
     "odd id": calls(piece(index=0, id=[], **FIND)),
     "name in pieces": calls(piece(index=0, id="a", name="fi"), piece(index=0, name="nd", arguments=ARGS)),
     "name in each piece": calls(piece(index=0, **BEGINNING), piece(index=0, name="find", **REST)),
     "name later": calls(piece(index=0, id="a", arguments=""), piece(index=0, name="find", arguments=ARGS)),
-    "arguments as object": calls(piece(index=0, id="a", name="find", arguments={"q": 1})),
-    "arguments as null": calls(piece(index=0, id="a", name="find", arguments=None), calls=[("find", "")]),
-    "arguments as text null": calls(piece(index=0, id="a", name="find", arguments="null"), calls=[("find", "")]),
+    "arguments as object": calls(found({"q": 1})),
+    "arguments as null": calls(found(None), calls=[("find", "")]),
+    "arguments as text null": calls(found("null"), calls=[("find", "")]),
     "no arguments": calls(piece(index=0, id="a", name="find"), calls=[("find", "")]),
-    "empty object": calls(piece(index=0, id="a", name="find", arguments={}), calls=[("find", "")]),
-    "empty object at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments="{}")),
+    "empty object": calls(found({}), calls=[("find", "")]),
+    "empty object at the end": calls(FOUND, piece(index=0, arguments="{}")),
     "object that grows": calls(piece(id="a", name="find", arguments={"r": 1}), piece(id="a", arguments={"q": 1})),
-    "empty object first": calls(piece(index=0, id="a", name="find", arguments="{}"), piece(index=0, arguments=ARGS)),
-    "arguments as list of pieces": calls(piece(index=0, id="a", name="find", arguments=['{"q"', ": 1}"])),
-    "arguments encoded twice": calls(piece(index=0, id="a", name="find", arguments=json.dumps(ARGS))),
-    "arguments repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments=ARGS)),
-    "whole arguments in each piece": calls(
-        *(piece(index=0, id="a", name="find", arguments=arguments) for arguments in ("", '{"q', '{"q": ', ARGS))
-    ),
+    "empty object first": calls(found("{}"), piece(index=0, arguments=ARGS)),
+    "arguments as list of pieces": calls(found(['{"q"', ": 1}"])),
+    "arguments encoded twice": calls(found(json.dumps(ARGS))),
+    "arguments repeated at the end": calls(FOUND, piece(index=0, arguments=ARGS)),
+    "whole arguments in each piece": calls(*(found(arguments) for arguments in ("", '{"q', '{"q": ', ARGS))),
     "whole arguments in each piece, without name": calls(
-        piece(index=0, id="a", **BEGINNING), piece(index=0, arguments='{"q": '), piece(index=0, arguments=ARGS)
+        found('{"q"'), piece(index=0, arguments='{"q": '), piece(index=0, arguments=ARGS)
     ),
-    "call repeated at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, id="a", **FIND)),
-    "white space at the end": calls(piece(index=0, id="a", **FIND), piece(index=0, arguments="\n")),
-    "empty piece at the end": calls(piece(index=0, id="a", **FIND), piece(index=0), delta(tool_calls=[None, {}])),
-    "invalid arguments": calls(piece(index=0, id="a", name="find", arguments="q=1"), calls=[("find", "q=1")]),
+    "call repeated at the end": calls(FOUND, FOUND),
+    "white space at the end": calls(FOUND, piece(index=0, arguments="\n")),
+    "empty piece at the end": calls(FOUND, piece(index=0), delta(tool_calls=[None, {}])),
+    "invalid arguments": calls(found("q=1"), calls=[("find", "q=1")]),
     "parameters": calls(delta(tool_calls=[{"id": "a", "function": {"name": "find", "parameters": {"q": 1}}}])),
+    "name with a channel": calls(piece(index=0, id="a", name="find<|channel|>commentary", arguments=ARGS)),
+    "name of Kimi": calls(piece(index=0, id="a", name=" functions.find:0", arguments=ARGS)),
+    "arguments twice in a piece": calls(found(ARGS + ARGS)),
+    "empty object before the arguments": calls(found("{}" + ARGS)),
+    "brace after the arguments": calls(found(ARGS + "}")),
+    "arguments in a fence": calls(found(f"```json\n{ARGS}\n```")),
+    "arguments as text None": calls(found("None"), calls=[("find", "")]),
+    "calls by index": calls(delta(tool_calls={"0": CALL})),
+    "call as tool_call": calls(delta(tool_call=CALL)),
+    "calls beside the delta": calls(choice(delta={}, tool_calls=[CALL])),
+    "written calls": calls(
+        *(text('<tool_call>\n{"name": "find", "argu'), text('ments": {"q": 1}}</tool_call>')),
+        *(text('<tool_call>{"name": "open", "arguments": '), text('{"id": 2}}</tool_call>')),
+        calls=TWO,
+    ),
+    "written call after a thought": ends(
+        text(f"<think>Hm.</think>[TOOL_CALLS]{json.dumps([FIND])}"), END, text="", reasoning="Hm.", calls=FINDS
+    ),
+    "written call that is none": says(text("<tool_call>Yes</tool_call>")),
     "without function": calls(delta(tool_calls=[{"id": "a", "name": "find", "arguments": ARGS}])),
     "function as text": calls(delta(tool_calls=[{"id": "a", "function": "find", "arguments": ARGS}])),
     "calls as object": calls(delta(tool_calls={"id": "a", "function": FIND})),
@@ -421,13 +458,11 @@ CALLS = {
     "function_call": calls(delta(function_call=BEGINNING), delta(function_call=REST)),
     "null function_call": calls(delta(function_call=None, tool_calls=[CALL])),
     "calls in message": calls(choice(message={"tool_calls": [CALL]})),
-    "calls repeated in message": calls(
-        piece(index=0, id="a", **FIND), choice(delta={}, message={"tool_calls": [CALL]})
-    ),
-    "calls with reason stop": ends(piece(index=0, id="a", **FIND), END, text="", calls=(("find", ARGS),)),
-    "text and a call": ends(YES, piece(index=0, id="a", **FIND), finish("tool_calls"), calls=(("find", ARGS),)),
+    "calls repeated in message": calls(FOUND, choice(delta={}, message={"tool_calls": [CALL]})),
+    "calls with reason stop": ends(FOUND, END, text="", calls=FINDS),
+    "text and a call": ends(YES, FOUND, finish("tool_calls"), calls=FINDS),
     "text in pieces, calls in the message": ends(
-        YES, choice(message={"content": "Yes", "tool_calls": [CALL]}), END, calls=(("find", ARGS),)
+        YES, choice(message={"content": "Yes", "tool_calls": [CALL]}), END, calls=FINDS
     ),
     "many calls": calls(
         *(piece(index=number, id=f"a{number}", **FIND) for number in range(20)), calls=[("find", ARGS)] * 20
@@ -439,13 +474,15 @@ COUNTS = {
     "usage in each chunk": says(YES, usage({"prompt_tokens": 7}), usage({"completion_tokens": 3}), tokens=(7, 3)),
     "null usage": says(YES, USAGE, usage(None), usage({}), tokens=(7, 3)),
     "usage of Groq": says(YES, event({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}}), tokens=(7, None)),
+    "usage in the delta": says(YES, delta(content="", **COUNTED), tokens=(7, 3)),
+    "usage of Google": says(event({"choices": [SAYS_YES], "usageMetadata": {"promptTokenCount": 7}}), tokens=(7, None)),
+    "timings of llama.cpp": says(YES, event({"timings": {"prompt_n": 7, "predicted_n": 3}}), tokens=(7, 3)),
+    "usage as list": says(YES, usage([COUNTED["usage"]]), tokens=(7, 3)),
+    "zeros after usage": says(YES, USAGE, usage({"prompt_tokens": 0, "completion_tokens": 0}), tokens=(7, 3)),
+    "reasoning beside the answer": says(YES, usage({**COUNTED["usage"], "total_tokens": 15}), tokens=(7, 8)),
     "usage in a choice": says(YES, choice(delta={}, usage={"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
     "other names": says(YES, usage({"input_tokens": 7, "output_tokens": 3}), tokens=(7, 3)),
-    "counts of Ollama": ends(
-        event({"message": {"content": "Yes"}, "done": False}),
-        event({"done": True, "prompt_eval_count": 7, "eval_count": 3}),
-        tokens=(7, 3),
-    ),
+    "counts of Ollama": ends(YES, event({"done": True, "prompt_eval_count": 7, "eval_count": 3}), tokens=(7, 3)),
     "counts as text": says(YES, usage({"prompt_tokens": "7", "completion_tokens": 3.0}), tokens=(7, 3)),
     "details of other types": says(
         YES, usage({"prompt_tokens": 7, "prompt_tokens_details": [1], "completion_tokens_details": 5}), tokens=(7, None)

@@ -6,8 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from pydantic import SecretStr
 
-from opportune.contrib.llm import Done, LlmError, Message, Provider, Timeouts
-from opportune.contrib.llm.providers.access import Access
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Provider, Timeouts
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Reasoning, ToolSchema
 from tests.opportune.contrib.llm.providers.endpoint import FakeEndpoint, Step, serve_endpoint
@@ -21,7 +20,8 @@ LONG_TIMEOUTS = Timeouts(connect=5, first=HOUR_SECONDS, idle=HOUR_SECONDS, whole
 def provider_at(
     address: str, limits: Timeouts = LONG_TIMEOUTS, key: str = KEY, model: str = "a-model"
 ) -> OpenAICompatible:
-    return OpenAICompatible(Access(address, SecretStr(key)), model, limits, max_tokens=99)
+    at_address = {"base_url": address, "api_key": SecretStr(key)}  # unchecked, because some tests have a malformed one
+    return OpenAICompatible(LlmModel(name=model, max_answer_tokens=99).model_copy(update=at_address), limits)
 
 
 @asynccontextmanager

@@ -48,7 +48,11 @@ from tests.opportune.contrib.llm.providers.model_answers import (
         ("500 Internal Server Error", "unavailable", True),
         ("503 Service Unavailable", "unavailable", True),
         ("504 Gateway Timeout", "timeout", True),
-        ("307 Temporary Redirect", "unavailable", True),
+        ("307 Temporary Redirect", "not_configured", False),
+        ("405 Method Not Allowed", "not_configured", False),
+        ("410 Gone", "not_configured", False),
+        ("424 Failed Dependency", "unavailable", True),
+        ("498 Flex Tier Capacity Exceeded", "unavailable", True),
     ],
 )
 async def test_status_determines_the_error_code(status: str, code: str, retryable: bool) -> None:
@@ -83,6 +87,11 @@ REFUSALS: list[tuple[str, object, str]] = [
     ("400 DeepSeek", {"error": {"message": "Content Exists Risk", "code": "invalid_request_error"}}, "filtered"),
     ("403 xAI", {"error": "Content violates usage guidelines."}, "filtered"),
     ("400 LiteLLM", {"error": {"message": "Budget has been exceeded!"}}, "unauthorised"),
+    ("429 Bedrock", {"message": "Too many tokens, please wait before trying again."}, "rate_limited"),
+    ("429 OpenAI", {"error": {"message": "Request too large for gpt-4o: Limit 9, Requested 10."}}, "context_too_long"),
+    ("400 Qianfan", {"error": {"message": "prompt tokens too long"}}, "context_too_long"),
+    ("403 OpenRouter", {"error": {"message": "Key limit exceeded (total limit)", "code": 403}}, "unauthorised"),
+    ("400 xAI", {"error": "Incorrect API key provided: xa***."}, "unauthorised"),
     ("400 echo", {"detail": "x", "input": {"messages": [{"content": "content filter"}]}}, "rejected"),
 ]
 
@@ -103,6 +112,8 @@ async def test_body_distinguishes_reasons(status: str, body: object, code: str) 
         ("X-Other: 7", b'{"error": {"message": "Please try again in 1m26.4s. Visit us."}}', 86.4),
         ("X-Other: 7", b'{"error": {"message": "Please retry after 30 seconds."}}', 30),
         ("X-Other: 7", b'{"retry_after_ms": 250}', 0.25),
+        ("X-Other: 7", b'{"error": "Model is loading", "estimated_time": 20.5}', 20.5),
+        ("X-Other: 7", b'{"message": "Please wait 20 seconds."}', 20),
         ("Retry-After: soon", b"", None),
         ("Retry-After: -3", b"", None),
         ("X-Other: 7", b'{"error": {"details": [{"retryDelay": "34s"}]}}', 34),

@@ -5,10 +5,8 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from opportune.contrib.llm import Done, LanguageModel, Message, Picture
-from opportune.contrib.llm.providers.access import Access
+from opportune.contrib.llm import Done, LanguageModel, LlmModel, Message, Picture
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from tests.opportune.contrib.llm.providers.endpoint import (
@@ -46,7 +44,7 @@ async def test_request_has_model_limit_and_key() -> None:
 
 async def test_request_omits_missing_key_and_model() -> None:
     async with serve_endpoint(EVENTS, text("Because."), DONE) as endpoint:
-        provider = OpenAICompatible(Access(endpoint.address, SecretStr("")), "", LONG_TIMEOUTS)
+        provider = OpenAICompatible(LlmModel(name="127.0.0.1", base_url=endpoint.address), LONG_TIMEOUTS)
         await read_answer(provider)
         await provider.close()
     assert b"authorization" not in endpoint.headers[0].lower()

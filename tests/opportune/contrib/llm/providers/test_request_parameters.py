@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from opportune.config.settings import Settings
-from opportune.contrib.llm import Done, LlmError, LlmModel, Message, ToolCall, ToolSchema
+from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, ToolCall, ToolSchema
 from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -23,6 +23,7 @@ from tests.opportune.contrib.llm.providers.endpoint import (
     serve_endpoint,
     text,
 )
+from tests.opportune.contrib.llm.providers.habits import message
 from tests.opportune.contrib.llm.providers.model_answers import provider_at, read_answer, read_error, serve_provider
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
@@ -228,7 +229,30 @@ async def test_results_of_tools_are_compacted() -> None:
     assert "left out" in endpoint.bodies[-1]["messages"][-1]["content"]
 
 
+SYSTEM, ASKED = Message("system", "Be short."), Message("user", "Why?")
+PICTURE = Message("user", "Who?", pictures=(Picture(b"drawn"),))
+
+
+@pytest.mark.parametrize("refusal", ["System role not supported", "Developer instruction is not enabled for gemma"])
+@pytest.mark.parametrize("question", [ASKED, PICTURE], ids=["text", "picture"])
+async def test_refused_system_message_becomes_part_of_the_question(refusal: str, question: Message) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse = lambda body: refuse(refusal) if body["messages"][0]["role"] == "system" else None
+        assert [(await read_answer(provider, (), [SYSTEM, question]))[0] for _ in range(2)] == ["Because."] * 2
+    assert [[turn["role"] for turn in body["messages"]] for body in endpoint.bodies[1:]] == [["user"]] * 2
+    assert "Be short." in str(endpoint.bodies[-1]["messages"])
+
+
+async def test_endpoint_that_cannot_stream_answers_as_a_whole() -> None:
+    async with serve_provider(json_response(message("Because."))) as (provider, endpoint):
+        endpoint.refuse_parameter("stream", refuse("Your organization must be verified to stream this model."))
+        assert (await read_answer(provider))[0] == "Because."
+    assert not {"stream", "stream_options"} & endpoint.bodies[-1].keys()
+
+
 TOO_LARGE = "max_tokens is too large: 99. This model's maximum context length is 100 tokens."
+TOO_LARGE_AT_SGLANG = "exceeds the model's maximum context length. You requested 99 tokens for the completion."
+TOO_LARGE_AT_TGI = "`inputs` tokens + `max_new_tokens` must be <= 100. Given: 6 `inputs` tokens and 99 `max_new_tokens`"
 TOO_LARGE_FOR_MODEL = (
     "`max_tokens` must be less than or equal to `64`, the maximum value for `max_tokens` is less than the"
     " `context_window` for this model"
@@ -239,6 +263,8 @@ TOO_LARGE_FOR_MODEL = (
     ("message", "is_sent"),
     [
         pytest.param(TOO_LARGE, [True, False, True], id="for this conversation"),
+        pytest.param(TOO_LARGE_AT_SGLANG, [True, False, True], id="for this conversation, at SGLang"),
+        pytest.param(TOO_LARGE_AT_TGI, [True, False, True], id="for this conversation, at TGI"),
         pytest.param(TOO_LARGE_FOR_MODEL, [True, False, False], id="for each conversation, at Groq"),
     ],
 )
