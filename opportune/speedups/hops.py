@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -23,7 +24,7 @@ class Hop:
     """Deferred statements with their values, which run before the statement."""
     is_finished: bool = False
     processor_seconds: float = 0
-    """Processor time in the thread that ran the statement."""
+    """Processor time in the driver's thread."""
     rows: Sequence[Any] = ()
     description: Any = None
     lastrowid: Any = -1
@@ -62,12 +63,12 @@ class HopExecutor(sqlite3.Connection):
         """
         if self._has_handler:
             return False
-        (milliseconds,) = super().execute("PRAGMA busy_timeout").fetchone()
-        super().execute("PRAGMA busy_timeout = 0")  # the hop waits instead
+        restore_timeout = "" if self.in_transaction else self._restore_timeout  # later statements have their lock
+        if restore_timeout:
+            super().execute("PRAGMA busy_timeout = 0")  # the hop waits instead
         if statement.startswith("SELECT"):  # to end an INSERT in the middle would roll back its transaction
             # SQLite's steps count on from the last run, so that the first call may come at once. It returns 0: go on.
             super().set_progress_handler(count().__next__, MAX_STEPS)
-        started_at = time.thread_time()
         try:
             self._run_hop(statement, hop)
         except sqlite3.OperationalError as error:
@@ -76,10 +77,15 @@ class HopExecutor(sqlite3.Connection):
             return False
         finally:
             super().set_progress_handler(None, 0)
-            super().execute(f"PRAGMA busy_timeout = {milliseconds}")
-        hop.processor_seconds = time.thread_time() - started_at
+            if restore_timeout:
+                super().execute(restore_timeout)
         hop.is_finished = True
         return True
+
+    @cached_property
+    def _restore_timeout(self) -> str:
+        """Statement that sets the timeout of locks. The connection has been configured before it is asked."""
+        return f"PRAGMA busy_timeout = {super().execute('PRAGMA busy_timeout').fetchone()[0]}"
 
     def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
         if hop.begin_statement:

@@ -6,12 +6,12 @@ long before, change more than one row, end a transaction, or would wait for the 
 """
 
 import math
-from time import monotonic
+from time import monotonic, thread_time
 
 from opportune.speedups.hops import Hop, HopExecutor
 
 MAX_PROCESSOR_SECONDS = 0.001
-"""Processor time of a short statement."""
+"""Processor time of a short statement. After a longer run, the next one has a hop again."""
 MAX_SECONDS = 0.02
 """Seconds after which all statements get their hop back for `PAUSE_SECONDS`: the disk or the machine is slow."""
 PAUSE_SECONDS = 1
@@ -31,23 +31,23 @@ class QuickStatements:
         started_at = monotonic()
         if started_at < max(self._quick_from.get(statement, math.inf), self._paused_until):
             return False
+        processor_started_at = thread_time()
         if not executor.run_at_once(statement, hop):
             self._quick_from[statement] = started_at + PAUSE_SECONDS
             return False
-        self._record(statement, hop)
+        if thread_time() - processor_started_at > MAX_PROCESSOR_SECONDS:
+            self._quick_from[statement] = math.inf
         if monotonic() - started_at > MAX_SECONDS:
             self._paused_until = started_at + PAUSE_SECONDS
         return True
 
     def record(self, statement: str, hop: Hop) -> None:
         """Remember whether a statement that ran in the driver's thread was short."""
-        if statement.startswith("SELECT") or (statement.startswith("INSERT") and " VALUES " in statement):
-            if len(self._quick_from) >= MAX_STATEMENTS:
-                self._quick_from.clear()
-            self._record(statement, hop)
-
-    def _record(self, statement: str, hop: Hop) -> None:
+        if not (statement.startswith("SELECT") or (statement.startswith("INSERT") and " VALUES " in statement)):
+            return
+        if len(self._quick_from) >= MAX_STATEMENTS:
+            self._quick_from.clear()
         if hop.processor_seconds > MAX_PROCESSOR_SECONDS:
             self._quick_from[statement] = math.inf
-        else:  # a statement that was long remains paused
-            self._quick_from[statement] = min(self._quick_from.get(statement, 0), monotonic() + PAUSE_SECONDS)
+        elif self._quick_from.get(statement, math.inf) == math.inf:  # otherwise it may be paused
+            self._quick_from[statement] = 0
