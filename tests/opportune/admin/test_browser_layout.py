@@ -53,6 +53,29 @@ async def test_pages_do_not_scroll_sideways_on_a_phone(phone: Page) -> None:
         assert await phone.locator(".as-cards").evaluate_all(overflow) == 0, path
 
 
+async def test_time_fills_its_line_on_a_phone(phone: Page) -> None:
+    await phone.goto("/admin/gadget/create")
+    time = phone.locator(".input-group > [type='datetime-local']").first
+    assert await time.evaluate("time => time.offsetWidth === time.parentElement.offsetWidth")
+
+
+async def test_buttons_of_a_sheet_have_one_edge(phone: Page) -> None:
+    await phone.goto(LIST)
+    await phone.get_by_role("button", name="More actions").click()
+    edges = "buttons => [...new Set(buttons.map(button => Math.round(button.getBoundingClientRect().left)))]"
+    assert len(await phone.locator("#more-buttons .btn").evaluate_all(edges)) == 1
+
+
+async def test_selected_rows_have_another_colour(desktop: Page) -> None:
+    await desktop.goto(LIST)
+    await desktop.locator(".select-box").first.check()
+    await desktop.locator(".select-box").nth(1).focus()
+    cells = desktop.locator("tbody tr > td:nth-child(2)")
+    shadows = "cells => cells.map(cell => getComputedStyle(cell).boxShadow)"
+    selected, _, other, *_ = await cells.evaluate_all(shadows)
+    assert selected != other
+
+
 async def test_words_of_a_title_stay_whole_beside_buttons(phone: Page) -> None:
     await phone.goto(LIST)
     title = phone.get_by_role("heading", level=1)
