@@ -28,6 +28,12 @@ TABLES = text("SELECT count(*) FROM sqlite_master")
 HOP = "_execute_fetchall"
 
 
+@pytest.fixture(autouse=True)
+def _allow_slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_PROCESSOR_SECONDS", "MAX_SECONDS"):
+        monkeypatch.setattr(quick_statements, limit, 60)
+
+
 def count_to(end: int) -> TextClause:
     return COUNTED.bindparams(end=end)
 
