@@ -16,7 +16,7 @@ from opportune.crud.declaration import secret_name_message, unknown_name_message
 from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
-from opportune.errors.option_names import find_mismatches, find_misspelt
+from opportune.errors.option_names import find_misspelt
 from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import ADMIN_VIEW
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
@@ -90,7 +90,7 @@ def inlines_without_view(views: Sequence[Any]) -> Iterator[str]:
 def option_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a line for each unknown name of a view or its class. `base` is the class with the defaults."""
     owner, mapper = _name_of(view), inspect(view.model)
-    if shape_faults := dict.fromkeys(f"{owner}.{fault}" for fault in _shape_faults(view, base)):
+    if shape_faults := [f"{owner}.{fault}" for fault in _shape_faults(view, base)]:
         yield from shape_faults  # other checks would read single letters as names
         return
     yield from _unknown_names(view, base)
@@ -128,14 +128,10 @@ def _identity_fault(view: Any) -> str:
 
 def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
-    if callable(view.readonly):
-        yield "readonly is now get_readonly_fields. Rename it."
-        return
     for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
         value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else Sequence[Any]
         if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
             yield f"{written_name(view, option)} {mismatch}"
-    yield from (message.partition(".")[2] for message in find_mismatches(class_of(view), base))
 
 
 def names_of_hook(view: Any, method: str, names: Iterable[Any]) -> dict[str, None]:

@@ -70,7 +70,7 @@ def class_of(view: Any) -> type[Any]:
 
 
 def _default_sort_of(view: str, order: Any) -> list[tuple[str, bool]]:
-    if isinstance(order, str) or not all(isinstance(name, str) for name in order):
+    if not isinstance(order, list | tuple) or not all(isinstance(name, str) for name in order):
         raise OperatorError(f'{view}.order: write a tuple of names, with - for descending: ("-created_at",)')
     return [(name.removeprefix("-"), name.startswith("-")) for name in order]
 

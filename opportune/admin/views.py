@@ -36,6 +36,7 @@ from opportune.db.models.columns import (
 )
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.errors import OperatorError
+from opportune.errors.option_names import find_mismatches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext_lazy
 
@@ -122,11 +123,11 @@ class AdminView(RowQueriesMixin):
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
     export_types: ClassVar[list[str]] = ["csv", "xlsx", "json"]
-    max_import_file_size: ClassVar[int] = 10_000_000
-    import_max_rows: ClassVar[int] = 5_000
+    max_import_file_size = 10_000_000
+    import_max_rows = 5_000
     """Maximum rows of an imported file, for views with `can_import = True`. More rows have no Undo."""
 
-    page_size: ClassVar[int] = 25
+    page_size = 25
     page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
     column_type_formatters = FORMATTERS
     column_type_formatters_detail = FORMATTERS
@@ -145,6 +146,10 @@ class AdminView(RowQueriesMixin):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if callable(cls.readonly):
+            raise OperatorError(f"{cls.__name__}.readonly is now get_readonly_fields. Rename it.")
+        if message := next(find_mismatches(cls, AdminView), ""):
+            raise OperatorError(message)
         if "identity" in vars(cls):
             cls.declared_identity = vars(cls)["identity"]
 

@@ -86,8 +86,10 @@ def explain_cause(error: Exception) -> str:
         return f"Conflict markers in {', '.join(conflicting_files(PROJECT))}. {ADVICE}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
-    if isinstance(error, OSError) and error.errno in PERMISSION_ERRORS and error.filename:
-        return f"{error.filename}: {error.strerror}. Choose another path, or give this user access."
+    if isinstance(error, OSError) and error.filename:
+        is_denied = error.errno in PERMISSION_ERRORS
+        advice = "Choose another path, or give this user access." if is_denied else "Correct or restore this path."
+        return f"{error.filename}: {error.strerror}. {advice}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from inspect import get_annotations
 from time import monotonic
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -18,6 +19,8 @@ from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_p
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
+from opportune.errors.option_names import strict_as
+from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
@@ -58,9 +61,9 @@ TEMPLATE_CACHE_SECONDS = 1
 
 declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 """The pages of each model."""
-OPTIONS = ("columns", "fields", "sections", "formats", "without", "name", "plural")
 
 
+@strict_as("CrudPages")
 class PageOptions(Generic[M]):
     """The options of `CrudPages`, and its router."""
 
@@ -82,10 +85,13 @@ class PageOptions(Generic[M]):
 
     def __init__(self, crud_class: type[Crud[M]], path: str, **options: Any) -> None:
         class_name = type(self).__name__
+        types = get_annotations(PageOptions)
         for option, value in options.items():
-            if option not in OPTIONS:
-                advice = did_you_mean(option, OPTIONS) or f" There are: {', '.join(OPTIONS)}."
+            if option not in types:
+                advice = did_you_mean(option, types) or f" There are: {', '.join(types)}."
                 raise OperatorError(f"{class_name} has no option {option!r}.{advice}")
+            if mismatch := describe_mismatch(value, types[option]):
+                raise OperatorError(f"{class_name}({option}=…) {mismatch}.")
             setattr(self, option, value)  # instead of that of the class
         self.crud_class = crud_class
         self.path = path

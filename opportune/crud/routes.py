@@ -6,6 +6,7 @@ from fastapi import Path
 
 from opportune.crud.crud import Crud
 from opportune.db.models.model import MAX_ID, RowKey
+from opportune.errors import OperatorError
 from opportune.web.routing.api_router import APIRouter
 
 
@@ -14,6 +15,11 @@ class ReplaceableRoutes(APIRouter):
 
     _added_count: int | None = None
     """Number of routes added after `complete()`; None before that call."""
+
+    def __init__(self, *, prefix: str, **options: Any) -> None:
+        if not prefix.startswith("/"):
+            raise OperatorError(f"The path {prefix!r} of pages or an API does not begin with /. Write '/{prefix}'.")
+        super().__init__(prefix=prefix, **options)
 
     def complete(self) -> None:
         self._added_count = 0

@@ -6,7 +6,6 @@ method of the base class. Names of your own can begin with `_`, be constants in 
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from functools import cache, wraps
 from importlib import import_module
 from inspect import get_annotations, getattr_static, signature
@@ -70,7 +69,7 @@ def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
             value = getattr_static(class_, name, "__all__")
             is_set = value != "__all__" and value is not getattr_static(base, name, None)
             if is_set and (mismatch := describe_mismatch(value, annotation)):
-                yield f"{class_.__name__}.{name} {mismatch}"
+                yield f"{class_.__name__}.{name} {mismatch}."
 
 
 def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:
@@ -95,40 +94,40 @@ def explains_renamed(names: Mapping[str, str]) -> Callable[[T], T]:
 
 
 def strict(class_: T) -> T:
-    """Refuse unknown arguments of a dataclass with a suggestion, and missing ones and values of another type."""
-    return _strict(class_, class_.__name__)
+    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type."""
+    return strict_as(class_.__name__)(class_)
 
 
-def strict_as(name: str) -> Callable[[T], T]:
-    """Return the decorator `strict` for a class that projects create with a function of this name."""
-    return lambda class_: _strict(class_, name)
+def strict_as(label: str) -> Callable[[T], T]:
+    """Return the decorator `strict` for a class with another name for projects, such as that of a function."""
 
+    def decorate(class_: T) -> T:
+        create: Any = class_.__init__
+        arguments = signature(create)
+        parameters = {name: each for name, each in arguments.parameters.items() if each.kind is not each.VAR_KEYWORD}
+        _, *names = parameters
 
-def _strict(class_: T, label: str) -> T:
-    create: Any = class_.__init__
-    parameters = signature(create)
-    names = [name for name in parameters.parameters if name != "self"]
-    types = {field.name: field.type for field in fields(class_)}
+        @wraps(create)
+        def init(self: Any, *args: Any, **options: Any) -> None:
+            for option in options:
+                if option not in names and len(parameters) == len(arguments.parameters):
+                    new = renamed_to(option, KEYWORDS.get(label, NO_NAMES))
+                    advice = new or did_you_mean(option, names) or f" There are: {', '.join(names)}."
+                    raise OperatorError(f"{label} has no option {option!r}.{advice}")
+            try:
+                values = arguments.bind(self, *args, **options).arguments
+            except TypeError as error:
+                raise OperatorError(f"{label}(…): {error}.") from None
+            for name in [name for name in names if name in values]:
+                if mismatch := describe_mismatch(values[name], parameters[name].annotation):
+                    first = repr(values[names[0]]) + ", " if name != names[0] and names[0] == "name" else ""
+                    raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
+            create(self, *args, **options)
 
-    @wraps(create)
-    def init(self: Any, *args: Any, **options: Any) -> None:
-        for option in options:
-            if option not in names:
-                new = renamed_to(option, KEYWORDS.get(label, NO_NAMES))
-                advice = new or did_you_mean(option, names) or f" There are: {', '.join(names)}."
-                raise OperatorError(f"{label} has no option {option!r}.{advice}")
-        try:
-            values = parameters.bind(self, *args, **options).arguments
-        except TypeError as error:
-            raise OperatorError(f"{label}(…): {error}.") from None
-        for name in types.keys() & values.keys():
-            if mismatch := describe_mismatch(values[name], types[name]):
-                first = repr(values[names[0]]) + ", " if name != names[0] and names[0] == "name" else ""
-                raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
-        create(self, *args, **options)
+        class_.__init__ = init
+        return class_
 
-    class_.__init__ = init
-    return class_
+    return decorate
 
 
 @cache

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from itertools import repeat
 from reprlib import repr as shortened
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+
+POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
 
 
 def describe_mismatch(value: object, annotation: Any) -> str:
@@ -20,17 +21,22 @@ def describe_mismatch(value: object, annotation: Any) -> str:
 
 def conforms(value: Any, annotation: Any) -> bool:
     """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
+    if isinstance(annotation, str):  # of a module that postpones annotations
+        annotation = POSTPONED.get(annotation, Any)
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin in (Union, UnionType, ClassVar):
         return any(conforms(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type):
-        return not isinstance(arguments[0], type) or arguments[0] is Any or issubclass(value, arguments[0])
+        base = get_origin(arguments[0]) or arguments[0]
+        return base is Any or not isinstance(base, type) or issubclass(value, base)
     if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
         return all(all(map(conforms, pair, arguments)) for pair in value.items())
-    if origin in (Sequence, list, tuple):
+    if origin in (Sequence, Collection, list, tuple):
         is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-        return is_list and all(map(conforms, value, arguments if origin is tuple else repeat(*arguments or (Any,))))
+        is_fixed = origin is tuple and Ellipsis not in arguments
+        types = arguments if is_fixed or not is_list else (arguments or (Any,))[:1] * len(value)
+        return is_list and len(value) == len(types) and all(map(conforms, value, types))
     class_ = int | float if origin is float else origin
     return origin is Any or not isinstance(origin, type) or isinstance(value, class_)

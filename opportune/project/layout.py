@@ -80,7 +80,9 @@ def installed_features() -> "Sequence[Feature]":
     features: Sequence[Feature] = getattr(module, "INSTALLED", ())
     if not (features and isinstance(features, list | tuple)):
         reason = (
-            "has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = (" if module else "is missing: restore it"
+            "has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
+            if module
+            else "is missing. Restore it."
         )
         raise OperatorError(f"{PACKAGE}/installed.py {reason}")
     require_unique_names(features)

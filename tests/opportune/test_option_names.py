@@ -57,6 +57,27 @@ def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: 
         declaration()
 
 
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        (lambda: declare(Crud, search=(Note.text,)), "Mine.search needs Sequence[str], not (<"),
+        (lambda: declare(Crud, annotations={"x": 5}), "Mine.annotations needs Mapping[str, Union[SQLColumnExpression["),
+        (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),
+        (lambda: CrudPages(Notes, "/wrong", columns=5), "CrudPages(columns=…) needs Sequence[str], not 5."),
+        (lambda: CrudPages(cast(Any, Note), "/wrong"), "CrudPages(crud_class=…) needs type[Crud["),
+        (lambda: CrudApi(Notes, "wrong").router, "The path 'wrong' of pages or an API does not begin with /."),
+        (
+            lambda: CrudApi(Notes, "/wrong", without="delete"),
+            "CrudApi(without=…) is a text. Write a tuple: ('delete',)",
+        ),
+        (lambda: job("x.y", schedule=cast(Any, 5))(cast(Any, len)), "job('x.y', schedule=…) needs str | Callable["),
+    ],
+)
+def test_value_of_another_type_is_refused(declaration: Callable[[], Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
+        declaration()
+
+
 def test_misspelt_method_of_admin_view_is_reported() -> None:
     view = declare(AdminView, column_lst=("id",), list_qery=lambda self, request: None)
     messages = [*find_misspelt(view, AdminView)]

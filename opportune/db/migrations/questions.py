@@ -71,9 +71,9 @@ class Choices:
             new_name = min(likely, key=lambda rename: not rename.type).new  # one of the same type, if possible
             option = f"--rename {dropped_name}={new_name}"
             advice = f"If it has a new name, add {option}; if you want to drop it, add --allow-drop."
-        raise OperatorError(
-            f"{', '.join(map('.'.join, dropped))} no longer exists in the models, and its data would be lost. {advice}"
-        )
+        verb, owner = ("exists", "its") if len(dropped) == 1 else ("exist", "their")
+        names = ", ".join(map(".".join, dropped))
+        raise OperatorError(f"{names} no longer {verb} in the models, and {owner} data would be lost. {advice}")
 
     def fill_value(self, table: str, column: str, short_table: str, *, by_code: bool) -> str | None:
         """Return the value of existing rows in a NOT NULL column, or None if the owner writes code.

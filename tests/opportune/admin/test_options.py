@@ -1,5 +1,6 @@
 """Checks of the names in view options."""
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -98,29 +99,41 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"editable": ("pricce",), "column_list": ("title",)}, "Book has no 'pricce'."),
         ({"column_filter": ("price",)}, "has no option column_filter. Did you mean column_filters?"),
         ({"list_display": ("price",)}, "has no option list_display. Did you mean columns?"),
-        ({"editable": "price"}, "BookAdmin.editable is a text. Write a tuple: ('price',)"),
         ({"columns": ("autor.name",)}, "BookAdmin.columns: Book has no 'autor'. Did you mean author?"),
         ({"order": ("-pricce",)}, "BookAdmin.order: Book has no 'pricce'. Did you mean price?"),
         ({"search": "title"}, "BookAdmin.search is a text. Write a tuple: ('title',)"),
         ({"search": 5}, "BookAdmin.search needs Sequence[Any], not 5"),
         ({"search": (5,)}, "BookAdmin.search: Book has no '5'."),
-        ({"page_size": "many"}, "BookAdmin.page_size needs int, not 'many'"),
         ({"serch": ("title",)}, "has no option serch. Did you mean search?"),
         ({"column_editable": ("price",)}, "has no option column_editable. Did you mean editable?"),
         ({"has_history": False}, "has no option has_history. Did you mean _has_history?"),
         ({"form_class": lambda _view: None}, "overrides no method form_class. Did you mean _form_extension?"),
         ({"editable": ("price",), "columns": ("title",)}, "'price' is not in columns."),
-        ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy needs str, not ('price',)"),
-        ({"inlines": (Review,)}, "BookAdmin.inlines needs Sequence[Inline] | None, not (<class"),
-        ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines needs Sequence[Inline] | None, not Inline("),
-        ({"fieldsets": ("title", "price")}, "BookAdmin.fieldsets needs Sequence["),
-        ({"fieldsets": (("All", "title"),)}, "BookAdmin.fieldsets needs Sequence["),
     ],
 )
 def test_unusable_name_is_reported(options: dict[str, Any], message: str) -> None:
     (line,) = find_faults(**options)
     assert message in line
     assert line.startswith("BookAdmin")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"editable": "price"}, "BookAdmin.editable is a text. Write a tuple: ('price',)"),
+        ({"page_size": "many"}, "BookAdmin.page_size needs int, not 'many'"),
+        ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy needs str, not ('price',)"),
+        ({"inlines": (Review,)}, "BookAdmin.inlines needs Sequence[Inline] | None, not (<class"),
+        ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines needs Sequence[Inline] | None, not Inline("),
+        ({"fieldsets": ("title", "price")}, "BookAdmin.fieldsets needs Sequence["),
+        ({"fieldsets": (("All", "title"),)}, "BookAdmin.fieldsets needs Sequence["),
+        ({"icon": 5}, "BookAdmin.icon needs str, not 5"),
+        ({"show_when": {"price": "title"}}, "BookAdmin.show_when needs Mapping[str, Mapping[str, Any]], not {"),
+    ],
+)
+def test_value_of_another_type_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=f"^{re.escape(message)}"):
+        make_view(Book, options)
 
 
 @pytest.mark.parametrize("option", [*DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, "form_columns"])
