@@ -48,11 +48,11 @@ RENAMED_OPTIONS = {
     "list_display": "columns",
     "list_editable": "editable",
     "list_filter": "filters",
-    "list_per_page": "page_size",
     "ordering": "order",
     "prepopulated_fields": "prepopulated",
     "readonly_fields": "readonly",
     "search_fields": "search",
+    "list_per_page": "page_size",
 }
 """Options by their names in Django's admin and in earlier versions."""
 SECRET_FREE_OPTIONS = {*DATE_OPTIONS, *DISPLAY_OPTIONS, *SORT_OPTIONS, *SEARCH_OPTIONS, *FILTER_OPTIONS, *FORM_OPTIONS}

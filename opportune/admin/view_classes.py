@@ -58,9 +58,8 @@ def views_of(feature: Feature) -> Sequence[Any]:
     except ModuleNotFoundError as error:
         if not f"{views}.".startswith(f"{error.name}."):
             raise  # the module exists, and one of its imports fails
-        raise OperatorError(
-            f"Feature({feature.name!r}, admin=Admin({views!r})): this module does not exist."
-        ) from error
+        message = f"Feature({feature.name!r}, admin=Admin({views!r})): this module does not exist."
+        raise OperatorError(message) from error
     if "VIEWS" in vars(module):
         return list(vars(module)["VIEWS"])
     return [value for value in vars(module).values() if _is_view(value) and value.__module__ == module.__name__]

@@ -24,7 +24,6 @@ from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed
 
 DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc")
 """Modules with errors about declarations. Those with `orig` are errors of the database."""
-PERMISSION_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def print_error(message: str, code: int) -> int:
@@ -87,9 +86,7 @@ def explain_cause(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
     if isinstance(error, OSError) and error.filename:
-        is_denied = error.errno in PERMISSION_ERRORS
-        advice = "Choose another path, or give this user access." if is_denied else "Correct or restore this path."
-        return f"{error.filename}: {error.strerror}. {advice}"
+        return f"{error.filename}: {error.strerror}. Choose or restore a path, or give this user access."
     return ""
 
 

@@ -118,8 +118,8 @@ def strict_as(label: str) -> Callable[[T], T]:
                 values = arguments.bind(self, *args, **options).arguments
             except TypeError as error:
                 raise OperatorError(f"{label}(…): {error}.") from None
-            for name in [name for name in names if name in values]:
-                if mismatch := describe_mismatch(values[name], parameters[name].annotation):
+            for name in names:
+                if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
                     first = repr(values[names[0]]) + ", " if name != names[0] and names[0] == "name" else ""
                     raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
             create(self, *args, **options)

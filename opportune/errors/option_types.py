@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
+"""Annotations of modules that postpone their evaluation. Others are not checked."""
 
 
 def describe_mismatch(value: object, annotation: Any) -> str:
@@ -21,8 +22,7 @@ def describe_mismatch(value: object, annotation: Any) -> str:
 
 def conforms(value: Any, annotation: Any) -> bool:
     """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
-    if isinstance(annotation, str):  # of a module that postpones annotations
-        annotation = POSTPONED.get(annotation, Any)
+    annotation = POSTPONED.get(annotation, Any) if isinstance(annotation, str) else annotation
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
     if origin in (Union, UnionType, ClassVar):
         return any(conforms(value, argument) for argument in arguments)

@@ -1,7 +1,7 @@
 """The declaration of a feature, which the framework and other features read."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, is_dataclass
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -21,13 +21,8 @@ from opportune.feature.site import Site
 
 T = TypeVar("T")
 
-RENAMED = {
-    "admin_extension": "extension",
-    "admin_panels": "panels",
-    "admin_operations": "actions",
-    "first_jobs": "first",
-    "llm_guard": "guard",
-}
+RENAMED = {"admin_extension": "extension", "admin_panels": "panels", "admin_operations": "actions"}
+RENAMED |= {"first_jobs": "first", "llm_guard": "guard"}
 """Arguments of Opportune 0.2 that have another name in their family."""
 
 
@@ -97,19 +92,12 @@ class Feature:
         for job in self.jobs.definitions:
             if not hasattr(job, "name"):
                 function = getattr(job, "__name__", str(job))
-                raise OperatorError(
-                    f"Feature({self.name!r}, jobs=Jobs(…)) lists {function}, which is not a job. "
-                    f'Write @job("{self.name}.{function}") above it.'
-                )
+                advice = f'which is not a job. Write @job("{self.name}.{function}") above it.'
+                raise OperatorError(f"Feature({self.name!r}, jobs=Jobs(…)) lists {function}, {advice}")
         for module in self.commands.values():
             if not all(map(str.isidentifier, module.split("."))):
-                example = f"such as app.{self.name}.commands"
-                raise OperatorError(f"Feature({self.name!r}, commands=…): {module!r} is not a module, {example}.")
+                raise OperatorError(f"Feature({self.name!r}, commands=…): {module!r} is not the name of a module.")
 
 
-FAMILIES: dict[str, Any] = {
-    name: field.default_factory
-    for name, field in Feature.__dataclass_fields__.items()
-    if is_dataclass(field.default_factory)
-}
+FAMILIES: dict[str, Any] = {each.name: each.type for each in fields(Feature) if is_dataclass(each.type)}
 """Classes of arguments that group others, by name."""

@@ -79,11 +79,8 @@ def installed_features() -> "Sequence[Feature]":
     module = import_module(f"{PACKAGE}.installed") if find_spec(f"{PACKAGE}.installed") else None
     features: Sequence[Feature] = getattr(module, "INSTALLED", ())
     if not (features and isinstance(features, list | tuple)):
-        reason = (
-            "has no INSTALLED: begin it with INSTALLED: tuple[Feature, ...] = ("
-            if module
-            else "is missing. Restore it."
-        )
+        code = "INSTALLED: tuple[Feature, ...] = ("
+        reason = f"has no INSTALLED: begin it with {code}" if module else "is missing. Restore it."
         raise OperatorError(f"{PACKAGE}/installed.py {reason}")
     require_unique_names(features)
     require_core_features([feature.name for feature in features])

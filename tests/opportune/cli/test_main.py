@@ -163,7 +163,7 @@ def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytes
     [
         (ValueError("odd\nsecond line"), "tests/opportune/cli/test_main.py:"),
         (OSError(errno.ENOSPC, "No space left on device"), "The disk of the output is full."),
-        (FileNotFoundError(errno.ENOENT, "No such file", "/x"), "/x: No such file. Correct or restore this path."),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/x"), "/x: No such file. Choose or restore a path"),
         (PermissionError(errno.EACCES, "Permission denied", "/srv/x.zip"), "/srv/x.zip: Permission denied. Choose"),
         (SYNTAX_ERROR, "app/books/pages.py:2: SyntaxError: invalid syntax. Correct the code"),
     ],
