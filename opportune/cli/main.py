@@ -1,6 +1,7 @@
 """The command line. Each command of `registry.py` is loaded from its file when it is called (`loading.py`)."""
 
 import gc
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     if arguments is not None:
         return run_and_report(list(arguments) or ["--help"])
+    for name in [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]:  # `oppman.py <&-`
+        setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
     gc.disable()  # imports create no garbage, and searching for it takes a fifth of the time
     code = run_and_report(sys.argv[1:] or ["--help"])
     gc.freeze()  # Python would search all objects again at exit

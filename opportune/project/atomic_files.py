@@ -75,10 +75,12 @@ def open_replacement(path: Path) -> Iterator[BinaryIO]:
     """Open a private file that replaces `path` when the block ends without an error.
 
     Raises:
-        OSError: The path is a folder, or cannot be written.
+        OSError: The path is a folder or a device such as /dev/null, or cannot be written.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
     new_path = temporary_path(path)
     with private_file(new_path) as file:
         yield file

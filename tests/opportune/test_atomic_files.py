@@ -106,3 +106,11 @@ def test_folder_of_others_is_not_private(tmp_path: Path) -> None:
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     assert not atomic_files.make_private_folder(folder)
+
+
+def test_device_is_not_replaced(tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    os.mkfifo(device)
+    with pytest.raises(OSError, match="Not a regular file"), atomic_files.open_replacement(device):
+        pass
+    assert device.is_fifo()

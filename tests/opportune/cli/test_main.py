@@ -153,6 +153,18 @@ def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...]) -> N
     assert (code, "is empty. Enter one, or omit it." in message) == (2, True)
 
 
+def test_closed_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    monkeypatch.setattr(sys, "argv", ["oppman.py", "--version"])
+    try:
+        assert (main(), sys.stdin.read()) == (0, "")
+    finally:
+        gc.enable()
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            stream.close()
+
+
 def test_error_of_the_framework_is_unexpected(oppman: Oppman, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opportune.cli.development.check.get_settings", lambda _wrong: None)
     assert oppman("check").line().startswith("Unexpected TypeError: ")
