@@ -32,8 +32,7 @@ def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -
     """
     if not _exec_allowed.get():
         raise OperatorError(f"This command replaces the process with {command[0]}. Start it with subprocess instead.")
-    if sys.stdout:  # None if it is closed
-        sys.stdout.flush()
+    print(end="", flush=True)  # also if it is closed
     if sys.platform == "win32":  # exec returns to the prompt before the program ends
         sys.exit(subprocess.call(command, env=environ))
     os.execvpe(command[0], command, environ or os.environ)  # noqa: S606 - no shell is needed

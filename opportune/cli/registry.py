@@ -52,8 +52,6 @@ def show_overview() -> int:
             print(line, flush=True)  # before the features are imported
     except BrokenPipeError:
         return handle_broken_pipe()
-    except OSError as error:  # a full disk
-        sys.exit(f"The help cannot be written: {error.strerror}.")
     return 0
 
 

@@ -77,10 +77,9 @@ def open_replacement(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: The path is a folder or a device such as /dev/null, or cannot be written.
     """
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        number = errno.EISDIR if path.is_dir() else errno.ENOTSUP
+        raise OSError(number, os.strerror(number), str(path))
     new_path = temporary_path(path)
     with private_file(new_path) as file:
         yield file
