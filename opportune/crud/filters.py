@@ -13,6 +13,7 @@ from opportune.crud.declaration import Declaration, Shape, secret_name_message
 from opportune.crud.types import LargeInteger, StorableText, comparable_type, is_ordered
 from opportune.db.models.columns import label_of
 from opportune.db.models.references import Reference
+from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.queries.matching import contains, starts_with
 from opportune.db.queries.paths import Visible, is_among, is_linked
 from opportune.i18n import format_lazy, gettext_lazy, lower_name
@@ -112,10 +113,15 @@ def derive_filters(declaration: Declaration, names: Sequence[str]) -> dict[str, 
     """
     filters: dict[str, Filter] = {}
     for name in names:
-        if name in RESERVED:
+        if name in _reserved_names(declaration):
             raise declaration.error("filters", f"{name!r} is a parameter of every list. Leave it out.")
         filters |= _filters_of(declaration, name)
     return filters
+
+
+def _reserved_names(declaration: Declaration) -> set[str]:
+    """Return the query parameters that lists of the model have in any case."""
+    return RESERVED | ({TRASH_PARAMETER} if issubclass(declaration.shape.model, SoftDelete) else set())
 
 
 def _filters_of(declaration: Declaration, name: str) -> dict[str, Filter]:
@@ -213,7 +219,7 @@ def method_field(declaration: Declaration, name: str, method: Callable[..., Any]
     parameters = list(signature(method, eval_str=True).parameters.values())[1:]
     if len(parameters) != 1 or parameters[0].annotation is Parameter.empty:
         raise declaration.error(name, "a filter takes self and one parameter with its type, such as year: int.")
-    if name in RESERVED:
+    if name in _reserved_names(declaration):
         raise declaration.error(name, f"{name!r} is a parameter of every list. Give the filter another name.")
     (parameter,) = parameters
     type_ = LargeInteger if parameter.annotation is int else parameter.annotation

@@ -1,10 +1,11 @@
 """Attributes that the properties and methods of a model read, found in their code without running it.
 
-The result may contain too many names, such as those of global functions, but not too few. It follows calls of other
-properties and methods of the model, but not of functions in other places.
+The result may contain too many names, such as those of global functions. It follows calls of other properties and
+methods of the model, but not of functions in other places, and finds no names that the code puts together.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from inspect import getattr_static, isfunction, unwrap
 from types import CodeType
@@ -12,8 +13,8 @@ from typing import Any
 
 from opportune.db.models.columns import declaring_classes
 
-MAX_CALL_DEPTH = 3
-"""Properties and methods that are followed from one to the next."""
+NAME_IN_TEXT = re.compile(r"^\w+(?=$|\.)|(?<=[.{(\[])\w+")
+"""A name in a text that reads attributes, such as `price`, `author.price`, `{0.price}` or `%(price)s`."""
 
 
 def properties_of(model: type[Any]) -> Mapping[str, Any]:
@@ -23,14 +24,17 @@ def properties_of(model: type[Any]) -> Mapping[str, Any]:
     return {name: member for name, member in members.items() if isinstance(member, property | cached_property)}
 
 
-def attributes_read_by(member: Any, model: type[Any], depth: int = MAX_CALL_DEPTH) -> Iterator[str]:
-    """Yield the names of attributes that a property or method of a model may read."""
-    function = unwrap(_function_of(member))
-    if not isfunction(function) or not depth:
-        return
-    for name in _names_in(function.__code__):
-        yield name
-        yield from attributes_read_by(getattr_static(model, name, None), model, depth - 1)
+def attributes_read_by(member: Any, model: type[Any]) -> Collection[str]:
+    """Return the names of attributes that a property or method of a model may read."""
+    names: dict[str, None] = {}
+    members = [member]
+    while members:
+        function = unwrap(_function_of(members.pop()))
+        if isfunction(function):
+            found = [name for name in _names_in(function.__code__) if name not in names]
+            names.update(dict.fromkeys(found))
+            members += [getattr_static(model, name, None) for name in found]
+    return names
 
 
 def _function_of(member: Any) -> Any:
@@ -45,10 +49,13 @@ def _function_of(member: Any) -> Any:
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """Yield the names in a function and its inner functions, and its strings, such as that of `getattr(self, "x")`."""
+    """Yield the names in a function, its inner functions and its texts, such as that of `getattr(self, "x")`."""
     yield from code.co_names
-    for constant in code.co_consts:
+    constants = [*code.co_consts]
+    for constant in constants:
         if isinstance(constant, CodeType):  # of a comprehension, generator or lambda
             yield from _names_in(constant)
         elif isinstance(constant, str):
-            yield constant
+            yield from NAME_IN_TEXT.findall(constant)
+        elif isinstance(constant, tuple | frozenset):
+            constants += constant

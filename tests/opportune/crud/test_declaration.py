@@ -13,6 +13,7 @@ from opportune.crud.formats import format_for
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
+from tests.opportune.crud.trash_feature import Tool
 
 
 class Stamp(SQLModel, table=True):
@@ -117,6 +118,11 @@ def test_invalid_option_is_refused(options: dict[str, Any], message: str) -> Non
     with pytest.raises(OperatorError) as caught:
         declare_crud(Volume, **options)
     assert str(caught.value) == message
+
+
+def test_filter_cannot_replace_the_trash() -> None:
+    with pytest.raises(OperatorError, match="'deleted' is a parameter of every list"):
+        declare_crud(Tool, filters=("deleted",))
 
 
 @pytest.mark.parametrize("option", ["search", "filters", "sort", "order", "read_fields"])

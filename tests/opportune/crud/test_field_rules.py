@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Collection
 from decimal import Decimal
 from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -328,6 +329,9 @@ COMPUTED: dict[str, tuple[type[Any], Any]] = {
     "by name": (Ware, property(lambda ware: vars(ware)["cost"])),
     "by a decorated function": (Ware, property(cache(lambda ware: ware.cost))),
     "by another property": (Ware, property(lambda ware: ware.margin)),
+    "by names in a tuple": (Ware, property(lambda ware: [getattr(ware, name) for name in ("price", "cost")])),
+    "by a dotted name": (Ware, property(lambda ware: attrgetter("vendor.cost")(ware))),
+    "in a format": (Ware, property(lambda ware: "{0.price} {0.cost}".format(ware))),
     "in a cached property": (Ware, cached_property(lambda ware: ware.cost)),
     "in a property of a base class": (ShopTable, property(lambda ware: ware.cost)),
 }
@@ -340,6 +344,19 @@ def test_property_that_reads_a_hidden_field_is_hidden(
     monkeypatch.setattr(model, "computed", computed, raising=False)
     rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
     assert "computed" in rules(None).hidden_names
+
+
+def test_long_chain_of_properties_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    links: dict[str, Any] = {
+        "first": property(lambda ware: ware.second),
+        "second": property(lambda ware: ware.third),
+        "third": property(lambda ware: ware.fourth or ware.first),
+        "fourth": property(lambda ware: ware.margin),
+    }
+    for name, link in links.items():
+        monkeypatch.setattr(Ware, name, link, raising=False)
+    rules: Any = type("Computed", (Crud,), {"model": Ware, "hidden_fields": lambda _self: {"cost"}})
+    assert rules(None).hidden_names >= links.keys()
 
 
 def test_classes_without_rules_share_schemas_and_statements() -> None:
