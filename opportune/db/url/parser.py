@@ -81,13 +81,12 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
         is_unescaped=not set("@/?#").isdisjoint(credentials),
     )
     _refuse_placeholders(parsed)
-    return parsed if parsed.hosts else _with_default_host(parsed, is_bare=text.startswith("/"))
+    return parsed if parsed.hosts[0].name else _with_default_host(parsed, is_bare=text.startswith("/"))
 
 
 def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
     """Return the credentials and a match of the rest. Accepts a raw password if the result is unambiguous."""
-    authority_end = re.search(r"[/?]|$", text)
-    at_index = text.rfind("@", 0, authority_end.start() if authority_end else None)
+    at_index = re.split("[/?]", text)[0].rfind("@")
     strict_match = LOCATION.fullmatch(text, at_index + 1)
     if strict_match and at_index >= 0:
         return text[:at_index], strict_match
@@ -148,7 +147,7 @@ def decode(text: str) -> str:
 
 
 def _parse_hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
-    """Return the hosts of `?host=`, which override those of the authority, as in libpq. Empty if there is none."""
+    """Return the hosts of `?host=`, which override those of the authority, as in libpq. The first may be unnamed."""
     hosts = [_parse_host(text, is_encoded=True) for text in authority.split(",")]
     if names:
         port = None if hosts[0].name else hosts[0].port
@@ -157,7 +156,7 @@ def _parse_hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
         hosts = _with_ports(hosts, ports.split(","))
     if len(hosts) > 1 and not all(host.name for host in hosts):
         raise InvalidUrl("has an empty entry in its list of hosts.")
-    return tuple(hosts) if hosts[0].name else ()
+    return tuple(hosts)
 
 
 def _with_ports(hosts: list[Host], ports: list[str]) -> list[Host]:
@@ -213,8 +212,9 @@ def _refuse_placeholders(parsed: ParsedUrl) -> None:
 
 def _with_default_host(parsed: ParsedUrl, *, is_bare: bool) -> ParsedUrl:
     """Use the local sockets if the URL has no host and is not incomplete."""
+    port = parsed.hosts[0].port
     if "service" in parsed.options:
-        return parsed
+        return replace(parsed, hosts=(), options=parsed.options | ({"port": str(port)} if port else {}))
     if not is_bare or not parsed.database:
         raise InvalidUrl(f"has no host. {EXAMPLES}; for a local socket add ?host=/its/folder.")
-    return replace(parsed, hosts=tuple(Host(folder, None) for folder in SOCKET_FOLDERS))
+    return replace(parsed, hosts=tuple(Host(folder, port) for folder in SOCKET_FOLDERS))

@@ -330,8 +330,8 @@ COMPUTED: dict[str, tuple[type[Any], Any]] = {
     "by a decorated function": (Ware, property(cache(lambda ware: ware.cost))),
     "by another property": (Ware, property(lambda ware: ware.margin)),
     "by names in a tuple": (Ware, property(lambda ware: [getattr(ware, name) for name in ("price", "cost")])),
-    "by a dotted name": (Ware, property(lambda ware: attrgetter("vendor.cost")(ware))),
-    "in a format": (Ware, property(lambda ware: "{0.price} {0.cost}".format(ware))),
+    "by a dotted name": (Ware, property(lambda ware: [attrgetter("vendor.cost")(each) for each in [ware]])),
+    "in a format": (Ware, property(lambda ware: "{price} {cost}".format_map(vars(ware)))),
     "in a cached property": (Ware, cached_property(lambda ware: ware.cost)),
     "in a property of a base class": (ShopTable, property(lambda ware: ware.cost)),
 }

@@ -99,6 +99,7 @@ def test_sockets_ipv6_and_multiple_hosts() -> None:
         ("u:p@/d?host=/cloudsql/P:R:I", {"host": "/cloudsql/P:R:I"}, "/cloudsql/P:R:I:5432"),
         (":5433/d?host=/run/x", {"host": "/run/x", "port": "5433"}, "/run/x:5433"),
         ("/d", {"host": "/var/run/postgresql,/tmp"}, "/var/run/postgresql:5432, /tmp:5432"),
+        ("/d?port=7", {"host": "/var/run/postgresql,/tmp", "port": "7,7"}, "/var/run/postgresql:7, /tmp:7"),
         ("h1:1,h2/d?target_session_attrs=any", {"host": "h1,h2", "port": "1,5432"}, "h1:1, h2:5432"),
         ("/d?host=h1:1&host=h2:2&target_session_attrs=any", {"host": "h1,h2", "port": "1,2"}, "h1:1, h2:2"),
         ("/d?host=h1,h2&port=7&target_session_attrs=any", {"host": "h1,h2", "port": "7,7"}, "h1:7, h2:7"),
@@ -107,6 +108,7 @@ def test_sockets_ipv6_and_multiple_hosts() -> None:
         ("h/d?hostaddr=127.0.0.1", {"hostaddr": "127.0.0.1"}, "h:5432"),
         (":7/d?hostaddr=127.0.0.1", {}, "127.0.0.1:7"),
         ("/?service=mine", {"service": "mine"}, "service mine"),
+        ("/?service=mine&port=7", {"service": "mine", "port": "7"}, "service mine"),
         ("/d?host=h&port=7", {}, "h:7"),
         ("ignored:6/d?host=h", {}, "h:5432"),
     ):
