@@ -39,9 +39,7 @@ class Highlighter:
         return f"{before}{self.mark(text[start:end])}{after}"
 
     def _first_match(self, text: str) -> int:
-        folded_text = _fold(text)
-        positions = [folded_text.find(f" {word}") for word in self.words]
-        return min((position for position in positions if position >= 0), default=0)
+        return min((start for start, _ in self._matches(text)), default=0)
 
     def mark(self, text: str) -> str:
         """Return the escaped text with search words in <mark>."""

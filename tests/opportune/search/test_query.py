@@ -1,5 +1,7 @@
 """Parsing of queries and highlighting of results."""
 
+import pytest
+
 from opportune.search import highlight, snippet
 from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query, name_suffix_keys, name_words
@@ -79,10 +81,11 @@ def test_highlighter_marks_starts_of_words() -> None:
     assert Highlighter([]).mark("<b>") == "&lt;b&gt;"
 
 
-def test_snippet_surrounds_the_match() -> None:
-    text = "word " * 200 + "needle " + "word " * 200
+@pytest.mark.parametrize("before", ["", "(", "\n", "sewing", "hay/"])
+def test_snippet_surrounds_the_match(before: str) -> None:
+    text = "word " * 200 + f"{before}Needle " + "word " * 200
     snippet = Highlighter(["needle"]).snippet(text)
-    assert "<mark>needle</mark>" in snippet
+    assert "<mark>Needle</mark>" in snippet
     assert snippet.startswith("…word")
     assert snippet.endswith("word …")
     assert len(snippet) < MAX_SNIPPET_CHARS + 30
