@@ -180,7 +180,7 @@ def _registrations(feature: Feature) -> Iterator[tuple[str, str, str]]:
     """Yield the type, name and module of everything that a feature registers under a name."""
     for type_, name, object_ in chain(_background_objects(feature), _site_objects(feature)):
         yield type_, name, getattr(object_, "__module__", "")
-    declaration = f"{feature.name}.feature"
+    declaration = "feature.py"
     for name in (*feature.admin.operations, *feature.admin.actions):
         yield "operation", name, declaration
     views = feature.admin.views

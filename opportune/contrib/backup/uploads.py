@@ -1,16 +1,14 @@
-"""Back up and restore uploads in a folder or in the database."""
+"""Back up and restore uploads in a folder, a bucket or the database."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, cast
 
 from opportune.config.settings import Settings
-from opportune.config.site_settings import DEFAULT_MAX_UPLOAD_BYTES
 from opportune.contrib.backup.archive import UPLOADS, Archive, ArchiveWriter
 from opportune.contrib.backup.bucket_uploads import restore_missing_uploads
 from opportune.contrib.backup.sqlite import PREVIOUS_SUFFIX, copy_owner
@@ -112,10 +110,9 @@ async def put_into_database(archive: Archive, settings: Settings) -> None:
     try:
         with work("Storing uploads", len(archive.uploads), "files") as progress:
             for name in archive.uploads:
-                with SpooledTemporaryFile(DEFAULT_MAX_UPLOAD_BYTES) as file:
-                    archive.extract(name, cast("BinaryIO", file))
-                    file.seek(0)
-                    await storage.put(name.removeprefix(UPLOADS), file.read(), "")
+                content = BytesIO()
+                archive.extract(name, content)
+                await storage.put(name.removeprefix(UPLOADS), content.getvalue(), "")
                 progress.advance()
     except (StorageError, MissingFileError) as error:
         raise OperatorError(

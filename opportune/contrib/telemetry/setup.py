@@ -20,7 +20,7 @@ from opportune.web.routing.router import router_of
 
 
 class Telemetry:
-    """Metrics of this process, or None if they are disabled."""
+    """What a process measures. Its metrics are None if they are disabled."""
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics() if settings.of(TelemetrySettings).metrics_token.get_secret_value() else None
@@ -53,7 +53,7 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def server_observed(app: FastAPI) -> AsyncIterator[None]:
-    """Collect metrics of a server until the block ends."""
+    """Collect metrics of a server, and answer the other workers' questions for them, until the block ends."""
     metrics = app.state.telemetry.metrics
     async with AsyncExitStack() as stack:
         if metrics:

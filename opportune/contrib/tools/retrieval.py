@@ -47,7 +47,8 @@ async def retrieve(
 ) -> list[ToolRun]:
     """Call each search function with the question, and return the best passages that fit as results.
 
-    Passages with less than half of the question's words are dropped. New sources are appended to `cited`.
+    Passages that hardly fit are dropped, such as those with at most half of the question's words. New sources are
+    appended to `cited`.
     """
     question = question[-MAX_QUESTION_LENGTH:]  # documents precede the question
     words = key_words(question)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -76,6 +76,11 @@ class Postgres:
         """Drop a database and its connections."""
         self.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def close(self) -> None:
+        """Close the connection, if it was used."""
+        if "connection" in vars(self):
+            self.connection.close()
+
     def stop(self) -> None:
         """Stop immediately, as in a crash."""
         self._control("--mode", "immediate", "stop")
@@ -111,9 +116,8 @@ def postgres() -> Iterator[Postgres]:
     arguments = ["initdb", "--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-sync"]
     arguments += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-locale", "--pwfile", "password"]
     arguments += [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-    with _run_server(arguments) as server:
+    with _run_server(arguments) as server, closing(server):
         yield server
-        server.connection.close()
 
 
 @contextmanager
@@ -121,9 +125,8 @@ def postgres_of_run() -> Iterator[Postgres]:
     """Return the server of the outer run, or start one for this run and the processes of its tests."""
     if existing := os.environ.get(SERVER_VARIABLE):
         port, folder, programs = existing.split(os.pathsep)
-        server = Postgres(int(port), Path(folder), Path(programs))
-        yield server
-        server.connection.close()
+        with closing(Postgres(int(port), Path(folder), Path(programs))) as server:
+            yield server
         return
     with postgres() as server:
         os.environ[SERVER_VARIABLE] = os.pathsep.join(map(str, (server.port, server.folder, server.programs)))

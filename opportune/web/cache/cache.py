@@ -20,6 +20,8 @@ from opportune.web.cache.store import ALL_TAGS, MAX_VALUE_BYTES, CacheEntry, Sto
 from opportune.web.cache.values import dumps, loads
 
 BUS_TOPIC = "cache"
+MAX_WARNINGS = 100
+"""Warnings of a process about entries that are not cached, one for each name."""
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ class Cache:
         return blake2b(repr(parts).encode(), digest_size=16, key=self._secret).hexdigest()
 
     def warn_once(self, name: str, reason: str) -> None:
-        if name not in self._warned_names:
+        if name not in self._warned_names and len(self._warned_names) < MAX_WARNINGS:
             self._warned_names.add(name)
             logger.warning("%s is not cached: %s", name, reason)
 

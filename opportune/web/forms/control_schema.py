@@ -35,7 +35,7 @@ ATTRIBUTES_BY_KEYWORD = {
 
 
 def resolved_schema(schema: JsonSchemaValue, definitions: JsonSchemaValue) -> JsonSchemaValue:
-    """Return the JSON schema with resolved references. Unions are reduced to their first type."""
+    """Return the JSON schema with resolved references. Of unions, only the main type remains."""
     if "$ref" in schema:
         return resolved_schema(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     if "items" in schema:

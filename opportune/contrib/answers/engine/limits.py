@@ -19,7 +19,7 @@ COST_USED = _l("This answer has reached its cost limit.")
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerLimits:
-    """Limits of an answer. None for a value of the settings, 0 for no limit.
+    """Limits of an answer. None for a value of the settings; 0 for no limit of seconds or cost.
 
     Attributes:
         steps: Rounds of tool calls, after which the model must answer without tools.

@@ -20,6 +20,7 @@ async def first_answer(
     Raises:
         LlmError: The error of the last attempt, or of one that had started its answer.
     """
+    failure: LlmError | None = None
     for number, attempt in enumerate(attempts):
         has_started = False
         try:
@@ -31,3 +32,6 @@ async def first_answer(
         except LlmError as error:
             if has_started or not await tries_next(number, error):
                 raise
+            failure = error
+    if failure:
+        raise failure
