@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.accounts.models import User
-from opportune.admin.charts import growth
 from opportune.admin.views import AdminView
+from opportune.contrib.charts import growth
 from opportune.contrib.dashboard.newest_rows import MAX_COUNTED_ROWS, is_between, newest_rows, order_of_newest
 from opportune.contrib.dashboard.ranges import Range
 from opportune.crud.schemas import TIMESTAMPS

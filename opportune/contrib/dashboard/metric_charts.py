@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Subquery, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.admin.charts import Chart, Point
 from opportune.admin.lists.filters import choice_parameter, choice_text
 from opportune.admin.views import AdminView
+from opportune.contrib.charts import Chart, Point
 from opportune.contrib.dashboard.list_links import date_filter, days_filter, list_url
 from opportune.contrib.dashboard.newest_rows import MAX_CHART_ROWS, is_between, newest_rows
 from opportune.contrib.dashboard.ranges import DAY, Range

@@ -18,12 +18,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminSite
-from opportune.admin.charts import Chart
 from opportune.admin.lists.filters import apply_filter
 from opportune.admin.lists.row_conditions import row_conditions
 from opportune.admin.options import filtered_name
 from opportune.admin.overview import is_listed
 from opportune.admin.views import AdminView
+from opportune.contrib.charts import Chart
 from opportune.contrib.dashboard.latest import creation_time
 from opportune.contrib.dashboard.list_links import date_filter, list_url
 from opportune.contrib.dashboard.metric_charts import read_metric

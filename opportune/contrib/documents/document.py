@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, Term
 from opportune.db.models.model import utc_now
 from opportune.errors import Busy
 from opportune.i18n import gettext as _
 from opportune.schemas import Schema
 from opportune.search.query import name_suffix_keys, name_words, words
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, Term
 
 MAX_TEXT_LENGTH = 4000
 """Maximum characters of plain text for search and snippets."""

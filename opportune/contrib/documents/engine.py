@@ -9,8 +9,8 @@ from sqlalchemy import TextClause, text
 
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import MAX_RANKED_HITS, Fields
+from opportune.contrib.documents.similar_words import MAX_CANDIDATES, Term
 from opportune.search.query import Query
-from opportune.search.spelling import MAX_CANDIDATES, Term
 
 EXACT_NAME, NAME_SUFFIX, NAME_PREFIX, SUFFIX_PREFIX, TEXT_MATCH = range(5)
 """Ranks of matches, the best first. For `path` they are the names `path`, `os.path`, `pathlib` and `os.pathconf`,

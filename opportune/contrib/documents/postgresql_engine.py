@@ -9,9 +9,9 @@ from sqlalchemy.exc import ProgrammingError
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Fields
 from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine
+from opportune.contrib.documents.similar_words import Term
 from opportune.db.database import Database
 from opportune.search.query import Query
-from opportune.search.spelling import Term
 
 MISSING_TABLE_CODES = {"42P01", "3F000"}
 """Error codes of a missing table or schema."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from opportune.contrib.documents.document import Fields
 from opportune.contrib.documents.engine import TEXT_MATCH, Engine
+from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, closest_word
 from opportune.search.query import Query
-from opportune.search.spelling import MIN_MISSPELT_LETTERS, closest_word
 
 
 def seems_misspelt(query: Query, rows: Sequence[Fields]) -> bool:

@@ -14,11 +14,11 @@ from opportune.config.settings import Settings
 from opportune.contrib.documents.definition import IndexDefinition
 from opportune.contrib.documents.document import Fields
 from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, SEARCH, Engine
+from opportune.contrib.documents.similar_words import max_edit_distance, trigrams
 from opportune.db.drivers.sqlite_memory import MemoryDatabase
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.search.query import Query
-from opportune.search.spelling import max_edit_distance, trigrams
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from opportune.contrib.documents.document import Contents, NumberedDocument, Vocabulary
+from opportune.contrib.documents.similar_words import trigrams
 from opportune.contrib.documents.store import Store
 from opportune.db.drivers.sqlite_file import SIDECARS, make_private
 from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, replace_file, sync_file, temporary_path
-from opportune.search.spelling import trigrams
 
 # Words are already normalized, the same way for both databases, so the tokenizer only splits them.
 SCHEMA = (

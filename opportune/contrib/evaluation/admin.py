@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from opportune.admin import AdminView
 from opportune.admin.authorization import SuperuserOnly
-from opportune.admin.charts import Chart, Point
 from opportune.admin.templates import render_page
+from opportune.contrib.charts import Chart, Point
 from opportune.contrib.evaluation.models import MAX_SCORE, STORED, EvaluationRun, EvaluationVerdict, Outcome
 from opportune.contrib.evaluation.summary import Summary, summarize
 from opportune.i18n import gettext

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from opportune.admin.charts import Chart, Point
 from opportune.admin.lists.filters import choice_parameter, choice_text, parameters_of
 from opportune.admin.views import AdminView
+from opportune.contrib.charts import Chart, Point
 from opportune.contrib.reports.fields import PARAMETERS, Grouping, Selection
 from opportune.contrib.reports.groups import MAX_LINES, Rest, Sums, read_groups
 from opportune.contrib.reports.periods import axis_label, next_period, period_label

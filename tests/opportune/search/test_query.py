@@ -5,7 +5,6 @@ import pytest
 from opportune.search import highlight, snippet
 from opportune.search.highlighting import MAX_SNIPPET_CHARS, Highlighter
 from opportune.search.query import MAX_QUERY_LENGTH, MAX_QUERY_WORDS, Query, name_suffix_keys, name_words
-from opportune.search.spelling import Term, closest_word, edit_distance
 
 
 def choices(text: str) -> list[tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]:
@@ -56,23 +55,6 @@ def test_name_is_split_into_words() -> None:
 def test_dotted_name_has_a_key_per_suffix() -> None:
     assert list(name_suffix_keys("os.path.join", dotted=True)) == [("os.path.join", 0), ("path.join", 1), ("join", 2)]
     assert list(name_suffix_keys("What is new in 3.11", dotted=False)) == [("what is new in 3.11", 0)]
-
-
-def test_edit_distance_counts_typos() -> None:
-    for word, similar_word, distance in (
-        ("path", "path", 0),
-        ("pth", "path", 1),
-        ("gahter", "gather", 1),
-        ("dictonary", "dictionary", 1),
-        ("", "abc", 3),
-    ):
-        assert edit_distance(word, similar_word) == edit_distance(similar_word, word) == distance, word
-
-
-def test_most_frequent_nearest_word_wins() -> None:
-    terms = [Term("bath", True, 90), Term("path", True, 50), Term("pith", True, 1)]
-    assert closest_word("pth", terms) == "path"
-    assert closest_word("zzzz", terms) == ""
 
 
 def test_highlighter_marks_starts_of_words() -> None:

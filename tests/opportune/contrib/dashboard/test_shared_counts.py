@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.admin.charts import Chart, Point
 from opportune.config.settings import Settings
+from opportune.contrib.charts import Chart, Point
 from opportune.contrib.dashboard import ranges, shared_counts
 from opportune.contrib.dashboard.shared_counts import SharedCounts
 from opportune.feature import Metric, Number
