@@ -1,6 +1,6 @@
 """Time limit of asynchronous tests, which fail with the line that waits.
 
-A fixture or a synchronous test that hangs ends its process after pytest's `faulthandler_timeout`, which prints its line.
+A fixture or a synchronous test that hangs ends its process after pytest's `faulthandler_timeout`, which also prints it.
 """
 
 import asyncio

@@ -98,7 +98,6 @@ def test_all_models_get_the_same_question(run: Oppman) -> None:
     ("arguments", "message"),
     [
         (["ask", "Hello", "--model", "Poly"], "There is no model Poly. Available: Polly, Quiet, Mute."),
-        (["ask", " "], "The question is empty. Enter a question."),
         (["evaluate", "none.toml"], "none.toml cannot be read: No such file or directory."),
         (["ask", "Hello", "--model", "Mute", "--quiet"], "Mute: The key is refused."),
     ],
