@@ -3,11 +3,11 @@
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import refused_parameter
-from opportune.contrib.llm.providers.provider import LlmError
+from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, LlmError
 from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param"
 )
-SYSTEM_ROLE = "the system role"
 SYSTEM_REFUSED = (
     r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
     r"|developer instruction|roles must alternate"
 )
+PICTURES_REFUSED = r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
 MAX_REMEMBERED = 500
 
 REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
@@ -68,7 +68,9 @@ class RefusedParameters:
         """Return the body without refused parameters."""
         changes = {name: new for name, new in self._changes.items() if name not in self._owner_parameters}
         body = _change_names(self._body, changes) if changes else self._body
-        return {**body, "messages": _without_system(body["messages"])} if SYSTEM_ROLE in changes else body
+        for form in MESSAGE_FORMS.keys() & changes:
+            body = {**body, "messages": MESSAGE_FORMS[form][1](body["messages"])}
+        return body
 
     def change(self, status: int, error: LlmError, refusal: str) -> bool:
         """Change the parameters that the endpoint names. Return False if there are none.
@@ -116,10 +118,11 @@ class RefusedParameters:
         return [name for name in names if name in self._body and name not in self._changes]
 
     def _named(self, refusal: str) -> Iterator[str]:
-        """Yield what the endpoint refuses: names of sent parameters, and the role of system messages."""
-        has_system = any(turn["role"] == "system" for turn in self._body.get("messages", ()))
-        if has_system and SYSTEM_ROLE not in self._changes and re.search(SYSTEM_REFUSED, refusal):
-            yield SYSTEM_ROLE
+        """Yield what the endpoint refuses: names of sent parameters, and forms of messages."""
+        turns = self._body.get("messages", ())
+        for form, (words, change) in MESSAGE_FORMS.items():
+            if turns and form not in self._changes and re.search(words, refusal) and change(turns) != turns:
+                yield form
         if self._changes.get("stream") != "" and re.search(STREAM_REFUSED, refusal):
             yield from ("stream", USAGE_OPTION)
         for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
@@ -157,10 +160,26 @@ def _change_names(part: Body, changes: Mapping[str, str]) -> dict[str, Any]:
     return changed
 
 
+def _without_pictures(turns: Sequence[Body]) -> list[Body]:
+    """Replace pictures by a note, for models without vision."""
+    parts = [[{"text": content}] if isinstance(content := turn["content"], str) else content for turn in turns]
+    texts = ("\n\n".join(part.get("text", UNSEEN_PICTURE) for part in content) for content in parts)
+    return [{**turn, "content": text} for turn, text in zip(turns, texts, strict=True)]
+
+
 def _without_system(turns: Sequence[Body]) -> list[Body]:
     """Move the system messages to the beginning of the question, for models without that role."""
+    if all(turn["role"] != "system" for turn in turns):
+        return [*turns]
     system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
     first, *others = (turn for turn in turns if turn["role"] != "system")
     content = first["content"]
     joined = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
     return [{**first, "content": joined}, *others]
+
+
+MESSAGE_FORMS: Mapping[str, tuple[str, Callable[[Sequence[Body]], list[Body]]]] = {
+    "system messages": (SYSTEM_REFUSED, _without_system),
+    "pictures": (PICTURES_REFUSED, _without_pictures),
+}
+"""Words of endpoints that refuse a part of a conversation, and the form without it."""

@@ -11,6 +11,7 @@ from opportune.contrib.llm import Done, LlmError, LlmModel, Message, Picture, To
 from opportune.contrib.llm.providers import refused_parameters
 from opportune.contrib.llm.providers.factory import make_provider
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
+from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.testing.plugin import settings_for
 from tests.opportune.contrib.llm.providers.endpoint import (
     DONE,
@@ -241,6 +242,15 @@ async def test_refused_system_message_becomes_part_of_the_question(refusal: str,
         assert [(await read_answer(provider, (), [SYSTEM, question]))[0] for _ in range(2)] == ["Because."] * 2
     assert [[turn["role"] for turn in body["messages"]] for body in endpoint.bodies[1:]] == [["user"]] * 2
     assert "Be short." in str(endpoint.bodies[-1]["messages"])
+
+
+@pytest.mark.parametrize("refusal", ["unknown variant `image_url`, expected `text`", "image input is not supported"])
+async def test_refused_pictures_become_notes(refusal: str) -> None:
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        response = refuse(refusal, "500 Internal Server Error")
+        endpoint.refuse = lambda body: response if isinstance(body["messages"][0]["content"], list) else None
+        assert (await read_answer(provider, (), [PICTURE]))[0] == "Because."
+    assert endpoint.bodies[-1]["messages"][0]["content"] == f"Who?\n\n{UNSEEN_PICTURE}"
 
 
 async def test_endpoint_that_cannot_stream_answers_as_a_whole() -> None:
