@@ -57,7 +57,6 @@ async def test_hidden_field_of_a_new_row_has_its_default(app: FastAPI, admin: As
     [
         ({"nmae": {"state": "new"}}, "PartAdmin.show_when: Part has no 'nmae'"),
         ({"due_on": {"stat": "new"}}, "PartAdmin.show_when: Part has no 'stat'"),
-        ({"due_on": "state"}, "PartAdmin.show_when needs Mapping[str, Mapping[str, Any]], not"),
         ({"name": {"state": "new"}}, "PartAdmin.show_when: 'name' is required."),
     ],
 )
