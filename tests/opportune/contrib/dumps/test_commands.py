@@ -98,7 +98,7 @@ def test_invalid_arguments_are_reported_in_one_line(oppman: Oppman, databases: D
     assert oppman("dumpdata", "accounts.usr", DATABASE_URL=source).err == (
         "No feature or table 'accounts.usr' is installed. Did you mean accounts.user?\n"
     )
-    for path, reason in ((str(tmp_path / "no" / "x"), "No such file or directory"), ("", "Is a directory")):
+    for path, reason in ((str(tmp_path / "no" / "x"), "No such file or directory"), (str(tmp_path), "Is a directory")):
         error = oppman("dumpdata", "--output", path, DATABASE_URL=source).err
         assert error.endswith(f" cannot be written: {reason}.\n")
     assert "cannot be read" in oppman("loaddata", str(tmp_path / "none.json"), DATABASE_URL=source).err
