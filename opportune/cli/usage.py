@@ -51,7 +51,7 @@ def unknown_command(name: str, names: Iterable[str], subcommands: Collection[str
 def empty_value(arguments: Sequence[str]) -> str:
     """Return a message about an empty value, which a shell makes of an unset variable; empty if there is none."""
     pairs = pairwise(arguments)
-    name = next((option or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
+    name = next((option.strip() or before for before, option in pairs if re.fullmatch(r"(--[\w-]+=)?\s*", option)), "")
     return f"The value after {name} is empty. Enter one, or omit it." if name else ""
 
 

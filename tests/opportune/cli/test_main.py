@@ -147,10 +147,13 @@ def test_exit_code_and_error(
     assert oppman("check") == (code, "", error)
 
 
-@pytest.mark.parametrize("arguments", [("backup", ""), ("startapp", "notes", "--group="), ("jobs", "pause", " ")])
-def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [(("backup", ""), "backup"), (("startapp", "notes", "--group="), "--group="), (("jobs", "pause", " "), "pause")],
+)
+def test_empty_value_is_refused(oppman: Oppman, arguments: tuple[str, ...], place: str) -> None:
     code, _, message = oppman(*arguments)
-    assert (code, "is empty. Enter one, or omit it." in message) == (2, True)
+    assert (code, f"The value after {place} is empty. Enter one, or omit it." in message) == (2, True)
 
 
 def test_closed_streams_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
