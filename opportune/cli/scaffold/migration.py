@@ -6,8 +6,10 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
+from warnings import catch_warnings
 
 from sqlalchemy import Column, MetaData, Table
+from sqlalchemy.exc import SAWarning
 
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
@@ -59,9 +61,13 @@ def _run_models(feature: str, code: str, file: Path) -> None:
     """Run the code of `models.py`, which registers its models as an import would."""
     module = ModuleType(f"{PACKAGE}.{feature}.models")
     module.__file__ = str(file)
+    for imported in vars(sys.modules.get(module.__name__, module)).values():  # the framework imports the users
+        if getattr(imported, "__module__", "") == module.__name__ and hasattr(imported, "__table__"):
+            Model.metadata.remove(imported.__table__)
     sys.modules[module.__name__] = module
     try:
-        exec(compile(code, str(file), "exec"), vars(module))  # noqa: S102 - code of the project, run as by an import
+        with catch_warnings(action="ignore", category=SAWarning):  # these models replace those of the same names
+            exec(compile(code, str(file), "exec"), vars(module))  # noqa: S102 - code of the project, run as by an import
     except Exception as error:
         del sys.modules[module.__name__]  # as a failed import does
         if isinstance(error, OperatorError):

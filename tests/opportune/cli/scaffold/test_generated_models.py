@@ -132,3 +132,13 @@ def test_generated_code_uses_public_imports(generated: GeneratedProject) -> None
     files = [file for name in ("blog", "notes", "shop") for file in generated.folder.glob(f"*/{name}/*.py")]
     assert len(files) > 15
     assert {file.name: imports for file in files if (imports := find_unlisted_imports(file.read_text()))} == {}
+
+
+def test_feature_of_the_users_can_have_other_models(tmp_path: Path) -> None:
+    folder = ProjectCopy(tmp_path / "copy").folder
+    install_required_features(folder)
+    with command_server(folder, *REQUIRED_FEATURE_MODULES) as run:
+        code, output = run("addmodel", "users", "Badge", "owner", "label:str")
+    (migration,) = (folder / "migrations/versions/users").glob("*_badge.py")
+    assert (code, "Warning" in output) == (0, False)
+    assert re.findall(r'create_table\(\s*"(\w+)"', migration.read_text()) == ["users_badge"]
