@@ -23,10 +23,12 @@ OPTIONAL = [name for name in CONTRIB if name not in REQUIRED]
 """Features that the project can leave out, because none of its features uses them."""
 SMALL_SITE = """
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from app.users.feature import users
 from opportune.features import accounts, admin, jobs
 sys.modules["app.installed"] = installed = ModuleType("app.installed")
+installed.__spec__ = ModuleSpec("app.installed", None)
 installed.INSTALLED = (accounts, users, admin, jobs)
 from app.main import create_app
 create_app()
