@@ -29,7 +29,7 @@ class Highlighter:
 
     def snippet(self, text: str) -> str:
         """Return an excerpt around the first match."""
-        start = max(0, self._first_match(text) - SNIPPET_CONTEXT_CHARS)
+        start = max(0, min((start for start, _ in self._matches(text)), default=0) - SNIPPET_CONTEXT_CHARS)
         if start:
             start = text.find(" ", start) + 1
         end = start + MAX_SNIPPET_CHARS
@@ -37,9 +37,6 @@ class Highlighter:
             end = text.rfind(" ", start, end)
         before, after = "…" if start else "", " …" if end < len(text) else ""
         return f"{before}{self.mark(text[start:end])}{after}"
-
-    def _first_match(self, text: str) -> int:
-        return min((start for start, _ in self._matches(text)), default=0)
 
     def mark(self, text: str) -> str:
         """Return the escaped text with search words in <mark>."""

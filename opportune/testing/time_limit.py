@@ -1,18 +1,17 @@
 """Time limit of asynchronous tests, which fail with the line that waits.
 
-A fixture or a synchronous test that hangs ends its process after pytest's `faulthandler_timeout`, which also prints it.
+A fixture or a synchronous test that hangs ends its process after `faulthandler_timeout`, which prints its line as well.
 """
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Generator
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import pytest
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+AsyncTest = Callable[..., Awaitable[None]]
 
 LIMIT_SECONDS = 240
 """Limit of a test. A busy machine takes many times as long as an idle one."""
@@ -34,18 +33,16 @@ def pytest_enter_pdb() -> None:
         limit.reschedule(None)
 
 
-def limited(
-    function: Callable[Parameters, Awaitable[Result]], seconds: float | None
-) -> Callable[Parameters, Awaitable[Result]]:
+def limited(test: AsyncTest, seconds: float | None) -> AsyncTest:
     """Limit the time of a test."""
 
-    @wraps(function)
-    async def limited_function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    @wraps(test)
+    async def limited_test(**fixtures: Any) -> None:
         async with asyncio.timeout(seconds) as limit:
             _limits.add(limit)
             try:
-                return await function(*args, **kwargs)
+                await test(**fixtures)
             finally:
                 _limits.remove(limit)
 
-    return limited_function
+    return limited_test
