@@ -63,10 +63,13 @@ class HopExecutor(sqlite3.Connection):
         """
         if self._has_handler:
             return False
-        restore_timeout = "" if self.in_transaction else self._restore_timeout  # later statements have their lock
+        is_read = statement.startswith("SELECT")
+        # Later statements of a transaction have their lock, and a write-ahead log needs none to read.
+        is_free = self.in_transaction or (is_read and self._has_wal and hop.begin_statement in {"", "BEGIN"})
+        restore_timeout = "" if is_free else self._restore_timeout
         if restore_timeout:
             super().execute("PRAGMA busy_timeout = 0")  # the hop waits instead
-        if statement.startswith("SELECT"):  # to end an INSERT in the middle would roll back its transaction
+        if is_read:  # to end an INSERT in the middle would roll back its transaction
             # SQLite's steps count on from the last run, so that the first call may come at once. It returns 0: go on.
             super().set_progress_handler(count().__next__, MAX_STEPS)
         try:
@@ -86,6 +89,11 @@ class HopExecutor(sqlite3.Connection):
     def _restore_timeout(self) -> str:
         """Statement that sets the timeout of locks. The connection has been configured before it is asked."""
         return f"PRAGMA busy_timeout = {super().execute('PRAGMA busy_timeout').fetchone()[0]}"
+
+    @cached_property
+    def _has_wal(self) -> bool:
+        """Whether the file has a write-ahead log, which it keeps as long as it is open."""
+        return bool(super().execute("PRAGMA journal_mode").fetchone() == ("wal",))
 
     def _run_hop(self, statement: str, hop: Hop) -> sqlite3.Cursor:
         if hop.begin_statement:

@@ -122,7 +122,7 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
     if feature.name == ACCOUNTS:
         return {MANAGE_ACCOUNT.partition(":")[2]: None}
     routes = chain.from_iterable(api.routes for api in router_list(feature.api))
-    methods = chain.from_iterable(_methods(route) for route in routes)
+    methods = chain.from_iterable(getattr(route, "methods", None) or () for route in routes)
     verbs = [READ if method in SAFE_METHODS else WRITE for method in methods]
     if feature.llm.functions:
         verbs += [READ]
@@ -133,10 +133,6 @@ def _default_verbs(feature: Feature) -> dict[str, None]:
 
 def _sort_verbs(verbs: Collection[str]) -> list[str]:
     return [*(verb for verb in (READ, WRITE) if verb in verbs), *sorted(set(verbs) - {READ, WRITE})]
-
-
-def _methods(route: object) -> Collection[str]:
-    return getattr(route, "methods", None) or ()
 
 
 def _scopes_of_routes(site: FastAPI) -> Iterator[str]:

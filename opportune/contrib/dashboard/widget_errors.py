@@ -21,11 +21,8 @@ def find_widget_errors(features: Sequence[Feature], views: Iterable[Any]) -> Ite
             if widget.label in labels:
                 faults.append("another widget of the feature has this label.")
             labels.add(widget.label)
-            yield from (f"Feature({feature.name!r}): {_name_of(widget)}: {fault}" for fault in faults)
-
-
-def _name_of(widget: Widget) -> str:
-    return f"{type(widget).__name__}({widget.label!r})"
+            name = f"{type(widget).__name__}({widget.label!r})"
+            yield from (f"Feature({feature.name!r}): {name}: {fault}" for fault in faults)
 
 
 def _faults(widget: Widget, view: Any) -> Iterator[str]:

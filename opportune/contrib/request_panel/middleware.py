@@ -38,7 +38,7 @@ class RequestPanelMiddleware:
             await self.app(scope, receive, send)
             return
         scope.setdefault("extensions", {}).setdefault(TEMPLATE_EXTENSION, {})
-        record = RequestRecord(scope["method"], path, is_htmx=_is_htmx(scope))
+        record = RequestRecord(scope["method"], path, is_htmx=b"hx-request" in dict(scope["headers"]))
         scope.setdefault("state", {})["request_record"] = record
         self.records.add(record)
         token = set_current(record)
@@ -71,10 +71,6 @@ class RoutingTimeMiddleware:
         if record := current_record():
             record.routed = perf_counter()
         await self.app(scope, receive, send)
-
-
-def _is_htmx(scope: Scope) -> bool:
-    return any(name == b"hx-request" for name, _ in scope["headers"])
 
 
 def _add_template(record: RequestRecord, info: Any) -> None:

@@ -132,9 +132,10 @@ async def test_idle_connection_keeps_no_rows(engines: Engines) -> None:
     async with engines.reading.connect() as connection:
         raw: Any = await connection.get_raw_connection()
         raw.driver_connection.text_factory = read_title
-    assert len(await read_titles(engines)) == len(titles) == 3
+    assert len(await read_titles(engines)) == 3
     gc.collect(0)
-    assert [title() for title in titles] == [None] * 3
+    assert len(titles) >= 3
+    assert {title() for title in titles} == {None}
 
 
 async def test_insert_waits_for_other_processes_in_a_hop(engines: Engines, hops: list[str], tmp_path: Path) -> None:
