@@ -29,8 +29,8 @@ PREFIX_KEY = "language_prefix"
 It is missing if the URL does not select the language.
 """
 UNPREFIXED_SEGMENTS = {
-    *(".well-known", "admin", "api", "favicon.ico", "files", "health", "mailbox", "mcp", "metrics", "robots.txt"),
-    "static",
+    *(".well-known", "admin", "api", "favicon.ico", "files", "health"),
+    *("mailbox", "mcp", "metrics", "robots.txt", "static"),
 }
 """First segments of URLs without a language: those of the admin, programs and files."""
 

@@ -70,7 +70,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
 
         Pydantic and SQLAlchemy would only warn about a reserved name, and name only the second module.
         """
-        for name in RESERVED_NAMES & vars(cls)["__annotations__"].keys():
+        for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
             raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
         if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
