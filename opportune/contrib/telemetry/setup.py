@@ -20,7 +20,7 @@ from opportune.web.routing.router import router_of
 
 
 class Telemetry:
-    """What a process measures. Its metrics are None if they are disabled."""
+    """Telemetry of a process. Without METRICS_TOKEN, `metrics` is None."""
 
     def __init__(self, settings: Settings) -> None:
         self.metrics = Metrics() if settings.of(TelemetrySettings).metrics_token.get_secret_value() else None

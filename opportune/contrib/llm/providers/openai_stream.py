@@ -145,9 +145,8 @@ class ChatCompletionReader:
         """Explain why there is no text. Some models count their reasoning but never send it."""
         if done.truncated:
             return LlmError("out_of_tokens", OUT_OF_TOKENS, done=done)
-        return LlmError(
-            "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY, done=done
-        )
+        has_reasoning = bool(self._reasoning_length or done.reasoning_tokens)
+        return LlmError("empty", ONLY_REASONING if has_reasoning else EMPTY, done=done)
 
     @property
     def _is_truncated(self) -> bool:
