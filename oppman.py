@@ -26,7 +26,7 @@ def main() -> int:
         from opportune.cli.project.new_project.command_line import main as startproject  # rarely needed
 
         return startproject(sys.argv[2:])
-    from opportune.cli.environment.entry import enter  # may hold conflict markers
+    from opportune.cli.environment.entry import enter  # importable now
     from opportune.cli.registry import is_overview_request, show_overview  # as above
 
     enter(sys.argv[1:])
@@ -86,19 +86,8 @@ def run_installed_framework(pin: str) -> None:
     os.execv(python, same_command)  # noqa: S606 - no shell is needed
 
 
-def has_conflict(path: str) -> bool:
-    from pathlib import Path  # rarely needed
-
-    return any(line.startswith("<<<<<<< ") for line in Path(path).read_text("utf-8", "replace").splitlines())
-
-
 if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except SyntaxError as error:
-        if not (error.filename and has_conflict(error.filename)):
-            raise
-        # The framework cannot be imported, so this file checks for conflict markers itself.
-        sys.exit(f"Conflict markers in {error.filename}. Resolve the conflicts, delete the markers and try again.")

@@ -18,7 +18,6 @@ from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors.renamed_names import find_failed_import
 from opportune.errors.suggestions import did_you_mean
-from opportune.project.conflict_markers import ADVICE, conflicting_files, first_marker
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
 
@@ -81,8 +80,6 @@ def report_unexpected_error(error: Exception) -> int:
 
 def explain_cause(error: Exception) -> str:
     """Return the cause of the error and what to do, if it is a usual one on a user's machine; else an empty text."""
-    if isinstance(error, SyntaxError) and error.filename and first_marker(Path(error.filename)):
-        return f"Conflict markers in {', '.join(conflicting_files(PROJECT))}. {ADVICE}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk of {error.filename or 'the output'} is full. Free some space and try again."
     if isinstance(error, OSError) and error.filename:

@@ -20,9 +20,9 @@ import typer
 from typer.main import get_command_name
 
 from opportune.cli import output
-from opportune.cli.registry import MODULES, OPTIONS, command_module, feature_modules
+from opportune.cli.registry import OPTIONS, command_module
 from opportune.errors import OperatorError
-from opportune.project.declared_commands import commands_of_optional, source_of
+from opportune.project.declared_commands import commands_of_optional
 from opportune.project.layout import display_path, feature_folder, feature_module, installed_features
 from opportune.project.optional_features import OPTIONAL_FEATURES, how_to_list
 
@@ -92,18 +92,6 @@ def find_unlisted_commands() -> Iterator[tuple[str, str]]:
                 f"{display_path(folder / 'commands.py')} has no effect. "
                 f'Add commands={{"{feature.name}": "{module}"}} to {display_path(folder / "feature.py")}.',
             )
-
-
-def find_subcommands(word: str) -> Iterator[str]:
-    """Yield `deploy rehearse` for each command with a subcommand of this name.
-
-    Only modules of groups that contain the word are imported.
-    """
-    for name, module_name in {**MODULES, **feature_modules()}.items():
-        source = source_of(module_name).decode(errors="replace")
-        has_word = word.replace("-", "_") in source.replace("-", "_")
-        if "typer.Typer()" in source and has_word and word in subcommand_names(import_command(name, module_name)):
-            yield f"{name} {word}"
 
 
 def add_common_options(command: Command) -> None:

@@ -15,7 +15,7 @@ from opportune import __version__
 from opportune.cli import output
 from opportune.cli.completion import complete_after_python
 from opportune.cli.error_reports import print_error, report_unexpected_error, usage_message
-from opportune.cli.loading import Command, common_options, find_missing_command, find_subcommands, load
+from opportune.cli.loading import Command, common_options, find_missing_command, load
 from opportune.cli.registry import (
     MODULES,
     PROGRAM,
@@ -56,7 +56,7 @@ class Commands(TyperGroup):
         if not ctx.resilient_parsing and not module:
             if message := find_missing_command(name):
                 raise OperatorError(message)
-            ctx.fail(unknown_command(name, self.list_commands(ctx), [*find_subcommands(name)]))
+            ctx.fail(unknown_command(name, self.list_commands(ctx)))
         if module.startswith("opportune.") and name != "test" and (message := empty_value(args)):
             raise typer.BadParameter(message)
         return super().resolve_command(ctx, args)

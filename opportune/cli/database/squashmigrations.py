@@ -5,7 +5,6 @@ migrate every database first.
 """
 
 import sys
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -20,19 +19,12 @@ from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path, installed_names
 
-ONLY_WHOLE_FEATURES = (
-    "Only all migrations of a feature can be squashed, because the new one is generated from the current models. "
-    "Enter only the feature."
-)
-
 
 def command(
     feature: Annotated[str, typer.Argument(help="Feature of the migrations.")],
-    limits: Annotated[list[str] | None, typer.Argument(metavar="START END", help="First and latest migration.")] = None,
     yes: NoInput = False,
 ) -> None:
     graph = MigrationGraph(installed_names())
-    refuse_partial_squash(graph, feature, limits or [])
     if draft_migrations(get_settings(), graph, feature, None, make_empty=False):
         raise OperatorError(f"The models of {feature} have changes without migrations. Run makemigrations first.")
     squash = plan_squash(graph, feature, Model.metadata)
@@ -47,12 +39,6 @@ def command(
         if not typer.confirm("Are they applied to every database, and are the files in git?"):
             raise typer.Abort
     write_files(graph, squash)
-
-
-def refuse_partial_squash(graph: MigrationGraph, feature: str, limits: Sequence[str]) -> None:
-    migrations = [graph.find(feature, name) for name in limits]
-    if migrations and (migrations[-1] != graph.newest(feature) or any(start.follows for start in migrations[:-1])):
-        raise OperatorError(ONLY_WHOLE_FEATURES)
 
 
 def write_files(graph: MigrationGraph, squash: Squash) -> None:

@@ -55,7 +55,6 @@ from opportune.features.registration import find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.conflict_markers import ADVICE, conflicting_files
 from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
 from opportune.schemas import schema_faults
 from opportune.storage import open_storage
@@ -111,11 +110,6 @@ def run_checks(checks: Sequence[Check], settings: Settings, bar: Progress) -> It
     for check in checks:
         yield from check(settings)
         bar.advance()
-
-
-def check_conflicts(_settings: Settings) -> Iterator[Finding]:
-    for location in conflicting_files(PROJECT):
-        yield Finding(f"Conflict markers in {location}. {ADVICE}")
 
 
 def check_env_file(_settings: Settings) -> Iterator[Finding]:
@@ -361,7 +355,6 @@ async def sample_superusers(session: AsyncSession) -> list[str]:
 
 
 CHECKS: tuple[Check, ...] = (
-    check_conflicts,
     check_env_file,
     check_names,
     check_secret_key,

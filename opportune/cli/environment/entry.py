@@ -15,7 +15,6 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Never
 
-from opportune.cli.environment.arguments import COMMON_OPTIONS, refuse_wrong_arguments
 from opportune.cli.environment.installation import UNFINISHED, InstallError, echo, run_installer
 from opportune.cli.environment.locks import (
     BASE,
@@ -39,6 +38,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+COMMON_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
 SCRIPT = PROJECT / "oppman.py"
 VENV = PROJECT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -66,8 +66,6 @@ def enter(arguments: list[str]) -> None:
     if is_overview_request(arguments) or is_help_request(arguments):
         show_help(arguments, is_in_venv=is_in_venv)
         return
-    if not are_installed([BASE]):
-        refuse_wrong_arguments(arguments)
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
     try:

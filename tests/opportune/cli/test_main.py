@@ -5,11 +5,9 @@ import gc
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -25,7 +23,6 @@ from opportune.project.layout import PROJECT
 from tests.opportune.cli.conftest import Oppman
 
 OPPMAN = PROJECT / "oppman.py"
-CONFLICT = "<<<<<<< HEAD\ny = 1\n=======\ny = 2\n>>>>>>> upgrade\n"
 SYNTAX_ERROR = SyntaxError("invalid syntax", (str(PROJECT / "app/books/pages.py"), 2, 5, "def ("))
 ReplaceCheck = Callable[[object], None]
 
@@ -106,13 +103,7 @@ def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
-        (["rehearse"], "Unknown command 'rehearse'. Did you mean deploy rehearse? See: "),
-        (["evaluate"], "Did you mean llm evaluate? See: "),
-        (["list"], "Did you mean users list or jobs list"),
         (["--bogus"], "No such option: --bogus. See: "),
-        (["collectstatic"], "collectstatic is a command of Django. Omit it: the site serves static/ as it is."),
-        (["removemodel", "books", "Book"], "removemodel was removed: use git restore or git revert, or"),
-        (["addmodel", "books", "Book", "--by-hand"], "--by-hand was removed: omit it, and write the pages as in "),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
         (["jobs", "list", "--state", "waitin"], "Did you mean waiting? See: "),
         (["jobs", "lst"], "oppman.py jobs: No such command 'lst'. Did you mean 'list'? See: "),
@@ -188,36 +179,6 @@ def test_unexpected_error_is_explained(
 ) -> None:
     replace_check(raising(error))
     assert oppman("check").line().startswith(message)
-
-
-def test_syntax_error_names_conflict_markers(
-    oppman: Oppman, replace_check: ReplaceCheck, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("opportune.cli.error_reports.PROJECT", tmp_path)
-    for name in ("app/books/pages.py", "opportune/web/pages.py"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text(f"x = 1\n{CONFLICT}")
-    file = tmp_path / "app/books/pages.py"
-    replace_check(lambda: compile(file.read_text(), file, "exec"))
-    message = "Conflict markers in app/books/pages.py:2, opportune/web/pages.py:2. Resolve"
-    assert oppman("check").line().startswith(message)
-
-
-@pytest.mark.parametrize("name", ["opportune/cli/registry.py", "opportune/cli/main.py"])
-def test_oppman_names_its_own_file_with_conflict_markers(tmp_path: Path, name: str) -> None:
-    shutil.copy2(OPPMAN, tmp_path)
-    for folder in ("cli", "errors", "project"):
-        path = f"opportune/{folder}"
-        shutil.copytree(PROJECT / path, tmp_path / path, ignore=shutil.ignore_patterns("*.pyc"))
-    (tmp_path / "opportune/config").mkdir()
-    for path in ("opportune/__init__.py", "opportune/config/__init__.py"):
-        shutil.copy2(PROJECT / path, tmp_path / path)
-    (tmp_path / "app").mkdir()
-    with (tmp_path / name).open("a") as file:
-        file.write(CONFLICT)
-    result = run_python(str(tmp_path / "oppman.py"), "check")
-    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
-    assert f"Conflict markers in {tmp_path}/{name}" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,6 @@ from tests.opportune.cli.conftest import Oppman
 
 KEY = "Zq3-7xT_m1Lk0pWv9sRb8nYc2Hd5Jf4Gg6"
 EMAIL, PASSWORD = "admin@example.com", "correct horse battery"
-CONFLICT = "<p>\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> upgrade\n</p>\n"
 UNREACHABLE = "postgresql://user:opensesame@127.0.0.1:1/name"
 
 
@@ -267,14 +266,6 @@ def test_checks_of_features_run(unopened: Settings, monkeypatch: pytest.MonkeyPa
     books = Feature("books", monitoring=Monitoring(checks=[check_shelf]))
     monkeypatch.setattr(check, "installed_features", lambda: [books])
     assert Finding("The shelf of test is empty.", is_error=False) in check.check_features(unopened)
-
-
-def test_conflict_markers_are_an_error(folder: Path, unopened: Settings) -> None:
-    (folder / "base.html").write_text(CONFLICT)
-    (folder / "notes.md").write_text("Heading\n=======\n")
-    (finding,) = check.check_conflicts(unopened)
-    assert finding.is_error
-    assert finding.text.startswith("Conflict markers in base.html:2.")
 
 
 def test_models_without_migrations_are_a_warning(oppman: Oppman, database_url: str) -> None:

@@ -39,9 +39,8 @@ PROGRAM_FILES = (
     *(f"opportune/errors/{name}.py" for name in ("__init__", "renamed_names", "suggestions")),
     *(f"opportune/project/{name}.py" for name in ("declared_commands", "feature_packages", "layout")),
     *(f"opportune/project/{name}.py" for name in ("lazy_exports", "optional_features")),
-    *(f"opportune/cli/{name}.py" for name in ("__init__", "options", "process", "registry", "terminal", "usage")),
-    *(f"opportune/cli/environment/{name}.py" for name in ("arguments", "entry", "installation", "locks")),
-    "opportune/cli/scaffold/feature_names.py",
+    *(f"opportune/cli/{name}.py" for name in ("__init__", "process", "registry", "terminal", "usage")),
+    *(f"opportune/cli/environment/{name}.py" for name in ("entry", "installation", "locks")),
 )
 """Files that run before packages are installed."""
 

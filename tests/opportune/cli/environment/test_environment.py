@@ -313,37 +313,12 @@ def test_old_python_is_refused() -> None:
 UNKNOWN = "oppman.py: Unknown command 'quickstrat'. Did you mean quickstart? See: python3 oppman.py --help"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["quickstrat"], UNKNOWN),
-        (["-q", "quickstrat", "--port", "1"], UNKNOWN),
-        (["help", "quickstrat"], UNKNOWN),
-        (["startapp"], "oppman.py startapp: Missing argument 'name'."),
-        (["startapp", "1st"], "'1st' is not a feature name."),
-        (["-q", "startapp", "class"], "'class' is reserved by Python"),
-        (["addmodel", "books", "Book", "title:str"], "There is no feature app/books."),
-        (["quickstart", "--prt", "1"], "oppman.py quickstart: No such option: --prt. Did you mean --port?"),
-    ],
-)
-def test_wrong_arguments_install_nothing(machine: Machine, arguments: list[str], message: str) -> None:
-    code, output, errors = machine.run(*arguments)
-    assert (code > 0, output, len(errors)) == (True, "", 1)
-    assert errors[0].startswith(message)
+@pytest.mark.parametrize("arguments", [["quickstrat"], ["-q", "quickstrat", "--port", "1"], ["help", "quickstrat"]])
+def test_misspelt_command_installs_nothing(machine: Machine, arguments: list[str]) -> None:
+    assert machine.run(*arguments) == (2, "", [UNKNOWN])
     assert not machine.calls.exists()
     assert not machine.venv.exists()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["startapp", "--path", "/x", "notes", "Note", "title:str", "--no-navigation"],
-        ["makemigrations", "-m", "x", "--no-concurrently", "--yes"],
-        ["addmodel", "--path=/x", "books", "Book", "title:str"],
-        ["test", "--maxfail=2"],
-        ["shell", "--", "--x"],
-        ["books"],  # perhaps a command of a feature
-    ],
-)
-def test_right_arguments_install_packages(machine: Machine, arguments: list[str]) -> None:
-    assert machine.run(*arguments)[:2] == (0, f"ran {' '.join(arguments)}\n")
+def test_unknown_command_may_be_of_a_feature(machine: Machine) -> None:
+    assert machine.run("books")[:2] == (0, "ran books\n")

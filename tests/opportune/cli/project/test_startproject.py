@@ -77,7 +77,6 @@ def test_site_name_and_folder_name(name: str, title: str, folder: str) -> None:
         (["Shop", "nowhere/shop"], 1, "nowhere. Create it"),
         (["Shop", str(PROJECT / "shop")], 1, "is inside the starter"),
         (["Shop", "--with", "tood"], 1, "There is no example 'tood'. Choose from "),
-        (["Shop", "--here"], 2, "--here was removed: omit it. The project is created beside the clone"),
         (["Shop", "--theme", "pink"], 2, "Argument --theme: invalid choice: 'pink'"),
         (["Shop", "--language", "xq"], 1, "There is no language 'xq'. Choose from ar, bg, ca, "),
         ([], 2, "oppman.py startproject: The following arguments are required: NAME. See: "),

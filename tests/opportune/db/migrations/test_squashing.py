@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import Column, Integer, String
 
 from opportune.cli.database import squashmigrations
-from opportune.cli.database.squashmigrations import refuse_partial_squash
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.squashing import plan_squash, write_squash
 from opportune.errors import OperatorError
@@ -67,16 +66,6 @@ def test_migration_in_between_prevents_squashing(books: SampleFeatures) -> None:
 def test_migrations_with_code_are_listed(books: SampleFeatures) -> None:
     planned = plan_squash(books.graph, "library", books.metadata)
     assert [migration.name for migration in planned.migrations_with_code] == ["0003_by_hand"]
-
-
-def test_only_all_migrations_can_be_squashed(books: SampleFeatures) -> None:
-    for targets in ([], ["3"], ["1", "3"], ["0001_initial", "0003_by_hand"]):
-        refuse_partial_squash(books.graph, "library", targets)
-    for targets in (["2"], ["1", "2"], ["2", "3"]):
-        with pytest.raises(OperatorError, match="Only all migrations of a feature can be squashed"):
-            refuse_partial_squash(books.graph, "library", targets)
-    with pytest.raises(OperatorError, match="library has no migration '9'"):
-        refuse_partial_squash(books.graph, "library", ["9"])
 
 
 def test_single_and_framework_migrations_are_refused(books: SampleFeatures) -> None:
