@@ -23,6 +23,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         "log_config": logging_config(settings),
         "access_log": False,  # written by opportune.web.middleware.request_log, with the request id
         "server_header": False,
+        "lifespan": "on",  # "auto" would serve a site whose start has failed
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": settings.trusted_proxies,
         # Longer than the 60 to 90 seconds of proxies, which respond with 502 if a connection closes while they use it.

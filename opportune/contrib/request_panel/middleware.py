@@ -33,7 +33,7 @@ class RequestPanelMiddleware:
         self.records = records
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
+        path = scope.get("path", "")  # the lifespan of the site has none
         if scope["type"] != "http" or path in MACHINE_PATHS or f"{path}/".startswith(IGNORED_FOLDERS):
             await self.app(scope, receive, send)
             return

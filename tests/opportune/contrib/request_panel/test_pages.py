@@ -1,5 +1,6 @@
 """Pages and access of the request panel."""
 
+import asyncio
 import logging
 
 import pytest
@@ -8,6 +9,7 @@ from httpx2 import ASGITransport, AsyncClient
 from playwright.async_api import Page, expect
 from pydantic import SecretStr
 from sqlalchemy import text
+from starlette.types import Message
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
@@ -131,6 +133,19 @@ async def test_site_without_panel_has_no_listeners(settings: Settings) -> None:
         assert not any(engine.dispatch.before_cursor_execute for engine in site.state.database.sync_engines)
         assert templates.environment.context_class is TemplateContext
         assert (logging.getLogger().handlers, observers) == (handlers, observed)
+
+
+async def test_site_with_panel_starts(settings: Settings) -> None:
+    messages: asyncio.Queue[Message] = asyncio.Queue()
+    for message in ("lifespan.startup", "lifespan.shutdown"):
+        messages.put_nowait({"type": message})
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await create_test_app(settings)({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, messages.get, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 async def test_listeners_end_with_the_site(settings: Settings) -> None:
