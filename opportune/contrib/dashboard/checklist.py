@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from opportune.feature import SetupStep
+from opportune.project.layout import PACKAGE, USERS
 
 DOCUMENTATION = "/docs/"
 """Beginning of URLs of the documentation, which a site has in development only."""
@@ -37,3 +38,20 @@ def _item(app: FastAPI, step: SetupStep, is_done: bool) -> ChecklistItem:
     if step.url.startswith(DOCUMENTATION) and not hasattr(app.state, "documentation"):
         return ChecklistItem(step, is_done, "", f"oppman.py docs {step.url.removeprefix(DOCUMENTATION)}")
     return ChecklistItem(step, is_done, step.url, "")
+
+
+async def has_models_of_project(app: FastAPI) -> bool:
+    """Return whether a feature of the project has a model. Users and examples do not count.
+
+    Examples have demonstration data.
+    """
+    return any(
+        model.__module__.startswith(f"{PACKAGE}.")
+        for feature in app.state.features
+        if feature.name != USERS and not feature.data.demo
+        for model in feature.models
+    )
+
+
+async def is_deployed(app: FastAPI) -> bool:
+    return bool(app.state.settings.is_production)

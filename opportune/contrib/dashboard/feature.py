@@ -1,7 +1,7 @@
 """The feature of the dashboard: charts, numbers, health and a checklist on the first page of the admin."""
 
+from opportune.contrib.dashboard.checklist import has_models_of_project, is_deployed
 from opportune.contrib.dashboard.checks import check_widgets
-from opportune.contrib.dashboard.setup_steps import has_models_of_project, is_deployed
 from opportune.feature import Admin, Feature, Monitoring, SetupStep
 
 dashboard = Feature(

@@ -3,8 +3,6 @@
 Changes nothing. The exit code is 1 if the site would not work.
 """
 
-import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -14,7 +12,7 @@ from pydantic import SecretStr
 
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
-from opportune.cli.terminal import columns, styled
+from opportune.cli.terminal import columns, fold, styled
 from opportune.config.settings import Settings, get_settings
 from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
@@ -22,10 +20,11 @@ from opportune.contrib.doctor.results import Diagnosis, Finding, Status
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_names
 
-MARKS = {Status.OK: "✓", Status.NOTICE: "!", Status.FAULT: "✗"}
-PLAIN_MARKS = {Status.OK: "ok", Status.NOTICE: "!", Status.FAULT: "X"}
 COLOURS = {Status.OK: "green", Status.NOTICE: "yellow", Status.FAULT: "red"}
-NAME_WIDTH_CHARS = 12
+STATUS_WIDTH_CHARS, NAME_WIDTH_CHARS = 6, 12
+INDENT_CHARS = STATUS_WIDTH_CHARS + NAME_WIDTH_CHARS + 4
+"""Width of the columns before the text, with the spaces around them."""
+MIN_TEXT_WIDTH_CHARS = 30
 
 
 def command(
@@ -76,31 +75,18 @@ def as_data(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
 
 def report_lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield f"{diagnosis.url.name}: {diagnosis.url.redacted}"
-    marks = MARKS if can_encode("".join(MARKS.values())) else PLAIN_MARKS
-    width = max(map(len, marks.values()))
     for finding in diagnosis.findings:
-        mark = styled(marks[finding.status].ljust(width), COLOURS[finding.status])
-        first_line, *other_lines = wrapped_lines(finding, width)
-        yield f"  {mark} {finding.check.ljust(NAME_WIDTH_CHARS)} {first_line}"
-        yield from (f"{' ' * (width + NAME_WIDTH_CHARS + 4)}{line}" for line in other_lines)
+        status = styled(finding.status.ljust(STATUS_WIDTH_CHARS), COLOURS[finding.status])
+        first_line, *other_lines = wrapped_lines(finding)
+        yield f"  {status} {finding.check.ljust(NAME_WIDTH_CHARS)} {first_line}"
+        yield from (f"{' ' * INDENT_CHARS}{line}" for line in other_lines)
 
 
-def wrapped_lines(finding: Finding, width: int) -> list[str]:
+def wrapped_lines(finding: Finding) -> list[str]:
     """Return the text and the fix, wrapped to the width of the terminal after the name of the check."""
-    text_width = columns() - width - NAME_WIDTH_CHARS - 4 if columns() else sys.maxsize
-    return [
-        line
-        for text in (finding.text, finding.fix)
-        for line in textwrap.wrap(text, max(text_width, 40), break_long_words=False, break_on_hyphens=False)
-    ] or [""]
-
-
-def can_encode(characters: str) -> bool:
-    try:
-        characters.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
+    width = max(columns() - INDENT_CHARS, MIN_TEXT_WIDTH_CHARS) if columns() else 0
+    texts = [finding.text, finding.fix] if finding.fix else [finding.text]
+    return [line for text in texts for line in fold(text, width)]
 
 
 def summary(faults: Sequence[Finding]) -> str:

@@ -5,9 +5,10 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from opportune.contrib.extraction import markup, office, pdf
+from opportune.contrib.extraction import markup, office
 from opportune.contrib.extraction.pages import MAX_UNPACKED_BYTES, Page, Unreadable
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -39,7 +40,7 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
     if not content.strip():
         raise Unreadable("empty")
     if b"%PDF-" in content[:1024]:
-        return pdf.open_pdf(content)
+        return open_pdf(content)
     if content.startswith(OLE):
         raise Unreadable("locked" if ENCRYPTED_PACKAGE in content else "old")
     if content.startswith(b"PK\x03\x04"):
@@ -88,3 +89,27 @@ def _decode(content: bytes) -> str:
             if "\0" not in text:
                 return text
     raise Unreadable("unknown")
+
+
+def open_pdf(content: bytes) -> tuple[int, Iterator[Page]]:
+    """Return the number of pages and the pages.
+
+    Raises:
+        Unreadable: The file needs a password.
+    """
+    from pypdf import PdfReader
+
+    reader = PdfReader(BytesIO(content))
+    if reader.is_encrypted and not reader.decrypt(""):
+        raise Unreadable("locked")
+    return len(reader.pages), _read_pages(reader)
+
+
+def _read_pages(reader: Any) -> Iterator[Page]:
+    from pypdf.errors import PyPdfError
+
+    for number, page in enumerate(reader.pages, 1):
+        text = ""
+        with suppress(PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            text = page.extract_text()
+        yield Page(number, "", text)

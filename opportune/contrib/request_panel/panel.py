@@ -8,9 +8,13 @@ from starlette.middleware import Middleware
 
 from opportune.contrib.request_panel import pages
 from opportune.contrib.request_panel.middleware import RequestPanelMiddleware, RoutingTimeMiddleware
+from opportune.contrib.request_panel.recording import (
+    QueuedJobs,
+    recorded_logs,
+    recorded_statements,
+    recorded_templates,
+)
 from opportune.contrib.request_panel.records import Records
-from opportune.contrib.request_panel.rendering import recorded_templates
-from opportune.contrib.request_panel.statements import QueuedJobs, recorded_logs, recorded_statements
 from opportune.services.observers import observed_by
 from opportune.web.rendering.templates import templates
 from opportune.web.routing.router import router_of

@@ -1,40 +1,69 @@
 """Set up the metrics, traces and error reports enabled in the settings."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 
+from dotenv import dotenv_values
 from fastapi import FastAPI
 
 from opportune.config.settings import Settings
-from opportune.contrib.telemetry import sentry, status_api
+from opportune.contrib.telemetry import INSTALL_TELEMETRY, sentry
 from opportune.contrib.telemetry.metrics import routes as metrics
 from opportune.contrib.telemetry.metrics.metrics import Metrics
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.contrib.telemetry.traces.requirements import require_opentelemetry
 from opportune.contrib.telemetry.workers import get_workers
+from opportune.errors import SettingsError
+from opportune.project.layout import settings_class
 from opportune.server.worker_group import WORKERS_VARIABLE
 from opportune.services import Services
 from opportune.services.observers import observed_by
 from opportune.web.routing.router import router_of
 
+EXPORTER = "opentelemetry-exporter-otlp-proto-http"
+"""Package that sends traces and metrics. It requires OpenTelemetry's SDK."""
+
 
 class Telemetry:
-    """Telemetry of a process. Without METRICS_TOKEN, `metrics` is None."""
+    """Telemetry of a server or worker. Without METRICS_TOKEN, `metrics` is None."""
 
     def __init__(self, settings: Settings) -> None:
-        self.metrics = Metrics() if settings.of(TelemetrySettings).metrics_token.get_secret_value() else None
+        """Check the settings of OpenTelemetry before the process starts.
+
+        Raises:
+            SettingsError: OpenTelemetry is not installed, or its protocol is not supported.
+        """
+        telemetry = settings.of(TelemetrySettings)
+        self.metrics = Metrics() if telemetry.metrics_token.get_secret_value() else None
+        if telemetry.otel_exporter_otlp_endpoint:
+            _prepare_opentelemetry(telemetry.otel_exporter_otlp_endpoint)
+
+
+def _prepare_opentelemetry(endpoint: str) -> None:
+    """Copy the endpoint and the variables `OTEL_…` of `.env` into the environment, where OpenTelemetry reads them."""
+    file = settings_class().model_config.get("env_file")
+    values: Mapping[str, str | None] = dotenv_values(file) if isinstance(file, str | os.PathLike) else {}
+    for name, value in values.items():
+        if name.startswith("OTEL_") and value is not None:
+            os.environ.setdefault(name, value)
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc":
+        raise SettingsError("OTEL_EXPORTER_OTLP_PROTOCOL: set it to http/protobuf and use its port, often 4318.")
+    try:
+        distribution(EXPORTER)
+    except PackageNotFoundError:
+        raise SettingsError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry's SDK. Install it: {INSTALL_TELEMETRY}"
+        ) from None
 
 
 def add_telemetry(app: FastAPI) -> None:
-    """Start error reports, add the routes of the metrics, and check the requirements of traces."""
-    if app.state.settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
-        require_opentelemetry(app.state.settings)
+    """Start error reports, and add the routes of the metrics."""
     if app.state.settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         sentry.start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
         router_of(app).include_flat(metrics.router)
-        router_of(app).include_flat(status_api.router)
 
 
 @asynccontextmanager
@@ -44,8 +73,7 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(errors_reported(settings))
         if settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
-            require_opentelemetry(settings)
-            from opportune.contrib.telemetry.traces.running import tracing  # after the check
+            from opportune.contrib.telemetry.traces.running import tracing  # sites without traces do not load it
 
             await stack.enter_async_context(tracing(settings, services.database))
         yield

@@ -8,7 +8,7 @@ from opportune.cli.translations.unmarked import find_unmarked, unmarked_in_pytho
 FOR_OPERATORS = (
     *("opportune/accounts/management.py", "opportune/cli/", "opportune/config/"),
     *("opportune/db/drivers/sqlite_file.py", "opportune/db/errors.py", "opportune/db/migrations/", "opportune/db/url/"),
-    *("opportune/jobs/", "opportune/contrib/answers/gauges.py"),
+    *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("errors", "libraries", "model_endpoint")),
     "opportune/contrib/llm/vendors/vendor_model.py",
     *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),

@@ -19,12 +19,11 @@ from sqlmodel import col
 
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.capacity import require_capacity
 from opportune.contrib.answers.engine.decisions import decide
 from opportune.contrib.answers.engine.errors import AnswerRunning
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
-from opportune.contrib.answers.engine.limits import AnswerLimits
+from opportune.contrib.answers.engine.limits import AnswerLimits, require_capacity
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, STOPPED, AnswerProgress
 from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox

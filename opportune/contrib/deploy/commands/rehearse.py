@@ -11,9 +11,8 @@ import typer
 from opportune.cli.output import say
 from opportune.cli.terminal import styled
 from opportune.config.hosts import HOSTS, Host
-from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
+from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal, postgresql
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import postgresql
 from opportune.contrib.deploy.rehearsal.stage import Outcome, find_question_endpoint
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean

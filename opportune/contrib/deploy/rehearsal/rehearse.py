@@ -4,11 +4,13 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
 
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
@@ -17,16 +19,55 @@ from opportune.contrib.deploy.rehearsal.limits import resource_limits
 from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
 from opportune.contrib.deploy.rehearsal.router import DatabaseGate
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import NO_POOLER, PooledDatabase, pooled_database
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
+from opportune.errors import OperatorError
 from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.ports import free_port
-from opportune.testing.services.postgres import Postgres
+from opportune.testing.services.postgres import Postgres, postgres
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPPORTUNE_PROJECT", "OPPORTUNE_TEST_RUN_FOLDER")
 EXTERNAL_PREFIXES = ("s3:", "redis", "http", "postgres", "$", "file:/")
 """Beginnings of URLs that lead out of the copied project."""
+
+
+MISSING = "A rehearsal needs the PostgreSQL of the tests. Install it with: python3 oppman.py test --version"
+NO_POOLER = "install PgBouncer (apt install pgbouncer) to rehearse with a pooler like that of most providers"
+
+
+@dataclass(frozen=True)
+class PooledDatabase:
+    """Database with its URL, which leads to the pooler if there is one."""
+
+    url: str
+    port: int
+    is_pooled: bool
+
+
+@contextmanager
+def postgresql() -> Iterator[Postgres]:
+    """Run a PostgreSQL server for rehearsals. Raises OperatorError if it is not installed."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres())
+        except RuntimeError as error:
+            raise OperatorError(f"{error}. {MISSING}") from None
+        yield server
+
+
+@contextmanager
+def pooled_database(server: Postgres, name: str) -> Iterator[PooledDatabase]:
+    """Create an empty database for the block, behind PgBouncer with TLS if that is installed."""
+    from opportune.testing.services.pgbouncer import PROGRAM, pgbouncer  # imports pytest
+
+    url = server.create_database(name)
+    try:
+        with ExitStack() as stack:
+            if PROGRAM:
+                url = stack.enter_context(pgbouncer(url, connections=20))
+            yield PooledDatabase(url, make_url(url).port or 5432, bool(PROGRAM))
+    finally:
+        server.drop_database(name)
 
 
 @dataclass(frozen=True)

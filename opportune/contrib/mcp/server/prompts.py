@@ -7,8 +7,7 @@ from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
 
 from opportune.contrib.mcp.server.caller import Caller
-from opportune.contrib.mcp.server.contents import require_success
-from opportune.contrib.mcp.server.paging import select_page
+from opportune.contrib.mcp.server.contents import require_success, select_page
 from opportune.contrib.tools.declaration import Tool
 
 

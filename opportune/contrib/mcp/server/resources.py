@@ -6,8 +6,7 @@ from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext as Context
 
 from opportune.contrib.mcp.server.caller import Caller
-from opportune.contrib.mcp.server.contents import resource_contents
-from opportune.contrib.mcp.server.paging import select_page
+from opportune.contrib.mcp.server.contents import resource_contents, select_page
 
 
 def resource_handlers(caller: Caller) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from opportune.contrib.mcp.server.caller import Caller
 from opportune.contrib.mcp.server.cancellation import call_key, cancellable
-from opportune.contrib.mcp.server.contents import content_block
-from opportune.contrib.mcp.server.paging import select_page
+from opportune.contrib.mcp.server.contents import content_block, select_page
 from opportune.contrib.mcp.server.progress import reported_progress
 from opportune.contrib.tools import Tool, ToolResult
 

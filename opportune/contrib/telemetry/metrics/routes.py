@@ -1,16 +1,24 @@
-"""`GET /metrics`, added only if METRICS_TOKEN is set."""
+"""Metrics and status page for monitors, which send METRICS_TOKEN. Without this setting they do not exist."""
 
 import hmac
+import re
+from dataclasses import asdict
 
 from fastapi import Depends, HTTPException, Request
+from fastapi.responses import JSONResponse
 from starlette.responses import PlainTextResponse
 
+from opportune.admin.status.status import read_status, worst_state
+from opportune.config.languages import SOURCE_LANGUAGE
 from opportune.contrib.telemetry.metrics import collect
 from opportune.contrib.telemetry.metrics.families import CONTENT_TYPE, add_labels, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
-from opportune.web.endpoints.health import METRICS_PATH
+from opportune.i18n import use_language
+from opportune.web.endpoints.health import METRICS_PATH, STATUS_PATH
 from opportune.web.routing.api_router import APIRouter
+
+EMAIL_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 
 
 async def metrics_token_required(request: Request) -> None:
@@ -33,3 +41,18 @@ async def metrics(request: Request, database: bool = True) -> PlainTextResponse:
     for report in await get_workers(request.app).reports():
         families += add_labels(report.families, worker=str(report.worker))
     return PlainTextResponse(render_families(families), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE)
+
+
+@router.get(STATUS_PATH)
+async def status(request: Request) -> JSONResponse:
+    """Return the status page as JSON. A fault gives 503, for monitors that only check the status code."""
+    with use_language(SOURCE_LANGUAGE):  # monitors compare texts
+        groups = await read_status(request.app)
+    lights = {group.title: [_without_addresses(asdict(light)) for light in group.lights] for group in groups}
+    body = {"well": worst_state(groups) != "fault", "groups": lights}
+    return JSONResponse(body, 200 if body["well"] else 503, {"Cache-Control": "no-store"})
+
+
+def _without_addresses(light: dict[str, str]) -> dict[str, str]:
+    """Remove e-mail addresses: the error of a mail server can contain the recipient."""
+    return {name: EMAIL_ADDRESS.sub("[…]", value) for name, value in light.items()}

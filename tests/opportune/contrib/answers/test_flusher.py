@@ -14,8 +14,8 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.contrib import llm
 from opportune.contrib.answers.engine import flusher, follower, records, store
-from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.flusher import AnswerFlusher, UnsavedAnswer
+from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.live import LiveAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import AnswerDelta, AnswerProgress, Claim

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.capacity import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.follower import AnswerFollower
+from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.screens.events import AnswerStream

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from opportune.accounts.models import User
 from opportune.contrib.backup.settings import BackupSettings
-from opportune.contrib.dashboard.setup_steps import has_models_of_project
+from opportune.contrib.dashboard.checklist import has_models_of_project
 from opportune.testing.factories import signed_in_client
 from tests.opportune.stored_rows import make_staff
 

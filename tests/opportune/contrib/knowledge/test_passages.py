@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opportune.contrib.knowledge.passages import MAX_PASSAGE_LENGTH, split_text
+from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
 
 SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
 

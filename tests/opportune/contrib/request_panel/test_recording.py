@@ -11,8 +11,8 @@ from starlette.responses import StreamingResponse
 
 from opportune.accounts.models import User
 from opportune.contrib.request_panel.middleware import RequestPanelMiddleware
+from opportune.contrib.request_panel.recording import PanelHandler
 from opportune.contrib.request_panel.records import MAX_ENTRIES, MAX_RECORDS, MAX_STATEMENTS, PanelMask, RequestRecord
-from opportune.contrib.request_panel.statements import PanelHandler
 from opportune.db import ReadSession
 from opportune.mail import EmailMessage, enqueue_email
 from opportune.testing.factories import sign_in

@@ -13,8 +13,8 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider
+from opportune.contrib.telemetry import setup
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.contrib.telemetry.traces import requirements
 from opportune.db import WriteSession
 from opportune.errors import SettingsError
 from opportune.feature import Feature, Jobs
@@ -124,6 +124,6 @@ def test_missing_requirement_is_reported_at_start(
     if variable:
         monkeypatch.setenv(variable, value)
     else:
-        monkeypatch.setattr(requirements, "MODULES", ("opentelemetry.not.there",))
+        monkeypatch.setattr(setup, "EXPORTER", "not-installed")
     with pytest.raises(SettingsError, match=line):
         create_test_app(settings.having(TelemetrySettings(otel_exporter_otlp_endpoint="http://127.0.0.1:1")))

@@ -27,10 +27,9 @@ from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, mode
 from opportune.contrib.deploy.rehearsal.limits import Limits
 from opportune.contrib.deploy.rehearsal.process import Launcher
 from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
-from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal
+from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
 from opportune.contrib.deploy.rehearsal.router import Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
-from opportune.contrib.deploy.rehearsal.services import PooledDatabase
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor

@@ -1,9 +1,9 @@
-"""Recording of log lines, queued jobs, and SQL statements with the line that sent them and their query plans."""
+"""Recording of SQL statements with the line that sent them, and of templates, queued jobs and log lines."""
 
 import inspect
 import linecache
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -12,14 +12,23 @@ from types import FrameType
 from typing import Any
 
 import greenlet
+from jinja2 import Environment
 from sqlalchemy.engine import Connection
 
-from opportune.contrib.request_panel.records import LogLine, PanelMask, Statement, current_record
+from opportune.contrib.request_panel.records import (
+    MAX_ENTRIES,
+    LogLine,
+    PanelMask,
+    Statement,
+    current_record,
+    public_names,
+)
 from opportune.db.database import Database
 from opportune.mail.outage import SEND_EMAIL
 from opportune.project.layout import FRAMEWORK, display_path
 from opportune.services.observers import Observer
 from opportune.web.errors.error_hints import FRAMEWORK_RANK, PROJECT_RANK, code_rank
+from opportune.web.rendering.environment import TemplateContext
 
 MAX_SQL_LENGTH = 4_000
 MAX_VALUE_BYTES = 2_000
@@ -27,7 +36,10 @@ MAX_VALUE_BYTES = 2_000
 MAX_CODE_LENGTH = 200
 MAX_MESSAGE_LENGTH = 500
 MAX_SUBJECT_LENGTH = 200
-KEY = "request_panel_statement"
+STATEMENT_KEY = "request_panel_statement"
+"""Attribute of an execution context with the record of its statement."""
+TAB = "request_panel/tab.html"
+"""Template of the panel itself, which is not recorded."""
 DATABASE_CODE = str(FRAMEWORK / "db")
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 _rank = cache(code_rank)
@@ -40,14 +52,14 @@ def recorded_statements(database: Database, mask: PanelMask) -> AbstractContextM
         if record := current_record():
             statement = _statement(sql, parameters, context, many, mask)
             record.statements.add(statement)
-            setattr(context, KEY, statement)
+            setattr(context, STATEMENT_KEY, statement)
 
     def end(_connection: Connection, _cursor: Any, _sql: str, _values: Any, context: Any, _many: bool) -> None:
-        if statement := getattr(context, KEY, None):
+        if statement := getattr(context, STATEMENT_KEY, None):
             statement.seconds = perf_counter() - statement.started
 
     def fail(context: Any) -> None:
-        if statement := getattr(context.execution_context, KEY, None):
+        if statement := getattr(context.execution_context, STATEMENT_KEY, None):
             statement.seconds = perf_counter() - statement.started
             statement.error = type(context.original_exception).__name__
 
@@ -164,3 +176,38 @@ class QueuedJobs(Observer):
                 record.emails.add(f"{email['to']}: {self.mask.text(email['subject'], MAX_SUBJECT_LENGTH)}")
             else:
                 record.jobs.add(name)
+
+
+class RecordedContext(TemplateContext):
+    """Context of a template, recorded when rendering begins."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        record = current_record()
+        if record and self.name and self.name != TAB and len(record.templates) < MAX_ENTRIES:
+            record.templates[self.name, public_names(set(self.parent) - self.globals_keys)] += 1
+
+
+@contextmanager
+def recorded_templates(environment: Environment) -> Iterator[None]:
+    """Record the templates that requests render until the block ends."""
+    before, join = environment.context_class, environment.concat
+    depth = 0
+
+    def concat(parts: Iterable[str]) -> str:
+        """Join the parts, which renders them. Macros and blocks inside call it again."""
+        nonlocal depth
+        started, depth = perf_counter(), depth + 1
+        try:
+            return join(parts)
+        finally:
+            depth -= 1
+            record = current_record()
+            if record and not depth:
+                record.template_seconds += perf_counter() - started
+
+    environment.context_class, environment.concat = RecordedContext, concat  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        environment.context_class, environment.concat = before, join  # type: ignore[method-assign]

@@ -1,14 +1,23 @@
-"""Checks of the settings of answers."""
+"""Monitoring of answers: checks of their settings, and metrics for `GET /metrics`. Their readers are operators."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
 from opportune.checks import Finding
 from opportune.config.settings import Settings
+from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.llm import models_of
 from opportune.db.url.providers import is_local
+from opportune.feature import Gauge
+
+STATES = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
+"""States of answers in `GET /metrics`."""
 
 
 def check_web_search(settings: Settings) -> Iterator[Finding]:
@@ -35,3 +44,11 @@ def check_spending(settings: Settings) -> Iterator[Finding]:
             "price_per_million_prompt_tokens and price_per_million_answer_tokens in LLM_MODELS.",
             is_error=False,
         )
+
+
+async def answer_gauges(session: AsyncSession) -> list[Gauge]:
+    status = col(Answer.status)
+    rows = await session.execute(select(status, func.count()).where(status.in_(STATES)).group_by(status))
+    counts = {AnswerStatus(name): number for name, number in rows}
+    samples = [({"state": name}, counts.get(state, 0)) for state, name in STATES.items()]
+    return [Gauge("opportune_answers", "Answers that are being written or wait for an approval.", samples)]
