@@ -16,7 +16,6 @@ from opportune.cli import output
 from opportune.cli.registry import PROGRAM, command_module
 from opportune.cli.terminal import printable, styled
 from opportune.cli.usage import no_such_option, wrong_usage
-from opportune.errors.renamed_names import find_failed_import
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
@@ -92,10 +91,8 @@ def describe_unexpected(error: Exception) -> str:
     # Messages about imports end in the whole path of the module.
     reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', next(iter(text.splitlines()), ''))}"
     location, is_cause = error_location(error)
-    new_name = find_failed_import(error) if isinstance(error, ImportError) else ""
-    if new_name or is_cause:
-        advice = f"It is now {new_name}. Run: python3 oppman.py upgrade" if new_name else "Correct the code, or add -v."
-        return f"{location}: {reason}. {advice}"
+    if is_cause:
+        return f"{location}: {reason}. Correct the code, or add -v."
     return f"Unexpected {reason} ({location}). Add -v for the traceback."
 
 

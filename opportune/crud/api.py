@@ -17,7 +17,7 @@ from opportune.crud.queries import describe_parameters, validate_query
 from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_parameter_type, set_route_types
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError, renamed_names
-from opportune.errors.option_names import explains_renamed, refuse_misspelt, strict
+from opportune.errors.option_names import refuse_misspelt, strict
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
 from opportune.web.errors.openapi import refusals
@@ -47,7 +47,6 @@ ROUTES: Mapping[str, ApiRoute] = {
 
 
 @strict
-@explains_renamed(renamed_names.CRUD_API)
 class CrudApi(Generic[M]):
     """Routes that list, get, create, update and delete rows as JSON. Each method can be overridden.
 

@@ -22,13 +22,12 @@ from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.insertion import insert_row
 from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors, OperatorError, renamed_names
-from opportune.errors.option_names import explains_renamed, refuse_misspelt
+from opportune.errors.option_names import refuse_misspelt
 from opportune.pagination import Page, Paging, order
 
 M = TypeVar("M", bound=Model)
 
 
-@explains_renamed(renamed_names.CRUD)
 class Crud(RowAccess, Generic[M]):
     """The rows of a model, as one user may read and write them.
 

@@ -1,7 +1,7 @@
 """Options and routes of `CrudPages`."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import get_annotations
 from time import monotonic
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
@@ -19,7 +19,7 @@ from opportune.crud.routes import ReplaceableRoutes, path_parameter_name, path_p
 from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
-from opportune.errors.option_names import strict_as
+from opportune.errors.option_names import strict
 from opportune.errors.option_types import describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
@@ -63,7 +63,7 @@ declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 """The pages of each model."""
 
 
-@strict_as("CrudPages")
+@partial(strict, label="CrudPages")
 class PageOptions(Generic[M]):
     """The options of `CrudPages`, and its router."""
 

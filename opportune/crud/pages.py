@@ -22,7 +22,7 @@ from opportune.crud.queries import FilterForm, hidden_parameters, read_query, to
 from opportune.crud.row_fields import RowFields
 from opportune.db.queries.row_count import RowCount
 from opportune.errors import FieldErrors, NotFound, renamed_names
-from opportune.errors.option_names import explains_renamed, refuse_misspelt
+from opportune.errors.option_names import refuse_misspelt
 from opportune.fields.upload_storage import stored_uploads
 from opportune.i18n import gettext, lower_name
 from opportune.i18n import gettext_lazy as _l
@@ -42,7 +42,6 @@ DIALOG_PREFIX = "dialog-"
 """Prefix of ids in a dialog, because the form behind it may have a field of the same name."""
 
 
-@explains_renamed(renamed_names.CRUD_PAGES)
 class CrudPages(PageOptions[M]):
     """HTML pages that list, show, create, update and delete the rows of a model. Each method can be overridden.
 

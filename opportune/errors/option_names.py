@@ -5,10 +5,10 @@ method of the base class. Names of your own can begin with `_`, be constants in 
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, wraps
 from importlib import import_module
-from inspect import get_annotations, getattr_static, signature
+from inspect import Signature, get_annotations, getattr_static, signature
 from itertools import chain
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
@@ -78,56 +78,39 @@ def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, st
         raise OperatorError(message)
 
 
-def explains_renamed(names: Mapping[str, str]) -> Callable[[T], T]:
-    """Return a class decorator that adds the new name to errors about renamed attributes, as in `books.find()`."""
+def strict(class_: T, label: str = "") -> T:
+    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type.
 
-    def get_missing(self: Any, name: str) -> Any:
-        if name in names:
-            raise AttributeError(f"{type(self).__name__} has no {name}.{renamed_to(name, names)}")
-        return object.__getattribute__(self, name)  # raises the original error
+    `label` is the name in messages, if projects know the class by another name, such as that of a function.
+    """
+    create: Any = class_.__init__
+    accepted = signature(create)
 
-    def decorate(class_: T) -> T:
-        class_.__getattr__ = get_missing
-        return class_
+    @wraps(create)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        _check_arguments(label or class_.__name__, accepted, (self, *args), options)
+        create(self, *args, **options)
 
-    return decorate
-
-
-def strict(class_: T) -> T:
-    """Refuse unknown arguments of a class with a suggestion, missing ones, and values of another type."""
-    return strict_as(class_.__name__)(class_)
+    class_.__init__ = init
+    return class_
 
 
-def strict_as(label: str) -> Callable[[T], T]:
-    """Return the decorator `strict` for a class with another name for projects, such as that of a function."""
-
-    def decorate(class_: T) -> T:
-        create: Any = class_.__init__
-        arguments = signature(create)
-        parameters = {name: each for name, each in arguments.parameters.items() if each.kind is not each.VAR_KEYWORD}
-        _, *names = parameters
-
-        @wraps(create)
-        def init(self: Any, *args: Any, **options: Any) -> None:
-            for option in options:
-                if option not in names and len(parameters) == len(arguments.parameters):
-                    new = renamed_to(option, KEYWORDS.get(label, NO_NAMES))
-                    advice = new or did_you_mean(option, names) or f" There are: {', '.join(names)}."
-                    raise OperatorError(f"{label} has no option {option!r}.{advice}")
-            try:
-                values = arguments.bind(self, *args, **options).arguments
-            except TypeError as error:
-                raise OperatorError(f"{label}(…): {error}.") from None
-            for name in names:
-                if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
-                    first = repr(values[names[0]]) + ", " if name != names[0] and names[0] == "name" else ""
-                    raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
-            create(self, *args, **options)
-
-        class_.__init__ = init
-        return class_
-
-    return decorate
+def _check_arguments(label: str, accepted: Signature, args: Sequence[Any], options: Mapping[str, Any]) -> None:
+    parameters = {name: each for name, each in accepted.parameters.items() if each.kind is not each.VAR_KEYWORD}
+    _, *names = parameters  # without self
+    takes_any = len(parameters) < len(accepted.parameters)
+    if unknown := next((option for option in options if not takes_any and option not in names), ""):
+        new = renamed_to(unknown, KEYWORDS.get(label, NO_NAMES))
+        advice = new or did_you_mean(unknown, names) or f" There are: {', '.join(names)}."
+        raise OperatorError(f"{label} has no option {unknown!r}.{advice}")
+    try:
+        values = accepted.bind(*args, **options).arguments
+    except TypeError as error:
+        raise OperatorError(f"{label}(…): {error}.") from None
+    for name in names:
+        if name in values and (mismatch := describe_mismatch(values[name], parameters[name].annotation)):
+            first = f"{values['name']!r}, " if names[0] == "name" != name else ""
+            raise OperatorError(f"{label}({first}{name}=…) {mismatch}.")
 
 
 @cache

@@ -29,14 +29,24 @@ def conforms(value: Any, annotation: Any) -> bool:
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type):
-        base = get_origin(arguments[0]) or arguments[0]
-        return base is Any or not isinstance(base, type) or issubclass(value, base)
+        return _is_subclass(value, arguments[0])
     if origin in (Mapping, dict) and isinstance(value, Mapping) and arguments:
         return all(all(map(conforms, pair, arguments)) for pair in value.items())
     if origin in (Sequence, Collection, list, tuple):
-        is_list = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
-        is_fixed = origin is tuple and Ellipsis not in arguments
-        types = arguments if is_fixed or not is_list else (arguments or (Any,))[:1] * len(value)
-        return is_list and len(value) == len(types) and all(map(conforms, value, types))
-    class_ = int | float if origin is float else origin
-    return origin is Any or not isinstance(origin, type) or isinstance(value, class_)
+        return _is_collection_of(value, arguments, is_fixed=origin is tuple and Ellipsis not in arguments)
+    is_class = isinstance(origin, type) and origin is not Any
+    return not is_class or isinstance(value, (int, float) if origin is float else origin)
+
+
+def _is_subclass(value: type[Any], base: Any) -> bool:
+    class_ = get_origin(base) or base
+    return class_ is Any or not isinstance(class_, type) or issubclass(value, class_)
+
+
+def _is_collection_of(value: Any, types: Sequence[Any], *, is_fixed: bool) -> bool:
+    """Return whether a value is a list with these types: one for each item if the length is fixed, else one for all."""
+    if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping):
+        return False
+    if is_fixed:
+        return len(value) == len(types) and all(map(conforms, value, types))
+    return not types or all(conforms(item, types[0]) for item in value)

@@ -117,11 +117,6 @@ BUILT_IN_FEATURES = (
 """Features that every site had. `app/installed.py` lists them now."""
 BUILT_IN_ADMIN_FEATURES = ("dashboard", "saved_views", "row_versions", "import_export")
 """Features that every site with the admin had."""
-IMPORT_ERRORS = (
-    re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'"),
-    re.compile(r"(?P<module>[\w.]+) has no (?P<name>\w+)\. It is called "),
-)
-"""Python's message, and that of packages with lazy exports."""
 
 
 def find_module(module: str) -> str:
@@ -143,16 +138,6 @@ def find_template(name: str) -> str:
     """Return the current name of a template; empty if it was not renamed."""
     match = CRUD_TEMPLATE.fullmatch(name)
     return f"{match[1]}_{CRUD_TEMPLATES[match[2]]}.html" if match else TEMPLATES.get(name, "")
-
-
-def find_failed_import(error: ImportError) -> str:
-    """Return the current name of what an import did not find; empty if it has no other name."""
-    for pattern in IMPORT_ERRORS:
-        if match := pattern.match(str(error)):
-            old = match["module"], match["name"]
-            return "" if find_import(*old) == old else ".".join(find_import(*old))
-    module = error.name or ""
-    return "" if find_module(module) == module else find_module(module)
 
 
 def renamed_to(name: str, names: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
-from opportune.errors.option_names import strict_as
+from opportune.errors.option_names import strict
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
@@ -103,7 +104,7 @@ class JobCall(Generic[P]):
     arguments: tuple[Any, ...]
 
 
-@strict_as("job")
+@partial(strict, label="job")
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition(Generic[P]):
     """A declared job: its function, attempts and schedule."""

@@ -125,21 +125,6 @@ def test_names_until_0_2_are_refused(declaration: Callable[[], Any], message: st
         declaration()
 
 
-@pytest.mark.parametrize(
-    ("declaration", "name", "new"),
-    [
-        (lambda: Notes(cast("AsyncSession", None)), "find", "list"),
-        (lambda: CrudApi(Notes, "/x"), "read", "get"),
-        (lambda: CrudPages(Notes, "/x"), "detail", "get"),
-    ],
-)
-def test_renamed_method_is_named(declaration: Callable[[], Any], name: str, new: str) -> None:
-    with pytest.raises(AttributeError, match=rf"has no {name}\. It is called {new} now\.$"):
-        getattr(declaration(), name)
-    with pytest.raises(AttributeError, match=r"object has no attribute 'other'$"):
-        declaration().other  # noqa: B018 - the access raises
-
-
 def test_import_of_a_renamed_hook_names_the_new_one() -> None:
     with pytest.raises(ImportError, match=r"^opportune\.db has no after_change\. It is called after_update now\.$"):
         exec("from opportune.db import after_change")  # noqa: S102 - type checkers refuse the name

@@ -30,7 +30,7 @@ import typer
 
 from opportune.cli.output import say, say_next
 from opportune.cli.scaffold.model import NewModel
-from opportune.cli.scaffold.model_addition import ModelOptions, ModelRequest, add_model
+from opportune.cli.scaffold.model_addition import ModelRequest, add_model
 from opportune.project.layout import PROJECT
 
 FIELDS_HELP = "NAME:TYPE[:OPTION]…, such as title:str:120:unique author:Author status:enum:draft,published."
@@ -66,8 +66,8 @@ def command(
     versioned: Versioned = False,
     history: History = False,
 ) -> None:
-    options = ModelOptions(read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields or [], options))
+    options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
+    model, manual_edits = add_model(PROJECT, ModelRequest(feature, name, fields or [], *options))
     say(f"Added {name} to app/{feature}, with tests and a migration.")
     for edit in manual_edits:
         print(f"Add by hand to {edit}.")

@@ -1,7 +1,4 @@
-"""Checks of names of features and of the URLs of their pages.
-
-Uses only the standard library, to refuse names before packages are installed.
-"""
+"""Checks of names of features and of the URLs of their pages."""
 
 import ast
 import builtins
@@ -10,16 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from opportune.errors import OperatorError
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 
 FRAMEWORK_PATHS = {"accounts", "admin", "api", "docs", "files", "health", "mailbox", "static"}
 FILES_WITH_URLS = ("pages.py", "api.py", "feature.py")
 MAX_NAME_LENGTH = 24
-RESERVED = {
-    *("admin", "api", "features", "feature", "installed", "main", "models", "new", "pages", "settings", "tests"),
-    "visitors",
-}
+RESERVED = {"installed", "main", "models", "new", "pages", "settings", "tests", "visitors"}
 """Modules of projects and features, which would be ambiguous as a feature name, and a feature of the framework."""
 
 
@@ -38,9 +33,6 @@ def name_problem(name: str) -> str:
 def _spelling_problem(name: str) -> str:
     if re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) and 2 <= len(name) <= MAX_NAME_LENGTH:
         return ""
-    feature, _, model = name.partition(".")
-    if feature.isidentifier() and model.isidentifier():
-        return f"{name!r} is not a feature name. Write the feature and the model apart: {feature} {model}."
     return (
         f"{name!r} is not a feature name. Use 2 to {MAX_NAME_LENGTH} lowercase letters, digits and underscores, "
         "such as book_reviews."
@@ -51,28 +43,36 @@ def folders(name: str) -> list[Path]:
     return [PROJECT / parent / name for parent in (PACKAGE, "tests")]
 
 
-def missing_feature(project: Path, name: str) -> str:
-    """Return a message if the project has no folder of this feature; else empty."""
+def require_feature(project: Path, name: str) -> None:
+    """Check that the project has a folder of this feature.
+
+    Raises:
+        OperatorError: it has none.
+    """
     if re.fullmatch(r"\w+", name) and (project / PACKAGE / name / "feature.py").is_file():
-        return ""
-    return _spelling_problem(name) or (
-        f"There is no feature {PACKAGE}/{name}. Create it with its first model: "
+        return
+    raise OperatorError(
+        _spelling_problem(name)
+        or f"There is no feature {PACKAGE}/{name}. Create it with its first model: "
         f"python3 oppman.py startapp {name} MODEL FIELD…"
     )
 
 
-def path_error(project: Path, path: str) -> str:
-    """Return an error message if pages cannot use this URL; empty if they can."""
+def check_path(project: Path, path: str) -> None:
+    """Check that pages can use this URL.
+
+    Raises:
+        OperatorError: the URL is invalid or in use.
+    """
     if not re.fullmatch(r"/[a-z][a-z0-9-]*(/[a-z][a-z0-9-]*)*", path):
-        return f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books."
+        raise OperatorError(f"{path!r} is not an address. Use lowercase letters, digits and hyphens: --path /books.")
     first = path.split("/")[1]
     if first in FRAMEWORK_PATHS:
-        return f"The framework uses the address /{first}. Choose another with --path."
+        raise OperatorError(f"The framework uses the address /{first}. Choose another with --path.")
     for file in sorted(file for name in FILES_WITH_URLS for file in project.glob(f"{PACKAGE}/*/{name}")):
         if path in _addresses_in(file):
             name = file.relative_to(project).as_posix()
-            return f"{name} already uses the address {path}. Choose another with --path."
-    return ""
+            raise OperatorError(f"{name} already uses the address {path}. Choose another with --path.")
 
 
 def _addresses_in(file: Path) -> Iterator[str]:

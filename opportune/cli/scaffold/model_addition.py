@@ -12,7 +12,7 @@ from pathlib import Path
 from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
-from opportune.cli.scaffold.feature_names import missing_feature, path_error
+from opportune.cli.scaffold.feature_names import check_path, require_feature
 from opportune.cli.scaffold.field_definitions import check_mixins, parse_fields
 from opportune.cli.scaffold.field_types import OWNERS, Field
 from opportune.cli.scaffold.file_changes import write_files
@@ -44,9 +44,12 @@ RESERVED_NAMES = {
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """Options of the command line."""
+class ModelRequest:
+    """Arguments of the command line."""
 
+    feature: str
+    name: str
+    fields: Sequence[str]
     read: str
     write: str
     path: str
@@ -63,16 +66,6 @@ class ModelOptions:
         return [name for name, is_base in (("SoftDelete", self.soft_delete), ("Versioned", self.versioned)) if is_base]
 
 
-@dataclass(frozen=True)
-class ModelRequest:
-    """Arguments of the command line."""
-
-    feature: str
-    name: str
-    fields: Sequence[str]
-    options: ModelOptions
-
-
 def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]]:
     """Add a model to an existing feature. Return the model, and the edits that the user has to make by hand.
 
@@ -80,8 +73,7 @@ def add_model(project: Path, request: ModelRequest) -> tuple[NewModel, list[str]
         OperatorError: the request is invalid. No file was changed.
     """
     folder = project / PACKAGE / request.feature
-    if message := missing_feature(project, request.feature):
-        raise OperatorError(message)
+    require_feature(project, request.feature)
     if (folder / "models").is_dir():
         raise OperatorError(
             f"{PACKAGE}/{request.feature}/models is a folder, but addmodel needs a models.py. Add the model by hand."
@@ -96,23 +88,22 @@ def new_model(project: Path, request: ModelRequest) -> NewModel:
     Raises:
         OperatorError: a name, field or option is invalid or already in use.
     """
-    models, options = ExistingModels(project), request.options
+    models = ExistingModels(project)
     check_model_name(request.name, models)
     fields = parse_fields(request.fields, request.feature, request.name, models)
-    check_mixins(options.mixins, fields, models)
+    check_mixins(request.mixins, fields, models)
     is_owned = any(field.type in OWNERS for field in fields)
-    read, write = (_check_permission(value, is_owned=is_owned) for value in (options.read, options.write))
+    read, write = (_check_permission(value, is_owned=is_owned) for value in (request.read, request.write))
     _check_writers(read, write, fields)
-    if options.icon:
-        _check_icon(options.icon)
-    if options.group:
-        _check_group(options.group)
-    path = options.path or f"/{plural(snake(request.name)).replace('_', '-')}"
+    if request.icon:
+        _check_icon(request.icon)
+    if request.group:
+        _check_group(request.group)
+    path = request.path or f"/{plural(snake(request.name)).replace('_', '-')}"
+    check_path(project, path)
     model = NewModel(
-        request.feature, request.name, fields, read, write, path, options.icon, options.mixins, options.keeps_history
+        request.feature, request.name, fields, read, write, path, request.icon, request.mixins, request.keeps_history
     )
-    if message := path_error(project, path):
-        raise OperatorError(message)
     if other := next((existing for existing in models.all if existing.table == model.table), None):
         raise OperatorError(f"{other.feature} already has a table {model.table}. Choose another name.")
     return model
@@ -322,12 +313,12 @@ def feature_entries(model: NewModel, request: ModelRequest, router: str) -> dict
         "api": f"api.{router}",
         "admin": f"admin.{model.name}Admin",
     }
-    if request.options.navigation:
+    if request.navigation:
         entries["navigation"] = navigation_link(model)
     if model.personal_columns:
         columns = ", ".join(f"models.{model.name}.{column}" for column in model.personal_columns)
         entries["personal_data"] = f'PersonalData(summary="{model.personal_summary}", owners=[{columns}])'
-    if group := request.options.group:
+    if group := request.group:
         entries["groups"] = f'"{group}": {{"{model.placeholders["identity"]}": "*"}}'
     return entries
 

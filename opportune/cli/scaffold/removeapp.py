@@ -47,7 +47,7 @@ def command(
     tables = tables_of(name) if drop_tables is not False else []
     confirm_deletion(name, removal.summary(), yes=yes)
     if tables and (drop_tables or (not yes and typer.confirm(f"Drop its tables with all rows ({', '.join(tables)})?"))):
-        drop(name)
+        migrate(name, "zero")
     elif tables:
         print(f"Tables kept in the database: {', '.join(tables)}.")
     removal.apply()
@@ -89,11 +89,6 @@ def tables_of(name: str) -> list[str]:
                 "add --keep-tables."
             )
     return tables
-
-
-def drop(name: str) -> None:
-    """Reverse the migrations of a feature, newest first."""
-    migrate(name, "zero")
 
 
 @dataclass(frozen=True)

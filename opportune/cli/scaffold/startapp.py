@@ -27,7 +27,7 @@ from opportune.cli.scaffold.addmodel import Path as Address
 from opportune.cli.scaffold.feature_names import folders, name_problem
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
 from opportune.cli.scaffold.model import render_skeleton
-from opportune.cli.scaffold.model_addition import ModelOptions, ModelRequest, new_model, write_model
+from opportune.cli.scaffold.model_addition import ModelRequest, new_model, write_model
 from opportune.cli.scaffold.packages.create import create_package, distribution_name
 from opportune.cli.scaffold.words import camel, label, singular
 from opportune.errors import OperatorError
@@ -60,13 +60,12 @@ def command(
 ) -> None:
     if folder and not package:
         raise typer.BadParameter("--folder needs --package.")
-    if message := name_error(name):
-        raise OperatorError(message)
+    check_name(name)
     path = path or ("" if model else f"/{name.replace('_', '-')}")
     has_model = bool(model)
     model, fields = model or camel(singular(name)), fields or [*DEFAULT_FIELDS]
-    options = ModelOptions(read, write, path, icon, group, navigation, soft_delete, versioned, history)
-    request = ModelRequest(name, model, fields, options)
+    options = (read, write, path, icon, group, navigation, soft_delete, versioned, history)
+    request = ModelRequest(name, model, fields, *options)
     feature_file = render_skeleton("feature.py", {"feature": name, "label": label(name)})
     if package:
         folder = (folder or default_folder(name)).expanduser().absolute()
@@ -96,12 +95,16 @@ def print_package_steps(folder: Path) -> None:
     say_next(f"addapp {shlex.quote(str(folder))}", "migrate", heading="Next, in a project:")
 
 
-def name_error(name: str) -> str:
-    """Return an error message if a new feature cannot have this name; empty if it can."""
-    if problem := name_problem(name):
-        return problem if problem.endswith("book_reviews.") else f"{problem} Choose another name."
-    if package := feature_packages().get(name):
-        return f"The package {Path(package).name} has a feature named {name!r}. Choose another name."
-    if importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name):
-        return f"There is a Python module named {name!r}. Choose another name."
-    return ""
+def check_name(name: str) -> None:
+    """Check that a new feature can have this name.
+
+    Raises:
+        OperatorError: it cannot.
+    """
+    problem = name_problem(name)
+    if not problem and (package := feature_packages().get(name)):
+        problem = f"The package {Path(package).name} has a feature named {name!r}."
+    if not problem and (importlib.util.find_spec(f"{PACKAGE}.{name}") or importlib.util.find_spec(name)):
+        problem = f"There is a Python module named {name!r}."
+    if problem:
+        raise OperatorError(f"{problem} Choose another name.")

@@ -22,7 +22,7 @@ from opportune.cli.environment.locks import DEV
 from opportune.cli.output import say, warn
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, with_feature
-from opportune.cli.scaffold.startapp import name_error
+from opportune.cli.scaffold.startapp import check_name
 from opportune.config.settings import get_settings
 from opportune.contrib.inspectdb.contents import Contents, read_contents
 from opportune.db.migrations.connection import connect
@@ -92,8 +92,8 @@ def command(
         raise typer.BadParameter(
             "--into and --views cannot be combined. Print views and write them to a file of the feature."
         )
-    if into and (message := name_error(into)):
-        raise OperatorError(message)
+    if into:
+        check_name(into)
     inspected = inspect_tables(tables or [], views=views, is_feature=bool(into))
     if into:
         create_feature(into, inspected)

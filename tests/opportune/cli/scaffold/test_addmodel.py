@@ -163,8 +163,6 @@ INVALID_ARGUMENTS = (
     ("blog Versioned name:str", "is reserved by Python or by the generated code"),
     ("news Post name:str", "There is no feature app/news. Create it with its first model"),
     ("../blog Post name:str", "'../blog' is not a feature name."),
-    ("blog.Post name:str title:str", "Write the feature and the model apart: blog Post."),
-    ("blog.Post name:str", "Write the feature and the model apart: blog Post."),
     ("blog Post", "A model needs at least one field, such as title:str."),
 )
 

@@ -161,7 +161,7 @@ def test_tables_are_dropped_only_on_request(
     dropped: list[str],
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(removeapp, "drop", calls.append)
+    monkeypatch.setattr(removeapp, "migrate", lambda name, _target: calls.append(name))
     questions = confirm_with(monkeypatch, *choices)
     assert oppman("removeapp", "books", *options).code == 0
     assert (calls, len(questions)) == (dropped, len(choices))
@@ -169,10 +169,10 @@ def test_tables_are_dropped_only_on_request(
 
 
 def test_failed_drop_changes_nothing(oppman: Oppman, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_name: str) -> None:
+    def fail(_name: str, _target: str) -> None:
         raise OperatorError("The database is not available.")
 
-    monkeypatch.setattr(removeapp, "drop", fail)
+    monkeypatch.setattr(removeapp, "migrate", fail)
     assert oppman("removeapp", "books", "--yes", "--drop-tables").code == 1
     assert file_names(project) == set(PROJECT_FILES)
 

@@ -2,12 +2,10 @@
 
 import subprocess
 from functools import reduce
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from opportune.cli.error_reports import report_unexpected_error
 from opportune.cli.project.code_upgrade import upgrade_code
 from opportune.errors.renamed_names import IMPORTS
 from opportune.project.layout import PROJECT
@@ -198,24 +196,6 @@ def test_code_that_cannot_be_changed_is_refused(oppman: Oppman, old_shop: Path, 
     before = snapshot(old_shop)
     assert message in oppman("upgrade").line()
     assert snapshot(old_shop) == before
-
-
-@pytest.mark.parametrize(
-    ("statement", "new"),
-    [
-        ("import opportune.llm.answers", "opportune.contrib.llm"),
-        ("from opportune.db import DatabaseURL", "opportune.db.DatabaseUrl"),
-    ],
-)
-def test_failed_import_names_the_command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, statement: str, new: str
-) -> None:
-    (tmp_path / "old_names.py").write_text(statement)
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ImportError) as caught:
-        import_module("old_names")
-    report_unexpected_error(caught.value)
-    assert capsys.readouterr().err.endswith(f"It is now {new}. Run: python3 oppman.py upgrade\n")
 
 
 def test_upgrade_guide_names_moved_packages() -> None:
