@@ -8,9 +8,9 @@ from sqlmodel import col
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.events.jobs import FOLDER, MAX_SIDE_PIXELS, delete_registrations
 from app.events.models import Event, Registration
-from opportune.admin import AdminForm, AdminView, ImageColumn, ValidationRefused, selection_query
+from app.events.service import delete_registrations
+from opportune.admin import AdminForm, AdminView, ValidationRefused, selection_query
 from opportune.i18n import gettext as _
 from opportune.web import form_user
 
@@ -58,7 +58,6 @@ class RegistrationAdmin(AdminView, model=Registration):
     filters = ("event_id", "group", "is_present", "created_at")
     column_labels = {"email": "E-mail"}
     column_export_exclude_list = ["photo"]
-    file_columns = {"photo": ImageColumn(FOLDER, max_side_pixels=MAX_SIDE_PIXELS)}
     icon, category = "ti ti-ticket", "Events"
 
     def clean(self, form: AdminForm, row: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
+from app.events.service import delete_registrations
 from opportune.db import utc_now
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

@@ -1,10 +1,9 @@
 from app.events import api, demo, pages
 from app.events.cards import home_card
-from app.events.jobs import delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.personal import personal_data
 from app.events.search import search_events
-from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Metric, Site, SiteSearch
+from opportune.feature import Accounts, Admin, Data, Demo, Feature, Link, Metric, Site, SiteSearch
 
 events = Feature(
     "events",
@@ -18,7 +17,6 @@ events = Feature(
         navigation=[Link("Events", "/events", "calendar-event", summary="See what comes next, and register.")],
         searches=[SiteSearch("Events", search_events, "/events")],
     ),
-    jobs=Jobs([shrink_photo, delete_photos]),
     data=Data(demo=Demo(demo.load, demo.clear)),
     accounts=Accounts(personal_data=personal_data),
 )

@@ -4,7 +4,7 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field
 
 from opportune.db import Model, utc_now
-from opportune.fields import Markdown, Slug, Url, slug_field
+from opportune.fields import Image, Markdown, Slug, Url, image_field, slug_field
 
 
 class Event(Model, table=True):
@@ -39,8 +39,7 @@ class Registration(Model, table=True):
     email: str = Field(max_length=254)
     organisation: str = Field(default="", max_length=100)
     question: str = Field(default="", max_length=1000)
-    photo: str = Field(default="", max_length=100)
-    """Name of a stored file."""
+    photo: Image = image_field("events", public=False, max_side_pixels=800, max_length=100, default="")
     group: str = Field(default="", max_length=60, index=True)
     notes: str = Field(default="", max_length=2000)
     is_present: bool = Field(default=False, index=True)

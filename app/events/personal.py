@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.events.jobs import delete_registrations
 from app.events.models import Event, Registration
+from app.events.service import delete_registrations
 from opportune.feature import Person, PersonalData
 
 

@@ -1,20 +1,18 @@
 """Register and cancel, with photo and e-mail."""
 
-from contextlib import suppress
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.events.cancel_tokens import make_token, read_token
-from app.events.jobs import FOLDER, delete_photos, shrink_photo
 from app.events.models import Event, Registration
 from app.events.schemas import RegistrationCreate
-from app.events.service import REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
+from app.events.service import NO_PHOTO, REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
 from opportune.config import Settings
 from opportune.errors import NotFound
+from opportune.fields import stored_uploads
 from opportune.i18n import gettext_lazy as _l
-from opportune.jobs import defer
+from opportune.jobs import defer, delete_files
 from opportune.mail import enqueue_email, render_email
-from opportune.storage import Storage, StorageError
+from opportune.storage import Storage
 from opportune.web import Upload, format_datetime
 
 ALREADY_CANCELLED = _l("This registration is cancelled.")
@@ -39,20 +37,15 @@ class Registrations:
             RegistrationClosed: All seats are taken, or the event has begun.
             StorageError: The photo cannot be stored. Nothing is changed.
         """
-        # Before the first statement, which blocks other writers on SQLite.
-        name = await self.storage.save(FOLDER, photo.suffix, photo.content, photo.content_type) if photo else ""
-        try:
-            result = await self.events.register(slug, new, name)
-        except BaseException:
-            if name:
+        # The photo is stored before the first statement, which blocks other writers on SQLite.
+        async with stored_uploads(self.storage, Registration, {"photo": photo or NO_PHOTO}) as values:
+            try:
+                result = await self.events.register(slug, new, values["photo"])
+            except BaseException:
                 await self.session.rollback()  # release the lock of the event before the storage is used
-                with suppress(StorageError):  # the original error matters more
-                    await self.storage.delete(name)
-            raise
-        if name and result.is_new:
-            defer(self.session, shrink_photo(result.registration.id, name))
-        elif name:
-            defer(self.session, delete_photos([name]))
+                raise
+        if photo and not result.is_new:
+            defer(self.session, delete_files([values["photo"]]))
         self._send_email(result)
 
     async def get(self, token: str) -> tuple[Registration, Event]:
@@ -74,8 +67,7 @@ class Registrations:
     async def cancel(self, token: str) -> None:
         """Cancel a registration. Raises the errors of `get`."""
         registration, _event = await self.get(token)
-        if photo := await self.events.delete(registration):
-            defer(self.session, delete_photos([photo]))
+        await self.session.delete(registration)
 
     def _send_email(self, result: RegistrationResult) -> None:
         template = "registered" if result.is_new else "registered_already"

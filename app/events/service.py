@@ -12,7 +12,9 @@ from app.events.models import Event, Registration
 from app.events.schemas import EventFilter, EventRead, RegistrationCreate, RegistrationRead
 from opportune.db import contains, utc_now
 from opportune.errors import NotFound
+from opportune.fields import Image
 from opportune.i18n import gettext_lazy as _l
+from opportune.jobs import defer, delete_files
 from opportune.pagination import Page, Paging, order, paginate
 
 
@@ -22,6 +24,7 @@ class RegistrationClosed(Exception):
 
 ALL_SEATS_TAKEN = _l("All seats are taken.")
 REGISTRATION_ENDED = _l("Registration is closed.")
+NO_PHOTO = Image()
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Events:
         event = await self._get_event(slug)
         return self._describe(event, await self._count_seats_taken(event))
 
-    async def register(self, slug: str, new: RegistrationCreate, photo: str = "") -> RegistrationResult:
-        """Take a seat. `photo` is the name of a stored file.
+    async def register(self, slug: str, new: RegistrationCreate, photo: Image = NO_PHOTO) -> RegistrationResult:
+        """Take a seat.
 
         Raises:
             NotFound: The event does not exist.
@@ -96,11 +99,6 @@ class Events:
         if row is None:
             raise NotFound
         return row[0], row[1]
-
-    async def delete(self, registration: Registration) -> str:
-        """Delete a registration and return its current photo, which a job may have replaced."""
-        deletion = delete(Registration).where(col(Registration.id) == registration.id)
-        return await self.session.scalar(deletion.returning(col(Registration.photo))) or ""
 
     async def _get_event(self, slug: str, *, locked: bool = False) -> Event:
         query = select(Event).where(col(Event.slug) == slug, col(Event.is_published))
@@ -139,3 +137,11 @@ class Events:
         if filters.q:
             columns = col(Event.title), col(Event.summary), col(Event.description), col(Event.place)
             yield or_(*(contains(column, filters.q) for column in columns))
+
+
+async def delete_registrations(session: AsyncSession, condition: ColumnElement[bool]) -> int:
+    """Delete registrations, queue the deletion of their photos, and return the number of rows."""
+    photos = (await session.scalars(delete(Registration).where(condition).returning(col(Registration.photo)))).all()
+    if names := [photo for photo in photos if photo]:
+        defer(session, delete_files(names))
+    return len(photos)

@@ -3,6 +3,7 @@
 from opportune.jobs.command import run_command
 from opportune.jobs.declaration import JobCall, JobContext, JobDefinition, PermanentFailure, RetryLater, job
 from opportune.jobs.queue import JobQueue, defer
+from opportune.jobs.stored_files import delete_files
 
 __all__ = [
     "JobCall",
@@ -12,6 +13,7 @@ __all__ = [
     "PermanentFailure",
     "RetryLater",
     "defer",
+    "delete_files",
     "job",
     "run_command",
 ]

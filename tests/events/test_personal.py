@@ -32,5 +32,5 @@ async def test_deleted_user_frees_seats_and_photos(database: Database, tea: Even
             await forget(session, person)
 
     assert [registration.name for registration in await read_registrations(database)] == ["Bob"]
-    assert recorded_jobs.names == ["events.delete_photos"]
+    assert recorded_jobs.names == ["jobs.delete_files"]
     assert recorded_jobs.calls[0].arguments == (["events/one.webp"],)

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-from app.events.jobs import use_photo
 from app.events.models import Event
 from app.events.schemas import EventFilter, RegistrationCreate
 from app.events.service import ALL_SEATS_TAKEN, Events, RegistrationClosed
@@ -67,13 +66,3 @@ async def test_seats_left_are_counted_per_event(database: Database, make_event: 
         ("tea", 1, ""),
         ("soup", 0, ALL_SEATS_TAKEN),
     ]
-
-
-async def test_cancellation_returns_the_current_photo(database: Database, tea: Event) -> None:
-    ada = await add_registration(database, tea, photo="events/original.jpg")
-    async with database.writer() as session:
-        assert await use_photo(session, ada.id, "events/original.jpg", "events/small.webp") == "events/small.webp"
-
-    async with database.writer() as session:
-        assert await Events(session).delete(ada) == "events/small.webp"
-        assert await use_photo(session, ada.id, "events/small.webp", "events/smaller.webp") == ""
