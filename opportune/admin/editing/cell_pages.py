@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -13,7 +12,8 @@ from starlette.responses import Response
 from opportune.admin.authorization import may_edit_any
 from opportune.admin.editing.cells import describe_change, editable_cells, editable_names, toggled_names
 from opportune.admin.editing.row_edits import ROW_IS_GONE, RowEdit, RowEditor, load_rows, prefix_of
-from opportune.admin.forms.admin_form import AdminForm, read_form_texts
+from opportune.admin.editing.undo import undo_url
+from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
@@ -21,12 +21,9 @@ from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.web.time_zone import local
 
 CELL_TEMPLATE = "admin/cell.html"
 CHANGE_TEMPLATE = "admin/cell_change.html"
-UNDO = "undo"
-"""Form field that marks an undo."""
 TOGGLE = "toggle"
 """Form field with the new value of a column with yes or no."""
 
@@ -92,16 +89,6 @@ class OpenCell:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Undo:
-    """The form that restores the value before a change."""
-
-    name: str
-    text: str
-    zone: str
-    seen: str
-
-
 class Cell(ListRow):
     """A row of which a request opens or saves one column."""
 
@@ -122,7 +109,6 @@ class Cell(ListRow):
 
     async def save(self) -> Response:
         form_data = await read_form_texts(self.request)
-        is_undo = UNDO in form_data
         if TOGGLE in form_data:
             form_data = await self._toggled(is_on=form_data[TOGGLE] == "yes")
         edit = RowEdit(self.pk, [self.name], form_data)
@@ -130,10 +116,8 @@ class Cell(ListRow):
         try:
             changed = await editor.save([edit])
         except FieldErrors as refusal:
-            return await self._render_refusal(edit, refusal, is_undo=is_undo)
-        if not changed:
-            return await self.render()
-        return await self._render_saved(edit, is_undo=is_undo)
+            return await self._render_refusal(edit, refusal)
+        return await (self._render_saved(edit) if changed else self.render())
 
     async def _toggled(self, *, is_on: bool) -> FormData:
         """Return the form that a browser would send for a column with yes or no, which a click sets."""
@@ -146,33 +130,18 @@ class Cell(ListRow):
             fields[prefix_of(self.pk) + self.name] = "True"
         return FormData(fields)
 
-    async def _render_saved(self, edit: RowEdit, *, is_undo: bool) -> Response:
+    async def _render_saved(self, edit: RowEdit) -> Response:
         label = self.view.labels.get(self.name, self.name)
         title = await title_for(self.request, self.view, edit.row)
-        if is_undo:
-            message = gettext("%(field)s of “%(row)s” was restored.", field=label, row=title)
-            return await self.render({"message": message})
         message = gettext("%(field)s of “%(row)s” was saved.", field=label, row=title)
-        undo = await self._undo(edit.form)
-        return await self.render({"message": message, "undo": undo, "name": self.name})
+        return await self.render({"message": message, "undo": undo_url(self.request, self.view)})
 
-    async def _undo(self, form: AdminForm | None) -> Undo | None:
-        """Return the form to restore the value before an edit."""
-        row = await self.load()
-        if row is None or form is None or self.name not in form:
-            return None
-        old = form[self.name]
-        new = await self._stored_field(row)
-        return Undo(old.name, _exact_text(old), getattr(old, "zone", ""), hash_values([new]))
-
-    async def _render_refusal(self, edit: RowEdit, refusal: FieldErrors, *, is_undo: bool) -> Response:
+    async def _render_refusal(self, edit: RowEdit, refusal: FieldErrors) -> Response:
         """Render the row with the reason, and the cell with the submitted text."""
         row = None if edit.is_gone else await self.load()
         if row is None:
             return await self.render()
         reason = await self._reason(edit, refusal, row)
-        if is_undo:
-            return await self.render({"error": gettext("Nothing was undone: %(error)s", error=reason)}, 409)
         if edit.form is None or self.name not in edit.form:
             return await self.render({"error": reason}, 409)
         if edit.conflicts:
@@ -190,14 +159,3 @@ class Cell(ListRow):
         """Return the form field with the stored value."""
         editor = await RowEditor.for_request(self.request, self.view)
         return (await editor.open(row))[self.name]
-
-
-def _exact_text(form_field: Any) -> str:
-    """Return the text of the stored value, with all digits of a time."""
-    value = form_field.object_data
-    if isinstance(value, datetime):
-        shown = local(value) if value.tzinfo else value
-        return shown.replace(tzinfo=None).isoformat()
-    if isinstance(value, time):
-        return value.isoformat()
-    return str(getattr(form_field, "stored_text", value))

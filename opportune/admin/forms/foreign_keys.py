@@ -232,11 +232,6 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
                 self.data = []
                 raise ValueError(gettext(TOO_MANY, num=MAX_SELECTED_ROWS))
 
-    @property
-    def stored_text(self) -> str:
-        """The stored ids."""
-        return ",".join(map(str, self._to_ids(self.object_data)))
-
     def pre_validate(self, form: Form) -> None:
         if self.data is None and not self.allow_blank and not self.process_errors:
             raise ValidationError(EMPTY_MESSAGES[PICKER])

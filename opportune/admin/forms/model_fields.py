@@ -165,11 +165,6 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         """The text without differences that browsers make."""
         return _normalize_line_breaks(self.text).strip()
 
-    @property
-    def stored_text(self) -> str:
-        """The text of the stored value."""
-        return self._format(self.object_data)
-
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
         page_field, classes = self._page_field(attributes)

@@ -41,9 +41,11 @@ async def edit_cell(client: AsyncClient, column: str, text: str | None, pk: int 
     return await send_cell(client, column, fields | ({} if text is None else {f"{pk}-{column}": text}), pk)
 
 
-async def undo(client: AsyncClient, column: str, response: Response, pk: int = 1) -> Response:
-    """Send the undo form of a response."""
-    return await send_cell(client, column, hidden_fields(response.text), pk)
+def undo_url(html: str) -> str:
+    """Return the URL of the form Undo in a page."""
+    match = re.search(r'action="([^"]*/undo[^"]*)"', html)
+    assert match
+    return unescape(match[1])
 
 
 async def read_part(app: FastAPI, pk: int = 1) -> Part:

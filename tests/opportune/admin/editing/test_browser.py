@@ -33,7 +33,7 @@ async def test_cells_are_edited_by_keyboard_and_mouse(app: FastAPI, page: Page) 
     await expect(page.get_by_role("cell", name="2.50")).to_be_visible()
     await expect(page.get_by_role("button", name="Edit Price of 1")).to_be_focused()
     await page.get_by_role("button", name="Undo").click()
-    await expect(page.get_by_text("Price of “bolt” was restored.")).to_be_visible()
+    await expect(page.get_by_text("Undone: 1 Part.")).to_be_visible()
     assert (await read_part(app)).price == 1
 
     await page.get_by_role("cell", name="New").click()

@@ -1,15 +1,13 @@
 """Undo of changes to several rows: "Save all", bulk edit and paste."""
 
-import re
 from decimal import Decimal
-from html import unescape
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.testing.factories import make_user, signed_in_client
-from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_part
+from tests.opportune.admin.editing.pages import LIST, edit_cell, form_fields, read_part, undo_url
 
 EDIT_SELECTED = "/admin/part/edit-selected"
 
@@ -20,12 +18,6 @@ async def change_prices(client: AsyncClient) -> str:
     response = await client.post(f"{EDIT_SELECTED}?search=t", data=fields | {"confirmed": "yes"})
     assert response.status_code == 303
     return undo_url((await client.get(LIST)).text)
-
-
-def undo_url(page: str) -> str:
-    match = re.search(r'action="([^"]*/undo[^"]*)"', page)
-    assert match
-    return unescape(match[1])
 
 
 @pytest.mark.database("sqlite", "postgresql")
