@@ -8,13 +8,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.comparison_filter import VALUELESS_OPERATIONS, ComparisonFilter
 from opportune.admin.lists.facets import count_choices, frequent_rows
 from opportune.admin.lists.filters import (
     NOT,
+    NULL_OPERATIONS,
     VALUE_OPERATIONS,
     ListFilter,
     LookupFilter,
+    TextFilter,
     ValuesFilter,
     has_operator,
     parameters_of,
@@ -26,6 +27,7 @@ from opportune.admin.lists.parameters import (
     url_without,
     visible_hierarchy,
 )
+from opportune.admin.lists.range_filter import DATE_RANGES, RangeFilter
 from opportune.crud.filters import FROM
 from opportune.i18n import gettext, pgettext
 from opportune.web import is_htmx
@@ -55,7 +57,7 @@ class FilterControl:
     @property
     def form_operations(self) -> Sequence[tuple[str, str]]:
         is_ours = isinstance(self.filter, ListFilter)
-        return self.filter.form_operations(self.operation) if is_ours else self.operations
+        return self.filter.form_operations() if is_ours else self.operations
 
 
 async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
@@ -86,9 +88,11 @@ async def list_context(request: Request, view: BaseAdminView) -> dict[str, Any]:
 async def _build_control(request: Request, view: BaseAdminView, filter_: Any) -> FilterControl:
     name, query = filter_.parameter_name, request.query_params
     operation = query.get(f"{name}_op", "")
+    if isinstance(filter_, RangeFilter):
+        return FilterControl(filter_, (), operations=filter_.operations(), operation=operation)
     if has_operator(filter_):
-        is_equal = f"{name}_op" not in query and query.get(name)
-        return FilterControl(filter_, (), (), filter_.operations(), "equals" if is_equal else operation)
+        default = "contains" if isinstance(filter_, TextFilter) and query.get(name) else ""
+        return FilterControl(filter_, (), operations=filter_.operations(), operation=operation or default)
     operations = filter_.operations() if isinstance(filter_, ListFilter) else []
     options = await filter_.lookups(request, view.model, view.queries.tuples)
     choices = [
@@ -116,9 +120,9 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
         texts = (text for name in names for text in query.getlist(name) if text.strip())
         text = gettext("%(filter)s: “%(value)s” is not valid", filter=title, value=" ".join(dict.fromkeys(texts)))
         yield ActiveFilter(text, url_without(request, names), is_valid=False)
-    elif operation in VALUELESS_OPERATIONS and operation in labels:
+    elif operation in {*DATE_RANGES, *NULL_OPERATIONS} and operation in labels:
         yield ActiveFilter(f"{title} {labels[operation]}", url_without(request, names))
-    elif has_operator(filter_):
+    elif isinstance(filter_, RangeFilter) or has_operator(filter_):
         if text := _comparison_text(filter_, query, labels):
             yield ActiveFilter(f"{title} {text}", url_without(request, names))
     else:
@@ -128,8 +132,8 @@ def _active_filters(request: Request, control: FilterControl) -> Iterator[Active
 
 def _comparison_text(filter_: Any, query: QueryParams, labels: Mapping[str, str]) -> str:
     """Return the words of a comparison with typed values, such as "from 3 to 9", or an empty text."""
-    if isinstance(filter_, ComparisonFilter) and (ends := filter_.ends(query)):
-        return " ".join(f"{_word_of_end(name)} {end}" for name, end in ends.items())
+    if isinstance(filter_, RangeFilter):
+        return " ".join(f"{_word_of_end(name)} {end}" for name, end in filter_.ends(query).items())
     name = filter_.parameter_name
     operation, text = query.get(f"{name}_op", ""), query.get(name, "").strip()
     return f"{labels[operation]} {text}" if text and operation in labels else ""

@@ -7,9 +7,10 @@ from sqladmin.filters import ForeignKeyFilter, OperationColumnFilter
 
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup
-from opportune.admin.lists.comparison_filter import ComparisonFilter
-from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, ChoiceFilter, ListFilter, LookupFilter
+from opportune.admin.lists.filters import EMPTY, NULL_CHOICE, ChoiceFilter, ListFilter, LookupFilter, TextFilter
+from opportune.admin.lists.range_filter import RangeFilter
 from opportune.admin.sqladmin_adapter import property_name
+from opportune.crud.types import ORDERED_TYPES
 from opportune.db.models.columns import (
     choice_label,
     choice_value,
@@ -66,4 +67,6 @@ def _column_filter(view: BaseAdminView, path: AttributePath, parameter: str, tit
     type_ = python_type_of(column)
     if type_ is bool:
         return ChoiceFilter(path, parameter, title, choices=YES_NO, can_exclude=False)
-    return ComparisonFilter(path, parameter, title, type_=type_)
+    if issubclass(type_, ORDERED_TYPES):
+        return RangeFilter(path, parameter, title, type_=type_)
+    return TextFilter(path, parameter, title)

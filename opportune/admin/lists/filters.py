@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
-from opportune.crud.filters import IN, IS_EMPTY, MAX_FILTER_VALUES
+from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
 from opportune.db.models.columns import choice_label, choice_value
 from opportune.db.queries.paths import AttributePath, is_linked
 from opportune.i18n import gettext
@@ -28,6 +28,12 @@ NULL_OPERATIONS = {"empty": _p("filter", "is empty"), "filled": _p("filter", "is
 NOT = "not"
 VALUE_OPERATIONS = {"": _p("filter", "is"), NOT: _p("filter", "is not")}
 EMPTY = _l("Empty")
+TEXT_OPERATIONS = {
+    "contains": _p("filter", "contains"),
+    "equals": _p("filter", "equals"),
+    "starts_with": _p("filter", "starts with"),
+}
+TEXT_OPERATORS = {"equals": EQUAL, "starts_with": STARTS_WITH}
 
 
 class ListFilter(ABC):
@@ -51,8 +57,8 @@ class ListFilter(ABC):
     def operations(self) -> list[tuple[str, str]]:
         """Return names and labels of the comparisons that `…_op` can select."""
 
-    def form_operations(self, selected: str) -> list[tuple[str, str]]:
-        """Return the comparisons that the form offers if one of them is selected."""
+    def form_operations(self) -> list[tuple[str, str]]:
+        """Return the comparisons that the form offers."""
         return self.operations()
 
     def condition(self, query: QueryParams) -> ColumnElement[bool] | None:
@@ -171,6 +177,28 @@ class LookupFilter(ValuesFilter):
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
         return [None if text == NULL_CHOICE else parse_id(text) for text in texts]
+
+
+class TextFilter(ListFilter):
+    """A filter that compares a text with a typed one. Without a comparison, it contains that text."""
+
+    has_operator = True
+
+    def operations(self) -> list[tuple[str, str]]:
+        return [*TEXT_OPERATIONS.items(), *(NULL_OPERATIONS.items() if self.nullable else ())]
+
+    def effective_parameters(self, query: QueryParams) -> Collection[str]:
+        if query.get(self.operation_name) in NULL_OPERATIONS:
+            return (self.operation_name,)
+        return self.parameters if query.get(self.parameter_name, "").strip() else ()
+
+    def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
+        operation, column = self.read_operation(query), self.path.attribute
+        if operation in NULL_OPERATIONS:
+            return self.path.exists_where(IS_EMPTY.compare(column, operation == "empty"))
+        text = query.get(self.parameter_name, "").replace("\0", " ").strip()
+        operator = TEXT_OPERATORS.get(operation, CONTAINS)
+        return self.path.exists_where(operator.compare(column, text)) if text else None
 
 
 def choice_parameter(value: Any) -> str:

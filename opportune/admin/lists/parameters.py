@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.comparison_filter import ComparisonFilter
 from opportune.admin.lists.filters import ListFilter, parameters_of
+from opportune.admin.lists.range_filter import RangeFilter
 from opportune.crud.filters import MAX_FILTER_VALUES
 from opportune.i18n import gettext
 from opportune.pagination import TRACKING_PARAMETER
@@ -66,11 +66,11 @@ def effective_parameters(request: Request, view: BaseAdminView) -> list[tuple[st
     query = request.query_params
     droppable = allowed_parameters(view) - {*view.list_parameters}  # unknown ones stay, and are refused
     overridden: set[str] = set()
-    filters_of_ranges: dict[str, ComparisonFilter] = {}
+    filters_of_ranges: dict[str, RangeFilter] = {}
     for filter_ in view.get_filters():
         if isinstance(filter_, ListFilter):
             overridden |= {*filter_.parameters} - {*filter_.effective_parameters(query)}
-        if isinstance(filter_, ComparisonFilter) and filter_.end_names:
+        if isinstance(filter_, RangeFilter):
             filters_of_ranges |= dict.fromkeys((filter_.parameter_name, *filter_.end_names), filter_)
     params: dict[tuple[str, str], None] = {}
     for name, text in query.multi_items():

@@ -5,8 +5,8 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
-from opportune.admin.lists.comparison_filter import ComparisonFilter
 from opportune.admin.lists.filters import parameters_of
+from opportune.admin.lists.range_filter import RangeFilter
 from opportune.admin.views import AdminView
 from opportune.contrib.dashboard.ranges import Range
 
@@ -18,7 +18,7 @@ def date_filter(view: AdminView, column: Any, range_: Range) -> dict[str, str]:
 
 def days_filter(view: AdminView, column: Any, first: date, last: date) -> dict[str, str]:
     """Return the filter of the list for these days; empty if the list has none."""
-    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, ComparisonFilter)]
+    filters = [filter_ for filter_ in view.get_filters() if isinstance(filter_, RangeFilter)]
     if column.key not in [filter_.parameter_name for filter_ in filters]:
         return {}
     return {f"{column.key}__gte": str(first), f"{column.key}__lte": str(last)}

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from opportune.accounts.models import User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS
 from opportune.admin.current_request import use_request
-from opportune.admin.lists.comparison_filter import ComparisonFilter
 from opportune.admin.lists.filtered_rows import narrow_by_index
-from opportune.admin.lists.filters import ChoiceFilter, LookupFilter
+from opportune.admin.lists.filters import ChoiceFilter, LookupFilter, TextFilter
 from opportune.admin.lists.ordering import default_order
+from opportune.admin.lists.range_filter import RangeFilter
 from opportune.admin.site import make_site
 from opportune.admin.views import AdminView
 from opportune.config.settings import Settings
@@ -49,7 +49,7 @@ RARE_VALUES: dict[type[Any], Any] = {
     date: date(1905, 5, 5),
     time: time(3, 33, 33),
 }
-RARE_TEXTS = {"number": "-7919", "date": "1905-05-05", "time": "03:33:33", "text": RARE_WORD}
+RARE_TEXTS = {"number": "-7919", "date": "1905-05-05", "time": "03:33:33"}
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,10 @@ def _rare_query(filter_: Any) -> dict[str, str]:
             return {filter_.parameter_name: [*filter_.choices][-1]}
         case LookupFilter():
             return {filter_.parameter_name: str(MAX_ID)}
-        case ComparisonFilter():
-            text = RARE_TEXTS[filter_.input_type]
-            return {filter_.parameter_name: text, filter_.operation_name: "equals"}
+        case RangeFilter():
+            return {filter_.parameter_name: RARE_TEXTS[filter_.input_type]}
+        case TextFilter():
+            return {filter_.parameter_name: RARE_WORD, filter_.operation_name: "equals"}
     return {}
 
 

@@ -62,7 +62,7 @@ async def follow(client: AsyncClient, response: Response) -> str:
 
 
 async def test_saved_view_opens_the_same_state(app: FastAPI, admin: AsyncClient) -> None:
-    state = "search=gadget&size=2&size_op=less_than&sortBy=name&sort=desc&columns=name%2Csize&pageSize=50"
+    state = "search=gadget&size__lte=1&sortBy=name&sort=desc&columns=name%2Csize&pageSize=50"
     response = await save(admin, f"{state}&page=1")
     view = await only_view(app)
     assert response.headers["location"] == f"{LIST}?{state}&view={view.id}"
@@ -179,7 +179,7 @@ async def test_duplicate_and_long_names_are_refused(app: FastAPI, admin: AsyncCl
 
 async def test_removed_columns_and_filters_are_named(app: FastAPI, admin: AsyncClient) -> None:
     await save(admin)
-    query = "columns=name%2Cheight&height_op=less_than&height=3&sortBy=age&sort=desc&size=2&pageSize=x"
+    query = "columns=name%2Cheight&height__lte=3&sortBy=age&sort=desc&size=2&pageSize=x"
     await execute(app, update(SavedView).values(query=query))
     page = await follow(admin, await admin.get(f"/admin/gadget/views/{(await only_view(app)).id}"))
     message = "“Mine” was opened without the column Height, the filter Height, the order by Age"
