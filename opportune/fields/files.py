@@ -174,7 +174,7 @@ def _serialize(name: object) -> str:
 class FileName(TypeDecorator[File]):
     """Column type whose values are `File` objects that know their `FileColumn`."""
 
-    impl = String(MAX_NAME_LENGTH)
+    impl = String
     cache_ok = True
 
     def __init__(self, file_class: type[File], column: FileColumn, length: int = MAX_NAME_LENGTH) -> None:

@@ -57,7 +57,7 @@ class Sample(Model, table=True):
     facts: Json = Field(default_factory=dict)
     about: Markdown = ""
     cover: Image = image_field("covers", {"thumb": 20}, default="")
-    contract: File = file_field("contracts", default="")
+    contract: File = file_field("contracts", max_length=90, default="")
     starts_at: datetime | None = None
 
     def __str__(self) -> str:

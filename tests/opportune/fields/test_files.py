@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from starlette.datastructures import UploadFile
 
 from opportune.errors import OperatorError
@@ -43,6 +43,11 @@ async def add_sample(app: FastAPI, **uploads: Upload) -> Sample:
     async with app.state.database.reader() as session:
         row: Sample = (await session.scalars(select(Sample))).one()
         return row
+
+
+def test_names_of_files_may_be_as_long_as_the_field_says() -> None:
+    columns: Any = inspect(Sample).columns
+    assert [columns.cover.type.length, columns.contract.type.length] == [200, 90]
 
 
 async def test_public_image_is_resized_and_cached(app: FastAPI, storage: Storage, client: AsyncClient) -> None:
