@@ -1,10 +1,11 @@
 """One-line explanations of database driver errors."""
 
+import asyncio
 import errno
 import re
 import sqlite3
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.db.url.database_url import DatabaseUrl
@@ -20,6 +21,8 @@ REFUSED_STATEMENTS = ("0A", "21", "22", "23", "42")
 """Classes of SQLSTATE for statements and values that PostgreSQL does not accept."""
 TWO_RESULTS = "results from command"
 """Part of psycopg's message if PgBouncer reports twice that it has lost the server."""
+MAY_BE_COMMITTED = "The changes of the transaction may have been stored."
+"""Note of errors that interrupt a commit or follow it."""
 DAMAGED_FILE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 FULL_DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota exceeded, or file too large."""
@@ -167,3 +170,19 @@ def lacks_table(error: BaseException) -> bool:
     """Return whether a table is missing because migrations were not applied."""
     driver = getattr(error, "orig", None)
     return getattr(driver, "sqlstate", None) == "42P01" or "no such table" in str(driver)
+
+
+def is_unknown_commit(error: BaseException) -> bool:
+    """Return whether the database may have carried out a commit that raised this error."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, asyncio.CancelledError | TimeoutError)
+    if getattr(error.orig, "sqlite_errorcode", None):
+        return False
+    return error.connection_invalidated or not getattr(error.orig, "sqlstate", None)
+
+
+def may_be_committed(error: BaseException | None) -> bool:
+    """Return whether an error or its cause has interrupted a commit, or was raised after one."""
+    if error is None:
+        return False
+    return MAY_BE_COMMITTED in getattr(error, "__notes__", ()) or may_be_committed(error.__cause__)

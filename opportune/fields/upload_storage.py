@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
+from opportune.db.errors import may_be_committed
 from opportune.fields.files import File, Image, ImageColumn, file_columns_of
 from opportune.storage import Storage, StorageError
 from opportune.web.forms.uploads import Upload
@@ -41,12 +42,15 @@ async def stored_uploads(
 
 @asynccontextmanager
 async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
-    """Yield a list for the names of new files. If the block raises an error, these files are deleted."""
+    """Yield a list for the names of new files. If the block raises an error, these files are deleted.
+
+    They stay if the commit was interrupted, because their row may have been stored.
+    """
     new_names: list[str] = []
     try:
         yield new_names
-    except BaseException:
-        for name in new_names:
+    except BaseException as error:
+        for name in () if may_be_committed(error) else new_names:
             with suppress(StorageError):  # keep the original error
                 await storage.delete(name)
         raise

@@ -50,6 +50,25 @@ async def run_with_timeout(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
+async def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine, which ends even if the caller is cancelled.
+
+    Raises:
+        asyncio.CancelledError: The caller was cancelled, and the work has ended without an error.
+    """
+    task = asyncio.create_task(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:  # repeatedly for streams whose client has disconnected
+            cancellation = error
+    result = task.result()
+    if cancellation:
+        raise cancellation
+    return result
+
+
 def run_in_background(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine without waiting for it."""
     _hold_reference(asyncio.create_task(work))

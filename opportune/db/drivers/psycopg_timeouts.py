@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from psycopg import AsyncConnection, Error, OperationalError, generators, waiting
 from psycopg.abc import RV, PQGen
-from psycopg.errors import ConnectionTimeout, NotSupportedError
+from psycopg.errors import ConnectionTimeout, InFailedSqlTransaction, NotSupportedError
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 from psycopg.waiting import Ready, Wait
@@ -44,6 +44,10 @@ TRANSIENT_ERRORS = (
 the server may lock the user out.
 """
 
+FAILED_TRANSACTION = (
+    "a statement of this transaction has failed, so nothing can be saved. Run a statement that may fail in "
+    "`async with session.begin_nested():`."
+)
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 """Message to which every server and pooler responds with one byte, before authentication."""
 
@@ -178,6 +182,18 @@ class TimedConnection(AsyncConnection[Any]):
             (loop, socket), self._watched = self._watched, None
             if not loop.is_closed():
                 loop.remove_reader(socket)
+
+    async def commit(self) -> None:
+        """Commit the transaction.
+
+        Raises:
+            psycopg.errors.InFailedSqlTransaction: A statement has failed, and its error was caught. PostgreSQL would
+                roll back the transaction and report no error.
+        """
+        if self.pgconn.transaction_status == TransactionStatus.INERROR:
+            await self.rollback()  # SQLAlchemy treats a failed commit as the end of the transaction
+            raise InFailedSqlTransaction(FAILED_TRANSACTION)
+        await super().commit()
 
     async def close(self) -> None:
         self.unwatch()

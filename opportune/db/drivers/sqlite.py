@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import event, text
-from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.config.speedups import speedup
@@ -31,6 +31,8 @@ SETTINGS = f"""
 """
 # recursive_triggers: REPLACE fires delete triggers, which update the search index.
 QUERY_ONLY = "PRAGMA query_only = ON;"
+FAILURE = "failure"
+"""Key in a connection's `info` for the error after which SQLite has rolled back the open transaction."""
 
 
 class SQLiteDatabase(Database):
@@ -75,8 +77,37 @@ def create_async_sqlite_engine(url: DatabaseUrl, begin: str, **options: Any) -> 
     if driver := speedup("sqlite_driver", "DRIVER", ""):
         return create_async_engine(url.url.set(drivername=driver), begin=begin, **ENGINE_OPTIONS, **options)
     engine = create_async_engine(url.url.set(drivername="sqlite+aiosqlite"), **ENGINE_OPTIONS, **options)
-    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    _begin_with(begin, engine.sync_engine)
     return engine
+
+
+def _begin_with(statement: str, engine: Engine) -> None:
+    """Begin transactions with a statement, and refuse to continue those that SQLite has rolled back."""
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.info.pop(FAILURE, None)
+        connection.exec_driver_sql(statement)
+
+    @event.listens_for(engine, "handle_error")
+    def record_failure(context: ExceptionContext) -> None:
+        connection, error = context.connection, context.sqlalchemy_exception
+        if context.is_disconnect or not (error and connection and connection.in_transaction()):
+            return
+        if not _driver(connection).in_transaction:
+            connection.info.setdefault(FAILURE, error)
+        elif context.statement is None:  # a failed commit, after which the pool would return an open transaction
+            context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+
+    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(engine, "commit")
+    def refuse(connection: Connection, *_: object) -> None:
+        if failure := connection.info.get(FAILURE):  # SQLite would commit the statement alone, without the earlier ones
+            raise failure
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def configure_sqlite(connection: DBAPIConnection, _record: object = None) -> None:

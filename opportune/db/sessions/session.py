@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 
+from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit
 from opportune.db.sessions.hooked_session import (
     HookedSession,
     has_rows_with_hooks,
@@ -17,6 +18,7 @@ from opportune.db.sessions.hooked_session import (
 )
 from opportune.db.sessions.insertion import InsertingSession
 from opportune.db.sessions.writes import WRITES, discard_within
+from opportune.services.tasks import run_to_end
 
 Rows = Sequence[Sequence[Any]]
 Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
@@ -57,10 +59,25 @@ class Session(AsyncSession):
                 break
             for callback, _ in callbacks:
                 await callback()
+        try:
+            if AFTER_COMMIT in self.info:
+                await run_to_end(self._commit_and_call_back())
+            else:
+                await super().commit()
+        except BaseException as error:
+            if is_unknown_commit(error):
+                error.add_note(MAY_BE_COMMITTED)
+            raise
+
+    async def _commit_and_call_back(self) -> None:
         await super().commit()
-        async with AsyncExitStack() as stack:  # an error or a cancellation does not keep later callbacks from running
-            for callback, _ in reversed(self.info.pop(AFTER_COMMIT, ())):
-                stack.push_async_callback(callback)
+        try:
+            async with AsyncExitStack() as stack:  # an error does not keep later callbacks from running
+                for callback, _ in reversed(self.info.pop(AFTER_COMMIT, ())):
+                    stack.push_async_callback(callback)
+        except BaseException as error:
+            error.add_note(MAY_BE_COMMITTED)
+            raise
 
     async def rollback(self) -> None:
         for key in (BEFORE_COMMIT, AFTER_COMMIT, WRITES):
@@ -99,7 +116,7 @@ def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]])
     """Run a callback after the session has committed, before the response is sent.
 
     A rollback of the transaction or of the current savepoint discards it. If a callback raises an error, the others
-    also run.
+    also run. A cancelled task first ends its commit and runs the callbacks.
 
     Args:
         session: Session of the transaction.

@@ -1,16 +1,20 @@
 """Image and file fields: renditions, access and deletion."""
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import inspect, select
+from sqlalchemy import event, inspect, select
+from sqlalchemy.exc import OperationalError
 from starlette.datastructures import UploadFile
 
+from opportune.db.sessions.insertion import InsertingSession
 from opportune.errors import OperatorError
 from opportune.fields import Image, image_field, stored_uploads
 from opportune.storage import Storage
@@ -25,6 +29,18 @@ from tests.opportune.storage.pictures import decode_image, photo
 def storage(app: FastAPI) -> Storage:
     storage: Storage = app.state.storage
     return storage
+
+
+@pytest.fixture
+def database_is_lost(app: FastAPI) -> Iterator[None]:
+    """Lose the connection after each commit, before the response of the database."""
+
+    def lose(_session: object) -> None:
+        raise OperationalError("COMMIT", {}, psycopg.OperationalError("server closed the connection unexpectedly"))
+
+    event.listen(InsertingSession, "after_commit", lose)
+    yield
+    event.remove(InsertingSession, "after_commit", lose)
 
 
 async def upload_picture(content: bytes | None = None) -> Upload:
@@ -80,6 +96,14 @@ async def test_failed_write_deletes_the_upload(app: FastAPI, tmp_path: Path) -> 
         async with stored_uploads(app.state.storage, Sample, {"cover": await upload_picture()}):
             raise ZeroDivisionError
     assert [path for path in (tmp_path / "uploads").rglob("*") if path.is_file()] == []
+
+
+async def test_interrupted_commit_keeps_the_upload(app: FastAPI, database_is_lost: None) -> None:
+    with pytest.raises(OperationalError):
+        await add_sample(app, contract=Upload("a.txt", b"text"))
+    async with app.state.database.reader() as session:
+        row = (await session.scalars(select(Sample))).one()
+    assert await app.state.storage.read(row.contract) == b"text"
 
 
 async def test_replaced_and_deleted_files_are_removed(app: FastAPI, recorded_jobs: RecordedJobs) -> None:

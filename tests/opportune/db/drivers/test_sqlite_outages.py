@@ -4,8 +4,8 @@ import asyncio
 import logging
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +13,16 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.drivers import sqlite
+from opportune.db.factory import open_database
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.speedups.sqlite_driver import DRIVER
+from opportune.testing.plugin import settings_for
 
 
 @pytest.fixture
@@ -86,6 +90,47 @@ async def test_full_disk_is_507_until_there_is_room(visitor: AsyncClient, app: F
     await allow("1000000")
     assert await insert(visitor) == 200
     assert (await visitor.get("/api/read", params=count)).json() == "2"
+
+
+@pytest.fixture(params=[DRIVER, ""], ids=["with speed-ups", "without speed-ups"])
+async def file_database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    monkeypatch.setattr(sqlite, "speedup", lambda *_: request.param)
+    async with open_database(settings_for(f"sqlite:///{tmp_path}/test.db")) as database:
+        async with database.writer() as session:
+            await session.execute(text("CREATE TABLE thing (content PRIMARY KEY, other REFERENCES thing)"))
+        yield database
+
+
+async def run(database: Database, *statements: str) -> None:
+    """Run statements in a transaction, which continues after failed ones."""
+    async with database.writer() as session:
+        for statement in statements:
+            with suppress(OperationalError):
+                await session.execute(text(statement))
+
+
+async def read_contents(database: Database) -> list[str]:
+    async with database.reader() as session:
+        return list(await session.scalars(text("SELECT content FROM thing")))
+
+
+async def test_transaction_rolled_back_by_sqlite_ends(file_database: Database) -> None:
+    insertion = "INSERT INTO thing (content) VALUES "
+    values = ("('first')", "(zeroblob(50000))", "('last')")
+    with pytest.raises(OperationalError, match="full"):
+        await run(file_database, "PRAGMA max_page_count = 1", *(insertion + value for value in values))
+    await run(file_database, insertion + "('next')")
+    assert await read_contents(file_database) == ["next"]
+
+
+async def test_failed_commit_is_rolled_back(file_database: Database) -> None:
+    insertion = "INSERT INTO thing VALUES ('one', 'missing')"
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+        await run(file_database, "PRAGMA defer_foreign_keys = ON", insertion)
+    await run(file_database, "INSERT INTO thing VALUES ('two', NULL)")
+    assert await read_contents(file_database) == ["two"]
 
 
 async def test_read_only_file_is_503_until_writable(visitor: AsyncClient, app: FastAPI) -> None:

@@ -1,15 +1,19 @@
 """Sessions and contexts of requests: commit, rollback and responses to errors."""
 
+import asyncio
+from contextlib import suppress
 from typing import Annotated, Self
 
 import pytest
 from fastapi import Depends, FastAPI, Header, Query, Request
 from httpx2 import ASGITransport, AsyncClient
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as SyncSession
 
 from opportune.accounts.models import User
 from opportune.application import create_app
+from opportune.db import Database, after_commit
 from opportune.db.sessions.contexts import Context
 from opportune.db.sessions.dependencies import (
     ReadonlyCtx,
@@ -187,3 +191,40 @@ async def test_guide_example_of_a_context(app: FastAPI, client: AsyncClient) -> 
     assert (await client.post("/api/invite?email=a@example.com")).json() == 0
     await names["invite_elsewhere"](app.state.database, "b@example.com")
     assert (await client.post("/api/invite?email=c@example.com")).json() == 2
+
+
+async def test_cancelled_commit_runs_its_callbacks(database: Database, user: User) -> None:
+    """The driver may commit although the task no longer waits for it."""
+    called = []
+
+    async def call_back() -> None:
+        await asyncio.sleep(0)
+        called.append(True)
+
+    async def rename() -> None:
+        async with database.writer() as session:
+            (await session.get_one(User, user.id)).email = "b@example.com"
+            after_commit(session, call_back)
+            event.listen(session.sync_session, "before_commit", lambda _session: task.cancel())
+
+    task = asyncio.create_task(rename())
+    await asyncio.wait({task})
+    assert task.cancelled()
+    assert called
+    async with database.reader() as session:
+        assert (await session.get_one(User, user.id)).email == "b@example.com"
+
+
+@pytest.mark.database("postgresql")
+async def test_commit_after_a_failed_statement_is_refused(database: Database, user: User) -> None:
+    async def rename() -> None:
+        async with database.writer() as session:
+            (await session.get_one(User, user.id)).email = "b@example.com"
+            await session.flush()
+            with suppress(DBAPIError):
+                await session.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(DBAPIError, match="a statement of this transaction has failed"):
+        await rename()
+    async with database.writer() as session:
+        assert (await session.get_one(User, user.id)).email == user.email
