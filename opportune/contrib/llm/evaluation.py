@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from opportune.contrib.llm.providers.model_endpoint import json_in
+from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.errors import OperatorError
 
 EXAMPLES = Path(__file__).with_name("questions.toml")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from opportune.config.llm_models import EmbeddingModel
 from opportune.contrib.llm.providers.errors import NO_EMBEDDING
-from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint, json_in
+from opportune.contrib.llm.providers.loose_json import json_in
+from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import LlmError, Timeouts
 

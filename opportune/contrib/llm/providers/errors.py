@@ -1,10 +1,10 @@
 """Errors of endpoints: a sentence for the user, and advice for operators. No text of the endpoint is shown."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from opportune.contrib.llm.providers.loose_json import json_in
 from opportune.contrib.llm.providers.provider import ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
@@ -73,15 +73,13 @@ _MIXED = (None, 400, 403, 413, 422, 429, 500)
 _VAGUE = (None, 400, 500, 502)
 """Statuses that a code in the body makes more precise."""
 _CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "type", "__type", "name", "reason")
-_MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg")
+_MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg", "status_msg")
 WAIT_FIELD = re.compile(r"retry.?(after|delay)|estimated_time", re.IGNORECASE)
 WAIT = re.compile(r"(?:again in|again after|retry in|retry after|wait|wait for) (\d[\dhm.]* ?[hms]{0,2})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
 _SENT_FIELDS = ("input", "messages", "prompt", "body", "choices")
 """Fields in which some endpoints repeat the request."""
-_STATES = ("base_resp", "header", "detail")
-"""Fields of MiniMax, Spark and FastAPI with the state of an event."""
-_SUCCESS = (None, "", 0, "0", 200, "200", "ok", "success", "Success")
+_SUCCESS = (None, "", 0, "0", "200", "ok", "success")
 
 
 def not_a_model() -> LlmError:
@@ -105,40 +103,34 @@ def error_for_status(status: int, retry_after: str | None = None, body: bytes = 
         retry_after: Value of the Retry-After header.
         body: Body of the response. It distinguishes the reasons that share a status.
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        value = body.decode(errors="replace")
+    value = json_in(body) or body.decode(errors="replace")
     return _describe(value, status, retry_after_seconds(retry_after))
 
 
-def error_in(value: Mapping[str, Any], *, is_error: bool = False) -> LlmError | None:
+def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
     """Return the error that an event of the stream or one of its choices reports; None for other events.
 
     Args:
-        value: The event.
+        value: The event or the choice.
         is_error: True if the event is called an error.
+        is_choice: True for a choice.
     """
-    error, has_answer = value.get("error"), any(map(value.get, _ANSWER_FIELDS))
-    if isinstance(error, dict) and has_answer and all(code in _SUCCESS for code in error.values()):
-        error = None  # some endpoints add an empty error to each chunk
-    if not has_answer:
-        is_error = is_error or _is_unmarked_error(value)
-    return _describe(value) if error or is_error else None
+    error = value.get("error")
+    if is_choice or any(map(value.get, _ANSWER_FIELDS)):  # some endpoints add an empty error to each chunk
+        is_empty = not error or (isinstance(error, dict) and all(code in _SUCCESS for code in error.values()))
+    else:
+        is_empty = not (error or _is_unmarked_error(value))
+    return _describe(value) if is_error or not is_empty else None
 
 
 def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
-    """Return True for an error outside of the field `error`: a message alone, or with a code or a failure."""
-    if not any(isinstance(value.get(field), str | list) and value[field] for field in _MESSAGE_FIELDS):
-        states = ((name.lower(), state) for name, state in value.items() if isinstance(state, dict))
-        return any(name.endswith("exception") or (name in _STATES and _fails(state)) for name, state in states)
-    if len(value) == 1 or value.get("object") == "error" or value.get("success") is False:
-        return True
-    return _fails(value)
-
-
-def _fails(value: Mapping[str, Any]) -> bool:
-    return any(value.get(field) not in _SUCCESS for field in _CODE_FIELDS)
+    """Return True for a message alone, or with a failure. Endpoints put them into objects with various names."""
+    texts = [(field, text) for field, text in _texts_in(value) if text]
+    others = [(field, text) for field, text in texts if field not in _MESSAGE_FIELDS]
+    if len(others) == len(texts):
+        return False
+    is_failure = value.get("object") == "error" or value.get("success") is False
+    return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)
 
 
 def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:

@@ -3,15 +3,14 @@
 httpx-sse is not used: it accepts lines of any length, and fails at what endpoints really send.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
 from opportune.contrib.llm.providers.errors import not_a_model
+from opportune.contrib.llm.providers.loose_json import json_objects_in
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.i18n import gettext_lazy as _l
 
@@ -22,8 +21,6 @@ MAX_BODY_BYTES = 100_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_FIELD = re.compile(rb"(event|id|retry|data|error)?[ \t]*(?::|$)(.*)", re.DOTALL | re.IGNORECASE)
 """Name and value of a field. `error` is a field of llama.cpp."""
-DECODER = json.JSONDecoder(strict=False)
-"""Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
 AROUND_JSON = b" \t,[]\0\x1e"
 """Characters around the objects of a list that is sent line by line, of a JSON text sequence, and of heartbeats."""
 NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
@@ -134,13 +131,3 @@ class EventReader:
             return self._parse(value.encode(errors="replace"))
         values = value if isinstance(value, list) else [value]
         return [Event(self._name, value) for value in values if isinstance(value, dict)]
-
-
-def json_objects_in(text: str) -> list[dict[str, Any]]:
-    """Return the JSON objects in a text. Some endpoints send no line break between events."""
-    objects, end = list[dict[str, Any]](), 0
-    with suppress(ValueError, RecursionError):
-        while (start := text.find("{", end)) >= 0:
-            value, end = DECODER.raw_decode(text, start)
-            objects.append(value)
-    return objects

@@ -13,6 +13,7 @@ class GrowingText:
 
     def __init__(self) -> None:
         self._added: list[str] = []
+        self._length = 0
         self._is_repeated: bool | None = None  # None as long as it is unknown
         self.held = ""
 
@@ -21,28 +22,33 @@ class GrowingText:
         """The text without the held piece."""
         return "".join(self._added)
 
-    def is_repeated_by(self, piece: object) -> bool:
-        """Return True for a last piece that repeats the whole text, as FastGPT and Coze send it."""
-        return len(self._added) > 1 and piece == self.text and len({*self.text}) >= MIN_CHARACTERS
-
-    def add(self, piece: str) -> str:
-        """Return the text that a piece adds."""
-        added = piece if self._is_repeated is False else self._added_by(piece)
-        if added:
-            self._added.append(added)
-        return added
+    def add(self, piece: str, *, is_whole: bool = False) -> str:
+        """Return the text that a piece adds. `is_whole`: the piece may repeat a text, however short."""
+        if is_whole:
+            piece = piece.removeprefix(self.text)
+        elif self._is_repeated is not False or len(piece) == self._length:
+            piece = self._added_by(piece)
+        if piece:
+            self._added.append(piece)
+            self._length += len(piece)
+        return piece
 
     def _added_by(self, piece: str) -> str:
         before = self.held or self.text
         added = piece.removeprefix(before)
-        if self._is_repeated or not (piece and before):
+        if not (piece and before) or (self._is_repeated is False and added):
+            return piece
+        is_distinct = len({*before}) >= MIN_CHARACTERS
+        if not added and len(self._added) > 1 and is_distinct:  # FastGPT and Coze end with the whole text
+            return ""
+        if self._is_repeated:
             return added
         if added in ("", piece):  # it does not repeat the text and continue it, so neither do later pieces
             self._is_repeated = False
             held, self.held = self.held, ""
             return held + piece
         # Two pieces in a row, or a text of so many characters, are not repeated by chance.
-        if self.held or len({*before}) >= MIN_CHARACTERS:
+        if self.held or is_distinct:
             self._is_repeated, self.held = True, ""
             return piece.removeprefix(self.text)
         self.held = piece

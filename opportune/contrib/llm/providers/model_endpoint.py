@@ -1,6 +1,5 @@
 """Endpoint of a model that answers as a whole, such as one for embeddings."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -44,11 +43,3 @@ class ModelEndpoint:
         if body is None:
             raise LlmError("malformed", f"{self._setting}: the response of the endpoint is too long.")
         return content_type, body
-
-
-def json_in(content: bytes | str) -> Any:
-    """Return the value of a JSON text; None for other content, also if it is nested too deeply."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.providers.compaction import compacted_answer
+from opportune.contrib.llm.providers.loose_json import is_object
 from opportune.contrib.llm.providers.openai_stream import ChatCompletionReader
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Picture, Timeouts, ToolCall, ToolSchema
 from opportune.contrib.llm.providers.refused_parameters import Body, RefusedParameters
 from opportune.contrib.llm.providers.remote import RemoteProvider, connect
 from opportune.contrib.llm.providers.returned_fields import fields_for
-from opportune.contrib.llm.providers.tool_calls import is_object
 
 
 class OpenAICompatible(RemoteProvider):
@@ -49,19 +49,19 @@ class OpenAICompatible(RemoteProvider):
         options: dict[str, object] = {} if temperature is None else {"temperature": temperature}
         if schema:
             options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-        return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options)), messages)
+        return compacted_answer(lambda turns: self._answer(self._body(turns, tools, options), tools), messages)
 
-    def _answer(self, body: Body) -> AsyncGenerator[Chunk, None]:
+    def _answer(self, body: Body, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
         """Return the answer. Ask again if, before its first chunk, it reports that a parameter is refused."""
         parameters = RefusedParameters(self._url, body, self._model.parameters)
 
         async def was_changed(_number: int, error: LlmError) -> bool:
             return parameters.change_by_event(error)
 
-        return first_answer(repeat(partial(self._attempt, parameters)), was_changed)
+        return first_answer(repeat(partial(self._attempt, parameters, tools)), was_changed)
 
-    async def _attempt(self, parameters: RefusedParameters) -> AsyncGenerator[Chunk, None]:
-        client, answer = await self._client.open(), ChatCompletionReader(self.origin)
+    async def _attempt(self, parameters: RefusedParameters, tools: Sequence[ToolSchema]) -> AsyncGenerator[Chunk, None]:
+        client, answer = await self._client.open(), ChatCompletionReader(self.origin, tools)
         try:
             async with aclosing(client.events(parameters)) as events:
                 async for event in events:

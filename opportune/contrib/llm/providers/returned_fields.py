@@ -4,19 +4,22 @@ Gemini needs `extra_content` of each tool call, DeepSeek and Kimi `reasoning_con
 They are stored with the tool calls as `{"origin": …, "message": {…}, "call": {…}}`, and only sent to their origin.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 from opportune.contrib.llm.providers.growing_text import GrowingText
+from opportune.contrib.llm.providers.loose_json import objects_in, text_in
 from opportune.contrib.llm.providers.provider import ToolCall
-from opportune.contrib.llm.providers.tool_calls import objects_in
 from opportune.schemas.text import make_storable
 
 TEXT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 LIST_FIELDS = ("reasoning_details", "thinking_blocks")
-RETURNED_FIELDS = frozenset({*TEXT_FIELDS, *LIST_FIELDS, "reasoning_opaque", "extra_content"})
+OTHER_FIELDS = frozenset({*LIST_FIELDS, "reasoning_opaque", "extra_content"})
+RETURNED_FIELDS = OTHER_FIELDS | {*TEXT_FIELDS}
+REASONING_FIELDS = (*TEXT_FIELDS, "thinking", "thought", "cot_summary", *LIST_FIELDS)
+"""Fields with reasoning. Some endpoints send the same text in several of them."""
 JOINED_TEXTS = ("text", "summary", "thinking", "data")
 MAX_RETURNED_LENGTH = 1_000_000
 """Characters of the fields of one answer. Longer ones are dropped, because parts of encrypted data are invalid."""
@@ -31,41 +34,46 @@ class ReturnedFields:
     def __init__(self, origin: str) -> None:
         """`origin`: identifies endpoint and model."""
         self._origin = origin
-        self._fields: dict[str, Any] = {}
+        self._reasoning: dict[str, GrowingText] = {}
+        self._others: dict[str, Any] = {}
         self._length = 0
 
-    @property
-    def names(self) -> Set[str]:
-        return self._fields.keys()
+    def add(self, fields: Mapping[str, Any], *, is_whole: bool = False) -> str:
+        """Add the fields of a piece, and return the reasoning that it adds.
 
-    def add(self, delta: Mapping[str, Any]) -> None:
-        for name in RETURNED_FIELDS & delta.keys():
-            value = delta[name]
-            self._length += len(value) if isinstance(value, str) else len(repr(value))
-            if self._length > MAX_RETURNED_LENGTH:
-                self._fields.clear()
-                return
-            self._add_field(name, value)
+        Args:
+            fields: All fields of the piece.
+            is_whole: The piece may repeat what was already sent.
+        """
+        for name in OTHER_FIELDS & fields.keys():
+            self._length += len(repr(fields[name]))
+            if self._length < MAX_RETURNED_LENGTH:
+                self._add_other(name, fields[name], is_whole)
+        reasoning = ""
+        for name in REASONING_FIELDS:
+            if name in fields and (name in TEXT_FIELDS or not reasoning):
+                value = fields[name] if isinstance(fields[name], str | list | dict) else ""
+                added = self._reasoning.setdefault(name, GrowingText()).add(text_in(value), is_whole=is_whole)
+                reasoning = reasoning or added
+        return reasoning
 
-    def _add_field(self, name: str, value: Any) -> None:
+    def _add_other(self, name: str, value: Any, is_whole: bool) -> None:
         if name in LIST_FIELDS:
-            for piece in objects_in(value):
-                _add_piece(self._fields.setdefault(name, []), piece)
-        elif name in TEXT_FIELDS:
-            if isinstance(value, str):
-                text = self._fields.get(name) or self._fields.setdefault(name, GrowingText())
-                text.add(value)
+            for piece in objects_in(value) if not (is_whole and name in self._others) else ():
+                _add_piece(self._others.setdefault(name, []), piece)
         elif value and (name != "extra_content" or "signature" in repr(value)):
-            self._fields[name] = value
+            self._others[name] = value
+
+    def held(self) -> str:
+        """Return reasoning that was held back."""
+        return next((text.held for text in self._reasoning.values() if text.held), "")
 
     def of_message(self) -> Returned:
         """Return the fields of an answer without calls; empty if there are none."""
-        if not self._fields:
+        texts = {name: text.text + text.held for name, text in self._reasoning.items() if name in TEXT_FIELDS}
+        fields = {name: text for name, text in texts.items() if text} | self._others
+        if not fields or self._length > MAX_RETURNED_LENGTH:
             return {}
-        fields = {
-            name: value.text + value.held if isinstance(value, GrowingText) else value
-            for name, value in self._fields.items()
-        }
         return {"origin": self._origin, "message": storable_json(fields)}
 
     def attach_to(self, calls: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
@@ -87,23 +95,20 @@ def fields_for(origin: str, returned: Returned, part: str) -> Mapping[str, Any]:
 
 def _add_piece(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
     """Add a piece to the entry that it continues, or as a new entry."""
-    is_numbered = piece.get("index") is not None
-    for entry in reversed(entries if is_numbered else entries[-1:]):
-        if _continues(piece, entry):
-            _extend(entry, piece)
-            return
-    entries.append(dict(piece))
+    candidates = entries[-1:] if piece.get("index") is None else entries[::-1]
+    entry = next((entry for entry in candidates if _continues(piece, entry)), None)
+    if entry is None:
+        entries.append(dict(piece))
+    else:
+        _extend(entry, piece)
 
 
 def _continues(piece: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    if piece.get("type") != entry.get("type") or piece.get("index") != entry.get("index"):
-        return False
-    if piece.get("id") and entry.get("id") not in (None, piece["id"]):
-        return False
-    if piece.get("index") is not None:
-        return True
-    is_signed = bool(entry.get("signature"))  # a signature is the last piece of an entry
-    return not is_signed and "data" not in piece
+    is_same = all(piece.get(name) == entry.get(name) for name in ("type", "index"))
+    is_other_id = piece.get("id") and entry.get("id") not in (None, piece["id"])
+    # Without an index, a signature is the last piece of an entry, and encrypted data is a whole one.
+    is_whole = piece.get("index") is None and (entry.get("signature") or "data" in piece)
+    return is_same and not is_other_id and not is_whole
 
 
 def _extend(entry: dict[str, Any], piece: Mapping[str, Any]) -> None:

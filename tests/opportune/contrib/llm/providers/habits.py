@@ -4,6 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
+from opportune.contrib.llm.providers.written_calls import BAR
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
 
 Call = tuple[str, str]
@@ -112,6 +113,7 @@ BEGINNING, REST = {"name": "find", "arguments": '{"q"'}, {"arguments": ": 1}"}
 CALL = {"id": "a", "function": FIND}
 FOUND = piece(index=0, id="a", **FIND)
 SAYS_YES, SAYS_NO = {"delta": {"content": "Yes"}}, {"delta": {"content": "No"}}
+IN_TWO = {"delta": {"content": "Ye"}}, {"delta": {"content": "s"}}
 COUNTED = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 USAGE = usage(COUNTED["usage"])
 YES_IN_TWO = text("Ye"), text("s")
@@ -204,6 +206,7 @@ CHOICES = {
     "second choice": says(
         chunk({"index": 0, **SAYS_YES}, {"index": 1, **SAYS_NO}), chunk({"index": 1, "finish_reason": "length"})
     ),
+    "another index in each chunk": says(chunk({"index": 0, **IN_TWO[0]}), chunk({"index": 1, **IN_TWO[1]})),
     "second choice without index": says(chunk(SAYS_YES, SAYS_NO)),
     "parts of a choice in a list": says(chunk({"index": 0, **SAYS_YES}, {"index": 0, **SAYS_NO}), text="YesNo"),
     "odd created, model and logprobs": says(chunk({**SAYS_YES, "logprobs": [1]}, id=5, created="now", model=None)),
@@ -373,6 +376,11 @@ REASONING = {
         text("<|start|>assistant<|channel|>commentary<|message|>Y<|end|><|channel|>final<|message|>es"), reasoning=""
     ),
     "Harmony then text": thinks(text("<|channel|>analysis<|message|>Hm.<|end|>Yes")),
+    "Harmony without marks": thinks(text("analysis"), text("Hm.assistantfi"), text("nalYes")),
+    "word of Harmony": thinks(text("analysis"), text(" is fun"), reasoning="", answer="analysis is fun"),
+    "call of Harmony without marks": ends(
+        text(f"analysisHm.assistantcommentary to=functions.find json{ARGS}"), END, text="", reasoning="Hm.", calls=FINDS
+    ),
     "Harmony call": calls(text(f"<|channel|>commentary to=functions.find <|constrain|>json<|message|>{ARGS}<|call|>")),
 }
 CALLS = {
@@ -450,6 +458,27 @@ CALLS = {
     "written call after a thought": ends(
         text(f"<think>Hm.</think>[TOOL_CALLS]{json.dumps([FIND])}"), END, text="", reasoning="Hm.", calls=FINDS
     ),
+    "written call after text": ends(YES, text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), END, calls=FINDS),
+    "written call of Qwen": calls(
+        text("<tool_call>\n<function=find>\n<parameter=q>\n1\n</parameter></function></tool_call>")
+    ),
+    "written call of GLM": calls(text("<tool_call>find\n<arg_key>q</arg_key>\n<arg_value>1</arg_value>\n</tool_call>")),
+    "written call of Llama": calls(text('{"name": "fi'), text('nd", "parameters": {"q": 1}}')),
+    "written call of Llama 3": calls(text(f"<function=find>{ARGS}</function>")),
+    "written call of Mistral": calls(text(f"[TOOL_CALLS]find[ARGS]{ARGS}")),
+    "written call of MiniMax": calls(
+        text('<minimax:tool_call><invoke name="find"><parameter name="q">1</parameter></invoke></minimax:tool_call>')
+    ),
+    "written call of Kimi": calls(
+        text("<|tool_calls_section_begin|><|tool_call_begin|>functions.find:0<|tool_call_argument_begin|>"),
+        text(f"{ARGS}<|tool_call_end|><|tool_calls_section_end|>"),
+    ),
+    "written call of DeepSeek": calls(
+        text(f"<{BAR}tool▁calls▁begin{BAR}><{BAR}tool▁call▁begin{BAR}>function<{BAR}tool▁sep{BAR}>find\n```json\n"),
+        text(f"{ARGS}\n```<{BAR}tool▁call▁end{BAR}><{BAR}tool▁calls▁end{BAR}>"),
+    ),
+    "written and sent call": calls(text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), FOUND),
+    "explained marks": says(text("Write <tool_call> and [TOOL_CALLS]."), text="Write <tool_call> and [TOOL_CALLS]."),
     "written call that is none": says(text("<tool_call>Yes</tool_call>")),
     "without function": calls(delta(tool_calls=[{"id": "a", "name": "find", "arguments": ARGS}])),
     "function as text": calls(delta(tool_calls=[{"id": "a", "function": "find", "arguments": ARGS}])),
@@ -481,6 +510,7 @@ COUNTS = {
     "zeros after usage": says(YES, USAGE, usage({"prompt_tokens": 0, "completion_tokens": 0}), tokens=(7, 3)),
     "reasoning beside the answer": says(YES, usage({**COUNTED["usage"], "total_tokens": 15}), tokens=(7, 8)),
     "usage in a choice": says(YES, choice(delta={}, usage={"prompt_tokens": 7, "completion_tokens": 3}), tokens=(7, 3)),
+    "camel case": says(YES, usage({"promptTokens": 7, "completionTokens": 3}), tokens=(7, 3)),
     "other names": says(YES, usage({"input_tokens": 7, "output_tokens": 3}), tokens=(7, 3)),
     "counts of Ollama": ends(YES, event({"done": True, "prompt_eval_count": 7, "eval_count": 3}), tokens=(7, 3)),
     "counts as text": says(YES, usage({"prompt_tokens": "7", "completion_tokens": 3.0}), tokens=(7, 3)),

@@ -35,7 +35,7 @@ def summarize(chunks: Iterable[Chunk], outcome: Done | LlmError | None) -> Answe
 
 def read(pieces: Iterable[bytes]) -> Answer:
     """Read a body as the provider does."""
-    events, answer, chunks = EventReader(), ChatCompletionReader(), list[Chunk]()
+    events, answer, chunks = EventReader(), ChatCompletionReader(tools=TOOLS), list[Chunk]()
     try:
         for piece in [*pieces, None]:
             for event in events.finish() if piece is None else events.feed(piece):

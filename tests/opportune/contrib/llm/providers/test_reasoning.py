@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.contrib.llm.providers.marks import MAX_LEADING_SPACE, MarkReader
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
-from opportune.contrib.llm.providers.think_tags import MAX_LEADING_SPACE, ThinkTagSplitter
 from tests.opportune.contrib.llm.providers.endpoint import DONE, EVENTS, STOP, event, text
 from tests.opportune.contrib.llm.providers.habits import delta, finish, usage
 from tests.opportune.contrib.llm.providers.model_answers import read_chunks, read_error_of, serve_provider
@@ -56,7 +56,7 @@ async def test_complete_returns_the_text_alone(steps: list[bytes]) -> None:
 
 def split(*chunks: str) -> tuple[str, str]:
     """Return all reasoning and all text of an answer."""
-    splitter = ThinkTagSplitter()
+    splitter = MarkReader()
     parts = [*map(splitter.feed, chunks), splitter.finish()]
     return "".join(reasoning for reasoning, _ in parts), "".join(text for _, text in parts)
 
@@ -78,7 +78,7 @@ def test_text_without_a_tag_at_the_start_is_unchanged(content: str) -> None:
 
 
 def test_endless_white_space_is_not_held_back() -> None:
-    splitter = ThinkTagSplitter()
+    splitter = MarkReader()
     assert "".join(splitter.feed(" ")[1] for _ in range(MAX_LEADING_SPACE + 5)) == " " * (MAX_LEADING_SPACE + 5)
 
 

@@ -1,0 +1,191 @@
+"""Marks in the text of an answer: around reasoning, tool calls, and messages in the Harmony format.
+
+Ollama, llama.cpp, LM Studio and vLLM send them if they run a model without the parser for its template.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum, auto
+from functools import cache
+from string import ascii_uppercase
+from typing import Any
+
+from opportune.contrib.llm.providers.written_calls import CALL_MARKS, JSON_CALLS, Schema, calls_in
+
+TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
+THOUGHT_MARKS = {
+    **{f"<{tag}>": f"</{tag}>" for tag in TAGS},
+    "[THINK]": "[/THINK]",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "◁think▷": "◁/think▷",
+    "<|channel>thought": "<channel|>",
+}
+"""Closing mark of each opening mark. They count only at the start of an answer."""
+HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
+"""Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
+ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
+ANALYSIS = "analysis"
+UNMARKED_ANALYSIS = tuple(ANALYSIS + letter for letter in ascii_uppercase)
+"""Beginning of a Harmony message from a server that leaves out the marks: `analysisHm.assistantfinalYes`."""
+UNMARKED_CALL = "assistantcommentary"
+ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
+END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>")
+"""Tokens at the end of an answer that a server with the wrong template sends as text."""
+START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *HEADERS)
+RECIPIENT = re.compile(r"to=[\w.-]+")
+MAX_MARK_LENGTH = 40
+MAX_LEADING_SPACE = 100
+"""Maximum number of white space characters before the opening mark."""
+MAX_COLLECTED_LENGTH = 200_000
+"""Maximum number of characters of a header or a call."""
+CLOSING_LINE = "\n</think>\n"
+"""End of reasoning whose opening tag was in the prompt, as the templates of DeepSeek and Qwen have it."""
+UNOPENED: set[str] = set()
+"""Origins whose last answers had only the closing tag. Their next answer is read as reasoning until the tag."""
+
+
+class _Part(Enum):
+    TEXT = auto()
+    REASONING = auto()
+    HEADER = auto()
+    CALL = auto()
+
+
+class MarkReader:
+    """Separates reasoning and calls from the text of an answer. Chunks may split a mark anywhere.
+
+    Attributes:
+        calls: Calls that the model wrote as text.
+    """
+
+    def __init__(self, origin: str = "", tools: Mapping[str, Schema] | None = None) -> None:
+        """`tools`: Schemas of the arguments by name. None if any name may be called."""
+        self._origin, self._tools = origin, tools or {}
+        self.calls: list[dict[str, Any]] = []
+        self._presumed: str | None = None
+        """Text that is presumed to be reasoning, as long as its closing mark has not come."""
+        self._pending = ""
+        """Last characters, which may be the beginning of a mark."""
+        self._mark = self._collected = ""
+        """Mark of a call, and a header or a call up to its end."""
+        self._call_marks = (*CALL_MARKS,) if tools or tools is None else ()
+        self._start_marks = (*START_MARKS, *self._call_marks, *(JSON_CALLS if tools else ()), *UNMARKED_ANALYSIS)
+        self._is_first, self._has_text = True, False
+        self._start(_Part.TEXT, "")
+
+    def feed(self, content: str) -> tuple[str, str]:
+        """Return the reasoning and the text added by a chunk."""
+        if self._is_plain and not (self._pending or "<" in content or "[" in content):
+            return "", content
+        self._pending += content
+        self._added = dict.fromkeys(_Part, "")
+        while self._read_start() if self._is_at_start else self._read_part():
+            pass
+        return self._added[_Part.REASONING], self._added[_Part.TEXT]
+
+    def finish(self) -> tuple[str, str]:
+        """Return the reasoning and the text that were held back."""
+        pending, self._pending = self._pending, ""
+        if self._part is _Part.CALL:
+            return "", self._end_call(pending)
+        if self._part is _Part.HEADER or pending in END_TOKENS:
+            return "", ""
+        if self._presumed is not None:  # the whole answer is text
+            UNOPENED.discard(self._origin)
+            return "", self._presumed + pending
+        return (pending, "") if self._part is _Part.REASONING else ("", pending)
+
+    def _start(self, part: _Part, rest: str, ends: tuple[str, ...] = (), mark: str = "") -> None:
+        """Start a part of the answer: text before its first character, or what follows a mark."""
+        self._part, self._pending, self._ends, self._mark, self._collected = part, rest, ends, mark, ""
+        self._is_blank = True  # white space at its beginning is dropped
+        self._is_at_start, self._is_plain = part is _Part.TEXT and not ends, False
+
+    def _read_start(self) -> bool:
+        """Read the mark at the start of an answer or after another part. Return False if more content is needed."""
+        stripped = self._pending.lstrip()
+        mark = next(filter(stripped.startswith, self._start_marks), "")
+        if mark in UNMARKED_ANALYSIS:
+            self._start(_Part.REASONING, stripped.removeprefix(ANALYSIS), ENDS_OF_ANALYSIS)
+            self._presumed = ANALYSIS
+        elif mark:
+            self._start_after(mark, stripped.removeprefix(mark))
+        elif len(self._pending) <= MAX_LEADING_SPACE and _length_of_mark(stripped, self._start_marks) == len(stripped):
+            return False
+        elif self._is_first and self._origin in UNOPENED:
+            self._start(_Part.REASONING, self._pending, ("</think>",))
+            self._presumed = ""
+        else:
+            self._is_at_start, self._is_plain, self._is_blank = False, True, not self._is_first
+        self._is_first = False
+        return True
+
+    def _read_part(self) -> bool:
+        """Read up to the next mark. Return False if more content is needed."""
+        marks = (*self._ends, *(self._call_marks if self._part is _Part.TEXT else ()))
+        found = _pattern(marks).search(self._pending) if marks else None
+        held = marks if self._ends else (*marks, *END_TOKENS)
+        length = found.start() if found else len(self._pending) - _length_of_mark(self._pending, held)
+        self._add(self._pending[:length])
+        self._pending = self._pending[length:]
+        if found:
+            self._start_after(found[0], self._pending.removeprefix(found[0]))
+        return bool(found)
+
+    def _add(self, text: str) -> None:
+        if self._part in (_Part.HEADER, _Part.CALL):
+            self._collected = (self._collected + text)[:MAX_COLLECTED_LENGTH]
+            return
+        text = text.lstrip() if self._is_blank else text
+        self._is_blank = self._is_blank and not text
+        self._has_text = self._has_text or (self._part is _Part.TEXT and bool(text))
+        self._added[self._part] += text
+        if self._presumed is not None:
+            self._presumed += text
+
+    def _start_after(self, mark: str, rest: str) -> None:
+        """Start the part that follows a mark."""
+        if self._part is _Part.HEADER:
+            recipient = RECIPIENT.search(self._collected)
+            part = _Part.CALL if recipient else _Part.REASONING if "analysis" in self._collected else _Part.TEXT
+            self._start(part, rest, ENDS_OF_MESSAGE, recipient[0] if recipient else "")
+            return
+        if self._part is _Part.CALL:
+            self._added[_Part.TEXT] += self._end_call(mark)
+        self._presumed = None
+        if mark in THOUGHT_MARKS:
+            self._start(_Part.REASONING, rest, (THOUGHT_MARKS[mark],))
+        elif mark in HEADERS:
+            self._start(_Part.HEADER, rest, (MESSAGE,))
+        elif mark == UNMARKED_CALL:
+            self._start(_Part.CALL, rest, ENDS_OF_ANALYSIS)
+        elif mark in CALL_MARKS or mark in JSON_CALLS:
+            self._start(_Part.CALL, rest, (CALL_MARKS.get(mark, "</s>"),), mark)
+        else:
+            self._start(_Part.TEXT, rest)
+
+    def _end_call(self, end: str) -> str:
+        """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""
+        text = self._mark + self._collected + end
+        calls = calls_in(text, self._tools)
+        self.calls += calls
+        if calls:
+            return ""
+        return text if self._has_text or self._mark in JSON_CALLS else self._collected
+
+
+@cache
+def _pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, marks)))
+
+
+@cache
+def _beginnings(marks: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(mark[:length] for mark in marks for length in range(1, len(mark) + 1))
+
+
+def _length_of_mark(text: str, marks: tuple[str, ...]) -> int:
+    """Return the length of the longest end of the text that is a mark or the beginning of one."""
+    lengths = range(min(len(text), MAX_MARK_LENGTH), 0, -1)
+    return next((length for length in lengths if text[-length:] in _beginnings(marks)), 0)
