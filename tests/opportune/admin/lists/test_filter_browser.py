@@ -1,10 +1,13 @@
 """Search while the user types, and the filters of a list, in a browser."""
 
+import asyncio
 import re
+from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, ViewportSize, expect
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page, Route, ViewportSize, expect
 
 from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
@@ -97,6 +100,23 @@ async def test_tools_of_a_list_are_in_one_row(list_page: Page) -> None:
     tools = list_page.locator("#list-form > .input-icon, #list-form > button, .list-head summary").filter(visible=True)
     boxes = [await tool.bounding_box() for tool in await tools.all()]
     assert len({round(box["y"] / 4) for box in boxes if box}) == 1
+
+
+async def test_late_answer_does_not_replace_a_later_one(list_page: Page) -> None:
+    may_answer = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await may_answer.wait()
+        with suppress(PlaywrightError):  # the page has cancelled the request
+            await route.continue_()
+
+    await list_page.route(lambda url: "colour=deep_blue" in url and "_facets" not in url, answer_late)
+    await list_page.get_by_label("Deep blue").check()
+    await list_page.get_by_role("button", name="Show counts").click()
+    await expect(list_page.get_by_label("Deep blue 1")).to_be_checked()
+    may_answer.set()
+    await list_page.wait_for_load_state("networkidle")
+    await expect(list_page).to_have_url(re.compile("_facets=1"))
 
 
 async def test_counts_are_loaded_beside_the_choices(list_page: Page) -> None:
