@@ -25,7 +25,6 @@ from opportune.admin.options import option_faults
 from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import name_in_option, property_name
 from opportune.db.models.columns import (
-    foreign_keys_of,
     incomplete_links_of,
     is_json,
     is_long,
@@ -33,6 +32,8 @@ from opportune.db.models.columns import (
     is_text,
     many_to_many_of,
     may_truncate,
+    references_of,
+    typed_keys_of,
 )
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.errors import OperatorError
@@ -171,7 +172,7 @@ class AdminView(RowQueriesMixin):
 
     def _set_fields(self) -> None:
         """Set the form fields with pickers of rows or with uploads, and those that are text."""
-        references, linked = foreign_keys_of(self.mapper), many_to_many_of(self.mapper)
+        references, linked = references_of(self.mapper), many_to_many_of(self.mapper)
         self.references = {name: ForeignKeyLookup(name, model, self) for name, model in references.items()}
         self.many_to_many = {name: ManyToManyLookup(name, model, self) for name, model in linked.items()}
         self.lookups = {**self.references, **self.many_to_many}
@@ -214,7 +215,7 @@ class AdminView(RowQueriesMixin):
             for name, column in self.mapper.columns.items()
             if name not in keys
             and self._is_default_field(name)
-            and (name in self.choice_names or not (is_text(column) or is_json(column)))
+            and (name in {*self.choice_names, *self.references} or not (is_text(column) or is_json(column)))
         ]
         return [*columns, *self.many_to_many]
 
@@ -230,7 +231,9 @@ class AdminView(RowQueriesMixin):
 
     def get_form_columns(self) -> list[str]:
         excluded = (
-            {column.key for column in self.pk_columns if column.key not in foreign_keys_of(self.mapper)}
+            {column.key for column in self.pk_columns}
+            - references_of(self.mapper).keys()
+            - {*typed_keys_of(self.mapper)}
             | {name_in_option(self, value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
         )
@@ -264,7 +267,7 @@ class AdminView(RowQueriesMixin):
 
     def get_readonly_fields(self, request: Request, row: Any) -> Sequence[str]:
         """Return the fields that the user sees and may not change. `row` is None for a new row."""
-        return () if row is None else self.readonly_after_create
+        return () if row is None else (*typed_keys_of(self.mapper), *self.readonly_after_create)
 
     async def get_form_data_for_edit(self, obj: Any) -> dict[str, Any]:
         linked = {name: await self._linked_rows(obj, name) for name in self.names.in_form if name in self.many_to_many}

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -10,9 +11,10 @@ from starlette.requests import Request
 from opportune.admin.editing.cells import editable_names
 from opportune.admin.editing.row_edits import RowEdit, prefix_of
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.views import AdminView
-from opportune.db.models.columns import choice_label, choice_value, choices_of, python_type_of, title_of
+from opportune.db.models.columns import choice_label, choice_value, choices_of, is_text, python_type_of, title_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
 from opportune.i18n.parsing import parse_yes_no
@@ -87,12 +89,19 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
     if choices := choices_of(view.model, name):
         labels = {gettext(str(choice_label(choice))).lower(): choice_value(choice) for choice in choices}
         return labels.get(text.lower(), text)
-    if name in view.references and text and not text.isdecimal():
-        matches = [row.id for row in await view.references[name].get_list(request, text) if title_of(row) == text]
+    lookup = view.references.get(name)
+    if lookup and text and not _is_key(lookup, text):
+        matches = [row for row in await lookup.get_list(request, text) if title_of(row) == text]
         if len(matches) != 1:
             raise ValueError(gettext("Several rows or none have the name “%(name)s”.", name=text))
-        return str(matches[0])
+        return str(lookup.key_of(matches[0]))
     return text
+
+
+def _is_key(lookup: ForeignKeyLookup, text: str) -> bool:
+    with suppress(ValueError):
+        return not is_text(lookup.key) and bool(lookup.parse(text))
+    return False
 
 
 def _yes_or_no(text: str, *, is_nullable: bool) -> str | None:

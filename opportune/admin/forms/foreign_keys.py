@@ -5,8 +5,9 @@ from contextlib import suppress
 from typing import Any, cast
 
 from markupsafe import Markup
+from pydantic import TypeAdapter, ValidationError
 from sqladmin.ajax import QueryAjaxModelLoader
-from sqlalchemy import ColumnElement, Select, inspect, select
+from sqlalchemy import Column, ColumnElement, Select, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from starlette.requests import Request
@@ -16,9 +17,10 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.current_request import values_of_request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.model_fields import NO_CHOICE
-from opportune.admin.forms.wtforms_classes import Field, Form, ValidationError, html_params
+from opportune.admin.forms.wtforms_classes import Field, Form, html_params
+from opportune.admin.forms.wtforms_classes import ValidationError as FieldError
 from opportune.db.constraint_errors import ENTRY_MISSING
-from opportune.db.models.columns import is_long, is_secret, is_text, title_of
+from opportune.db.models.columns import is_long, is_secret, is_text, python_type_of, title_of
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.indexed_search import narrow_search
@@ -56,9 +58,11 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         columns = inspect(model).columns
         short = [key for key, column in columns.items() if is_text(column) and not is_long(column)]
         self.key = inspect(model).primary_key[0]
-        fields = [*(key for key in short if not is_secret(key)), self.key]
-        super().__init__(name, model, cast("Any", view), fields=fields)
-        self.searched = [AttributePath((), inspect(model), key if isinstance(key, str) else key.key) for key in fields]
+        self.has_numbers = python_type_of(self.key) is int
+        self.key_name = inspect(model).get_property_by_column(self.key).key
+        fields = list(dict.fromkeys((*(name for name in short if not is_secret(name)), self.key_name)))
+        super().__init__(name, model, cast("Any", view), fields=[getattr(model, name) for name in fields])
+        self.searched = [AttributePath((), inspect(model), name) for name in fields]
 
     @property
     def view(self) -> BaseAdminView | None:
@@ -70,8 +74,15 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """Select the rows that the view lists for this user."""
         return self.view.list_query(request) if self.view else select(self.model)
 
+    def key_of(self, row: Any) -> Any:
+        return getattr(row, self.key_name)
+
+    def parse(self, text: str) -> Any:
+        """Return the key in a text of a form or a URL. Raises ValueError with a message for the user."""
+        return parse_key(self.key, text)
+
     def format(self, model: Any) -> dict[str, Any]:
-        return {"id": str(model.id), "text": str(title_of(model))} if model else {}
+        return {"id": str(self.key_of(model)), "text": str(title_of(model))} if model else {}
 
     async def _fetch(self, statement: Select[Any]) -> list[Any]:
         """Read rows with the relationships that titles (`__str__`) may need."""
@@ -87,7 +98,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
     async def load_rows(self, request: Request, ids: Sequence[int]) -> None:
         """Load rows by their ids, whether or not the user may list them."""
         rows = await self._fetch(select(self.model).where(self.key.in_(ids))) if ids else []
-        self.loaded_rows(request).update((row.id, row) for row in rows)
+        self.loaded_rows(request).update((self.key_of(row), row) for row in rows)
 
     async def referenced_rows(self, request: Request, ids: Sequence[int]) -> list[Any]:
         """Return the rows that a visible row refers to. Rows that are not loaded yet are loaded."""
@@ -100,7 +111,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         """Load the titles of the rows that these rows refer to, in one query for those not yet loaded."""
         ids = {getattr(row, self.name) for row in rows} - {None}
         related = await self.referenced_rows(request, list(ids))
-        self.titles(request).update((row.id, title_of(row)) for row in related)
+        self.titles(request).update((self.key_of(row), title_of(row)) for row in related)
 
     def titles(self, request: Request) -> dict[int, str]:
         """Return the titles that this request has already loaded, by id."""
@@ -126,7 +137,7 @@ class ForeignKeyLookup(QueryAjaxModelLoader):
         preloaded: dict[int, Any] = session.info.setdefault(self, {})
         for batch in batches_of(list(ids), MAX_IDS_PER_QUERY):
             rows = await session.scalars(self.list_query(request).where(self.key.in_(batch)))
-            preloaded.update((row.id, row) for row in rows)
+            preloaded.update((self.key_of(row), row) for row in rows)
 
     def forget(self, session: AsyncSession) -> None:
         session.info.pop(self, None)
@@ -166,6 +177,21 @@ def parse_id(text: str) -> int:
     raise ValueError(INVALID_ID)
 
 
+def parse_key(column: Column[Any], text: str) -> Any:
+    """Return the value of a primary key in a text.
+
+    Raises:
+        ValueError: No row can have this key.
+    """
+    type_ = python_type_of(column)
+    if type_ is int:
+        return parse_id(text)
+    try:
+        return TypeAdapter(type_).validate_strings(text)
+    except ValidationError:
+        raise ValueError(INVALID_ID) from None
+
+
 class ManyToManyLookup(ForeignKeyLookup):
     """The rows that a row can be linked with."""
 
@@ -174,7 +200,7 @@ class ManyToManyLookup(ForeignKeyLookup):
     async def linked_rows(self, row: Any) -> list[Any]:
         """Return the rows that a row is linked with, by title."""
         relation, view = getattr(self.model_admin.model, self.name), self.model_admin
-        has_id = view.pk_columns[0] == row.id
+        has_id = view.pk_columns[0] == inspect(row).identity[0]
         related: Any = aliased(self.model)  # a model may be linked with itself
         joined = select(related).select_from(view.model).join(relation.of_type(related))
         rows = await view.queries.objects(joined.where(has_id))
@@ -225,7 +251,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         sent = ",".join(valuelist).split(",") if self.loader.is_many else valuelist
         ids = [text.strip() for text in sent if text.strip() not in ("", NO_CHOICE)]
         if not self.loader.is_many:
-            self.data = parse_id(ids[-1]) if ids else None
+            self.data = self.loader.parse(ids[-1]) if ids else None
         elif valuelist:
             self.data = list(dict.fromkeys(map(parse_id, ids)))
             if len(self.data) > MAX_SELECTED_ROWS:
@@ -234,7 +260,7 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
 
     def pre_validate(self, form: Form) -> None:
         if self.data is None and not self.allow_blank and not self.process_errors:
-            raise ValidationError(EMPTY_MESSAGES[PICKER])
+            raise FieldError(EMPTY_MESSAGES[PICKER])
 
     async def widget(self, _field: Field, *, request: Request, url: str, **attributes: Any) -> Markup:
         """Render the field. Users who may not list the rows can only keep the current choice."""
@@ -258,10 +284,10 @@ class RowField(Field):  # type: ignore[misc]  # its base has no types
         rows = await self.loader.referenced_rows(request, [key for key in selected if key in stored])
         if new_ids := [key for key in selected if key not in stored]:
             rows += await self.loader.visible_rows(request, new_ids)
-        names = {row.id: self.loader.format(row)["text"] for row in rows}
+        names = {self.loader.key_of(row): str(title_of(row)) for row in rows}
         return {key: names.get(key, str(key)) for key in selected}
 
     def _to_ids(self, data: Any) -> list[int]:
         if self.loader.is_many:
             return list(data or ())
-        return [data] if data else []
+        return [] if data is None else [data]

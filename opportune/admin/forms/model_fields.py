@@ -15,7 +15,7 @@ from sqlalchemy import Column
 from sqlalchemy.orm import ColumnProperty
 from starlette.datastructures import FormData
 
-from opportune.admin.forms.wtforms_classes import Field
+from opportune.admin.forms.wtforms_classes import Field, InputRequired
 from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of_field, type_of
 from opportune.db.models.translated import is_translated, site_language, texts_of, writing_language
@@ -78,9 +78,13 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         column: Column[Any],
         lines: bool | None = None,
         format: str | Sequence[str] = (),
+        validators: Sequence[Any] = (),
+        has_default: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(*args, **options)
+        # SQLAdmin requires a value if the column has no default, which `sa_column` leaves to the model.
+        used = [item for item in validators if not (has_default and isinstance(item, InputRequired))]
+        super().__init__(*args, validators=used, **options)
         self.schema = schema
         self.control = _build_control(schema, column, lines)
         self.formats = [format] if isinstance(format, str) else format
@@ -271,6 +275,9 @@ class AdminConverter(ModelConverter):
             elif not options.get("override"):
                 options["override"] = TranslatedField if is_translated(column) else ModelField
                 defaults |= {"schema": value_schema(model, prop.key), "column": column}
+                if info and not info.is_required() and column.default is None:
+                    default = info.get_default(call_default_factory=True, validated_data={})
+                    defaults |= {"default": default, "has_default": True}
             texts = {name: gettext_lazy(text) for name, text in options["field_args"].items() if name in FIELD_TEXTS}
             options["field_args"] = defaults | options["field_args"] | texts
         return await super().convert(model, prop, *args, **options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 from sqladmin.authorization import Action
@@ -13,6 +14,7 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
+from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import format_quantity, format_value
@@ -85,7 +87,7 @@ class DisplayMixin(BaseAdminView):
         """Return a link if the value is a related row, else the formatted value."""
         if inspect(value, raiseerr=False) is None:
             return format_value(value, formats)
-        return link_to(self.site.view_for_model(type(value)), value.id, title_of(value), request)
+        return link_to(self.site.view_for_model(type(value)), key_of(value), title_of(value), request)
 
     async def _linked_rows(self, obj: Any, prop: str) -> Sequence[Any]:
         """Return the related rows of a many-to-many relationship. Load them if necessary."""
@@ -126,9 +128,9 @@ async def title_for(request: Request, view: BaseAdminView, row: Any) -> str:
     return title_of(row) if await may_see_titles(request, view) else f"{view.name} {get_object_identifier(row)}"
 
 
-def link_to(view: BaseAdminView | None, number: int, title: object, request: Request) -> Markup:
+def link_to(view: BaseAdminView | None, key: object, title: object, request: Request) -> Markup:
     """Return the title of a row, as a link if the user may open its page."""
     if view is None or not view.has_permission(request, Action.DETAILS):
         return Markup("{}").format(title)
-    url = request.url_for("admin:details", identity=view.identity, pk=number)
+    url = request.url_for("admin:details", identity=view.identity, pk=quote(str(key)))
     return Markup('<a href="{}">{}</a>').format(url, title)

@@ -15,10 +15,10 @@ from opportune.db.models.columns import (
     choice_label,
     choice_value,
     choices_of,
-    foreign_keys_of,
     label_of,
     many_to_many_of,
     python_type_of,
+    references_of,
 )
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
@@ -48,7 +48,7 @@ def filter_for(view: BaseAdminView, option: Any) -> Any:
 
 
 def _lookup_filter(view: BaseAdminView, path: AttributePath, parameter: str, title: str) -> LookupFilter | None:
-    lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, foreign_keys_of(path.end))
+    lookups = (ManyToManyLookup, many_to_many_of(path.end)), (ForeignKeyLookup, references_of(path.end))
     for lookup_class, models in lookups:
         if model := models.get(path.name):
             lookup = view.lookups.setdefault(parameter, lookup_class(path.name, model, view))

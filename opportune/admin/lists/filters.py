@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
-from opportune.admin.forms.foreign_keys import ForeignKeyLookup, parse_id
+from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
 from opportune.db.models.columns import choice_label, choice_value
 from opportune.db.queries.paths import AttributePath, is_linked
@@ -176,7 +176,7 @@ class LookupFilter(ValuesFilter):
         return [*names.items(), *([(NULL_CHOICE, EMPTY)] if NULL_CHOICE in texts else [])]
 
     def parse(self, texts: Sequence[str]) -> list[Any]:
-        return [None if text == NULL_CHOICE else parse_id(text) for text in texts]
+        return [None if text == NULL_CHOICE else self.lookup.parse(text) for text in texts]
 
 
 class TextFilter(ListFilter):

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
+from opportune.admin.lists.actions import key_of
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -69,7 +70,7 @@ def find_referring_views(parent: BaseAdminView) -> list[tuple[BaseAdminView, str
 async def _load_related_rows(
     request: Request, view: BaseAdminView, column: str, row: Any, *, has_several: bool
 ) -> RelatedRows:
-    children = view.list_query(request).where(getattr(view.model, column) == row.id)
+    children = view.list_query(request).where(getattr(view.model, column) == view.references[column].key_of(row))
     newest = children.order_by(view.pk_columns[0].desc()).limit(MAX_ROWS)
     rows = await view.queries.objects(newest.options(*view.queries.loading(())))
     columns = [name for name in view.names.in_list if name != column and name in view.mapper.columns][:MAX_COLUMNS]
@@ -81,7 +82,7 @@ async def _load_related_rows(
         columns=columns,
         rows=rows,
         count=len(rows) if len(rows) < MAX_ROWS else await _count(view, children),
-        list_url=list_url_of_reference(request, view, column, row.id),
+        list_url=list_url_of_reference(request, view, column, key_of(row)),
         add_url=await _add_url(request, view, column, row),
     )
 
@@ -100,7 +101,8 @@ def list_url_of_reference(request: Request, view: BaseAdminView, column: str, pk
 
 async def _add_url(request: Request, view: BaseAdminView, column: str, row: Any) -> str:
     may_add = column in view.names.in_form and await may_create(request, view)
-    return _with_reference(request.url_for("admin:create", identity=view.identity), column, row.id) if may_add else ""
+    create_url = request.url_for("admin:create", identity=view.identity)
+    return _with_reference(create_url, column, key_of(row)) if may_add else ""
 
 
 def _with_reference(url: URL, column: str, pk: Any) -> str:

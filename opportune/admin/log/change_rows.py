@@ -34,7 +34,7 @@ async def load_reference_names(request: Request, recorded: Sequence[Changes], vi
     for column, lookup in view.references.items() if view else ():
         ids = {value for changes in recorded for value in changes.get(column, ()) if isinstance(value, int)}
         rows = await lookup.visible_rows(request, [*ids]) if ids else ()
-        names |= {(column, row.id): lookup.format(row)["text"] for row in rows}
+        names |= {(column, lookup.key_of(row)): lookup.format(row)["text"] for row in rows}
     return names
 
 

@@ -87,6 +87,7 @@ def named_columns(view: AdminView) -> dict[str, NamedColumn]:
     columns = [
         NamedColumn(relation_of_column(view.mapper, name), name, lookup, natural_key_of(lookup.model), is_many=False)
         for name, lookup in view.references.items()
+        if lookup.has_numbers
     ]
     columns += [
         NamedColumn(name, name, lookup, natural_key_of(lookup.model), is_many=True)
@@ -102,7 +103,7 @@ def importable_names(view: AdminView) -> list[NamedColumn]:
     titled = []
     for column, lookup in view.references.items():
         name = relation_of_column(view.mapper, column) or column.removesuffix("_id")
-        if column not in columns and name not in view.mapper.columns:
+        if lookup.has_numbers and column not in columns and name not in view.mapper.columns:
             titled.append(NamedColumn(name, column, lookup, "", is_many=False))
     return [*named.values(), *titled]
 

@@ -131,7 +131,7 @@ async def _labels(request: Request, view: AdminView, grouping: Grouping, keys: S
         ids = [key for key in keys if key is not None and key is not Rest]
         rows = await lookup.visible_rows(request, ids) if ids else []
         titles = {id_: f"{lookup.model.__name__} {id_}" for id_ in ids}
-        titles |= {row.id: text for row in rows if (text := lookup.format(row)["text"])}
+        titles |= {lookup.key_of(row): text for row in rows if (text := lookup.format(row)["text"])}
     return [_label(grouping, key, titles) for key in keys]
 
 

@@ -121,23 +121,29 @@ def may_truncate(column: Column[Any]) -> bool:
 
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
-    """Return the model that each foreign key column references."""
-    if mapper not in _foreign_keys:
-        _foreign_keys[mapper] = _find_foreign_keys(mapper)
-    return _foreign_keys[mapper].copy()
+    """Return the model that each foreign key column references, if its key is a number."""
+    references = references_of(mapper)
+    return {name: model for name, model in references.items() if isinstance(type_of(mapper.columns[name]), Integer)}
 
 
-_foreign_keys: WeakKeyDictionary[Mapper[Any], dict[str, type[Any]]] = WeakKeyDictionary()
+def references_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+    """Return the model that each foreign key column references, also by a text or a UUID."""
+    if mapper not in _references:
+        _references[mapper] = _find_references(mapper)
+    return _references[mapper].copy()
+
+
+_references: WeakKeyDictionary[Mapper[Any], dict[str, type[Any]]] = WeakKeyDictionary()
 """Cached results, because an admin view needs them several times and each search inspects all models."""
 
 
-def _find_foreign_keys(mapper: Mapper[Any]) -> dict[str, type[Any]]:
+def _find_references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
     classes = {other.local_table: other.class_ for other in mapper.registry.mappers}
     models = {}
     for name, column in mapper.columns.items():
         for key in column.foreign_keys:
             model = classes.get(key.column.table)  # a table may have no model
-            if model and key.column.primary_key and isinstance(type_of(key.column), Integer):
+            if model and [*key.column.table.primary_key] == [key.column]:
                 models[name] = model
     is_link = len(mapper.primary_key) > 1  # the primary key of a link table consists of foreign keys
     return {name: model for name, model in models.items() if is_link or not mapper.columns[name].primary_key}
@@ -165,6 +171,18 @@ def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
         if any(column.default is None and column.server_default is None for column in required):
             incomplete.append(name)
     return incomplete
+
+
+def typed_keys_of(mapper: Mapper[Any]) -> list[str]:
+    """Return the columns of the primary key that users type, because neither the database nor a default fills them."""
+    fields = getattr(mapper.class_, "model_fields", {})
+    typed = []
+    for column in mapper.primary_key:
+        name = mapper.get_property_by_column(column).key
+        is_filled = column is column.table.autoincrement_column or column.default or column.server_default
+        if not (is_filled or column.foreign_keys) and (name not in fields or fields[name].is_required()):
+            typed.append(name)
+    return typed
 
 
 def natural_key_of(model: type[Any]) -> str:
