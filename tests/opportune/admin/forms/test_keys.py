@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Column, MetaData, String, select
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
 from opportune.feature import Admin, Feature
@@ -91,7 +91,7 @@ async def test_row_with_two_key_columns_is_edited(app: FastAPI, admin: AsyncClie
     await add_rows(app, Cabin(deck=deck, number=1), Cabin(deck=deck, number=2))
     key = deck.replace("\\", "\\\\").replace(";", "\\;") + ";2"
     assert (await admin.post(f"/admin/cabin/edit/{quote(key)}", data={"beds": "3"})).status_code == 303
-    assert (await read_one(app, select(Cabin).where(Cabin.beds == 3))).number == 2
+    assert (await read_one(app, select(Cabin).where(col(Cabin.beds) == 3))).number == 2
 
 
 @pytest.mark.parametrize("key", ["A", "A;", "A;one", "A;1;2", ";", "\\"])
