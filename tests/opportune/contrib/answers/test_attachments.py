@@ -1,18 +1,32 @@
-"""Pictures and documents in the prompt of an answer."""
+"""Attachments of users: in the prompt of an answer, stored, exported and deleted."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
 
+from opportune.accounts import User
 from opportune.config.settings import Settings
 from opportune.contrib import llm
+from opportune.contrib.answers.engine import attachments
+from opportune.contrib.answers.engine.attachments import delete_attachments, find_attachments, stored_attachments
 from opportune.contrib.answers.engine.manager import AnswerManager
+from opportune.contrib.answers.models import AnswerAttachment
+from opportune.contrib.answers.personal import list_files, read
 from opportune.contrib.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
 from opportune.contrib.llm.documents.attachment import DATA_RULE
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.db import Database
-from opportune.storage import Storage, open_storage
+from opportune.feature import Person
+from opportune.storage import MissingFileError, Storage, open_storage
+from opportune.testing import RecordedJobs, signed_in_client
 from tests.opportune.contrib.answers.questions import ask, ask_and_wait, retry, wait_until_ended
+from tests.opportune.storage.pictures import draw_image, encode_image
 
 
 @pytest.fixture
@@ -58,3 +72,110 @@ async def test_files_are_attached_as_far_as_they_fit(
     model.sees_images = False
     with pytest.raises(AttachmentRefused, match="Scripted cannot see pictures"):
         await ask(manager, owner_id, "What is it?", attachments=attachments)
+
+
+@dataclass(frozen=True)
+class UploadedFile:
+    filename: str
+    content: bytes
+
+
+PICTURE = UploadedFile("cat.png", encode_image(draw_image(), "PNG"))
+PAGE = UploadedFile("page.html", b"<script>alert(1)</script>")
+
+
+async def file_exists(storage: Storage, name: str) -> bool:
+    try:
+        return bool(await storage.read(name))
+    except MissingFileError:
+        return False
+
+
+async def store_attachments(app: FastAPI, owner_id: int, *sent: UploadedFile) -> list[AnswerAttachment]:
+    async with stored_attachments(app.state.storage, owner_id, sent) as rows, app.state.database.writer() as session:
+        for row in rows:
+            row.topic = "books:1"
+            session.add(row)
+    return rows
+
+
+async def test_file_is_visible_to_its_owner_only(
+    app: FastAPI, client: AsyncClient, user: User, recorded_jobs: RecordedJobs
+) -> None:
+    storage, database = app.state.storage, app.state.database
+    cat, page = await store_attachments(app, user.id, PICTURE, PAGE)
+    assert (cat.shown.picture, cat.text) == (Picture(b"", "image/jpeg", cat.stored_as), "")
+    assert page.shown == Attachment("page.html", PAGE.content.decode())
+
+    assert (await client.get(f"/answers/attachments/{cat.id}")).status_code == 303
+    async with signed_in_client(app, user) as owner, signed_in_client(app) as other:
+        picture = await owner.get(f"/answers/attachments/{cat.id}", follow_redirects=True)
+        assert (picture.headers["content-type"], picture.headers["content-disposition"]) == ("image/jpeg", "inline")
+        download = await owner.get(f"/answers/attachments/{page.id}", follow_redirects=True)
+        assert download.headers["content-type"] == "application/octet-stream"
+        assert download.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+        assert (await other.get(f"/answers/attachments/{cat.id}")).status_code == 404
+
+    async with database.reader() as session:
+        assert await find_attachments(session, user.id + 1, [cat.id]) == {}
+        found = await find_attachments(session, user.id, [cat.id, page.id], with_text=True)
+        assert {row.filename: row.text for row in found.values()} == {"cat.png": "", "page.html": page.text}
+        person = Person(user.id, "")
+        assert sorted(await list_files(session, person)) == sorted([cat.stored_as, page.stored_as])
+        exported = (await read(session, person))["attachments"]
+        assert [(row["filename"], row["topic"]) for row in exported] == [
+            ("cat.png", "books:1"),
+            ("page.html", "books:1"),
+        ]
+
+    async with database.writer() as session:
+        await delete_attachments(session, col(AnswerAttachment.topic) == "books:1")
+    async with database.reader() as session:
+        assert (await session.scalars(select(AnswerAttachment))).all() == []
+    await recorded_jobs.work()
+    assert not await file_exists(storage, page.stored_as)
+
+
+async def test_files_of_deleted_users_are_deleted(app: FastAPI, user: User, recorded_jobs: RecordedJobs) -> None:
+    storage = app.state.storage
+    # An API client may send any file name.
+    (cat,) = await store_attachments(app, user.id, UploadedFile("folder/\u202ecat.png", PICTURE.content))
+    assert cat.filename == "cat.png"
+    async with stored_attachments(storage, user.id, [PAGE]) as rows:
+        assert await file_exists(storage, rows[0].stored_as)
+    assert not await file_exists(storage, rows[0].stored_as)
+    for refused, message in (([PAGE, UploadedFile("x", b"\0")], "cannot be read"), ([PAGE] * 9, "at most 8 files")):
+        with pytest.raises(AttachmentRefused, match=message):
+            await store_attachments(app, user.id, *refused)
+    folder = storage.folder / "attachments"
+    assert [file.name for file in folder.iterdir()] == [cat.stored_as.rpartition("/")[2]]
+
+    async with app.state.database.writer() as session:
+        await session.delete(await session.get_one(User, user.id))
+    await recorded_jobs.work()
+    assert not await file_exists(storage, cat.stored_as)
+
+
+async def test_documents_of_a_user_are_read_one_by_one(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, gate = list[str](), asyncio.Event()
+
+    async def read_slowly(filename: str, _content: bytes) -> Attachment:
+        started.append(filename)
+        await gate.wait()
+        return Attachment(filename, "Text")
+
+    async def send(owner_id: int, name: str) -> None:
+        async with stored_attachments(app.state.storage, owner_id, [UploadedFile(name, b"%PDF-")]):
+            pass
+
+    monkeypatch.setattr(attachments, "read_attachment", read_slowly)
+    sending = [asyncio.create_task(send(*arguments)) for arguments in ((1, "a"), (1, "b"), (2, "c"), (1, "d"))]
+    async with asyncio.timeout(30):
+        while len(started) < 2:
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert started == ["a", "c"]
+    gate.set()
+    await asyncio.gather(*sending)
+    assert sorted(started) == ["a", "b", "c", "d"]

@@ -1,13 +1,20 @@
-"""Answers with an assistant, from the code of a site."""
+"""Answers with an assistant, from the code of a site, and limited to some collections."""
+
+import json
 
 import pytest
 from fastapi import FastAPI
+from httpx2 import AsyncClient
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.testing import short_intervals
-from opportune.contrib.assistants import Assistant, Audience, assistant_options
-from opportune.contrib.llm import FakeProvider
+from opportune.contrib.assistants import Assistant, Audience, assistant_options, options_of
+from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
+from opportune.contrib.llm import FakeProvider, ToolCall
+from opportune.contrib.tools import full_toolbox_of
+from opportune.db.database import Database
+from opportune.testing.factories import make_user
 from opportune.testing.rows import Make
 from tests.opportune.contrib.answers.questions import ask_and_wait
 
@@ -61,3 +68,45 @@ async def test_removed_model_is_reported(
     answer = await ask(answers, user, row.id)
     assert answer.text == "It has waves."
     assert answer.omitted.startswith("The model Gone of the assistant Librarian is no longer available.")
+
+
+SEARCH = "search_knowledge"
+
+
+@pytest.fixture
+async def shelves(make: Make, user: User) -> list[KnowledgeCollection]:
+    """Two collections of the user, each with a passage about tea."""
+    collections = [await make(KnowledgeCollection, name=name, owner_id=user.id) for name in ("Menu", "Garden")]
+    for collection in collections:
+        document = await make(KnowledgeDocument, collection_id=collection.id, title=collection.name)
+        await make(KnowledgePassage, document_id=document.id, number=1, heading=collection.name, text="Green tea.")
+    return collections
+
+
+async def search(app: FastAPI, user: User, tools: list[str]) -> list[str]:
+    assistant = Assistant(name="Waiter", tools=["*"], knowledge=tools)
+    toolbox = full_toolbox_of(app).named(options_of(assistant, app.state.llm)["tools"])
+    result = await toolbox.call(ToolCall("1", SEARCH, json.dumps({"words": "tea"})), user)
+    assert not result.is_error, result.text
+    return sorted(source.title for source in result.sources)
+
+
+async def test_search_is_limited_to_collections(app: FastAPI, user: User, shelves: list[KnowledgeCollection]) -> None:
+    assert await search(app, user, []) == ["Garden", "Menu"]
+    assert await search(app, user, [f"{SEARCH}:{shelves[0].id}"]) == ["Menu"]
+
+
+async def test_user_must_be_allowed_to_read(
+    app: FastAPI, database: Database, shelves: list[KnowledgeCollection]
+) -> None:
+    assert await search(app, await make_user(database), [f"{SEARCH}:{shelves[0].id}"]) == []
+
+
+async def test_form_offers_collections(user_client: AsyncClient, shelves: list[KnowledgeCollection]) -> None:
+    value = f"{SEARCH}:{shelves[0].id}"
+    assert f'value="{value}"' in (await user_client.get("/assistants/new")).text
+    data = {"name": "Waiter", "icon": "ti-book", "knowledge": value, "tools": SEARCH}
+    path = (await user_client.post("/assistants/new", data=data)).headers["location"]
+    page = await user_client.get(f"{path}/edit")
+    assert f'value="{value}"' in page.text
+    assert page.text.count(" checked") == 2

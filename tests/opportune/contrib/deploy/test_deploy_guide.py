@@ -1,12 +1,14 @@
-"""docs/deploy.md, the pages of the hosts and the Dockerfile match the code."""
+"""docs/deploy.md, the pages of the hosts and the Dockerfile match the code. Bill of materials of an image."""
 
 import re
+from importlib.metadata import distributions
 
 import pytest
 
 from opportune import features
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings
+from opportune.contrib.deploy import sbom
 from opportune.contrib.deploy.host_files import render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
 from opportune.contrib.deploy.site_names import SiteNames
@@ -63,3 +65,10 @@ def test_hosts_install_exactly_the_production_lock() -> None:
     for option in options:
         command = command.replace(option, "")
     assert f"pip {INSTALL}" in command
+
+
+def test_bill_of_materials_lists_packages_with_licenses() -> None:
+    components = {part["name"]: part for part in sbom.components(distributions())}
+    assert components["fastapi-users"]["purl"].startswith("pkg:pypi/fastapi-users@")
+    assert components["fastapi"]["licenses"] == [{"expression": "MIT"}]
+    assert components["jinja2"]["licenses"] == [{"license": {"name": "BSD License"}}]

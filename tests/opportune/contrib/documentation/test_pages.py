@@ -1,4 +1,4 @@
-"""The documentation at /docs."""
+"""The documentation: its content, its pages at /docs, and the command `docs`."""
 
 import pytest
 from fastapi import FastAPI
@@ -6,10 +6,19 @@ from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
 from opportune.config.settings import Settings
-from opportune.contrib.documentation.content import page_names
+from opportune.contrib.documentation import content
+from opportune.contrib.documentation.content import (
+    Section,
+    anchor_of,
+    page_names,
+    plain_text,
+    sections_of,
+    with_site_links,
+)
 from opportune.project.layout import application
 from opportune.testing.services.accessibility import find_violations
 from opportune.web.routing.router import router_of
+from tests.opportune.cli.conftest import Oppman
 
 
 async def test_all_pages_are_listed_by_type(client: AsyncClient) -> None:
@@ -63,3 +72,79 @@ async def test_results_appear_while_typing(app: FastAPI, page: Page, site: str) 
     assert not await find_violations(page)
     await page.goto("/docs/passkeys")
     assert not await find_violations(page)
+
+
+def test_pages_in_folders_are_listed() -> None:
+    assert {"tutorial", "deploy/render"} <= set(page_names())
+
+
+@pytest.mark.parametrize("page", page_names())
+def test_sections_have_distinct_addresses(page: str) -> None:
+    sections = sections_of(page)
+    assert sections[0].title
+    assert len({section.slug for section in sections}) == len(sections)
+
+
+def test_comment_in_code_is_no_heading() -> None:
+    assert [*content._heading_flags(["# Title", "```sh", "# a comment", "```", "## Next"])] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [("The data layer", "the-data-layer"), ("`opportune.db`", "opportunedb"), ("A & B, C", "a--b-c")],
+)
+def test_anchor_is_that_of_github(heading: str, anchor: str) -> None:
+    assert anchor_of(heading) == anchor
+
+
+def test_plain_text_has_no_markup() -> None:
+    text = "See [jobs](jobs.md).\n\n| A | B |\n| --- | --- |\n| `x` | **y** |\n\n```sh\nls\n```"
+    assert plain_text(text) == "See jobs. A B x y ls"
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("[jobs](jobs.md#schedules)", "[jobs](/docs/jobs#schedules)"),
+        ("[host](deploy/render.md)", "[host](/docs/deploy/render)"),
+        ("[here](#options)", "[here](#options)"),
+        ("[site](https://example.com)", "[site](https://example.com)"),
+        ("[file](../Dockerfile)", "file"),
+        ("![A list](images/list.png)", "*A list*"),
+    ],
+)
+def test_links_lead_to_the_site(link: str, expected: str) -> None:
+    assert with_site_links(Section("crud", "CRUD", page="crud", markdown=link)) == expected
+
+
+def test_links_from_a_subfolder_lead_to_the_site() -> None:
+    section = Section("deploy/linux", "Linux", page="deploy/linux", markdown="[mail](../mail.md)")
+    assert with_site_links(section) == "[mail](/docs/mail)"
+
+
+def test_pages_are_listed(oppman: Oppman) -> None:
+    out = oppman("docs").out
+    assert [name for name in page_names() if f"\n{name} " not in out] == []
+
+
+@pytest.mark.parametrize("name", ["crud", "docs/crud.md", "deploy/render"])
+def test_page_is_printed(oppman: Oppman, name: str) -> None:
+    assert oppman("docs", name).out.startswith("# ")
+
+
+def test_words_are_searched(oppman: Oppman) -> None:
+    code, out, _ = oppman("docs", "association", "table")
+    assert code == 0
+    assert "A relationship, many-to-many" in out
+    assert out.splitlines()[-1].startswith("Show a page: python3 oppman.py docs ")
+
+
+def test_unknown_word_is_reported_in_one_line(oppman: Oppman) -> None:
+    message = "Nothing in the documentation matches 'xyzzyq'. List the pages: python3 oppman.py docs\n"
+    assert oppman("docs", "xyzzyq").line() == message

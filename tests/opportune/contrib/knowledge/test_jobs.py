@@ -1,11 +1,14 @@
-"""Job that reads documents."""
+"""Job that reads documents, and their passages."""
 
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opportune.contrib.knowledge import jobs
+from opportune.contrib.knowledge.jobs import MAX_PASSAGE_LENGTH, split_text
 from opportune.contrib.knowledge.web_page import WebPage
 from opportune.storage import Storage, StorageError
 from tests.opportune.contrib.extraction.files import make_pdf
@@ -47,3 +50,19 @@ async def test_pages_above_the_limit_are_named(shelf: Shelf, monkeypatch: pytest
     monkeypatch.setattr(jobs, "LIMITS", jobs.LIMITS._replace(max_pages=2))
     await shelf.add_and_read("long.pdf", make_pdf("One", "Two", "Three"))
     assert "Only the first 2 of 3 pages were read." in await shelf.html()
+
+
+SENTENCES = st.text(st.sampled_from("ab .!?\n"), max_size=4_000)
+
+
+@given(SENTENCES)
+def test_passages_are_the_text_in_order(text: str) -> None:
+    passages = [*split_text(text)]
+    assert text.startswith("".join(passages))
+    assert not text.removeprefix("".join(passages)).strip()
+    assert all(len(passage) <= MAX_PASSAGE_LENGTH for passage in passages)
+
+
+def test_passage_ends_with_its_paragraph() -> None:
+    paragraphs = [f"{'A sentence. ' * 40}\n\n", "The next one."]
+    assert [*split_text("".join(paragraphs))] == paragraphs

@@ -1,4 +1,4 @@
-"""Export and deletion of the documents of a user or team."""
+"""Export and deletion of the documents of a user or team, and the demo collection."""
 
 from typing import Any
 
@@ -6,12 +6,14 @@ import pytest
 from httpx2 import AsyncClient
 
 from opportune.accounts import User
+from opportune.contrib.knowledge.demo import clear, load
 from opportune.contrib.knowledge.personal import list_files
+from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
 from opportune.contrib.teams.models import Team
 from opportune.contrib.teams.testing import make_team
 from opportune.db import Database
 from opportune.feature import Person
-from opportune.testing import RecordedJobs
+from opportune.testing import RecordedJobs, make_user
 from tests.opportune.contrib.knowledge.collections import add_file, make_collection, read_documents
 
 
@@ -43,3 +45,12 @@ async def test_files_are_deleted_with_their_owner(
         await session.delete(await session.get_one(model, row_id))
     assert "jobs.delete_files" in recorded_jobs.names
     assert await read_documents(database) == []
+
+
+async def test_first_superuser_can_search_the_demo(database: Database) -> None:
+    superuser = await make_user(database, is_superuser=True)
+    async with database.writer() as session:
+        assert [await load(session), await load(session)] == [1, 0]
+        passages = readable_passages(Collections(session, superuser))
+        assert len(await find_passages(session, "How many books may I borrow?", passages)) == 1
+        assert await clear(session) == 1

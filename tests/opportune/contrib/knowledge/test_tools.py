@@ -1,4 +1,4 @@
-"""Search of the documents by language models."""
+"""Search of the documents by language models, also for thirty questions about the handbook of a library."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from opportune.db import Database
 from opportune.search.models.postgresql import PostgreSQL
 from opportune.testing import make_user
 from tests.opportune.contrib.knowledge.collections import make_collection, make_document
+from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook
 
 
 @pytest.fixture
@@ -91,3 +92,13 @@ def test_planner_does_not_know_the_searched_words() -> None:
     statement = PostgreSQL().ranked(select(KnowledgePassage), passage_search.fields, "vault")
     sql = str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
     assert "@@ (SELECT to_tsquery(" in sql
+
+
+MIN_HITS = 27
+
+
+@pytest.mark.database("sqlite", "postgresql")
+async def test_answers_are_among_the_first_five_passages(database: Database, user: User) -> None:
+    await store_handbook(database, user)
+    misses = await find_misses(database, user)
+    assert QUESTIONS - len(misses) >= MIN_HITS, misses
