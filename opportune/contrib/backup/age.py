@@ -9,8 +9,9 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
+from opportune.contrib.backup.archive import Sink
 from opportune.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ HEADER = re.compile(
     rb"(?P<body>[A-Za-z0-9+/]{43})\n---) (?P<mac>[^\n]*)\n?"
 )
 DAMAGED = "It is damaged or truncated: use another backup."
-
-
-class Sink(Protocol):
-    def write(self, content: bytes, /) -> object: ...
 
 
 class EncryptingWriter:

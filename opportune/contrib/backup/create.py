@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -96,9 +97,7 @@ def write_archive(
             namespace=database.namespace,
             elsewhere=elsewhere,
             bucket=bucket,
-            revisions=database.state.revisions,
-            tables=database.state.tables,
-            rows=database.state.rows,
+            **asdict(database.state),  # revisions, tables and rows
             members=writer.members,
         )
         writer.finish(manifest)

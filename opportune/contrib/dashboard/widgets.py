@@ -151,13 +151,18 @@ def _revealed_columns(widget: Widget, view: AdminView) -> Iterator[str]:
         return
     yield from map(filtered_name, widget.filters)
     if isinstance(widget, Number) and not isinstance(widget.query, type):
-        selected = widget.query.column_descriptions[0]["expr"]
-        elements = [] if selected is widget.model else [selected]  # the query counts rows, or reads an expression
-        if widget.query.whereclause is not None:
-            elements.append(widget.query.whereclause)
-        for part in chain.from_iterable(map(visitors.iterate, elements)):
-            if isinstance(part, Column) and part in {*view.table.columns}:
-                yield view.mapper.get_property_by_column(part).key
+        yield from _columns_in_query(widget.query, view)
+
+
+def _columns_in_query(query: Select[Any], view: AdminView) -> Iterator[str]:
+    """Yield the columns of the view's table in the condition of a query, and in the expression that it selects."""
+    elements = [query.whereclause] if query.whereclause is not None else []
+    selected = query.column_descriptions[0]["expr"]
+    if selected is not view.model:  # a query for the model counts its rows
+        elements.append(selected)
+    for part in chain.from_iterable(map(visitors.iterate, elements)):
+        if isinstance(part, Column) and part in {*view.table.columns}:
+            yield view.mapper.get_property_by_column(part).key
 
 
 async def _read_number(session: AsyncSession, number: Number, conditions: Sequence[Any], view: AdminView) -> str:

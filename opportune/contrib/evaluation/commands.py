@@ -155,12 +155,7 @@ def _describe(summary: Summary) -> str:
 def _as_json(summary: Summary) -> dict[str, object]:
     run = summary.run
     return {
-        "id": run.id,
-        "judge": run.judge,
-        "first": run.first,
-        "second": run.second,
-        "source": run.source,
-        "questions": run.questions,
+        **run.model_dump(include={"id", "judge", "first", "second", "source", "questions"}),
         "judged": summary.judged,
         "is_finished": run.finished_at is not None,
         "outcomes": {outcome.value: summary.outcomes[outcome] for outcome in Outcome},

@@ -26,8 +26,7 @@ from sqlalchemy import (
 
 from opportune.contrib.inspectdb.names import RESERVED_NAMES, class_words, field_name
 from opportune.contrib.inspectdb.table_arguments import is_field_option, plain_foreign_key, table_arguments
-from opportune.contrib.inspectdb.type_writer import TypeWriter
-from opportune.contrib.inspectdb.types import database_variant, value_type
+from opportune.contrib.inspectdb.types import TypeWriter, database_variant, value_type
 
 GENERATOR_OPTIONS = ("use_inflect", "nojoined", "nosyntheticenums", "nonativeenums")
 IMPORTED_NAMES = {*dir(sqlalchemy), "Any", "AnyText", "Field", "Model", "ModelBase", "NativeType"}

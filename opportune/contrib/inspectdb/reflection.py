@@ -8,8 +8,7 @@ from sqlalchemy import Boolean, CheckConstraint, Connection, ForeignKeyConstrain
 from opportune.contrib.inspectdb.models import ModelGenerator
 from opportune.contrib.inspectdb.names import class_words
 from opportune.contrib.inspectdb.portability import only_on_postgresql
-from opportune.contrib.inspectdb.type_writer import TypeWriter
-from opportune.contrib.inspectdb.types import adapt_columns
+from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns
 from opportune.db.migrations.allowed_values import parse_allowed_values
 from opportune.db.migrations.postgresql_implementation import complete_indexes
 from opportune.db.models.model import NAMING_CONVENTION

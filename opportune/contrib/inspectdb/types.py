@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from sqlacodegen.generators import TablesGenerator
 from sqlalchemy import (
     ARRAY,
     CLOB,
@@ -10,17 +11,21 @@ from sqlalchemy import (
     JSON,
     NCHAR,
     NVARCHAR,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
     DefaultClause,
     Double,
+    Enum,
     MetaData,
     String,
+    Table,
     Text,
     TextClause,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import NullType, TypeEngine
 
 from opportune.db.models.native_type import NativeType
@@ -108,3 +113,36 @@ def database_variant(type_: TypeEngine[Any]) -> tuple[str, TypeEngine[Any]] | No
     on_sqlite = type_.dialect_impl(sqlite.dialect())
     is_variant = type(on_sqlite) in SQLITE_TYPES and type(type_) not in SQLITE_TYPES
     return ("sqlite", on_sqlite) if is_variant else None
+
+
+class TypeWriter(TablesGenerator):
+    """Writes types that sqlacodegen does not support, or writes in a form that migrations cannot use."""
+
+    def fix_column_types(self, table: Table) -> None:
+        """Derive no types from checks. For `CHECK (a IN (0, 1))` sqlacodegen writes `bool`, and removes the check."""
+        checks = {item for item in table.constraints if isinstance(item, CheckConstraint)}
+        table.constraints -= checks
+        super().fix_column_types(table)
+        table.constraints |= checks
+
+    def render_column_type(self, column: Column[Any]) -> str:
+        if isinstance(column.type, NativeType):
+            return repr(column.type)
+        if result := database_variant(column.type):
+            database, variant_type = result
+            self.add_import(variant_type)
+            name = super().render_column_type(column).removesuffix("()")
+            name = name if name.endswith(")") else f"{name}()"
+            code = "JSONB()" if isinstance(variant_type, JSONB) else repr(variant_type)
+            return f'{name}.with_variant({code}, "{database}")'
+        if isinstance(column.type, ARRAY) and isinstance(column.type.item_type, Enum):
+            enum = column.type.item_type
+            # sqlalchemy.Enum creates its type in the database
+            return f"ARRAY({Enum(*enum.enums, name=enum.name, schema=enum.schema)!r})"
+        return super().render_column_type(column)
+
+    def add_import(self, obj: Any) -> None:
+        if isinstance(obj, NativeType):
+            self.add_literal_import("opportune.db", "NativeType")
+        else:
+            super().add_import(obj)

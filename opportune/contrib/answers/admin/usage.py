@@ -1,7 +1,7 @@
 """Usage and cost of language models by day, model and user, for the page /admin/llm."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -105,29 +105,31 @@ async def _read_charts(session: AsyncSession, first: date, days: int, model: str
     query = select(col(LlmUsage.day), col(LlmUsage.model), *numbers)
     query = query.where(col(LlmUsage.payer) == TOTAL, col(LlmUsage.day) >= previous_first, _is_of_model(model))
     rows: Sequence[Any] = (await session.execute(query)).all()
-
-    def chart(label: str, numbers: Iterable[tuple[date, int]], scale: Callable[[int], Any] = int) -> Chart:
-        sums = Counter[date]()
-        for day, number in numbers:
-            sums[day] += number
-        dates = (first + timedelta(days=n) for n in range(days))
-        points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
-        previous = sum(number for day, number in sums.items() if day < first)
-        return Chart(label, points, scale(previous), days, shape="bar")
-
+    cost = gettext("Cost in %(currency)s", currency=currency)
     charts = [
-        chart(gettext("Tokens"), ((row.day, row.tokens) for row in rows)),
-        chart(
-            gettext("Cost in %(currency)s", currency=currency), ((row.day, row.cost_micro) for row in rows), _in_units
-        ),
-        chart(gettext("Answers"), ((row.day, row.calls) for row in rows)),
+        _chart(gettext("Tokens"), rows, "tokens", first, days),
+        _chart(cost, rows, "cost_micro", first, days, _in_units),
+        _chart(gettext("Answers"), rows, "calls", first, days),
     ]
     names = sorted({row.model for row in rows})
     if len(names) > 1:
         for name in names:
-            tokens = ((row.day, row.tokens) for row in rows if row.model == name)
-            charts.append(chart(gettext("Tokens of %(model)s", model=name), tokens))
+            of_model = [row for row in rows if row.model == name]
+            charts.append(_chart(gettext("Tokens of %(model)s", model=name), of_model, "tokens", first, days))
     return charts
+
+
+def _chart(
+    label: str, rows: Sequence[Any], column: str, first: date, days: int, scale: Callable[[int], Any] = int
+) -> Chart:
+    """Return the sums of a column by day. The rows before the first day are those of the period before."""
+    sums = Counter[date]()
+    for row in rows:
+        sums[row.day] += getattr(row, column)
+    dates = (first + timedelta(days=n) for n in range(days))
+    points = [Point(format_month_day(day), scale(sums[day])) for day in dates]
+    previous = sum(number for day, number in sums.items() if day < first)
+    return Chart(label, points, scale(previous), days, shape="bar")
 
 
 def _in_units(cost_micro: int) -> Decimal:

@@ -20,7 +20,8 @@ from opportune.errors import OperatorError
 from opportune.jobs.schedules import record_run
 from opportune.project.layout import display_path, installed_names
 
-COLUMNS = ("FILE", "CREATED (UTC)", "KB", "UPLOADS", "DATABASE")
+COLUMNS = {"file": "FILE", "created": "CREATED (UTC)", "bytes": "KB", "uploads": "UPLOADS", "database": "DATABASE"}
+"""Headings of the table by key of the JSON."""
 
 
 def command(
@@ -94,13 +95,17 @@ def print_backups(backups: list[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(backups)
     elif backups:
-        columns = COLUMNS if "uploads" in backups[0] else COLUMNS[:3]  # the content of backups at BACKUP_URL is unknown
-        cells = (_table_cells(backup)[: len(columns)] for backup in backups)
-        print_table(columns, cells, right=("KB", "UPLOADS"))
+        names = [name for name in COLUMNS if name in backups[0]]  # the content of backups at BACKUP_URL is unknown
+        rows = [[_format_cell(name, backup[name]) for name in names] for backup in backups]
+        print_table([COLUMNS[name] for name in names], rows, right=("KB", "UPLOADS"))
     else:
         say("There are no backups.")
 
 
-def _table_cells(backup: Mapping[str, Any]) -> tuple[object, ...]:
-    created, kilobytes = f"{backup['created']:%Y-%m-%d %H:%M}", f"{backup['bytes'] / 1000:,.0f}"
-    return backup["file"], created, kilobytes, backup.get("uploads", ""), backup.get("database", "")
+def _format_cell(name: str, value: Any) -> Any:
+    match name:
+        case "created":
+            return f"{value:%Y-%m-%d %H:%M}"
+        case "bytes":
+            return f"{value / 1000:,.0f}"
+    return value

@@ -1,7 +1,7 @@
 """Write the files of a host, check production settings, or rehearse a deployment."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -38,12 +38,32 @@ from opportune.contrib.deploy.values import (
     production_values,
     settings_from,
 )
-from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, display_path
 
 
+def has_free_plan(deployment: Deployment) -> bool:
+    return bool(deployment.recipe.free_limits)
+
+
+def may_have_volume(deployment: Deployment) -> bool:
+    recipe, url = deployment.recipe, deployment.database
+    writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
+    return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
+
+
+def may_have_pooler(deployment: Deployment) -> bool:
+    url = deployment.database
+    is_unknown = bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
+    return is_unknown and deployment.settings.database_pooled == "auto"
+
+
+def may_have_domain(deployment: Deployment) -> bool:
+    return deployment.recipe.provides_url and not deployment.settings.base_url
+
+
 class Question(NamedTuple):
+    is_relevant: Callable[[Deployment], bool]
     text: str
     flags: str
     """Options that answer it."""
@@ -52,10 +72,14 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
-    "is_paid": Question("Is it a paid plan?", "--paid or --free"),
-    "has_volume": Question("Is a volume mounted at data/, where the site writes?", "--volume or --no-volume"),
-    "has_pooler": Question("Is there a pooler such as PgBouncer in front of the database?", "--pooler or --no-pooler"),
-    "domain": Question("Does the site have its own domain?", "--domain example.org", no=""),
+    "is_paid": Question(has_free_plan, "Is it a paid plan?", "--paid or --free"),
+    "has_volume": Question(
+        may_have_volume, "Is a volume mounted at data/, where the site writes?", "--volume or --no-volume"
+    ),
+    "has_pooler": Question(
+        may_have_pooler, "Is there a pooler such as PgBouncer in front of the database?", "--pooler or --no-pooler"
+    ),
+    "domain": Question(may_have_domain, "Does the site have its own domain?", "--domain example.org", no=""),
 }
 """Questions by field of `DeploymentOptions`."""
 
@@ -67,28 +91,16 @@ def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
         typer.BadParameter: questions remain, but there is no terminal. The message names the options to set.
     """
     options = deployment.options
-    names = [name for name in QUESTIONS if getattr(options, name) is None and _is_relevant(name, deployment)]
+    names = [
+        name
+        for name, question in QUESTIONS.items()
+        if getattr(options, name) is None and question.is_relevant(deployment)
+    ]
     if names and not yes and not sys.stdin.isatty():
         questions = " ".join(f"{_question_text(name, deployment)} Add {QUESTIONS[name].flags}." for name in names)
         raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
     values: dict[str, Any] = {name: QUESTIONS[name].no if yes else _ask(name, deployment) for name in names}
     return replace(options, **values)
-
-
-def _is_relevant(name: str, deployment: Deployment) -> bool:
-    recipe, url = deployment.recipe, deployment.database
-    if name == "is_paid":
-        return bool(recipe.free_limits)
-    if name == "has_volume":
-        writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
-        return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
-    if name == "domain":
-        return recipe.provides_url and not deployment.settings.base_url
-    return _pooler_is_unknown(url) and deployment.settings.database_pooled == "auto"
-
-
-def _pooler_is_unknown(url: DatabaseUrl | None) -> bool:
-    return bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
 
 
 def _question_text(name: str, deployment: Deployment) -> str:
@@ -141,20 +153,18 @@ def init(
         print_file_result(result)
     print_env_result(write_env(PROJECT / ENV_PRODUCTION, recipe, site), recipe)
     ignore_in_git()
-    print_lines("Next steps", [*first_commands(recipe.host.name), *render_steps(recipe, site)])
+    say(f"\n{styled('Next steps', 'bold')}")
+    say(f"  # Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:")
+    for verb in ("check", "rehearse"):
+        say(f"  python3 oppman.py deploy {verb} {recipe.host.name}")
+    for line in render_steps(recipe, site):
+        say(f"  {line}".rstrip())
     page = f"deploy/{recipe.host.name.removesuffix('-persistent')}"
     say(f"\nLimits of {recipe.host.title}, and more: python3 oppman.py docs {page}")
     if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."
         )
-
-
-def first_commands(host: str) -> list[str]:
-    return [
-        f"# Fill in {ENV_PRODUCTION}. Then check it, and rehearse the deployment on this machine:",
-        *(f"python3 oppman.py deploy {verb} {host}" for verb in ("check", "rehearse")),
-    ]
 
 
 def find_site_names(name: str, domain: str) -> SiteNames:
@@ -191,12 +201,6 @@ def ignore_in_git() -> None:
     if ENV_PRODUCTION not in {line.strip().lstrip("/") for line in text.splitlines()}:
         write_text(path, f"{text.rstrip()}\n{ENV_PRODUCTION}\n".lstrip())
         warn(f"Added {ENV_PRODUCTION} to .gitignore, because it will contain secrets.")
-
-
-def print_lines(heading: str, lines: list[str]) -> None:
-    say(f"\n{styled(heading, 'bold')}")
-    for line in lines:
-        say(f"  {line}".rstrip())
 
 
 @command.command()

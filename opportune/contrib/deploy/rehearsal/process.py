@@ -20,7 +20,7 @@ from opportune.testing.services.ports import free_port
 
 EXCLUDED_FOLDERS = {".git", ".venv", "data", "bench", "tests", "node_modules"}
 """Folders that are not in an image."""
-CACHES = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
+ignored_names = shutil.ignore_patterns(".*_cache", ".env", ".env.*", "*.db", "*.db-*")
 POLL_SECONDS = 0.05
 RUNSERVER = (sys.executable, "oppman.py", "runserver", "--workers", "1", "--migrate")
 """Command of the Dockerfile."""
@@ -158,7 +158,7 @@ class Launcher:
                 path.chmod(path.stat().st_mode & ~0o222)
 
     def _excluded_names(self, folder: str, names: list[str]) -> set[str]:
-        return CACHES(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
+        return ignored_names(folder, names) | (EXCLUDED_FOLDERS if Path(folder) == self.source else set())
 
     def written_files(self) -> list[str]:
         """Return the files that the site has written outside `data`."""

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,16 @@ from opportune.contrib.documents.html import HtmlElement, parse_page
 TIMEOUT_SECONDS = 30.0
 UNSENT_TYPES = ("button", "image", "reset", "submit")
 """Types of controls without a value."""
+TODAY = datetime.now(UTC).date().isoformat()
+EXAMPLES = {
+    "date": TODAY,
+    "datetime-local": f"{TODAY}T12:00",
+    "time": "12:00",
+    "email": "rehearsal@example.com",
+    "number": "1",
+    "url": "https://example.com",
+}
+"""Values for required controls by type. Others get a word."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +55,11 @@ class Field:
     @property
     def value_to_send(self) -> str:
         """Current value, or an example if the field is required."""
-        if self.value or self.type_ in ("hidden", "file"):
+        if self.value or self.type_ in ("hidden", "file") or not self.is_required:
             return self.value
         if self.options:
-            return next(filter(None, self.options), "") if self.is_required else ""
-        if not self.is_required:
-            return ""
-        times = {"date": f"{date.today()}", "datetime-local": f"{date.today()}T12:00", "time": "12:00"}  # noqa: DTZ011 - any date
-        texts = {"email": "rehearsal@example.com", "number": "1", "url": "https://example.com", **times}
-        return texts.get(self.type_, "Rehearsal")
+            return next(filter(None, self.options), "")
+        return EXAMPLES.get(self.type_, "Rehearsal")
 
 
 @dataclass(frozen=True)

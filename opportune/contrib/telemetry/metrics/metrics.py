@@ -27,7 +27,8 @@ class Metrics(Observer):
         self.durations = Histogram(
             "http_request_duration_seconds",
             "Duration of requests, without event streams.",
-            *("method", "route"),
+            "method",
+            "route",
             bounds=REQUEST_BOUNDS_SECONDS,
         )
         self.llm_calls = Counter("opportune_llm_calls_total", "Model calls by outcome.", "model", "outcome")
@@ -97,14 +98,13 @@ class Metrics(Observer):
             self.job_durations.observe(attempt.name, value=perf_counter() - start)
 
     def families(self) -> Iterator[Family]:
+        """Yield the gauges, and all counters and histograms among the attributes."""
         yield gauge("http_requests_in_flight", "Requests in progress, including event streams.", len(self.active))
         streams = sum(request.is_stream for request in self.active)
         yield gauge("opportune_streams_open", "Open event streams.", streams)
-        for metric in (
-            *(self.requests, self.durations, self.llm_calls, self.llm_tokens, self.llm_cost, self.llm_first_chunk),
-            *(self.llm_durations, self.jobs, self.job_durations, self.lag),
-        ):
-            yield metric.family()
+        for attribute in vars(self).values():
+            if isinstance(attribute, Counter | Histogram):
+                yield attribute.family()
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
