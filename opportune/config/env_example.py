@@ -22,9 +22,26 @@ HEADING = """\
 # These are the settings of the first week. List all of them: python3 oppman.py env --all
 """
 COMMON_SETTINGS = (
-    *("site_name", "site_description", "base_url", "environment", "debug", "secret_key", "admin_email", "registration"),
-    *("language", "languages", "time_zone", "database_url", "database_direct_url", "storage_url", "mail_url"),
-    *("mail_from", "llm_base_url", "llm_api_key", "llm_model", "jobs"),
+    "site_name",
+    "site_description",
+    "base_url",
+    "environment",
+    "debug",
+    "secret_key",
+    "admin_email",
+    "registration",
+    "language",
+    "languages",
+    "time_zone",
+    "database_url",
+    "database_direct_url",
+    "storage_url",
+    "mail_url",
+    "mail_from",
+    "llm_base_url",
+    "llm_api_key",
+    "llm_model",
+    "jobs",
 )
 """The framework's settings in `.env.example`, which also lists all settings of the project and of its features."""
 AREAS = {

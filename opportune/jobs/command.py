@@ -24,7 +24,9 @@ async def run_command(*arguments: str, environ: Mapping[str, str] | None = None)
         OperatorError: The command failed. The message is its output on stderr.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *COMMAND_LINE, *arguments),
+        sys.executable,
+        *COMMAND_LINE,
+        *arguments,
         env={**os.environ, **(environ or {})},
         stdin=DEVNULL,
         stdout=DEVNULL,

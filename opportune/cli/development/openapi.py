@@ -29,14 +29,10 @@ class Client(StrEnum):
 
 
 GENERATORS = {
-    Client.TYPESCRIPT: (
-        *("npx", "--yes", "--package=@hey-api/openapi-ts@0.95.0", "--package=typescript@5", "--"),
-        *("openapi-ts", "--input={document}", "--output={folder}"),
-    ),
-    Client.PYTHON: (
-        *("uv", "tool", "run", "openapi-python-client==0.29.1", "generate", "--meta=none", "--overwrite"),
-        *("--path={document}", "--output-path={folder}"),
-    ),
+    Client.TYPESCRIPT: "npx --yes --package=@hey-api/openapi-ts@0.95.0 --package=typescript@5 -- openapi-ts"
+    " --input={document} --output={folder}",
+    Client.PYTHON: "uv tool run openapi-python-client==0.29.1 generate --meta=none --overwrite"
+    " --path={document} --output-path={folder}",
 }
 """Commands that generate clients. They install the generator on the first run."""
 GENERATED_FILES = {Client.TYPESCRIPT: "client.gen.ts", Client.PYTHON: "client.py"}
@@ -97,7 +93,7 @@ def generate_client(client: Client, document: dict[str, Any], folder: Path) -> N
     """
     if folder.exists() and not (folder / GENERATED_FILES[client]).is_file():
         raise OperatorError(f"{folder} exists and is not a {client} client. Name a new folder with --output.")
-    program, *arguments = GENERATORS[client]
+    program, *arguments = GENERATORS[client].split()
     path = shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if path is None:
         raise OperatorError(f"{program} is not installed. {INSTALL_HINTS[program]}")

@@ -14,10 +14,8 @@ from opportune.errors import OperatorError
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import mounted_features
 
-OFFERED = {
-    *("check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"),
-    *("createsuperuser", "changepassword", "clearsessions", "users", "worker", "jobs"),
-}
+OFFERED = {"check", "sendtestemail", "migrate", "showmigrations", "sqlmigrate", "doctor"}
+OFFERED |= {*COMMANDS["Accounts"], *COMMANDS["Jobs"]}
 """Commands for the tables of the framework. Those for models and code need a project."""
 USUAL_FILES = ("main.py", "app.py", "api.py", "app/main.py", "app/app.py", "app/api.py")
 """Files in which `fastapi dev` also searches for the application."""

@@ -15,13 +15,18 @@ ONLY_PROJECT = "--project"
 BASE = "requirements.lock"
 FRAMEWORK_PIN = re.compile(r"^opportune==(\S+) \\\n +--hash=sha256:(\w+)", re.MULTILINE)
 """Version and hash of the framework in the base lock."""
-MODEL, AWS, GCP, AZURE, BACKUP, TELEMETRY, VENDORS, OFFICE, AG_UI, DEV, FRAMEWORK, BUILD = (
-    f"requirements/{name}.lock"
-    for name in (
-        *("model", "aws", "gcp", "azure", "backup", "telemetry", "llm-vendors", "office", "ag-ui"),
-        *("dev", "framework", "build"),
-    )
-)
+MODEL = "requirements/model.lock"
+AWS = "requirements/aws.lock"
+GCP = "requirements/gcp.lock"
+AZURE = "requirements/azure.lock"
+BACKUP = "requirements/backup.lock"
+TELEMETRY = "requirements/telemetry.lock"
+VENDORS = "requirements/llm-vendors.lock"
+OFFICE = "requirements/office.lock"
+AG_UI = "requirements/ag-ui.lock"
+DEV = "requirements/dev.lock"
+FRAMEWORK = "requirements/framework.lock"
+BUILD = "requirements/build.lock"
 DEVELOPMENT_COMMANDS = (
     ["lock"],
     ["upgrade"],

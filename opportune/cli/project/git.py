@@ -13,7 +13,7 @@ from opportune.errors import OperatorError
 ERROR_MESSAGE = re.compile(r"^(?:fatal|error): (.*?)(?=\n\n|\nPlease|\nAborting|\nhint|\Z)", re.MULTILINE | re.DOTALL)
 """The relevant part of git's error output."""
 HOOK_VARIABLES = {
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_COMMON_DIR")
+    f"GIT_{name}" for name in ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "PREFIX", "COMMON_DIR")
 }
 """Variables that git sets for its hooks. They would direct commands to another repository."""
 

@@ -24,17 +24,41 @@ IS_CLONE = not (FRAMEWORK / STARTER).is_dir()
 STARTER_ROOT = FRAMEWORK.parent if IS_CLONE else FRAMEWORK / STARTER
 """Folder of the starter's files: the clone, or a part of the package."""
 SHARED_PATHS = (
-    *(".agents", ".ci", ".devcontainer", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
-    *(".mcp.json", "CLAUDE.md"),
+    ".agents",
+    ".ci",
+    ".devcontainer",
+    ".dockerignore",
+    ".editorconfig",
+    ".gitattributes",
+    ".github",
+    ".gitignore",
+    ".mcp.json",
     ".pre-commit-config.yaml",
-    *("Dockerfile", "alembic.ini", "compose.yaml", "migrations/env.py", "migrations/script.py.mako", "oppman.py"),
-    *("pyproject.toml", "requirements.lock", "requirements", "tests/__init__.py", "tests/conftest.py"),
+    "CLAUDE.md",
+    "Dockerfile",
+    "alembic.ini",
+    "compose.yaml",
+    "migrations/env.py",
+    "migrations/script.py.mako",
+    "oppman.py",
+    "pyproject.toml",
+    "requirements.lock",
+    "requirements",
+    "tests/__init__.py",
+    "tests/conftest.py",
 )
 """Files of the starter that the wheel has. Each project gets them, except optional locks, which it gets when needed."""
 ONLY_STARTER = (
-    *(".ci/publish-docs", ".ci/release", ".github/ISSUE_TEMPLATE", ".github/PULL_REQUEST_TEMPLATE.md"),
-    *(".github/workflows/docs.yml", ".github/workflows/release.yml"),
-    *("hatch_build.py", "requirements/build.lock", "requirements/docs.lock", "requirements/framework.lock"),
+    ".ci/publish-docs",
+    ".ci/release",
+    ".github/ISSUE_TEMPLATE",
+    ".github/PULL_REQUEST_TEMPLATE.md",
+    ".github/workflows/docs.yml",
+    ".github/workflows/release.yml",
+    "hatch_build.py",
+    "requirements/build.lock",
+    "requirements/docs.lock",
+    "requirements/framework.lock",
 )
 """Exceptions from SHARED_PATHS."""
 FOLDERS = ("app", "migrations", "static", "templates", "tests")

@@ -1,14 +1,13 @@
 """Edits of the `Feature(…)` call in a feature.py."""
 
 import ast
+from inspect import signature
 
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import Source, UnexpectedStructure, bound_names, with_item, with_line
+from opportune.feature import Feature
 
-ORDER = (
-    *("name", "summary", "settings", "models", "requires", "pages", "api", "site", "admin", "data", "jobs", "hooks"),
-    *("llm", "accounts", "commands", "monitoring", "process"),
-)
+ORDER = [*signature(Feature).parameters]
 """Order of the arguments of `Feature(…)`."""
 FAMILIES = {
     "admin": ("admin", "Admin"),

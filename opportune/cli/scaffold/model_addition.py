@@ -13,7 +13,7 @@ from opportune.admin.model_icons import guess_icon
 from opportune.cli.scaffold.access import with_deletion_conflict, with_model_rows
 from opportune.cli.scaffold.feature_file import can_add_personal_data_owner, register_model
 from opportune.cli.scaffold.feature_names import check_path, require_feature
-from opportune.cli.scaffold.field_definitions import check_mixins, parse_fields
+from opportune.cli.scaffold.field_definitions import IMPORTED_NAMES, MIXIN_NAMES, check_mixins, parse_fields
 from opportune.cli.scaffold.field_types import OWNERS, Field
 from opportune.cli.scaffold.file_changes import write_files
 from opportune.cli.scaffold.installed import INSTALLED, installed_names
@@ -34,13 +34,10 @@ from opportune.web.static.icons import unknown_icon_message
 CRUD_MODULES = ("service.py", "pages.py", "api.py", "admin.py")
 MAX_NAME_LENGTH = 24
 MAX_GROUP_LENGTH = 150
-RESERVED_NAMES = {
-    *("AdminView", "Any", "AsyncClient", "Country", "Crud", "CrudApi", "CrudPages", "Database", "Decimal"),
-    *("Email", "Field", "File", "Image", "Json", "Line", "Make", "Markdown", "Model", "ModelBase"),
-    *("Money", "Phone", "Relationship", "Request", "Response", "Slug", "SoftDelete", "StrEnum", "Text", "TextList"),
-    *("Permission", "Url", "User", "Versioned"),
-}
-"""Names that the generated code imports. A model with such a name would shadow the import."""
+CRUD_NAMES = {"AdminView", "Crud", "CrudApi", "CrudPages", "Permission", "Request", "Response"}
+TEST_NAMES = {"Any", "AsyncClient", "Database", "Make"}
+RESERVED_NAMES = {*dir(builtins), *IMPORTED_NAMES, *MIXIN_NAMES, *CRUD_NAMES, *TEST_NAMES}
+"""Names that the generated code imports or uses. A model with such a name would replace them."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def check_model_name(name: str, models: ExistingModels) -> None:
             f"{name!r} is not a model name. Use a singular noun such as BookReview, "
             f"with at most {MAX_NAME_LENGTH} letters."
         )
-    if keyword.iskeyword(name) or name in dir(builtins) or name in RESERVED_NAMES:
+    if keyword.iskeyword(name) or name in RESERVED_NAMES:
         raise OperatorError(f"{name!r} is reserved by Python or by the generated code. Choose another name.")
     if other := models.find_by_name(name):
         raise OperatorError(f"{other.feature} already has a model {other.name}. Choose another name.")

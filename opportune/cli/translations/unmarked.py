@@ -23,10 +23,9 @@ IDENTIFIER = re.compile(rf"[\w-]*-{EXPRESSION}|{EXPRESSION}-[\w-]*|^Subject: |.*
 """Words that belong to an expression, such as `filter-{{ name }}`, headers, and attributes that a block builds."""
 WORD = re.compile(r"[^\W\d_]{2}")
 SENTENCE = re.compile(rf"[A-Z{EXPRESSION}][^\n]* [^\n]*[.?!…]")
-NOT_SEARCHED = {
-    *(*KEYWORDS, "Finding", "OperatorError", "RuntimeError", "TypeError", "ValueError", "execute"),
-    *("debug", "error", "exception", "info", "warning"),
-}
+LOG_METHODS = {"debug", "error", "exception", "info", "warning"}
+ERRORS = {"OperatorError", "RuntimeError", "TypeError", "ValueError"}
+NOT_SEARCHED = {*KEYWORDS, *LOG_METHODS, *ERRORS, "Finding", "execute"}
 """Functions and errors whose texts are marked, or are for developers."""
 LEXER = Environment(autoescape=True)
 OPT_OUT = "# not translated"

@@ -1,5 +1,6 @@
 """Database URLs from the keys that Amazon RDS writes into a secret."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,9 +12,7 @@ ENGINES = ("postgres", "postgresql", "aurora-postgresql")
 REQUIRED_KEYS = {"host", "username", "password"}
 RDS_KEYS = REQUIRED_KEYS | {"engine", "port", "dbname"}
 # RDS has no key for a read replica. Projects use names such as reader_host, hostRo and READ-HOST.
-READER_KEYS = {
-    *("readerhost", "hostreader", "readhost", "rohost", "hostro", "readonlyhost", "replicahost", "readerendpoint")
-}
+READER_KEY = re.compile(r"(read(er|only)?|ro|replica)host|host(reader|ro)|readerendpoint")
 
 
 def with_database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def with_database_urls(content: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError(f"SECRETS_FROM: the database lacks {' and '.join(missing)}.")
     urls = {"DATABASE_URL": _url(content, content["host"])}
     for key, host in content.items():
-        if key.lower().replace("_", "").replace("-", "") in READER_KEYS:
+        if READER_KEY.fullmatch(key.lower().replace("_", "").replace("-", "")):
             urls["DATABASE_READER_URL"] = _url(content, host)
     settings = {key: value for key, value in content.items() if key not in RDS_KEYS}
     explicit = {key.upper() for key in settings}

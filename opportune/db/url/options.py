@@ -17,21 +17,18 @@ SCHEMAS = ("schema", "currentschema", "search_path")
 SECRET_OPTIONS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 # Options of Prisma, asyncpg, SQLAlchemy, pgx and others, which libpq refuses.
-POOLER_OPTIONS = (
-    *("pgbouncer", "prepare_threshold", "preparethreshold", "statement_cache_size", "prepared_statement_cache_size"),
-    *("prepared_statement_name_func", "default_query_exec_mode"),
-)
-OPTIONS_WITHOUT_SETTING = (
-    *("async_fallback", "charset", "command_timeout", "conn_max_age", "conn_health_checks", "pool_mode"),
-    *("max_cacheable_statement_size", "max_cached_statement_lifetime", "pool_recycle", "pool_pre_ping", "timeout"),
-    *("socket_timeout", "sslaccept", "supa", "uselibpqcompat", "workaround"),
-)
 FOREIGN_OPTIONS = {
     **dict.fromkeys(("connection_limit", "pool_size", "pool_max_conns"), "DATABASE_POOL_SIZE"),
     "max_overflow": "DATABASE_MAX_OVERFLOW",
     "pool_timeout": "DATABASE_POOL_TIMEOUT",
-    **dict.fromkeys(POOLER_OPTIONS, "DATABASE_POOLED"),
-    **dict.fromkeys(OPTIONS_WITHOUT_SETTING, ""),
+    **dict.fromkeys(("pgbouncer", "default_query_exec_mode"), "DATABASE_POOLED"),
+    **dict.fromkeys(("prepare_threshold", "preparethreshold"), "DATABASE_POOLED"),
+    **dict.fromkeys(("statement_cache_size", "prepared_statement_cache_size"), "DATABASE_POOLED"),
+    "prepared_statement_name_func": "DATABASE_POOLED",
+    **dict.fromkeys(("pool_mode", "pool_recycle", "pool_pre_ping", "conn_max_age", "conn_health_checks"), ""),
+    **dict.fromkeys(("timeout", "command_timeout", "socket_timeout"), ""),
+    **dict.fromkeys(("max_cacheable_statement_size", "max_cached_statement_lifetime"), ""),
+    **dict.fromkeys(("async_fallback", "charset", "sslaccept", "supa", "uselibpqcompat", "workaround"), ""),
 }
 """Settings that replace the options. Empty if there is none."""
 

@@ -89,7 +89,7 @@ def parse_arguments(arguments: Sequence[str]) -> Arguments:
     parser.add_argument("--theme", choices=THEMES, default="", help="colours, corners and density [default: azure]")
     parser.add_argument("--language", default="", help="code of the site's language, such as de [default: en]")
     parser.add_argument(
-        *("--no-input", "--yes"), action="store_true", help="ask no questions: use no examples without --with"
+        "--no-input", "--yes", action="store_true", help="ask no questions: use no examples without --with"
     )
     namespace, unknown = parser.parse_known_intermixed_args(list(arguments))
     if option := next((word for word in unknown if word.startswith("-")), ""):
