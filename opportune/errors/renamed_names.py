@@ -56,18 +56,17 @@ ADMIN_VIEW = {
 }
 ATTRIBUTES = {"Crud": CRUD, "CrudApi": CRUD_API, "CrudPages": CRUD_PAGES, "AdminView": ADMIN_VIEW}
 """Attributes and methods of subclasses, by base class."""
-ANSWERS = (
-    *("Answer", "AnswerAttachment", "AnswerFields", "AnswerManager", "AnswerRunning", "AnswerStatus"),
-    *("AnswerStream", "Answers", "FileQuestionForm", "QuestionForm", "QuestionTooLong", "SentFile"),
-    *("ShownAnswer", "StreamEvent", "StreamPosition", "TooManyAnswers", "after_answer", "answer_gone"),
-    *("ask_by_form", "delete_attachments", "find_attachments", "parse_event_id", "refusals_in"),
-    *("show_answer", "stored_attachments", "stream_json"),
-)
+ANSWERS = """
+    Answer AnswerAttachment AnswerFields AnswerManager AnswerRunning AnswerStatus AnswerStream Answers
+    FileQuestionForm QuestionForm QuestionTooLong SentFile ShownAnswer StreamEvent StreamPosition TooManyAnswers
+    after_answer answer_gone ask_by_form delete_attachments find_attachments parse_event_id refusals_in show_answer
+    stored_attachments stream_json
+"""
 """Names that moved from `opportune.llm` to `opportune.contrib.answers`."""
-DOCUMENTS = (
-    *("Document", "DocumentHit", "DocumentIndex", "DocumentRead", "DocumentSearch", "HtmlElement"),
-    *("IndexMissing", "IndexStatus", "MAX_RANKED_HITS", "MAX_TEXT_LENGTH", "Source", "parse_main"),
-)
+DOCUMENTS = """
+    Document DocumentHit DocumentIndex DocumentRead DocumentSearch HtmlElement IndexMissing IndexStatus
+    MAX_RANKED_HITS MAX_TEXT_LENGTH Source parse_main
+"""
 """Names that moved from `opportune.search` to `opportune.contrib.documents`."""
 KEYWORDS = {
     "HealthLight": {"address": "url"},
@@ -77,8 +76,8 @@ KEYWORDS = {
 }
 """Keyword arguments of calls, by the name of the function or class."""
 IMPORTS = {
-    **{f"opportune.llm:{name}": f"opportune.contrib.answers:{name}" for name in ANSWERS},
-    **{f"opportune.search:{name}": f"opportune.contrib.documents:{name}" for name in DOCUMENTS},
+    **{f"opportune.llm:{name}": f"opportune.contrib.answers:{name}" for name in ANSWERS.split()},
+    **{f"opportune.search:{name}": f"opportune.contrib.documents:{name}" for name in DOCUMENTS.split()},
     "opportune.accounts.groups.grants": "opportune.accounts.groups.permission_names",
     "opportune.accounts.models:Grant": "opportune.accounts.models:GroupPermission",
     "opportune.accounts:read_grants": "opportune.accounts:read_permissions",
@@ -111,8 +110,20 @@ IMPORTS = {
 }
 """Names as `module:name`, and modules with all that they contain. Of several matches, the longest applies."""
 BUILT_IN_FEATURES = (
-    *("llm", "telemetry", "request_panel", "backup", "doctor", "deploy", "copydb", "dumps"),
-    *("inspectdb", "documentation", "documents", "palette", "welcome", "agents"),
+    "llm",
+    "telemetry",
+    "request_panel",
+    "backup",
+    "doctor",
+    "deploy",
+    "copydb",
+    "dumps",
+    "inspectdb",
+    "documentation",
+    "documents",
+    "palette",
+    "welcome",
+    "agents",
 )
 """Features that every site had. `app/installed.py` lists them now."""
 BUILT_IN_ADMIN_FEATURES = ("dashboard", "saved_views", "row_versions", "import_export")

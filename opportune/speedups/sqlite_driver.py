@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import aiosqlite
@@ -62,7 +63,7 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
 
     def defer(self, operation: Any, parameters: Any) -> None:
         """Run a statement with the next one or the commit."""
-        self._adapt_connection.deferred.append((operation, parameters))
+        self._adapt_connection.transaction.deferred.append((operation, parameters))
 
     def _send(self, operation: str, hop: Hop) -> None:
         try:
@@ -74,27 +75,44 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
         hop.values = hop.rows = ()  # an idle connection keeps its last hop
 
 
+@dataclass(slots=True)
+class Transaction:
+    """What a connection knows of its transaction, of which it sends to SQLite only what it must."""
+
+    begin_statement: str = ""
+    """Statement that begins the transaction, until it is sent."""
+    deferred: list[tuple[str, Any]] = field(default_factory=list)
+    """Statements with their values, which run with the next statement."""
+    is_open: bool = False
+    is_read_only: bool = False
+    failure: sqlite3.Error | None = None
+    """Error after which SQLite has rolled back the open transaction, such as a full disk."""
+
+    def send_with(self, hop: Hop) -> None:
+        """Move BEGIN and the deferred statements to a hop, which runs them before its own statement."""
+        if self.begin_statement:
+            hop.begin_statement, self.begin_statement = self.begin_statement, ""
+            self.is_read_only = hop.begin_statement == BEGIN_READING
+            self.is_open = True
+        hop.earlier, self.deferred = self.deferred, []
+
+    def take_back(self, hop: Hop) -> None:
+        """Keep what a failed hop has not run. If BEGIN failed, the next statement must send it."""
+        self.begin_statement, self.deferred = hop.begin_statement, hop.earlier
+
+
 class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     """Connection that sends BEGIN with the first statement, and deferred statements with the next one or COMMIT."""
 
-    __slots__ = (
-        *("_failure", "_in_transaction", "_is_read_only", "_last_hop", "_pending_begin"),
-        *("_quick", "_sqlite", "_statements", "_streams", "deferred"),
-    )
+    __slots__ = ("_last_hop", "_quick", "_sqlite", "_statements", "_streams", "transaction")
 
     def __init__(self, dbapi: "SingleHopDriver", connection: Any, executor: HopExecutor) -> None:
         super().__init__(dbapi, connection)
+        self.transaction = Transaction()
         self._quick = dbapi.quick_statements
         self._statements = 0
         self._sqlite = executor
         """The connection itself, for calls in the event loop's thread, which SQLite allows."""
-        self._pending_begin = ""
-        """Statement that begins a transaction, until it is sent."""
-        self._in_transaction = self._is_read_only = False
-        self._failure: sqlite3.Error | None = None
-        """Error after which SQLite has rolled back the open transaction, such as a full disk."""
-        self.deferred: list[tuple[str, Any]] = []
-        """Statements with their values, which run with the next statement."""
         self._last_hop = Hop((), is_finished=True)
         self._streams: list[AsyncAdapt_dbapi_cursor] = []
         """Open cursors that fetch their rows in portions."""
@@ -103,28 +121,20 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
         # Without a hop: this only changes memory, and SQLAlchemy creates two functions per connection.
         self._sqlite.create_function(*arguments, **options)
 
-    def begin(self, statement: str) -> None:
-        """Begin a transaction with the next statement."""
-        self._pending_begin = statement
-
     def send(self, statement: str, hop: Hop) -> None:
         """Run a statement after the pending BEGIN and the deferred statements, without a hop if it is short."""
-        if self._failure:  # SQLite would commit the statement alone, without the earlier ones
-            raise self._failure
-        if self._pending_begin:
-            hop.begin_statement, self._pending_begin = self._pending_begin, ""
-            self._is_read_only = hop.begin_statement == BEGIN_READING
-            self._in_transaction = True
-        hop.earlier, self.deferred = self.deferred, []
+        transaction = self.transaction
+        if transaction.failure:  # SQLite would commit the statement alone, without the earlier ones
+            raise transaction.failure
+        transaction.send_with(hop)
         needs_hop = hop.earlier or hop.is_executemany or self._streams or not self._last_hop.is_finished
         self._last_hop = hop
         try:
             await_(self._run(statement, hop, bool(needs_hop)))
         except sqlite3.Error as error:
-            # The hop still has what it has not run. If BEGIN failed, the next statement must send it.
-            self._pending_begin, self.deferred = hop.begin_statement, hop.earlier
-            if self._in_transaction and not (self._pending_begin or self._sqlite.in_transaction):
-                self._failure = error
+            transaction.take_back(hop)
+            if transaction.is_open and not (transaction.begin_statement or self._sqlite.in_transaction):
+                transaction.failure = error
             raise
 
     async def _run(self, statement: str, hop: Hop, needs_hop: bool) -> None:
@@ -138,39 +148,41 @@ class SingleHopConnection(AsyncAdapt_aiosqlite_connection):
     def cursor(self, server_side: bool = False) -> AsyncAdapt_dbapi_cursor:
         if not server_side:
             return SingleHopCursor(self)
-        if self._pending_begin or self.deferred:  # a streaming cursor does not use `send`
+        if self.transaction.begin_statement or self.transaction.deferred:  # a streaming cursor does not use `send`
             self.send("SELECT 1", Hop(()))
         self._streams.append(super().cursor(server_side))
         return self._streams[-1]
 
     def commit(self) -> None:
-        if not self.deferred:
-            self._pending_begin = ""
-            if not self._in_transaction:
-                return
+        transaction = self.transaction
+        if not (transaction.is_open or transaction.deferred):
+            transaction.begin_statement = ""
+            return
         try:
-            if self.deferred or self._failure:
+            if transaction.deferred or transaction.failure:
                 SingleHopCursor(self).execute("COMMIT")  # also sends BEGIN and the deferred statements
             else:
                 super().commit()
         except sqlite3.Error:
             self.rollback()  # SQLAlchemy treats a failed commit as the end; the pool would return an open transaction
             raise
-        self._in_transaction = False
+        self.transaction = Transaction()
 
     def rollback(self) -> None:
         while self._streams:  # a cursor with unread rows would keep its snapshot
             self._streams.pop().close()
-        self.deferred, self._pending_begin, self._failure = [], "", None
-        if not self._in_transaction:
+        transaction = self.transaction
+        # If the rollback fails, the transaction stays open, and the pool must still end it.
+        self.transaction = Transaction(is_open=transaction.is_open, is_read_only=transaction.is_read_only)
+        if not transaction.is_open:
             return
         if not self._last_hop.is_finished:  # left running by a cancelled request
             self._sqlite.interrupt()
-        if self._last_hop.is_finished and self._is_read_only:
+        if self._last_hop.is_finished and transaction.is_read_only:
             self._sqlite.rollback()
         else:
             super().rollback()
-        self._in_transaction = False  # not earlier: if the rollback fails, the pool must still end the transaction
+        self.transaction.is_open = False
 
     def terminate(self) -> None:
         with suppress(asyncio.CancelledError):  # a second cancellation; the close continues
@@ -227,7 +239,7 @@ class SingleHopDialect(SQLiteDialect_aiosqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         # Not an event listener: an engine with one checks for others before and after each statement.
-        dbapi_connection.begin(self.begin)
+        dbapi_connection.transaction.begin_statement = self.begin
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         if context and context.execution_options.get(DEFERRED):

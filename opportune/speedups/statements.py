@@ -24,10 +24,8 @@ require(SQLCompiler, "_bind_processors")
 require(TypeEngine, "_cached_result_processor")
 require(Pooled, "_close_special")
 
-ENGINE_EVENTS = (
-    *("engine_connect", "begin", "commit", "rollback"),
-    *("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"),
-)
+TRANSACTION_EVENTS = ("engine_connect", "begin", "commit", "rollback")
+STATEMENT_EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 
 AUTOCOMMIT = "set_autocommit"
 """Method that only psycopg connections have. SQLite connections need none: they never begin transactions themselves."""
@@ -78,7 +76,9 @@ async def fetch(engine: Engine, statement: Executable, values: Mapping[str, Any]
 
 
 def _prepare(engine: Engine, statement: Executable, names: Sequence[str]) -> PreparedStatement | None:
-    has_listeners = engine._has_events and any(getattr(engine.dispatch, name) for name in ENGINE_EVENTS)
+    has_listeners = engine._has_events and any(
+        getattr(engine.dispatch, name) for name in (*TRANSACTION_EVENTS, *STATEMENT_EVENTS)
+    )
     if not engine.dialect.server_version_info or has_listeners or engine._should_log_info():
         return None
     prepared = _compile(engine, statement, names)
