@@ -13,8 +13,8 @@ FRAMEWORK_TESTS = TESTS / "opportune"
 ONLY_PROJECT = "--project"
 """Option of `oppman.py test` that runs only the project's tests."""
 BASE = "requirements.lock"
-FRAMEWORK_PIN = re.compile(r"^opportune==(\S+) \\\n +--hash=sha256:(\w+)", re.MULTILINE)
-"""Version and hash of the framework in the base lock."""
+FRAMEWORK_PIN = re.compile(r"^opportune==(\S+) \\\n +--hash=sha256:(\w+)(?: \\\n +--hash=\S+)*\n", re.MULTILINE)
+"""Entry of the framework in the base lock, with its version and its first hash."""
 MODEL = "requirements/model.lock"
 AWS = "requirements/aws.lock"
 GCP = "requirements/gcp.lock"
@@ -79,14 +79,12 @@ def locks_of_tests(arguments: list[str]) -> list[str]:
 
 def project_tests(arguments: list[str]) -> list[Path]:
     """Return the selected tests if only tests of the project are selected; otherwise an empty list."""
-    if ONLY_PROJECT in arguments or (not FRAMEWORK_TESTS.is_dir() and not any(map(is_path, arguments))):
+    words = [word.partition("::")[0] for word in arguments if not word.startswith("-")]
+    paths = [(PROJECT / word).resolve() for word in words if (PROJECT / word).exists()]
+    if ONLY_PROJECT in arguments or not (paths or FRAMEWORK_TESTS.is_dir()):
         return [path for path in TESTS.iterdir() if path != FRAMEWORK_TESTS]
-    paths = [(PROJECT / word.partition("::")[0]).resolve() for word in arguments if is_path(word)]
-    return paths if all(TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths) else []
-
-
-def is_path(word: str) -> bool:
-    return not word.startswith("-") and (PROJECT / word.partition("::")[0]).exists()
+    belong_to_project = (TESTS in path.parents and not path.is_relative_to(FRAMEWORK_TESTS) for path in paths)
+    return paths if all(belong_to_project) else []
 
 
 def needs_model(arguments: list[str]) -> bool:

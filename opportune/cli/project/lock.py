@@ -16,14 +16,13 @@ from typing import Annotated
 import typer
 from packaging.version import Version
 
-from opportune.cli.environment.locks import BASE, BUILD, DEV, FRAMEWORK, MODEL, OPTIONAL_LOCKS
+from opportune.cli.environment.locks import BASE, BUILD, DEV, FRAMEWORK, FRAMEWORK_PIN, MODEL, OPTIONAL_LOCKS
 from opportune.cli.output import progress, say
 from opportune.cli.project.release import find_uv
 from opportune.cli.project.shared_files import FIND_LINKS, VENDOR, write_text
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT
 
-FRAMEWORK_PIN = re.compile(r"^opportune==(\S+)(?: \\\n +--hash=\S+)+\n", re.MULTILINE)
 DOCS = "requirements/docs.lock"
 """Packages for the static site of the documentation, which is built in a separate environment."""
 CONSTRAINTS: dict[str, list[str]] = {FRAMEWORK: [BASE, DEV], DOCS: []}

@@ -1,6 +1,7 @@
 """Parser for PostgreSQL URLs that works like libpq, and also accepts passwords that are not percent-encoded."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -68,14 +69,12 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
         InvalidUrl: The text is invalid or ambiguous.
     """
     credentials, location = _split_credentials(text)
-    options = _parse_options(location["query"] or "")
-    if "host" not in options and not re.search(r"[^:0-9]", location["hosts"]) and "hostaddr" in options:
-        options["host"] = options.pop("hostaddr")
     user, _, password = credentials.partition(":")
+    options = _parse_options(location["query"] or "")
     parsed = ParsedUrl(
         user=options.pop("user", "") or decode(user),
         password=options.pop("password", "") or decode(password),
-        hosts=_parse_hosts(location["hosts"], options.pop("host", ""), options.pop("port", "")),
+        hosts=_take_hosts(location["hosts"], options),
         database=options.pop("dbname", "") or decode(location["database"] or ""),
         options=options,
         is_unescaped=not set("@/?#").isdisjoint(credentials),
@@ -87,19 +86,22 @@ def parse_postgresql_url(text: str) -> ParsedUrl:
 def _split_credentials(text: str) -> tuple[str, re.Match[str]]:
     """Return the credentials and a match of the rest. Accepts a raw password if the result is unambiguous."""
     at_index = re.split("[/?]", text)[0].rfind("@")
-    strict_match = LOCATION.fullmatch(text, at_index + 1)
-    if strict_match and at_index >= 0:
-        return text[:at_index], strict_match
-    candidates = [
-        (text[: at.start()], location)
-        for at in re.finditer("@", text)
-        if (location := LOCATION_WITH_DATABASE.fullmatch(text, at.end()))
-    ]
+    location = LOCATION.fullmatch(text, at_index + 1)
+    if location and at_index >= 0:
+        return text[:at_index], location
+    candidates = [*_split_at_each(text)]
     if len(candidates) == 1:
         return candidates[0]
-    if strict_match and not candidates:
-        return "", strict_match
+    if location and not candidates:
+        return "", location
     raise InvalidUrl(_syntax_error_message(text))
+
+
+def _split_at_each(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield the text before each @ that a complete location follows."""
+    for at in re.finditer("@", text):
+        if location := LOCATION_WITH_DATABASE.fullmatch(text, at.end()):
+            yield text[: at.start()], location
 
 
 def _syntax_error_message(text: str) -> str:
@@ -146,13 +148,14 @@ def decode(text: str) -> str:
     return decoded
 
 
-def _parse_hosts(authority: str, names: str, ports: str) -> tuple[Host, ...]:
-    """Return the hosts of `?host=`, which override those of the authority, as in libpq. The first may be unnamed."""
-    hosts = [_parse_host(text, is_encoded=True) for text in authority.split(",")]
-    if names:
-        port = None if hosts[0].name else hosts[0].port
-        hosts = [_parse_host(text, port=port) for text in names.split(",")]
-    if ports:
+def _take_hosts(authority: str, options: dict[str, str]) -> tuple[Host, ...]:
+    """Take the hosts from the options, which override those of the authority, as in libpq. The first may be unnamed."""
+    hosts = [_parse_host(text) for text in authority.split(",")]
+    is_unnamed = not any(host.name for host in hosts)
+    if names := options.pop("host", "") or (options.pop("hostaddr", "") if is_unnamed else ""):
+        port = hosts[0].port if is_unnamed else None
+        hosts = [_parse_host_option(text, port) for text in names.split(",")]
+    if ports := options.pop("port", ""):
         hosts = _with_ports(hosts, ports.split(","))
     if len(hosts) > 1 and not all(host.name for host in hosts):
         raise InvalidUrl("has an empty entry in its list of hosts.")
@@ -166,14 +169,20 @@ def _with_ports(hosts: list[Host], ports: list[str]) -> list[Host]:
     return [Host(host.name, _parse_port(port)) for host, port in zip(hosts, ports, strict=True)]
 
 
-def _parse_host(text: str, *, is_encoded: bool = False, port: int | None = None) -> Host:
-    if not is_encoded and (text.startswith(("/", "@")) or text.count(":") > 1):
-        return Host(_validate_host(text), port)
+def _parse_host_option(text: str, default_port: int | None) -> Host:
+    """Parse a host of `?host=`, which can also be a folder of a socket or an IPv6 address without brackets."""
+    if text.startswith(("/", "@")) or text.count(":") > 1:
+        return Host(_validate_host(text), default_port)
+    host = _parse_host(text)
+    return Host(host.name, host.port or default_port)
+
+
+def _parse_host(text: str) -> Host:
     match = HOST_AND_PORT.fullmatch(text)
     if not match:
         raise InvalidUrl(f"has a port that is not a number. {ESCAPES}")
     name = match["host"].strip("[]").replace("%25", "%") if text.startswith("[") else decode(match["host"])
-    return Host(_validate_host(name), _parse_port(match["port"]) or port)
+    return Host(_validate_host(name), _parse_port(match["port"]))
 
 
 def _parse_port(text: str | None) -> int | None:
