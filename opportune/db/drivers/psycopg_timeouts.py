@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGcancelConn
 from psycopg.waiting import Ready, Wait
 
+from opportune.db.drivers.socket_watch import SocketWatch
 from opportune.services.tasks import run_in_background
 
 POLL_INTERVAL_SECONDS = 0.1
@@ -63,14 +64,10 @@ class TimedConnection(AsyncConnection[Any]):
     """Seconds without a response before the server is probed."""
     probe_timeout_seconds: float = 1.5
     """Seconds to wait for the response to a probe."""
-    _watched: tuple[asyncio.AbstractEventLoop, int] | None = None
-    """Event loop that watches the socket for data, and the socket."""
-    _readable: asyncio.Future[bool] | None = None
-    """Whether the socket has data to read or the time is over, while a statement waits."""
-    _deadline: float = 0
-    """Time of the event loop at which the time of the waiting statement is over."""
-    _timer: asyncio.TimerHandle | None = None
-    """Timer that checks the deadline. Statements that begin before it ends also use it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._watch = SocketWatch()
 
     @classmethod
     async def connect_with_retry(cls, *arguments: Any, statement_timeout_seconds: float, **options: Any) -> Self:
@@ -112,7 +109,7 @@ class TimedConnection(AsyncConnection[Any]):
         """
         try:
             if timeout is not None:
-                self.unwatch()
+                self._watch.stop()
                 return await waiting.wait_async(gen, self.pgconn.socket, interval, timeout)
             return await self._wait_watching(gen)
         except asyncio.CancelledError:
@@ -120,20 +117,17 @@ class TimedConnection(AsyncConnection[Any]):
             self._abandon()
             raise
         except BaseException:
-            self.unwatch()  # libpq may have closed the socket
+            self._watch.stop()  # libpq may have closed the socket
             raise
 
     async def _wait_watching(self, gen: PQGen[RV]) -> RV:
-        """Wait with one watch of the socket for all statements until the connection is closed.
-
-        psycopg adds and removes a reader for each of them, which takes a third of the time of a short statement.
-        """
+        """Wait for a statement with the watch of the connection. After `probe_after_seconds`, check the server."""
         try:
             state = next(gen)
             if state == Wait.RW:  # a socket is nearly always writable
                 state = gen.send(Ready.W)
             while state == Wait.R:
-                if not await self._is_readable_within(self.probe_after_seconds):
+                if not await self._watch.is_readable_within(self.pgconn.socket, self.probe_after_seconds):
                     return await self._wait_while_alive(gen)
                 state = gen.send(Ready.R)
         except StopIteration as end:
@@ -142,46 +136,6 @@ class TimedConnection(AsyncConnection[Any]):
         with suppress(TimeoutError):
             return await self._wait_for(gen, self.probe_after_seconds)
         return await self._wait_while_alive(gen)
-
-    async def _is_readable_within(self, timeout_seconds: float) -> bool:
-        loop = asyncio.get_running_loop()
-        if self._watched is None or self._watched[0] is not loop:
-            self.unwatch()
-            self._watched = loop, self.pgconn.socket
-            loop.add_reader(self.pgconn.socket, self._report_readable)
-        self._readable = loop.create_future()
-        self._deadline = loop.time() + timeout_seconds
-        if self._timer is None:
-            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
-        try:
-            return await self._readable
-        finally:
-            self._readable = None
-
-    def _check_deadline(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        if self._readable is None:
-            return
-        if loop.time() < self._deadline:  # of a later statement
-            self._timer = loop.call_at(self._deadline, self._check_deadline, loop)
-        else:
-            _set_result(self._readable, False)
-
-    def _report_readable(self) -> None:
-        if self._readable is None:  # an event that no statement waits for would repeat
-            self.unwatch()
-        else:
-            _set_result(self._readable, True)
-
-    def unwatch(self) -> None:
-        """Stop watching the socket, before it is closed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._watched is not None:
-            (loop, socket), self._watched = self._watched, None
-            if not loop.is_closed():
-                loop.remove_reader(socket)
 
     async def commit(self) -> None:
         """Commit the transaction.
@@ -196,11 +150,11 @@ class TimedConnection(AsyncConnection[Any]):
         await super().commit()
 
     async def close(self) -> None:
-        self.unwatch()
+        self._watch.stop()
         await super().close()
 
     async def _wait_for(self, gen: PQGen[RV], timeout_seconds: float) -> RV:
-        self.unwatch()
+        self._watch.stop()
         async with asyncio.timeout(timeout_seconds):
             return await waiting.wait_async(_resumed(gen), self.pgconn.socket, POLL_INTERVAL_SECONDS)
 
@@ -223,7 +177,7 @@ class TimedConnection(AsyncConnection[Any]):
 
     def _abandon(self) -> None:
         """Close the connection, and cancel the statement on the server, which would otherwise keep its locks."""
-        self.unwatch()
+        self._watch.stop()
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         with suppress(OperationalError, NotSupportedError):  # connection lost, or libpq older than 17
@@ -255,11 +209,6 @@ def _resumed(gen: PQGen[RV]) -> PQGen[RV]:
     except StopIteration as end:
         result: RV = end.value
         return result
-
-
-def _set_result(future: asyncio.Future[bool], value: bool) -> None:
-    if not future.done():
-        future.set_result(value)
 
 
 async def _cancel(connection: PGcancelConn) -> None:

@@ -40,16 +40,15 @@ class LagMeter:
     def update(self, row: Row[Any]) -> float:
         """Return the lag in seconds from another row of `LAG_QUERY`."""
         lag, now = measure_lag(row), monotonic()
-        if lag == 0 or not row.is_connected:
-            self._received = None
-        elif self._received is None:
+        is_bound = lag != 0 and row.is_connected
+        if not is_bound or self._received is None:
+            self._received = (now, row.received) if is_bound else None
+            return max(0.0, lag or 0.0)
+        received_at, position = self._received
+        seconds = now - received_at
+        has_replayed = row.replayed >= position
+        if has_replayed:  # all that it had received then, so that it lags no longer than this
             self._received = now, row.received
-        else:
-            received_at, position = self._received
-            seconds = now - received_at
-            if row.replayed >= position:  # by now the replica has replayed what it had received then
-                lag = seconds if lag is None else min(lag, seconds)
-                self._received = now, row.received
-            elif lag is None:
-                lag = seconds
-        return max(0.0, lag or 0.0)
+        if lag is None or has_replayed:
+            lag = min(seconds if lag is None else lag, seconds)
+        return max(0.0, lag)
