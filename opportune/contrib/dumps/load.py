@@ -11,7 +11,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, crea
 from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import class_mapper
 from sqlalchemy.sql.elements import NamedColumn
 from sqlmodel import SQLModel
@@ -23,6 +22,7 @@ from opportune.contrib.dumps.names import find_table
 from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references, is_natural, natural_keys
 from opportune.contrib.dumps.references import lacks_id, set_ids
 from opportune.db.queries.batches import batches_of
+from opportune.db.queries.upsert import upsert
 
 KEYS = {"model", "pk", "fields"}
 WRONG_FORM = 'does not have the form {"model": …, "pk": …, "fields": {…}}'
@@ -136,8 +136,7 @@ def _parse_object(tables: Mapping[str, Table], keys: NaturalKeys, value: Any) ->
 
 def _upsert(connection: Connection, table: Table) -> Any:
     """Return a statement that inserts rows and replaces those with the same primary key."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement, key = insert(table), [column.name for column in table.primary_key]
+    statement, key = upsert(connection, table), [column.name for column in table.primary_key]
     updates = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in key}
     if not updates:
         return statement.on_conflict_do_nothing()

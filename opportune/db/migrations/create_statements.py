@@ -124,10 +124,11 @@ def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition
 
 def _read_unique_rule(items: Sequence[str], index: int) -> UniqueRule:
     """Return the rule at a position: `UNIQUE (a, b)`, or `UNIQUE` behind the definition of a column."""
-    group, *tail = items[index + 1 :] or [""]
-    columns = [unquote(part) for part in _split(group)] if group.startswith("(") else [unquote(items[0])]
-    conflict = CONFLICT.match(" ".join(tail if group.startswith("(") else [group, *tail]).upper())
-    return UniqueRule(_name_before(items, index), columns, conflict[1] if conflict else None)
+    following = items[index + 1 :]
+    has_columns = bool(following) and following[0].startswith("(")
+    columns = _split(following[0]) if has_columns else items[:1]
+    conflict = CONFLICT.match(" ".join(following[has_columns:]).upper())
+    return UniqueRule(_name_before(items, index), [*map(unquote, columns)], conflict[1] if conflict else None)
 
 
 def _name_before(items: Sequence[str], index: int) -> str | None:

@@ -122,29 +122,32 @@ async def read_page(
     recent = recent_counts(session).find(counted_rows.identity) if counted_rows.identity else None
     offset = 0 if cursor else (page - 1) * size
     limits = {"limit": size + 1, "offset": offset, "counted": 0 if recent else row_count.MAX_COUNTED_ROWS + 1}
-    rows = await execute(statement.rows, limits)
-    is_first = page == 1 and cursor is None
-    if recent and (rows or not is_first):
-        count = recent
-    elif rows or is_first:
-        count = RowCount(rows[0][-1] if rows else 0)
-    else:  # a page past the end has no row with the number
-        count = RowCount((await execute(statement.number, limits))[0][0])
-    seconds = monotonic() - started_at
-    has_more, rows = len(rows) > size, [*rows[:size]]
-    if cursor and cursor.is_before:
-        rows.reverse()
-        has_previous, has_next = has_more, not cursor.is_last
+    selected = await execute(statement.rows, limits)
+    if not selected and page == 1 and cursor is None:
+        count = RowCount(0)
     else:
-        has_previous, has_next = cursor is not None, has_more
+        count = recent or await _read_count(execute, statement, selected, limits)
+    seconds = monotonic() - started_at
+    rows, has_more = [*selected[:size]], len(selected) > size
     uses_cursors = count.is_large or cursor is not None
-    if count.is_large and not cursor and rows and not has_more:
-        count = RowCount(offset + len(rows))
-    elif count.is_large:
-        estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
-        # Clients that read page after page must not stop before the last one.
-        count = RowCount(max(estimate.number, offset + len(rows) + has_more), is_exact=estimate.is_exact)
-    return ListedRows(rows, count, has_previous, has_next, uses_cursors)
+    if count.is_large:
+        end = offset + len(rows)
+        if rows and not (cursor or has_more):
+            count = RowCount(end)
+        else:
+            estimate = recent or await _estimate(session, counted_rows, count.number, seconds)
+            # Clients that read page after page must not stop before the last one.
+            count = RowCount(max(estimate.number, end + has_more), is_exact=estimate.is_exact)
+    if cursor and cursor.is_before:
+        return ListedRows(rows[::-1], count, has_more, not cursor.is_last, uses_cursors)
+    return ListedRows(rows, count, cursor is not None, has_more, uses_cursors)
+
+
+async def _read_count(
+    execute: Execute, statement: ListStatement, selected: Sequence[Sequence[Any]], limits: Mapping[str, Any]
+) -> RowCount:
+    """Return the number in the selected rows. A page past the end has none, so it is read separately."""
+    return RowCount(selected[0][-1] if selected else (await execute(statement.number, limits))[0][0])
 
 
 async def _estimate(session: AsyncSession, rows: CountedRows, counted: int, seconds: float) -> RowCount:

@@ -129,19 +129,22 @@ def loading_options(mapper: Mapper[Any], names: Sequence[str]) -> list[Any]:
     """Return query options that load the relationships of paths, with one more query per relationship."""
     options = []
     for name in names:
-        try:
-            path = parse_path(mapper, name)
-        except LookupError:
-            continue  # Python properties need no loading
-        relations = [*path.relations]
-        if path.name in path.end.relationships:
-            relations.append(path.end.relationships[path.name])
         option: Any = None
-        for relation in relations:
+        for relation in _relations_of(mapper, name):
             option = (option.selectinload if option else selectinload)(relation.class_attribute)
         if option:
             options.append(option)
     return options
+
+
+def _relations_of(mapper: Mapper[Any], name: str) -> Sequence[RelationshipProperty[Any]]:
+    """Return the relationships of a path, also at its end. Python properties have none."""
+    try:
+        path = parse_path(mapper, name)
+    except LookupError:
+        return []
+    last = path.end.relationships.get(path.name)
+    return path.relations if last is None else [*path.relations, last]
 
 
 def read_path_values(row: Any, path: str) -> list[Any]:

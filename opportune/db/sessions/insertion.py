@@ -185,24 +185,33 @@ def _values_to_insert(plan: InsertPlan, row: Any) -> dict[str, Any] | None:
 def _insert(session: Session, plan: InsertPlan, row: Any, values: Mapping[str, Any], added: Sequence[AddedRow]) -> None:
     """Write a row and the rows that are added with it, in one greenlet."""
     state: InstanceState[Any] = inspect(row)
-    connection, attributes = session.connection(), state.dict
-    stored = connection.execute(plan.statement, values).one()
+    connection = session.connection()
+    _set_values(state.dict, plan, connection.execute(plan.statement, values).one())
+    _add_written(session, row, state)
+    if plan.returns_stored:
+        state.info[STORED_VALUES] = {name: state.dict[name] for name in plan.returned}
+    for addition in added:
+        if (fields := addition.values(row)) is not None:
+            connection.execute(insert_statement(addition.model), fields)
+
+
+def _set_values(attributes: dict[str, Any], plan: InsertPlan, stored: Sequence[Any]) -> None:
+    """Set the attributes to the values that the INSERT returned, and those without a value to None."""
     for name, _ in plan.columns:
         attributes.setdefault(name, None)
     for name, value in zip(plan.returned, stored, strict=True):
         if not isinstance(value, MUTABLE_TYPES) or value != attributes[name]:
             attributes[name] = value
+
+
+def _add_written(session: Session, row: Any, state: InstanceState[Any]) -> None:
+    """Add a row to the session as one that is in the database."""
     make_transient_to_detached(row)
     stale = session.identity_map.get(state.key) if state.key else None
     if stale is not None:  # a savepoint that had used the same id was rolled back
         session.expunge(stale)
     session.add(row)
     session.info.setdefault(INSERTED, WeakKeyDictionary())[state] = session.get_nested_transaction()
-    if plan.returns_stored:
-        state.info[STORED_VALUES] = {name: attributes[name] for name in plan.returned}
-    for addition in added:
-        if (fields := addition.values(row)) is not None:
-            connection.execute(insert_statement(addition.model), fields)
 
 
 async def number_new_rows(session: AsyncSession, model: type[Any]) -> None:
