@@ -103,7 +103,8 @@ class DeclaredPermissions:
         if action in actions or action == WILDCARD:
             return ""
         names = ", ".join(sorted(actions))
-        advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions)
+        example = f' @action("{action}", …) in its admin view adds action:{action}.' if action else ""
+        advice = renamed_to(action, RENAMED_ACTIONS) or did_you_mean(action, actions) or example
         return f"{identity} has no action {action!r}. There are: {names}.{advice}"
 
 

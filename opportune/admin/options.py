@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import Integer, inspect
 from sqlalchemy.orm import Mapper
@@ -17,7 +17,7 @@ from opportune.db.models.columns import python_type_of
 from opportune.db.queries.paths import AttributePath, column_of_relation, parse_path
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.errors.option_types import describe_mismatch
+from opportune.errors.option_types import DISTINCT, describe_mismatch
 from opportune.errors.renamed_names import ADMIN_VIEW
 from opportune.errors.suggestions import MIN_MISSPELT_SIMILARITY
 from opportune.fields.files import file_columns_of
@@ -129,7 +129,8 @@ def _identity_fault(view: Any) -> str:
 def _shape_faults(view: Any, base: type[Any]) -> Iterator[str]:
     """Yield a message for each option that is not a tuple, or not a name where one is expected."""
     for option in (*NAMES_OPTIONS, *NAME_OPTIONS):
-        value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else Sequence[Any]
+        names: Any = Annotated[Sequence[Any], DISTINCT] if option in NAMES_OPTIONS else Sequence[Any]
+        value, type_ = getattr(view, option), Mapping if isinstance(getattr(base, option), Mapping) else names
         if value != "__all__" and (mismatch := describe_mismatch(value, type_)):
             yield f"{written_name(view, option)} {mismatch}"
 

@@ -48,10 +48,15 @@ def views_of(feature: Feature) -> Sequence[Any]:
     """Return the views that a feature lists, or the views of its module: its `VIEWS`, or all in their order.
 
     Raises:
-        OperatorError: The module does not exist.
+        OperatorError: The module does not exist, or the feature lists a class that is no view.
     """
     views = feature.admin.views
     if not isinstance(views, str):
+        if wrong := next((view.__name__ for view in views if not issubclass(view, BaseView)), ""):
+            advice = f"Write class {wrong}Admin(AdminView, model={wrong}), and list it."
+            raise OperatorError(
+                f"Feature({feature.name!r}, admin=Admin([…])) lists {wrong}, which is no view. {advice}"
+            )
         return views
     try:
         module = import_module(views)

@@ -1,8 +1,9 @@
 """Base class for the admin pages of a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import PositiveInt, StringConstraints
 from starlette.requests import Request
 
 from opportune.admin.base import parameter_name
@@ -40,6 +41,8 @@ from opportune.errors import OperatorError
 from opportune.errors.option_names import find_mismatches
 from opportune.fields.files import file_columns_of
 from opportune.i18n import gettext_lazy
+
+ExportType = Annotated[str, StringConstraints(pattern="^(csv|xlsx|json)$")]
 
 
 class AdminView(RowQueriesMixin):
@@ -123,13 +126,13 @@ class AdminView(RowQueriesMixin):
     prepopulated: ClassVar[Mapping[str, str]] = {}
     """A slug and the column from which a script fills it: `{"slug": "title"}`."""
 
-    export_types: ClassVar[list[str]] = ["csv", "xlsx", "json"]
-    max_import_file_size = 10_000_000
-    import_max_rows = 5_000
+    export_types: ClassVar[list[ExportType]] = ["csv", "xlsx", "json"]
+    max_import_file_size: ClassVar[PositiveInt] = 10_000_000
+    import_max_rows: ClassVar[PositiveInt] = 5_000
     """Maximum rows of an imported file, for views with `can_import = True`. More rows have no Undo."""
 
-    page_size = 25
-    page_size_options: ClassVar[Sequence[int]] = [25, 50, 100]
+    page_size: ClassVar[PositiveInt] = 25
+    page_size_options: ClassVar[Sequence[PositiveInt]] = [25, 50, 100]
     column_type_formatters = FORMATTERS
     column_type_formatters_detail = FORMATTERS
     form_base_class = AdminForm

@@ -20,7 +20,7 @@ from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
 
-DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc")
+DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc", "sqlalchemy.orm.exc")
 """Modules with errors about declarations. Those with `orig` are errors of the database."""
 
 

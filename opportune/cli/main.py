@@ -21,7 +21,7 @@ from opportune.cli.registry import (
     PROGRAM,
     command_module,
     feature_modules,
-    handle_broken_pipe,
+    handle_output_error,
     help_line,
     overview,
 )
@@ -110,8 +110,8 @@ def run_and_report(arguments: list[str]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        return handle_broken_pipe()
+    except BrokenPipeError as error:
+        return handle_output_error(error)
     except Exception as error:  # noqa: BLE001 - the last place that can report it
         return report_unexpected_error(error)
     return print_error(message, code) if message else code

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Never
 
@@ -32,7 +32,8 @@ def exec_process(command: list[str], environ: Mapping[str, str] | None = None) -
     """
     if not _exec_allowed.get():
         raise OperatorError(f"This command replaces the process with {command[0]}. Start it with subprocess instead.")
-    print(end="", flush=True)  # also if it is closed
+    with suppress(OSError):  # the other program reports a full disk
+        print(end="", flush=True)  # also if it is closed
     if sys.platform == "win32":  # exec returns to the prompt before the program ends
         sys.exit(subprocess.call(command, env=environ))
     os.execvpe(command[0], command, environ or os.environ)  # noqa: S606 - no shell is needed

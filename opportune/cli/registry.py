@@ -7,7 +7,7 @@ their commands in `Feature(commands=…)`, which is read from the source of the 
 import ast
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 
@@ -53,11 +53,16 @@ def is_overview_request(arguments: list[str]) -> bool:
 
 def show_overview() -> int:
     """Print the help with all commands."""
+    return print_lines(overview())
+
+
+def print_lines(lines: Iterable[str]) -> int:
+    """Print each line when it is ready, and return the exit code."""
     try:
-        for line in overview():
+        for line in lines:
             print(line, flush=True)  # before the features are imported
-    except BrokenPipeError:
-        return handle_broken_pipe()
+    except OSError as error:
+        return handle_output_error(error)
     return 0
 
 
@@ -110,9 +115,11 @@ def describe_command(name: str) -> str:
     return f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...\n\n{text}\n\n{note}"
 
 
-def handle_broken_pipe() -> int:
+def handle_output_error(error: OSError) -> int:
     """Discard further output, so that Python reports no error when it exits, and return the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        print(f"The output cannot be written: {error.strerror}.", file=sys.stderr)
     return 1
 
 

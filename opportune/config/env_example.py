@@ -1,6 +1,6 @@
 """Descriptions of settings, and `.env.example`: the most common ones, as lines to uncomment.
 
-`python -m opportune.config.env_example` writes it from the settings of the project and of its features.
+`oppman.py env example` writes it from the settings of the project and of its features.
 """
 
 import ast
@@ -166,7 +166,7 @@ def setting_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # `upgrade` of 0.2 runs this module
     from opportune.config.base_settings import settings_classes
     from opportune.project.layout import PROJECT
 

@@ -7,7 +7,7 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
-from opportune.accounts.groups.permission_names import refuse_renamed_action
+from opportune.accounts.groups.permission_names import identity_of, refuse_renamed_action
 from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
@@ -44,7 +44,9 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     async def read_as(request: Request, user: _SignedInUser) -> C:
         return await open_crud(crud_class, request, await read_session(request), user, action)
 
-    return Depends(read if crud_class.definition.read_permission is Permission.ANYONE else read_as)
+    return _depends_on(
+        read if crud_class.definition.read_permission is Permission.ANYONE else read_as, crud_class, action
+    )
 
 
 @cache
@@ -66,7 +68,15 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     async def write_as(request: Request, session: WriteSession, user: _SignedInUser) -> C:
         return await open_crud(crud_class, request, session, user, action, writes=True)
 
-    return Depends(write if crud_class.definition.write_permission is Permission.ANYONE else write_as)
+    return _depends_on(
+        write if crud_class.definition.write_permission is Permission.ANYONE else write_as, crud_class, action
+    )
+
+
+def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
+    if action:
+        call.permission = (identity_of(crud_class.model), action)  # read by `check`
+    return Depends(call)
 
 
 async def open_crud(

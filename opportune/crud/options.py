@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel
 from sqlalchemy import Select, SQLColumnExpression
 
+from opportune.errors.option_types import Names
 from opportune.pagination import Paging
 
 Values = BaseModel | Mapping[str, Any]
@@ -64,25 +65,25 @@ class CrudOptions:
     """Users who may read rows: by default the owner, or users with the permission if rows have no owner."""
     write_permission: ClassVar[Permission | None] = None
     """Users who may add, change and delete rows. The default is the same as for `read_permission`."""
-    search: ClassVar[Sequence[str]] = ()
+    search: ClassVar[Names] = ()
     """Text columns of the row and of related rows (`author.name`). `?q=` searches them for every word."""
-    filters: ClassVar[Sequence[str]] = ()
+    filters: ClassVar[Names] = ()
     """Columns and relationships that a list can be filtered by."""
-    sort: ClassVar[Sequence[str]] = ()
+    sort: ClassVar[Names] = ()
     """Columns, annotations and paths that `?sort=` accepts."""
-    order: ClassVar[Sequence[str]] = ()
+    order: ClassVar[Names] = ()
     """Default order of a list, with `-` for descending. Without it, the newest rows come first."""
     annotations: ClassVar[Mapping[str, SQLColumnExpression[Any] | Select[Any]]] = {}
     """Computed values by name, as correlated selects. Responses contain them. Lists can show and sort by them."""
-    write_fields: ClassVar[Sequence[str]] = ()
+    write_fields: ClassVar[Names] = ()
     """Writable fields; by default all except secrets, privileges, references to users and time stamps."""
-    read_fields: ClassVar[Sequence[str]] = ()
+    read_fields: ClassVar[Names] = ()
     """Fields of a response; by default all except secrets."""
     exclude: ClassVar[Sequence[str]] = ()
     """Fields that are neither writable nor part of a response."""
     readonly: ClassVar[Sequence[str]] = ()
     """Fields of a response that are not writable."""
-    nested: ClassVar[Sequence[str]] = ()
+    nested: ClassVar[Names] = ()
     """Relationships that a response contains as objects instead of ids."""
     create_schema: ClassVar[type[BaseModel] | None] = None
     update_schema: ClassVar[type[BaseModel] | None] = None

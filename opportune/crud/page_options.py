@@ -20,7 +20,7 @@ from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
-from opportune.errors.option_types import describe_mismatch
+from opportune.errors.option_types import Names, describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
@@ -67,11 +67,11 @@ declared_pages: dict[type[Any], list["PageOptions[Any]"]] = {}
 class PageOptions(Generic[M]):
     """The options of `CrudPages`, and its router."""
 
-    columns: Sequence[str] = ()
+    columns: Names = ()
     """Columns of the list: columns, annotations, relationships (`author`) and columns of related rows (`author.name`).
 
     By default, the list has the first six short fields."""
-    fields: Sequence[str] = ()
+    fields: Names = ()
     """Fields on the page of one row; by default the fields of the API's response."""
     sections: Sequence[tuple[str, Sequence[str]]] = ()
     """Fields of the form under headings: `(("Book", ("title", "author_id")),)`."""

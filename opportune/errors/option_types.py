@@ -2,30 +2,64 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from reprlib import repr as shortened
 from types import UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
 """Annotations of modules that postpone their evaluation. Others are not checked."""
 
 
+def _refuse_repeated(names: Sequence[Any]) -> Sequence[Any]:
+    texts = [*map(str, names)]
+    if repeated := next((name for name in texts if texts.count(name) > 1), ""):
+        raise ValueError(f"names {repeated} twice. Remove one.")
+    return names
+
+
+DISTINCT = AfterValidator(_refuse_repeated)
+Names = Annotated[Sequence[str], DISTINCT]
+"""Names of columns, fields or routes, each one once."""
+
+
 def describe_mismatch(value: object, annotation: Any) -> str:
-    """Return `needs Sequence[str], not 5`; empty if the value has the annotated type."""
+    """Return `needs Sequence[str], not 5`; empty if the value has the annotated type and satisfies its constraints."""
     if conforms(value, annotation):
-        return ""
+        return _broken_constraint(value, annotation)
     if isinstance(value, str) and conforms((value,), annotation):
         return f"is a text. Write a tuple: ({value!r},)"
     text = annotation.__name__ if isinstance(annotation, type) else re.sub(r"ClassVar\[(.*)\]", r"\1", str(annotation))
-    return f"needs {re.sub('[a-z_]+[.]', '', text)}, not {shortened(value)}"
+    text = re.sub(r"Annotated\[(.+?), [^]]*\]", r"\1", re.sub("[a-z_]+[.]", "", text))
+    return f"needs {text}, not {shortened(value)}"
+
+
+def _broken_constraint(value: object, annotation: Any) -> str:
+    """Return Pydantic's message about the first constraint that a value breaks; empty if there is none."""
+    type_ = get_args(annotation)[0] if get_origin(annotation) is ClassVar else annotation
+    if "Annotated[" not in str(type_):
+        return ""
+    try:
+        _validator_of(type_).validate_python(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        if fault["type"] == "value_error":
+            return str(fault["ctx"]["error"]).removesuffix(".")
+        return f"{re.sub(r'^[A-Z][a-z]+ should', 'must', fault['msg'])}, not {shortened(fault['input'])}"
+    return ""
+
+
+_validator_of = cache(TypeAdapter[Any])
 
 
 def conforms(value: Any, annotation: Any) -> bool:
     """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
     annotation = POSTPONED.get(annotation, Any) if isinstance(annotation, str) else annotation
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if origin in (Union, UnionType, ClassVar):
-        return any(conforms(value, argument) for argument in arguments)
+    if origin in (Union, UnionType, ClassVar, Annotated):
+        return any(conforms(value, argument) for argument in arguments[: 1 if origin is Annotated else None])
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type):

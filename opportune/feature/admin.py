@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Interval
 from fastapi import FastAPI
 from sqlalchemy import DateTime
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,7 @@ from starlette.requests import Request
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
+from opportune.errors.option_types import Names
 
 
 @strict
@@ -96,18 +98,13 @@ class Table:
 
     label: str
     model: type[Any]
-    columns: Sequence[str] = ()
+    columns: Names = ()
     """Names as in the `columns` of the model's view; empty for the first columns of its list."""
-    limit: int = 5
+    limit: Annotated[int, Interval(ge=1, le=20)] = 5
+    """Number of rows, at most 20."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """Filters of the model's list, `{"state": "open"}`. The table links to this list."""
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.limit <= MAX_TABLE_ROWS:
-            raise OperatorError(f"Table({self.label!r}, limit={self.limit}): choose 1 to {MAX_TABLE_ROWS} rows.")
-
-
-MAX_TABLE_ROWS = 20
 
 Widget = Metric | Number | Table
 

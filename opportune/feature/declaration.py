@@ -1,11 +1,14 @@
 """The declaration of a feature, which the framework and other features read."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from importlib.util import find_spec
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter
+from pydantic import AfterValidator
 from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
@@ -51,6 +54,19 @@ def _new_spelling(option: str) -> str:
     return ""
 
 
+def require_settings(class_: type[Any] | None) -> type[Any] | None:
+    if class_ is not None and not hasattr(class_, "renamed_settings"):
+        raise ValueError("needs a subclass of opportune.config.BaseSettings")
+    return class_
+
+
+def require_module(name: str) -> str:
+    with suppress(ImportError):  # its package does not exist
+        if not name or find_spec(name):
+            return name
+    raise ValueError(f"names the module {name}, which does not exist")
+
+
 @refuse_old_options
 @strict
 @dataclass(frozen=True)
@@ -62,8 +78,8 @@ class Feature:
     summary: str = ""
     """One sentence for the landing page."""
     _: KW_ONLY
-    settings: type[Any] | None = None
-    """A subclass of `BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
+    settings: Annotated[type[Any] | None, AfterValidator(require_settings)] = None
+    """A subclass of `opportune.config.BaseSettings`, read with the site's settings: `settings.of(BooksSettings)`."""
     models: Sequence[type[SQLModel]] = ()
     requires: Sequence[str] = ()
     """Names of optional features that it uses, such as `("answers",)`. The site does not start without them."""
@@ -74,7 +90,7 @@ class Feature:
     """Functions of its `hooks.py` that run when rows are created, changed or deleted (oppman.py docs hooks)."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """Modules of its commands for `oppman.py` by name, `{"books": "app.books.commands"}` (oppman.py docs commands)."""
-    quickstart: str = ""
+    quickstart: Annotated[str, AfterValidator(require_module)] = ""
     """Module for `oppman.py quickstart`, with `configure(settings)`, which asks for settings of a new site and returns
     them, and `notes(settings)`, which yields lines for the operator."""
     site: Site = field(default_factory=Site)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import sqlmodel
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PositiveInt
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import Dialect, String, TypeDecorator
@@ -63,9 +63,9 @@ class FileColumn:
 class ImageColumn(FileColumn):
     """Image column. Images are re-encoded as WebP, rotated upright, and lose their metadata."""
 
-    max_side_pixels: int = 1600
+    max_side_pixels: PositiveInt = 1600
     """Maximum pixels of the longer side."""
-    renditions: Mapping[str, int] = field(default_factory=dict, hash=False)
+    renditions: Mapping[str, PositiveInt] = field(default_factory=dict, hash=False)
     """Smaller copies: maximum pixels of the longer side by name."""
 
     accept = ",".join(CONTENT_TYPES)

@@ -6,6 +6,7 @@ from functools import partial
 from inspect import signature
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
@@ -112,17 +113,17 @@ class JobDefinition(Generic[P]):
     name: str
     """`<feature>.<action>`. Queued jobs are stored with it, so renaming a job loses them."""
     function: Callable[Concatenate[JobContext, P], Awaitable[None]]
-    attempts: int = 5
+    attempts: PositiveInt = 5
     """Maximum number of attempts."""
-    wait: float = 1.0
+    wait: NonNegativeFloat = 1.0
     """Seconds before the second attempt, doubled before each further attempt."""
     queue: str = DEFAULT_QUEUE
     """Queue in which calls wait. Limits apply to a queue."""
     priority: int = 0
     """Calls with a lower number run before others of the queue."""
-    group_limit: int = 1
+    group_limit: PositiveInt = 1
     """Maximum number of jobs of a group that run at a time."""
-    max_seconds: float | None = None
+    max_seconds: PositiveFloat | None = None
     """Maximum duration of an attempt."""
     schedule: str | Callable[[Settings], str] = ""
     """A cron expression in UTC, or a function that returns one from the settings. The job takes no arguments."""

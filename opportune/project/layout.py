@@ -79,9 +79,10 @@ def installed_features() -> "Sequence[Feature]":
     module = import_module(f"{PACKAGE}.installed") if find_spec(f"{PACKAGE}.installed") else None
     features: Sequence[Feature] = getattr(module, "INSTALLED", ())
     if not (features and isinstance(features, list | tuple)):
-        code = "INSTALLED: tuple[Feature, ...] = ("
-        reason = f"has no INSTALLED: begin it with {code}" if module else "is missing. Restore it."
-        raise OperatorError(f"{PACKAGE}/installed.py {reason}")
+        file = f"{PACKAGE}/installed.py"
+        begin, restore = "INSTALLED: tuple[Feature, ...] = (", f"git checkout HEAD -- {file}"
+        reason = f"has no INSTALLED: begin it with {begin}" if module else f"is missing. Restore it: {restore}"
+        raise OperatorError(f"{file} {reason}")
     require_unique_names(features)
     require_core_features([feature.name for feature in features])
     return features
@@ -217,6 +218,7 @@ def settings_class() -> type[Any]:
 
 def application(*arguments: Any) -> Any:
     """Call `create_app` of the project's `main.py`, or of the framework if the project has no `main.py`."""
+    installed_features()  # reports a missing or faulty installed.py better than the import in main.py
     return _import_module("main", "opportune.application").create_app(*arguments)
 
 

@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
+from pydantic_core import PydanticUndefined, SchemaError
 
 # FastAPI passes the aliases of a route's parameters to Pydantic, which warns about them. FastAPI suppresses the warning
 # only while it builds routes, but schemas are also built later.
 warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
+# Fields may have the names of deprecated methods of Pydantic, because nothing calls these.
+warnings.filterwarnings("ignore", 'Field name "(construct|copy|dict|json|schema|validate)" in .* shadows')
 
 MAX_REPORTED_ERRORS = 5
 
@@ -38,6 +41,22 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
         except (PydanticUndefinedAnnotation, PydanticUserError) as error:
             yield f"{schema.__module__}.{schema.__name__}: {error.message.partition(chr(10))[0]}"
         yield from schema_faults(schema)
+
+
+def field_faults(model: type[BaseModel]) -> Iterator[str]:
+    """Yield one line per field of a table with a wrong constraint or default, neither of which SQLModel validates."""
+    config = ConfigDict(arbitrary_types_allowed=True, validate_default=True)
+    for name, info in model.model_fields.items():
+        fields: dict[str, Any] = {name: (info.annotation, info)}
+        try:
+            schema = create_model(model.__name__, __config__=config, **fields)
+            if info.default not in (None, PydanticUndefined):
+                schema()
+        except ValidationError as error:
+            yield f"{model.__module__}.{model.__name__}.{name}: the default is wrong. {error.errors()[0]['msg']}."
+        except (PydanticUserError, SchemaError, TypeError) as error:
+            reason = [line for line in str(error).splitlines() if not line.startswith("For further")][-1].strip()
+            yield f"{model.__module__}.{model.__name__}.{name} has a wrong option of Field(…): {reason}"
 
 
 def describe_errors(error: ValidationError) -> str:

@@ -205,7 +205,7 @@ def test_missing_list_of_features_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(OperatorError, match=r"^app/installed\.py has no INSTALLED: begin it with"):
         installed_features()
     monkeypatch.setattr("opportune.project.layout.find_spec", lambda _name: None)
-    with pytest.raises(OperatorError, match=r"^app/installed\.py is missing\. Restore it\.$"):
+    with pytest.raises(OperatorError, match=r"^app/installed\.py is missing\. Restore it: git checkout"):
         installed_features()
 
 

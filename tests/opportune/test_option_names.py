@@ -12,8 +12,9 @@ from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.feature import Feature, Link, Metric
+from opportune.feature import Feature, Link, Metric, Table
 from opportune.jobs import JobContext, job
+from opportune.web import RateLimit
 from tests.opportune.crud.library import Note, Notes
 
 
@@ -65,6 +66,22 @@ def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: 
         (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),
         (lambda: CrudPages(Notes, "/wrong", columns=5), "CrudPages(columns=…) needs Sequence[str], not 5."),
         (lambda: CrudPages(cast(Any, Note), "/wrong"), "CrudPages(crud_class=…) needs type[Crud["),
+        (
+            lambda: CrudPages(Notes, "/wrong", columns=("text", "text")),
+            "CrudPages(columns=…) names text twice.",
+        ),
+        (lambda: declare(Crud, sort=("text", "text")), "Mine.sort names text twice."),
+        (
+            lambda: Feature("x", settings=int),
+            "Feature('x', settings=…) needs a subclass of opportune.config.BaseSettings.",
+        ),
+        (lambda: Feature("x", quickstart="no.such"), "Feature('x', quickstart=…) names the module no.such, which does"),
+        (lambda: Table("x", Note, limit=21), "Table(limit=…) must be less than or equal to 20, not 21."),
+        (lambda: RateLimit("x", 0), "RateLimit(limit=…) must be greater than 0, not 0."),
+        (
+            lambda: job("x.y", max_seconds=-1)(cast(Any, len)),
+            "job('x.y', max_seconds=…) must be greater than 0, not -1.",
+        ),
         (lambda: CrudApi(Notes, "wrong").router, "The path 'wrong' of pages or an API does not begin with /."),
         (
             lambda: CrudApi(Notes, "/wrong", without="delete"),

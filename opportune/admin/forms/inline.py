@@ -1,10 +1,12 @@
 """Declaration of rows of another model that are edited in the form of the row they refer to."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import NonNegativeInt
+
 from opportune.errors.option_names import strict
+from opportune.errors.option_types import Names
 
 INLINES_KEY = "(inlines)"
 """Key of the tables among the values of a form. No column has this name."""
@@ -21,9 +23,9 @@ class Inline:
     model: type[Any]
     by: str
     """Foreign key column that refers to the row of the form."""
-    columns: Sequence[str]
+    columns: Names
     """Columns to edit, including all columns that a new row requires."""
-    extra: int = 2
+    extra: NonNegativeInt = 2
     """Number of empty lines for new rows on pages without JavaScript, which have no button to add a line."""
     sortable: str = ""
     """Column of whole numbers with the position of a row. Users move the rows, and the form stores the positions."""

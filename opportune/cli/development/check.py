@@ -6,6 +6,7 @@ The exit code is 1 if there are errors.
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated
@@ -55,8 +56,16 @@ from opportune.features.registration import find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features, installed_names
-from opportune.schemas import schema_faults
+from opportune.project.layout import (
+    PACKAGE,
+    PROJECT,
+    display_path,
+    feature_folder,
+    installed_features,
+    installed_names,
+    is_framework_class,
+)
+from opportune.schemas import field_faults, schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering.template_errors import (
     calls_in_templates,
@@ -75,10 +84,16 @@ def command(
     with_connections: Annotated[
         bool, typer.Option("--try", help="Also connect to the mail server and the backup storage.")
     ] = False,
+    no_database: Annotated[bool, typer.Option("--no-database", help="Leave out the checks of the database.")] = False,
     as_json: AsJson = False,
 ) -> None:
     settings = get_settings()
-    checks = [*CHECKS, *(deploy_checks() if deploy else ()), *(connection_checks() if with_connections else ())]
+    checks = [
+        *CHECKS,
+        *(() if no_database else DATABASE_CHECKS),
+        *(deploy_checks() if deploy else ()),
+        *(connection_checks() if with_connections else ()),
+    ]
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*run_checks(checks, settings, bar)]
     if as_json:
@@ -207,8 +222,10 @@ def _command_errors(name: str, module: str) -> Iterator[Finding]:
 
 
 def check_schemas(_settings: Settings) -> Iterator[Finding]:
-    """Find field types that Pydantic cannot resolve, because the first request would fail."""
+    """Find types and options of fields that Pydantic cannot use, because the first request would fail."""
     yield from map(Finding, schema_faults())
+    models = [model for feature in installed_features() for model in feature.models if not is_framework_class(model)]
+    yield from map(Finding, chain.from_iterable(map(field_faults, models)))
 
 
 def check_permissions(_settings: Settings) -> Iterator[Finding]:
@@ -235,7 +252,7 @@ def check_env_example(_settings: Settings) -> Iterator[Finding]:
     path = PROJECT / ".env.example"
     if path.exists() and path.read_text(encoding="utf-8") != env_example(settings_classes()):
         yield Finding(
-            ".env.example does not match the settings. Update it: .venv/bin/python -m opportune.config.env_example",
+            ".env.example does not match the settings. Update it: python3 oppman.py env example",
             is_error=False,
         )
 
@@ -369,11 +386,9 @@ CHECKS: tuple[Check, ...] = (
     check_permissions,
     check_templates,
     check_env_example,
-    check_storage,
-    check_database,
-    check_vectors,
     check_icons,
     check_catalogues,
     check_language_urls,
     check_links,
 )
+DATABASE_CHECKS: tuple[Check, ...] = (check_storage, check_database, check_vectors)

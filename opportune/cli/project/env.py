@@ -61,3 +61,10 @@ def init() -> None:
     text = example.read_text(encoding="utf-8") if example.is_file() else env_example(settings_classes())
     create_env(PROJECT / ".env", with_first_values(text))
     say("Wrote .env with a new SECRET_KEY, for development. To change a setting, remove the # in front of it.")
+
+
+@command.command()
+def example() -> None:
+    """Write .env.example from all settings."""
+    (PROJECT / ".env.example").write_text(env_example(settings_classes()), encoding="utf-8")
+    say("Wrote .env.example.")

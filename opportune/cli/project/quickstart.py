@@ -88,13 +88,14 @@ def set_up_new_site(superuser: Superuser, settings: Settings, *, interactive: bo
         for module in quickstart_modules():
             settings = module.configure(settings)
     in_transaction(add_initial_data)
-    print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
     return settings
 
 
 async def add_initial_data(session: AsyncSession) -> None:
-    """Load the demonstration data, and queue the first jobs."""
-    await demo.load_all(session)
+    """Load the demonstration data, unless only accounts has some, and queue the first jobs."""
+    if {feature.name for feature in installed_features() if feature.data.demo} - {"accounts"}:
+        await demo.load_all(session)
+        print("Added demonstration data. To delete it, run: python3 oppman.py demo clear")
     for feature in installed_features():
         for call in feature.jobs.first:
             defer(session, call, key=f"first {call.job.name}", delay=FIRST_JOBS_DELAY_SECONDS)

@@ -252,11 +252,11 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
         print_steps(f"python3 -m pip install --no-deps --require-hashes -r {BASE}", *all_steps)
         return
     failed = [] if update_code(version) else [MAKE_MIGRATIONS]
-    # The user decides when to migrate the database, and `check` fails until then.
+    # The user decides when to migrate the database. Until then, only the code is checked.
     pending = [MIGRATE, *failed, CHECK] if new_migrations or failed else []
     if no_test:
         pending.append(TEST)
-    for arguments in (CHECK, TEST):
+    for arguments in ([*CHECK, "--no-database"] if CHECK in pending else CHECK, TEST):
         if arguments not in pending and run(arguments):
             raise OperatorError(f"`{' '.join(arguments)}` fails on {branch}. Fix it there, or go back: {switch_back}")
     print_steps(*map(_command, pending), f"{switch_back} && git merge {branch}")
@@ -264,8 +264,7 @@ def finish(merge: Merge, main: str, version: str, new_migrations: Sequence[str],
 
 def update_code(version: str) -> bool:
     """Commit what the release changes in the code: names, migrations and .env.example. Return False on failure."""
-    write_env_example = [sys.executable, "-m", "opportune.config.env_example"]
-    if run(RENAME) or run(MAKE_MIGRATIONS) or subprocess.call(write_env_example, cwd=PROJECT):
+    if any(map(run, (RENAME, MAKE_MIGRATIONS, ["env", "example"]))):
         return False
     git = Git(PROJECT)
     if git("status", "--porcelain").strip():

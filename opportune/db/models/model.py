@@ -72,7 +72,11 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """
         for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
             raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
-        if (table := vars(cls).get("__tablename__")) in cls.metadata.tables:
+        table = vars(cls).get("__tablename__", "-")
+        if not table or not (isinstance(table, str) or hasattr(table, "__get__")):
+            advice = f'Write a text, such as "books_{cls.__name__.lower()}".'
+            raise OperatorError(f"{cls.__module__}.{cls.__name__}.__tablename__ is {table!r}. {advice}")
+        if table in cls.metadata.tables:
             models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
             same_table = [model for model in models if vars(model).get("__tablename__") == table]
             modules = dict.fromkeys(model.__module__ for model in (*same_table, cls))
@@ -94,6 +98,9 @@ class ModelBase(SQLModel, registry=REGISTRY):
             except (TypeError, ValueError) as error:
                 advice = "Choose another type, or set that of the column: Field(sa_type=…)."
                 raise OperatorError(f"{cls.__module__}.{cls.__name__}.{name}: {error}. {advice}") from None
+            if callable(info.default):
+                advice = f"Write Field(default_factory={getattr(info.default, '__name__', '…')})."
+                raise OperatorError(f"{cls.__module__}.{cls.__name__}.{name}: the default is a function. {advice}")
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
 

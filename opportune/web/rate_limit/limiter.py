@@ -10,8 +10,10 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 from fastapi import Depends, HTTPException, Request
+from pydantic import PositiveInt
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from opportune.errors.option_names import strict
 from opportune.i18n import gettext as _
 from opportune.i18n import ngettext
 from opportune.web.client import client_address
@@ -27,14 +29,15 @@ class TooManyRequests(HTTPException):
         super().__init__(429, detail, {"Retry-After": str(seconds)})
 
 
+@strict
 @dataclass(eq=False)
 class RateLimit:
     """Limit for an action, per subject and time span. `Depends(limit)` limits each client address of a route."""
 
     action: str
     """Name of the counters, such as `books.order`."""
-    limit: int
-    seconds: int = 300
+    limit: PositiveInt
+    seconds: PositiveInt = 300
     storage: Literal["database", "cache"] = "database"
     """Storage of the counters: `database` survives restarts; `cache` is Redis, or PostgreSQL, or else this process."""
 

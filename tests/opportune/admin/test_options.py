@@ -26,6 +26,7 @@ from opportune.admin.views import AdminView
 from opportune.cli.development.check import check_admin
 from opportune.config.settings import get_settings
 from opportune.errors import OperatorError
+from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn
 from tests.opportune.admin.bookshelf_feature import Author, Book, Review, bookshelf
 from tests.opportune.admin.gadget_feature import Maker
@@ -103,6 +104,7 @@ def test_unknown_name_is_reported_with_suggestion(option: str) -> None:
         ({"order": ("-pricce",)}, "BookAdmin.order: Book has no 'pricce'. Did you mean price?"),
         ({"search": "title"}, "BookAdmin.search is a text. Write a tuple: ('title',)"),
         ({"search": 5}, "BookAdmin.search needs Sequence[Any], not 5"),
+        ({"columns": ("title", "price", "title")}, "BookAdmin.columns names title twice. Remove one"),
         ({"search": (5,)}, "BookAdmin.search: Book has no '5'."),
         ({"serch": ("title",)}, "has no option serch. Did you mean search?"),
         ({"column_editable": ("price",)}, "has no option column_editable. Did you mean editable?"),
@@ -122,6 +124,9 @@ def test_unusable_name_is_reported(options: dict[str, Any], message: str) -> Non
     [
         ({"editable": "price"}, "BookAdmin.editable is a text. Write a tuple: ('price',)"),
         ({"page_size": "many"}, "BookAdmin.page_size needs int, not 'many'"),
+        ({"page_size": -1}, "BookAdmin.page_size must be greater than 0, not -1."),
+        ({"page_size_options": (25, 0)}, "BookAdmin.page_size_options must be greater than 0, not 0."),
+        ({"export_types": ("nope",)}, "BookAdmin.export_types must match pattern '^(csv|xlsx|json)$', not 'nope'."),
         ({"date_hierarchy": ("price",)}, "BookAdmin.date_hierarchy needs str, not ('price',)"),
         ({"inlines": (Review,)}, "BookAdmin.inlines needs Sequence[Inline] | None, not (<class"),
         ({"inlines": Inline(Review, "book_id", ())}, "BookAdmin.inlines needs Sequence[Inline] | None, not Inline("),
@@ -193,6 +198,11 @@ def test_second_view_of_a_model_has_its_own_identity() -> None:
     second: Any = type("NovelAdmin", (view,), {"identity": "novels"})
     assert [*find_view_errors([view, second])] == []
     assert second.identity == "novels"
+
+
+def test_model_in_place_of_a_view_is_refused() -> None:
+    with pytest.raises(OperatorError, match=r"lists Book, which is no view\. Write class BookAdmin"):
+        views_of(Feature("x", admin=Admin([Book])))
 
 
 def test_shared_identity_has_advice_for_views_of_models() -> None:

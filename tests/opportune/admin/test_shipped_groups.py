@@ -100,7 +100,10 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"Staff": {"Book": "*"}}, "there is no model 'Book' in an installed feature. Did you mean book?"),
     ({"Staff": {"*": "*"}}, "there is no model '*' in an installed feature."),
     ({"Staff": {"book": ["list", "updte"]}}, f"book has no action 'updte'. There are: {ACTIONS}. Did you mean update?"),
-    ({"Staff": {"book": ["read"]}}, f"book has no action 'read'. There are: {ACTIONS}."),
+    (
+        {"Staff": {"book": ["read"]}},
+        f"book has no action 'read'. There are: {ACTIONS}. @action(\"read\", …) in its admin view adds action:read.",
+    ),
     ({"Staff": {"book": ["edit"]}}, f"book has no action 'edit'. There are: {ACTIONS}. It is called update now."),
     ({"Staff": {"book": []}}, f"book has no action ''. There are: {ACTIONS}."),
     ({"Staff": {"membership": "*"}}, "membership is for superusers only."),

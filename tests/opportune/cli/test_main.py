@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -232,6 +233,17 @@ def test_broken_pipe_prints_no_traceback() -> None:
     result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (result.returncode, result.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+@pytest.mark.parametrize("arguments", [["--help"], ["help", "startapp"], ["--version"]])
+def test_full_disk_prints_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, str(OPPMAN), *arguments], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_commands_run_with_garbage_collection(monkeypatch: pytest.MonkeyPatch, replace_check: ReplaceCheck) -> None:

@@ -15,7 +15,7 @@ from opportune.cli.project.new_project.examples import examples, parse_example_n
 from opportune.cli.project.new_project.languages import describe_language, require_offered_language
 from opportune.cli.project.new_project.names import folder_name, name_error, site_name
 from opportune.cli.project.shared_files import IS_CLONE, STARTER_ROOT, ProjectNames
-from opportune.cli.registry import handle_broken_pipe
+from opportune.cli.registry import handle_output_error
 from opportune.cli.terminal import printable
 from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.config.appearance import THEMES
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
             if needs_clone:
                 build.require_starter()
             start_project(parse_arguments(arguments))
+            sys.stdout.flush()
     except SystemExit as usage_error:
         return int(usage_error.code or 0)
     except OperatorError as error:
@@ -52,8 +53,10 @@ def main(arguments: Sequence[str], *, needs_clone: bool = True) -> int:
         return print_error(
             "There is no terminal for the question. Add --yes, or an option with the value (see --help).", 1
         )
-    except BrokenPipeError:
-        return handle_broken_pipe()
+    except OSError as error:
+        if error.filename:
+            raise
+        return handle_output_error(error)
     except KeyboardInterrupt:
         return print_error("Stopped. Nothing was changed.", 130)
     return 0

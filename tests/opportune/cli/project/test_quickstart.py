@@ -10,9 +10,10 @@ import httpx2
 import pytest
 import typer
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
+from opportune.accounts.models import User
 from opportune.cli.database import demo
 from opportune.cli.development import server
 from opportune.cli.project import quickstart
@@ -24,6 +25,7 @@ from opportune.contrib.llm.nearby import NearbyServer
 from opportune.contrib.llm.quickstart import configure
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
+from opportune.features import accounts
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import Job
 from opportune.project.layout import settings_class
@@ -99,6 +101,15 @@ async def test_first_jobs_are_queued_once(app: FastAPI, monkeypatch: pytest.Monk
     async with app.state.database.reader() as session:
         (queued,) = await session.scalars(select(Job).where(col(Job.name) == "late.work"))
     assert queued.due_at > queued.created_at
+
+
+async def test_site_without_examples_gets_no_demo_users(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with app.state.database.reader() as session:
+        users = await session.scalar(select(func.count()).select_from(User))
+    monkeypatch.setattr(quickstart, "installed_features", lambda: [accounts])
+    async with app.state.database.writer() as session:
+        await add_initial_data(session)
+        assert await session.scalar(select(func.count()).select_from(User)) == users
 
 
 @pytest.fixture

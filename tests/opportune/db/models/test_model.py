@@ -1,16 +1,18 @@
 """Columns of models."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table
 from sqlalchemy.orm import validates
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import OwnerId
 from opportune.db.hooks.registry import changes
 from opportune.db.models.model import NAMING_CONVENTION, Model, ModelBase
 from opportune.errors import OperatorError
+from opportune.schemas import field_faults
 from opportune.schemas.annotations import Stored
 from opportune.schemas.text import Text
 
@@ -133,3 +135,39 @@ def test_reserved_name_of_a_field_is_refused(name: str) -> None:
 def test_field_without_type_of_a_column_is_refused(type_: object) -> None:
     with pytest.raises(OperatorError, match=r"Untyped\.title: .* Choose another type, or set that of the column"):
         type("Untyped", (Model,), {"__annotations__": {"title": type_}}, table=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"__tablename__": 5}, r"\.Odd\.__tablename__ is 5\. Write a text, such as"),
+        ({"__tablename__": ""}, r"\.Odd\.__tablename__ is ''\."),
+        (
+            {"size": Field(default=max)},
+            r"\.Odd\.size: the default is a function\. Write Field\(default_factory",
+        ),
+    ],
+)
+def test_model_that_sqlalchemy_would_not_explain_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        type("Odd", (Model,), {"__module__": __name__, "__annotations__": {"size": int}, "size": 1, **values})
+
+
+class Unchecked(SQLModel):
+    model_config = {"defer_build": True}
+
+    size: int = Field("x")
+    text: str = Field("", max_length=-1)
+    price: Decimal = Field(0, ge=0)
+    level: int | None = None
+
+
+def test_wrong_options_of_fields_are_reported() -> None:
+    default, option = field_faults(Unchecked)
+    assert "Unchecked.size: the default is wrong. Input should be a valid integer" in default
+    assert "Unchecked.text has a wrong option of Field(…): OverflowError" in option
+
+
+def test_field_may_have_the_name_of_a_pydantic_method() -> None:
+    copied: Any = type("Copied", (Model,), {"__module__": __name__, "__annotations__": {"copy": int, "json": str}})
+    assert {"copy", "json"} < copied.model_fields.keys()
