@@ -54,14 +54,14 @@ _SPECIFIC = {
     r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|reduce the length|must have less than \d+ tokens"
     r"|tokens.{0,30}must be <=|input length should|tokens? too long|request too large|tokens must be reduced|超长",
     FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
-    r"|sensitive.?(content|word|info)|exists risk|usage (guideline|polic)|敏感|不安全",
+    r"|sensitive.?(content|word|info)|put.{0,5}sensitive|exists risk|usage (guideline|polic)|敏感|不安全",
     _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|any|out of|more|enough) credit|credit balance"
     r"|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded|欠费|余额不足",
     _KEY_REFUSED: r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
 }
 """Words for reasons that have no HTTP status."""
 _GENERAL = {
-    _RATE_LIMITED: r"rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
+    _RATE_LIMITED: r"rate.?limit|并发|频率|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
     _TIMEOUT: r"timed?.?out|deadline",
     _KEY_REFUSED: r"unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
     _UNKNOWN_MODEL: r"not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",

@@ -10,7 +10,7 @@ from functools import cache
 from string import ascii_uppercase
 from typing import Any
 
-from opportune.contrib.llm.providers.written_calls import CALL_MARKS, JSON_CALLS, Schema, calls_in
+from opportune.contrib.llm.providers.written_calls import BAR, CALL_MARKS, JSON_CALLS, Schema, calls_in
 
 TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 THOUGHT_MARKS = {
@@ -20,6 +20,7 @@ THOUGHT_MARKS = {
     "<|inner_prefix|>": "<|inner_suffix|>",
     "◁think▷": "◁/think▷",
     "<|channel>thought": "<channel|>",
+    "<|START_THINKING|>": "<|END_THINKING|>",
 }
 """Closing mark of each opening mark. They count only at the start of an answer."""
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
@@ -30,11 +31,17 @@ UNMARKED_ANALYSIS = tuple(ANALYSIS + letter for letter in ascii_uppercase)
 """Beginning of a Harmony message from a server that leaves out the marks: `analysisHm.assistantfinalYes`."""
 UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
-END_TOKENS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>")
+ANSWER_MARKS = ("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
+"""Marks before the text of an answer."""
+END_TOKENS = (
+    f"<{BAR}end▁of▁sentence{BAR}>",
+    "<|END_RESPONSE|>",
+    *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
+)
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
-START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *HEADERS)
+START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *ANSWER_MARKS, *HEADERS)
 RECIPIENT = re.compile(r"to=[\w.-]+")
-MAX_MARK_LENGTH = 40
+MAX_MARK_LENGTH = 50
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
 MAX_COLLECTED_LENGTH = 200_000
@@ -88,7 +95,8 @@ class MarkReader:
         """Return the reasoning and the text that were held back."""
         pending, self._pending = self._pending, ""
         if self._part is _Part.CALL:
-            return "", self._end_call(pending)
+            self._collected += pending
+            return "", self._end_call("")
         if self._part is _Part.HEADER or pending in END_TOKENS:
             return "", ""
         if self._presumed is not None:  # the whole answer is text
@@ -167,12 +175,12 @@ class MarkReader:
 
     def _end_call(self, end: str) -> str:
         """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""
-        text = self._mark + self._collected + end
+        text = self._mark + self._collected
         calls = calls_in(text, self._tools)
         self.calls += calls
         if calls:
             return ""
-        return text if self._has_text or self._mark in JSON_CALLS else self._collected
+        return text + end if self._has_text or self._mark in JSON_CALLS else self._collected
 
 
 @cache

@@ -37,11 +37,11 @@ CALL_FIELDS = frozenset({"tool_calls", "tool_call", "function_call"})
 PLAIN_FIELDS = frozenset({"index", "delta", "message", "role", "content", "text", "finish_reason", "logprobs"})
 EMPTY_FIELDS = ("role", "finish_reason")
 """Fields of a delta that adds nothing, so that a message beside it counts."""
-FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason", "finish_details")
+FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason", "finish_details", "stop_reason")
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
 FILTER_REASONS = re.compile(r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii")
 LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit")
-FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|fail|cancel|overload")
+FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."

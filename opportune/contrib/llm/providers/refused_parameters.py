@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import refused_parameter
@@ -41,6 +42,9 @@ SYSTEM_REFUSED = (
     r"|developer instruction|roles must alternate"
 )
 PICTURES_REFUSED = r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
+CALL_IDS_REFUSED = (
+    r"(?i)tool.?call.{0,40}\bid\b.{0,100}(length|pattern|must be|too long)|tool_call_id.{0,60}(length|pattern)"
+)
 MAX_REMEMBERED = 500
 
 REMEMBERED: dict[tuple[str, str], dict[str, str]] = {}
@@ -178,8 +182,22 @@ def _without_system(turns: Sequence[Body]) -> list[Body]:
     return [{**first, "content": joined}, *others]
 
 
+def _with_short_ids(turns: Sequence[Body]) -> list[Body]:
+    """Replace the ids of calls by nine letters and digits, as Mistral needs them."""
+
+    def change(part: Body, field: str) -> Body:
+        id_ = str(part.get(field, ""))
+        is_short = not id_ or re.fullmatch(r"[A-Za-z0-9]{9}", id_)
+        return part if is_short else {**part, field: sha256(id_.encode()).hexdigest()[:9]}
+
+    turns = [change(turn, "tool_call_id") for turn in turns]
+    calls = ([change(call, "id") for call in turn.get("tool_calls", ())] for turn in turns)
+    return [{**turn, "tool_calls": ids} if ids else turn for turn, ids in zip(turns, calls, strict=True)]
+
+
 MESSAGE_FORMS: Mapping[str, tuple[str, Callable[[Sequence[Body]], list[Body]]]] = {
     "system messages": (SYSTEM_REFUSED, _without_system),
     "pictures": (PICTURES_REFUSED, _without_pictures),
+    "ids of calls": (CALL_IDS_REFUSED, _with_short_ids),
 }
 """Words of endpoints that refuse a part of a conversation, and the form without it."""

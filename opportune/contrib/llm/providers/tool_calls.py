@@ -36,7 +36,8 @@ class _Call:
             return True
         is_same_name = name == self.name
         if id_ == self.id != "":  # some endpoints give all calls the same id, others repeat a call at another index
-            return index in ("", self.index) or (is_same_name and self.arguments in ("", arguments))
+            is_at_index = index in ("", self.index) and not (self._is_complete and not is_same_name)
+            return is_at_index or (is_same_name and self.arguments in ("", arguments))
         if id_ and self.id:  # some endpoints send a new id with each piece
             return is_same_name and not self._is_complete and arguments[:1] not in ("", "{")
         return not self._is_complete or (is_same_name and not arguments)
@@ -76,6 +77,8 @@ class ToolCallReader:
         newest_first = self._calls[::-1]
         call = next((call for call in newest_first if id_ and call.id == id_), None)
         call = call or next((call for call in newest_first if not index or call.index in (index, "")), None)
+        if not name and newest_first:  # some endpoints count the pieces
+            call = call or newest_first[0]
         if call is None or not call.is_continued_by(index, id_, name, arguments):
             if len(self._calls) == MAX_TOOL_CALLS:
                 return 0

@@ -13,15 +13,19 @@ BAR = "\uff5c"
 """Full-width vertical line in the marks of DeepSeek."""
 CALL_TAGS = (
     *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls"),
-    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call"),
+    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "tools"),
 )
 CALL_MARKS = {
     **{f"<{tag}>": f"</{tag}>" for tag in CALL_TAGS},
     "<function=": "</function>",
     "<invoke name=": "</invoke>",
+    "<|tool_call>": "<tool_call|>",
+    "<start_function_call>": "<end_function_call>",
     "[TOOL_CALLS]": "</s>",
     "<|tool_call|>": "<|/tool_call|>",
+    "<|function_call|>": "</s>",
     "<|python_tag|>": "<|eom_id|>",
+    "<|action_start|>": "<|action_end|>",
     "<|START_ACTION|>": "<|END_ACTION|>",
     "<|tool_call_start|>": "<|tool_call_end|>",
     "<|tool_calls_section_begin|>": "<|tool_calls_section_end|>",
@@ -29,13 +33,21 @@ CALL_MARKS = {
     f"<{BAR}tool▁call▁begin{BAR}>": f"<{BAR}tool▁call▁end{BAR}>",
 }
 """End of a text with calls, by its beginning: the marks of Qwen, GLM, Mistral, Llama, Cohere, Kimi and DeepSeek."""
-JSON_CALLS = ('{"name": "', '{"name":"', '{"type": "function"', '[{"name": "', '[{"name":"', '{\n  "name": "')
+JSON_CALLS = (
+    '```json\n{"name": "',
+    '{"name": "',
+    '{"name":"',
+    '{"type": "function"',
+    '[{"name": "',
+    '[{"name":"',
+    '{\n  "name": "',
+)
 """Beginning of an answer that consists of calls, as Llama's models write them."""
 START_OF_CALL = re.compile(
     rf"<tool_call>|<\|tool_call_begin\|>|<{BAR}tool▁call▁begin{BAR}>(?:function<{BAR}tool▁sep{BAR}>)?"
-    r"|\[TOOL_CALLS\]|<function=|<[^<>\s]*invoke name=|\A\s*to="
+    r"|\[TOOL_CALLS\]|<\|tool_call>|<start_function_call>|<function=|<[^<>\s]*invoke name=|\A\s*to="
 )
-NAME = re.compile(r"[\s\"']*([\w.:-]+)")
+NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
     r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?(.*?)"
     r"</(?:arg_value|[^<>\s]*parameter)>",
@@ -62,13 +74,19 @@ def _named(piece: Mapping[str, Any]) -> tuple[str, str]:
 def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
     """Return the calls in JSON, or one whose name is in front of its arguments."""
     before, brace, rest = part.partition("{")
-    objects = json_objects_in(part)
+    objects = json_objects_in(part) or json_objects_in(_repair(part))
     name = NAME.match(before)
     if not name:
         return objects
     properties = tools.get(name[1], {}).get("properties", {})
     values = {key: _value_of(value, properties.get(key)) for key, value in ARGUMENT.findall(part)}
     return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
+
+
+def _repair(text: str) -> str:
+    """Return JSON with the quotes that Gemma's models omit, and with the last brace that Qwen's models may forget."""
+    quoted = re.sub(r'<\|"\|>|<escape>', '"', text)
+    return re.sub(r"([{,]\s*)(\w+):", r'\1"\2":', quoted).strip() + "}"
 
 
 def _value_of(text: str, schema: Any) -> Any:

@@ -239,6 +239,7 @@ CHOICES = {
     "refusal as part": says(delta(content=[{"type": "refusal", "refusal": "I cannot."}]), text="I cannot."),
     "text as object": says(delta(content=[{"type": "text", "text": {"value": "Yes"}}])),
     "whole text at the end": ends(text("It "), text("is."), choice(delta=IT_IS, finish_reason="stop"), text="It is."),
+    "header of the answer": says(text("<|im_start|>assis"), text("tant\nYes")),
     "token at the end": says(text("Yes"), text("<|im_"), text("end|>")),
     "token in the text": says(text("Write <|im_end|>."), text="Write <|im_end|>."),
     "success beside no choices": says(event({"code": 200, "message": "Success", "data": None}), YES),
@@ -253,6 +254,7 @@ FINISHES = {
     "other reason": ends(YES, finish("eos_token")),
     "reason as number": ends(YES, finish(7)),
     "reason in camel case": ends(YES, choice(delta={}, finishReason="stop")),
+    "stop_reason": ends(YES, choice(delta={}, stop_reason="stop")),
     "reason as details": ends(YES, choice(delta={}, finish_details={"type": "stop", "stop": "<|im_end|>"})),
     "reason in the delta": ends(choice(delta={"content": "Yes", "finish_reason": "stop"})),
     "reason beside no choices": ends(YES, event({"choices": [], "finish_reason": "stop"})),
@@ -319,6 +321,7 @@ ERRORS = {
     "type of AWS": fails("rate_limited", event({"__type": "ThrottlingException", "message": "Too many requests"})),
     "too long, in Chinese": fails("context_too_long", error(code="1261", message="Prompt 超长")),
     "filter, in Chinese": fails("filtered", error(code="1301", message="系统检测到输入内容可能包含敏感内容")),
+    "rate limit, in Chinese": fails("rate_limited", error(code="1302", message="并发数过高")),
     "no credit, in Chinese": fails("unauthorised", error(code="1113", message="您的账户已欠费")),
     "error event": fails("unavailable", YES, b'event: error\ndata: {"message": "overloaded"}\n\n', text="Yes"),
     "error event with text": fails("unavailable", YES, b"event: error\ndata: overloaded\n\n", END, text="Yes"),
@@ -355,6 +358,7 @@ REASONING = {
     "tags": thinks(text("<think>Hm.</think>\n\nYes")),
     "thought tags": thinks(text("<thought>Hm."), text("</thought>Yes")),
     "tags of MiniMax": thinks(text("<mm:think>"), text("Hm."), text("</mm:think>Yes")),
+    "tags of Cohere": thinks(text("<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes<|END_RESPONSE|>")),
     "brackets": thinks(text("[THINK]Hm.[/THINK]Yes")),
     "tags of LongCat": thinks(text("<longcat_think>Hm.</longcat_think>Yes")),
     "thought between tokens": thinks(text("<|begin_of_thought|>Hm.<|end_of_thought|>Yes")),
@@ -413,6 +417,8 @@ CALLS = {
     "new id in each piece": calls(found('{"q"'), piece(index=0, id="b", **REST)),
     "id later": calls(piece(index=0, name="find"), piece(index=0, id="a", arguments=ARGS)),
     "empty id later": calls(found(""), piece(index=0, id="", name="", arguments=ARGS)),
+    "same id and index for all": calls(FOUND, piece(index=0, id="a", **OPEN), calls=TWO),
+    "index of each piece": calls(found(""), piece(index=1, arguments='{"q"'), piece(index=2, **REST)),
     "same id for all": calls(FOUND, piece(index=1, id="a", **OPEN), calls=TWO),
     "call repeated at another index": calls(found(""), piece(index=1, id="a", arguments=ARGS)),
     "id as number": calls(piece(index=0, id=5, name="find"), piece(index=0, id=5, arguments=ARGS)),
@@ -477,6 +483,18 @@ CALLS = {
         text(f"<{BAR}tool▁calls▁begin{BAR}><{BAR}tool▁call▁begin{BAR}>function<{BAR}tool▁sep{BAR}>find\n```json\n"),
         text(f"{ARGS}\n```<{BAR}tool▁call▁end{BAR}><{BAR}tool▁calls▁end{BAR}>"),
     ),
+    "written call of Gemma": calls(
+        text('<|tool_call>call:find{q:<|"|>a<|"|>}<tool_call|>'), calls=[("find", '{"q": "a"}')]
+    ),
+    "written call of Cohere": calls(
+        text('<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "find", "parameters": {"q": 1}}]<|END_ACTION|>')
+    ),
+    "written call between texts": ends(
+        text(f"Ye<tool_call>{json.dumps(FIND)}</tool_call>s"), finish("tool_calls"), calls=FINDS
+    ),
+    "written call in a fence": calls(text(f"```json\n{json.dumps(FIND)}\n```")),
+    "written call without a brace": calls(text(f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>")),
+    "JSON that is no call": says(text('{"name": "Ann"}'), text='{"name": "Ann"}'),
     "written and sent call": calls(text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), FOUND),
     "explained marks": says(text("Write <tool_call> and [TOOL_CALLS]."), text="Write <tool_call> and [TOOL_CALLS]."),
     "written call that is none": says(text("<tool_call>Yes</tool_call>")),

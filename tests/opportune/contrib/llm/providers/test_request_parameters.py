@@ -253,6 +253,18 @@ async def test_refused_pictures_become_notes(refusal: str) -> None:
     assert endpoint.bodies[-1]["messages"][0]["content"] == f"Who?\n\n{UNSEEN_PICTURE}"
 
 
+async def test_ids_of_calls_from_another_endpoint_are_shortened() -> None:
+    call = ToolCall("call_0fypS1hVX", "find", "{}")
+    turns = [ASKED, Message("assistant", "", tool_calls=(call,)), Message("tool", "5", tool_call_id=call.id)]
+    refusal = refuse("Tool call id was call_0fypS1hVX but must be a-z, A-Z, 0-9, with a length of 9.")
+    async with serve_provider(*ANSWER) as (provider, endpoint):
+        endpoint.refuse = lambda body: refusal if "_" in body["messages"][-1]["tool_call_id"] else None
+        assert (await read_answer(provider, (), turns))[0] == "Because."
+    _, question, result = endpoint.bodies[-1]["messages"]
+    assert question["tool_calls"][0]["id"] == result["tool_call_id"]
+    assert len(result["tool_call_id"]) == 9
+
+
 async def test_endpoint_that_cannot_stream_answers_as_a_whole() -> None:
     async with serve_provider(json_response(message("Because."))) as (provider, endpoint):
         endpoint.refuse_parameter("stream", refuse("Your organization must be verified to stream this model."))
