@@ -18,10 +18,13 @@ from opportune import application
 from opportune.admin.middleware import LazyAdmin
 from opportune.config.settings import Settings
 from opportune.feature import Feature
+from opportune.web import feature as web_feature
 from opportune.web.cache.rule import rule_of
 from opportune.web.routing.router import Router, build_handler
 
 GC_THRESHOLDS = (100_000, 20, 50)
+STATIC_FILES_SECONDS = 3600
+"""Seconds until static files are hashed again, which sites in development do each second."""
 
 
 def create_test_app(
@@ -46,6 +49,7 @@ def share_site_caches(run_folder: Path) -> Iterator[None]:
         patch.setattr(LazyAdmin, "bytecode_cache", FileSystemBytecodeCache(str(folder)))
         patch.setattr(application, "tune_gc", lambda: None)
         patch.setattr(application, "warm_up", skip_warm_up)
+        patch.setattr(web_feature, "CHECK_INTERVAL_SECONDS", STATIC_FILES_SECONDS)
         share_copied_routes(patch)
         # Frozen permanently: otherwise pytest and this code would scan the earlier objects again.
         gc.set_threshold(*GC_THRESHOLDS)

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +15,13 @@ SLOWEST_MODULES = (
     *("test_project.py", "test_speedups.py", "test_index_project.py"),
     *("test_bookshelf.py", "test_cookbook.py", "test_new_project.py", "test_tutorial.py"),
 )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import only modules with browser tests for `oppman.py test --browser`. All tests have types, also of pages."""
+    if config.option.markexpr == "e2e" and collection_path.match("test_*.py"):
+        return "playwright" not in collection_path.read_text(encoding="utf-8") or None
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,39 +1,54 @@
 """Creation of tables without migrations. The statements are cached, because hundreds of tests need the same ones."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, create_mock_engine
+from sqlalchemy import Connection, MetaData, Table, create_mock_engine
 
 from opportune.db.database import Database
 from opportune.db.migrations.options import OPTIONS
-from opportune.db.models.search_index import indexed_columns, tables_with_search_index
+from opportune.db.models.search_index import indexed_columns
 
 
-async def make_tables(tables: MetaData, database: Database) -> None:
-    """Create the tables, none of which exists, as `create_all` does."""
+async def make_tables(metadata: MetaData, database: Database, names: Iterable[str] = ()) -> None:
+    """Create all tables, or only these and those that foreign keys connect with them. None of them exists."""
+    tables = connected_tables(metadata, names or metadata.tables)
     async with database.engine.begin() as connection:
-        for statement in _statements(tables, tuple(tables.tables.values()), connection.dialect.name):
+        for statement in _statements(metadata, tables, connection.dialect.name):
             await connection.exec_driver_sql(statement)
         await connection.run_sync(create_search_indexes, tables)
 
 
-def create_search_indexes(connection: Connection, tables: MetaData) -> None:
+def connected_tables(metadata: MetaData, names: Iterable[str]) -> tuple[Table, ...]:
+    """Return these tables, and all that foreign keys connect with them, such as those of many-to-many relationships."""
+    tables, connected = metadata.tables, {*names}
+    links = [
+        {table.name, *(key.column.table.name for key in table.foreign_keys)} & tables.keys()
+        for table in tables.values()
+    ]
+    while new := {name for link in links if link & connected for name in link - connected}:
+        connected |= new
+    return tuple(table for name, table in tables.items() if name in connected)
+
+
+def create_search_indexes(connection: Connection, tables: Iterable[Table]) -> None:
     """Create the declared search indexes, as their migrations do."""
     operations: Any = Operations(MigrationContext.configure(connection, opts=OPTIONS))
-    for table in tables_with_search_index(tables):
-        operations.create_search_index(table.name, indexed_columns(table))
+    for table in tables:
+        if columns := indexed_columns(table):
+            operations.create_search_index(table.name, columns)
 
 
 @lru_cache
-def _statements(tables: MetaData, _cache_key: tuple[Any, ...], dialect: str) -> list[str]:
+def _statements(metadata: MetaData, tables: tuple[Table, ...], dialect: str) -> list[str]:
     statements: list[str] = []
 
     def record(statement: Any, *_arguments: Any, **_options: Any) -> None:
         statements.append(str(statement.compile(dialect=engine.dialect)))
 
     engine = create_mock_engine(f"{dialect}://", record)
-    tables.create_all(engine, checkfirst=False)
+    metadata.create_all(engine, tables=tables, checkfirst=False)
     return statements

@@ -43,7 +43,7 @@ class VolumeAdmin(AdminView, model=Volume):
 
 searched: Feature = replace(
     library,
-    models=(Volume,),
+    models=(Volume, Note),
     admin=replace(library.admin, views=(VolumeAdmin,)),
     site=replace(library.site, searches=SEARCHES, navigation=[*library.site.navigation, *MEMBERS]),
 )
