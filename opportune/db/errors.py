@@ -181,8 +181,7 @@ def is_unknown_commit(error: BaseException) -> bool:
     return error.connection_invalidated or not getattr(error.orig, "sqlstate", None)
 
 
-def may_be_committed(error: BaseException | None) -> bool:
+def may_be_committed(error: BaseException) -> bool:
     """Return whether an error or its cause has interrupted a commit, or was raised after one."""
-    if error is None:
-        return False
-    return MAY_BE_COMMITTED in getattr(error, "__notes__", ()) or may_be_committed(error.__cause__)
+    errors = (error, error.__cause__)  # a cause may be the error itself
+    return any(MAY_BE_COMMITTED in getattr(error, "__notes__", ()) for error in errors)
