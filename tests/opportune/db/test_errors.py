@@ -6,7 +6,7 @@ import psycopg
 from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from opportune.db.errors import EXPLANATIONS, explain, is_outage
+from opportune.db.errors import EXPLANATIONS, explain, is_outage, may_be_committed
 from opportune.db.url.database_url import DatabaseUrl
 
 SERVER = DatabaseUrl.parse("postgresql://ada:hidden@db.example.org/site", name="DATABASE_READER_URL")
@@ -117,3 +117,9 @@ def test_outages_are_told_from_wrong_statements() -> None:
         (ProgrammingError("", None, psycopg.errors.UndefinedColumn()), False),
     ):
         assert is_outage(raised) is outage, raised
+
+
+def test_error_may_be_its_own_cause() -> None:
+    error = ValueError("in use")
+    error.__cause__ = error
+    assert not may_be_committed(error)
