@@ -3,6 +3,7 @@
 import secrets
 from datetime import datetime
 from enum import StrEnum
+from textwrap import shorten
 from typing import ClassVar
 
 from sqlalchemy import Index, UniqueConstraint, false, text
@@ -102,6 +103,9 @@ class Message(Model, table=True):
     client_key: str | None = Field(default=None, max_length=64)
     created_at: datetime = Field(default_factory=utc_now)
     answer: Answer | None = Relationship(sa_relationship_kwargs={"lazy": "joined"})
+
+    def __str__(self) -> str:
+        return shorten(self.text, MAX_TITLE_LENGTH, placeholder="…") or f"#{self.id}"
 
     @property
     def text(self) -> str:

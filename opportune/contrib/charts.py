@@ -16,6 +16,8 @@ EDGE_PERCENT = 15
 """Part of the width at each side, in which a centred text would not fit."""
 MAX_DATES = 4
 """Labels of the horizontal axis, which fit on a phone also with long names of months."""
+MIN_COMPARED = 10
+"""Number of the period before from which a percentage says something."""
 STEPS = (1, 2, 5, 10)
 """Distances of ticks, times a power of ten."""
 
@@ -54,7 +56,7 @@ class Chart:
     points: Sequence[Point]
     """At least one, unless the shape is `choices`."""
     previous_total: int | float | Decimal
-    """Count of the period before."""
+    """Number of the period before."""
     days: int
     """Length of the period."""
     days_of_point: int = 1
@@ -74,7 +76,7 @@ class Chart:
 
     @property
     def change(self) -> float | None:
-        """Return the growth, 0.5 for 50 % more; None if the earlier count is zero or not complete."""
+        """Return the growth, 0.5 for 50 % more; None if the earlier count is small or not complete."""
         return growth(self.total, 0 if self.is_partial else self.previous_total)
 
     @property
@@ -141,8 +143,8 @@ class Chart:
 
 
 def growth(total: float | Decimal, before: float | Decimal) -> float | None:
-    """Return 0.5 for 50 % more than before; None if there was nothing before."""
-    return float(total) / float(before) - 1 if before else None
+    """Return 0.5 for 50 % more than before; None if too little was before for a percentage."""
+    return float(total) / float(before) - 1 if before >= MIN_COMPARED else None
 
 
 def _anchor(middle: float) -> str:

@@ -119,7 +119,9 @@ def format_amount(amount: Decimal, currency: str = "") -> str:
 
     if not currency:
         return format_number(amount, 2)
-    return numbers.format_currency(amount, currency, locale=get_language().locale)
+    text = numbers.format_currency(amount, currency, locale=get_language().locale)
+    # Babel's mark for right-to-left text would move a minus sign to the other side of the digits.
+    return text.replace("\u200f-", "\u200f\u200e-")
 
 
 def format_list(items: Sequence[str], style: str = "standard") -> str:

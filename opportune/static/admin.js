@@ -30,7 +30,7 @@
   // The whole text of a cell that is cut.
   document.addEventListener("mouseover", ({ target }) => {
     const box = target.closest(".words > *, .words a");
-    if (box && box.scrollWidth > box.clientWidth) box.title = box.textContent.trim();
+    if (box && (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)) box.title = box.textContent.trim();
   });
   // Charts: Tab goes to the last point, and arrows to its neighbours. Without this script, Tab goes to each point.
   for (const chart of document.querySelectorAll("[data-points]")) {

@@ -47,10 +47,11 @@ export const makePalette = (opener) => {
     if (dialog.open) return dialog.close();
     dialog.replaceChildren(); // motion.css shows lines in an empty dialog
     dialog.setAttribute("aria-busy", "true");
-    await isStyled;
+    const page = load("");
+    await Promise.all([isStyled, Promise.race([page.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 150))])]);
     dialog.showModal();
     try {
-      dialog.replaceChildren(...(await load("")).body.children);
+      dialog.replaceChildren(...(await page).body.children);
     } catch { return location.assign(opener.href); }
     dialog.removeAttribute("aria-busy");
     part("combobox").focus();

@@ -98,9 +98,15 @@ def scope_rows(site: FastAPI) -> list[FeatureScopes]:
     rows = [FeatureScopes(_l("All features"), {READ: READ, WRITE: WRITE})]
     for name, verbs in verbs_by_name.items():
         if verbs:
-            label = gettext_lazy(labels.get(name) or name.replace("_", " ").capitalize())
+            label = gettext_lazy(labels.get(name) or _label_of_name(name))
             rows.append(FeatureScopes(label, {verb: f"{name}:{verb}" for verb in _sort_verbs(verbs)}))
     return rows
+
+
+def _label_of_name(name: str) -> str:
+    """Return the label of a feature without pages. Words of at most two letters are acronyms."""
+    words = [word.upper() if len(word) < 3 else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
 
 
 def scope_labels(site: FastAPI) -> dict[str, str]:

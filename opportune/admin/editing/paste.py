@@ -108,5 +108,5 @@ def _yes_or_no(text: str, *, is_nullable: bool) -> str | None:
     """Return the text of a picker with an empty choice; for a checkbox, None if it is not checked."""
     is_yes = text != "" and parse_yes_no(text)
     if is_nullable:
-        return str(is_yes) if text else ""
-    return "True" if is_yes else None
+        return str(is_yes).lower() if text else ""
+    return "true" if is_yes else None

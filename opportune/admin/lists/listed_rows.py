@@ -19,7 +19,8 @@ class ListedCell(NamedTuple):
     url: str
     """URL of the row's page, in cells that link to it."""
     is_truncated: bool
-    is_number: bool
+    css_class: str
+    """`num` for numbers, `row-title` for the heading of the row's card on a phone."""
     is_editable: bool
     toggle: str
     """The value that a click sets, `yes` or `no`, in cells that need no control; else empty."""
@@ -62,8 +63,14 @@ class RowBuilder:
         self.delete_url = str(request.url_for("admin:delete", identity=view.identity))
         self.toggled = frozenset(toggled_names(view)) if editable else frozenset[str]()
         self.title_column = _title_column(view, columns)
+        heading = self.title_column or next(iter(columns), "")
         self.columns = [
-            (name, escape(view.labels.get(name, name)), name in view.truncated_columns, name in view.numeric_columns)
+            (
+                name,
+                escape(view.labels.get(name, name)),
+                name in view.truncated_columns,
+                " ".join(["num"] * (name in view.numeric_columns) + ["row-title"] * (name == heading)),
+            )
             for name in columns
         ]
 
@@ -81,7 +88,7 @@ class RowBuilder:
 
     async def _cells(self, row: Any, url: str, editable: Collection[str]) -> Sequence[ListedCell]:
         cells: list[ListedCell] = []
-        for name, label, is_truncated, is_number in self.columns:
+        for name, label, is_truncated, css_class in self.columns:
             value, text = await self.view.get_list_value(row, name, self.request)
             text = Markup(", ").join(text) if isinstance(text, list | set) else text
             has_link = not cells or (name == self.title_column and value)
@@ -90,7 +97,7 @@ class RowBuilder:
                 text = text.striptags()  # links cannot contain links
             is_editable = name in editable
             toggle = ("no" if value else "yes") if is_editable and name in self.toggled else ""
-            cells.append(ListedCell(name, label, text, cell_url, is_truncated, is_number, is_editable, toggle))
+            cells.append(ListedCell(name, label, text, cell_url, is_truncated, css_class, is_editable, toggle))
         return cells
 
 

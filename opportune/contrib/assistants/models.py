@@ -13,6 +13,7 @@ from opportune.contrib.answers import ALL_TOOLS
 from opportune.contrib.assistants.variables import PromptText
 from opportune.db import BigId, Model, utc_now
 from opportune.fields import TextList
+from opportune.i18n import LazyText
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions
 from opportune.schemas.text import Line, Text
@@ -44,6 +45,10 @@ class Audience(StrEnum):
     ME = "me"
     TEAM = "team"
     SITE = "site"
+
+    @property
+    def label(self) -> LazyText:
+        return AUDIENCES[self]
 
 
 AUDIENCES = {Audience.ME: _l("Only me"), Audience.TEAM: _l("My team"), Audience.SITE: _l("Everyone on this site")}

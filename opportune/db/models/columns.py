@@ -244,8 +244,9 @@ def choice_value(value: Any) -> str:
 
 @lru_cache(4096, typed=True)
 def choice_label(value: Any) -> LazyText:
-    """Return the label of a choice. Pages translate it."""
-    return DerivedLabel(choice_value(value).replace("_", " ").capitalize())
+    """Return the label of a choice: the property `label` of its Enum, if that is lazy. Pages translate it."""
+    label = getattr(value, "label", None)
+    return label if isinstance(label, LazyText) else DerivedLabel(choice_value(value).replace("_", " ").capitalize())
 
 
 def title_of(row: Any) -> str:

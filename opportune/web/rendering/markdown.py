@@ -78,7 +78,7 @@ def in_thread(work: Callable[[], R]) -> "asyncio.Future[R]":
 def render_element(text: str) -> Markup:
     """Return a `<div>` for a template. This is the filter `markdown`, which uses the cache of `render_in_thread`."""
     html = _link_footnotes(_cache.get(text) or render_without_links(text))
-    return Markup('<div class="markdown">{}</div>').format(html)
+    return Markup('<div class="markdown" dir="auto">{}</div>').format(html)
 
 
 def render_without_links(text: str) -> str:

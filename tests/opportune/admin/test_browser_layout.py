@@ -53,6 +53,14 @@ async def test_pages_do_not_scroll_sideways_on_a_phone(phone: Page) -> None:
         assert await phone.locator(".as-cards").evaluate_all(overflow) == 0, path
 
 
+async def test_title_is_first_in_a_card_on_a_phone(phone: Page) -> None:
+    await phone.goto(f"{LIST}?columns=id,name,size")
+    card = phone.locator("tbody tr").first
+    top = "cell => cell.getBoundingClientRect().top"
+    tops = [await card.locator(f"[data-label={label}]").evaluate(top) for label in ("Name", "ID")]
+    assert tops == sorted(tops)
+
+
 async def test_time_fills_its_line_on_a_phone(phone: Page) -> None:
     await phone.goto("/admin/gadget/create")
     time = phone.locator(".input-group > [type='datetime-local']").first

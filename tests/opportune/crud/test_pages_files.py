@@ -70,7 +70,7 @@ async def test_required_image_cannot_be_left_out(admin: AsyncClient) -> None:
 
 async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: AsyncClient) -> None:
     page = (await client.get(await add_poster(admin, "picture", words="**Big**"))).text
-    assert '<div class="markdown"><p><strong>Big</strong></p>' in page
+    assert '<div class="markdown" dir="auto"><p><strong>Big</strong></p>' in page
     assert find_picture(page)
     url = find_picture((await client.get("/posters")).text)
     assert (await client.get(url)).headers["content-type"] == "image/webp"

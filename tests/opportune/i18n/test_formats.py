@@ -55,6 +55,11 @@ def test_numbers_and_lists_by_language(language: str, texts: list[str]) -> None:
         ] == texts
 
 
+def test_minus_stays_before_an_arabic_amount() -> None:
+    with use_language("ar"):
+        assert "\u200e-15.99" in format_money(Decimal("-15.99"), "EUR")
+
+
 @pytest.mark.parametrize(("language", "text"), [("en", "1,234.50"), ("de", "1.234,50"), ("fr", "1\u202f234,50")])
 def test_separators_are_replaced(language: str, text: str) -> None:
     with use_language(language):

@@ -245,6 +245,10 @@ def test_scopes_come_from_routes_and_tools_of_the_site(app: FastAPI) -> None:
     assert "elsewhere:read" not in offered
 
 
+def test_short_words_of_scopes_are_acronyms(app: FastAPI) -> None:
+    assert scope_labels(app)["ag_ui:write"] == "AG UI: write"
+
+
 async def test_guide_of_scopes_works(app: FastAPI, request_with_scopes: Any, client: AsyncClient) -> None:
     guide = read_guide("tokens.md")
     (code,) = code_blocks(guide)

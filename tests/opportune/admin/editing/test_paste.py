@@ -66,6 +66,11 @@ async def test_errors_in_many_cells_are_beside_them(app: FastAPI, admin: AsyncCl
     assert ((await read_part(app, 30)).price, (await read_part(app, 20)).maker_id) == (Decimal(9), 2)
 
 
+async def test_pasted_yes_stays_checked_beside_an_error(admin: AsyncClient) -> None:
+    page = await paste(admin, "price", "many\tYES")
+    assert form_fields(page.text)["1-is_ready"] == ["true"]
+
+
 async def test_toggle_sets_the_value_that_the_user_wants(app: FastAPI, admin: AsyncClient) -> None:
     assert 'role="switch" aria-checked="false" data-value="yes"' in (await admin.get(LIST)).text
     for _ in range(2):

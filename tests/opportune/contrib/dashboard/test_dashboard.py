@@ -18,6 +18,7 @@ from opportune.accounts.models import Membership, User
 from opportune.admin.models import AuditEntry
 from opportune.admin.site import make_site
 from opportune.admin.status.health import Health
+from opportune.contrib.charts import growth
 from opportune.contrib.dashboard import ranges
 from opportune.contrib.dashboard.metric_charts import read_chart
 from opportune.contrib.dashboard.ranges import DEFAULT_RANGE
@@ -88,6 +89,11 @@ async def test_dashboard_has_counts_and_charts(app: FastAPI, admin: AsyncClient)
     async with app.state.database.reader() as session:
         chart = await read_chart(session, SIGN_UPS, DEFAULT_RANGE, (), user_view(app))
     assert (chart.total, chart.max_number, chart.change) == (1, 1, None), "no sign-ups in the previous period"
+
+
+@pytest.mark.parametrize(("before", "change"), [(10, 2), (9, None), (0, None)])
+def test_percentage_needs_enough_earlier_rows(before: int, change: int | None) -> None:
+    assert growth(30, before) == change
 
 
 def user_view(app: FastAPI) -> Any:

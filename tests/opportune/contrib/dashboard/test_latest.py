@@ -53,7 +53,7 @@ async def test_card_compares_new_rows_with_the_range_before(admin: AsyncClient) 
     gadgets = card(page, "Gadgets")
     assert "<strong>4 new</strong>" in gadgets
     assert "2 in the period before" in gadgets
-    assert "+100%" in gadgets
+    assert "%" not in gadgets, "two rows are too few for a percentage"
     assert re.findall(r">Gadget (\d+)<", gadgets) == ["6", "5", "4", "3", "2"]
 
 
