@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 
@@ -19,6 +19,9 @@ from opportune.cli.usage import no_such_option, wrong_usage
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features
+
+Place: TypeAlias = tuple[Path, int | None]
+"""File and line of code."""
 
 DECLARATION_ERRORS = ("pydantic.errors", "sqlalchemy.exc", "sqlalchemy.orm.exc")
 """Modules with errors about declarations. Those with `orig` are errors of the database."""
@@ -88,12 +91,17 @@ def explain_cause(error: Exception) -> str:
 
 def describe_unexpected(error: Exception) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
+    first_line = next(iter(text.splitlines()), "")
     # Messages about imports end in the whole path of the module.
-    reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', next(iter(text.splitlines()), ''))}"
-    location, is_cause = error_location(error)
-    if is_cause:
-        return f"{location}: {reason}. Correct the code, or add -v."
-    return f"Unexpected {reason} ({location}). Add -v for the traceback."
+    reason = f"{type(error).__name__}: {re.sub(r' [(]/.*[)]$|[.]$', '', first_line)}"
+    places = error_places(error)
+    if place := next((place for place in reversed(places) if is_in_project(place[0])), None):
+        path, line = place
+        if is_declaration_error(error) or not calls_framework(places[places.index(place) :]):
+            return f"{display_path(path)}:{line}: {reason}. Correct the code, or add -v."
+        return f"Unexpected {reason} ({display_path(path)}:{line}). Add -v for the traceback."
+    path, line = places[-1]
+    return f"Unexpected {reason} ({path.name}:{line}). Add -v for the traceback."
 
 
 def report_to_features(error: Exception) -> None:
@@ -106,18 +114,23 @@ def report_to_features(error: Exception) -> None:
                 report(error, get_settings())
 
 
-def error_location(error: Exception) -> tuple[str, bool]:
-    """Return the innermost line of the project in the traceback, or of a syntax error, and whether it is the cause.
-
-    It is also the cause of errors of libraries about models and schemas, which the framework makes from declarations.
-    """
-    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+def error_places(error: Exception) -> list[Place]:
+    """Return the lines of the traceback from outside to inside. A syntax error also has its own line."""
+    places: list[Place] = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
-        frames.append((Path(error.filename), error.lineno))
-    project = [(path, line) for path, line in frames if path.is_relative_to(PROJECT) and ".venv" not in path.parts]
-    project = [(path, line) for path, line in project if not path.is_relative_to(FRAMEWORK)]
-    path, line = (project or frames)[-1]
-    inner = frames[frames.index((path, line)) :]
-    is_refused = type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")
-    is_cause = is_refused or not any(other.is_relative_to(FRAMEWORK) for other, _ in inner)
-    return f"{display_path(path) if project else path.name}:{line}", bool(project) and is_cause
+        places.append((Path(error.filename), error.lineno))
+    return places
+
+
+def is_in_project(path: Path) -> bool:
+    """Return whether a file is code of the project, and not of the framework or a package."""
+    return path.is_relative_to(PROJECT) and ".venv" not in path.parts and not path.is_relative_to(FRAMEWORK)
+
+
+def calls_framework(places: Sequence[Place]) -> bool:
+    return any(path.is_relative_to(FRAMEWORK) for path, _ in places)
+
+
+def is_declaration_error(error: Exception) -> bool:
+    """Return whether a library refuses a model or schema, which the framework makes from the project's declarations."""
+    return type(error).__module__.startswith(DECLARATION_ERRORS) and not hasattr(error, "orig")

@@ -13,42 +13,28 @@ from typing import Annotated
 
 import typer
 from dotenv import dotenv_values
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.accounts.events.kinds import add_event_kinds
-from opportune.accounts.models import User
 from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.admin.extensions import extension_classes
 from opportune.admin.middleware import add_icons
 from opportune.admin.view_classes import find_view_errors, view_classes, views_without_model
 from opportune.checks import Check, Finding, check_production, check_secret_key, production_checks
-from opportune.cli.database.makemigrations import draft_migrations
 from opportune.cli.development import startup
 from opportune.cli.development.check_results import as_data, print_findings, refuse_errors
-from opportune.cli.development.check_vectors import check_vectors
+from opportune.cli.development.database_checks import check_database, check_superusers, check_vectors, url_notices
 from opportune.cli.loading import find_unlisted_commands, import_command
 from opportune.cli.loop import open_event_loop
 from opportune.cli.options import AsJson
 from opportune.cli.output import Progress, print_json, progress, say
 from opportune.cli.registry import MODULES
-from opportune.cli.transaction import in_transaction
 from opportune.cli.translations.checks import check_catalogues, check_language_urls, check_links, check_new_texts
 from opportune.config.base_settings import setting_names, settings_classes
-from opportune.config.database_variables import unused_database_notice
 from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
-from opportune.db.migrations.compatibility import find_incompatibilities
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import read_revisions_of_site
-from opportune.db.migrations.locks import find_table_locks
-from opportune.db.migrations.questions import Choices
 from opportune.db.models.versioned import Versioned
-from opportune.db.url.database_url import DatabaseUrl
-from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.features.core import all_features
@@ -62,7 +48,6 @@ from opportune.project.layout import (
     display_path,
     feature_folder,
     installed_features,
-    installed_names,
     is_framework_class,
 )
 from opportune.schemas import field_faults, schema_faults
@@ -75,8 +60,6 @@ from opportune.web.rendering.template_errors import (
 )
 from opportune.web.rendering.templates import templates
 from opportune.web.static import icons
-
-SAMPLE_DOMAIN = "@example.com"
 
 
 def command(
@@ -97,9 +80,9 @@ def command(
     with progress("Checking", len(checks), "checks") as bar:
         findings = [*run_checks(checks, settings, bar)]
     if as_json:
-        print_json(as_data(findings, notices(settings)))
+        print_json(as_data(findings, url_notices(settings)))
     else:
-        print_findings(findings, notices(settings))
+        print_findings(findings, url_notices(settings))
     refuse_errors(findings)
     if not as_json:
         say("No errors found.")
@@ -279,96 +262,12 @@ def check_mail_server(settings: Settings) -> Iterator[Finding]:
                 yield Finding(str(error))
 
 
-def check_database(settings: Settings) -> Iterator[Finding]:
-    if notice := unused_database_notice(settings):
-        yield Finding(notice, is_error=False)
-    try:
-        startup.require_file(DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled))
-    except OperatorError as error:
-        # A fresh clone has no database yet, so with the default URL this is only a warning.
-        is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
-        yield Finding(str(error), is_error=not is_fresh)
-        return
-    try:
-        schema = startup.inspect_schema(settings)
-    except OperatorError as error:
-        yield Finding(str(error))
-        return
-    faults = [*schema.faults]
-    yield from map(Finding, faults)
-    yield from (Finding(warning, is_error=False) for warning in schema.warnings)
-    if warning := startup.data_loss_warning(settings):
-        yield Finding(warning)
-    if not faults:
-        yield from check_models(settings)
-    yield from check_pending(settings)
-
-
-def check_pending(settings: Settings) -> Iterator[Finding]:
-    """Find pending migrations that would block requests or break the running version."""
-    url = direct_url(settings)
-    if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
-        return
-    pending = MigrationGraph(installed_names()).pending(recorded)
-    locks = find_table_locks(pending) if url.kind == "postgresql" else ()
-    for lock in locks:
-        yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
-    for problem in find_incompatibilities(pending, url.kind):
-        yield Finding(
-            f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.", is_error=False
-        )
-
-
-def notices(settings: Settings) -> Iterator[str]:
-    """Yield notices about the database URLs. `check_database` reports invalid ones."""
-    with suppress(OperatorError):
-        url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
-        direct = direct_url(settings)
-        yield from url.notices
-        if url.readonly_notice:
-            yield url.readonly_notice
-        if direct.name != url.name:
-            yield from (f"{direct.name}: {notice}" for notice in direct.notices)
-            if direct.pooled:
-                yield f"{direct.name} also uses a pooler. Use the address that your provider calls direct."
-        elif url.direct:
-            yield f"Migrations use the pooler. To bypass it, set DATABASE_DIRECT_URL to {url.direct}."
-
-
-def check_models(settings: Settings) -> Iterator[Finding]:
-    choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
-    try:
-        drafts = draft_migrations(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
-    except OperatorError as error:
-        yield Finding(f"makemigrations would fail: {error}", is_error=False)
-        return
-    if features := ", ".join(draft.feature for draft in drafts):
-        yield Finding(
-            f"The models of {features} have changes without migrations. Run python3 oppman.py makemigrations.",
-            is_error=False,
-        )
-
-
 def check_icons(_settings: Settings) -> Iterator[Finding]:
     features = installed_features()
     add_icons(features)
     add_event_kinds(features)
     icons.add(*(view.icon for view, _ in view_classes(features)))
     yield from (Finding(problem, is_error=False) for problem in icons.find_icon_errors())
-
-
-def check_superusers(_settings: Settings) -> Iterator[Finding]:
-    try:
-        emails = in_transaction(sample_superusers)
-    except OperatorError:  # reported by check_database
-        return
-    for email in emails:
-        yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
-
-
-async def sample_superusers(session: AsyncSession) -> list[str]:
-    active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
-    return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
 
 
 CHECKS: tuple[Check, ...] = (

@@ -103,11 +103,11 @@ def remove_abandoned_files(settings: Settings) -> None:
         remove_abandoned(url.path)
 
 
-def read_cache_url(settings: Settings) -> None:
-    cache_name(settings.cache_url.get_secret_value())
-
-
-URL_PARSERS: tuple[Callable[[Settings], object], ...] = (transport_for, parse_storage_url, read_cache_url)
+URL_PARSERS: tuple[Callable[[Settings], object], ...] = (
+    transport_for,
+    parse_storage_url,
+    lambda settings: cache_name(settings.cache_url.get_secret_value()),
+)
 """Functions that parse a URL in the settings, except the database's, and raise OperatorError if it is invalid."""
 
 

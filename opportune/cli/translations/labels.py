@@ -159,30 +159,39 @@ def _crud_labels(crud: Any) -> Iterator[Label]:
 
 
 def _view_labels(view: Any, feature: str) -> Iterator[Label]:
-    texts = {option: [getattr(view, option, "")] for option in ("name", "name_plural", "category")}
-    if hasattr(view, "model"):
-        texts["column_labels"] = view.column_labels.values()
-        texts["fieldsets"] = [title for title, _ in view.fieldsets]
-        texts["form_args"] = [options.get(name, "") for options in view.form_args.values() for name in FIELD_TEXTS]
-        texts["column_filters"] = [getattr(filter_, "title", "") for filter_ in view.column_filters]
-        yield from _column_labels(view)
-    for option, values in texts.items():
+    for option, values in _texts_of_view(view):
         yield from ((_module_of_option(view, option), text) for text in values if isinstance(text, str))
     yield from ((view.__module__, text) for text in action_texts(view))
     if not view.category:
         yield view.__module__, menu_label(view, feature)
+    if hasattr(view, "model"):
+        yield from _column_labels(view)
+
+
+def _texts_of_view(view: Any) -> Iterator[tuple[str, Iterable[Any]]]:
+    """Yield the options of an admin view that have texts, with these."""
+    yield from ((option, [getattr(view, option, "")]) for option in ("name", "name_plural", "category"))
+    if hasattr(view, "model"):
+        yield "column_labels", view.column_labels.values()
+        yield "fieldsets", [title for title, _ in view.fieldsets]
+        yield "form_args", [options.get(name, "") for options in view.form_args.values() for name in FIELD_TEXTS]
+        yield "column_filters", [getattr(filter_, "title", "") for filter_ in view.column_filters]
 
 
 def _column_labels(view: Any) -> Iterator[Label]:
     """Yield the labels of columns without an entry in `column_labels`. Details show all columns by default."""
-    values = {option: getattr(view, option) for option in (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, "form_columns")}
-    names = [property_name(name) for value in values.values() if value != "__all__" for name in value]
+    values = [getattr(view, option) for option in (*DISPLAY_OPTIONS, *SEARCH_OPTIONS, "form_columns")]
+    names = [property_name(name) for value in values if value != "__all__" for name in value]
     fields = view.model.model_fields
     yield from ((view.__module__, label_of(name)) for name in names if name not in {*fields, *view.column_labels})
-    if not _is_table(view.model):
-        names = names if view.column_details_list else [*fields]
-        labels = {**{name: label_of_field(view.model, name) for name in names}, **dict.fromkeys(view.column_labels, "")}
-        yield from _field_labels(view.model, lambda name, _: labels[name], names)
+    if _is_table(view.model):
+        return
+    names = names if view.column_details_list else [*fields]
+
+    def make_label(name: str, _info: FieldInfo) -> str:
+        return "" if name in view.column_labels else label_of_field(view.model, name)
+
+    yield from _field_labels(view.model, make_label, names)
 
 
 def _module_of_option(view: Any, option: str) -> str:

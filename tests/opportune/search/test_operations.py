@@ -7,7 +7,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.accounts.models import User
-from opportune.cli.development import check
+from opportune.cli.development import check, database_checks
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.jobs.models import Job
@@ -54,7 +54,7 @@ def test_missing_index_is_reported_and_created(
     oppman: Oppman, database_url: str, isolated_searchables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Searchable(Job, fields=["name"])
-    monkeypatch.setattr(check, "CHECKS", (check.check_database,))  # the other checks are slow
+    monkeypatch.setattr(check, "CHECKS", (database_checks.check_database,))  # the other checks are slow
     monkeypatch.setenv("DATABASE_URL", database_url)
     assert "Search indexes or groups do not match the code" in oppman("check").out
     assert oppman("migrate").code == 0

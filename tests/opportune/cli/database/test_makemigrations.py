@@ -48,7 +48,7 @@ def read_terminal(terminal: int) -> str:
 
 
 RUN_WITHOUT_TERMINAL = """
-from opportune.cli.development.check import check_models
+from opportune.cli.development.database_checks import check_models
 from opportune.cli.main import main
 from opportune.config.settings import get_settings
 print("Ended with", main(["makemigrations"]), flush=True)

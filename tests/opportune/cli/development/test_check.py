@@ -14,8 +14,8 @@ from sqlalchemy import Column, Integer, Table
 from opportune.checks import Finding
 from opportune.cli import loading
 from opportune.cli.database.makemigrations import draft_migrations
-from opportune.cli.development import check
-from opportune.cli.development.check_vectors import vectors_problem
+from opportune.cli.development import check, database_checks
+from opportune.cli.development.database_checks import vectors_problem
 from opportune.config.settings import Settings
 from opportune.db import Database
 from opportune.db.migrations.autogenerate import NewMigration
@@ -62,7 +62,7 @@ def _cached_checks() -> Iterator[None]:
         return drafts[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check, "draft_migrations", draft_once)
+        patch.setattr(database_checks, "draft_migrations", draft_once)
         patch.setattr(check, "check_new_texts", lambda _settings: [])
         patch.setattr(icons, "find_icon_errors", lambda: iter(cached_faults(*icons.SOURCE_FOLDERS)))
         patch.setattr(check, "template_errors", cache(lambda mails: [*template_errors(mails=mails)]))

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from opportune import checks
 from opportune.checks import Finding
-from opportune.cli.development import check
+from opportune.cli.development import database_checks
 from opportune.config.settings import Settings
 from opportune.contrib.llm.checks import check_llm, check_model
 from opportune.contrib.llm.providers import libraries, local
@@ -34,7 +34,7 @@ def changed(**changes: Any) -> Settings:
 )
 def test_pooled_database_gets_notes(direct: str, message: str) -> None:
     pooled = settings_for("postgresql://u:p@ep-x-pooler.eu.aws.neon.tech/name?connection_limit=1&sslmode=require")
-    notes = list(check.notices(pooled.model_copy(update={"database_direct_url": SecretStr(direct)})))
+    notes = list(database_checks.url_notices(pooled.model_copy(update={"database_direct_url": SecretStr(direct)})))
     assert "DATABASE_POOL_SIZE" in notes[0]
     assert message in notes[1]
 
@@ -100,7 +100,7 @@ def test_incomplete_endpoint_is_a_warning(url: str, model: str, key: str, missin
 def test_fresh_project_without_database_has_no_error(tmp_path: Path) -> None:
     fresh = changed(environment="development", database_url=SecretStr(f"sqlite:///{tmp_path}/app.db"))
     fresh.model_fields_set.discard("database_url")
-    assert [finding.is_error for finding in check.check_database(fresh)] == [False]
+    assert [finding.is_error for finding in database_checks.check_database(fresh)] == [False]
 
 
 @pytest.mark.parametrize(

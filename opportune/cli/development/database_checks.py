@@ -1,0 +1,139 @@
+"""Checks of the database: its URL, tables, pending migrations, superusers and vectors."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from opportune.accounts.models import User
+from opportune.checks import Finding
+from opportune.cli.database.makemigrations import draft_migrations
+from opportune.cli.development import startup
+from opportune.cli.transaction import in_transaction
+from opportune.config.database_variables import unused_database_notice
+from opportune.config.settings import Settings
+from opportune.db.migrations.compatibility import find_incompatibilities
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import read_revisions_of_site
+from opportune.db.migrations.locks import find_table_locks
+from opportune.db.migrations.questions import Choices
+from opportune.db.url.database_url import DatabaseUrl
+from opportune.db.url.direct import direct_url
+from opportune.errors import OperatorError
+from opportune.project.layout import installed_names
+
+SAMPLE_DOMAIN = "@example.com"
+MAY_CREATE = text(
+    "SELECT installed_version IS NOT NULL OR"
+    " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR"
+    " (SELECT bool_or(trusted) FROM pg_available_extension_versions AS version WHERE version.name = extension.name)"
+    " AND has_database_privilege(current_database(), 'CREATE')"
+    " FROM pg_available_extensions AS extension WHERE extension.name = :name"
+)
+"""Whether an extension is installed, or this user may create it; no row if the server does not have it."""
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    if notice := unused_database_notice(settings):
+        yield Finding(notice, is_error=False)
+    try:
+        startup.require_file(DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled))
+    except OperatorError as error:
+        # A fresh clone has no database yet, so with the default URL this is only a warning.
+        is_fresh = settings.environment == "development" and "database_url" not in settings.model_fields_set
+        yield Finding(str(error), is_error=not is_fresh)
+        return
+    try:
+        schema = startup.inspect_schema(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
+        return
+    faults = [*schema.faults]
+    yield from map(Finding, faults)
+    yield from (Finding(warning, is_error=False) for warning in schema.warnings)
+    if warning := startup.data_loss_warning(settings):
+        yield Finding(warning)
+    if not faults:
+        yield from check_models(settings)
+    yield from check_pending(settings)
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    choices = Choices(may_drop=False)  # a dropped column may be a rename, about which makemigrations asks
+    try:
+        drafts = draft_migrations(settings, MigrationGraph(installed_names()), None, None, choices, make_empty=False)
+    except OperatorError as error:
+        yield Finding(f"makemigrations would fail: {error}", is_error=False)
+        return
+    if features := ", ".join(draft.feature for draft in drafts):
+        yield Finding(
+            f"The models of {features} have changes without migrations. Run python3 oppman.py makemigrations.",
+            is_error=False,
+        )
+
+
+def check_pending(settings: Settings) -> Iterator[Finding]:
+    """Find pending migrations that would block requests or break the running version."""
+    url = direct_url(settings)
+    if url.readonly_notice or not (recorded := read_revisions_of_site(settings)):
+        return
+    pending = MigrationGraph(installed_names()).pending(recorded)
+    locks = find_table_locks(pending) if url.kind == "postgresql" else ()
+    for lock in locks:
+        yield Finding(f"{lock.migration}: {lock} See oppman.py docs migrations, Locks.", is_error=False)
+    for problem in find_incompatibilities(pending, url.kind):
+        yield Finding(
+            f"{problem.migration}: {problem} See oppman.py docs migrations, While the site runs.", is_error=False
+        )
+
+
+def url_notices(settings: Settings) -> Iterator[str]:
+    """Yield notices about the database URLs. `check_database` reports invalid ones."""
+    with suppress(OperatorError):
+        url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        direct = direct_url(settings)
+        yield from url.notices
+        if url.readonly_notice:
+            yield url.readonly_notice
+        if direct.name != url.name:
+            yield from (f"{direct.name}: {notice}" for notice in direct.notices)
+            if direct.pooled:
+                yield f"{direct.name} also uses a pooler. Use the address that your provider calls direct."
+        elif url.direct:
+            yield f"Migrations use the pooler. To bypass it, set DATABASE_DIRECT_URL to {url.direct}."
+
+
+def check_superusers(_settings: Settings) -> Iterator[Finding]:
+    try:
+        emails = in_transaction(sample_superusers)
+    except OperatorError:  # reported by check_database
+        return
+    for email in emails:
+        yield Finding(f"{email} is a superuser with an example address. Use a real e-mail address.")
+
+
+async def sample_superusers(session: AsyncSession) -> list[str]:
+    active = select(col(User.email)).where(col(User.is_superuser), col(User.is_active))
+    return [email for email in await session.scalars(active) if email.endswith(SAMPLE_DOMAIN)]
+
+
+def check_vectors(settings: Settings) -> Iterator[Finding]:
+    """Check that the database can store vectors. Jobs report the problem only in the log."""
+    try:
+        if not settings.embedding_model or direct_url(settings).kind != "postgresql":
+            return
+        problem = in_transaction(vectors_problem)
+    except OperatorError:  # reported by check_database
+        return
+    if problem:
+        yield Finding(f"Semantic search does not work, although EMBEDDING_MODEL is set. {problem}", is_error=False)
+
+
+async def vectors_problem(session: AsyncSession, extension: str = "vector") -> str:
+    """Return a message if PostgreSQL cannot store vectors; empty if it can."""
+    is_allowed = await session.scalar(MAY_CREATE, {"name": extension})
+    if is_allowed is None:
+        return "PostgreSQL has no pgvector. Install it on the server, or remove EMBEDDING_MODEL."
+    return "" if is_allowed else "This user may not create pgvector. Let the owner run CREATE EXTENSION vector."
