@@ -6,7 +6,6 @@ On a terminal, tables and progress fit its width and have colours. Piped output 
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ PIPED_WIDTH_CHARS = 100_000
 BYTES = "bytes"
 """Unit of progress that is shown in kB or MB."""
 BAR_DELAY_SECONDS = 1.0
+"""Time of a task before its bar is drawn, with its next unit."""
 PLAIN_PROGRESS_SECONDS = 10.0
 """Interval of progress lines without a terminal."""
 
@@ -153,10 +153,6 @@ class Progress:
         self.done = 0
         self.started = self._printed_at = time.monotonic()
         self._bar: Bar | None = None
-        self._lock = threading.Lock()
-        self._is_stopped = False
-        self._timer = threading.Timer(BAR_DELAY_SECONDS, self._show_bar)
-        self._timer.daemon = True
 
     def __str__(self) -> str:
         counts = f"{self.done:,} of {self.total:,}" if self.total else f"{self.done:,}"
@@ -174,60 +170,45 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """Add to the number of completed units."""
         self.done += count
-        if self._bar:
+        if is_terminal(sys.stderr):
             self._draw()
-            return
-        is_due = time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS
-        if is_due and not (is_quiet() or is_terminal(sys.stderr)):
+        elif time.monotonic() - self._printed_at >= PLAIN_PROGRESS_SECONDS and not is_quiet():
             self._printed_at = time.monotonic()
             print(self, file=sys.stderr, flush=True)
 
     def describe(self, label: str) -> None:
         """Change the label."""
         self.label = label
-        self._draw()
+        if is_terminal(sys.stderr):
+            self._draw()
 
     def _draw(self) -> None:
-        with self._lock:
-            if self._bar:
-                self._bar.update(self._bar.task_ids[0], description=self.label, completed=self.done, total=self.total)
-
-    def start(self) -> None:
-        if is_terminal(sys.stderr):
-            self._timer.start()
-
-    def wait_for_bar(self) -> None:
-        """Wait for the thread that draws the bar."""
-        self._timer.join()
+        if not self._bar and time.monotonic() - self.started >= BAR_DELAY_SECONDS and not is_quiet():
+            self._bar = _new_bar(self.unit)
+            self._bar.add_task(self.label)
+            self._bar.start()
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], description=self.label, completed=self.done, total=self.total)
 
     def stop(self) -> None:
-        self._timer.cancel()
-        with self._lock:
-            self._is_stopped = True
-            if self._bar:
-                self._bar.stop()
+        if self._bar:
+            self._bar.stop()
 
-    def _show_bar(self) -> None:
-        """Draw the bar. Runs in a thread, because the task may block for a long time."""
-        from rich import progress  # slow to import, and not needed for short tasks
 
-        byte_counts = [progress.DownloadColumn()]
-        counts = byte_counts if self.unit == BYTES else [progress.MofNCompleteColumn(), progress.TextColumn(self.unit)]
-        bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=None),
-            *counts,
-            progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(),
-            console=_console(sys.stderr),
-            redirect_stdout=is_terminal(),  # otherwise piped output would appear on the terminal
-            transient=True,
-        )
-        with self._lock:
-            if not self._is_stopped:
-                bar.add_task(self.label, total=self.total, completed=self.done)
-                bar.start()
-                self._bar = bar
+def _new_bar(unit: str) -> "Bar":
+    from rich import progress  # slow to import, and not needed for short tasks
+
+    counts = [progress.MofNCompleteColumn(), progress.TextColumn(unit)]
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=None),
+        *([progress.DownloadColumn()] if unit == BYTES else counts),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        console=_console(sys.stderr),
+        redirect_stdout=is_terminal(),  # otherwise piped output would appear on the terminal
+        transient=True,
+    )
 
 
 @contextmanager
@@ -242,8 +223,6 @@ def progress(label: str, total: int | None = None, unit: str = "") -> Iterator[P
         unit: Name of the units in the plural.
     """
     task = Progress(label, total, unit)
-    if not is_quiet():
-        task.start()
     try:
         yield task
     finally:

@@ -92,7 +92,6 @@ def test_long_task_shows_a_bar(open_terminal: OpenTerminal, monkeypatch: pytest.
     screen = open_terminal(120)
     monkeypatch.setattr(output, "BAR_DELAY_SECONDS", 0)
     with output.progress("Copying", 4, "rows") as task:
-        task.wait_for_bar()
         task.advance(3)
     assert "Copying" in screen.getvalue()
     assert "3/4" in screen.getvalue()
