@@ -57,9 +57,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
         if isinstance(dotenv_settings, EnvSettingsSource):  # quotes in the file are already removed
             dotenv_settings.env_vars = usable_values(dotenv_settings.env_vars, fields)
         variables = env_settings, dotenv_settings
-        for name, advice in cls.renamed_settings.items():
-            if _read_first(variables, name) is not None:
-                raise SettingsError(f"{name.upper()} {advice}")
+        cls._refuse_renamed(variables)
         secrets_from = init_settings().get("secrets_from")
         if secrets_from is None:
             secrets_from = _read_first(variables, "secrets_from")
@@ -68,6 +66,12 @@ class BaseSettings(pydantic_settings.BaseSettings):
         from opportune.config.secrets.source import secrets_source  # most sites have none
 
         return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
+
+    @classmethod
+    def _refuse_renamed(cls, sources: Iterable[PydanticBaseSettingsSource]) -> None:
+        for name, advice in cls.renamed_settings.items():
+            if _read_first(sources, name) is not None:
+                raise SettingsError(f"{name.upper()} {advice}")
 
 
 def _read_first(sources: Iterable[PydanticBaseSettingsSource], name: str) -> Any:

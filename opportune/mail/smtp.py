@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Literal, cast
@@ -32,7 +32,6 @@ BLOCKED_PORTS = (25, 465, 587)
 """Ports that free hosts block."""
 ALTERNATIVE_PORT = 2525
 """Additional port of most providers, which hosts rarely block."""
-PROBE_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -72,21 +71,13 @@ class SmtpTransport(Transport):
             raise self._refusal(error) from None
         except OSError as error:  # includes timeouts
             reason = str(error.__cause__ or "") or str(error) or "it takes too long"
-            raise self._fault(
-                DeliveryError, f"does not respond: {self._redact(reason)}{await self._port_advice()}"
-            ) from None
+            raise self._fault(DeliveryError, f"does not respond: {self._redact(reason)}{self._port_advice()}") from None
         except aiosmtplib.SMTPException as error:
             raise self._fault(PermanentDeliveryError, f"cannot be used: {self._redact(str(error))}") from None
 
-    async def _port_advice(self) -> str:
-        """Return advice for blocked ports, after a probe of the alternative port."""
+    def _port_advice(self) -> str:
         if self.port not in BLOCKED_PORTS or is_local(self.host):
             return ""
-        with suppress(OSError):
-            async with asyncio.timeout(PROBE_TIMEOUT_SECONDS):
-                _, writer = await asyncio.open_connection(self.host, ALTERNATIVE_PORT)
-            writer.close()
-            return f". Its port {ALTERNATIVE_PORT} can be reached. Write that port into MAIL_URL"
         return f". Many hosts block port {self.port}. Try {ALTERNATIVE_PORT}, or mail over HTTPS (oppman.py docs mail)"
 
     def _client(self, local_hostname: str) -> "SMTP":

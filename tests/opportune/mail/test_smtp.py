@@ -137,31 +137,15 @@ async def test_check_signs_in_without_sending() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "is_open", "advice"),
-    [
-        (587, False, "Many hosts block port 587. Try 2525, or mail over HTTPS (oppman.py docs mail)."),
-        (465, True, "Its port 2525 can be reached. Write that port into MAIL_URL."),
-        (2525, True, ""),
-    ],
+    ("port", "advice"),
+    [(587, " Many hosts block port 587. Try 2525, or mail over HTTPS (oppman.py docs mail)."), (2525, "")],
 )
-async def test_blocked_port_has_advice(
-    monkeypatch: pytest.MonkeyPatch, port: int, advice: str, *, is_open: bool
-) -> None:
-    class Writer:
-        def close(self) -> None: ...
-
-    async def probe(host: str, port: int) -> tuple[None, Writer]:
-        assert (host, port) == ("mail.example.org", 2525)
-        if not is_open:
-            raise OSError("blocked")
-        return None, Writer()
-
+async def test_blocked_port_has_advice(monkeypatch: pytest.MonkeyPatch, port: int, advice: str) -> None:
     def time_out(_self: object) -> None:
         raise TimeoutError
 
     monkeypatch.setattr("aiosmtplib.SMTP.__aenter__", time_out)
-    monkeypatch.setattr("asyncio.open_connection", probe)
-    with pytest.raises(DeliveryError, match=r"does not respond: it takes too long") as error:
+    with pytest.raises(DeliveryError) as error:
         # The password `port` is not removed from our own message.
         await transport_for(settings_with(f"smtp://a:port@mail.example.org:{port}")).check()
-    assert str(error.value).removesuffix(advice).endswith("it takes too long. " if advice else "it takes too long.")
+    assert str(error.value).endswith(f"does not respond: it takes too long.{advice}")
