@@ -12,7 +12,7 @@ from app.chat.conversations import Conversations
 from app.chat.models import Conversation, Message
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
-from opportune.db import purge, utc_now, with_deleted
+from opportune.db import DemoRows, purge, utc_now, with_deleted
 from opportune.i18n import gettext_lazy as _l
 
 MODEL = "demonstration (made up)"
@@ -63,20 +63,16 @@ SAMPLES = (
         ),
     ),
 )
-# These creation times identify the examples, even after a user edits them.
-CREATION_TIMES = [datetime(2026, 1, 6, 18, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_example = col(Conversation.created_at).in_(CREATION_TIMES)
+demo_conversations = DemoRows(Conversation, SAMPLES, datetime(2026, 1, 6, 18, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
-    existing = set(await session.scalars(select(col(Conversation.created_at)).where(is_example)))
     added = await demo_assistants.load(session, owner.id)
-    for number, (created_at, turns) in enumerate(zip(CREATION_TIMES, SAMPLES, strict=True)):
-        if created_at not in existing:
-            # Recent questions, so that the chart of the admin is not empty.
-            asked_at = utc_now() - timedelta(days=1 + 5 * number)
-            added += await _add_conversation(session, owner.id, created_at, turns, asked_at)
+    for created_at, turns in await demo_conversations.missing(session):
+        # Recent questions, so that the chart of the admin is not empty.
+        asked_at = utc_now() - timedelta(days=1 + 5 * created_at.minute)
+        added += await _add_conversation(session, owner.id, created_at, turns, asked_at)
     return added
 
 
@@ -107,10 +103,11 @@ async def _add_conversation(
 
 async def clear(session: AsyncSession) -> int:
     """Delete the examples permanently with all messages added to them, and return the number of rows."""
-    example_ids = select(col(Conversation.id)).where(is_example)
-    query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(example_ids))
+    is_demo = demo_conversations.condition
+    demo_ids = select(col(Conversation.id)).where(is_demo)
+    query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(demo_ids))
     messages = await session.scalar(with_deleted(query)) or 0
-    conversations = (await session.scalars(with_deleted(select(Conversation).where(is_example)))).all()
+    conversations = (await session.scalars(with_deleted(select(Conversation).where(is_demo)))).all()
     for conversation in conversations:
         await purge(session, conversation)
     return messages + len(conversations) + await demo_assistants.clear(session)

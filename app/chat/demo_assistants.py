@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from opportune.contrib.assistants import Assistant, Prompt
+from opportune.db import DemoRows
 from opportune.i18n import gettext_lazy as _l
 
 ASSISTANTS = (
@@ -29,33 +28,21 @@ ASSISTANTS = (
 )
 PROMPT_NAME = _l("Summarise a text")
 PROMPT_TEXT = _l("Summarise this text in {{length:three sentences|one paragraph}}, for {{reader}}:\n\n{{text}}")
-# These creation times identify the demo rows, even after a user edits them.
-CREATION_TIMES = [datetime(2026, 1, 5, 9, 43 + number, tzinfo=UTC) for number in range(len(ASSISTANTS))]
-PROMPT_CREATED_AT = datetime(2026, 1, 5, 9, 50, tzinfo=UTC)
-is_demo_assistant = col(Assistant.created_at).in_(CREATION_TIMES)
-is_demo_prompt = col(Prompt.created_at) == PROMPT_CREATED_AT
+demo_assistants = DemoRows(Assistant, ASSISTANTS, datetime(2026, 1, 5, 9, 43, tzinfo=UTC))
+demo_prompts = DemoRows(Prompt, [(PROMPT_NAME, PROMPT_TEXT)], datetime(2026, 1, 5, 9, 50, tzinfo=UTC))
 
 
 async def load(session: AsyncSession, owner_id: int) -> int:
     """Add the missing rows, and return their number."""
-    existing = {
-        *await session.scalars(select(col(Assistant.created_at)).where(is_demo_assistant)),
-        *await session.scalars(select(col(Prompt.created_at)).where(is_demo_prompt)),
-    }
-    rows = [row for row in _make_rows(owner_id) if row.created_at not in existing]
+    rows: list[Assistant | Prompt] = [
+        Prompt(name=str(name), text=str(text), owner_id=owner_id, created_at=created_at)
+        for created_at, (name, text) in await demo_prompts.missing(session)
+    ]
+    for created_at, values in await demo_assistants.missing(session):
+        ids = {"owner_id": owner_id, "created_at": created_at}
+        rows.append(Assistant.model_validate(translated(values) | ids))
     session.add_all(rows)
     return len(rows)
-
-
-def _make_rows(owner_id: int) -> list[Assistant | Prompt]:
-    assistants = zip(CREATION_TIMES, ASSISTANTS, strict=True)
-    return [
-        Prompt(name=str(PROMPT_NAME), text=str(PROMPT_TEXT), owner_id=owner_id, created_at=PROMPT_CREATED_AT),
-        *(
-            Assistant.model_validate({**translated(values), "owner_id": owner_id, "created_at": created_at})
-            for created_at, values in assistants
-        ),
-    ]
 
 
 def translated(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +50,4 @@ def translated(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def clear(session: AsyncSession) -> int:
-    assistants = await session.execute(delete(Assistant).where(is_demo_assistant).returning(col(Assistant.id)))
-    prompts = await session.execute(delete(Prompt).where(is_demo_prompt).returning(col(Prompt.id)))
-    return len(assistants.all()) + len(prompts.all())
+    return await demo_assistants.clear(session) + await demo_prompts.clear(session)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.events.models import Event, Registration
 from app.events.service import delete_registrations
-from opportune.db import utc_now
+from opportune.db import DemoRows, utc_now
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
@@ -97,32 +97,27 @@ ORGANISATIONS = ("", "Harbour Library", "Northwind Cycles", "")
 QUESTIONS = ("", "", _l("Will there be a recording?"), "")
 GROUPS = ("speakers", "guests", "guests", "press")
 
-# These creation times identify the demo events, even after a user edits them.
-CREATION_TIMES = [datetime(2026, 1, 6, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_demo_event = col(Event.created_at).in_(CREATION_TIMES)
+demo_events = DemoRows(Event, SAMPLES, datetime(2026, 1, 6, 9, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
     """Add missing events. Attendees of existing events are not added again, because they may have cancelled."""
-    existing = set(await session.scalars(select(col(Event.created_at)).where(is_demo_event)))
     added = 0
-    for created_at, sample in zip(CREATION_TIMES, SAMPLES, strict=True):
-        if created_at not in existing:
-            event = create_event(sample, created_at)
-            session.add(event)
-            await session.flush()
-            attendees = list(create_attendees(sample, event))
-            session.add_all(attendees)
-            added += 1 + len(attendees)
+    for created_at, sample in await demo_events.missing(session):
+        event = create_event(sample, created_at)
+        session.add(event)
+        await session.flush()
+        attendees = list(create_attendees(sample, event))
+        session.add_all(attendees)
+        added += 1 + len(attendees)
     return added
 
 
 async def clear(session: AsyncSession) -> int:
     """Delete the demo events and all registrations for them."""
-    demo_event_ids = select(col(Event.id)).where(is_demo_event)
+    demo_event_ids = select(col(Event.id)).where(demo_events.condition)
     registrations = await delete_registrations(session, col(Registration.event_id).in_(demo_event_ids))
-    events = (await session.execute(delete(Event).where(is_demo_event).returning(col(Event.id)))).all()
-    return registrations + len(events)
+    return registrations + await demo_events.clear(session)
 
 
 def create_event(sample: Sample, created_at: datetime) -> Event:

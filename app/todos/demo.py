@@ -2,14 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from app.todos.models import Todo
 from app.todos.service import Todos
 from opportune.accounts import demo_owner
-from opportune.db import utc_now
+from opportune.db import DemoRows, utc_now
 from opportune.i18n import gettext_lazy as _l
 
 # Title, days until due, done.
@@ -27,16 +25,13 @@ SAMPLES = (
     (_l("Cancel the old phone contract"), -4, True),
     (_l("Back up the photos"), None, True),
 )
-# These creation times identify the demo to-dos, even after a user edits them.
-CREATION_TIMES = [datetime(2026, 1, 5, 9, minute, tzinfo=UTC) for minute in range(len(SAMPLES))]
-is_demo_todo = col(Todo.created_at).in_(CREATION_TIMES)
+demo_todos = DemoRows(Todo, SAMPLES, datetime(2026, 1, 5, 9, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The to-dos")
     todos = Todos(session, owner)
-    existing = set(await session.scalars(select(col(Todo.created_at)).where(is_demo_todo)))
-    missing = [sample for sample in zip(CREATION_TIMES, SAMPLES, strict=True) if sample[0] not in existing]
+    missing = await demo_todos.missing(session)
     for created_at, (title, days, done) in missing:
         now = utc_now()
         todo = todos.new_row()
@@ -47,4 +42,4 @@ async def load(session: AsyncSession) -> int:
 
 
 async def clear(session: AsyncSession) -> int:
-    return len((await session.execute(delete(Todo).where(is_demo_todo).returning(col(Todo.id)))).all())
+    return await demo_todos.clear(session)

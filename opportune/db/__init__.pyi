@@ -13,6 +13,7 @@ from opportune.db.hooks.registry import before_update as before_update
 from opportune.db.hooks.registry import changes as changes
 from opportune.db.hooks.registry import has_hooks as has_hooks
 from opportune.db.models.column_types import BigId as BigId
+from opportune.db.models.demo_rows import DemoRows as DemoRows
 from opportune.db.models.model import MAX_ID as MAX_ID
 from opportune.db.models.model import Model as Model
 from opportune.db.models.model import ModelBase as ModelBase

@@ -58,9 +58,9 @@ async def add_registration(database: Database, event: Event, name: str = "Ada", 
     return registration
 
 
-def make_picture(size: tuple[int, int] = (1200, 900), **options: Any) -> bytes:
+def make_picture(size: tuple[int, int] = (1200, 900)) -> bytes:
     """Return a JPEG like that of a camera."""
-    return testing.picture(size, "JPEG", **options)
+    return testing.picture(size, "JPEG")
 
 
 def make_photo_upload(content: bytes = b"", name: str = "../../ada.jpg") -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Demo events."""
 
 from sqlalchemy import select
-from sqlmodel import col
 
 from app.events.demo import PEOPLE, SAMPLES, clear, load
 from app.events.models import Event
@@ -34,15 +33,6 @@ async def test_demo_has_upcoming_events_and_fake_attendees(database: Database) -
         events = (await session.scalars(select(Event))).all()
     assert sorted(event.starts_at > utc_now() for event in events) == [False, True, True, True]
     assert all(event.ends_at > event.starts_at for event in events)
-
-
-async def test_second_load_adds_missing_events(database: Database) -> None:
-    await load_demo(database)
-    async with database.writer() as session:
-        await session.delete((await session.scalars(select(Event).where(col(Event.slug) == SAMPLES[0].slug))).one())
-
-    assert await load_demo(database) == 1 + SAMPLES[0].attendees
-    assert await load_demo(database) == 0
 
 
 async def test_clear_keeps_events_of_users(database: Database, make_event: MakeEvent) -> None:

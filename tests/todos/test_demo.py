@@ -33,22 +33,14 @@ async def test_first_superuser_owns_the_demo(database: Database, admin: User) ->
     assert {todo.owner_id for todo in todos} == {admin.id}
 
 
-async def test_second_load_adds_missing_rows(database: Database, admin: User) -> None:
+async def test_demo_rows_are_added_and_removed_alone(database: Database, admin: User, make_todo: MakeTodo) -> None:
+    own_todo = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:
         await load(session)
     async with database.writer() as session:
         await session.delete((await read_todos(database))[3])
     async with database.writer() as session:
         assert await load(session) == 1
-    assert len(await read_todos(database)) == len(SAMPLES)
-
-
-async def test_clear_keeps_rows_of_users(database: Database, admin: User, make_todo: MakeTodo) -> None:
-    own_todo = await make_todo(admin, SAMPLES[0][0])
     async with database.writer() as session:
-        await load(session)
-
-    async with database.writer() as session:
-        assert await clear(session) == len(SAMPLES)
-
+        assert await clear(session) == len(SAMPLES) + 1  # with the deleted one, from the trash
     assert [todo.id for todo in await read_todos(database)] == [own_todo.id]
