@@ -1,34 +1,33 @@
 """Data layer of one model: statements, reading and validated writes."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Generic, Self, TypeVar, cast, get_args
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.models import User
 from opportune.crud import row_reading
 from opportune.crud.access import RowAccess
 from opportune.crud.definition import Definition
-from opportune.crud.filters import TRASH_PARAMETER
 from opportune.crud.options import Key, Values
 from opportune.crud.registry import may_use_permissions, register, related_classes
+from opportune.crud.row_statements import RowStatements
 from opportune.crud.row_writing import find_linked_rows, validate, writes_row
 from opportune.crud.teams import TeamOwners
 from opportune.db.models.model import Model
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.db.queries.paths import parse_path
 from opportune.db.sessions.insertion import insert_row
 from opportune.db.sessions.trash import purge, restore, with_deleted
 from opportune.errors import FieldErrors, OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt
-from opportune.pagination import Page, Paging, order
+from opportune.pagination import Page, Paging
 
 M = TypeVar("M", bound=Model)
 
 
-class Crud(RowAccess, Generic[M]):
+class Crud(RowStatements, Generic[M]):
     """The rows of a model, as one user may read and write them.
 
     It is independent of HTTP and never commits. Methods raise `Forbidden` if the user may not do this for any row,
@@ -42,9 +41,6 @@ class Crud(RowAccess, Generic[M]):
         book = await Books(session, user).get(3)
     """
 
-    narrowed_search: tuple[str, Sequence[ColumnElement[bool]]] = ("", ())
-    """The words of the current search and a condition that limits it, from the search index of the model."""
-
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_misspelt(cls, Crud, renamed=renamed_names.CRUD)
@@ -56,7 +52,7 @@ class Crud(RowAccess, Generic[M]):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")
             return
-        methods = {*vars(RowAccess), *vars(Crud)}
+        methods = {*vars(RowAccess), *vars(RowStatements), *vars(Crud)}
         cls.definition = Definition(cls, {name for name in methods if getattr(cls, name) is not getattr(Crud, name)})
         register(cls)
 
@@ -76,40 +72,6 @@ class Crud(RowAccess, Generic[M]):
         """Return the model of teams that own these rows, or rows that they refer to. None if no team does."""
         owners = (crud_class.definition.team for crud_class in related_classes(cls))
         return next(filter(None, owners), None)
-
-    # Statements
-
-    def query(self) -> Select[M]:
-        """Select all rows with their related rows, without permission rules."""
-        return select(self.model).options(*row_reading.load_options(self.definition.shape, self.visible))
-
-    def conditions(self, query: Paging) -> Iterator[ColumnElement[bool]]:
-        """Return the conditions for the search and filters of a query."""
-        return row_reading.filter_conditions(self, query)
-
-    def column(self, path: str) -> ColumnElement[Any]:
-        """Return the expression of an annotation, a column or a column of a related row (`author.name`)."""
-        if path in self.definition.annotations:
-            return self.definition.annotations[path]
-        if "." not in path:
-            column: ColumnElement[Any] = getattr(self.model, path)
-            return column
-        return parse_path(self.definition.shape.mapper, path).value(self.visible)
-
-    def ordering(self, sort: str) -> Sequence[SQLColumnExpression[Any]]:
-        """Return the arguments of `order_by`: the requested order, the default order, and the newest first."""
-        path = sort.removeprefix("-")
-        columns = {path: row_reading.sort_expression(self, path)} if path in self.sort else {}
-        return order(sort, columns, *self.default_order(), self.model.id.desc())
-
-    def default_order(self) -> Sequence[SQLColumnExpression[Any]]:
-        """Return the order of a list without `?sort=`."""
-        names = {path.removeprefix("-"): path for path in self.order if not self.hides(path)}
-        return [order(path, {name: row_reading.sort_expression(self, name)})[0] for name, path in names.items()]
-
-    def lists_trash(self, query: Paging) -> bool:
-        """Return whether a query asks for the rows in the trash."""
-        return self.definition.has_trash and getattr(query, TRASH_PARAMETER, False) is True
 
     # Reading
 

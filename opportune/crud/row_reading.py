@@ -1,20 +1,17 @@
 """Reads the rows of a data layer: pages of a list and single rows, as objects or as mappings."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import BigInteger, ColumnElement, Result, Select, bindparam, false, select
 from sqlalchemy.sql.elements import True_
 
-from opportune.crud.declaration import Shape
-from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
+from opportune.crud.filters import CURSOR
 from opportune.crud.options import Key
+from opportune.crud.row_statements import PAGING, RowStatements
 from opportune.crud.selection import Selection
-from opportune.db.models.columns import is_text
 from opportune.db.models.model import MAX_ID
-from opportune.db.models.translated import current_text, is_translated
 from opportune.db.queries.indexed_search import narrow_search
 from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import (
@@ -27,8 +24,6 @@ from opportune.db.queries.listing import (
     list_statement,
     read_page,
 )
-from opportune.db.queries.matching import matching_words
-from opportune.db.queries.paths import AttributePath, Visible, parse_path
 from opportune.db.queries.row_count import count_listed_rows
 from opportune.db.sessions.session import Rows, Session
 from opportune.db.sessions.trash import hide_deleted, with_deleted
@@ -38,11 +33,8 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, Paging, page_count, select_key
 from opportune.web.forms.error_messages import INVALID_CHOICE, UNKNOWN_NAME
 
-PAGING = frozenset(Paging.model_fields)
 WRONG_CURSOR = _l("There is no such row. Begin with the first page.")
 AnyPage = Page[Any]
-CrudInstance = Any
-"""Instance of `Crud`, which imports this module. A project may override its methods."""
 
 
 def has_key(model: type[Any], lookup: str, key: Key) -> ColumnElement[bool]:
@@ -62,62 +54,7 @@ def has_id(model: type[Any], text: str) -> ColumnElement[bool]:
     return is_row
 
 
-def load_options(shape: Shape, visible: Visible) -> list[Any]:
-    """Return the options that load the visible related rows of all relationships."""
-    targets = {name: relation.mapper.class_ for name, relation in shape.to_one.items()} | dict(shape.links)
-    options = []
-    for name, target in targets.items():
-        relation, condition = getattr(shape.model, name), visible(target)
-        is_limited = not isinstance(condition, True_)
-        options.append(selectinload(relation.and_(condition) if is_limited else relation))
-    return options
-
-
-def filter_conditions(crud: CrudInstance, query: Paging) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions for the search and filters of a query."""
-    definition = crud.definition
-    for name in query.model_fields_set - PAGING:
-        value = getattr(query, name)
-        if value is None or value == []:
-            continue
-        if name == TRASH_PARAMETER and definition.has_trash:
-            if value:
-                yield crud.model.deleted_at.is_not(None)
-                yield crud.writable()
-        elif name == CURSOR or (name == LANGUAGES and name not in definition.filter_fields):
-            continue  # they select no rows
-        elif name == "q":
-            yield from matching_words(searched_paths(crud), value, crud.visible)
-            words, narrowed = crud.narrowed_search
-            yield from narrowed if words == value else ()
-        elif name in definition.filter_methods:
-            yield _condition_of_method(crud, name, value)
-        else:
-            yield definition.filters[name].condition(crud.visible, value)
-
-
-def _condition_of_method(crud: CrudInstance, name: str, value: Any) -> ColumnElement[bool]:
-    try:
-        condition: ColumnElement[bool] = getattr(crud, name)(value)
-    except ValueError as error:
-        raise FieldErrors({name: str(error)}) from error
-    return condition
-
-
-def sort_expression(crud: CrudInstance, path: str) -> ColumnElement[Any]:
-    """Return the expression to sort by. Texts are sorted in lowercase."""
-    column, columns = crud.column(path), crud.definition.shape.columns
-    is_text_column = path in columns and is_text(columns[path])
-    if is_text_column and is_translated(column):
-        return func.lower(current_text(column))
-    return func.lower(column) if is_text_column or "." in path else column
-
-
-def searched_paths(crud: CrudInstance) -> Sequence[AttributePath]:
-    return [parse_path(crud.definition.shape.mapper, path) for path in crud.search_paths]
-
-
-async def read_objects(crud: CrudInstance, query: Paging) -> Page[Any]:
+async def read_objects(crud: RowStatements, query: Paging) -> Page[Any]:
     """Return a page of rows with their annotations."""
     cursor = await _prepare(crud, query)
     rows, count = _select_rows(crud, query, crud.readable())
@@ -135,7 +72,7 @@ async def read_objects(crud: CrudInstance, query: Paging) -> Page[Any]:
     return _make_page(query, listed, items, [row.id for row in items])
 
 
-async def read_mappings(crud: CrudInstance, query: Paging, names: Sequence[str]) -> Page[Any]:
+async def read_mappings(crud: RowStatements, query: Paging, names: Sequence[str]) -> Page[Any]:
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
@@ -145,7 +82,7 @@ async def read_mappings(crud: CrudInstance, query: Paging, names: Sequence[str])
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 
 
-async def read_row(crud: CrudInstance, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
+async def read_row(crud: RowStatements, query: Select[Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the values of one row by name. Raises NotFound."""
     selection = _select(crud, names or crud.serializer.names)
     result = (await crud.session.execute(selection.select(query))).first()
@@ -154,7 +91,7 @@ async def read_row(crud: CrudInstance, query: Select[Any], names: Sequence[str])
     return (await selection.values(crud.session, [result]))[0]
 
 
-async def load_row(crud: CrudInstance, query: Select[Any]) -> Any:
+async def load_row(crud: RowStatements, query: Select[Any]) -> Any:
     """Return one row with its annotations. Raises NotFound."""
     result = (await crud.session.execute(query.add_columns(*crud.definition.annotations.values()))).first()
     if result is None:
@@ -162,14 +99,14 @@ async def load_row(crud: CrudInstance, query: Select[Any]) -> Any:
     return _set_annotations(crud, result)
 
 
-def _set_annotations(crud: CrudInstance, result: Sequence[Any]) -> Any:
+def _set_annotations(crud: RowStatements, result: Sequence[Any]) -> Any:
     row = result[0]
     for name, value in zip(crud.definition.annotations, result[1:], strict=False):
         object.__setattr__(row, name, value)  # annotations are not fields of the model
     return row
 
 
-async def _prepare(crud: CrudInstance, query: Paging) -> Cursor | None:
+async def _prepare(crud: RowStatements, query: Paging) -> Cursor | None:
     """Check a query, search its words in the search index, and return the row at which the page begins.
 
     Raises:
@@ -181,11 +118,11 @@ async def _prepare(crud: CrudInstance, query: Paging) -> Cursor | None:
         crud.require("delete")
     _refuse_hidden_fields(crud, query)
     if crud.search and (words := getattr(query, "q", "")):
-        crud.narrowed_search = words, await narrow_search(crud.session, searched_paths(crud), words, crud.visible)
+        crud.narrowed_search = words, await narrow_search(crud.session, crud.searched_attributes(), words, crud.visible)
     return await _find_cursor(crud, query) if getattr(query, CURSOR, "") else None
 
 
-def _refuse_hidden_fields(crud: CrudInstance, query: Paging) -> None:
+def _refuse_hidden_fields(crud: RowStatements, query: Paging) -> None:
     """Raise FieldErrors if a parameter belongs to a hidden field, with the messages for unknown parameters."""
     names = query.model_fields_set - PAGING
     errors = {name: str(UNKNOWN_NAME) for name in names if crud.hides_parameter(name)}
@@ -195,7 +132,7 @@ def _refuse_hidden_fields(crud: CrudInstance, query: Paging) -> None:
         raise FieldErrors(errors)
 
 
-async def _find_cursor(crud: CrudInstance, query: Any) -> Cursor:
+async def _find_cursor(crud: RowStatements, query: Any) -> Cursor:
     """Return the cursor of a query. Raises FieldErrors if the user may not read its row."""
     terms = [*map(OrderTerm.parse, crud.ordering(query.sort))]
     if getattr(terms[-1].expression, "key", "") != "id":  # a method of the project may leave it out
@@ -209,7 +146,7 @@ async def _find_cursor(crud: CrudInstance, query: Any) -> Cursor:
 
 
 def _cached_statement(
-    crud: CrudInstance, query: Paging, names: Sequence[str], cursor: Cursor | None
+    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None
 ) -> tuple[Selection, ListStatement]:
     """Return the statement of a list. It is cached by order if only its parameters depend on the user."""
     is_shared = crud.definition.shares_statement and not (cursor or query.model_fields_set - PAGING)
@@ -224,7 +161,7 @@ def _cached_statement(
 
 
 def _build_statement(
-    crud: CrudInstance, query: Paging, names: Sequence[str], cursor: Cursor | None = None
+    crud: RowStatements, query: Paging, names: Sequence[str], cursor: Cursor | None = None
 ) -> tuple[Selection, ListStatement]:
     condition = crud.readable()
     if crud.definition.shares_statement:
@@ -235,7 +172,7 @@ def _build_statement(
     return selection, statement if crud.lists_trash(query) else ListStatement(*map(hide_deleted, statement))
 
 
-def _select_rows(crud: CrudInstance, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
+def _select_rows(crud: RowStatements, query: Paging, readable: ColumnElement[bool]) -> tuple[Select[Any], Select[int]]:
     """Return the statement of all rows of a list, and the statement that counts them.
 
     The number of rows is only remembered if the list has an identity (`_identity`).
@@ -246,14 +183,14 @@ def _select_rows(crud: CrudInstance, query: Paging, readable: ColumnElement[bool
     return rows, count_listed_rows(crud.session, rows, crud.model.id, crud.model if is_table else None)
 
 
-def _select(crud: CrudInstance, names: Sequence[str]) -> Selection:
+def _select(crud: RowStatements, names: Sequence[str]) -> Selection:
     definition = crud.definition
     nested, visible, hidden_in = definition.crud_class.nested, crud.visible, crud.hidden_in
     return Selection(definition.shape, nested, names, column=crud.column, visible=visible, hidden_in=hidden_in)
 
 
 async def _read_page(
-    crud: CrudInstance, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
+    crud: RowStatements, execute: Execute, statement: ListStatement, query: Paging, cursor: Cursor | None
 ) -> ListedRows:
     def keys() -> Select[Any]:
         rows, _ = _select_rows(crud, query, crud.readable())
@@ -264,7 +201,7 @@ async def _read_page(
     return await read_page(crud.session, execute, statement, rows, size=query.size, page=query.page, cursor=cursor)
 
 
-def _identity(crud: CrudInstance, query: Paging) -> Hashable:
+def _identity(crud: RowStatements, query: Paging) -> Hashable:
     """Return a value that is equal for lists of the same rows. None if methods of the project select rows."""
     names = query.model_fields_set - PAGING - {CURSOR}
     if not crud.definition.shares_statement or not names.isdisjoint(crud.definition.filter_methods):
@@ -276,7 +213,7 @@ def _identity(crud: CrudInstance, query: Paging) -> Hashable:
     return crud.definition, user_id, team_id, current_language.get(), *filters
 
 
-async def _fetch(crud: CrudInstance, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
+async def _fetch(crud: RowStatements, selection: Selection, statement: Select[Any], limits: Mapping[str, Any]) -> Rows:
     """Return the result rows of a list. Without links, no other statement needs the same snapshot."""
     values, session = {**limits, "owner": crud.row_permissions.owner_id or 0}, crud.session
     if not selection.links and isinstance(session, Session):
