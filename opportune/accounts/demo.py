@@ -12,9 +12,9 @@ from opportune.accounts.passwords import hashing
 from opportune.errors import OperatorError
 
 NAMES = (
-    *("mara.lindqvist", "tomas.okonkwo", "ines.valverde", "jun.takahara"),
-    *("amira.benhaddou", "piotr.zalewski-reyes", "leilani.moore", "oskar.brandvold"),
-)
+    "mara.lindqvist", "tomas.okonkwo", "ines.valverde", "jun.takahara",
+    "amira.benhaddou", "piotr.zalewski-reyes", "leilani.moore", "oskar.brandvold",
+)  # fmt: skip
 # RFC 2606 reserves this domain for examples.
 EMAILS = [f"{name}@made-up.example" for name in NAMES]
 UNVERIFIED_NAMES, DEACTIVATED_NAMES = {"jun.takahara", "leilani.moore"}, {"oskar.brandvold"}

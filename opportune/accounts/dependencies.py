@@ -44,8 +44,12 @@ OTHER_USER = _l("This form was opened by another user, and you are signed in now
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
 IMPERSONATOR_PATHS = {
-    *("/accounts/profile", "/accounts/sessions", "/accounts/events"),
-    *("/api/v1/users/me", "/api/v1/users/me/sessions", "/api/v1/users/me/events"),
+    "/accounts/profile",
+    "/accounts/sessions",
+    "/accounts/events",
+    "/api/v1/users/me",
+    "/api/v1/users/me/sessions",
+    "/api/v1/users/me/events",
 }
 """Personal pages that a superuser may open while signed in as a user."""
 OWNER_ONLY = _l("Only the user can do this. You are signed in as another user. Go back to your own account first.")
@@ -58,8 +62,14 @@ READ_ONLY = _l(
 
 SECOND_FACTOR_SETUP_PATH = "/accounts/two-factor"
 SECOND_FACTOR_PATHS = (
-    *("/accounts/two-factor", "/accounts/passkeys", "/accounts/confirm", "/accounts/password"),
-    *("/api/v1/auth/", "/api/v1/users/me/two-factor", "/api/v1/users/me/passkeys", "/api/v1/users/me/confirmation"),
+    "/accounts/two-factor",
+    "/accounts/passkeys",
+    "/accounts/confirm",
+    "/accounts/password",
+    "/api/v1/auth/",
+    "/api/v1/users/me/two-factor",
+    "/api/v1/users/me/passkeys",
+    "/api/v1/users/me/confirmation",
 )
 """URLs that stay open for a user who must set up a second factor first."""
 NO_SECOND_FACTOR = _l("Set up a second factor first, at /accounts/two-factor.")

@@ -24,18 +24,18 @@ from opportune.fields.files import file_columns_of
 
 DISPLAY_OPTIONS = ("column_list", "column_choices", "column_details_list", "column_export_list")
 NAME_OPTIONS = (
-    *("column_exclude_list", "column_details_exclude_list", "column_export_exclude_list", "column_import_exclude_list"),
-    *("column_formatters", "column_formatters_detail", "column_labels"),
-    *("fieldsets", "form_excluded_columns", "non_link_related_fields"),
-)
+    "column_exclude_list", "column_details_exclude_list", "column_export_exclude_list", "column_import_exclude_list",
+    "column_formatters", "column_formatters_detail", "column_labels",
+    "fieldsets", "form_excluded_columns", "non_link_related_fields",
+)  # fmt: skip
 SORT_OPTIONS = ("column_sortable_list", "column_default_sort")
 SEARCH_OPTIONS = ("column_searchable_list",)
 FILTER_OPTIONS = ("column_filters",)
 FORM_OPTIONS = (
-    *("column_import_list", "editable", "readonly", "readonly_after_create"),
-    *("form_columns", "form_args", "form_overrides", "form_widget_args", "form_ajax_refs"),
-    *("form_rules", "form_create_rules", "form_edit_rules"),
-)
+    "column_import_list", "editable", "readonly", "readonly_after_create",
+    "form_columns", "form_args", "form_overrides", "form_widget_args", "form_ajax_refs",
+    "form_rules", "form_create_rules", "form_edit_rules",
+)  # fmt: skip
 COLUMN_OPTIONS = ("file_columns", "prepopulated", "show_when")
 DATE_OPTIONS = ("date_hierarchy",)
 LOAD_OPTIONS = ("load",)

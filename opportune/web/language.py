@@ -29,9 +29,9 @@ PREFIX_KEY = "language_prefix"
 It is missing if the URL does not select the language.
 """
 UNPREFIXED_SEGMENTS = {
-    *(".well-known", "admin", "api", "favicon.ico", "files", "health"),
-    *("mailbox", "mcp", "metrics", "robots.txt", "static"),
-}
+    ".well-known", "admin", "api", "favicon.ico", "files", "health",
+    "mailbox", "mcp", "metrics", "robots.txt", "static",
+}  # fmt: skip
 """First segments of URLs without a language: those of the admin, programs and files."""
 
 current_prefixes: ContextVar[Mapping[str, str]] = ContextVar("language_prefixes", default=MappingProxyType({}))

@@ -14,8 +14,13 @@ from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
 
 SECRET_FIELDS = {
-    *("hashed_password", "totp_secret", "totp_step", "token_hash"),
-    *("user_id", "impersonator_session_id", "actor_id"),
+    "hashed_password",
+    "totp_secret",
+    "totp_step",
+    "token_hash",
+    "user_id",
+    "impersonator_session_id",
+    "actor_id",
 }
 
 

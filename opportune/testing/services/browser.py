@@ -43,13 +43,13 @@ FEATURES_OFF = [
 # For closed networks and containers: no lookups, and no sandbox for root.
 ARGUMENTS = [
     f"--disable-features={','.join(FEATURES_OFF)}",
-    *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
     # Pages live for seconds, so optimising their scripts costs more than it saves.
     "--js-flags=--no-opt,--no-maglev",
     # A blank page needs no process.
     "--renderer-process-limit=1",
-]
+]  # fmt: skip
 
 MAX_WAIT_MS = 30_000
 """Time in which a page must reach a state. A busy machine needs many times as long as an idle one."""

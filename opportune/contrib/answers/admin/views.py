@@ -20,9 +20,9 @@ class AnswerAdmin(AdminView, model=Answer):
     """Figures and ratings of answers. Questions, texts and prompts are private and not shown."""
 
     columns = (
-        *("id", "created_at", "owner_id", "topic", "model", "status"),
-        *("prompt_tokens", "completion_tokens", "rating"),
-    )
+        "id", "created_at", "owner_id", "topic", "model", "status",
+        "prompt_tokens", "completion_tokens", "rating",
+    )  # fmt: skip
     fields = (*columns, "rating_note", "error_code", "usage_estimated", "cost_micro", "finished_at")
     column_export_list = [*fields]
     search = ("topic", "model", "rating_note")
