@@ -121,8 +121,12 @@ class Tool:
     @cached_property
     def returns_sources(self) -> bool:
         """True if it returns a `Source` or several."""
+        return self.returns(Source)
+
+    def returns(self, *types: type) -> bool:
+        """Return True if it returns a value of these types, or several of them."""
         returned = self.signature.return_annotation
-        return any(isinstance(type_, type) and issubclass(type_, Source) for type_ in (returned, *_types_in(returned)))
+        return any(isinstance(type_, type) and issubclass(type_, types) for type_ in (returned, *_types_in(returned)))
 
     @property
     def result_type(self) -> Any:

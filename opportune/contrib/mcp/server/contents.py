@@ -1,13 +1,14 @@
 """Contents of results (text, and the pictures, sound and files of a `Response`), and errors instead of them."""
 
 import base64
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeVar
 
 from mcp import MCPError, types
 
 from opportune.contrib.tools.result import JSON, TOOL_FAILED, ToolResult
 
+Role = Literal["assistant", "user"]
 MAX_CONTENT_BYTES = 2_000_000
 
 
@@ -19,8 +20,20 @@ def require_success(result: ToolResult) -> None:
         raise MCPError(types.INVALID_PARAMS, result.text)
 
 
-def content_block(name: str, result: ToolResult) -> types.ContentBlock:
-    """Return the result of a tool as one content."""
+def message_contents(data: Any) -> Iterator[tuple[Role, types.ContentBlock]]:
+    """Yield the contents of messages, each with its role: of a text, a `Message`, a `Picture`, or a list of these."""
+    for item in data if isinstance(data, list) else [data]:
+        fields = item if isinstance(item, dict) else {"content": item}
+        role: Role = "assistant" if fields.get("role") == "assistant" else "user"
+        is_picture = "content_type" in fields
+        if not is_picture:
+            yield role, types.TextContent(type="text", text=str(fields["content"]))
+        for picture in [fields] if is_picture else fields.get("pictures", ()):
+            yield role, types.ImageContent(type="image", data=picture["content"], mime_type=picture["content_type"])
+
+
+def content_of(name: str, result: ToolResult) -> types.ContentBlock:
+    """Return a text or a file as content. `name`: name of the function that returned it."""
     if not result.is_file:
         return types.TextContent(type="text", text=result.text)
     blob, media_type = _encode(result.body), result.media_type

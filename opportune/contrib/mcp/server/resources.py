@@ -6,6 +6,7 @@ from mcp import MCPError, UriTemplate, types
 from mcp.server.context import ServerRequestContext as Context
 
 from opportune.contrib.mcp.server.caller import Caller
+from opportune.contrib.mcp.server.calls import run_call
 from opportune.contrib.mcp.server.contents import resource_contents, select_page
 
 
@@ -36,12 +37,10 @@ def resource_handlers(caller: Caller) -> dict[str, Any]:
         resource = offers.resources.tools[offers.uris[uri]]
         return {"name": resource.name, "title": resource.status, "description": resource.description}
 
-    async def read_resource(
-        _context: Context[Any], params: types.ReadResourceRequestParams
-    ) -> types.ReadResourceResult:
+    async def read_resource(context: Context[Any], params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         for uri, name in offers.uris.items():
             if (arguments := UriTemplate.parse(uri).match(params.uri)) is not None:
-                result = await caller.call(offers.resources, name, arguments)
+                result = await run_call(context, caller, offers.resources, name, arguments)
                 return types.ReadResourceResult(contents=[resource_contents(params.uri, result)])
         raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": params.uri})
 

@@ -1,22 +1,22 @@
 """Tools of the site for clients of the protocol."""
 
 import inspect
-from contextlib import AsyncExitStack
 from functools import cache
 from typing import Any, NamedTuple
 
 from mcp import MCPError, types
 from mcp.server.context import ServerRequestContext as Context
-from mcp.server.streamable_http import REQUEST_CANCELLED
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from opportune.contrib.llm.providers.provider import Message, Picture
 from opportune.contrib.mcp.server.caller import Caller
-from opportune.contrib.mcp.server.cancellation import call_key, cancellable
-from opportune.contrib.mcp.server.contents import content_block, select_page
-from opportune.contrib.mcp.server.progress import reported_progress
+from opportune.contrib.mcp.server.calls import run_call
+from opportune.contrib.mcp.server.contents import content_of, message_contents, select_page
 from opportune.contrib.tools import Tool, ToolResult
 
+MESSAGE_TYPES = Message, Picture
+"""Types of results that are several contents, such as texts and pictures, instead of data."""
 RESULT = "result"
 """Key of results that are not objects, which the protocol requires."""
 
@@ -29,7 +29,7 @@ class OutputSchema(NamedTuple):
 @cache
 def output_schema(tool: Tool) -> OutputSchema | None:
     """Return the JSON Schema of a tool's result, or None without a usable return type."""
-    if tool.result_type is inspect.Signature.empty:
+    if tool.result_type is inspect.Signature.empty or tool.returns(*MESSAGE_TYPES):
         return None
     try:
         schema = TypeAdapter(tool.result_type).json_schema(mode="serialization")
@@ -42,12 +42,18 @@ def output_schema(tool: Tool) -> OutputSchema | None:
     return OutputSchema(wrapped, is_wrapped=True)
 
 
-def structured_content(tool: Tool | None, result: ToolResult) -> dict[str, Any] | None:
+def structured_content(tool: Tool, result: ToolResult) -> dict[str, Any] | None:
     """Return a result in the form of the output schema, or None for errors and tools without a schema."""
-    output = output_schema(tool) if tool and not result.is_error else None
+    output = None if result.is_error else output_schema(tool)
     if output is None:
         return None
     return {RESULT: result.data} if output.is_wrapped else result.data
+
+
+def _contents(tool: Tool, result: ToolResult) -> list[types.ContentBlock]:
+    if tool.returns(*MESSAGE_TYPES) and not result.is_error:
+        return [content for _role, content in message_contents(result.data)]
+    return [content_of(tool.name, result)]
 
 
 def tool_handlers(caller: Caller) -> dict[str, Any]:
@@ -69,16 +75,13 @@ def tool_handlers(caller: Caller) -> dict[str, Any]:
         )
 
     async def call_tool(context: Context[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
-        async with AsyncExitStack() as stack:
-            if context.meta and "progress_token" in context.meta:
-                await stack.enter_async_context(reported_progress(context.session))
-            with cancellable(call_key(caller.user.id, caller.session_id, context.request_id)) as scope:
-                result = await caller.call(toolbox, params.name, params.arguments or {})
-        if scope.cancelled_caught:
-            raise MCPError(REQUEST_CANCELLED, "The client has cancelled this call.")
+        tool = toolbox.tools.get(params.name)
+        if tool is None:
+            raise MCPError(types.INVALID_PARAMS, f"There is no tool {params.name}.")
+        result = await run_call(context, caller, toolbox, params.name, params.arguments or {})
         return types.CallToolResult(
-            content=[content_block(params.name, result)],
-            structured_content=structured_content(toolbox.tools.get(params.name), result),
+            content=_contents(tool, result),
+            structured_content=structured_content(tool, result),
             is_error=result.is_error,
         )
 

@@ -119,6 +119,8 @@ def _block_text(block: types.ContentBlock) -> str:
         return block.text
     if isinstance(block, types.EmbeddedResource) and isinstance(block.resource, types.TextResourceContents):
         return block.resource.text
+    if isinstance(block, types.ResourceLink):
+        return f"{block.title or block.name}: {block.uri}"
     return OMITTED.format(block.type)
 
 

@@ -78,11 +78,19 @@ async def scan_shelves(count: int) -> Book:
 
 
 class Loan:
-    """State of the tool `lend_book`, which waits until it is cancelled."""
+    """State of a function that waits until it is cancelled."""
 
     def __init__(self) -> None:
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
 
 
 LOANS: list[Loan] = []
@@ -94,18 +102,20 @@ async def lend_book(session: WriteSession, user: CurrentUser) -> str:
     row = await session.get_one(User, user.id)
     row.email = "lent@example.com"
     await session.flush()
-    LOANS[-1].started.set()
-    try:
-        await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        LOANS[-1].cancelled.set()
-        raise
+    await LOANS[-1].wait()
+    return ""
+
+
+async def read_waiting_list() -> str:
+    """A list that is never complete."""
+    await LOANS[-1].wait()
     return ""
 
 
 RESOURCES = {
     "room://rules": read_rules,
     "room://burnt": read_burnt_page,
+    "room://waiting-list": read_waiting_list,
     "books://{book_id}": read_book,
     "books://{book_id}/cover": read_cover,
 }

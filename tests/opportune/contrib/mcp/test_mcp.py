@@ -12,7 +12,16 @@ from opportune.db import Database
 from opportune.feature import Feature, Llm
 from opportune.features import teams
 from opportune.testing import make_team, make_token
-from tests.opportune.contrib.mcp.library import ACCEPT, INITIALIZE, Connect, connect, create_site, read_text
+from tests.opportune.contrib.mcp.library import (
+    ACCEPT,
+    INITIALIZE,
+    INVALID_PARAMS,
+    Connect,
+    connect,
+    create_site,
+    error_of,
+    read_text,
+)
 
 
 async def team_name(team: CurrentTeam) -> str:
@@ -43,11 +52,11 @@ async def test_errors_of_tools_contain_no_internals(open_library: Connect) -> No
         for name, arguments, message in (
             ("crash", {}, "The tool failed."),
             ("whoami", {"more": 1}, "more: Extra inputs are not permitted"),
-            ("nothing", {}, "There is no tool nothing."),
         ):
             result = await client.call_tool(name, arguments)
             assert result.is_error
             assert read_text(result).startswith(message)
+        assert await error_of(client.call_tool("nothing")) == (INVALID_PARAMS, "There is no tool nothing.")
 
 
 async def test_scopes_limit_the_tools_of_a_token(open_library: Connect) -> None:

@@ -8,6 +8,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.accounts import User
+from opportune.contrib.llm import Message, Picture
 from opportune.contrib.tools import tool
 from opportune.feature import Feature, Llm
 from tests.opportune.contrib.mcp.library import (
@@ -20,7 +21,7 @@ from tests.opportune.contrib.mcp.library import (
     create_site,
     error_of,
 )
-from tests.opportune.contrib.mcp.reading_room import Book
+from tests.opportune.contrib.mcp.reading_room import COVER, Book
 
 
 class Found(BaseModel):
@@ -84,6 +85,46 @@ async def test_files_are_contents(app: FastAPI, ada: User, mode: str) -> None:
     async with connect(create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode) as client:
         for type_ in files.values():
             assert [content.type for content in (await client.call_tool(f"read_{type_}")).content] == [type_]
+
+
+@BOTH_MODES
+async def test_messages_and_pictures_are_contents(app: FastAPI, ada: User, mode: str) -> None:
+    picture = Picture(COVER, "image/png")
+    tools = [
+        returning("find_pages", list[Message], [Message("user", "One", pictures=(picture,)), Message("user", "Two")]),
+        returning("find_cover", Picture, picture),
+    ]
+    async with connect(create_site(app, Feature("library", llm=Llm(tools=tools))), ada, mode=mode) as client:
+        assert [tool.output_schema for tool in (await client.list_tools()).tools] == [None, None]
+        pages, cover = await client.call_tool("find_pages"), await client.call_tool("find_cover")
+    assert [content.type for content in pages.content] == ["text", "image", "text"]
+    assert [content.type for content in cover.content] == ["image"]
+    assert pages.structured_content is None
+
+
+async def test_prompt_can_be_a_file(app: FastAPI, ada: User) -> None:
+    prompt = returning("read_scan", Response, Response(b"\x89", media_type="application/pdf"))
+    async with connect(create_site(app, Feature("library", llm=Llm(prompts=[prompt]))), ada) as client:
+        (message,) = (await client.get_prompt("read_scan")).messages
+    assert message.content.type == "resource"
+
+
+async def compare(titles: list[str]) -> str:
+    """Compare books."""
+    return " or ".join(titles)
+
+
+compare.__module__ = "app.library.tools"
+
+
+@pytest.mark.parametrize("titles", ['["Dune", "Emma"]', "Dune"])
+async def test_lists_in_prompts_are_json(app: FastAPI, ada: User, titles: str) -> None:
+    async with connect(create_site(app, Feature("library", llm=Llm(prompts=[compare]))), ada) as client:
+        request = client.get_prompt("compare", {"titles": titles})
+        if titles == "Dune":
+            assert await error_of(request) == (INVALID_PARAMS, "titles: Input should be a valid array.")
+        else:
+            assert "Dune or Emma" in (await request).model_dump_json()
 
 
 async def test_server_describes_itself(room: FastAPI, open_room: Connect) -> None:

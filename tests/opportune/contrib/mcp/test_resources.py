@@ -33,6 +33,7 @@ async def test_resources_and_templates_are_listed(open_room: Connect, mode: str)
     assert [(row.uri, row.name, row.title) for row in resources] == [
         ("room://rules", "read_rules", "Rules of the reading room"),
         ("room://burnt", "read_burnt_page", "A page that cannot be read"),
+        ("room://waiting-list", "read_waiting_list", "A list that is never complete"),
     ]
     assert [row.uri_template for row in templates] == ["books://{book_id}", "books://{book_id}/cover"]
 
