@@ -2,23 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
+from opportune.cli.project.code_changes import Change, change_constants, rename
 from opportune.cli.project.old_features import old_feature_arguments
+from opportune.cli.project.renamed_attributes import NAMES_IN_OPTIONS, change_class, change_variables
 from opportune.cli.scaffold.module_imports import with_imports
 from opportune.cli.scaffold.source import Source, Span, bound_names
-from opportune.errors.renamed_names import (
-    ACTIONS,
-    ATTRIBUTES,
-    CRUD_API,
-    IMPORTS,
-    KEYWORDS,
-    PAGES_WITHOUT,
-    find_import,
-    find_module,
-)
+from opportune.errors.renamed_names import ACTIONS, IMPORTS, KEYWORDS, find_import, find_module
 from opportune.project.layout import FRAMEWORK
 
 PACKAGE = FRAMEWORK.name
@@ -26,25 +18,6 @@ DOTTED_NAME = re.compile(rf"{PACKAGE}(\.\w+)+")
 MAX_LINE_LENGTH = 120
 ACTION_FUNCTIONS = ("add_permission", "grant", "may", "reading", "require", "writing")
 """Functions with an action as an argument."""
-NAMES_IN_OPTIONS = {
-    ("Feature", "groups"): ACTIONS,
-    ("Crud", "team_roles"): ACTIONS,
-    ("CrudApi", "without"): CRUD_API,
-    ("CrudPages", "without"): PAGES_WITHOUT,
-}
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True)
-class Change:
-    """A name to change: `new` is the whole code between the positions, or None if the file cannot be changed safely."""
-
-    line: int
-    description: str
-    span: Span
-    new: str | None = None
-    imports: frozenset[str] = frozenset()
-    """Families of arguments to import."""
 
 
 class RenamedCode:
@@ -89,9 +62,9 @@ class RenamedCode:
                     if (new := self._moved(text)) != text:
                         yield Change(node.lineno, f"{text} -> {new}", self.source.span(node))
                 case ast.ClassDef() if node.name in self.roots:
-                    yield from self._change_class(node, self.roots[node.name])
+                    yield from change_class(self.source, node, self.roots[node.name])
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    yield from self._change_variables(node)
+                    yield from change_variables(self.source, node, self.roots)
                 case ast.Call():
                     yield from self._change_call(node)
                 case ast.Attribute(value=ast.Name(id=name)) if name in self.modules:
@@ -135,7 +108,7 @@ class RenamedCode:
         old = f"{module}:{node.attr}"
         new_module, _, new_name = (IMPORTS.get(old) or _moved_attributes().get(old, "")).partition(":")
         if new_module == module:
-            yield self._rename(node, node.attr, new_name)
+            yield rename(self.source, node, node.attr, new_name)
         elif new_module and find_module(module) == module:  # else the import of the module changes first
             yield Change(node.lineno, f"{ast.unparse(node)} -> {new_module}.{new_name}", self.source.span(node))
 
@@ -145,73 +118,12 @@ class RenamedCode:
         module_as_whole = find_module(dotted_name)
         return module_as_whole if module_as_whole != dotted_name else f"{new_module}.{new_name}"
 
-    # Attributes of classes
-
-    def _change_class(self, class_: ast.ClassDef, root: str) -> Iterator[Change]:
-        assigned = [pair for statement in class_.body for pair in _assigned(statement)]
-        methods = [statement for statement in class_.body if isinstance(statement, Function)]
-        existing = {*(target.id for target, _ in assigned), *(method.name for method in methods)}
-        attributes = ATTRIBUTES[root]
-        for target, value in assigned:
-            if new := attributes.get(target.id):
-                is_team = target.id == "owner" and isinstance(value, ast.Constant) and value.value == "team_id"
-                new = "team_column" if is_team else new
-                yield self._rename(target, target.id, new, is_safe=new not in existing)
-            if value and (names := NAMES_IN_OPTIONS.get((root, target.id))):
-                yield from self._change_constants(ast.walk(value), names)
-        for method in methods:
-            if new := attributes.get(method.name):
-                yield self._rename(method, method.name, new, is_safe=new not in existing)
-        for node in (node for statement in class_.body for node in ast.walk(statement)):
-            match node:
-                case ast.Name(id=name, ctx=ast.Load()) if name in existing and name in attributes:
-                    yield self._rename(node, name, attributes[name])
-                case ast.Attribute(attr=name) if name in attributes and _is_own(node.value):
-                    yield self._rename(node, name, attributes[name])
-
-    def _change_variables(self, function: Function) -> Iterator[Change]:
-        """Change attributes of parameters and variables whose class extends one of the framework."""
-        roots: dict[str, str] = {}
-        for node in ast.walk(function):
-            match node:
-                case ast.arg(arg=name, annotation=ast.expr() as annotation):
-                    roots[name] = self._root_of(annotation)
-                case ast.Assign([ast.Name(id=name)], value):
-                    roots[name] = self._root_of(value)
-        for node in ast.walk(function):
-            if isinstance(node, ast.Attribute):
-                variable = node.value.id if isinstance(node.value, ast.Name) else ""
-                root = roots.get(variable, "") or self._root_of(node.value)
-                if new := ATTRIBUTES.get(root, {}).get(node.attr):
-                    yield self._rename(node, node.attr, new)
-
-    def _root_of(self, node: ast.expr) -> str:
-        """Return the framework's class that an annotation names, or that a call creates an object of."""
-        match node:
-            case ast.Await(value=call):
-                return self._root_of(call)
-            case ast.Name(id=name) | ast.Call(func=ast.Name(id=name)):
-                return self.roots.get(name, "")
-            case ast.Subscript(ast.Name(id="Annotated"), ast.Tuple([type_, *_])):
-                return self._root_of(type_)
-            case ast.Call(func=ast.Attribute(value=class_, attr="for_user")):
-                return self._root_of(class_)
-        return ""
-
-    def _rename(self, node: ast.expr | Function, old: str, new: str, *, is_safe: bool = True) -> Change:
-        """Return the change of a name, of an attribute after the dot, or of a method after `def`."""
-        span, length = self.source.span(node), len(old.encode())
-        is_method = isinstance(node, Function)
-        end = self.source.bytes.index(old.encode(), span.start + len("def ")) + length if is_method else span.end
-        span = Span(end - length, end)
-        return Change(node.lineno, f"{old} -> {new}", span, new if is_safe else None)
-
     # Calls
 
     def _change_call(self, node: ast.Call) -> Iterator[Change]:
         function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if function in ACTION_FUNCTIONS:
-            yield from self._change_constants(node.args, ACTIONS)
+            yield from change_constants(self.source, node.args, ACTIONS)
         for keyword in node.keywords:
             if new := KEYWORDS.get(function, {}).get(keyword.arg or ""):
                 start = self.source.span(keyword).start
@@ -219,18 +131,11 @@ class RenamedCode:
                 yield Change(keyword.lineno, f"{function}({keyword.arg}=) -> {new}", Span(start, end), new)
             root = "Feature" if keyword.arg == "groups" else self.roots.get(function, "")
             if names := NAMES_IN_OPTIONS.get((root, keyword.arg or "")):
-                yield from self._change_constants(ast.walk(keyword.value), names)
+                yield from change_constants(self.source, ast.walk(keyword.value), names)
         if function == "Feature" and (found := old_feature_arguments(self.source, node)):
             span = self.source.span(node)
             arguments = Span(self.source.span(node.func).end, span.end)
             yield Change(node.lineno, found.description, arguments, found.code, frozenset(found.families))
-
-    def _change_constants(self, nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Change]:
-        for node in nodes:
-            if isinstance(node, ast.Constant) and (new := names.get(str(node.value))):
-                quote = self.source.segment(node)[0]
-                code = f"{quote}{new}{quote}" if quote in "\"'" else None
-                yield Change(node.lineno, f"{node.value!r} -> {new!r}", self.source.span(node), code)
 
 
 @cache
@@ -252,22 +157,3 @@ def _imported_modules(tree: ast.Module) -> Iterator[tuple[str, str]]:
 def _import_code(module: str, names: Sequence[str]) -> str:
     code = f"from {module} import {', '.join(names)}"
     return code if len(code) <= MAX_LINE_LENGTH else f"from {module} import ({', '.join(names)},)"
-
-
-def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.Name, ast.expr | None]]:
-    """Yield the names that a statement assigns, with their values if each has one."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    value = getattr(statement, "value", None)
-    for target in targets:
-        if isinstance(target, ast.Name):
-            yield target, value
-        elif isinstance(target, ast.Tuple):
-            values = value.elts if isinstance(value, ast.Tuple) else [None] * len(target.elts)
-            pairs = zip(target.elts, values, strict=False)
-            yield from ((name, element) for name, element in pairs if isinstance(name, ast.Name))
-
-
-def _is_own(node: ast.expr) -> bool:
-    """Return whether this is `self`, `cls` or `super()`."""
-    name = node.func if isinstance(node, ast.Call) else node
-    return isinstance(name, ast.Name) and name.id in ("self", "cls", "super")

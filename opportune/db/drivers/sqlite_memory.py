@@ -55,8 +55,8 @@ class MemoryDatabase(Database):
 
     def __init__(self, url: DatabaseUrl, settings: Settings) -> None:
         self._snapshot: MemorySnapshot | None = None
-        self._pool_counter = 0
-        """Number of replacements of the pool, times two. Odd while a replacement is running."""
+        self._pool_number = 0
+        self._is_replacing_pool = False
         self._refresh_lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(READER_THREADS, "memory")
         super().__init__(url, settings)
@@ -72,7 +72,7 @@ class MemoryDatabase(Database):
         return self.engine
 
     def _connect(self, dialect: Dialect, entry: ConnectionPoolEntry, *_: object) -> DBAPIConnection:
-        _entry_info(entry).setdefault("pool_counter", self._pool_counter)
+        _entry_info(entry).setdefault("pool_number", self._pool_number)
         while True:
             snapshot = self._current_snapshot()
             connection = dialect.connect(snapshot.uri, uri=True, isolation_level=None)
@@ -82,8 +82,7 @@ class MemoryDatabase(Database):
 
     def _close_outdated(self, _connection: object, entry: ConnectionPoolEntry) -> None:
         """Close connections of a replaced pool, which would keep them and their memory."""
-        is_replacing = self._pool_counter % 2 == 1
-        if is_replacing or _entry_info(entry)["pool_counter"] != self._pool_counter:
+        if self._is_replacing_pool or _entry_info(entry)["pool_number"] != self._pool_number:
             entry.close()
 
     def _current_snapshot(self) -> MemorySnapshot:
@@ -114,9 +113,10 @@ class MemoryDatabase(Database):
 
     async def _replace_snapshot(self, snapshot: MemorySnapshot | None) -> None:
         previous, self._snapshot = self._snapshot, snapshot
-        self._pool_counter += 1
+        self._is_replacing_pool = True
         await self.engine.dispose()
-        self._pool_counter += 1
+        self._pool_number += 1
+        self._is_replacing_pool = False
         if previous:
             await asyncio.to_thread(previous.close)
 
