@@ -13,7 +13,8 @@ from opportune.cli.loop import open_event_loop
 from opportune.config.settings import Settings, get_settings
 from opportune.db.errors import explain
 from opportune.db.factory import open_database
-from opportune.db.migrations.history import find_pending_migrations
+from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.errors import FieldErrors, OperatorError
 from opportune.features.core import all_features, installed_hooks
 from opportune.jobs.service import DatabaseJobQueue, declared_jobs, open_services
@@ -56,7 +57,7 @@ def migrated_settings() -> Settings:
         OperatorError: the database is not available, or migrations are missing.
     """
     settings = get_settings()
-    if find_pending_migrations(settings, installed_names()):
+    if MigrationGraph(installed_names()).pending(read_revisions_of_site(settings)):
         raise OperatorError("The database is not migrated. Run: python3 oppman.py migrate")
     return settings
 

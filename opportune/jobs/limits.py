@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    text,
     update,
     values,
 )
@@ -26,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.jobs.clock import database_time
 from opportune.jobs.models import IS_HELD, IS_RUNNING, Job, JobState, PausedQueue
 
@@ -47,7 +47,7 @@ async def allowed_claims(session: AsyncSession, queue: str, limits: Mapping[str,
     allowed = free_slots
     for name, jobs in ((ALL_QUEUES, IS_RUNNING), (queue, IS_RUNNING & (col(Job.queue) == queue))):
         if name in limits:
-            await _lock(session, f"queue {name}")
+            await acquire_advisory_lock(session, f"opportune jobs queue {name}")
             running = await session.scalar(select(func.count()).where(jobs)) or 0
             allowed = min(allowed, limits[name] - running)
     is_paused = select(col(PausedQueue.name)).where(col(PausedQueue.name) == queue)
@@ -88,7 +88,9 @@ class HeldJobs:
         due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
         if not await session.scalar(select(due_jobs.exists())):
             return []
-        await _lock(session, "groups")  # otherwise two workers could release jobs of the same group
+        await acquire_advisory_lock(
+            session, "opportune jobs groups"
+        )  # otherwise two workers could release jobs of the same group
         groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_group})).all()
         self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:
@@ -121,9 +123,3 @@ def _count_active_in_group() -> ScalarSelect[int]:
     active = aliased(Job)
     is_active = col(active.state).in_((literal_column("'waiting'"), literal_column("'running'")))
     return select(func.count()).where(is_active, col(active.group_name) == col(Job.group_name)).scalar_subquery()
-
-
-async def _lock(session: AsyncSession, name: str) -> None:
-    """Lock a name until the end of the transaction. On SQLite, the only writer needs no lock."""
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"opportune jobs {name}"})

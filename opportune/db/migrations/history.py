@@ -70,15 +70,6 @@ def read_revisions_of_site(settings: Settings) -> list[str]:
         return read_revisions(connection)
 
 
-def find_pending_migrations(settings: Settings, features: Sequence[str]) -> list[str]:
-    """Return the names of unapplied migrations of the configured database, such as `books.0002_due_on`.
-
-    Raises:
-        OperatorError: The database cannot be reached, or a file is not a migration.
-    """
-    return [str(migration) for migration in MigrationGraph(features).pending(read_revisions_of_site(settings))]
-
-
 async def find_pending_migrations_in(database: Database, features: Sequence[str]) -> list[str]:
     """Return the names of unapplied migrations of an open database."""
     graph = await asyncio.to_thread(MigrationGraph, features)

@@ -8,9 +8,6 @@ async def acquire_advisory_lock(session: AsyncSession, name: str) -> None:
     """Hold a lock until the transaction ends. Other transactions that take the same name wait for it.
 
     SQLite has a single writer and needs no lock.
-
-    Args:
-        name: At most seven ASCII letters, because PostgreSQL identifies the lock by a 64-bit number.
     """
     if session.get_bind().dialect.name == "postgresql":
-        await session.execute(select(func.pg_advisory_xact_lock(int.from_bytes(name.encode()))))
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))

@@ -16,7 +16,7 @@ from opportune.config.settings import Settings
 from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
 from opportune.db.migrations.connection import connect, in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.history import find_pending_migrations
+from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.runner import plan_migrations, run_migrations
@@ -84,9 +84,8 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
 
 @pytest.mark.database("sqlite", "postgresql")
 def test_empty_database_lacks_all_migrations(empty_database_url: str) -> None:
-    assert find_pending_migrations(settings_for(empty_database_url), FEATURES) == [
-        str(migration) for migration in MigrationGraph(FEATURES).ordered
-    ]
+    graph = MigrationGraph(FEATURES)
+    assert graph.pending(read_revisions_of_site(settings_for(empty_database_url))) == graph.ordered
 
 
 async def test_alembic_command_continues_our_migrations(
@@ -100,7 +99,7 @@ async def test_alembic_command_continues_our_migrations(
     with connect(settings) as connection:
         run_migrations(connection, graph, plan_migrations(graph, "accounts"))
     command.upgrade(config, "heads")
-    assert find_pending_migrations(settings, FEATURES) == []
+    assert graph.pending(read_revisions_of_site(settings)) == []
     await asyncio.to_thread(command.current, config)
     assert "(head)" in output.getvalue()
     assert read_tables_of_site(settings) == set(Model.metadata.tables)
