@@ -88,9 +88,8 @@ class HeldJobs:
         due_jobs = select(col(Job.id)).where(IS_HELD, col(Job.due_at) <= now)
         if not await session.scalar(select(due_jobs.exists())):
             return []
-        await acquire_advisory_lock(
-            session, "opportune jobs groups"
-        )  # otherwise two workers could release jobs of the same group
+        # Otherwise two workers could release jobs of the same group.
+        await acquire_advisory_lock(session, "opportune jobs groups")
         groups = (await session.scalars(NEXT_GROUPS, {"after": self._last_group})).all()
         self._last_group = groups[-1] if len(groups) == MAX_GROUPS else ""
         if not groups:

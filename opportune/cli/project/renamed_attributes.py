@@ -17,6 +17,7 @@ NAMES_IN_OPTIONS = {
 
 
 def change_class(source: Source, class_: ast.ClassDef, root: str) -> Iterator[Change]:
+    """Change the attributes and methods of a class that extends `root`, a class of the framework, and their uses."""
     assigned = [pair for statement in class_.body for pair in _assigned(statement)]
     methods = [statement for statement in class_.body if isinstance(statement, Function)]
     existing = {*(target.id for target, _ in assigned), *(method.name for method in methods)}

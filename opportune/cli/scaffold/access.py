@@ -129,14 +129,20 @@ def _statuses(model: NewModel, method: str, path: str, allowed: str, permission:
     """Return the response to each role; `allowed` is the response to users with access."""
     is_api = path.startswith("/api/")
     anonymous = "401" if is_api else SIGN_IN
-    if permission == "owner" and model.belongs_to_team:  # among the roles only the owner is in a team
-        without_team = "403" if is_api else "303"
-        return (anonymous, without_team, allowed, without_team, without_team)
-    has_body = method in ("POST", "PATCH") and not path.endswith("/restore")
-    if is_api and has_body and not model.belongs_to_team:  # refused for its empty body
+    is_owned = permission == "owner"
+    if is_owned and model.belongs_to_team:  # among the roles only the owner is in a team
+        refused = "403" if is_api else "303"
+        return (anonymous, refused, allowed, refused, refused)
+    if is_api and _has_empty_body(method, path) and not model.belongs_to_team:
         return ("422" if permission == "anyone" else "401", *["422"] * 4)
-    if permission == "owner" and f"{{{model.path_parameter}}}" in path:
+    if is_owned and f"{{{model.path_parameter}}}" in path:
         return (anonymous, "404", allowed, "404", "404")
     if permission == "anyone":
         return (allowed,) * 5
-    return (anonymous, *["403" if permission == "permitted" else allowed] * 3, allowed)
+    users = "403" if permission == "permitted" else allowed
+    return (anonymous, users, users, users, allowed)
+
+
+def _has_empty_body(method: str, path: str) -> bool:
+    """Return whether the request needs a body. It has none, so it is refused before permissions are checked."""
+    return method in ("POST", "PATCH") and not path.endswith("/restore")

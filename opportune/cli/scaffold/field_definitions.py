@@ -68,21 +68,25 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
-    if type_ == "team":
-        _check_team(definition, name, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
         return _parse_reference(name, type_, options, feature, model, models)
     if type_ == "account":
         return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
+    _check_type(definition, name, type_, models)
+    name = name.removesuffix("_id") if type_ in OWNERS else name
+    is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
+    prefix = model if type_ == "enum" and is_used else ""
+    return _with_options(Field(name, type_, length=FIELD_TYPES[type_].length or 0, prefix=prefix), options)
+
+
+def _check_type(definition: str, name: str, type_: str, models: ExistingModels) -> None:
     if type_ not in FIELD_TYPES:
         hint = did_you_mean(type_, [*FIELD_TYPES, "account"])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
     if type_ in TIMESTAMPS and name != type_:
         raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
-    name = name.removesuffix("_id") if type_ in OWNERS else name
-    is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
-    prefix = model if type_ == "enum" and is_used else ""
-    return _with_options(Field(name, type_, length=FIELD_TYPES[type_].length or 0, prefix=prefix), options)
+    if type_ == "team":
+        _check_team(definition, name, models)
 
 
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
