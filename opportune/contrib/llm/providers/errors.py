@@ -37,16 +37,6 @@ _TOO_LONG = _Refusal(
     "context_too_long", _l("This conversation is too long for the model."), "Lower context_tokens in LLM_MODELS."
 )
 FILTERED = _Refusal("filtered", _l("The content filter of the model's endpoint stopped this answer."))
-_BY_STATUS = {
-    **dict.fromkeys((401, 403), _KEY_REFUSED),
-    402: _NO_CREDIT,
-    **dict.fromkeys((404, 410), _UNKNOWN_MODEL),
-    405: _NO_MODEL,
-    **dict.fromkeys((408, 504, 524), _TIMEOUT),
-    413: _TOO_LONG,
-    429: _RATE_LIMITED,
-    **dict.fromkeys((424, 425, 498, 529), UNAVAILABLE),
-}
 _SPECIFIC = {
     _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
     r"|too many (input )?tokens(?!, please wait)|maximum (prompt|input) length"
@@ -61,13 +51,18 @@ _SPECIFIC = {
 }
 """Words for reasons that have no HTTP status."""
 _GENERAL = {
-    _RATE_LIMITED: r"rate.?limit|并发|频率|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
-    _TIMEOUT: r"timed?.?out|deadline",
-    _KEY_REFUSED: r"unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
-    _UNKNOWN_MODEL: r"not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",
-    UNAVAILABLE: r"overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
-    _REJECTED: r"invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing",
+    _RATE_LIMITED: r"status 429|rate.?limit|并发|频率|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
+    _TIMEOUT: r"status (408|504|524)|timed?.?out|deadline",
+    _KEY_REFUSED: r"status 40[13]|unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
+    _NO_CREDIT: r"status 402",
+    _UNKNOWN_MODEL: r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",
+    _NO_MODEL: r"status (405|[123]\d\d)",  # a redirect would send the key elsewhere
+    _TOO_LONG: r"status 413",
+    UNAVAILABLE: r"status (424|425|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
+    r"|try again",
+    _REJECTED: r"status 4\d\d|invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing",
 }
+"""HTTP statuses and words for each reason."""
 _MIXED = (None, 400, 403, 413, 422, 429, 500)
 """Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
 _VAGUE = (None, 400, 500, 502)
@@ -152,15 +147,12 @@ def _status_in(codes: Iterable[str], everything: str) -> int | None:
 
 
 def _find_refusal(status: int | None, codes: str, everything: str) -> _Refusal:
-    if status in _MIXED and (refusal := _search(_SPECIFIC, everything)):
-        return refusal
-    if status in _VAGUE and (refusal := _search(_GENERAL, codes)):
-        return refusal
-    if status and status < 400:  # a redirect, which would send the key elsewhere
-        return _NO_MODEL
-    if status:
-        return _BY_STATUS.get(status, _REJECTED if 400 <= status < 500 else UNAVAILABLE)
-    return _search(_GENERAL, everything) or UNAVAILABLE
+    found = [
+        _search(_SPECIFIC, everything if status in _MIXED else ""),
+        _search(_GENERAL, codes if status in _VAGUE else ""),
+        _search(_GENERAL, f"status {status}" if status else everything),
+    ]
+    return next(filter(None, found), UNAVAILABLE)
 
 
 def _search(patterns: Mapping[_Refusal, str], text: str) -> _Refusal | None:

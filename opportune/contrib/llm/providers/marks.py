@@ -10,7 +10,7 @@ from functools import cache
 from string import ascii_uppercase
 from typing import Any
 
-from opportune.contrib.llm.providers.written_calls import BAR, CALL_MARKS, JSON_CALLS, Schema, calls_in
+from opportune.contrib.llm.providers.written_calls import BAR, CALL_MARKS, JSON_CALLS, Schema, calls_in, end_of
 
 TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
 THOUGHT_MARKS = {
@@ -34,12 +34,11 @@ ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
 ANSWER_MARKS = ("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
 """Marks before the text of an answer."""
 END_TOKENS = (
-    f"<{BAR}end▁of▁sentence{BAR}>",
-    "<|END_RESPONSE|>",
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
+    *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>"),
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
-START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *ANSWER_MARKS, *HEADERS)
+START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *ANSWER_MARKS, *HEADERS, *UNMARKED_ANALYSIS)
 RECIPIENT = re.compile(r"to=[\w.-]+")
 MAX_MARK_LENGTH = 50
 MAX_LEADING_SPACE = 100
@@ -53,6 +52,7 @@ UNOPENED: set[str] = set()
 
 
 class _Part(Enum):
+    START = auto()
     TEXT = auto()
     REASONING = auto()
     HEADER = auto()
@@ -76,18 +76,19 @@ class MarkReader:
         """Last characters, which may be the beginning of a mark."""
         self._mark = self._collected = ""
         """Mark of a call, and a header or a call up to its end."""
-        self._call_marks = (*CALL_MARKS,) if tools or tools is None else ()
-        self._start_marks = (*START_MARKS, *self._call_marks, *(JSON_CALLS if tools else ()), *UNMARKED_ANALYSIS)
+        self._call_marks = CALL_MARKS if tools or tools is None else ()
+        self._start_marks = (*START_MARKS, *self._call_marks, *(JSON_CALLS if tools else ()))
         self._is_first, self._has_text = True, False
-        self._start(_Part.TEXT, "")
+        self._start(_Part.START, "")
 
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
-        if self._is_plain and not (self._pending or "<" in content or "[" in content):
+        is_plain = self._part is _Part.TEXT and not (self._ends or self._pending)
+        if is_plain and not ("<" in content or "[" in content):
             return "", content
         self._pending += content
         self._added = dict.fromkeys(_Part, "")
-        while self._read_start() if self._is_at_start else self._read_part():
+        while self._read_start() if self._part is _Part.START else self._read_part():
             pass
         return self._added[_Part.REASONING], self._added[_Part.TEXT]
 
@@ -105,33 +106,36 @@ class MarkReader:
         return (pending, "") if self._part is _Part.REASONING else ("", pending)
 
     def _start(self, part: _Part, rest: str, ends: tuple[str, ...] = (), mark: str = "") -> None:
-        """Start a part of the answer: text before its first character, or what follows a mark."""
+        """Start a part of the answer with the text that follows a mark."""
         self._part, self._pending, self._ends, self._mark, self._collected = part, rest, ends, mark, ""
         self._is_blank = True  # white space at its beginning is dropped
-        self._is_at_start, self._is_plain = part is _Part.TEXT and not ends, False
+
+    def _presume_reasoning(self, prefix: str, ends: tuple[str, ...]) -> None:
+        self._start(_Part.REASONING, self._pending.lstrip().removeprefix(prefix), ends)
+        self._presumed = prefix
 
     def _read_start(self) -> bool:
         """Read the mark at the start of an answer or after another part. Return False if more content is needed."""
         stripped = self._pending.lstrip()
         mark = next(filter(stripped.startswith, self._start_marks), "")
-        if mark in UNMARKED_ANALYSIS:
-            self._start(_Part.REASONING, stripped.removeprefix(ANALYSIS), ENDS_OF_ANALYSIS)
-            self._presumed = ANALYSIS
+        is_open = len(self._pending) <= MAX_LEADING_SPACE and not mark
+        if is_open and _length_of_mark(stripped, self._start_marks) == len(stripped):
+            return False
+        if self._is_first and mark in UNMARKED_ANALYSIS:
+            self._presume_reasoning(ANALYSIS, ENDS_OF_ANALYSIS)
         elif mark:
             self._start_after(mark, stripped.removeprefix(mark))
-        elif len(self._pending) <= MAX_LEADING_SPACE and _length_of_mark(stripped, self._start_marks) == len(stripped):
-            return False
         elif self._is_first and self._origin in UNOPENED:
-            self._start(_Part.REASONING, self._pending, ("</think>",))
-            self._presumed = ""
+            self._presume_reasoning("", ("</think>",))
         else:
-            self._is_at_start, self._is_plain, self._is_blank = False, True, not self._is_first
+            self._start(_Part.TEXT, self._pending)
+            self._is_blank = not self._is_first
         self._is_first = False
         return True
 
     def _read_part(self) -> bool:
         """Read up to the next mark. Return False if more content is needed."""
-        marks = (*self._ends, *(self._call_marks if self._part is _Part.TEXT else ()))
+        marks = self._ends + (self._call_marks if self._part is _Part.TEXT else ())
         found = _pattern(marks).search(self._pending) if marks else None
         held = marks if self._ends else (*marks, *END_TOKENS)
         length = found.start() if found else len(self._pending) - _length_of_mark(self._pending, held)
@@ -166,12 +170,15 @@ class MarkReader:
             self._start(_Part.REASONING, rest, (THOUGHT_MARKS[mark],))
         elif mark in HEADERS:
             self._start(_Part.HEADER, rest, (MESSAGE,))
-        elif mark == UNMARKED_CALL:
-            self._start(_Part.CALL, rest, ENDS_OF_ANALYSIS)
-        elif mark in CALL_MARKS or mark in JSON_CALLS:
-            self._start(_Part.CALL, rest, (CALL_MARKS.get(mark, "</s>"),), mark)
+        elif mark in CALL_MARKS or mark in JSON_CALLS or mark == UNMARKED_CALL:
+            self._start(_Part.CALL, rest, ENDS_OF_ANALYSIS if mark == UNMARKED_CALL else (end_of(mark),), mark)
         else:
-            self._start(_Part.TEXT, rest)
+            self._start(_Part.START, rest)
+
+    def read_reasoning(self, text: str) -> None:
+        """Add calls in the reasoning of an answer without text: some models do not end their thoughts before a call."""
+        if self._tools and (found := _pattern(self._call_marks).search(text)):
+            self.calls += calls_in(text[found.start() :], self._tools)
 
     def _end_call(self, end: str) -> str:
         """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""

@@ -63,6 +63,7 @@ class ChatCompletionReader:
         """Content as received, with reasoning between marks."""
         self._length = 0
         self._has_text = False
+        self._thoughts: list[str] = []
         self._reasoning_length = 0
         self._half = ""
         """First half of a surrogate pair whose second half is in the next piece."""
@@ -121,6 +122,8 @@ class ChatCompletionReader:
             UNOPENED.add(self._origin)
         marked, text = self._marks.feed(self._content.held + "\ufffd" * bool(self._half))
         pending = self._marks.finish()
+        if not (self._has_text or text + pending[1] or self._calls):
+            self._marks.read_reasoning("".join(self._thoughts))
         for number, call in enumerate(self._marks.calls):
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
         return self._to_chunks(self._returned.held() + marked + pending[0], text + pending[1])
@@ -163,6 +166,7 @@ class ChatCompletionReader:
         reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
         text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
         self._reasoning_length += len(reasoning)
+        self._thoughts.append(reasoning)
         self._length += len(text)
         self.is_over |= self._is_truncated
         self._has_text = self._has_text or bool(text.strip())

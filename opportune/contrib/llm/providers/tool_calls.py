@@ -61,6 +61,9 @@ class ToolCallReader:
     def __init__(self) -> None:
         self._calls: list[_Call] = []
 
+    def __len__(self) -> int:
+        return len(self._calls)
+
     def add(self, piece: Mapping[str, Any], *, is_whole: bool = False) -> int:
         """Add a piece of a call, and return the length of its name and arguments.
 

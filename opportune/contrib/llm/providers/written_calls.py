@@ -12,40 +12,26 @@ Schema = Mapping[str, Any]
 BAR = "\uff5c"
 """Full-width vertical line in the marks of DeepSeek."""
 CALL_TAGS = (
-    *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls"),
-    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "tools"),
+    *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls", "tools"),
+    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
+    *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
+    *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call"),
 )
-CALL_MARKS = {
-    **{f"<{tag}>": f"</{tag}>" for tag in CALL_TAGS},
-    "<function=": "</function>",
-    "<invoke name=": "</invoke>",
-    "<|tool_call>": "<tool_call|>",
-    "<start_function_call>": "<end_function_call>",
-    "[TOOL_CALLS]": "</s>",
-    "<|tool_call|>": "<|/tool_call|>",
-    "<|function_call|>": "</s>",
-    "<|python_tag|>": "<|eom_id|>",
-    "<|action_start|>": "<|action_end|>",
-    "<|START_ACTION|>": "<|END_ACTION|>",
-    "<|tool_call_start|>": "<|tool_call_end|>",
-    "<|tool_calls_section_begin|>": "<|tool_calls_section_end|>",
-    f"<{BAR}tool▁calls▁begin{BAR}>": f"<{BAR}tool▁calls▁end{BAR}>",
-    f"<{BAR}tool▁call▁begin{BAR}>": f"<{BAR}tool▁call▁end{BAR}>",
-}
-"""End of a text with calls, by its beginning: the marks of Qwen, GLM, Mistral, Llama, Cohere, Kimi and DeepSeek."""
+CALL_MARKS = (*(f"<{tag}>" for tag in CALL_TAGS), "<function=", "<invoke name=", "[TOOL_CALLS]")
+"""Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
 JSON_CALLS = (
-    '```json\n{"name": "',
     '{"name": "',
     '{"name":"',
     '{"type": "function"',
     '[{"name": "',
     '[{"name":"',
     '{\n  "name": "',
+    '```json\n{"name": "',
 )
 """Beginning of an answer that consists of calls, as Llama's models write them."""
 START_OF_CALL = re.compile(
     rf"<tool_call>|<\|tool_call_begin\|>|<{BAR}tool▁call▁begin{BAR}>(?:function<{BAR}tool▁sep{BAR}>)?"
-    r"|\[TOOL_CALLS\]|<\|tool_call>|<start_function_call>|<function=|<[^<>\s]*invoke name=|\A\s*to="
+    r"|\[TOOL_CALLS\]|<\|tool_call>|<start_function_call>|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
 )
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
@@ -53,6 +39,12 @@ ARGUMENT = re.compile(
     r"</(?:arg_value|[^<>\s]*parameter)>",
     re.DOTALL,
 )
+
+
+def end_of(mark: str) -> str:
+    """Return the mark at the end of a text with calls: `</tool_call>`, `<|tool_call_end|>`, or one that never comes."""
+    end = re.sub("begin|start", "end", mark).replace("START", "END")
+    return end if end != mark else f"</{re.split('[ =>]', mark[1:])[0]}>"
 
 
 def calls_in(text: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:

@@ -496,6 +496,12 @@ CALLS = {
     "written call without a brace": calls(text(f"<tool_call>{json.dumps(FIND)[:-1]}</tool_call>")),
     "JSON that is no call": says(text('{"name": "Ann"}'), text='{"name": "Ann"}'),
     "written and sent call": calls(text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), FOUND),
+    "written call in a thought": ends(
+        *(delta(reasoning_content="Hm.<tool_call>"), delta(reasoning_content=f"{json.dumps(FIND)}</tool_call>"), END),
+        text="",
+        reasoning=f"Hm.<tool_call>{json.dumps(FIND)}</tool_call>",
+        calls=FINDS,
+    ),
     "explained marks": says(text("Write <tool_call> and [TOOL_CALLS]."), text="Write <tool_call> and [TOOL_CALLS]."),
     "written call that is none": says(text("<tool_call>Yes</tool_call>")),
     "without function": calls(delta(tool_calls=[{"id": "a", "name": "find", "arguments": ARGS}])),
