@@ -25,11 +25,12 @@ INCREASE_COUNT = (
     text("""
     INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
     ON CONFLICT (key) DO UPDATE SET
-        count = CASE WHEN accounts_attempt.ends_at <= :now THEN 1 ELSE accounts_attempt.count + 1 END,
-        ends_at = CASE WHEN accounts_attempt.ends_at <= :now THEN :ends_at ELSE accounts_attempt.ends_at END
+        count = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.count + 1 ELSE 1 END,
+        ends_at = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.ends_at
+            ELSE :ends_at END
     RETURNING count, ends_at
     """)
-    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
+    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
     .columns(count=Integer, ends_at=UTCDateTime)
 )
 
@@ -51,11 +52,13 @@ class DatabaseStorage:
                 await delete_expired(session)
 
     async def check(self, *hits: Hit) -> None:
-        limits = {self.key(hit): hit.rate_limit.limit for hit in hits}
-        query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > utc_now())
+        limits = {self.key(hit): hit.rate_limit for hit in hits}
+        now = utc_now()
+        query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
         async with self._database.reader(fresh=True) as session:
             for attempt in await session.scalars(query):
-                if attempt.count >= limits[attempt.key]:
+                limit = limits[attempt.key]
+                if attempt.count >= limit.limit and attempt.ends_at <= _latest_end(now, limit.seconds):
                     raise TooManyRequests(_seconds_until(attempt.ends_at))
 
     async def refund(self, session: AsyncSession, *hits: Hit) -> None:
@@ -70,6 +73,14 @@ class DatabaseStorage:
         """Return the hashed key of a count, so that the table contains no IP addresses or e-mails."""
         secret = derived_key(self._settings, "accounts: attempts").encode()
         return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.subject}".encode(errors="replace"), "sha256").hex()
+
+
+def _latest_end(now: datetime, seconds: int) -> datetime:
+    """Return the latest end of a count that is valid. Later ones are from a clock that was set back afterwards.
+
+    It allows for clocks of other machines that are ahead by less than the time span of the limit.
+    """
+    return now + timedelta(seconds=2 * seconds)
 
 
 def _seconds_until(moment: datetime) -> int:
@@ -87,6 +98,6 @@ async def delete_expired(session: AsyncSession) -> int:
 async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
     """Increase a count, or start a new one. Return the count and the end of its time window."""
     now = utc_now()
-    values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=seconds)}
+    values = {"key": key, "now": now, "latest": _latest_end(now, seconds), "ends_at": now + timedelta(seconds=seconds)}
     row = (await session.execute(INCREASE_COUNT, values)).one()
     return row[0], row[1]

@@ -35,9 +35,10 @@ def is_confirmed(session: Session | None, user: User) -> bool:
     """Return whether the user has recently confirmed their identity in this session; False for programs (None)."""
     if session is None or session.impersonator_session_id is not None:
         return False
-    if session.confirmed_at and utc_now() - session.confirmed_at < CONFIRMED_FOR:
+    # After the clock was set back, the times are in the future.
+    if session.confirmed_at and abs(utc_now() - session.confirmed_at) < CONFIRMED_FOR:
         return True
-    return not user.has_password and utc_now() - session.created_at < SIGNED_IN_FOR
+    return not user.has_password and abs(utc_now() - session.created_at) < SIGNED_IN_FOR
 
 
 async def check_password(context: AccountContext, user: User, password: str, field: str = "current_password") -> None:

@@ -92,7 +92,7 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
             return self._issue_tokens(row, self._store_refresh_token(row, number), scopes)
         next_token = self._make_refresh_token(row, number)
         is_last_used = row.token_hash == _hash(self.keys[0], next_token)
-        if is_last_used and row.refreshed_at and utc_now() - row.refreshed_at <= RETRY_GRACE:
+        if is_last_used and row.refreshed_at and abs(utc_now() - row.refreshed_at) <= RETRY_GRACE:
             return self._issue_tokens(row, next_token, scopes)
         await self.session.delete(row)
         record_event(self.session, user, "refresh_token_reused")
@@ -152,7 +152,8 @@ class JwtStrategy(TokenStrategy, JWTStrategy[Any, int]):
 
     def _read_claims(self, token: str, *, allow_expired: bool = False) -> dict[str, Any] | None:
         """Return the claims of a JWT of this site; None if it is invalid or expired."""
-        options: Any = {"require": REQUIRED_CLAIMS, "verify_exp": not allow_expired}
+        # Another machine's clock may be ahead, so that a token is issued in the future.
+        options: Any = {"require": REQUIRED_CLAIMS, "verify_exp": not allow_expired, "verify_iat": False}
         for key in self.keys:
             try:
                 claims = jwt.decode(token, key, [self.algorithm], options, audience=self.token_audience)

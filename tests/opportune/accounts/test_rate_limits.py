@@ -68,6 +68,18 @@ async def test_wrong_passwords_of_an_account_are_limited(client: AsyncClient, us
 
 
 @pytest.mark.usefixtures("low_limits")
+async def test_limit_ends_when_the_clock_is_set_back(client: AsyncClient, user: User, database: Database) -> None:
+    await lock_account(client)
+    await set_all(database, Attempt, ends_at=utc_now() + timedelta(days=1))
+    assert (await guess(client, password=PASSWORD)).status_code == 303
+    await set_all(database, Attempt, count=3, ends_at=utc_now() + timedelta(days=1))
+    await lock_account(client)
+    refused = await guess(client, password=PASSWORD)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) <= 300
+
+
+@pytest.mark.usefixtures("low_limits")
 async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncClient, database: Database) -> None:
     await lock_account(client)
     assert (await guess(client)).status_code == 429

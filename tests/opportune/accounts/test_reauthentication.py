@@ -1,5 +1,6 @@
 """A browser session stores a confirmed identity for 15 minutes."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import pytest
@@ -53,6 +54,12 @@ async def test_protected_page_redirects_to_confirmation_and_back(site: FastAPI) 
         assert (await client.get(PROTECTED_PAGE)).status_code == 200
         assert (await client.get("/api/v1/danger")).status_code == 200
         assert (await client.get(f"{CONFIRMATION_PAGE}?next={PROTECTED_PAGE}")).headers["location"] == PROTECTED_PAGE
+
+
+async def test_clock_set_back_ends_the_confirmation(site: FastAPI, database: Database) -> None:
+    async with signed_in_client(site) as client:
+        await set_all(database, Session, confirmed_at=utc_now() + timedelta(days=1))
+        assert (await client.get(PROTECTED_PAGE)).status_code == 303
 
 
 async def test_visitors_and_tokens_cannot_confirm(site: FastAPI, client: AsyncClient) -> None:

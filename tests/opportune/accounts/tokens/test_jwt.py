@@ -58,6 +58,15 @@ async def test_sign_in_returns_a_short_lived_jwt(
     assert await token_status(client, await make_token(database, user)) == 200
 
 
+async def test_jwt_from_a_machine_with_a_faster_clock_is_valid(
+    client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("opportune.accounts.tokens.jwt_strategy.utc_now", lambda: utc_now() + timedelta(seconds=30))
+        granted = await login(client, user)
+    assert await token_status(client, granted["access_token"]) == 200
+
+
 async def test_refreshed_jwt_keeps_its_scope(client: AsyncClient, user: User) -> None:
     granted = await login(client, user, scope="accounts:read")
     for tokens in (granted, (await refresh(client, granted["refresh_token"])).json()):
