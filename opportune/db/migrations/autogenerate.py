@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
@@ -55,6 +55,18 @@ class NewMigration:
     """Tables, also of other features, that reference a renamed table or column, or a dropped table."""
     owners: Mapping[str, str] = field(default_factory=dict)
     """Features by table of a model."""
+
+
+class Differences(NamedTuple):
+    """Differences between the models of a feature and the database."""
+
+    renames: Sequence[Rename]
+    upgrade: Operations
+    """The operations after the renames that change the database to match the models."""
+    downgrade: Operations
+    """The operations that revert them."""
+    referencing: set[str]
+    """As in `NewMigration`, also tables without a model."""
 
 
 def find_changed_features(
@@ -117,9 +129,41 @@ def draft_migration(
         OperatorError: The migration would drop data or needs a value for existing rows, and `choices` do not say so.
     """
     choices = choices or Choices()
+    owners = read_owners(graph, metadata, connection.dialect.name)
+    found = _find_differences(connection, graph, feature, metadata, owners, choices)
+    created_types, dropped_types = find_types_to_create(connection, found.upgrade)
+    upgrade, downgrade = add_mutual_keys_last(found.upgrade, found.downgrade)
+    members = EnumMembers(feature, metadata, choices)
+    upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
+    downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
+    first_steps = [*created_types, *map(renaming.make_operation, found.renames)]
+    reversed_renames = [renaming.reverse(rename) for rename in reversed(found.renames)]
+    last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
+
+    code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
+    changes = describe([*first_steps, *upgrade, *code_steps], feature)
+    return NewMigration(
+        feature,
+        _migration_name(graph, feature, changes, title),
+        order_search_indexes([*first_steps, *upgrade_steps]),
+        order_search_indexes([*downgrade_steps, *last_steps]),
+        changes,
+        {name for name in found.referencing if owners.feature_of(name)},
+        owners.models,
+    )
+
+
+def _find_differences(
+    connection: Connection,
+    graph: MigrationGraph,
+    feature: str,
+    metadata: MetaData,
+    owners: TableOwners,
+    choices: Choices,
+) -> Differences:
+    """Compare the models with the database, until no rename is left."""
     renames: list[Rename] = []
     referencing: set[str] = set()
-    owners = read_owners(graph, metadata, connection.dialect.name)
     while True:
         context, upgrade, downgrade = _compare(connection, graph, [feature], metadata, owners)
         candidates = renaming.find_possible_renames(context, upgrade, feature)
@@ -132,27 +176,7 @@ def draft_migration(
     choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
     for drop in filter(is_table_drop, upgrade):
         referencing |= renaming.referencing_tables(connection, drop.table_name)
-
-    created_types, dropped_types = find_types_to_create(connection, upgrade)
-    upgrade, downgrade = add_mutual_keys_last(upgrade, downgrade)
-    members = EnumMembers(feature, metadata, choices)
-    upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
-    downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
-    first_steps = [*created_types, *map(renaming.make_operation, renames)]
-    reversed_renames = [renaming.reverse(rename) for rename in reversed(renames)]
-    last_steps = [*map(renaming.make_operation, reversed_renames), *dropped_types]
-
-    code_steps = [step for step in upgrade_steps if isinstance(step, CodeOp)]
-    changes = describe([*first_steps, *upgrade, *code_steps], feature)
-    return NewMigration(
-        feature,
-        _migration_name(graph, feature, changes, title),
-        order_search_indexes([*first_steps, *upgrade_steps]),
-        order_search_indexes([*downgrade_steps, *last_steps]),
-        changes,
-        {name for name in referencing if owners.feature_of(name)},
-        owners.models,
-    )
+    return Differences(renames, upgrade, downgrade, referencing)
 
 
 def _compare(
