@@ -128,21 +128,26 @@ def _run(engine: Engine, compiled: Any, parameters: Any) -> RawResult:
         is_lost = pooled is None or dialect.is_disconnect(error, pooled, None)
         if pooled:
             _release(pooled, error if is_lost else None)
-        raise DBAPIError.instance(
-            compiled.string,
-            None,
-            error,
-            dialect.loaded_dbapi.Error,
-            hide_parameters=engine.hide_parameters,
-            connection_invalidated=is_lost,
-            dialect=dialect,
-        ) from error
+        raise _as_database_error(engine, compiled.string, error, is_lost=is_lost) from error
     except BaseException as error:
         if pooled:
             _release(pooled, error)
         raise
     _release(pooled)
     return result
+
+
+def _as_database_error(engine: Engine, sql: str, error: Exception, *, is_lost: bool) -> BaseException:
+    """Return the error of SQLAlchemy for one of the driver."""
+    return DBAPIError.instance(
+        sql,
+        None,
+        error,
+        engine.dialect.loaded_dbapi.Error,
+        hide_parameters=engine.hide_parameters,
+        connection_invalidated=is_lost,
+        dialect=engine.dialect,
+    )
 
 
 def _fetch_rows(dialect: Dialect, compiled: Any, parameters: Any, pooled: Any) -> RawResult:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, cast
 from uuid import uuid4
@@ -41,6 +41,14 @@ class MemorySnapshot(NamedTuple):
     """Keeps the memory alive: SQLite frees it when its last connection closes."""
     idle: list[sqlite3.Connection]
     """Idle connections of `rows`."""
+
+    def take_reader(self) -> sqlite3.Connection:
+        """Return an idle connection, or open one."""
+        with suppress(IndexError):
+            return self.idle.pop()
+        connection = sqlite3.connect(self.uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     def close(self) -> None:
         for connection in (*self.idle, self.anchor):
@@ -137,7 +145,7 @@ class MemoryDatabase(Database):
     def _borrow(self) -> Iterator[sqlite3.Connection]:
         while True:
             snapshot = self._current_snapshot()
-            connection = _pop_idle(snapshot) or _open_reader(snapshot.uri)
+            connection = snapshot.take_reader()
             if snapshot is self._snapshot:
                 break
             connection.close()  # as in `_connect`
@@ -170,19 +178,6 @@ def _check_readable(url: DatabaseUrl) -> None:
 def _read_snapshot(url: DatabaseUrl, uri: str) -> MemorySnapshot:
     with _open_file(url) as file:
         return MemorySnapshot(uri, _copy_to_memory(file, uri), [])
-
-
-def _open_reader(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def _pop_idle(snapshot: MemorySnapshot) -> sqlite3.Connection | None:
-    try:
-        return snapshot.idle.pop()
-    except IndexError:
-        return None
 
 
 @contextmanager
