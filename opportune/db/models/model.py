@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import Path
 from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspect
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -72,16 +73,7 @@ class ModelBase(SQLModel, registry=REGISTRY):
         """
         for name in RESERVED_NAMES & vars(cls).get("__annotations__", {}).keys():
             raise OperatorError(f"{cls.__module__}.{cls.__name__}: the name {name} is reserved. Rename this field.")
-        table = vars(cls).get("__tablename__", "-")
-        if not table or not (isinstance(table, str) or hasattr(table, "__get__")):
-            advice = f'Write a text, such as "books_{cls.__name__.lower()}".'
-            raise OperatorError(f"{cls.__module__}.{cls.__name__}.__tablename__ is {table!r}. {advice}")
-        if table in cls.metadata.tables:
-            models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
-            same_table = [model for model in models if vars(model).get("__tablename__") == table]
-            modules = dict.fromkeys(model.__module__ for model in (*same_table, cls))
-            verb = "declares" if len(modules) == 1 else "declare"
-            raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
+        _check_table_name(cls)
         super().__init_subclass__(**options)
 
     @classmethod
@@ -93,16 +85,34 @@ class ModelBase(SQLModel, registry=REGISTRY):
                 arguments = {"comparator_factory": LiveRowComparator, **(relationship.sa_relationship_kwargs or {})}
                 relationship.sa_relationship_kwargs = arguments
         for name, info in cls.model_fields.items():
-            try:
-                set_column_options(info)
-            except (TypeError, ValueError) as error:
-                advice = "Choose another type, or set that of the column: Field(sa_type=…)."
-                raise OperatorError(f"{cls.__module__}.{cls.__name__}.{name}: {error}. {advice}") from None
-            if callable(info.default):
-                advice = f"Write Field(default_factory={getattr(info.default, '__name__', '…')})."
-                raise OperatorError(f"{cls.__module__}.{cls.__name__}.{name}: the default is a function. {advice}")
+            _set_column_options(f"{cls.__module__}.{cls.__name__}.{name}", info)
             for attached in annotations_of(info, Attached):
                 attached.attach(cls, name)
+
+
+def _check_table_name(model: type[ModelBase]) -> None:
+    table = vars(model).get("__tablename__", "-")
+    if not table or not (isinstance(table, str) or hasattr(table, "__get__")):
+        advice = f'Write a text, such as "books_{model.__name__.lower()}".'
+        raise OperatorError(f"{model.__module__}.{model.__name__}.__tablename__ is {table!r}. {advice}")
+    if table in model.metadata.tables:
+        models = (*ModelBase.__subclasses__(), *Model.__subclasses__())
+        same_table = [other for other in models if vars(other).get("__tablename__") == table]
+        modules = dict.fromkeys(other.__module__ for other in (*same_table, model))
+        verb = "declares" if len(modules) == 1 else "declare"
+        raise OperatorError(f"{' and '.join(modules)} {verb} the table {table} twice. Rename one of them.")
+
+
+def _set_column_options(place: str, info: FieldInfo) -> None:
+    """Set the options of a field's column. `place` is the field in errors."""
+    try:
+        set_column_options(info)
+    except (TypeError, ValueError) as error:
+        advice = "Choose another type, or set that of the column: Field(sa_type=…)."
+        raise OperatorError(f"{place}: {error}. {advice}") from None
+    if callable(info.default):
+        advice = f"Write Field(default_factory={getattr(info.default, '__name__', '…')})."
+        raise OperatorError(f"{place}: the default is a function. {advice}")
 
 
 event.listen(ModelBase, "after_mapper_constructed", declare_search_index, propagate=True)
