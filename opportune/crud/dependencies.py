@@ -7,7 +7,7 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
-from opportune.accounts.groups.permission_names import identity_of, refuse_renamed_action
+from opportune.accounts.groups.permission_names import ACTIONS, identity_of, refuse_renamed_action
 from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
 from opportune.crud.crud import Crud
@@ -74,7 +74,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
 
 
 def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:
-    if action:
+    if action and action not in ACTIONS:
         call.permission = (identity_of(crud_class.model), action)  # read by `check`
     return Depends(call)
 

@@ -18,7 +18,8 @@ MAX_LENGTH = 100
 YES, NO = ("true", "yes", "y", "1", "on"), ("false", "no", "n", "0", "off")
 MACHINE_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 DAY = re.compile(r"(\d{1,4})[^\da-zA-Z]{1,3}(\d{1,2})[^\da-zA-Z]{1,3}(\d{1,4})[^\da-zA-Z]?", re.ASCII)
-MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2}:\d\d(?::\d\d)?)")
+MOMENT = re.compile(r"(.+?)[T,\s]\s*(\d{1,2})(:\d\d(?::\d\d)?)(?:\s*([AaPp])\.?[Mm]\.?)?")
+HALF_DAY_HOURS = 12
 MIN_YEAR_OF_LAST_CENTURY = 69
 """Years of two digits are those from 1969 to 2068."""
 MAX_MONTH = 12
@@ -149,7 +150,7 @@ def language_date_order() -> str:
 
 
 def parse_moment(text: str, order: str = "") -> str:
-    """Return a date and a time in ISO format, such as 2026-12-31T18:30. Date and order are those of `parse_date`.
+    """Return a date and a time such as `6:30 pm` in ISO format: 2026-12-31T18:30. The date is read by `parse_date`.
 
     Raises:
         ValueError: it is not a date with a time.
@@ -157,11 +158,16 @@ def parse_moment(text: str, order: str = "") -> str:
     match = MOMENT.fullmatch(_normalize(text))
     if not match:
         raise ValueError("not a date and a time")
-    day, clock = match.groups()
-    if clock[1] == ":":  # 9:05
-        clock = f"0{clock}"
+    day, hour, minutes, half = match.groups()
+    clock = f"{_hour_of_day(int(hour), half):02}{minutes}"
     time.fromisoformat(clock)
     return f"{parse_date(day, order).isoformat()}T{clock}"
+
+
+def _hour_of_day(hour: int, half: str | None) -> int:
+    if half and not 1 <= hour <= HALF_DAY_HOURS:
+        raise ValueError("not an hour of half a day")
+    return hour % HALF_DAY_HOURS + HALF_DAY_HOURS * (half in "pP") if half else hour
 
 
 def _normalize(text: str) -> str:

@@ -1,5 +1,6 @@
 """Numbers and dates as visitors type them, in the format of their language and in machine format."""
 
+from contextlib import nullcontext
 from datetime import date
 from decimal import Decimal
 
@@ -118,6 +119,21 @@ def test_dates(language: str, text: str) -> None:
 def test_other_texts_are_no_dates(language: str, text: str) -> None:
     with use_language(language), pytest.raises(ValueError, match=r"date|day|month"):
         parse_date(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("6:30 PM", "18:30"),
+        ("12:05 am", "00:05"),
+        ("12:00 p.m.", "12:00"),
+        ("11:59:30AM", "11:59:30"),
+        ("13:00 PM", ""),
+    ],
+)
+def test_times_with_half_a_day(text: str, clock: str) -> None:
+    with use_language("en"), nullcontext() if clock else pytest.raises(ValueError, match="hour"):
+        assert parse_moment(f"12/31/2026, {text}") == f"2026-12-31T{clock}"
 
 
 def test_dates_with_a_time() -> None:
