@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from sqladmin.filters import get_parameter_name
 from sqlalchemy import Select
@@ -20,6 +20,7 @@ from opportune.admin.sqladmin_adapter import AdapterSite, AdapterView
 from opportune.crud import Crud
 from opportune.crud.registry import default_crud
 from opportune.db.database import Database
+from opportune.errors.option_types import DISTINCT
 from opportune.fields.files import FileColumn
 
 Check = Callable[[Request, Any], Awaitable[bool]]
@@ -67,7 +68,7 @@ class BaseAdminView(AdapterView):
     column_choices: ClassVar[Sequence[Any]] = ()
     """Columns that users can add to the list. By default, the short columns of the details page."""
 
-    fieldsets: ClassVar[Sequence[Fieldset]] = ()
+    fieldsets: ClassVar[Annotated[Sequence[Fieldset], DISTINCT]] = ()
     """Groups of columns with a title, in forms and details. Columns without a group come last."""
 
     list_parameters: ClassVar[Sequence[str]] = ()

@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from opportune.admin.short_names import add_long_names
 from opportune.db.queries.paths import column_of_relation
+from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
 from opportune.i18n.translation import DerivedLabel
 from opportune.plurals import plural_of
@@ -47,6 +48,8 @@ class AdapterViewMeta(ModelViewMeta):
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any], **options: Any) -> Any:
         add_long_names(name, bases, attributes)
+        if "model" in options and not hasattr(options["model"], "__table__"):
+            raise OperatorError(f"{name}: {options['model']!r} is no table. Write class {name}(AdminView, model=Book).")
         view: Any = super().__new__(cls, name, bases, attributes, **options)
         if options.get("model") and "name" not in attributes:
             view.name = DerivedLabel(view.name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
+from annotated_types import MinLen
 from pydantic import PositiveInt, StringConstraints
 from starlette.requests import Request
 
@@ -132,7 +133,7 @@ class AdminView(RowQueriesMixin):
     """Maximum rows of an imported file, for views with `can_import = True`. More rows have no Undo."""
 
     page_size: ClassVar[PositiveInt] = 25
-    page_size_options: ClassVar[Sequence[PositiveInt]] = [25, 50, 100]
+    page_size_options: ClassVar[Annotated[Sequence[PositiveInt], MinLen(1)]] = [25, 50, 100]
     column_type_formatters = FORMATTERS
     column_type_formatters_detail = FORMATTERS
     form_base_class = AdminForm

@@ -1,6 +1,6 @@
 """Columns of a list: their values and rendered cells."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,14 +147,20 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
 
 
 def check_declaration(
-    owner: str, crud_class: type[Crud[Any]], columns: Sequence[str], fields: Sequence[str], sections: Sequence[Any]
+    owner: str,
+    crud_class: type[Crud[Any]],
+    columns: Sequence[str],
+    formats: Iterable[str],
+    fields: Sequence[str],
+    sections: Sequence[Any],
 ) -> None:
     """Raise OperatorError for names that do not exist, or that no user may see or write."""
     definition, shape = crud_class.definition, crud_class.definition.shape
     declaration = Declaration(owner, shape, definition.annotations)
-    for name in columns:
-        if name not in shape.links:
-            declaration.require_readable_path("columns", _path(shape, name))
+    for option, names in (("columns", columns), ("formats", formats)):
+        for name in names:
+            if name not in shape.links:
+                declaration.require_readable_path(option, _path(shape, name))
     for name in fields:
         if name in shape.links or name in shape.to_one:
             continue

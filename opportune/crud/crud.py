@@ -48,6 +48,8 @@ class Crud(RowStatements, Generic[M]):
         models = [arg for arg in args if isinstance(arg, type)]
         if models:
             cls.model = models[0]
+            if not hasattr(cls.model, "__table__"):
+                raise OperatorError(f"{cls.__name__}: {cls.model.__name__} is no table. Write: class Books(Crud[Book])")
         if not hasattr(cls, "model"):
             if not any(isinstance(arg, TypeVar) for arg in args):
                 raise OperatorError(f"{cls.__name__} names no model. Write: class {cls.__name__}(Crud[Book])")

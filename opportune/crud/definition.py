@@ -89,8 +89,10 @@ class Definition:
                 raise declaration.error("annotations", message)
         for path in crud_class.search:
             declaration.require_readable_path("search", path, text=True)
-        for path in (*crud_class.sort, *crud_class.order):
-            declaration.require_readable_path("sort" if path in crud_class.sort else "order", path.removeprefix("-"))
+        for path in crud_class.sort:
+            declaration.require_readable_path("sort", path)
+        for path in crud_class.order:
+            declaration.require_readable_path("order", path.removeprefix("-"))
         check_fields(declaration, self.options)
         self._check_lookup(declaration)
         self._check_owner_column(declaration, "owner_column", {User})

@@ -20,7 +20,7 @@ from opportune.db.models.columns import label_of_class
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
-from opportune.errors.option_types import Names, describe_mismatch
+from opportune.errors.option_types import DISTINCT, Names, describe_mismatch
 from opportune.errors.renamed_names import PAGES_WITHOUT, renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.i18n import gettext_lazy
@@ -73,7 +73,7 @@ class PageOptions(Generic[M]):
     By default, the list has the first six short fields."""
     fields: Names = ()
     """Fields on the page of one row; by default the fields of the API's response."""
-    sections: Sequence[tuple[str, Sequence[str]]] = ()
+    sections: Annotated[Sequence[tuple[str, Sequence[str]]], DISTINCT] = ()
     """Fields of the form under headings: `(("Book", ("title", "author_id")),)`."""
     formats: Mapping[str, Format] = {}
     """Functions that format the values of a column, as text or as HTML (`Markup`)."""
@@ -103,7 +103,7 @@ class PageOptions(Generic[M]):
             if route not in ROUTES:
                 advice = f"There are: {', '.join(ROUTES)}.{renamed_to(route, PAGES_WITHOUT)}"
                 raise OperatorError(f"{class_name}.without: there is no {route!r}. {advice}")
-        check_declaration(class_name, crud_class, self.columns, self.fields, self.sections)
+        check_declaration(class_name, crud_class, self.columns, self.formats, self.fields, self.sections)
         declared_pages.setdefault(crud_class.model, []).append(self)
 
     @cached_property

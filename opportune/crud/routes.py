@@ -1,5 +1,6 @@
 """Routers whose routes a project can replace, and the path parameter of a row."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -17,8 +18,8 @@ class ReplaceableRoutes(APIRouter):
     """Number of routes added after `complete()`; None before that call."""
 
     def __init__(self, *, prefix: str, **options: Any) -> None:
-        if not prefix.startswith("/"):
-            raise OperatorError(f"The path {prefix!r} of pages or an API does not begin with /. Write '/{prefix}'.")
+        if not re.fullmatch(r"(/[^/\s?#{}]+)+", prefix):
+            raise OperatorError(f"{prefix!r} is no path of pages or an API. Write /books, without / at its end.")
         super().__init__(prefix=prefix, **options)
 
     def complete(self) -> None:

@@ -70,6 +70,9 @@ def find_mismatches(class_: type[Any], base: Any) -> Iterator[str]:
             is_set = value != "__all__" and value is not getattr_static(base, name, None)
             if is_set and (mismatch := describe_mismatch(value, annotation)):
                 yield f"{class_.__name__}.{name} {mismatch}."
+    for name, value in vars(class_).items():
+        if isinstance(getattr_static(base, name, None), FunctionType) and not hasattr(type(value), "__get__"):
+            yield f"{class_.__name__}.{name} is a method, not an option. Write a function, or rename it."
 
 
 def refuse_misspelt(class_: type[Any], base: type[Any], renamed: Mapping[str, str] = NO_NAMES) -> None:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from inspect import iscoroutinefunction
 from reprlib import repr as shortened
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from types import SimpleNamespace, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
@@ -14,12 +15,20 @@ POSTPONED = {"ClassVar[bool]": bool, "ClassVar[int]": int, "ClassVar[str]": str}
 
 
 def _refuse_repeated(names: Sequence[Any]) -> Sequence[Any]:
-    texts = [*map(str, names)]
+    """Raise ValueError for a name that occurs twice, also in groups with a heading: `(("Book", ("title",)),)`."""
+    texts = [str(name) for item in names for name in (item[1] if isinstance(item, tuple) else (item,))]
     if repeated := next((name for name in texts if texts.count(name) > 1), ""):
         raise ValueError(f"names {repeated} twice. Remove one.")
     return names
 
 
+def _require_asynchronous(function: Any) -> Any:
+    if not iscoroutinefunction(function):
+        raise ValueError(f"needs a function that begins with async def, not {shortened(function)}")
+    return function
+
+
+ASYNCHRONOUS = AfterValidator(_require_asynchronous)
 DISTINCT = AfterValidator(_refuse_repeated)
 Names = Annotated[Sequence[str], DISTINCT]
 """Names of columns, fields or routes, each one once."""
@@ -31,15 +40,14 @@ def describe_mismatch(value: object, annotation: Any) -> str:
         return _broken_constraint(value, annotation)
     if isinstance(value, str) and conforms((value,), annotation):
         return f"is a text. Write a tuple: ({value!r},)"
-    text = annotation.__name__ if isinstance(annotation, type) else re.sub(r"ClassVar\[(.*)\]", r"\1", str(annotation))
-    text = re.sub(r"Annotated\[(.+?), [^]]*\]", r"\1", re.sub("[a-z_]+[.]", "", text))
+    plain = get_type_hints(SimpleNamespace(__annotations__={"": _type_of(annotation)}))[""]
+    text = plain.__name__ if isinstance(plain, type) else re.sub("[a-z_]+[.]", "", str(plain))
     return f"needs {text}, not {shortened(value)}"
 
 
 def _broken_constraint(value: object, annotation: Any) -> str:
     """Return Pydantic's message about the first constraint that a value breaks; empty if there is none."""
-    type_ = get_args(annotation)[0] if get_origin(annotation) is ClassVar else annotation
-    if "Annotated[" not in str(type_):
+    if "Annotated[" not in str(type_ := _type_of(annotation)):
         return ""
     try:
         _validator_of(type_).validate_python(value)
@@ -54,11 +62,16 @@ def _broken_constraint(value: object, annotation: Any) -> str:
 _validator_of = cache(TypeAdapter[Any])
 
 
+def _type_of(annotation: Any) -> Any:
+    annotation = POSTPONED.get(annotation, Any) if isinstance(annotation, str) else annotation
+    return get_args(annotation)[0] if get_origin(annotation) is ClassVar else annotation
+
+
 def conforms(value: Any, annotation: Any) -> bool:
     """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
-    annotation = POSTPONED.get(annotation, Any) if isinstance(annotation, str) else annotation
+    annotation = _type_of(annotation)
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if origin in (Union, UnionType, ClassVar, Annotated):
+    if origin in (Union, UnionType, Annotated):
         return any(conforms(value, argument) for argument in arguments[: 1 if origin is Annotated else None])
     if origin is Literal:
         return value in arguments

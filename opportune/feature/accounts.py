@@ -47,7 +47,7 @@ class Accounts:
 
     _: KW_ONLY
     personal_data: PersonalData | None = None
-    groups: "Mapping[str, Mapping[str, str | Sequence[str]]]" = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, str | Sequence[str]]] = field(default_factory=dict)
     """Groups with their permissions, `{"Librarians": {"book": "*", "loan": ["list", "update"]}}`. `migrate` creates
     them; from then on they are edited in the admin."""
     events: Sequence[Any] = ()

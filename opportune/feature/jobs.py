@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from opportune.errors.option_names import strict
 
@@ -19,6 +21,12 @@ class Cleanup:
     """Set these values instead of deleting the rows. A row that has them must no longer match."""
 
 
+def _require_call(call: Any) -> Any:
+    if not hasattr(call, "arguments"):
+        raise ValueError("needs calls of jobs, such as summarise()")
+    return call
+
+
 @strict
 @dataclass(frozen=True)
 class Jobs:
@@ -27,7 +35,7 @@ class Jobs:
     definitions: Sequence[Any] = ()
     """Background and scheduled jobs. A job that is not listed cannot be queued."""
     _: KW_ONLY
-    first: Sequence[Any] = ()
+    first: Sequence[Annotated[Any, AfterValidator(_require_call)]] = ()
     """Calls of jobs that quickstart queues for a new site."""
     cleanups: Sequence[Cleanup] = ()
     """Old rows that the job `jobs.clean_up` deletes each day (oppman.py docs databases)."""

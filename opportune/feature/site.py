@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI
+from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -19,7 +20,8 @@ class Link:
     """An entry of the navigation bar."""
 
     label: str
-    path: str
+    path: Annotated[str, StringConstraints(pattern=r"^(/|#|\w+:)")]
+    """A path of this site, or a URL."""
     icon: str
     """A Tabler icon's name without its prefix: `message` for `ti-message`."""
     permission: tuple[str, str] | None = None

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import sqlmodel
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PositiveInt
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, PositiveInt, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from sqlalchemy import Dialect, String, TypeDecorator
@@ -40,7 +40,7 @@ F = TypeVar("F", bound="File")
 class FileColumn:
     """Column with the name of a stored file: `file_columns = {"contract": FileColumn("orders")}`."""
 
-    folder: str
+    folder: Annotated[str, StringConstraints(pattern=r"^[\w-]+(/[\w-]+)*$")]
     """Folder of the storage for new files."""
 
     accept = ""

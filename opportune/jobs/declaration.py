@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from inspect import signature
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+from functools import cached_property, partial
+from inspect import Signature, signature
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
+from opportune.errors.option_types import ASYNCHRONOUS
 from opportune.storage import Storage
 
 DEFAULT_QUEUE = "default"
@@ -110,9 +112,9 @@ class JobCall(Generic[P]):
 class JobDefinition(Generic[P]):
     """A declared job: its function, attempts and schedule."""
 
-    name: str
+    name: Annotated[str, StringConstraints(min_length=1)]
     """`<feature>.<action>`. Queued jobs are stored with it, so renaming a job loses them."""
-    function: Callable[Concatenate[JobContext, P], Awaitable[None]]
+    function: Annotated[Callable[Concatenate[JobContext, P], Awaitable[None]], ASYNCHRONOUS]
     attempts: PositiveInt = 5
     """Maximum number of attempts."""
     wait: NonNegativeFloat = 1.0
@@ -130,6 +132,10 @@ class JobDefinition(Generic[P]):
     heartbeat_url: str | Callable[[Settings], str] = ""
     """Address that is called after each success (oppman.py docs monitoring)."""
 
+    @cached_property
+    def _signature(self) -> Signature:
+        return signature(self.function)
+
     def heartbeat_url_in(self, settings: Settings) -> str:
         return self.heartbeat_url if isinstance(self.heartbeat_url, str) else self.heartbeat_url(settings)
 
@@ -138,14 +144,12 @@ class JobDefinition(Generic[P]):
 
     def __call__(self, *arguments: P.args, **keywords: P.kwargs) -> JobCall[P]:
         """Return a call to queue: `defer(session, shrink_photo(registration.id))`."""
-        if not keywords:
-            return JobCall(self, arguments)
         try:
-            bound = signature(self.function).bind(None, *arguments, **keywords)
+            bound = self._signature.bind(None, *arguments, **keywords)
         except TypeError as error:
-            raise TypeError(f"Job {self.name}: {error}") from None
+            raise OperatorError(f"Job {self.name}: {error}.") from None
         if bound.kwargs:
-            raise TypeError(f"Job {self.name}: {', '.join(bound.kwargs)} must not be keyword-only, to be stored")
+            raise OperatorError(f"Job {self.name}: {', '.join(bound.kwargs)} must not be keyword-only, to be stored.")
         return JobCall(self, bound.args[1:])
 
 

@@ -26,7 +26,7 @@ class Service(Generic[T]):
     name: str
     """Name in `app.state` and in the context of jobs."""
     type_: type[T]
-    make: "Callable[[Services], T]"
+    make: Callable[["Services"], T]
     """Make the object from the settings and other services, without opening connections."""
     close: Callable[[T], Awaitable[None]] | None = None
     before_job: Callable[[T], Awaitable[None]] | None = None

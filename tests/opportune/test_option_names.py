@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin import AdminView, ImageColumn, Inline
-from opportune.crud import Crud, CrudApi, CrudPages, writing
+from opportune.crud import Crud, CrudApi, CrudPages, reading, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
-from opportune.feature import Feature, Link, Metric, Table
+from opportune.feature import Feature, Jobs, Link, Metric, Table
 from opportune.jobs import JobContext, job
 from opportune.web import RateLimit
 from tests.opportune.crud.library import Note, Notes
@@ -58,9 +58,16 @@ def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: 
         declaration()
 
 
+async def work(_run: JobContext) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("declaration", "message"),
     [
+        (lambda: job("x.y")(cast(Any, len)), "job('x.y', function=…) needs a function that begins with async def"),
+        (lambda: declare(Crud, readable=5), "Mine.readable is a method, not an option."),
+        (lambda: Jobs(first=[work]), "Jobs(first=…) needs calls of jobs, such as summarise()."),
+        (lambda: reading(cast(Any, Note)), "reading(…) or writing(…) needs type[Crud[Any]], not <class"),
         (lambda: declare(Crud, search=(Note.text,)), "Mine.search needs Sequence[str], not (<"),
         (lambda: declare(Crud, annotations={"x": 5}), "Mine.annotations needs Mapping[str, Union[SQLColumnExpression["),
         (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),
@@ -79,15 +86,15 @@ def test_misspelt_option_is_refused(declaration: Callable[[], Any], suggestion: 
         (lambda: Table("x", Note, limit=21), "Table(limit=…) must be less than or equal to 20, not 21."),
         (lambda: RateLimit("x", 0), "RateLimit(limit=…) must be greater than 0, not 0."),
         (
-            lambda: job("x.y", max_seconds=-1)(cast(Any, len)),
+            lambda: job("x.y", max_seconds=-1)(work),
             "job('x.y', max_seconds=…) must be greater than 0, not -1.",
         ),
-        (lambda: CrudApi(Notes, "wrong").router, "The path 'wrong' of pages or an API does not begin with /."),
+        (lambda: CrudApi(Notes, "wrong").router, "'wrong' is no path of pages or an API. Write /books"),
         (
             lambda: CrudApi(Notes, "/wrong", without="delete"),
             "CrudApi(without=…) is a text. Write a tuple: ('delete',)",
         ),
-        (lambda: job("x.y", schedule=cast(Any, 5))(cast(Any, len)), "job('x.y', schedule=…) needs str | Callable["),
+        (lambda: job("x.y", schedule=cast(Any, 5))(work), "job('x.y', schedule=…) needs str | Callable["),
     ],
 )
 def test_value_of_another_type_is_refused(declaration: Callable[[], Any], message: str) -> None:
@@ -116,7 +123,7 @@ def test_arguments_of_jobs_can_have_names() -> None:
     async def count(run: JobContext, n: int, step: int = 1) -> None: ...
 
     assert (count(n=3).arguments, count(3, step=2).arguments) == ((3,), (3, 2))
-    with pytest.raises(TypeError, match=r"Job x\.count: got an unexpected keyword argument 'm'"):
+    with pytest.raises(OperatorError, match=r"Job x\.count: got an unexpected keyword argument 'm'"):
         count(1, m=3)  # type: ignore[call-arg]  # misspelt
 
 

@@ -159,7 +159,7 @@ def test_unlisted_part_is_reported(monkeypatch: pytest.MonkeyPatch, argument: st
 
     note.__module__, clean.__module__ = "app.books.hooks", "app.books.jobs"
     definition = JobDefinition(name="books.clean", function=clean)
-    settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings"})
+    settings: Any = type("BooksSettings", (), {"__module__": "app.books.settings", "renamed_settings": {}})
     monkeypatch.setattr("opportune.features.registration.declared_jobs", [definition])
     monkeypatch.setattr(
         "opportune.features.registration.BaseSettings", SimpleNamespace(__subclasses__=lambda: [settings])
