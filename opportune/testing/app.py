@@ -4,7 +4,6 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 
 import pytest
@@ -76,12 +75,19 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
         if key not in copies:
             _ = route.dependant  # else each copy would be analysed
             copies[key] = route, copy_route(router, *arguments)
-        copied = copy(copies[key][1])
+        copied = quick_copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
         copied.app = first_use(copied)
         return copied
 
     patch.setattr(Router, "copy_route", copy_shared)
+
+
+def quick_copy(route: APIRoute) -> APIRoute:
+    """Return a shallow copy in a third of the time of `copy`, because each site copies hundreds of routes."""
+    copied = object.__new__(type(route))
+    vars(copied).update(vars(route))
+    return copied
 
 
 def first_use(route: APIRoute) -> ASGIApp:

@@ -7,11 +7,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.chat.conversations import Conversations
-from app.chat.models import Conversation
+from app.chat.models import Conversation, Message, Role
 from app.chat.periods import name_period
 from opportune.accounts import User
+from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider
-from opportune.db import utc_now
+from opportune.db import Database, utc_now
 from opportune.testing import signed_in_client
 from tests.chat.conversations import API, HTMX, ask, make_answer, make_conversation
 
@@ -97,3 +98,32 @@ async def test_conversation_exports_markdown_and_json(app: FastAPI, user: User) 
         assert (await client.get(f"/chat/{number}/export/pdf")).status_code == 404
         for path in (f"/chat/{number}/export/md", f"{API}/{number}/export"):
             assert (await other_client.get(path)).status_code == 404
+
+
+async def add_conversation(database: Database, user: User, title: str, status: AnswerStatus) -> None:
+    async with database.writer() as session:
+        session.add(conversation := Conversation(owner_id=user.id, title=title))
+        await session.flush()
+        answer = Answer(owner_id=user.id, topic=conversation.topic, model="scripted", status=status)
+        session.add(answer)
+        await session.flush()
+        session.add(message := Message(conversation_id=conversation.id, role=Role.ASSISTANT, answer_id=answer.id))
+        await session.flush()
+        conversation.leaf_id = message.id
+
+
+@pytest.mark.parametrize(
+    ("status", "badge"), [(AnswerStatus.WAITING, "Waits for you"), (AnswerStatus.INTERRUPTED, "Interrupted")]
+)
+async def test_start_page_lists_unfinished_answers_first(
+    database: Database, user: User, user_client: AsyncClient, status: AnswerStatus, badge: str
+) -> None:
+    await add_conversation(database, user, "Unfinished one", status)
+    for number in range(4):
+        await add_conversation(database, user, f"Finished {number}", AnswerStatus.DONE)
+
+    page = (await user_client.get("/")).text
+
+    assert page.count(badge) == 1
+    assert page.index("Unfinished one") < page.index("Finished 3") < page.index("Finished 1")
+    assert "Finished 0" not in page

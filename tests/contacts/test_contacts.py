@@ -2,12 +2,15 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import select
+from sqlmodel import col
 
+from app.contacts.demo import SAMPLES, clear, load
 from app.contacts.models import Contact
 from opportune.accounts import User
 from opportune.contrib.teams import Team
 from opportune.db import Database
-from opportune.testing import Make, make_team
+from opportune.testing import Make, make_team, make_user
 
 PAGES, API = "/contacts", "/api/v1/contacts"
 INVALID_DATA: list[dict[str, Any]] = [
@@ -119,3 +122,19 @@ async def test_start_page_shows_newest_contacts_of_team(
     assert f'href="{PAGES}/{row_url.rpartition("/")[2]}">A name</a>' in page
     assert f'href="{PAGES}/new"' in page
     assert "A name" not in (await client.get("/")).text
+
+
+async def test_demo_is_added_once_and_removed_alone(database: Database, make: Make) -> None:
+    team = await make_team(database, await make_user(database, is_superuser=True))
+    other = await make(Contact, team_id=team.id)
+    async with database.writer() as session:
+        assert [await load(session), await load(session)] == [len(SAMPLES), 0]
+        assert set(await session.scalars(select(col(Contact.team_id)))) == {team.id}
+        assert await clear(session) == len(SAMPLES)
+        assert list(await session.scalars(select(col(Contact.id)))) == [other.id]
+
+
+async def test_demo_needs_a_team(database: Database) -> None:
+    await make_user(database, is_superuser=True)
+    async with database.writer() as session:
+        assert await load(session) == 0

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -7,6 +8,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from markupsafe import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.home.checks import find_placeholders
 from opportune.accounts import User
 from opportune.feature import Feature, Link, Panel, Site
 from opportune.testing import make_user, signed_in_client
@@ -94,3 +96,13 @@ async def test_assistants_are_listed_with_the_first(app: FastAPI) -> None:
         assert "/assistants/new" not in (await browser.get("/")).text
         await browser.post("/assistants/new", data={"name": "Cook", "instructions": "Answer with recipes."})
         assert "Cook" in (await browser.get("/")).text
+
+
+def test_check_names_each_page_with_a_placeholder(tmp_path: Path) -> None:
+    (tmp_path / "imprint.html").write_text('<mark>{{ _("E-mail address.") }}</mark> <mark>Fax.</mark>')
+    (tmp_path / "privacy.html").write_text("<p>Edited</p>")
+    (tmp_path / "terms.html").write_text("<mark>What users\nmay do</mark>, and what not.")
+    assert [(finding.text, finding.is_error) for finding in find_placeholders(tmp_path)] == [
+        ("Write your own text in templates/home/imprint.html instead of “E-mail address”.", False),
+        ("Write your own text in templates/home/terms.html instead of “What users may do”.", False),
+    ]

@@ -1,11 +1,12 @@
 """Checks and settings of features, which tests share because each site would read them again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from opportune import application
+from opportune.admin.declared_permissions import DeclaredPermissions
 from opportune.config import settings as settings_module
 from opportune.config.base_settings import BaseSettings, read_class
 from opportune.feature import Feature
@@ -15,8 +16,10 @@ from opportune.testing.plugin import environ_of_settings
 
 
 def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
-    """Check each set of features once."""
+    """Check each set of features, and the permissions that they declare, once."""
     checked: dict[tuple[int, ...], list[Feature]] = {}
+    with_permissions: dict[tuple[int, ...], Sequence[Feature]] = {}
+    require_existing = DeclaredPermissions.require_existing
 
     def require_once(features: Iterable[Feature], **options: bool) -> None:
         features = list(features)
@@ -25,7 +28,14 @@ def share_checks_of_features(patch: pytest.MonkeyPatch) -> None:
             require_consistent_features(features, **options)
             checked[key] = features  # the ids belong to living features
 
+    def require_existing_once(permissions: DeclaredPermissions) -> None:
+        key = tuple(map(id, permissions.features))
+        if key not in with_permissions:
+            require_existing(permissions)
+            with_permissions[key] = permissions.features
+
     patch.setattr(application, "require_consistent_features", require_once)
+    patch.setattr(DeclaredPermissions, "require_existing", require_existing_once)
 
 
 def share_settings_of_features(patch: pytest.MonkeyPatch) -> None:

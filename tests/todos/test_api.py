@@ -53,3 +53,13 @@ async def test_overdue_todos_were_due_before_today(browser: AsyncClient, ann: Us
     assert await list_titles(browser, "state=overdue") == ["Late"]
     response = await browser.get(f"{TODOS}/statistics")
     assert response.json() == {"total": 3, "open": 2, "done": 1, "overdue": 1}
+
+
+async def test_export_has_only_own_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(ann, "Buy milk", notes="two litres")
+    await make_todo(bob, "Hide")
+
+    rows = (await browser.get("/api/v1/users/me/export")).json()["todos"]["todo"]
+
+    assert [(row["title"], row["notes"]) for row in rows] == [("Buy milk", "two litres")]
+    assert "owner_id" not in rows[0]

@@ -1,13 +1,18 @@
 """Pages of to-dos, with and without htmx."""
 
+import re
 from datetime import date
+from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 
 from app.todos.models import Todo
 from opportune.accounts import User
-from opportune.db import Database
-from tests.todos.conftest import MakeTodo, board_numbers
+from opportune.db import Database, utc_now
+from opportune.testing import make_user, sign_in_browser
+from tests.todos.conftest import NUMBER, MakeTodo, board_numbers
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 TODO_ROUTES = [("GET", ""), ("POST", ""), ("POST", "/done"), ("POST", "/delete"), ("POST", "/restore")]
@@ -140,3 +145,55 @@ async def test_todo_of_another_user_is_not_found(
         assert "Secret" not in response.text
     assert (saved := await read_todo(database, todo)) is not None
     assert (saved.title, saved.done_at) == ("Secret", None)
+
+
+def panel_numbers(html: str) -> list[str]:
+    """Return the numbers of open and overdue to-dos."""
+    panel = re.search(r'aria-labelledby="your-todos".*?</section>', html, re.DOTALL)
+    assert panel
+    return NUMBER.findall(re.sub(r"<[^>]*>", "", panel[0]))
+
+
+async def test_profile_page_counts_open_todos(browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo) -> None:
+    await make_todo(ann)
+    await make_todo(ann, due_on=date(2026, 1, 1))
+    await make_todo(bob)
+
+    text = (await browser.get("/accounts/profile")).text
+
+    assert panel_numbers(text) == ["2", "1"]
+
+
+async def test_panel_is_on_the_page_of_an_invalid_form(browser: AsyncClient) -> None:
+    response = await browser.post("/accounts/profile/email", data={"email": "no address", "current_password": ""})
+
+    assert (response.status_code, panel_numbers(response.text)) == (422, ["0", "0"])
+
+
+async def test_start_page_lists_open_todos_of_user(
+    browser: AsyncClient, ann: User, bob: User, make_todo: MakeTodo, client: AsyncClient
+) -> None:
+    await make_todo(ann, title="Ring the bell")
+    await make_todo(ann, title="Old phone", done_at=utc_now())
+    await make_todo(bob, title="Bake bread")
+
+    page = (await browser.get("/")).text
+
+    assert [title in page for title in ("Ring the bell", "Old phone", "Bake bread")] == [True, False, False]
+    assert 'id="open-todos"' not in (await client.get("/")).text
+
+
+async def test_todos_are_added_with_the_keyboard(page: Page, app: FastAPI, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    await page.goto("/todos?q=nothing")
+    field = page.locator("[name=title]")
+    await field.focus()
+    for count, title in enumerate(("Buy milk", "Water the plants"), 1):
+        await page.keyboard.insert_text(title)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#board").get_by_role("status")).to_contain_text(str(count))
+        await expect(page.get_by_role("link", name=title)).to_be_visible()
+        await expect(field).to_be_focused()
+        await expect(field).to_have_value("")
+    assert await page.locator("main [name=q]").input_value() == ""
+    assert urlsplit(page.url)[2:4] == ("/todos", "")

@@ -10,16 +10,20 @@ import pyotp
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page
+from sqlalchemy import update
 
-from opportune.accounts.models import RecoveryCode, User
+from opportune.accounts.models import RecoveryCode, Session, User
 from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_CODE
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
 from opportune.accounts.two_factor import service
 from opportune.db.database import Database
+from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job
-from opportune.testing.factories import PASSWORD, make_token, make_user, signed_in_client
+from opportune.testing.factories import PASSWORD, make_token, make_user, sign_in_browser, signed_in_client
+from opportune.testing.services.accessibility import find_violations
 from tests.opportune.accounts.conftest import bearer, new_client, token_status
 from tests.opportune.accounts.stored_rows import read_all, reload
 
@@ -231,3 +235,13 @@ async def test_setup_ends_sign_ins_without_a_code(
     statuses = [await token_status(client, token) for token in (*other_tokens, own_token)]
     # A page shows the codes to the browser, so it also ends the user's own program.
     assert statuses == [401, 200, 200, 200 if channel == "api" else 401]
+
+
+async def test_qr_code_is_allowed_by_the_policy(app: FastAPI, page: Page, site: str) -> None:
+    await sign_in_browser(page, app, await make_user(app.state.database), site)
+    async with app.state.database.writer() as session:  # the password was typed a moment ago
+        await session.execute(update(Session).values(confirmed_at=utc_now()))
+    await page.goto("/accounts/two-factor")
+    await page.get_by_role("button", name="Set up").click()
+    assert await page.get_by_alt_text("The key as a QR code").evaluate("image => image.naturalWidth") > 100
+    assert not await find_violations(page)

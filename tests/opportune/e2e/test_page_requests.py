@@ -1,0 +1,84 @@
+"""Requests of a page: confirmed by a dialog, with a loading indicator, and sent once."""
+
+import asyncio
+
+from playwright.async_api import Page, expect
+
+from opportune.testing.services.accessibility import find_violations
+from tests.opportune.e2e.note_page import app, blocked_adding, titles
+
+__all__ = ["app", "blocked_adding"]  # fixtures
+
+
+async def test_confirmation_is_a_dialog(page: Page) -> None:
+    titles.append("Milk")
+    await page.goto("/notes")
+    delete, dialog = page.get_by_role("button", name="Delete all"), page.get_by_role("dialog")
+    await delete.click()
+    await expect(dialog).to_have_accessible_name("Delete all notes?")
+    assert not await find_violations(page)
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(delete).to_be_focused()
+    await delete.click()
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+    assert titles == ["Milk"]
+    await delete.click()
+    await dialog.get_by_role("button", name="Yes").click()
+    await expect(page.get_by_text("Milk")).to_be_hidden()
+    assert titles == []
+
+
+async def test_link_shows_loading_indicator(page: Page, site: str) -> None:
+    await page.goto("/accounts/login")
+    # A download keeps the browser on its page, because Playwright cannot inspect a page during navigation.
+    await page.route("**/accounts/register", lambda route: route.fulfill(status=204))
+    await page.get_by_role("link", name="Register").first.click(no_wait_after=True)
+    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
+
+
+async def test_empty_target_is_busy_and_shows_lines(page: Page, blocked_adding: asyncio.Event) -> None:
+    style = "(({ display, animationName }) => [display, animationName])(getComputedStyle(notes, '::before'))"
+    await page.emulate_media(reduced_motion="reduce")
+    await page.goto("/notes")
+    await page.get_by_label("Title").fill("Milk")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await expect(page.locator("#notes")).to_have_attribute("aria-busy", "true")
+    assert await page.evaluate(style) == ["block", "none"]
+    await page.emulate_media(reduced_motion="no-preference")
+    assert await page.evaluate(style) == ["block", "skeleton"]
+    blocked_adding.set()
+    await expect(page.locator("#notes")).to_have_text("Milk")
+    await expect(page.locator("[aria-busy]")).to_have_count(0)
+
+
+async def test_enter_twice_adds_one_note(page: Page, blocked_adding: asyncio.Event) -> None:
+    await page.goto("/notes")
+    button = page.get_by_role("button", name="Add")
+    await page.get_by_label("Title").fill("Milk")
+    await page.keyboard.press("Enter")
+    await expect(button).to_be_disabled()
+    await expect(button).to_have_attribute("aria-busy", "true")
+    await expect(page.get_by_role("progressbar", name="Loading")).to_be_visible()
+    await page.keyboard.press("Enter")
+    blocked_adding.set()
+    await expect(page.get_by_text("Milk")).to_have_count(1)
+    await expect(button).to_be_enabled()
+    await expect(page.locator(".loading-bar")).to_be_hidden()
+    assert titles == ["Milk"]
+    await page.get_by_label("Title").fill("Milk")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Milk")).to_have_count(2)
+    assert titles == ["Milk", "Milk"], "the same note can be added again"
+
+
+async def test_enter_twice_without_javascript_adds_one(plain_page: Page, blocked_adding: asyncio.Event) -> None:
+    await plain_page.goto("/notes")
+    await plain_page.get_by_label("Title").fill("Milk")
+    for _ in range(2):
+        async with plain_page.expect_request(lambda request: request.method == "POST"):
+            await plain_page.keyboard.press("Enter")
+    blocked_adding.set()
+    await expect(plain_page.get_by_text("Milk")).to_have_count(1)
+    assert titles == ["Milk"]
