@@ -6,7 +6,6 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from httpx2 import AsyncClient
 from jinja2 import ChoiceLoader, DictLoader
-from playwright.async_api import Page, expect
 
 from opportune.accounts import OptionalUser
 from opportune.accounts.models import User
@@ -15,7 +14,6 @@ from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
-from opportune.testing.services.accessibility import find_violations
 from opportune.web.cache import cached
 from opportune.web.rendering.templates import templates
 from tests.opportune.accounts.impersonation.conftest import ADA, impersonate
@@ -57,19 +55,3 @@ async def test_banner_is_on_custom_pages_and_never_cached(app: FastAPI, boss_cli
             assert ADA in user_page
     refused = await boss_client.get("/accounts/password", headers={"Accept": "text/html"})
     assert (refused.status_code, refused.text.count(BANNER)) == (403, 1)
-
-
-async def test_banner_is_visible_on_a_phone(boss_client: AsyncClient, ada: User, page: Page, site: str) -> None:
-    started = await impersonate(boss_client, ada)
-    cookies = [{"name": name, "value": value, "url": site} for name, value in started.cookies.items()]
-    await page.context.add_cookies(cookies)  # type: ignore[arg-type]
-    await page.set_viewport_size({"width": 390, "height": 300})
-    await page.goto("/accounts/events")
-
-    banner = page.get_by_role("region", name="You are signed in as another user")
-    await expect(banner).to_contain_text("You are signed in as ada@example.com")
-    await page.get_by_role("link").last.scroll_into_view_if_needed()
-    assert await page.evaluate("scrollY"), "the page is longer than the screen"
-    await expect(banner.get_by_role("button")).to_be_in_viewport(ratio=1)
-    await expect(page.get_by_role("listitem").filter(has_text="A superuser signed in as you")).to_be_visible()
-    assert not await find_violations(page)
