@@ -173,6 +173,8 @@ def _writable_field(shape: Shape, name: str) -> tuple[Any, FieldInfo]:
         default["title"] = info.title or label_of(name)
     else:
         type_, metadata = info.annotation, [*_pydantic_metadata(info), *missing_limits(column, info)]
+        if is_json(column) and not (options_of(info).type or choices_of(shape.model, name)):
+            metadata.append(FieldOptions(type=JSON_TEXT, rows=6))
     return _annotated(type_, metadata), Field(**default)
 
 

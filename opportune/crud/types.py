@@ -1,7 +1,7 @@
 """Types of column values in schemas and filters."""
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, get_origin
@@ -11,14 +11,17 @@ from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.fields import FieldInfo
 from sqlalchemy import BigInteger, Column
 
-from opportune.db.models.columns import type_of
+from opportune.db.models.columns import is_json, type_of
 from opportune.db.models.model import MAX_ID
 from opportune.schemas.annotations import plain_type
-from opportune.schemas.text import storable
+from opportune.schemas.text import storable, storable_json
 from opportune.web.time_zone import in_utc
 
 MAX_INTEGER = 2**31 - 1
 """Maximum of a column of type Integer."""
+
+MAX_DURATION = timedelta(days=719_162)
+"""Maximum on SQLite, which stores a duration as a moment: its distance from 1970, in the years from 1 on."""
 
 LargeInteger = Annotated[int, Field(ge=-MAX_ID - 1, le=MAX_ID)]
 StorableText = Annotated[str, AfterValidator(storable)]
@@ -65,11 +68,15 @@ def is_ordered(annotation: Any) -> bool:
 def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
     """Yield the constraints of a column that its field does not declare, such as the range of a 32-bit integer."""
     type_ = plain_type(info.annotation)
+    if is_json(column):
+        yield AfterValidator(storable_json)
     if not isinstance(type_, type) or issubclass(type_, bool | Enum):
         return
     if issubclass(type_, int):
         maximum = MAX_ID if isinstance(type_of(column), BigInteger) or column.foreign_keys else MAX_INTEGER
         yield from _range_of(info, -maximum - 1, maximum)
+    elif issubclass(type_, timedelta):
+        yield from _range_of(info, -MAX_DURATION, MAX_DURATION)
     elif issubclass(type_, float):
         yield Field(allow_inf_nan=False)
     elif issubclass(type_, str) and not any(getattr(item, "func", None) is storable for item in info.metadata):
@@ -78,7 +85,7 @@ def missing_limits(column: Column[Any], info: FieldInfo) -> Iterable[Any]:
         yield AfterValidator(_in_utc)
 
 
-def _range_of(info: FieldInfo, minimum: int, maximum: int) -> Iterable[Any]:
+def _range_of(info: FieldInfo, minimum: Any, maximum: Any) -> Iterable[Any]:
     """Yield the limits of the column that the field lacks. If a field had two, Pydantic would only check the last."""
     if not any(getattr(item, name, None) is not None for item in info.metadata for name in ("ge", "gt")):
         yield Field(ge=minimum)

@@ -1,6 +1,8 @@
 """Types of text input that every database can store."""
 
-from typing import Annotated
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -21,6 +23,26 @@ def storable(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can contain
         raise ValueError("must be valid Unicode") from None
+    return value
+
+
+def storable_json(value: Any) -> Any:
+    """Return the value for a column of JSON unchanged.
+
+    Raises:
+        ValueError: It contains a number or a text that databases refuse.
+    """
+    waiting = [value]  # without recursion, because clients choose the depth
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            storable(item)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("must not contain NaN or an infinite number")
+        elif isinstance(item, Mapping):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple | set):
+            waiting += item
     return value
 
 

@@ -25,7 +25,7 @@ from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
 from opportune.web.forms.controls import Field as PageField
-from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_JSON, INVALID_TIME, message_for
+from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_TIME, message_for
 from opportune.web.forms.form_state import ZONE_SUFFIX
 from opportune.web.forms.input_texts import (
     DATETIME_LOCAL,
@@ -35,6 +35,7 @@ from opportune.web.forms.input_texts import (
     as_text,
     as_text_list,
     input_type,
+    parse_json,
 )
 from opportune.web.forms.submitted_values import parse_local_time
 from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
@@ -130,8 +131,12 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
 
     def _parse_control(self, text: str) -> Any:
         control = self.control
-        if control.type == JSON_TEXT or (control.type == LINES and text.startswith("[")):
-            return _parse_json(text, text if control.type == LINES else None)
+        if control.type == JSON_TEXT:
+            return parse_json(text)
+        if control.type == LINES and text.startswith("["):
+            with suppress(ValueError):
+                return parse_json(text)
+            return text
         if control.choices:
             return self._parse_choice(text)
         if control.type in TIME_ERRORS:
@@ -299,15 +304,6 @@ def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | N
 def _normalize_line_breaks(text: str) -> str:
     """Return the text with `\\n` as line break. Browsers send `\\r\\n`."""
     return LINE_BREAK.sub("\n", text)
-
-
-def _parse_json(text: str, fallback: str | None) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        if fallback is not None:
-            return fallback
-        raise ValueError(gettext(INVALID_JSON)) from None
 
 
 def titles_of(model: type[Any]) -> dict[str, str]:

@@ -61,8 +61,12 @@ MESSAGES = {
     "url_scheme": _l("Please give an address that begins with %(expected_schemes)s."),
 }
 """Messages by Pydantic's error type."""
-STORABLE_MESSAGES = (_l("must not contain the character NUL"), _l("must be valid Unicode"))
-"""Errors of `opportune.schemas.text.storable`, listed for catalogues."""
+STORABLE_MESSAGES = (
+    _l("must be valid Unicode"),
+    _l("must not contain NaN or an infinite number"),
+    _l("must not contain the character NUL"),
+)
+"""Errors of `opportune.schemas.text`, listed for catalogues."""
 EMAIL_ERROR_PREFIX = "value is not a valid email address"
 """Start of Pydantic's message for invalid e-mail addresses, which have no error type."""
 DATE_MESSAGES = {

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, time
 from enum import Enum
+from typing import Any
 
 from opportune.i18n import gettext
 from opportune.i18n.parsing import MACHINE_NUMBER, Source, parse_date, parse_moment, parse_number
-from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_NUMBER, NO_SEPARATORS
+from opportune.web.forms.error_messages import INVALID_INTEGER, INVALID_JSON, INVALID_NUMBER, NO_SEPARATORS
 from opportune.web.time_zone import local
 
 DATETIME_LOCAL = "datetime-local"
@@ -47,11 +48,26 @@ def as_text(value: object) -> str:
 
 def as_text_list(value: object, type_: str) -> str:
     """Return a list of values as the text of one box: one value per line, or JSON."""
-    if value is None or isinstance(value, str):
-        return value or ""
+    if value is None:
+        return ""
+    if type_ == LINES and isinstance(value, str):
+        return value
     if type_ == LINES and isinstance(value, Iterable):
         return "\n".join(map(as_text, value))
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a text in JSON. Raises ValueError with a message for the user."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ValueError(gettext(INVALID_JSON)) from None
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which PostgreSQL cannot store."""
+    raise ValueError(name)
 
 
 def machine_format(

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from opportune.i18n import gettext
 from opportune.web.forms.controls import Control, to_machine_format
 from opportune.web.forms.error_messages import INVALID_CHOICE
-from opportune.web.forms.input_texts import DATETIME_LOCAL, LOCAL_TIME
+from opportune.web.forms.input_texts import DATETIME_LOCAL, JSON_TEXT, LOCAL_TIME, parse_json
 from opportune.web.time_zone import in_utc, to_utc
 
 
@@ -26,6 +26,8 @@ def parse_texts(control: Control, texts: Sequence[str], zone: str) -> list[Any]:
     """
     if control.is_closed and not control.choices.keys() >= set(texts):
         raise ValueError(gettext(INVALID_CHOICE))
+    if control.type == JSON_TEXT:
+        return [parse_json(text) for text in texts]
     texts = [to_machine_format(control, text) for text in texts]
     if control.type == DATETIME_LOCAL:
         return [parse_local_time(text, zone) for text in texts]

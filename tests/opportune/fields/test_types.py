@@ -19,7 +19,7 @@ from opportune.web.forms.forms import Form
 from tests.opportune.fields.samples_feature import Sample, Status
 
 DECIMALS_MESSAGE = "Please give at most 2 digits after the point."
-JSON_MESSAGE = 'Please enter JSON, such as {"colour": "red"}.'
+JSON_MESSAGE = 'Please write this as JSON, such as {"colour": "red"}.'
 PHONE_MESSAGE = "Please enter a phone number with its country code, such as +43 1 711 000."
 URL_MESSAGE = "Please enter a URL, such as https://example.com."
 EMAIL_MESSAGE = "Please give an e-mail address, such as ada@example.com."
