@@ -22,7 +22,7 @@ T = TypeVar("T", bound=str)
 # SQLite stores decimals as floating point numbers, which are exact for 15 digits.
 MAX_DIGITS, DECIMAL_PLACES = 14, 2
 CURRENCY = re.compile("[A-Z]{3}")
-INVALID_JSON = _l('please enter JSON, such as {"colour": "red"}')
+INVALID_JSON = _l('please write this as JSON, such as {"colour": "red"}')
 
 
 def _split_lines(value: object) -> object:
