@@ -60,11 +60,7 @@ PREPARED = "OPPMAN_PREPARED"
 def enter(arguments: list[str]) -> None:
     """Return if the packages for the command are installed. Otherwise install them and restart in `.venv`, or exit."""
     is_in_venv = Path(sys.prefix).resolve() == VENV
-    is_ready = is_in_venv and (VENV / BASE).exists()
-    is_unpacked = Path(__file__).is_file()  # False in the wheel of vendor/
-    is_installed = is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
-    is_unfinished = is_in_venv and (VENV / UNFINISHED).exists()
-    if os.environ.pop(PREPARED, "") or (not is_ready and is_installed and not is_unfinished):
+    if os.environ.pop(PREPARED, "") or uses_own_packages(is_in_venv=is_in_venv):
         return
     if COMPLETION_VARIABLE in os.environ and not (VENV / BASE).exists():
         sys.exit(1)  # completion must not install packages
@@ -75,14 +71,24 @@ def enter(arguments: list[str]) -> None:
         return
     if sys.prefix != sys.base_prefix and not is_in_venv and not (VENV / BASE).exists():
         echo(f"The active environment ({sys.prefix}) has no dependencies. They are installed into {VENV}.")
+    if prepare_or_exit(arguments) or not is_in_venv:
+        restart(arguments)
+
+
+def uses_own_packages(*, is_in_venv: bool) -> bool:
+    """Return whether the active environment has the packages, and oppman.py has not installed them."""
+    is_unpacked = Path(__file__).is_file()  # False in the wheel of vendor/
+    was_begun = is_in_venv and ((VENV / BASE).exists() or (VENV / UNFINISHED).exists())
+    return not was_begun and is_unpacked and all(map(importlib.util.find_spec, MARKER_PACKAGES))
+
+
+def prepare_or_exit(arguments: list[str]) -> bool:
     try:
-        installed = prepare(arguments)
+        return prepare(arguments)
     except OSError as error:
         sys.exit(f"Cannot install into {VENV}: {error.strerror or error}. Check its permissions and the free space.")
     except InstallError as error:
         sys.exit(str(error))
-    if installed or not is_in_venv:
-        restart(arguments)
 
 
 def refuse_misspelt_command(arguments: list[str]) -> None:
