@@ -15,7 +15,7 @@ from opportune.config.speedups import speedup
 from opportune.db.bus import Bus
 from opportune.db.bus.factory import open_bus
 from opportune.db.drivers.pool import dispose
-from opportune.db.drivers.replica import Replicas, reads_fresh
+from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
 from opportune.db.sessions.contexts import Context
 from opportune.db.sessions.session import Rows, Session, read_sessionmaker
@@ -83,6 +83,8 @@ class Database(ABC):
         """Open a session that commits when the block ends and rolls back when it raises."""
         async with self._writer_sessions() as session:
             yield session
+            if session.in_transaction():
+                record_write()
             await session.commit()
         self.on_write()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opportune.config.settings import Settings
+from opportune.db.drivers.replica import reads_fresh
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.errors import OperatorError
 from opportune.jobs import JobDefinition, PermanentFailure, RetryLater
@@ -55,6 +56,7 @@ async def run_attempt(job: ClaimedJob, store: JobStore, services: Services) -> N
     if type(job.arguments) is not list:
         raise PermanentFailure("The arguments of this job are not a JSON list.")
     await services.prepare_job()
+    reads_fresh.set(True)  # a replica may lack the change that has queued the job
     context = DatabaseJobContext(job, store, services)
     origin = changes_come_from(ChangeOrigin(f"job {job.name}"))
     with origin, observed_job(JobAttempt(job.id, job.name, job.attempt, job.traceparent or "")):

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 reads_fresh: ContextVar[bool] = ContextVar("reads_fresh", default=False)
 """Whether the current task reads from the primary, because the replica may lack the latest changes."""
+on_first_write: ContextVar[Callable[[], None] | None] = ContextVar("on_first_write", default=None)
+"""Called before the first commit of a request that was not expected to write. Its later reads are fresh."""
 
 CONNECTION_ERRORS = (DBAPIError, PoolTimeoutError, TimeoutError)
 """Errors of a server that cannot be reached or refuses the connection."""
@@ -29,6 +31,14 @@ POOL_IS_FULL = "3o7r"
 """SQLAlchemy's code of the error for an exhausted pool."""
 MEASUREMENT_SECONDS = 1
 """Seconds for which a measured lag is valid."""
+
+
+def record_write() -> None:
+    """Let the current request read its own changes."""
+    if callback := on_first_write.get():
+        on_first_write.set(None)
+        reads_fresh.set(True)
+        callback()
 
 
 class Replica:

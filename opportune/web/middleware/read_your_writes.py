@@ -1,11 +1,12 @@
 """Read-your-writes consistency: after a change, a browser reads from the primary instead of a lagging replica."""
 
+from collections.abc import Sequence
 from math import ceil
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
-from opportune.db.drivers.replica import MEASUREMENT_SECONDS, reads_fresh
+from opportune.db.drivers.replica import MEASUREMENT_SECONDS, on_first_write, reads_fresh
 from opportune.web.middleware.csrf import SAFE_METHODS
 
 
@@ -26,11 +27,21 @@ class ReadYourWritesMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["method"] not in SAFE_METHODS:
-            await self._read_from_primary(scope, receive, self._with_cookie(send))
+            await self._read_from_primary(scope, receive, self._with_cookie(send, [True]))
         elif self._is_marked(scope):
             await self._read_from_primary(scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await self._watch_writes(scope, receive, send)
+
+    async def _watch_writes(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request that usually only reads. A sign-in with a link or another site also writes."""
+        writes: list[bool] = []
+        token, fresh_token = on_first_write.set(lambda: writes.append(True)), reads_fresh.set(False)
+        try:
+            await self.app(scope, receive, self._with_cookie(send, writes))
+        finally:
+            on_first_write.reset(token)
+            reads_fresh.reset(fresh_token)
 
     async def _read_from_primary(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = reads_fresh.set(True)
@@ -39,10 +50,10 @@ class ReadYourWritesMiddleware:
         finally:
             reads_fresh.reset(token)
 
-    def _with_cookie(self, send: Send) -> Send:
+    def _with_cookie(self, send: Send, writes: Sequence[bool]) -> Send:
         # Also with error responses: a failed request may have written something.
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if writes and message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"set-cookie", self._cookie)]
             await send(message)
 

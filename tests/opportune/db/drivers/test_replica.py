@@ -23,9 +23,15 @@ from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica
 from opportune.db.factory import open_database
+from opportune.db.models.model import utc_now
 from opportune.db.sessions.dependencies import ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import OperatorError
+from opportune.jobs import JobContext, job
+from opportune.jobs.execution import run_attempt
+from opportune.jobs.models import ClaimedJob
+from opportune.jobs.store import JobStore
 from opportune.project.layout import installed_names
+from opportune.services import Services
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import signed_in_client
 from opportune.testing.plugin import settings_for
@@ -99,7 +105,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """Site with routes that return whether they read from the replica."""
     app = create_test_app(settings)
 
-    @app.post("/api/write")
+    @app.api_route("/api/write", methods=["GET", "POST"])
     async def write(session: WriteSession) -> None:
         session.add(User(email="a@example.com", hashed_password="none"))
 
@@ -149,10 +155,11 @@ async def test_reader_is_a_read_only_snapshot(database: Database, fresh: bool) -
             await session.execute(text("DELETE FROM accounts_user"))
 
 
-async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: Standby) -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: Standby, method: str) -> None:
     async with client_of(app) as author, client_of(app) as stranger:
         with standby.lagging():
-            assert (await author.post("/api/write")).status_code == 200
+            assert (await author.request(method, "/api/write")).status_code == 200
             assert (await author.get("/api/count")).json() == 1
             assert (await stranger.get("/api/count")).json() == 0
 
@@ -160,6 +167,20 @@ async def test_user_reads_own_writes_despite_replica_lag(app: FastAPI, standby: 
             assert (await author.get("/api/count")).json() == 0
         standby.catch_up()
         assert (await stranger.get("/api/count")).json() == 1
+
+
+async def test_job_reads_from_the_primary(settings: Settings, database: Database) -> None:
+    recorded = []
+
+    @job("read")
+    async def read(run: JobContext) -> None:
+        recorded.append(await reads_from_replica(run.database))
+
+    claimed = ClaimedJob(1, "read", [], "default", 0, None, 1, utc_now(), "claim", False, "", None)
+    services = Services(settings=settings, database=database, storage=None)
+    await asyncio.create_task(run_attempt(claimed, JobStore(database, {"read": read}), services))
+    assert recorded == [False]
+    assert await reads_from_replica(database)
 
 
 async def test_unsafe_request_reads_from_the_primary(app: FastAPI) -> None:
@@ -211,6 +232,7 @@ async def test_primary_replaces_an_unavailable_replica(
             responses = [await client.get("/api/session") for _ in range(3)]
             assert [(response.status_code, response.text) for response in responses] == [(200, "false")] * 3
             assert (await client.get("/api/context")).json() == [False, False]
+            client.cookies.clear()  # a request that uses the writer counts as a change
             assert (await client.get("/health")).status_code == 503
             assert (await client.get("/health/ready")).status_code == 200
             with pytest.raises(OperatorError, match=f"127.0.0.1:{standby.server.port}"):
