@@ -65,11 +65,3 @@ async def test_rows_of_others_are_not_found(app: FastAPI, user_client: AsyncClie
     for method, path in OF_ROWS:
         if method == "GET":
             assert (await user_client.get(fill_in(path, ids))).status_code != 404, path
-
-
-async def test_api_refuses_visitors(client: AsyncClient, ids: dict[str, object]) -> None:
-    for method, path in ROUTES:
-        if path.startswith(API):
-            response = await client.request(method, fill_in(path, ids), json={"content": "hi"})
-            assert response.status_code == 401, (method, path)
-            assert response.headers["content-type"] == "application/problem+json"

@@ -4,18 +4,11 @@ import asyncio
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
 
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import make_user, signed_in_client
 
 pytestmark = pytest.mark.usefixtures("small_index")
-
-
-async def test_visitor_is_redirected_to_sign_in(client: AsyncClient) -> None:
-    assert 'name="question"' not in (await client.get("/pydocs/os.path")).text
-    response = await client.post("/pydocs?slug=os.path", data={"question": "Why?"})
-    assert response.headers["location"].startswith("/accounts/login")
 
 
 async def test_question_without_javascript_is_answered(app: FastAPI, fake_llm: FakeProvider) -> None:

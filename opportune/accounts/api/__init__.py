@@ -2,13 +2,11 @@
 
 from opportune.accounts.api import (
     activity_log,
+    confirmation,
     deletion,
-    email_confirmation,
-    email_links,
     email_sign_in,
     passkeys,
     profile,
-    reauthentication,
     registration,
     sessions,
     sign_in,
@@ -17,8 +15,8 @@ from opportune.accounts.api import (
     two_factor,
 )
 
-SIGN_IN = (sign_in, email_sign_in, registration, email_links)
+SIGN_IN = (sign_in, email_sign_in, registration)
 ACCOUNT = (profile, social_sign_in, deletion, sessions, activity_log, tokens)
-CONFIRMATION = (two_factor, passkeys, reauthentication, email_confirmation)
+CONFIRMATION = (two_factor, passkeys, confirmation)
 
 ROUTERS = tuple(module.router for module in (*SIGN_IN, *ACCOUNT, *CONFIRMATION))

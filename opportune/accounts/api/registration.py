@@ -1,16 +1,19 @@
-"""API of registration."""
+"""API of registration, and of the links in e-mails, which verify an address or reset a password."""
 
 from typing import Any
 
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.models import User
+from opportune.accounts.password_reset import service as password_reset
 from opportune.accounts.registration import service
 from opportune.accounts.registration.service import REGISTRATION_IS_CLOSED
 from opportune.accounts.responses import EMAIL_REQUESTED
-from opportune.accounts.schemas import UserCreate
+from opportune.accounts.schemas import EmailRequest, EmailVerification, Message, PasswordReset, UserCreate
 from opportune.accounts.users.errors import EMAIL_TAKEN
 from opportune.accounts.users.schemas import UserRead
+from opportune.accounts.verification import service as verification
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
@@ -31,3 +34,27 @@ async def register(body: UserCreate, context: AccountCtx) -> Any:
     """
     user = await service.register(context, body.email, body.password)
     return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)
+
+
+@router.post("/verify-request", status_code=202)
+async def request_verification(body: EmailRequest, context: AccountCtx) -> Message:
+    await verification.request_verification(context, body.email)
+    return Message(detail=str(EMAIL_REQUESTED))
+
+
+@router.post("/verify", response_model=UserRead)
+async def verify(body: EmailVerification, context: AccountCtx) -> User:
+    """Verify an address by the token of an e-mail and the password. The token of a registration creates the account."""
+    return await verification.verify_email(context, body.token, body.password)
+
+
+@router.post("/forgot-password", status_code=202)
+async def request_password_reset(body: EmailRequest, context: AccountCtx) -> Message:
+    await password_reset.request_password_reset(context, body.email)
+    return Message(detail=str(EMAIL_REQUESTED))
+
+
+@router.post("/reset-password", response_model=UserRead)
+async def reset_password(body: PasswordReset, context: AccountCtx) -> User:
+    """Choose a new password, which ends every session and token."""
+    return await password_reset.reset_password(context, body.token, body.password)

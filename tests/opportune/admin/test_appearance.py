@@ -77,12 +77,6 @@ async def test_production_shows_the_file_and_writes_nothing(superuser_client: As
     assert not stored_sheet(stored_file)
 
 
-async def test_staff_may_not_change_the_appearance(staff_client: AsyncClient, stored_file: Path) -> None:
-    assert (await staff_client.get(ADDRESS)).status_code == 403
-    assert (await staff_client.post(f"{ADDRESS}/save", data={"theme": "plum"})).status_code == 403
-    assert not stored_sheet(stored_file)
-
-
 async def test_theme_is_previewed_live(page: Page, stored_file: Path) -> None:
     await page.goto(ADDRESS)
     await page.get_by_text("Forest").click()

@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.jobs.models import Job, JobState
-from opportune.testing.factories import signed_in_client
 from tests.opportune.stored_rows import add_rows, get_row
 
 LIST_PAGE = "/admin/job/list"
@@ -33,13 +32,6 @@ async def list_job_names(admin: AsyncClient, query: str = "") -> list[str]:
     response = await admin.get(f"{LIST_PAGE}{query}")
     assert response.status_code == 200
     return re.findall(r"gone\.\w+", response.text)
-
-
-async def test_jobs_are_for_superusers(app: FastAPI, client: AsyncClient) -> None:
-    assert (await client.get(LIST_PAGE)).status_code == 303
-    async with signed_in_client(app) as visitor:
-        assert (await visitor.get(LIST_PAGE)).status_code == 403
-        assert (await visitor.post("/admin/job/action/cancel?pks=1")).status_code == 403
 
 
 async def test_jobs_are_listed_with_progress_and_error(admin: AsyncClient, job_rows: None) -> None:
