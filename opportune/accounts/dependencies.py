@@ -1,7 +1,6 @@
 """The user of a request: `OptionalUser` and `CurrentUser` for routes, `get_optional_user` for other code."""
 
 from typing import Annotated, Any
-from urllib.parse import urlencode, urlsplit
 
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import SecurityScopes
@@ -10,36 +9,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.events.impersonated_changes import record_changes, stop_recording
-from opportune.accounts.kept_forms import FormInterrupted, load_kept_form, with_key
+from opportune.accounts.kept_forms import load_kept_form
 from opportune.accounts.models import ApiToken, Session, User
-from opportune.accounts.sessions.cookies import read_session_token
-from opportune.accounts.sessions.last_seen import LastSeen
-from opportune.accounts.sessions.lookup import PermissionSet, find_by_token, find_impersonator
+from opportune.accounts.request_credentials import find_credential, record_use
+from opportune.accounts.sessions.lookup import find_impersonator
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
-from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
-from opportune.accounts.tokens.chosen_strategy import token_strategy
+from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error, make_sign_in_error
+from opportune.accounts.tokens.bearer import oauth2_scheme
 from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
 from opportune.accounts.tokens.scopes import require_valid_scopes
-from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
-from opportune.db.database import Database
 from opportune.db.sessions.dependencies import WriteSession
-from opportune.db.sessions.site import is_foreign_route, on_site
+from opportune.db.sessions.site import on_site
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
-from opportune.web.errors.problem import wants_json
 from opportune.web.forms.form_user import submitted_mark, user_marks
-from opportune.web.forms.kept_form import KEY_IN_STATE
-from opportune.web.language import PREFIX_KEY, offered_languages, without_prefix
-from opportune.web.middleware.csrf import SAFE_METHODS, refuse_foreign_page
+from opportune.web.language import PREFIX_KEY, offered_languages
+from opportune.web.middleware.csrf import SAFE_METHODS
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.templates import is_htmx
-from opportune.web.routing.pages import nearest_page
 
-LOGIN_PATH = "/accounts/login"
-SIGN_IN_FIRST = _l("Sign in first.")
 OTHER_USER = _l("This form was opened by another user, and you are signed in now. Load the page again.")
 
 PERSONAL_PATHS = ("/accounts/", "/api/v1/auth/", "/api/v1/users/me")
@@ -135,7 +126,7 @@ async def _read_user(request: HTTPConnection) -> User | None:
     state = request.state
     state.session = state.token = state.impersonator = None
     state.permissions = frozenset()
-    match = await _find_credential(request)
+    match = await find_credential(request)
     if match is None:
         return None
     row, user, permissions = match
@@ -148,44 +139,8 @@ async def _read_user(request: HTTPConnection) -> User | None:
     state.permissions = permissions
     state.session = row if isinstance(row, Session) else None
     state.token = row if isinstance(row, ApiToken) else None
-    _record_use(request, row)
+    record_use(request, row)
     return user
-
-
-async def _find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
-    """Return the token or session of the request, with its user and their permissions."""
-    database: Database = request.app.state.database
-    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
-    bearer_token = read_bearer_token(request) if takes_tokens else None
-    if bearer_token is not None:
-        return await token_strategy(request.app.state.settings, database).find_match(bearer_token)
-    token = read_session_token(request)
-    if not token:
-        return None
-    if is_foreign_route(request):  # the site's middleware has checked the others
-        refuse_foreign_page(request)
-    return await find_by_token(database, Session, token)
-
-
-async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
-    """Return the token of a program with its user, for URLs outside /api. The caller must check the scopes.
-
-    `strategies` read other types of tokens. They are tried before the site's own strategy.
-    """
-    token, state = read_bearer_token(request), request.app.state
-    if token is None:
-        return None
-    for strategy in (*strategies, token_strategy(state.settings, state.database)):
-        if match := await strategy.find_match(token):
-            _record_use(request, match[0])
-            return match
-    return None
-
-
-def _record_use(request: HTTPConnection, row: Session | ApiToken) -> None:
-    last_seen: LastSeen = request.app.state.last_seen
-    if last_seen.is_due(row):
-        last_seen.record_use(row, Client.of(request))
 
 
 OptionalUser = Annotated[User | None, Depends(get_optional_user)]
@@ -296,49 +251,3 @@ async def get_account_context(request: Request, session: WriteSession) -> Accoun
 
 
 AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
-
-
-def make_sign_in_error(request: HTTPConnection) -> HTTPException:
-    """Return the error for visitors who are not signed in.
-
-    It redirects browsers to the sign-in page. Programs and WebSockets get 401.
-    """
-    error = HTTPException(401, SIGN_IN_FIRST, AUTHENTICATE_HEADER)
-    return make_redirect_error(request, f"{LOGIN_PATH}?{urlencode({'next': find_return_path(request)})}", error)
-
-
-def make_redirect_error(
-    request: HTTPConnection, url: str, error: HTTPException, *, has_form: bool = False, notice: str = ""
-) -> HTTPException:
-    """Return an error that redirects browsers to a page; for programs and WebSockets, return `error`.
-
-    The texts of a form are kept. If the page at the URL `has_form`, it shows them with the notice. Otherwise the
-    page in the parameter `next` does when the user comes back.
-    """
-    if not isinstance(request, Request) or wants_json(request):
-        return error
-    if is_htmx(request):  # htmx would follow the redirect and insert the page as a fragment
-        return FormInterrupted(error.status_code, "HX-Redirect", url, notice, has_form=has_form)
-    return FormInterrupted(303, "Location", url, notice, has_form=has_form)
-
-
-def find_return_path(request: HTTPConnection) -> str:
-    """Return the path of the page that the user comes back to.
-
-    For a GET request of a browser it is the requested page, otherwise the page with the form or script. URLs that
-    only accept forms are replaced by the nearest page.
-    """
-    is_page = isinstance(request, Request) and request.method == "GET" and not is_htmx(request)
-    is_form = request.scope.get("method") not in (None, *SAFE_METHODS)
-    sender = request.headers.get("hx-current-url") or request.headers.get("referer")
-    try:
-        default = request.url.path if is_form else "/"
-        parts = urlsplit(str(request.url) if is_page else sender or default)
-    except ValueError:  # the header is invalid
-        return "/"
-    path = without_prefix(request.scope, parts.path)
-    path = f"{path}?{parts.query}" if parts.query else path
-    key = request.scope.get("state", {}).get(KEY_IN_STATE) if is_page else ""
-    if key:
-        return with_key(path, key)
-    return nearest_page(request, path) if is_form else path

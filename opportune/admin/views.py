@@ -13,7 +13,7 @@ from opportune.admin.forms.admin_form import INVALID, AdminForm, validate_model
 from opportune.admin.forms.files import file_field_for
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup, ManyToManyLookup, RowField
 from opportune.admin.forms.inline import Inline
-from opportune.admin.forms.model_fields import AdminConverter
+from opportune.admin.forms.model_converter import AdminConverter
 from opportune.admin.lists.active_filters import list_context
 from opportune.admin.lists.columns import further_columns, listed_columns, ordered_choices
 from opportune.admin.lists.date_hierarchy import DateHierarchy

@@ -6,10 +6,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import get_current_user, get_optional_user, make_sign_in_error
+from opportune.accounts.dependencies import get_current_user, get_optional_user
 from opportune.accounts.groups.permission_names import ACTIONS, identity_of, refuse_renamed_action
 from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
+from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.crud.crud import Crud
 from opportune.crud.options import Permission
 from opportune.crud.row_permissions import WRITE_ACTIONS

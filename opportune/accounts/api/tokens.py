@@ -5,11 +5,12 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import ApiToken
 from opportune.accounts.reauthentication.identity import confirm_password
 from opportune.accounts.schemas import TokenCreate, TokenCreated, TokenRead
+from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.tokens.dependencies import require_scope
 from opportune.accounts.tokens.scopes import require_known_scopes
 from opportune.accounts.tokens.service import UserTokens, create_token

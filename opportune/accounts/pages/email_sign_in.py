@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.email_sign_in import service
 from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
 from opportune.accounts.models import User
@@ -22,6 +22,7 @@ from opportune.accounts.responses import (
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
 from opportune.accounts.sessions.page_cookies import PageCookie, trusted_device
 from opportune.accounts.sign_in.second_step import finish_first_step
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext_lazy as _l

@@ -3,9 +3,10 @@
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.impersonation.service import end_impersonation
 from opportune.accounts.sessions.cookies import set_session_cookie, sign_out
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter

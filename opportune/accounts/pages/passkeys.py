@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.models import Session, User
 from opportune.accounts.passkeys import service
 from opportune.accounts.reauthentication.dependencies import ConfirmedUser
@@ -17,6 +17,7 @@ from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonym
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.second_factor import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import RowId
 from opportune.i18n import gettext_lazy as _l

@@ -3,11 +3,12 @@
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx
+from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.emails import signed_links
 from opportune.accounts.password_reset import service
 from opportune.accounts.responses import PRIVATE_HEADERS, request_email, show_form, show_invalid_link, use_link
 from opportune.accounts.schemas import EmailRequest, PasswordReset
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.responses import next_page, redirect_to_next, show_errors_in, show_form
 from opportune.accounts.schemas import SignIn, SignInCode
@@ -16,6 +16,7 @@ from opportune.accounts.sessions.page_cookies import trusted_device
 from opportune.accounts.sign_in import service
 from opportune.accounts.sign_in.second_step import finish_first_step, finish_second_step, read_pending_sign_in
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.redirects import safe_redirect_path

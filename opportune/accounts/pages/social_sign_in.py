@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request, Response
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, CurrentUser, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.pages.profile import PROFILE_PATH, show_profile
 from opportune.accounts.reauthentication.identity import reauthenticated
@@ -19,6 +19,7 @@ from opportune.accounts.sign_in_methods.providers import (
     SocialSignInRefused,
     find_provider,
 )
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.social_sign_in import flow, service
 from opportune.accounts.social_sign_in.flow import AuthRequest
 from opportune.accounts.users.context import AccountContext

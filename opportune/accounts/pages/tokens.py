@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, CurrentUser, make_sign_in_error
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show
 from opportune.accounts.schemas import TokenCreate
+from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.tokens.scopes import scope_labels, scope_rows
 from opportune.accounts.tokens.service import UserTokens, create_token
 from opportune.db.models.model import RowId

@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import LOGIN_PATH, AccountCtx, OptionalUser
+from opportune.accounts.dependencies import AccountCtx, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.responses import PRIVATE_HEADERS, request_email, show_form, show_invalid_link, use_link
 from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.verification import service
 from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext

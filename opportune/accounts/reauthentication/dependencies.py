@@ -7,9 +7,10 @@ from fastapi import Depends, HTTPException, Request
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from opportune.accounts.dependencies import CurrentUser, find_return_path, make_redirect_error
+from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.service import is_confirmed
+from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.problem import wants_json

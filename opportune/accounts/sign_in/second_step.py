@@ -6,12 +6,12 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import LOGIN_PATH
 from opportune.accounts.emails import signed_links
 from opportune.accounts.models import User
 from opportune.accounts.responses import sign_in_redirect
 from opportune.accounts.sessions.page_cookies import PageCookie
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 
 COOKIE = PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))

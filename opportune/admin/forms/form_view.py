@@ -18,8 +18,9 @@ from opportune.admin.forms.conditional_fields import conditions_json, reset_hidd
 from opportune.admin.forms.fieldsets import group_fields, prefill, without_fields
 from opportune.admin.forms.files import read_form_data, stored_uploads
 from opportune.admin.forms.inline import INLINES_KEY
-from opportune.admin.forms.inline_tables import edits_lines, inline_file_fields, inline_tables
+from opportune.admin.forms.inline_tables import inline_file_fields, inline_tables
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
+from opportune.admin.forms.submitted_lines import edits_lines
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
 from opportune.admin.lists.actions import list_url, row_by_key, row_url
 from opportune.admin.lists.display import title_for

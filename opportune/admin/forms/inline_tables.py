@@ -17,17 +17,13 @@ from opportune.admin.forms.default_inlines import default_inlines
 from opportune.admin.forms.fieldsets import without_fields
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
+from opportune.admin.forms.submitted_lines import NEW_KEY, SubmittedLines, edits_lines, unused_key
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
 from opportune.admin.lists.actions import key_of
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 
-ROWS_FIELD = "(rows)"
-"""Name of hidden fields with the keys of all lines of a page, in their order."""
-MOVE_FIELD, ADD_FIELD = "(move)", "(add)"
-"""Names of buttons that send the form, so that pages work without JavaScript."""
-NEW_KEY = re.compile(r"new(\d{1,4})")
 TEMPLATE_KEY = "new__"
 """Key of the line that a script copies. The script replaces it by `new2`, for example."""
 ADD_AGAIN = _l("Another user has deleted this row. Save again to add it as a new row, or remove it.")
@@ -42,16 +38,14 @@ def inline_file_fields(parent: AdminView) -> dict[str, int]:
     }
 
 
-def edits_lines(form_data: FormData | None) -> bool:
-    """Return whether the pressed button adds or moves a line, so that nothing is saved yet."""
-    return any(name.endswith((f"-{MOVE_FIELD}", f"-{ADD_FIELD}")) for name in form_data or ())
-
-
 async def inline_tables(
     request: Request, parent: AdminView, row: Any, form_data: FormData | None = None
 ) -> Sequence[InlineTable]:
     """Return the tables that the user may edit, filled from the database or the form. `row` is None for a new row."""
-    builders = [_TableBuilder(request, inline, view, prefix, form_data) for inline, view, prefix in _inlines_of(parent)]
+    builders = [
+        _TableBuilder(request, inline, view, prefix, SubmittedLines(form_data, prefix))
+        for inline, view, prefix in _inlines_of(parent)
+    ]
     tables = [await builder.build(row) for builder in builders if await builder.may_edit()]
     return [table for table in tables if table]
 
@@ -74,19 +68,9 @@ class _TableBuilder:
     inline: Inline
     view: Any
     prefix: str
-    form_data: FormData | None
+    submitted: SubmittedLines
     form_classes: dict[tuple[bool, frozenset[str]], type[AdminForm]] = field(default_factory=dict)
     """Forms of lines, by whether the row is new and the fields left out."""
-
-    @property
-    def submitted_keys(self) -> list[str]:
-        """Keys of the lines of the submitted page, in their order."""
-        values = self.form_data.getlist(f"{self.prefix}-{ROWS_FIELD}") if self.form_data else []
-        return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-    def value(self, name: str) -> str:
-        value = self.form_data.get(f"{self.prefix}-{name}") if self.form_data else None
-        return value if isinstance(value, str) else ""
 
     async def may_edit(self) -> bool:
         view = self.view
@@ -103,7 +87,7 @@ class _TableBuilder:
         template = None
         if await may_create(self.request, self.view):
             template = await self._build_new_line(TEMPLATE_KEY)
-            lines += [await self._build_new_line(key) for key in self._new_keys()]
+            lines += [await self._build_new_line(key) for key in self.submitted.new_keys(self.inline.extra)]
             lines += await (self._restore_deleted_lines(lines) if parent is not None else self._copy_lines())
         return self._sorted(InlineTable(self.inline, self.view, self.prefix, lines, template, is_sortable=False))
 
@@ -162,15 +146,15 @@ class _TableBuilder:
             may_change,
             may_delete,
             is_submitted,
-            is_deleted=may_delete and bool(self.value(f"{key}-delete")),
-            seen=self.value(f"{key}-{edit_conflicts.SEEN_FIELD}"),
+            is_deleted=may_delete and bool(self.submitted.value(f"{key}-delete")),
+            seen=self.submitted.seen(key),
         )
         await self._find_conflict(line)
         return line
 
     async def _find_conflict(self, line: InlineRow) -> None:
         """Refuse to overwrite or delete values that another user has changed. The next submission overwrites them."""
-        if not (line.is_submitted and line.may_change) or edits_lines(self.form_data):
+        if not (line.is_submitted and line.may_change) or edits_lines(self.submitted.form_data):
             return
         stored = type(line.form)(data=line.stored)
         has_edited = line.is_deleted or edit_conflicts.is_edited(line.form, line.seen)
@@ -195,7 +179,7 @@ class _TableBuilder:
         form_class = await self._form_class(None)
         form, is_submitted = self._bind(form_class, key, {}, form_data)
         shown = inline_columns(self.inline, self.view)
-        seen = self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")
+        seen = self.submitted.seen(key)
         return InlineRow(None, key, form, {}, shown, is_submitted=is_submitted, seen=seen)
 
     def _bind(
@@ -203,48 +187,27 @@ class _TableBuilder:
     ) -> tuple[AdminForm, bool]:
         """Return the form of a line, and whether the submitted page had the line."""
         prefix = f"{self.prefix}-{key}-"
-        data = self.form_data if form_data is None else form_data
+        data = self.submitted.form_data if form_data is None else form_data
         # If the submitted page did not have the row, its checkboxes must not count as unchecked.
         is_submitted = data is not None and any(name.startswith(prefix) for name in data)
         return form_class(data if is_submitted else None, data=initial, prefix=prefix), is_submitted
 
-    def _new_keys(self) -> list[str]:
-        """Return the keys of lines for new rows: those of the submitted page, or `extra` empty ones."""
-        keys = [key for key in self.submitted_keys if NEW_KEY.fullmatch(key)][:MAX_INLINE_ROWS]
-        if not self.submitted_keys:
-            keys = [f"new{number}" for number in range(self.inline.extra)]
-        return [*keys, _unused_key(keys)] if self.value(ADD_FIELD) else keys
-
     async def _copy_lines(self) -> list[InlineRow]:
         """Return a new line for each submitted row, for a copy of the parent or in place of a deleted parent."""
-        return [await self._build_new_line(key) for key, _ in self._stored_keys()]
+        return [await self._build_new_line(key) for key, _ in self.submitted.stored_keys()]
 
     async def _restore_deleted_lines(self, lines: Sequence[InlineRow]) -> list[InlineRow]:
         """Return new lines with the user's text in rows that no longer exist."""
         restored: list[InlineRow] = []
         keys = [line.key for line in lines]
-        for key, seen in self._stored_keys():
-            new_key = _unused_key([*filter(NEW_KEY.fullmatch, keys)])
-            line = await self._build_new_line(new_key, self._renamed(key, new_key))
+        for key, seen in self.submitted.stored_keys():
+            new_key = unused_key([*filter(NEW_KEY.fullmatch, keys)])
+            line = await self._build_new_line(new_key, self.submitted.renamed(key, new_key))
             if key not in keys and edit_conflicts.is_edited(line.form, seen):
                 line.error = ADD_AGAIN
                 restored.append(line)
                 keys.append(new_key)
         return restored
-
-    def _stored_keys(self) -> list[tuple[str, str]]:
-        """Return the keys of stored rows in the submitted page that were not deleted, each with its hashes."""
-        keys = self.submitted_keys[: 2 * MAX_INLINE_ROWS]
-        hashes = [
-            (key, self.value(f"{key}-{edit_conflicts.SEEN_FIELD}")) for key in keys if not self.value(f"{key}-delete")
-        ]
-        return [(key, seen) for key, seen in hashes if seen]
-
-    def _renamed(self, key: str, new_key: str) -> FormData:
-        """Return the fields of one line with the names that they have in another line."""
-        old, new = (f"{self.prefix}-{name}-" for name in (key, new_key))
-        items = self.form_data.multi_items() if self.form_data else []
-        return FormData([(new + name.removeprefix(old), value) for name, value in items if name.startswith(old)])
 
     def _sorted(self, table: InlineTable) -> InlineTable:
         """Put the lines in the order of the page, if the user may sort them."""
@@ -252,22 +215,6 @@ class _TableBuilder:
         rows = [line.row for line in table.lines] or [None]
         is_locked = any(name in unwritable_columns(self.request, view, row) for row in rows)
         table.is_sortable = bool(name) and not is_locked and all(line.may_change for line in table.lines)
-        if table.is_sortable and (keys := self.submitted_keys):
-            positions = {key: position for position, key in enumerate(keys)}
-            table.lines.sort(key=lambda line: positions.get(line.key, len(keys)))
-            _move(table.lines, self.value(MOVE_FIELD))
+        if table.is_sortable:
+            self.submitted.sort(table.lines)
         return table
-
-
-def _unused_key(keys: Sequence[str]) -> str:
-    return f"new{max((int(key.removeprefix('new')) + 1 for key in keys), default=0)}"
-
-
-def _move(lines: list[InlineRow], button: str) -> None:
-    """Move a line up or down. The value of the button is `<key>:up` or `<key>:down`."""
-    key, _, direction = button.rpartition(":")
-    keys = [line.key for line in lines]
-    if key in keys:
-        index = keys.index(key)
-        new_index = max(index - 1, 0) if direction == "up" else index + 1
-        lines.insert(new_index, lines.pop(index))

@@ -1,6 +1,5 @@
 """Form fields for the columns of models. They parse and render values like the forms of the site's pages."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,17 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
-from sqladmin.forms import ModelConverter
 from sqlalchemy import Column
-from sqlalchemy.orm import ColumnProperty
 from starlette.datastructures import FormData
 
 from opportune.admin.forms.wtforms_classes import Field, InputRequired
-from opportune.crud.schemas import value_schema
 from opportune.db.models.columns import is_text, label_of_field, type_of
-from opportune.db.models.translated import is_translated, site_language, texts_of, writing_language
-from opportune.i18n import find_language, format_lazy, gettext, gettext_lazy
-from opportune.i18n.languages import content_languages
+from opportune.i18n import format_lazy, gettext, gettext_lazy
 from opportune.i18n.parsing import Source
 from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
@@ -38,7 +32,6 @@ from opportune.web.forms.input_texts import (
     parse_json,
 )
 from opportune.web.forms.submitted_values import parse_local_time
-from opportune.web.forms.translations import form_languages, submitted_texts, translation_fields
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 
@@ -49,8 +42,6 @@ NO_CHOICE = "__None"
 MAX_LISTED_CHOICES = 10
 STYLES = {"form-control", "form-select", "is-invalid"}
 """CSS classes that the macro `box` adds."""
-FIELD_TEXTS = ("label", "description")
-"""Options of `form_args` that pages translate."""
 TIME_ERRORS = {"date": INVALID_DATE, "time": INVALID_TIME, DATETIME_LOCAL: INVALID_DATETIME}
 """Error messages by type, for texts without a separator. Pydantic would read a plain number as seconds since 1970."""
 
@@ -177,7 +168,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
     def __call__(self, **attributes: Any) -> Markup:
         """Render the input element, without label and errors."""
         page_field, classes = self._page_field(attributes)
-        html: Markup = _macros().box(page_field, " ".join(sorted(classes)))
+        html: Markup = macros().box(page_field, " ".join(sorted(classes)))
         return html
 
     def _page_field(self, attributes: Mapping[str, Any]) -> tuple[PageField, set[str]]:
@@ -209,83 +200,8 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         ), classes
 
 
-def _macros() -> Any:
+def macros() -> Any:
     return templates.environment.get_template("macros/forms.html").module
-
-
-class TranslatedField(ModelField):
-    """A field with an input for each language, such as `title.en` and `title.de`. Its text is an object of JSON.
-
-    If the site has one language, it has one input with a plain text. Imports may contain both.
-    """
-
-    invalid_language = ""
-    """Language of the text that was refused."""
-
-    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
-        if formdata and (texts := submitted_texts(formdata, self.name)) is not None:
-            formdata = FormData([(self.name, _to_json(texts))])
-        super().process(formdata, *args, **options)
-
-    def _parse_control(self, text: str) -> Any:
-        return _parse_texts(text)
-
-    def _message_for(self, error: Mapping[str, Any]) -> str:
-        self.invalid_language = next((part for part in error["loc"] if part in content_languages()), "")
-        language = find_language(self.invalid_language) if form_languages() else None
-        message = super()._message_for(error)
-        return f"{language.name}: {message}" if language else message
-
-    def _format(self, value: Any) -> str:
-        texts = texts_of(value or "")
-        return _to_json(texts) if form_languages() else texts.get(site_language(), "")
-
-    def __call__(self, **attributes: Any) -> Markup:
-        if not form_languages():
-            return super().__call__(**attributes)
-        page_field, _ = self._page_field({name: value for name, value in attributes.items() if name != "aria_label"})
-        value = _parse_texts(self.text)
-        texts = value if isinstance(value, dict) else {writing_language(): value}
-        errors = {self.invalid_language or site_language(): page_field.error}
-        inputs = translation_fields(page_field, self.name, texts, errors, has_messages=False)
-        html: Markup = _macros().translations(replace(page_field, translations=inputs), has_messages=False)
-        return html
-
-
-def _to_json(texts: Mapping[str, str]) -> str:
-    present = {code: texts[code] for code in content_languages() if texts.get(code)}
-    return json.dumps(present, ensure_ascii=False) if present else ""
-
-
-def _parse_texts(text: str) -> Any:
-    """Return the texts by language, or the text itself if it is not an object of JSON."""
-    try:
-        texts = json.loads(text) if text.startswith("{") else text
-    except (ValueError, RecursionError):
-        return text
-    return texts if isinstance(texts, dict) else text
-
-
-class AdminConverter(ModelConverter):
-    """Converts columns to `ModelField`, unless the view names a WTForms field in `form_overrides`."""
-
-    async def convert(self, model: Any, prop: Any, *args: Any, **options: Any) -> Any:
-        if isinstance(prop, ColumnProperty):
-            column, info = prop.columns[0], getattr(model, "model_fields", {}).get(prop.key)
-            defaults: dict[str, Any] = (
-                {"description": gettext_lazy(info.description)} if info and info.description else {}
-            )
-            if prop.key in (options.get("form_ajax_refs") or ()):
-                defaults["allow_blank"] = column.nullable
-            elif not options.get("override"):
-                options["override"] = TranslatedField if is_translated(column) else ModelField
-                defaults |= {"schema": value_schema(model, prop.key), "column": column}
-                if info and not info.is_required() and column.default is None:
-                    default = info.get_default(call_default_factory=True, validated_data={})
-                    defaults |= {"default": default, "has_default": True}
-            texts = {name: gettext_lazy(text) for name, text in options["field_args"].items() if name in FIELD_TEXTS}
-            options["field_args"] = defaults | options["field_args"] | texts
-        return await super().convert(model, prop, *args, **options)
 
 
 def _build_control(schema: type[BaseModel], column: Column[Any], lines: bool | None) -> Control:

@@ -2,8 +2,8 @@
 
 from fastapi import HTTPException, Request, Response
 
-from opportune.accounts.dependencies import read_program_token
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.request_credentials import read_program_token
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.dependencies import find_return_path, get_current_user, get_optional_user, make_redirect_error
+from opportune.accounts.dependencies import get_current_user, get_optional_user
+from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.user_teams import UserTeam, UserTeams, read_current_team, read_teams
 from opportune.crud.teams import TeamOwners, team_owners

@@ -7,10 +7,11 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser, find_return_path
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser
 from opportune.accounts.models import User
 from opportune.accounts.reauthentication.identity import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error
+from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.dependencies import TEAMS_PATH, get_user_teams
 from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email

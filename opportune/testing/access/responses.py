@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from opportune.accounts.dependencies import LOGIN_PATH
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.testing.access.addresses import example_path, list_addresses
 from opportune.testing.access.roles import ROLES, headers_by_role

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from opportune.accounts.dependencies import LOGIN_PATH
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
 from opportune.testing.access.roles import headers_by_role
 from opportune.testing.access.sites import sqlite_site

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Form, HTTPException, Request
 from fastapi.responses import Response
 
-from opportune.accounts.dependencies import CurrentUser, find_return_path
+from opportune.accounts.dependencies import CurrentUser
+from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.answers.engine import rating as ratings
 from opportune.contrib.answers.engine.attachments import find_attachments
 from opportune.contrib.answers.engine.shown import ShownAnswer

@@ -6,8 +6,9 @@ from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
 from opportune.accounts import Reauthentication, User, reauthenticated, record_event
-from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, make_sign_in_error
+from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_message
+from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.accounts.users.context import AccountContext
 from opportune.contrib.mcp.oauth import programs
 from opportune.contrib.mcp.oauth.authorization import (

@@ -1,0 +1,52 @@
+"""The session or token of a request, with its user."""
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+
+from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.sessions.cookies import read_session_token
+from opportune.accounts.sessions.last_seen import LastSeen
+from opportune.accounts.sessions.lookup import PermissionSet, find_by_token
+from opportune.accounts.tokens.bearer import read_bearer_token
+from opportune.accounts.tokens.chosen_strategy import token_strategy
+from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
+from opportune.db.database import Database
+from opportune.db.sessions.site import is_foreign_route
+from opportune.web.client import Client
+from opportune.web.middleware.csrf import refuse_foreign_page
+
+
+async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:
+    """Return the token or session of the request, with its user and their permissions."""
+    database: Database = request.app.state.database
+    takes_tokens = request.scope["path"].startswith("/api/") or is_foreign_route(request)
+    bearer_token = read_bearer_token(request) if takes_tokens else None
+    if bearer_token is not None:
+        return await token_strategy(request.app.state.settings, database).find_match(bearer_token)
+    token = read_session_token(request)
+    if not token:
+        return None
+    if is_foreign_route(request):  # the site's middleware has checked the others
+        refuse_foreign_page(request)
+    return await find_by_token(database, Session, token)
+
+
+async def read_program_token(request: Request, *strategies: TokenStrategy) -> TokenMatch | None:
+    """Return the token of a program with its user, for URLs outside /api. The caller must check the scopes.
+
+    `strategies` read other types of tokens. They are tried before the site's own strategy.
+    """
+    token, state = read_bearer_token(request), request.app.state
+    if token is None:
+        return None
+    for strategy in (*strategies, token_strategy(state.settings, state.database)):
+        if match := await strategy.find_match(token):
+            record_use(request, match[0])
+            return match
+    return None
+
+
+def record_use(request: HTTPConnection, row: Session | ApiToken) -> None:
+    last_seen: LastSeen = request.app.state.last_seen
+    if last_seen.is_due(row):
+        last_seen.record_use(row, Client.of(request))
