@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -127,14 +127,18 @@ def resolve(command_line: list[str], folder: Path, lock: str, constraints: Seque
         write_text(folder / KEPT, "".join(f"{name}<={version}\n" for name, version in kept.items()))
         limits = age_limits(cooldown, (*kept, *settled))
         messages.append(run_uv([*command_line, *options, *limits], folder, lock))
-        resolved = pins(folder / lock)
-        too_young = {name for name, version in locked.items() if resolved.get(name, version) < version}
-        too_young |= locked.keys() & set(TOO_YOUNG.findall(messages[-1]))
+        too_young = find_too_young(locked, pins(folder / lock), messages[-1])
         if too_young <= kept.keys():
             break
         kept |= {name: locked[name] for name in too_young}
     if messages[-1]:
         raise OperatorError(f"{lock} could not be created, and no lock was changed: {explain(messages[0])}")
+
+
+def find_too_young(locked: Mapping[str, Version], resolved: Mapping[str, Version], message: str) -> set[str]:
+    """Return the packages whose locked version uv refuses for its age: it chose an older one, or names it."""
+    older = {name for name, version in locked.items() if resolved.get(name, version) < version}
+    return older | (locked.keys() & set(TOO_YOUNG.findall(message)))
 
 
 def age_limits(cooldown: int, settled: Iterable[str]) -> list[str]:

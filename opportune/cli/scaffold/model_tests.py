@@ -1,6 +1,7 @@
 """Generated tests of a new model: valid values, invalid values and access."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -22,9 +23,17 @@ OWN_ACCOUNT_RULE = (
 )
 """Test name, fixtures, and the expected response to each chosen user, by write permission."""
 MIXIN_TESTS = {"SoftDelete": "test_trash.py", "Versioned": "test_versions.py"}
-DB_USES = {"Database": ": Database", "utc_now": "utc_now("}
-"""Imports from `opportune.db`, with the code that needs each."""
-ACCOUNTS, TESTING = "opportune.accounts", "opportune.testing"
+TESTING = "opportune.testing"
+IMPORTS = (
+    (": User", "opportune.accounts", "User"),
+    (": Team", "opportune.contrib.teams", "Team"),
+    ("await versions(", "opportune.contrib.row_versions", "versions"),
+    (": Database", "opportune.db", "Database"),
+    ("utc_now(", "opportune.db", "utc_now"),
+    ("await add_permission(", TESTING, "add_permission"),
+    (": Team", TESTING, "make_team"),
+)
+"""Code of a test module, and the name that it imports."""
 
 
 def tests_module(model: NewModel) -> str:
@@ -45,20 +54,14 @@ def tests_module(model: NewModel) -> str:
 
 def _imports(model: NewModel, text: str) -> dict[str, set[str]]:
     """Return the names that a test module uses, by module."""
-    imports = {"typing": {"Any"}, "httpx2": {"AsyncClient"}, f"app.{model.feature}.models": {model.name}}
-    imports[TESTING] = {"Make", "add_permission"} if "await add_permission(" in text else {"Make"}
-    for target in (field.target for field in _references(model)):
-        if target and not target.is_account:
-            imports.setdefault(f"app.{target.feature}.models", set()).add(target.name)
-    if ": User" in text:
-        imports[ACCOUNTS] = {"User"}
-    if ": Team" in text:
-        imports[TESTING] |= {"make_team"}
-        imports["opportune.contrib.teams"] = {"Team"}
-    if names := {name for name, use in DB_USES.items() if use in text}:
-        imports["opportune.db"] = names
-    if "await versions(" in text:
-        imports["opportune.contrib.row_versions"] = {"versions"}
+    used = [("typing", "Any"), ("httpx2", "AsyncClient"), (TESTING, "Make")]
+    used.append((f"app.{model.feature}.models", model.name))
+    used += [(module, name) for code, module, name in IMPORTS if code in text]
+    targets = [field.target for field in _references(model) if field.target]
+    used += [(f"app.{target.feature}.models", target.name) for target in targets if not target.is_account]
+    imports = defaultdict[str, set[str]](set)
+    for module, name in used:
+        imports[module].add(name)
     return imports
 
 

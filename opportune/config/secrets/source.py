@@ -7,7 +7,7 @@ them all, but its clients retry for minutes, and it takes unreadable secrets of 
 import json
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from functools import cache
 from itertools import chain
@@ -60,16 +60,21 @@ def secrets_source(
     fields = settings_class.model_fields
     values = pasted_values(read_settings(secrets_from, fields), fields)
     if secrets_from.startswith("aws:"):
-        if not values and not read_settings(secrets_from, {name.lower() for name in all_setting_names()}):
-            raise SettingsError(
-                f"SECRETS_FROM: {secrets_from} has no setting. Use names of settings as keys, such as DATABASE_URL, "
-                "or the keys of RDS with host, username and password."
-            )
+        if not values:
+            _refuse_without_settings(secrets_from, all_setting_names())
         return InitSettingsSource(settings_class, values)
     # Google and Azure store strings, like environment variables, so lists are parsed as JSON.
     source = EnvSettingsSource(settings_class)
     source.env_vars = values
     return source
+
+
+def _refuse_without_settings(secrets_from: str, names: Iterable[str]) -> None:
+    if not read_settings(secrets_from, {name.lower() for name in names}):
+        raise SettingsError(
+            f"SECRETS_FROM: {secrets_from} has no setting. Use names of settings as keys, such as DATABASE_URL, "
+            "or the keys of RDS with host, username and password."
+        )
 
 
 def read_settings(secrets_from: str, settings: Collection[str]) -> dict[str, Any]:
