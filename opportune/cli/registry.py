@@ -103,16 +103,16 @@ def help_line(module: str) -> str:
     return source_of(module).decode(errors="replace").partition("\n")[0].strip('"')
 
 
-def describe_command(name: str) -> str:
-    """Return the help of a command without its options, which need packages; the overview for other names."""
+def show_description(name: str) -> int:
+    """Print the help of a command without its options, which need packages; the overview for other names."""
     module = ""
     with suppress(Exception):  # a computed list of features, which needs packages
         module = command_module(name)
     if not module:
-        return "\n".join(overview())
+        return show_overview()
     text = ast.get_docstring(ast.parse(source_of(module))) or ""
     note = "The options are listed here once packages are installed, for example by `quickstart`."
-    return f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...\n\n{text}\n\n{note}"
+    return print_lines([f"Usage: {PROGRAM} {name} [OPTIONS] [ARGS]...", "", text, "", note])
 
 
 def handle_output_error(error: OSError) -> int:

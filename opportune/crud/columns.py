@@ -1,6 +1,6 @@
 """Columns of a list: their values and rendered cells."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,28 +146,22 @@ def _column(crud_class: type[Crud[Any]], shape: Shape, name: str, formats: Mappi
     return ListColumn(name, path, label, sort, format_, css_class=_css_class(owner, column))
 
 
-def check_declaration(
-    owner: str,
-    crud_class: type[Crud[Any]],
-    columns: Sequence[str],
-    formats: Iterable[str],
-    fields: Sequence[str],
-    sections: Sequence[Any],
-) -> None:
-    """Raise OperatorError for names that do not exist, or that no user may see or write."""
-    definition, shape = crud_class.definition, crud_class.definition.shape
+def check_declaration(pages: Any) -> None:
+    """Raise OperatorError for names in options of `CrudPages` that do not exist, or that no user may see or write."""
+    crud_class, definition = pages.crud_class, pages.crud_class.definition
+    shape, owner = definition.shape, type(pages).__name__
     declaration = Declaration(owner, shape, definition.annotations)
-    for option, names in (("columns", columns), ("formats", formats)):
+    for option, names in (("columns", pages.columns), ("formats", pages.formats)):
         for name in names:
             if name not in shape.links:
                 declaration.require_readable_path(option, _path(shape, name))
-    for name in fields:
+    for name in pages.fields:
         if name in shape.links or name in shape.to_one:
             continue
         declaration.require_readable_path("fields", name)
     schema = crud_class.create_schema
     writable = schema.model_fields if schema else writable_names(shape, definition.options)
-    for _, names in sections:
+    for _, names in pages.sections:
         for name in names:
             declaration.require_one_of("sections", name, writable, f"The form of {shape.model.__name__}")
 

@@ -16,8 +16,6 @@ from opportune.crud.options import Permission
 from opportune.crud.row_permissions import WRITE_ACTIONS
 from opportune.crud.teams import Team
 from opportune.db.sessions.dependencies import WriteSession, read_session
-from opportune.errors import OperatorError
-from opportune.errors.option_types import describe_mismatch
 
 C = TypeVar("C", bound=Crud[Any])
 
@@ -39,7 +37,7 @@ def reading(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, reading(Books, "list")]`.
     """
-    _check(crud_class, action)
+    refuse_renamed_action(action)
 
     async def read(request: Request) -> C:
         return await read_as(request, await get_optional_user(request))
@@ -63,7 +61,7 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     Returns:
         The dependency: `books: Annotated[Books, writing(Books, "update")]`.
     """
-    _check(crud_class, action)
+    refuse_renamed_action(action)
 
     async def write(request: Request, session: WriteSession) -> C:
         return await write_as(request, session, await get_optional_user(request))
@@ -74,12 +72,6 @@ def writing(crud_class: type[C], action: str = "") -> Any:
     return _depends_on(
         write if crud_class.definition.write_permission is Permission.ANYONE else write_as, crud_class, action
     )
-
-
-def _check(crud_class: type[Crud[Any]], action: str) -> None:
-    refuse_renamed_action(action)
-    if mismatch := describe_mismatch(crud_class, type[Crud[Any]]):
-        raise OperatorError(f"reading(…) or writing(…) {mismatch}.")
 
 
 def _depends_on(call: Any, crud_class: type[Crud[Any]], action: str) -> Any:

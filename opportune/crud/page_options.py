@@ -103,7 +103,7 @@ class PageOptions(Generic[M]):
             if route not in ROUTES:
                 advice = f"There are: {', '.join(ROUTES)}.{renamed_to(route, PAGES_WITHOUT)}"
                 raise OperatorError(f"{class_name}.without: there is no {route!r}. {advice}")
-        check_declaration(class_name, crud_class, self.columns, self.formats, self.fields, self.sections)
+        check_declaration(self)
         declared_pages.setdefault(crud_class.model, []).append(self)
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.warnings import UnsupportedFieldAttributeWarning
-from pydantic_core import PydanticUndefined, SchemaError
+from pydantic_core import SchemaError
 
 # FastAPI passes the aliases of a route's parameters to Pydantic, which warns about them. FastAPI suppresses the warning
 # only while it builds routes, but schemas are also built later.
@@ -44,19 +44,18 @@ def schema_faults(base: type[BaseModel] = Schema) -> Iterator[str]:
 
 
 def field_faults(model: type[BaseModel]) -> Iterator[str]:
-    """Yield one line per field of a table with a wrong constraint or default, neither of which SQLModel validates."""
+    """Yield one line per wrong default of a table, or one for a wrong constraint. SQLModel validates neither."""
+    name, fields = f"{model.__module__}.{model.__name__}", model.model_fields.items()
+    declared: dict[str, Any] = {field: (info.annotation, info) for field, info in fields}
     config = ConfigDict(arbitrary_types_allowed=True, validate_default=True)
-    for name, info in model.model_fields.items():
-        fields: dict[str, Any] = {name: (info.annotation, info)}
-        try:
-            schema = create_model(model.__name__, __config__=config, **fields)
-            if info.default not in (None, PydanticUndefined):
-                schema()
-        except ValidationError as error:
-            yield f"{model.__module__}.{model.__name__}.{name}: the default is wrong. {error.errors()[0]['msg']}."
-        except (PydanticUserError, SchemaError, TypeError) as error:
-            reason = [line for line in str(error).splitlines() if not line.startswith("For further")][-1].strip()
-            yield f"{model.__module__}.{model.__name__}.{name} has a wrong option of Field(…): {reason}"
+    try:
+        create_model(model.__name__, __config__=config, **declared)()
+    except ValidationError as error:
+        for fault in error.errors():
+            if fault["type"] != "missing" and fault["input"] is not None:
+                yield f"{name}.{fault['loc'][0]}: the default is wrong. {fault['msg']}."
+    except (PydanticUserError, SchemaError, TypeError) as error:
+        yield f"{name} has a wrong option of Field(…): {' '.join(str(error).split())}"
 
 
 def describe_errors(error: ValidationError) -> str:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.admin import AdminView, ImageColumn, Inline
-from opportune.crud import Crud, CrudApi, CrudPages, reading, writing
+from opportune.crud import Crud, CrudApi, CrudPages, writing
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
 from opportune.errors.option_names import find_misspelt
@@ -67,7 +67,6 @@ async def work(_run: JobContext) -> None: ...
         (lambda: job("x.y")(cast(Any, len)), "job('x.y', function=…) needs a function that begins with async def"),
         (lambda: declare(Crud, readable=5), "Mine.readable is a method, not an option."),
         (lambda: Jobs(first=[work]), "Jobs(first=…) needs calls of jobs, such as summarise()."),
-        (lambda: reading(cast(Any, Note)), "reading(…) or writing(…) needs type[Crud[Any]], not <class"),
         (lambda: declare(Crud, search=(Note.text,)), "Mine.search needs Sequence[str], not (<"),
         (lambda: declare(Crud, annotations={"x": 5}), "Mine.annotations needs Mapping[str, Union[SQLColumnExpression["),
         (lambda: declare(CrudPages, sections=(("Text",),)), "Mine.sections needs Sequence[tuple[str, Sequence[str]]],"),

@@ -42,14 +42,7 @@ from opportune.features.registration import find_registration_errors
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
-from opportune.project.layout import (
-    PACKAGE,
-    PROJECT,
-    display_path,
-    feature_folder,
-    installed_features,
-    is_framework_class,
-)
+from opportune.project.layout import PACKAGE, PROJECT, display_path, feature_folder, installed_features
 from opportune.schemas import field_faults, schema_faults
 from opportune.storage import open_storage
 from opportune.web.rendering.template_errors import (
@@ -207,7 +200,7 @@ def _command_errors(name: str, module: str) -> Iterator[Finding]:
 def check_schemas(_settings: Settings) -> Iterator[Finding]:
     """Find types and options of fields that Pydantic cannot use, because the first request would fail."""
     yield from map(Finding, schema_faults())
-    models = [model for feature in installed_features() for model in feature.models if not is_framework_class(model)]
+    models = (model for feature in installed_features() for model in feature.models)
     yield from map(Finding, chain.from_iterable(map(field_faults, models)))
 
 

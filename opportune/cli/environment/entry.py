@@ -27,14 +27,7 @@ from opportune.cli.environment.locks import (
     required_locks,
 )
 from opportune.cli.process import exec_process
-from opportune.cli.registry import (
-    COMPLETION_VARIABLE,
-    MODULES,
-    PROGRAM,
-    describe_command,
-    is_overview_request,
-    print_lines,
-)
+from opportune.cli.registry import COMPLETION_VARIABLE, MODULES, PROGRAM, is_overview_request, show_description
 from opportune.cli.usage import wrong_usage
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
@@ -103,7 +96,7 @@ def refuse_misspelt_command(arguments: list[str]) -> None:
 def show_help(arguments: list[str], *, is_in_venv: bool) -> None:
     """Install nothing for the help, and return or restart if the command line can show it."""
     if not are_installed([BASE]):
-        sys.exit(print_lines([describe_command(command_name(arguments))]))
+        sys.exit(show_description(command_name(arguments)))
     if not is_in_venv:
         restart(arguments)
 
