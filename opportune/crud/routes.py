@@ -28,8 +28,15 @@ class ReplaceableRoutes(APIRouter):
     def add_api_route(self, *args: Any, **options: Any) -> None:
         super().add_api_route(*args, **options)
         if self._added_count is not None:
-            self.routes.insert(self._added_count, self.routes.pop())
+            added = self.routes.pop()
+            self.routes[:] = [route for route in self.routes if _request_of(route) != _request_of(added)]
+            self.routes.insert(self._added_count, added)
             self._added_count += 1
+
+
+def _request_of(route: Any) -> tuple[str, set[str]]:
+    """Return the path without the names of its parameters, and the methods."""
+    return re.sub(r"\{[^}]*\}", "{}", route.path), route.methods
 
 
 def path_parameter_name(crud_class: type[Crud[Any]]) -> str:

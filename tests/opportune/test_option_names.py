@@ -131,6 +131,17 @@ def test_class_can_leave_out_routes_of_its_api() -> None:
     assert not [route for route in api.router.routes if "DELETE" in getattr(route, "methods", ())]
 
 
+def test_added_route_replaces_that_of_the_class() -> None:
+    api = CrudApi(Notes, "/replaced")
+
+    @api.router.get("/{id}")
+    async def get_note(_id: int) -> None: ...
+
+    paths = {"/replaced/{id}", "/replaced/{note_id}"}
+    routes: list[Any] = [route for route in api.router.routes if getattr(route, "methods", ()) == {"GET"}]
+    assert [route.endpoint for route in routes if route.path in paths] == [get_note]
+
+
 @pytest.mark.parametrize(
     ("declaration", "message"),
     [
