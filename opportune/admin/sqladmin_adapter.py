@@ -12,11 +12,12 @@ from typing import Any, ClassVar, cast
 from sqladmin import Admin, ModelView
 from sqladmin.models import ModelViewMeta
 from sqlalchemy import Table, inspect
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, synonym
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from opportune.admin.short_names import add_long_names
+from opportune.db.models.columns import key_names_of
 from opportune.db.queries.paths import column_of_relation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy
@@ -68,6 +69,7 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
     def __init__(self) -> None:
         self.mapper = cast("Mapper[Any]", inspect(self.model))
         self.table = cast("Table", self.mapper.local_table)
+        name_keys_after_columns(self.mapper)
         super().__init__()
         self.labels: dict[str, str] = self._column_labels
         self.all_search_names = [property_name(value) for value in self.column_searchable_list]
@@ -92,6 +94,13 @@ class AdapterView(ModelView, metaclass=AdapterViewMeta):
 
     def _has_formatter(self, name: str, *, in_list: bool) -> bool:
         return name in (self._list_formatters if in_list else self._detail_formatters)
+
+
+def name_keys_after_columns(mapper: Mapper[Any]) -> None:
+    """Let rows have their keys also under the names of the columns, by which SQLAdmin reads them."""
+    for name, column in zip(key_names_of(mapper), mapper.primary_key, strict=True):
+        if column.name not in mapper.attrs:
+            mapper.add_property(column.name, synonym(name))
 
 
 def visible_actions(request: Request, view: AdapterView, *, in_detail: bool = False) -> dict[str, str]:

@@ -28,10 +28,12 @@ from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import name_in_option, property_name
 from opportune.db.models.columns import (
     incomplete_links_of,
+    is_generated,
     is_json,
     is_long,
     is_secret,
     is_text,
+    key_names_of,
     many_to_many_of,
     may_truncate,
     references_of,
@@ -213,7 +215,7 @@ class AdminView(RowQueriesMixin):
 
     def _default_filters(self) -> list[str]:
         """Return the columns to filter by default. Texts are searched instead."""
-        keys = {column.key for column in self.pk_columns}
+        keys = key_names_of(self.mapper)
         columns = [
             name
             for name, column in self.mapper.columns.items()
@@ -235,11 +237,10 @@ class AdminView(RowQueriesMixin):
 
     def get_form_columns(self) -> list[str]:
         excluded = (
-            {column.key for column in self.pk_columns}
-            - references_of(self.mapper).keys()
-            - {*typed_keys_of(self.mapper)}
+            {*key_names_of(self.mapper)} - references_of(self.mapper).keys() - {*typed_keys_of(self.mapper)}
             | {name_in_option(self, value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
+            | {name for name, column in self.mapper.columns.items() if is_generated(column)}
         )
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
 

@@ -184,7 +184,7 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
         if control.type in TIME_ERRORS and text.count(":") > 1:
             extra.setdefault("step", 1)
         required = bool(self.flags.required)
-        choices = translated_choices(control.choices)
+        choices = translated_choices(self._choices_with(text))
         return PageField(
             label=self.label.text,
             type="textarea" if is_long else input_type(control.type, text),
@@ -198,6 +198,12 @@ class ModelField(Field):  # type: ignore[misc]  # its base has no types
                 {"id": self.id, "name": self.name, "required": required, **control.attributes, **extra}
             ),
         ), classes
+
+    def _choices_with(self, text: str) -> Mapping[str, str]:
+        """Return the choices and the stored text, which may be no choice. Browsers would send another one for it."""
+        choices = self.control.choices
+        is_other = bool(choices) and text and text not in choices and text == self._format(self.object_data)
+        return {**choices, text: text} if is_other else choices
 
 
 def macros() -> Any:

@@ -26,7 +26,7 @@ from opportune.admin.lists.parameters import allowed_parameters
 from opportune.admin.log import audit
 from opportune.admin.sqladmin_adapter import action_question, slug_and_label
 from opportune.admin.templates import render_page
-from opportune.db.models.columns import python_type_of
+from opportune.db.models.columns import key_names_of, python_type_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number
@@ -82,7 +82,7 @@ async def read_selection(request: Request, view: BaseAdminView) -> Selection:
 
 async def _all_listed_keys(request: Request, view: BaseAdminView) -> list[str]:
     """Return the keys of the rows on all pages of the list."""
-    keys = load_only(*(getattr(view.model, key.name) for key in view.pk_columns))
+    keys = load_only(*(getattr(view.model, key) for key in key_names_of(view.mapper)))
     rows = await view.queries.objects(
         (await filtered_query(request, view)).options(keys).limit(MAX_ROWS_PER_ACTION + 1)
     )

@@ -7,15 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import InvalidOperation
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, true
+from sqlalchemy import ColumnElement, Select, String, cast, false, func, true
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_list
 from opportune.admin.forms.foreign_keys import ForeignKeyLookup
 from opportune.crud.filters import CONTAINS, EQUAL, IN, IS_EMPTY, MAX_FILTER_VALUES, STARTS_WITH
-from opportune.db.models.columns import choice_label, choice_value
+from opportune.db.models.columns import choice_label, choice_value, is_text, python_type_of
 from opportune.db.queries.paths import AttributePath, is_linked
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
@@ -198,7 +199,17 @@ class TextFilter(ListFilter):
             return self.path.exists_where(IS_EMPTY.compare(column, operation == "empty"))
         text = query.get(self.parameter_name, "").replace("\0", " ").strip()
         operator = TEXT_OPERATORS.get(operation, CONTAINS)
-        return self.path.exists_where(operator.compare(column, text)) if text else None
+        return self.path.exists_where(operator.compare(*self._as_texts(text))) if text else None
+
+    def _as_texts(self, text: str) -> tuple[ColumnElement[Any], str]:
+        """Return the column and the typed text. Other values than texts are compared with the text of the database."""
+        column, attribute = self.path.end.columns[self.path.name], self.path.attribute
+        if is_text(column):
+            return attribute, text
+        value: ColumnElement[Any] = cast(attribute, String)
+        if issubclass(python_type_of(column), UUID):  # SQLite stores it without hyphens
+            return func.replace(value, "-", ""), text.replace("-", "").lower()
+        return value, text
 
 
 def choice_parameter(value: Any) -> str:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.columns import column_choices
 from opportune.admin.short_names import order_of
-from opportune.db.models.columns import is_json, natural_key_of
+from opportune.db.models.columns import is_json, key_names_of, natural_key_of
 from opportune.db.queries.keyset import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
 
@@ -44,7 +44,8 @@ def order_terms(request: Request, view: BaseAdminView) -> list[OrderTerm]:
     paths = [(parse_path(view.mapper, name).to_title(), is_descending) for name, is_descending in orders]
     terms = [OrderTerm(path.value(), is_descending) for path, is_descending in paths]
     names, last_is_descending = {name for name, _ in orders}, orders[-1][1]
-    return [*terms, *(OrderTerm(key, last_is_descending) for key in view.pk_columns if key.key not in names)]
+    keys = [key for key in key_names_of(view.mapper) if key not in names]
+    return [*terms, *(OrderTerm(getattr(view.model, key), last_is_descending) for key in keys)]
 
 
 def _requested_order(request: Request, view: BaseAdminView) -> list[tuple[str, bool]]:
@@ -68,4 +69,4 @@ def default_order(view: BaseAdminView) -> list[tuple[str, bool]]:
 
 
 def _newest_first(view: BaseAdminView) -> list[tuple[str, bool]]:
-    return [(key.key, True) for key in view.pk_columns]
+    return [(key, True) for key in key_names_of(view.mapper)]

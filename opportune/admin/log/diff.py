@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import inspect
 from sqlalchemy.orm import InstanceState
 
-from opportune.db.models.columns import is_secret
+from opportune.db.models.columns import is_secret, key_names_of
 from opportune.db.models.translated import TranslatedText
 
 HIDDEN = "(not shown)"
@@ -29,7 +29,7 @@ Values = Mapping[str, Any]
 def snapshot(row: Any) -> Values:
     """Return the loaded column values without the primary key. Reading an unloaded value would query the database."""
     state: InstanceState[Any] = inspect(row)
-    keys = {column.key for column in state.mapper.primary_key}
+    keys = key_names_of(state.mapper)
     names = [attribute.key for attribute in state.mapper.column_attrs if attribute.key not in keys]
     return {name: state.dict[name] for name in names if name in state.dict}
 

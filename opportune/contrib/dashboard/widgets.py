@@ -31,6 +31,7 @@ from opportune.contrib.dashboard.ranges import Range
 from opportune.contrib.dashboard.sections import card_views, is_of_project
 from opportune.contrib.dashboard.shared_counts import SharedCounts, describe_conditions
 from opportune.crud.formats import format_value
+from opportune.db.models.columns import key_names_of
 from opportune.feature import Metric, Number, Table
 from opportune.feature.admin import Widget
 from opportune.i18n import current_language
@@ -194,5 +195,5 @@ async def _narrow(query: Select[Any], view: AdminView, filters: Mapping[str, str
 
 
 def _default_columns(view: AdminView) -> Sequence[str]:
-    keys = {key.key for key in view.pk_columns}
+    keys = key_names_of(view.mapper)
     return [name for name in view.names.in_list if name not in keys][:DEFAULT_COLUMNS]

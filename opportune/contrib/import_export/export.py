@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sqladmin.helpers import default_encoder
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select, inspect, tuple_
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -63,7 +63,7 @@ async def export_page(request: Request, view: AdminView) -> Response:
     format_, statement = request.path_params["export_type"], await filtered_query(request, view)
     columns = await _file_columns(request, view)
     is_sorted = bool(request.query_params.get("sortBy"))
-    ordered = view.sort_query(statement, request) if is_sorted else statement.order_by(view.pk_columns[0])
+    ordered = view.sort_query(statement, request) if is_sorted else statement.order_by(*view.pk_columns)
     batches = _read_batches(view, columns, ordered)
     try:
         response = await _build_response(view, columns, batches, format_, statement)
@@ -127,15 +127,15 @@ async def _read_batches(view: AdminView, columns: Columns, statement: Select[Any
 
     Each batch has its own session, so that slow clients hold no connection.
     """
-    key, related = view.pk_columns[0], view.queries.loading(list(columns))
-    ids = [row_id for (row_id,) in await view.queries.tuples(statement.with_only_columns(key))]
-    for batch in batches_of(ids, EXPORT_BATCH_ROWS):
-        loaded = statement.order_by(None).where(key.in_(batch)).options(*related)
-        rows = {getattr(row, key.name): row for row in await view.queries.objects(loaded)}
+    related = view.queries.loading(list(columns))
+    keys = [tuple(key) for key in await view.queries.tuples(statement.with_only_columns(*view.pk_columns))]
+    for batch in batches_of(keys, EXPORT_BATCH_ROWS):
+        loaded = statement.order_by(None).where(tuple_(*view.pk_columns).in_(batch)).options(*related)
+        rows = {tuple(view.mapper.primary_key_from_instance(row)): row for row in await view.queries.objects(loaded)}
         yield [
-            {name: await file_value(view, rows[row_id], name, named) for name, named in columns.items()}
-            for row_id in batch
-            if row_id in rows
+            {name: await file_value(view, rows[key], name, named) for name, named in columns.items()}
+            for key in batch
+            if key in rows
         ]
 
 

@@ -10,7 +10,7 @@ from pydantic_core import PydanticSerializationError
 from sqlalchemy import inspect
 from sqlalchemy.orm import Mapper
 
-from opportune.db.models.columns import is_secret
+from opportune.db.models.columns import is_secret, key_names_of
 from opportune.db.models.soft_delete import is_trash_column
 from opportune.db.models.translation import ALL_LANGUAGES
 from opportune.fields.files import file_columns_of
@@ -22,8 +22,7 @@ AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}
 def versioned_columns(model: Any) -> frozenset[str]:
     """Return the columns that versions keep. Keys, secrets, files, time stamps and the trash are left out."""
     mapper: Mapper[Any] = inspect(model)
-    keys = {column.key for column in mapper.primary_key}
-    left_out = {*keys, *AUTOMATIC_COLUMNS, *file_columns_of(model)}
+    left_out = {*key_names_of(mapper), *AUTOMATIC_COLUMNS, *file_columns_of(model)}
     names = (attribute.key for attribute in mapper.column_attrs)
     return frozenset(
         name for name in names if name not in left_out and not (is_secret(name) or is_trash_column(model, name))

@@ -173,6 +173,16 @@ def incomplete_links_of(mapper: Mapper[Any]) -> list[str]:
     return incomplete
 
 
+def key_names_of(mapper: Mapper[Any]) -> list[str]:
+    """Return the attributes of the primary key. Its columns may have other names."""
+    return [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+
+
+def is_generated(column: Column[Any]) -> bool:
+    """Return whether only the database sets a column, because it computes or numbers its values."""
+    return column.computed is not None or (column.identity is not None and bool(column.identity.always))
+
+
 def typed_keys_of(mapper: Mapper[Any]) -> list[str]:
     """Return the columns of the primary key that users type, because neither the database nor a default fills them."""
     fields = getattr(mapper.class_, "model_fields", {})

@@ -1,0 +1,123 @@
+"""Tables of existing applications: keys of several columns, columns with other names, values of unusual types."""
+
+import json
+import re
+from enum import IntFlag
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Column, Computed, Integer, MetaData, String, select
+from sqlmodel import Field, SQLModel, col
+
+from opportune.admin import AdminView
+from opportune.feature import Admin, Feature
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, read_one
+
+UNIT = UUID("12345678-1234-5678-1234-567812345678")
+
+
+class Table(SQLModel):
+    metadata = MetaData()
+
+
+class Rate(Table, table=True):
+    __tablename__ = "test_rate"
+
+    currency: str = Field(primary_key=True)
+    year: int = Field(primary_key=True)
+    percent: int
+
+
+class Member(Table, table=True):
+    __tablename__ = "test_member"
+
+    number: int | None = Field(default=None, sa_column=Column("Member No", Integer, primary_key=True))
+    first_name: str = Field(sa_column=Column("First Name", String, nullable=False))
+
+    def __str__(self) -> str:
+        return self.first_name
+
+
+class Mode(IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+class Gauge(Table, table=True):
+    __tablename__ = "test_gauge"
+
+    id: int | None = Field(default=None, primary_key=True)
+    unit: UUID | None = None
+    mode: Mode = Field(default=Mode.READ, sa_column=Column(Integer, nullable=False))
+    width: int = 1
+    area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
+
+
+class RateAdmin(AdminView, model=Rate):
+    can_export = True
+
+
+class MemberAdmin(AdminView, model=Member):
+    can_export = True
+
+
+class GaugeAdmin(AdminView, model=Gauge):
+    filters = ("unit", "area")
+    save_as = True
+
+
+MODELS = (Rate, Member, Gauge)
+app = site_fixture(Feature("shapes", "For tests.", models=MODELS, admin=Admin((RateAdmin, MemberAdmin, GaugeAdmin))))
+pytestmark = pytest.mark.database("sqlite", "postgresql")
+
+
+async def export(admin: AsyncClient, model: str) -> Any:
+    return json.loads((await admin.get(f"/admin/{model}/export/json")).text)
+
+
+async def test_export_has_all_rows_with_several_keys(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Rate(currency="EUR", year=1, percent=5), Rate(currency="EUR", year=2, percent=6))
+    assert [row["percent"] for row in await export(admin, "rate")] == [5, 6]
+
+
+async def test_list_has_keys_with_other_column_names(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Member(number=7, first_name="Ann"))
+    assert "/admin/member/details/7" in (await admin.get("/admin/member/list")).text
+    assert await export(admin, "member") == [{"number": 7, "first_name": "Ann"}]
+
+
+async def test_row_whose_key_has_another_name_is_edited(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Member(number=7, first_name="Ann"))
+    response = await admin.post("/admin/member/edit/7", data={"first_name": "Bea", "save": "Save"})
+    assert response.status_code == 303
+    assert "Bea" in (await admin.get("/admin/member/details/7")).text
+
+
+async def test_form_lacks_computed_columns(app: FastAPI, admin: AsyncClient) -> None:
+    assert 'name="area"' not in (await admin.get("/admin/gauge/create")).text
+    assert (await admin.post("/admin/gauge/create", data={"mode": "1", "width": "3"})).status_code == 303
+    assert (await read_one(app, select(Gauge))).area == 9
+
+
+@pytest.mark.parametrize(("text", "rows"), [(str(UNIT), 1), ("1234-5678", 1), ("none", 0)])
+@pytest.mark.parametrize("operation", ["contains", "equals"])
+async def test_uuid_is_filtered_by_its_text(
+    app: FastAPI, admin: AsyncClient, text: str, rows: int, operation: str
+) -> None:
+    await add_rows(app, Gauge(unit=UNIT))
+    page = await admin.get(f"/admin/gauge/list?unit={text}&unit_op={operation}")
+    expected = rows if operation == "contains" or text == str(UNIT) else 0
+    assert page.text.count("/admin/gauge/details/1") >= expected
+    assert ("/admin/gauge/details/1" in page.text) is bool(expected)
+
+
+async def test_value_outside_the_choices_stays(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Gauge(mode=Mode.READ | Mode.WRITE))
+    page = (await admin.get("/admin/gauge/edit/1")).text
+    (selected,) = re.findall(r'<option value="(\d)" selected', page)
+    assert (await admin.post("/admin/gauge/edit/1", data={"mode": selected, "width": "2"})).status_code == 303
+    assert await read_one(app, select(col(Gauge.mode))) == 3
