@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, Column, Table
 from sqlalchemy.exc import DataError, IntegrityError
@@ -15,13 +15,24 @@ from opportune.i18n import gettext_lazy as _l
 
 VALUE_IN_USE = _l("This value is already in use.")
 ENTRY_MISSING = _l("The selected entry no longer exists.")
-# PostgreSQL's error code, the start of SQLite's message, and our message.
-MESSAGES = (
-    ("23505", "UNIQUE", VALUE_IN_USE),
-    ("23502", "NOT NULL", _l("Please fill this in.")),
-    ("23503", "FOREIGN KEY", ENTRY_MISSING),
-    ("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT
-    ("23514", "CHECK", _l("The database does not allow this value.")),
+
+
+class Violation(NamedTuple):
+    """A violated constraint, by the error of each database."""
+
+    sqlstate: str
+    """Code of PostgreSQL."""
+    kind: str
+    """Start of SQLite's message."""
+    message: str
+
+
+VIOLATIONS = (
+    Violation("23505", "UNIQUE", VALUE_IN_USE),
+    Violation("23502", "NOT NULL", _l("Please fill this in.")),
+    Violation("23503", "FOREIGN KEY", ENTRY_MISSING),
+    Violation("23001", "FOREIGN KEY", ENTRY_MISSING),  # PostgreSQL 18: foreign key with ON DELETE RESTRICT
+    Violation("23514", "CHECK", _l("The database does not allow this value.")),
 )
 STILL_IN_USE = _l("Something else still refers to it. Delete that first.")
 NOT_STORABLE = _l("The database cannot store one of these values.")
@@ -57,21 +68,25 @@ async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:
     """Return a message for each column that the error names, or one without a column."""
-    text, code = str(error.orig), getattr(error.orig, "sqlstate", None)
-    for sqlstate, constraint_type, message in MESSAGES:
-        is_match = text.startswith(constraint_type) if code is None else code == sqlstate
-        if is_match and deleting and constraint_type != "CHECK":
-            return {"": STILL_IN_USE}
-        if is_match:
-            return dict.fromkeys(_find_named_columns(error.orig, text, table) or [""], message)
-    return {"": NOT_STORABLE}
+    violation = _find_violation(error)
+    if violation is None:
+        return {"": NOT_STORABLE}
+    if deleting and violation.kind != "CHECK":
+        return {"": STILL_IN_USE}
+    return dict.fromkeys(_find_named_columns(error.orig, table) or [""], violation.message)
 
 
-def _find_named_columns(error: Any, text: str, table: Table) -> list[str]:
+def _find_violation(error: IntegrityError) -> Violation | None:
+    if code := getattr(error.orig, "sqlstate", None):
+        return next((violation for violation in VIOLATIONS if violation.sqlstate == code), None)
+    return next((violation for violation in VIOLATIONS if str(error.orig).startswith(violation.kind)), None)
+
+
+def _find_named_columns(error: Any, table: Table) -> list[str]:
     """Return the columns that an error names, directly or through a constraint."""
     diagnostics = getattr(error, "diag", None)
     if diagnostics is None:  # SQLite: "... failed: table.one, table.two" or "... failed: index 'name'"
-        matches = re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", text)
+        matches = re.findall(r"index '(.+?)'|\.(\w+)|failed: (\w+)$", str(error))
         names = {group for groups in matches for group in groups if group}
     else:
         names = {diagnostics.column_name, diagnostics.constraint_name}

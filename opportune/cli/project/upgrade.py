@@ -63,12 +63,8 @@ def command(
         release = fetch_release(source, folder)
         if not is_newer(release):
             return
-        branch = f"upgrade-{release.version}"
-        if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
-            raise OperatorError(f"The branch {branch} already exists. Use it, or delete it: git branch -D {branch}")
-        say(f"Opportune {__version__} -> {release.version}")
-        for line in notes_between((release.root / NAME / "docs/changelog.md").read_text("utf-8"), release.version):
-            say(printable(line))
+        branch = new_branch(git, release.version)
+        print_notes(release)
         with work_tree(git, folder / "project") as tree:
             merge = merge_release(tree, release, ProjectNames(record.title, record.slug), pinned_hash, folder)
             print_changes(tree, merge)
@@ -194,6 +190,24 @@ def is_newer(release: Release) -> bool:
         print(f"This project already uses {__version__}.")
         return False
     return True
+
+
+def new_branch(git: Git, version: str) -> str:
+    """Return the name of the branch for a release.
+
+    Raises:
+        OperatorError: it exists.
+    """
+    branch = f"upgrade-{version}"
+    if git.succeeds("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
+        raise OperatorError(f"The branch {branch} already exists. Use it, or delete it: git branch -D {branch}")
+    return branch
+
+
+def print_notes(release: Release) -> None:
+    say(f"Opportune {__version__} -> {release.version}")
+    for line in notes_between((release.root / NAME / "docs/changelog.md").read_text("utf-8"), release.version):
+        say(printable(line))
 
 
 def notes_between(changelog: str, new_version: str) -> Iterator[str]:

@@ -70,24 +70,27 @@ def _without_type(part: ops.AlterColumnOp) -> ops.AlterColumnOp:
 
 def _make_conversion(part: ops.AlterColumnOp) -> CodeOp:
     table, name = part.table_name, quoted(part.column_name)
-    example = f"UPDATE {table} SET {name} = … WHERE {name} = …"
-    type_, imports, language = _generic_type(part.modify_type), {IMPORT}, site_language()
-    if not _changes_translation(part):
-        code, using, option = f"sa.{type_!r}", _using_expression(part, type_), ""
-    elif isinstance(part.modify_type, TranslatedColumn):
-        code, option = portable_type_code(part.modify_type, imports), f", language={language!r}"
-        using = f"jsonb_build_object('{language}', {name})"
-    else:
-        code, option = f"sa.{type_!r}", f", language={language!r}"
-        using = f"coalesce({name} ->> '{language}', '')"
-    arguments = f"op, {table!r}, {part.column_name!r}, {code}, postgresql_using={using!r}{option}"
+    imports = {IMPORT}
+    arguments = f"op, {table!r}, {part.column_name!r}, {_conversion_arguments(part, imports)}"
     lines = (
         f"# FILL: `migrate` fails for values that cannot be converted, and names their rows. Set other values:\n"
-        f"# op.execute({example!r})\n"
+        f"# op.execute({f'UPDATE {table} SET {name} = … WHERE {name} = …'!r})\n"
         f"convert_column({arguments})"
     )
     description = f"Convert {table}.{part.column_name}: see FILL in the file for values that fail"
     return CodeOp(description, lines, sorted(imports))
+
+
+def _conversion_arguments(part: ops.AlterColumnOp, imports: set[str]) -> str:
+    """Return the code of the new type and the options of `convert_column`. Imports of the type are added."""
+    type_, name, language = _generic_type(part.modify_type), quoted(part.column_name), site_language()
+    if not _changes_translation(part):
+        return f"sa.{type_!r}, postgresql_using={_using_expression(part, type_)!r}"
+    if isinstance(part.modify_type, TranslatedColumn):
+        using = f"jsonb_build_object('{language}', {name})"
+        return f"{portable_type_code(part.modify_type, imports)}, postgresql_using={using!r}, language={language!r}"
+    using = f"coalesce({name} ->> '{language}', '')"
+    return f"sa.{type_!r}, postgresql_using={using!r}, language={language!r}"
 
 
 def _changes_translation(part: ops.AlterColumnOp) -> bool:
