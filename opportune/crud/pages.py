@@ -108,7 +108,7 @@ class CrudPages(PageOptions[M]):
     async def create(self, request: Request, crud: Any) -> Response:
         """Add a row, or show the form with its errors."""
         form = await self._read_form(request, crud)
-        if row := await self._save(request, form, crud.create):
+        if row := await self._save(request, crud, form, crud.create):
             return await self._after_save(request, crud, row, _l("“%(title)s” is added."))
         return await self._show_form(request, crud, form, None)
 
@@ -126,7 +126,7 @@ class CrudPages(PageOptions[M]):
         form = await self._read_form(request, crud, row)
         title = await title_of(crud, row)
 
-        if await self._save(request, form, partial(crud.update, row)):
+        if await self._save(request, crud, form, partial(crud.update, row)):
             return await self._after_save(request, crud, row, _l("“%(title)s” is saved."))
         return await self._show_form(request, crud, form, row, title)
 
@@ -247,14 +247,15 @@ class CrudPages(PageOptions[M]):
         return await fill_form(request, await self._form(request, crud, row))
 
     async def _save(
-        self, request: Request, form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
+        self, request: Request, crud: Crud[M], form: Form[Any], save: Callable[[Mapping[str, Any]], Awaitable[M]]
     ) -> M | None:
         """Return the saved row, or None if the form has errors."""
         if form.data is None or any(form.value(name + SEARCH_SUFFIX) for name in references_in(form.model)):
             return None
         try:
             values = self._values(form)
-            async with stored_uploads(request.app.state.storage, self.crud_class.model, values) as stored:
+            storage = request.app.state.storage
+            async with stored_uploads(storage, self.crud_class.model, values, crud.session) as stored:
                 return await save(stored)
         except StorageError as error:
             form.refuse(str(error), status=error.status)

@@ -18,7 +18,7 @@ from opportune.db.drivers.pool import dispose
 from opportune.db.drivers.replica import Replicas, reads_fresh, record_write
 from opportune.db.errors import explain
 from opportune.db.sessions.contexts import Context
-from opportune.db.sessions.session import Rows, Session, read_sessionmaker
+from opportune.db.sessions.session import Rows, Session, read_sessionmaker, run_failure_callbacks
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.services.tasks import run_with_timeout
@@ -81,11 +81,16 @@ class Database(ABC):
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncSession]:
         """Open a session that commits when the block ends and rolls back when it raises."""
-        async with self._writer_sessions() as session:
-            yield session
-            if session.in_transaction():
-                record_write()
-            await session.commit()
+        session = self._writer_sessions()
+        try:
+            async with session:
+                yield session
+                if session.in_transaction():
+                    record_write()
+                await session.commit()
+        except BaseException as error:
+            await run_failure_callbacks(session, error)
+            raise
         self.on_write()
 
     def reader(self, *, fresh: bool = False) -> AbstractAsyncContextManager[AsyncSession]:

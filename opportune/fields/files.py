@@ -18,6 +18,7 @@ from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of
 from opportune.storage import Storage, shrink
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import (
     WEBP,
@@ -75,9 +76,11 @@ class ImageColumn(FileColumn):
 
     async def save(self, storage: Storage, upload: Upload) -> str:
         content = await shrink(upload.content, self.max_side_pixels)
-        name = await storage.save(self.folder, "webp", content, WEBP)
-        for size in self.renditions.values():
-            await save_copy(storage, name, content, size)
+        async with deleting_files_on_error(storage) as new_names:
+            name = await storage.save(self.folder, "webp", content, WEBP)
+            new_names.extend(self.names(name))
+            for size in self.renditions.values():
+                await save_copy(storage, name, content, size)
         return name
 
 

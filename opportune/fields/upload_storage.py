@@ -1,29 +1,33 @@
 """Storing of the uploads of file fields, together with the row or not at all."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
-from opportune.db.errors import may_be_committed
+from opportune.db.sessions.session import after_failure
 from opportune.fields.files import File, Image, ImageColumn, file_columns_of
-from opportune.storage import Storage, StorageError
+from opportune.storage import Storage
+from opportune.storage.cleanup import delete_new_files, deleting_files_on_error
 from opportune.web.forms.uploads import Upload
 
 
 @asynccontextmanager
 async def stored_uploads(
-    storage: Storage, model: type[SQLModel], values: Mapping[str, Any]
+    storage: Storage, model: type[SQLModel], values: Mapping[str, Any], session: AsyncSession | None = None
 ) -> AsyncIterator[dict[str, Any]]:
     """Store uploads, and yield the values with the stored names instead of the uploads.
 
-    If the block raises an error, the stored files are deleted.
+    If the block raises an error, or the transaction of the session fails, the stored files are deleted.
 
     Args:
         storage: Storage of the site.
         model: Model with the file fields.
         values: Values of a row by field.
+        session: Session of the row, if it commits after the block.
 
     Raises:
         StorageError: A file cannot be stored.
@@ -31,6 +35,8 @@ async def stored_uploads(
     """
     stored_values = dict(values)
     async with deleting_files_on_error(storage) as new_names:
+        if session is not None:
+            after_failure(session, partial(delete_new_files, storage, new_names))
         for field, column in file_columns_of(model).items():
             if isinstance(upload := values.get(field), Upload):
                 name = await column.save(storage, upload)
@@ -38,19 +44,3 @@ async def stored_uploads(
                 file_class = Image if isinstance(column, ImageColumn) else File
                 stored_values[field] = file_class.from_name(name, column)
         yield stored_values
-
-
-@asynccontextmanager
-async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
-    """Yield a list for the names of new files. If the block raises an error, these files are deleted.
-
-    They stay if the commit was interrupted, because their row may have been stored.
-    """
-    new_names: list[str] = []
-    try:
-        yield new_names
-    except BaseException as error:
-        for name in () if may_be_committed(error) else new_names:
-            with suppress(StorageError):  # keep the original error
-                await storage.delete(name)
-        raise

@@ -14,9 +14,9 @@ from opportune.admin.forms.admin_form import MAX_FIELDS, read_form_texts
 from opportune.admin.forms.wtforms_classes import Field, FileInput, Form, InputRequired, Optional, ValidationError
 from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn
-from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.images import ImageRefusedError
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 

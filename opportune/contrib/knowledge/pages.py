@@ -16,13 +16,13 @@ from opportune.crud.dependencies import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId
 from opportune.fields.addresses import Url
 from opportune.fields.files import file_columns_of
-from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging
 from opportune.search import SearchQuery
 from opportune.search.questions import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.web import Form, RateLimit, Upload, flash, is_htmx, read_form, redirect, templates
 
 ReadCollections = Annotated[Collections, reading(Collections, "list")]

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session as SyncSession
 from sqlalchemy.orm import SessionTransaction
 
-from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit
+from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit, may_be_committed
 from opportune.db.sessions.hooked_session import (
     HookedSession,
     has_rows_with_hooks,
@@ -25,6 +25,7 @@ Fetch = Callable[[Executable, Mapping[str, Any]], Awaitable[Rows]]
 
 BEFORE_COMMIT = "before_commit"
 AFTER_COMMIT = "after_commit"
+AFTER_FAILURE = "after_failure"
 
 
 class Session(AsyncSession):
@@ -123,6 +124,22 @@ def after_commit(session: AsyncSession, callback: Callable[[], Awaitable[None]])
         callback: Coroutine function without arguments.
     """
     _add_callback(session, AFTER_COMMIT, callback)
+
+
+def after_failure(session: AsyncSession, callback: Callable[[], Awaitable[None]]) -> None:
+    """Run a callback if the transaction of `database.writer()` fails, unless it may have been committed.
+
+    Args:
+        session: Session of the transaction.
+        callback: Coroutine function without arguments. It runs after the session is closed.
+    """
+    session.info.setdefault(AFTER_FAILURE, []).append(callback)
+
+
+async def run_failure_callbacks(session: AsyncSession, error: BaseException) -> None:
+    if not may_be_committed(error):
+        for callback in session.info.pop(AFTER_FAILURE, ()):
+            await callback()
 
 
 def _add_callback(session: AsyncSession, key: str, callback: Callable[[], Awaitable[None]]) -> None:

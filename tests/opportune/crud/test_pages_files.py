@@ -1,14 +1,21 @@
 """Pages of a model with image fields."""
 
 import re
+from pathlib import Path
+from unittest.mock import DEFAULT, AsyncMock
 
+import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
+from sqlalchemy import event
 from sqlmodel import Field
 
 from opportune.crud import Crud, CrudPages, Permission
 from opportune.crud.columns import list_columns
+from opportune.db.sessions.insertion import InsertingSession
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, Url, image_field
+from opportune.storage import StorageError
 from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
@@ -74,6 +81,33 @@ async def test_uploaded_image_is_stored_and_shown(admin: AsyncClient, client: As
     assert find_picture(page)
     url = find_picture((await client.get("/posters")).text)
     assert (await client.get(url)).headers["content-type"] == "image/webp"
+
+
+def stored_files(folder: Path) -> list[Path]:
+    return [path for path in (folder / "uploads").rglob("*") if path.is_file()]
+
+
+async def test_failed_commit_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
+    def fail(_session: object) -> None:
+        raise ZeroDivisionError
+
+    event.listen(InsertingSession, "before_commit", fail)
+    try:
+        response = await admin.post("/posters/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
+    finally:
+        event.remove(InsertingSession, "before_commit", fail)
+    assert response.status_code == 500
+    assert stored_files(tmp_path) == []
+
+
+async def test_failed_copy_deletes_the_upload(app: FastAPI, admin: AsyncClient, tmp_path: Path) -> None:
+    storage = app.state.storage
+    with pytest.MonkeyPatch.context() as patch:
+        put = AsyncMock(wraps=storage.put, side_effect=[DEFAULT, StorageError()])
+        patch.setattr(storage, "put", put)
+        response = await admin.post("/posters/new", data={"title": "Cats"}, files={"picture": ("a.jpg", photo())})
+    assert (response.status_code, put.await_count) == (503, 2)
+    assert stored_files(tmp_path) == []
 
 
 async def test_image_stays_without_a_new_upload(admin: AsyncClient) -> None:

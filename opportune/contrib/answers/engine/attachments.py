@@ -15,12 +15,12 @@ from opportune.accounts.models import User
 from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
 from opportune.db.hooks.registry import before_delete
-from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.storage import Storage
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.storage import new_name
 from opportune.web.forms.uploads import display_name
 

@@ -12,8 +12,8 @@ from sqlmodel import col
 from opportune.contrib.answers.models import Answer, AnswerAttachment
 from opportune.contrib.llm import LanguageModel
 from opportune.db import Database
-from opportune.fields.upload_storage import deleting_files_on_error
 from opportune.storage import Storage
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.web import markdown
 
 FOLDER = "speech"
