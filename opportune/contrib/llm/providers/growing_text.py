@@ -5,25 +5,31 @@ MIN_CHARACTERS = 5
 
 
 class GrowingText:
-    """Finds what pieces add to a text that they either continue or repeat.
-
-    Attributes:
-        held: A piece that repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides.
-    """
+    """Finds what pieces add to a text that they either continue or repeat, and joins characters that are cut."""
 
     def __init__(self) -> None:
         self._added: list[str] = []
         self._length = 0
         self._is_repeated: bool | None = None  # None as long as it is unknown
-        self.held = ""
+        self._held = ""
+        """A piece that repeats a short text, perhaps by chance, such as `10` after `1`. The next piece decides."""
+        self._half = ""
+        """First half of a surrogate pair whose second half is in the next piece."""
 
     @property
     def text(self) -> str:
-        """The text without the held piece."""
+        """The text that was returned."""
         return "".join(self._added)
+
+    @property
+    def pending(self) -> str:
+        """Text at the end that was held back."""
+        return self._held + "\ufffd" * bool(self._half)
 
     def add(self, piece: str, *, is_whole: bool = False) -> str:
         """Return the text that a piece adds. `is_whole`: the piece may repeat a text, however short."""
+        if self._half or not piece.isascii():
+            piece = self._join_halves(piece)
         if is_whole:
             piece = piece.removeprefix(self.text)
         elif self._is_repeated is not False or len(piece) == self._length:
@@ -33,8 +39,15 @@ class GrowingText:
             self._length += len(piece)
         return piece
 
+    def _join_halves(self, piece: str) -> str:
+        """Join surrogate pairs that are cut by pieces, and replace other halves."""
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1:] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
     def _added_by(self, piece: str) -> str:
-        before = self.held or self.text
+        before = self._held or self.text
         added = piece.removeprefix(before)
         if not (piece and before) or (self._is_repeated is False and added):
             return piece
@@ -45,11 +58,11 @@ class GrowingText:
             return added
         if added in ("", piece):  # it does not repeat the text and continue it, so neither do later pieces
             self._is_repeated = False
-            held, self.held = self.held, ""
+            held, self._held = self._held, ""
             return held + piece
         # Two pieces in a row, or a text of so many characters, are not repeated by chance.
-        if self.held or is_distinct:
-            self._is_repeated, self.held = True, ""
+        if self._held or is_distinct:
+            self._is_repeated, self._held = True, ""
             return piece.removeprefix(self.text)
-        self.held = piece
+        self._held = piece
         return ""

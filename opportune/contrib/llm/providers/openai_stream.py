@@ -65,8 +65,6 @@ class ChatCompletionReader:
         self._has_text = False
         self._thoughts: list[str] = []
         self._reasoning_length = 0
-        self._half = ""
-        """First half of a surrogate pair whose second half is in the next piece."""
         self._origin = origin
         schemas = None if tools is None else {tool.name: tool.parameters for tool in tools}
         self._marks = MarkReader(origin, schemas)
@@ -91,10 +89,11 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, envelope = event
-        # Some gateways wrap each chunk in another object.
-        wrapped = (item for item in envelope.values() if isinstance(item, dict) and "choices" in item)
-        value = envelope if envelope.get("choices") else next(wrapped, envelope)
-        if error := error_in(value, is_error=name == "error"):
+        value = envelope
+        if not value.get("choices"):  # some gateways wrap each chunk in another object
+            value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
+        may_fail = value.get("error") or not value.get("choices") or name == "error"
+        if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
         reasoning = text = ""
         for choice in self._own_choices(value):
@@ -120,13 +119,13 @@ class ChatCompletionReader:
         """Return text that was held back because it looked like the beginning of a mark."""
         if self._origin and _lacks_opening_tag(self._content.text, CLOSING_LINE):
             UNOPENED.add(self._origin)
-        marked, text = self._marks.feed(self._content.held + "\ufffd" * bool(self._half))
+        marked, text = self._marks.feed(self._content.pending)
         pending = self._marks.finish()
         if not (self._has_text or text + pending[1] or self._calls):
             self._marks.read_reasoning("".join(self._thoughts))
         for number, call in enumerate(self._marks.calls):
             self._calls.add({"id": f"written_{number}", **call}, is_whole=True)
-        return self._to_chunks(self._returned.held() + marked + pending[0], text + pending[1])
+        return self._to_chunks(self._returned.pending() + marked + pending[0], text + pending[1])
 
     def finish(self) -> Done:
         """Return the token counts and tool calls of the complete answer.
@@ -190,7 +189,7 @@ class ChatCompletionReader:
 
     def _read_choice(self, choice: dict[str, Any], chunk: Mapping[str, Any]) -> tuple[str, str]:
         """Return the reasoning and the content that a choice adds. Endpoints put them into a delta or a message."""
-        if error := error_in(choice, is_choice=True):
+        if choice.get("error") and (error := error_in(choice, is_choice=True)):
             raise error
         delta, message = choice.get("delta"), choice.get("message")
         delta = delta if isinstance(delta, dict) else {"content": delta}
@@ -210,8 +209,6 @@ class ChatCompletionReader:
         if not fields.keys() <= PLAIN_FIELDS:
             reasoning = self._read_other_fields(fields, is_whole) or reasoning
             content += text_in(fields.get("refusal") or fields.get("audio"))
-        if not content.isascii() or self._half:
-            content = self._join_halves(content)
         return reasoning, self._content.add(content, is_whole=is_whole)
 
     def _read_other_fields(self, fields: Mapping[str, Any], is_whole: bool) -> str:
@@ -221,13 +218,6 @@ class ChatCompletionReader:
             for piece in objects_in(fields[name]):
                 self._length += self._calls.add(piece, is_whole=is_whole)
         return self._returned.add(fields, is_whole=is_whole)
-
-    def _join_halves(self, text: str) -> str:
-        """Join surrogate pairs that are cut by pieces, and replace other halves."""
-        text, self._half = self._half + text, ""
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def counts_in(usage: object) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Gemini needs `extra_content` of each tool call, DeepSeek and Kimi `reasoning_con
 They are stored with the tool calls as `{"origin": …, "message": {…}, "call": {…}}`, and only sent to their origin.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import isfinite
@@ -34,7 +35,7 @@ class ReturnedFields:
     def __init__(self, origin: str) -> None:
         """`origin`: identifies endpoint and model."""
         self._origin = origin
-        self._reasoning: dict[str, GrowingText] = {}
+        self._reasoning = defaultdict[str, GrowingText](GrowingText)
         self._others: dict[str, Any] = {}
         self._length = 0
 
@@ -53,7 +54,7 @@ class ReturnedFields:
         for name in REASONING_FIELDS:
             if name in fields and (name in TEXT_FIELDS or not reasoning):
                 value = fields[name] if isinstance(fields[name], str | list | dict) else ""
-                added = self._reasoning.setdefault(name, GrowingText()).add(text_in(value), is_whole=is_whole)
+                added = self._reasoning[name].add(text_in(value), is_whole=is_whole)
                 reasoning = reasoning or added
         return reasoning
 
@@ -64,13 +65,13 @@ class ReturnedFields:
         elif value and (name != "extra_content" or "signature" in repr(value)):
             self._others[name] = value
 
-    def held(self) -> str:
+    def pending(self) -> str:
         """Return reasoning that was held back."""
-        return next((text.held for text in self._reasoning.values() if text.held), "")
+        return next((text.pending for text in self._reasoning.values() if text.pending), "")
 
     def of_message(self) -> Returned:
         """Return the fields of an answer without calls; empty if there are none."""
-        texts = {name: text.text + text.held for name, text in self._reasoning.items() if name in TEXT_FIELDS}
+        texts = {name: text.text + text.pending for name, text in self._reasoning.items() if name in TEXT_FIELDS}
         fields = {name: text for name, text in texts.items() if text} | self._others
         if not fields or self._length > MAX_RETURNED_LENGTH:
             return {}
@@ -104,7 +105,7 @@ def _add_piece(entries: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
 
 
 def _continues(piece: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
-    is_same = all(piece.get(name) == entry.get(name) for name in ("type", "index"))
+    is_same = (piece.get("type"), piece.get("index")) == (entry.get("type"), entry.get("index"))
     is_other_id = piece.get("id") and entry.get("id") not in (None, piece["id"])
     # Without an index, a signature is the last piece of an entry, and encrypted data is a whole one.
     is_whole = piece.get("index") is None and (entry.get("signature") or "data" in piece)

@@ -8,6 +8,7 @@ from typing import Any
 from opportune.contrib.llm.providers.growing_text import GrowingText
 from opportune.contrib.llm.providers.loose_json import is_object, json_in, json_objects_in, key_in
 from opportune.contrib.llm.providers.provider import ToolCall
+from opportune.schemas.text import make_storable
 
 MAX_TOOL_CALLS = 128
 """Maximum number of calls that are read. `converse` runs fewer, and tells the model so."""
@@ -28,7 +29,7 @@ class _Call:
 
     @property
     def arguments(self) -> str:
-        return self._arguments.text + self._arguments.held
+        return self._arguments.text + self._arguments.pending
 
     def is_continued_by(self, index: str, id_: str, name: str, arguments: str) -> bool:
         """Return True for a piece with the same id, or at the same index, that does not begin another call."""
@@ -96,7 +97,12 @@ class ToolCallReader:
         """Return the calls in the order of their first pieces."""
         calls = enumerate(call for call in self._calls if call.name or call.arguments.strip())
         return tuple(
-            ToolCall(call.id or f"call_{number}", plain_name(call.name), _plain(call.arguments), call.returned)
+            ToolCall(
+                make_storable(call.id) or f"call_{number}",
+                plain_name(call.name),
+                make_storable(_plain(call.arguments)),
+                call.returned,
+            )
             for number, call in calls
         )
 
@@ -111,7 +117,7 @@ def name_and_arguments(piece: Mapping[str, Any]) -> tuple[str, str]:
 
 def plain_name(name: str) -> str:
     """Return the name of a function without marks of the Harmony format, and as Kimi's models write it."""
-    return re.sub(r":\d+$", "", name.strip().partition("<|")[0]).removeprefix("functions.")
+    return re.sub(r":\d+$", "", make_storable(name).strip().partition("<|")[0]).removeprefix("functions.")
 
 
 def _plain(arguments: str) -> str:

@@ -35,10 +35,10 @@ START_OF_CALL = re.compile(
 )
 NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
 ARGUMENT = re.compile(
-    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?(.*?)"
-    r"</(?:arg_value|[^<>\s]*parameter)>",
-    re.DOTALL,
+    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
+    r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*parameter)))*)</(?:arg_value|[^<>\s]*parameter)>"
 )
+"""Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 
 
 def end_of(mark: str) -> str:

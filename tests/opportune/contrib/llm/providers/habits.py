@@ -158,6 +158,12 @@ EVENTS = {
     "events in a list": says(event([{"choices": [{"delta": {"content": "Yes"}}]}])),
     "event encoded twice": says(event(json.dumps({"choices": [{"delta": {"content": "Yes"}}]}))),
     "half surrogate": says(escaped(b"Yes \\ud83d"), text="Yes �"),
+    "surrogate of a thought in two events": says(
+        *(part.replace(b"content", b"reasoning") for part in (escaped(b"\\ud83d"), escaped(b"\\ude00"))),
+        YES,
+        reasoning="😀",
+    ),
+    "half surrogate in a call": calls(found("x").replace(b'"x"', b'"\\ud83d"'), calls=[("find", "�")]),
     "surrogate in two events": says(escaped(b"Yes \\ud83d"), escaped(b"\\ude00"), text="Yes 😀"),
     "invalid UTF-8": says(escaped(b"Yes \xff"), text="Yes �"),
     "line break in a text": says(escaped(b"Yes\t"), text="Yes\t"),
