@@ -7,6 +7,7 @@ import pytest
 from babel.messages.catalog import Catalog
 
 from opportune.cli.translations.makemessages import fill_in
+from opportune.contrib.assistants import Audience
 from opportune.db.models.columns import choice_label, label_of
 from opportune.i18n import catalogues, gettext, use_language
 from opportune.project.layout import FRAMEWORK
@@ -31,6 +32,10 @@ def german(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_word_of_the_framework_is_no_label(word: str) -> None:
     assert str(label_of(word.lower())) == str(choice_label(word.lower())) == word
+
+
+def test_enum_has_its_own_labels() -> None:
+    assert str(choice_label(Audience.ME)) == gettext("Only me") == "Nur ich"
 
 
 @pytest.mark.parametrize(("name", "label"), [("name", "Name"), ("created_at", "Erstellt am"), ("topic", "Fachgebiet")])
