@@ -29,9 +29,8 @@ async def site_with(
     names = {*FRAMEWORK_FEATURES} - {*without}
     app = create_test_app(settings, (*(other for other in installed_features() if other.name in names), feature))
     async with app.router.lifespan_context(app):
-        for metadata in {model.metadata for model in feature.models} - {Model.metadata}:
-            table_names = {str(model.__tablename__) for model in feature.models}
-            await make_tables(metadata, app.state.database, table_names & metadata.tables.keys())
+        unmigrated = (model for model in feature.models if model.metadata is not Model.metadata)
+        await make_tables(app.state.database, *unmigrated)
         await add_rows(app, *rows)
         yield app
 

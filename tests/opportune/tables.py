@@ -7,19 +7,29 @@ from typing import Any
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, create_mock_engine
+from sqlmodel import SQLModel
 
 from opportune.db.database import Database
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.search_index import indexed_columns
 
 
-async def make_tables(metadata: MetaData, database: Database, names: Iterable[str] = ()) -> None:
-    """Create all tables, or only these and those that foreign keys connect with them. None of them exists."""
-    tables = connected_tables(metadata, names or metadata.tables)
-    async with database.engine.begin() as connection:
-        for statement in _statements(metadata, tables, connection.dialect.name):
-            await connection.exec_driver_sql(statement)
-        await connection.run_sync(create_search_indexes, tables)
+class UnmigratedTable(Model):
+    """Base of models that only tests use, separate from the project's tables, which migrations create."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+async def make_tables(database: Database, *models: type[SQLModel]) -> None:
+    """Create the tables of models, and those that foreign keys connect with them. None of them exists."""
+    for metadata in {model.metadata for model in models}:
+        names = {str(model.__tablename__) for model in models} & metadata.tables.keys()
+        tables = connected_tables(metadata, names)
+        async with database.engine.begin() as connection:
+            for statement in _statements(metadata, tables, connection.dialect.name):
+                await connection.exec_driver_sql(statement)
+            await connection.run_sync(create_search_indexes, tables)
 
 
 def connected_tables(metadata: MetaData, names: Iterable[str]) -> tuple[Table, ...]:

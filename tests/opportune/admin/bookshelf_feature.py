@@ -12,7 +12,7 @@ from opportune.admin.views import AdminView
 from opportune.db import ModelBase
 from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn, ImageColumn
-from tests.opportune.admin.gadget_feature import Table
+from tests.opportune.tables import UnmigratedTable
 
 
 class Status(StrEnum):
@@ -21,7 +21,7 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Country(Table, table=True):
+class Country(UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_country"
 
     natural_key: ClassVar[str] = "name"
@@ -33,7 +33,7 @@ class Country(Table, table=True):
         return self.name
 
 
-class Author(Table, table=True):
+class Author(UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_author"
 
     name: str = Field(max_length=100, unique=True)
@@ -46,14 +46,14 @@ class Author(Table, table=True):
 
 class BookTag(ModelBase, table=True):
     __tablename__ = "test_bookshelf_book_tag"
-    metadata = Table.metadata
+    metadata = UnmigratedTable.metadata
 
     book_id: int = Field(foreign_key="test_bookshelf_book.id", primary_key=True)
     tag_id: int = Field(foreign_key="test_bookshelf_tag.id", primary_key=True, index=True)
     note: str = Field(default="", max_length=40)
 
 
-class Tag(Table, table=True):
+class Tag(UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_tag"
 
     name: str = Field(max_length=50, unique=True)
@@ -62,7 +62,7 @@ class Tag(Table, table=True):
         return self.name
 
 
-class Book(Table, table=True):
+class Book(UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_book"
 
     natural_key: ClassVar[str] = "isbn"
@@ -85,7 +85,7 @@ class Book(Table, table=True):
 
 class ReviewTag(ModelBase, table=True):
     __tablename__ = "test_bookshelf_review_tag"
-    metadata = Table.metadata
+    metadata = UnmigratedTable.metadata
 
     review_id: int = Field(foreign_key="test_bookshelf_review.id", primary_key=True)
     tag_id: int = Field(foreign_key="test_bookshelf_tag.id", primary_key=True, index=True)
@@ -96,7 +96,7 @@ class Mood(StrEnum):
     SAD = "sad"
 
 
-class Review(Table, table=True):
+class Review(UnmigratedTable, table=True):
     __tablename__ = "test_bookshelf_review"
 
     book_id: int = Field(foreign_key="test_bookshelf_book.id", ondelete="CASCADE", index=True)

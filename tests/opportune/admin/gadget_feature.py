@@ -8,21 +8,17 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 from sqladmin import action
-from sqlalchemy import CheckConstraint, MetaData
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
-from opportune.db.models.model import NAMING_CONVENTION, Model, utc_now
+from opportune.db.models.model import utc_now
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
-
-
-class Table(Model):
-    # Separate from the project's tables, which migrations create.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+from tests.opportune.tables import UnmigratedTable
 
 
 class Colour(Enum):
@@ -30,7 +26,7 @@ class Colour(Enum):
     DEEP_BLUE = "deep_blue"
 
 
-class Maker(Table, table=True):
+class Maker(UnmigratedTable, table=True):
     __tablename__ = "test_maker"
 
     name: str = Field(max_length=50)
@@ -40,7 +36,7 @@ class Maker(Table, table=True):
         return self.name
 
 
-class Gadget(Table, table=True):
+class Gadget(UnmigratedTable, table=True):
     __tablename__ = "test_gadget"
     __table_args__ = (CheckConstraint("size <> 13", name="lucky"),)
 

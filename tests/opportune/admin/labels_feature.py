@@ -4,21 +4,16 @@ from enum import Enum
 from typing import Annotated
 
 from sqladmin import action
-from sqlalchemy import MetaData
 from sqlmodel import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages
-from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Admin, Feature
 from opportune.fields import Country
 from opportune.web import FieldOptions
-
-
-class LampTable(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+from tests.opportune.tables import UnmigratedTable
 
 
 class Mood(Enum):
@@ -26,7 +21,7 @@ class Mood(Enum):
     VERY_COLD = "very_cold"
 
 
-class Lamp(LampTable, table=True):
+class Lamp(UnmigratedTable, table=True):
     __tablename__ = "lamps_lamp"
 
     title: str = Field(max_length=20, description="As on the box.")

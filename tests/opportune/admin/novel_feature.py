@@ -12,12 +12,12 @@ from starlette.requests import Request
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.views import AdminView
 from opportune.feature import Admin, Feature
-from tests.opportune.admin.gadget_feature import Table
+from tests.opportune.tables import UnmigratedTable
 
 BANNED = "Banned"
 
 
-class NovelGenre(Table, table=True):
+class NovelGenre(UnmigratedTable, table=True):
     __tablename__ = "test_novel_genre"
     __table_args__ = (UniqueConstraint("novel_id", "genre_id"),)
 
@@ -25,7 +25,7 @@ class NovelGenre(Table, table=True):
     genre_id: int = Field(foreign_key="test_genre.id", index=True)
 
 
-class Genre(Table, table=True):
+class Genre(UnmigratedTable, table=True):
     __tablename__ = "test_genre"
 
     name: str = Field(max_length=50, unique=True)
@@ -34,16 +34,16 @@ class Genre(Table, table=True):
         return self.name
 
 
-class Language(Table, table=True):
+class Language(UnmigratedTable, table=True):
     __tablename__ = "test_language"
 
     code: str = Field(max_length=2, unique=True)
 
 
-SHELF = SqlTable("test_plain_shelf", Table.metadata, Column("id", Integer, primary_key=True))
+SHELF = SqlTable("test_plain_shelf", UnmigratedTable.metadata, Column("id", Integer, primary_key=True))
 
 
-class Novel(Table, table=True):
+class Novel(UnmigratedTable, table=True):
     __tablename__ = "test_novel"
 
     title: str = Field(max_length=80)
@@ -59,21 +59,21 @@ class Novel(Table, table=True):
         return self.title
 
 
-class Copy(Table, table=True):
+class Copy(UnmigratedTable, table=True):
     __tablename__ = "test_copy"
 
     novel_id: int | None = Field(default=None, foreign_key="test_novel.id")
     label: str
 
 
-class Friendship(Table, table=True):
+class Friendship(UnmigratedTable, table=True):
     __tablename__ = "test_friendship"
 
     reader_id: int = Field(foreign_key="test_reader.id")
     friend_id: int = Field(foreign_key="test_reader.id", ondelete="RESTRICT")
 
 
-class Loan(Table, table=True):
+class Loan(UnmigratedTable, table=True):
     __tablename__ = "test_loan"
 
     reader_id: int = Field(foreign_key="test_reader.id")
@@ -81,7 +81,7 @@ class Loan(Table, table=True):
     until: str
 
 
-class Reader(Table, table=True):
+class Reader(UnmigratedTable, table=True):
     __tablename__ = "test_reader"
 
     name: str = Field(max_length=50, unique=True)

@@ -13,7 +13,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.admin.views import AdminView
 from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn, ImageColumn
-from tests.opportune.admin.gadget_feature import Table
+from tests.opportune.tables import UnmigratedTable
 
 
 def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awaitable[None]]) -> None:
@@ -28,7 +28,7 @@ def run_before_saving(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Awai
     monkeypatch.setattr("opportune.admin.forms.form_view.stored_uploads", run_first)
 
 
-class Shelf(Table, table=True):
+class Shelf(UnmigratedTable, table=True):
     __tablename__ = "test_shelf"
 
     title: str = Field(max_length=80, unique=True, description="Printed on the front.")
@@ -42,7 +42,7 @@ class Shelf(Table, table=True):
         return self.title
 
 
-class Book(Table, table=True):
+class Book(UnmigratedTable, table=True):
     __tablename__ = "test_book"
 
     shelf_id: int = Field(foreign_key="test_shelf.id", index=True)
@@ -52,7 +52,7 @@ class Book(Table, table=True):
         return self.title
 
 
-class Label(Table, table=True):
+class Label(UnmigratedTable, table=True):
     __tablename__ = "test_label"
 
     shelf_id: int = Field(foreign_key="test_shelf.id", index=True)

@@ -13,14 +13,14 @@ from opportune.db import SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
 from opportune.testing.factories import add_permission
-from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.crud.library import user_key
 from tests.opportune.stored_rows import make_staff
+from tests.opportune.tables import UnmigratedTable
 
 ACTIONS = ("list", "get", "create", "update", "delete", "export", "import")
 
 
-class Dossier(Table, SoftDelete, Versioned, table=True):
+class Dossier(UnmigratedTable, SoftDelete, Versioned, table=True):
     __tablename__ = "test_dossier"
 
     title: str = Field(max_length=200)

@@ -11,7 +11,7 @@ from opportune.accounts import User
 from opportune.db import Database
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud import pages_feature
-from tests.opportune.crud.library import LibraryTable
+from tests.opportune.crud.library import TABLES
 from tests.opportune.site_with import site_fixture
 from tests.opportune.tables import make_tables
 
@@ -19,7 +19,7 @@ from tests.opportune.tables import make_tables
 @pytest.fixture
 async def library(database: Database) -> Database:
     """The database with the tables of the library."""
-    await make_tables(LibraryTable.metadata, database)
+    await make_tables(database, *TABLES)
     return database
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     ForeignKey,
-    MetaData,
     UniqueConstraint,
     extract,
     func,
@@ -22,14 +21,9 @@ from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.accounts import User
 from opportune.crud import Crud, Permission, filter_by
-from opportune.db import BigId, Model, utc_now
-from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db import BigId, utc_now
 from opportune.schemas.text import Line, Text
-
-
-class LibraryTable(Model):
-    # Separate from the project's tables, which migrations create.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+from tests.opportune.tables import UnmigratedTable
 
 
 def user_key() -> Any:
@@ -42,7 +36,7 @@ class BookStatus(StrEnum):
     PUBLISHED = "published"
 
 
-class Writer(LibraryTable, table=True):
+class Writer(UnmigratedTable, table=True):
     __tablename__ = "library_writer"
 
     name: Line = Field(max_length=100, unique=True)
@@ -53,7 +47,7 @@ class Writer(LibraryTable, table=True):
         return self.name
 
 
-class Topic(LibraryTable, table=True):
+class Topic(UnmigratedTable, table=True):
     __tablename__ = "library_topic"
 
     name: Line = Field(max_length=50, unique=True)
@@ -62,13 +56,13 @@ class Topic(LibraryTable, table=True):
 
 class VolumeTopic(SQLModel, table=True):
     __tablename__ = "library_volume_topic"
-    metadata = LibraryTable.metadata
+    metadata = UnmigratedTable.metadata
 
     volume_id: int = Field(foreign_key="library_volume.id", primary_key=True, ondelete="CASCADE")
     topic_id: int = Field(foreign_key="library_topic.id", primary_key=True, ondelete="CASCADE")
 
 
-class Volume(LibraryTable, table=True):
+class Volume(UnmigratedTable, table=True):
     __tablename__ = "library_volume"
     __table_args__ = (CheckConstraint("pages > 0", name="pages"),)
 
@@ -92,7 +86,7 @@ class Volume(LibraryTable, table=True):
     topics: list[Topic] = Relationship(link_model=VolumeTopic)
 
 
-class Opinion(LibraryTable, table=True):
+class Opinion(UnmigratedTable, table=True):
     __tablename__ = "library_opinion"
     __table_args__ = (UniqueConstraint("volume_id", "user_id"),)
 
@@ -102,7 +96,7 @@ class Opinion(LibraryTable, table=True):
     words: Text = ""
 
 
-class Note(LibraryTable, table=True):
+class Note(UnmigratedTable, table=True):
     """A private row."""
 
     __tablename__ = "library_note"

@@ -3,22 +3,17 @@
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, MetaData
+from sqlalchemy import ColumnElement
 from sqlmodel import Field, Relationship, SQLModel, col
 
 from opportune.admin import AdminView, Inline
 from opportune.crud import Crud, CrudApi, CrudPages, Permission, filter_by
-from opportune.db import Model
-from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Line
+from tests.opportune.tables import UnmigratedTable
 
 
-class ShopTable(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class Vendor(ShopTable, table=True):
+class Vendor(UnmigratedTable, table=True):
     __tablename__ = "shop_vendor"
 
     region: Line = Field(max_length=50)
@@ -28,7 +23,7 @@ class Vendor(ShopTable, table=True):
         return self.name
 
 
-class Mark(ShopTable, table=True):
+class Mark(UnmigratedTable, table=True):
     __tablename__ = "shop_mark"
 
     name: Line = Field(max_length=50)
@@ -36,13 +31,13 @@ class Mark(ShopTable, table=True):
 
 class WareMark(SQLModel, table=True):
     __tablename__ = "shop_ware_mark"
-    metadata = ShopTable.metadata
+    metadata = UnmigratedTable.metadata
 
     ware_id: int = Field(foreign_key="shop_ware.id", primary_key=True, ondelete="CASCADE")
     mark_id: int = Field(foreign_key="shop_mark.id", primary_key=True, ondelete="CASCADE")
 
 
-class Ware(ShopTable, table=True):
+class Ware(UnmigratedTable, table=True):
     __tablename__ = "shop_ware"
     search_index = ("name", "note")
 

@@ -12,18 +12,19 @@ from opportune.crud.columns import list_columns
 from opportune.crud.formats import format_for
 from opportune.crud.registry import crud_classes
 from opportune.errors import OperatorError
-from tests.opportune.crud.library import LibraryTable, Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
+from tests.opportune.crud.library import Note, Opinion, Opinions, Volume, Volumes, VolumeTopic
 from tests.opportune.crud.trash_feature import Tool
+from tests.opportune.tables import UnmigratedTable
 
 
 class Stamp(SQLModel, table=True):
     __tablename__ = "library_stamp"
-    metadata = LibraryTable.metadata
+    metadata = UnmigratedTable.metadata
 
     id: str = Field(primary_key=True)
 
 
-class Postcard(LibraryTable, table=True):
+class Postcard(UnmigratedTable, table=True):
     __tablename__ = "library_postcard"
 
     stamp_id: str = Field(foreign_key="library_stamp.id")
@@ -32,14 +33,14 @@ class Postcard(LibraryTable, table=True):
 
 class Offer(SQLModel, table=True):
     __tablename__ = "library_offer"
-    metadata = LibraryTable.metadata
+    metadata = UnmigratedTable.metadata
 
     shop_id: int = Field(foreign_key="library_shop.id", primary_key=True)
     volume_id: int = Field(foreign_key="library_volume.id", primary_key=True)
     price: int
 
 
-class Shop(LibraryTable, table=True):
+class Shop(UnmigratedTable, table=True):
     __tablename__ = "library_shop"
 
     name: str

@@ -20,9 +20,9 @@ from opportune.db import Database
 from opportune.errors import FieldErrors, OperatorError
 from opportune.testing import add_permission, make_user, signed_in_client
 from tests.opportune.crud.library import Notes
-from tests.opportune.crud.shop_feature import Mark, ShopTable, Vendor, Ware, Wares, make_wares, shop
+from tests.opportune.crud.shop_feature import Mark, Vendor, Ware, Wares, make_wares, shop
 from tests.opportune.site_with import site_fixture
-from tests.opportune.tables import make_tables
+from tests.opportune.tables import UnmigratedTable, make_tables
 
 API = "/api/v1/wares"
 PAGE = "/wares"
@@ -213,7 +213,7 @@ async def test_choices_are_not_searched_by_hidden_fields(seller: AsyncClient, bu
 
 @pytest.fixture
 async def tables(database: Database) -> Database:
-    await make_tables(ShopTable.metadata, database)
+    await make_tables(database, Ware)
     async with database.writer() as session:
         session.add_all(make_wares())
     return database
@@ -266,7 +266,7 @@ async def test_custom_schema_omits_hidden_fields(tables: Database) -> None:
             assert serializer.write_row(row) == b'{"id":2,"name":"Mug"%b}' % cost
 
 
-class Customer(ShopTable, table=True):
+class Customer(UnmigratedTable, table=True):
     __tablename__ = "shop_customer"
 
     given: str
@@ -333,7 +333,7 @@ COMPUTED: dict[str, tuple[type[Any], Any]] = {
     "by a dotted name": (Ware, property(lambda ware: [attrgetter("vendor.cost")(each) for each in [ware]])),
     "in a format": (Ware, property(lambda ware: "{price} {cost}".format_map(vars(ware)))),
     "in a cached property": (Ware, cached_property(lambda ware: ware.cost)),
-    "in a property of a base class": (ShopTable, property(lambda ware: ware.cost)),
+    "in a property of a base class": (UnmigratedTable, property(lambda ware: ware.cost)),
 }
 
 

@@ -16,12 +16,12 @@ from opportune.db.sessions.insertion import InsertingSession
 from opportune.feature import Feature
 from opportune.fields import Image, Line, Markdown, Url, image_field
 from opportune.storage import StorageError
-from tests.opportune.crud.library import LibraryTable
 from tests.opportune.site_with import site_fixture
 from tests.opportune.storage.pictures import photo
+from tests.opportune.tables import UnmigratedTable
 
 
-class Poster(LibraryTable, table=True):
+class Poster(UnmigratedTable, table=True):
     __tablename__ = "library_poster"
 
     title: Line = Field(max_length=80)

@@ -11,11 +11,12 @@ from opportune.accounts import User
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
 from opportune.feature import Feature
 from opportune.testing import make_user, signed_in_client
-from tests.opportune.crud.library import LibraryTable, user_key
+from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
+from tests.opportune.tables import UnmigratedTable
 
 
-class Letter(LibraryTable, table=True):
+class Letter(UnmigratedTable, table=True):
     __tablename__ = "library_letter"
 
     subject: str = Field(max_length=80, title="About")

@@ -7,13 +7,14 @@ from sqlmodel import Field, col
 from opportune.crud import Crud, CrudApi, CrudPages
 from opportune.db import SoftDelete
 from opportune.feature import Accounts, Feature, Person, PersonalData
-from tests.opportune.crud.library import LibraryTable, user_key
+from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
+from tests.opportune.tables import UnmigratedTable
 
 TOOLS = "/api/v1/tools"
 
 
-class Tool(LibraryTable, SoftDelete, table=True):
+class Tool(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "library_tool"
 
     name: str = Field(max_length=50, unique=True)

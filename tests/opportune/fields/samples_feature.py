@@ -5,12 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-from sqlalchemy import MetaData
 from sqlmodel import Field
 
 from opportune.admin import AdminView
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
-from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.feature import Admin, Feature
 from opportune.fields import (
     Country,
@@ -30,6 +28,7 @@ from opportune.fields import (
     money_field,
     slug_field,
 )
+from tests.opportune.tables import UnmigratedTable
 
 
 class Status(StrEnum):
@@ -37,9 +36,7 @@ class Status(StrEnum):
     FOR_SALE = "for_sale"
 
 
-class Sample(Model, table=True):
-    # Separate metadata, because these tables have no migrations.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+class Sample(UnmigratedTable, table=True):
     __tablename__ = "test_sample"
 
     title: Line = Field(max_length=200, title="Its name", description="As it is on the cover.")
@@ -64,8 +61,7 @@ class Sample(Model, table=True):
         return self.title
 
 
-class Follower(Model, table=True):
-    metadata = Sample.metadata
+class Follower(UnmigratedTable, table=True):
     __tablename__ = "test_follower"
 
     name: Line = Field(max_length=50)

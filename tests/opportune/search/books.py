@@ -35,7 +35,7 @@ class Book(Table, table=True):
 
 
 async def make_tables(database: Database) -> None:
-    await tables.make_tables(Table.metadata, database)
+    await tables.make_tables(database, Book)
 
 
 async def create_indexes(database: Database) -> None:

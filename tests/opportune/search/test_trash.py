@@ -5,14 +5,14 @@ import pytest
 from opportune.db import with_deleted
 from opportune.db.database import Database
 from opportune.search import Searchable
-from tests.opportune.db.trash.shop import Good, ShopTable
+from tests.opportune.db.trash.shop import Good
 from tests.opportune.search.books import create_indexes
 from tests.opportune.tables import make_tables
 
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_deleted_row_is_not_found(isolated_searchables: None, database: Database) -> None:
-    await make_tables(ShopTable.metadata, database)
+    await make_tables(database, Good)
     goods = Searchable(Good, fields=["name"], url="/goods/{id}")
     await create_indexes(database)
     async with database.writer() as session:

@@ -5,24 +5,19 @@ from datetime import date, datetime, time
 from typing import Any
 
 import pytest
-from sqlalchemy import CheckConstraint, MetaData, select
+from sqlalchemy import CheckConstraint, select
 from sqlmodel import col
 
-from opportune.db import Database, Model
-from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db import Database
 from opportune.errors import OperatorError
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.testing import Make
 from opportune.testing.sample_rows import FUTURE, insert_sample_rows, sample_row
-from tests.opportune.tables import make_tables
+from tests.opportune.tables import UnmigratedTable, make_tables
 
 
-class SampledTable(Model):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class Booking(SampledTable, table=True):
+class Booking(UnmigratedTable, table=True):
     __tablename__ = "sampled_booking"
     __table_args__ = (
         CheckConstraint("ends_on > starts_on AND ends_at > starts_at AND closes > opens AND most > least", "order"),
@@ -38,11 +33,11 @@ class Booking(SampledTable, table=True):
     most: int
 
 
-TABLE = SampledTable.metadata.tables["sampled_booking"]
+TABLE = UnmigratedTable.metadata.tables["sampled_booking"]
 
 
 async def test_values_increase_by_column(database: Database, make: Make) -> None:
-    await make_tables(SampledTable.metadata, database)
+    await make_tables(database, Booking)
     made = await make(Booking)
     async with database.writer() as session:
         session.add(sample_row(Booking, TABLE, {}))

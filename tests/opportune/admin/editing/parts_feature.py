@@ -15,10 +15,11 @@ from opportune.admin.forms.admin_form import AdminForm
 from opportune.admin.views import AdminView
 from opportune.db.models.model import utc_now
 from opportune.feature import Admin, Feature
-from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin, Table
+from tests.opportune.admin.gadget_feature import Gadget, Maker, MakerAdmin
+from tests.opportune.tables import UnmigratedTable
 
 
-class Part(Table, table=True):
+class Part(UnmigratedTable, table=True):
     __tablename__ = "test_part"
 
     name: str = Field(max_length=20, unique=True)

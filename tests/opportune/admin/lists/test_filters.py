@@ -13,8 +13,9 @@ from starlette.datastructures import QueryParams
 
 from opportune.admin.lists.range_filter import RangeFilter
 from opportune.db.queries.paths import AttributePath
-from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin, Table
+from tests.opportune.admin.gadget_feature import Colour, Gadget, GadgetAdmin
 from tests.opportune.stored_rows import add_rows
+from tests.opportune.tables import UnmigratedTable
 
 LIST = "/admin/gadget/list"
 NOW = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
@@ -27,7 +28,7 @@ GADGETS: dict[str, dict[str, Any]] = {
 }
 
 
-class Opening(Table, table=True):
+class Opening(UnmigratedTable, table=True):
     __tablename__ = "test_opening"
 
     opens_at: time

@@ -13,24 +13,24 @@ from opportune.crud import Crud, CrudPages
 from opportune.db import SoftDelete
 from opportune.feature import Admin, Feature, Table, UserColumn
 from opportune.testing import add_permission, make_user, signed_in_client
-from tests.opportune.admin import gadget_feature
 from tests.opportune.crud.library import user_key
 from tests.opportune.site_with import site_fixture
 from tests.opportune.stored_rows import add_rows
+from tests.opportune.tables import UnmigratedTable
 
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 SECRET, OWN = "Telltale merger", "Telltale picnic"
 
 
-class FolderPaper(gadget_feature.Table, table=True):
+class FolderPaper(UnmigratedTable, table=True):
     __tablename__ = "test_folder_paper"
 
     folder_id: int = Field(foreign_key="test_folder.id")
     paper_id: int = Field(foreign_key="test_paper.id", ondelete="CASCADE")
 
 
-class Paper(gadget_feature.Table, SoftDelete, table=True):
+class Paper(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_paper"
 
     title: str = Field(max_length=80)
@@ -41,7 +41,7 @@ class Paper(gadget_feature.Table, SoftDelete, table=True):
         return self.title
 
 
-class Folder(gadget_feature.Table, table=True):
+class Folder(UnmigratedTable, table=True):
     __tablename__ = "test_folder"
 
     name: str = Field(max_length=80)

@@ -10,12 +10,12 @@ from opportune.admin import AdminView, ValidationRefused
 from opportune.db import SoftDelete, utc_now
 from opportune.feature import Admin, Feature
 from opportune.fields import FileColumn
-from tests.opportune.admin.gadget_feature import Table
+from tests.opportune.tables import UnmigratedTable
 
 LOCKED = "Locked"
 
 
-class Parcel(Table, SoftDelete, table=True):
+class Parcel(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_parcel"
 
     code: str = Field(max_length=50, unique=True)
@@ -25,14 +25,14 @@ class Parcel(Table, SoftDelete, table=True):
         return self.code
 
 
-class Stamp(Table, table=True):
+class Stamp(UnmigratedTable, table=True):
     __tablename__ = "test_stamp"
 
     parcel_id: int = Field(foreign_key="test_parcel.id", ondelete="CASCADE")
     price: int = 1
 
 
-class Receipt(Table, table=True):
+class Receipt(UnmigratedTable, table=True):
     __tablename__ = "test_receipt"
 
     parcel_id: int = Field(foreign_key="test_parcel.id")
@@ -53,6 +53,6 @@ class StampAdmin(AdminView, model=Stamp):
 parcels = Feature("parcels", "For tests.", models=(Parcel, Stamp, Receipt), admin=Admin((ParcelAdmin, StampAdmin)))
 
 
-def make_parcels() -> Sequence[Table]:
+def make_parcels() -> Sequence[UnmigratedTable]:
     """Return a parcel, and a deleted parcel that has a stamp."""
     return Parcel(code="Here"), Parcel(code="Gone", label="a.pdf", deleted_at=utc_now()), Stamp(parcel_id=2)

@@ -16,8 +16,8 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.models.columns import is_privilege
 from opportune.errors import OperatorError
 from opportune.features.registration import FRAMEWORK_NAMES
-from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.cli.conftest import Oppman
+from tests.opportune.tables import UnmigratedTable
 
 INSTALLED = '''\
 """The list."""
@@ -134,7 +134,7 @@ def test_active_is_a_privilege_of_accounts() -> None:
     assert is_privilege("is_active", of_account=True)
 
 
-class Category(Table, table=True):
+class Category(UnmigratedTable, table=True):
     __tablename__ = "field_names_category"
 
 

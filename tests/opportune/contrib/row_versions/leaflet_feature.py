@@ -19,8 +19,8 @@ from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import ModelBase, SoftDelete, Versioned
 from opportune.feature import Admin, Feature
 from opportune.schemas.text import Text
-from tests.opportune.admin.gadget_feature import Table
 from tests.opportune.site_with import site_with
+from tests.opportune.tables import UnmigratedTable
 
 BANNED = "Banned"
 
@@ -30,7 +30,7 @@ class Status(StrEnum):
     PRINTED = "printed"
 
 
-class Editor(Table, SoftDelete, table=True):
+class Editor(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_leaflet_editor"
 
     name: str = Field(max_length=50)
@@ -39,7 +39,7 @@ class Editor(Table, SoftDelete, table=True):
         return self.name
 
 
-class Leaflet(Table, Versioned, table=True):
+class Leaflet(UnmigratedTable, Versioned, table=True):
     __tablename__ = "test_leaflet"
 
     title: str = Field(max_length=50, unique=True)
@@ -59,7 +59,7 @@ class Leaflet(Table, Versioned, table=True):
 
 class Note(ModelBase, Versioned, table=True):
     __tablename__ = "test_leaflet_note"
-    metadata = Table.metadata
+    metadata = UnmigratedTable.metadata
 
     id: UUID = Field(primary_key=True)
     title: str = ""
@@ -67,7 +67,7 @@ class Note(ModelBase, Versioned, table=True):
 
 class Label(ModelBase, Versioned, table=True):
     __tablename__ = "test_leaflet_label"
-    metadata = Table.metadata
+    metadata = UnmigratedTable.metadata
 
     id: str = Field(primary_key=True)
 

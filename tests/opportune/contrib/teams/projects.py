@@ -5,27 +5,22 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import Column, ForeignKey, MetaData
+from sqlalchemy import Column, ForeignKey
 from sqlmodel import Field
 
 from opportune.accounts import User
 from opportune.contrib.teams import CurrentTeam, OptionalTeam, Team, TeamAdmin, TeamOwned
 from opportune.crud import Crud, CrudApi, CrudPages
-from opportune.db import BigId, Model
+from opportune.db import BigId
 from opportune.db.database import Database
-from opportune.db.models.model import NAMING_CONVENTION
 from opportune.feature import Feature
 from opportune.schemas.text import Line
 from tests.opportune.site_with import site_fixture
+from tests.opportune.tables import UnmigratedTable
 
 
 class ProjectTable(TeamOwned):
-    # Separate from the project's tables, which migrations create.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class NoteTable(Model):
-    metadata = ProjectTable.metadata
+    metadata = UnmigratedTable.metadata
 
 
 def team_key(*, is_nullable: bool = False) -> Any:
@@ -51,7 +46,7 @@ class Task(ProjectTable, table=True):
     title: Line = Field(min_length=1, max_length=100)
 
 
-class Note(NoteTable, table=True):
+class Note(UnmigratedTable, table=True):
     """A note of a user, or of a team."""
 
     __tablename__ = "projects_note"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db import after_create, after_delete, after_update, before_create, before_delete, before_update
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
-from tests.opportune.db.hooks.plays import Play, Table
+from tests.opportune.db.hooks.plays import Play
 from tests.opportune.tables import make_tables
 
 
@@ -21,7 +21,7 @@ def _temporary_hooks() -> Iterator[None]:
 
 @pytest.fixture
 async def database(database: Database) -> Database:
-    await make_tables(Table.metadata, database)
+    await make_tables(database, Play)
     return database
 
 

@@ -4,12 +4,12 @@ import pytest
 
 from opportune.db import Database
 from opportune.testing import Make
-from tests.opportune.crud.library import LibraryTable, Writer
+from tests.opportune.crud.library import Writer
 from tests.opportune.tables import make_tables
 
 
 async def test_stored_rows_are_hashable(database: Database, make: Make) -> None:
-    await make_tables(LibraryTable.metadata, database)
+    await make_tables(database, Writer)
     ann, bob = await make.many(Writer, 2)
     async with database.reader() as session:
         reloaded_ann = await session.get_one(Writer, ann.id)

@@ -68,7 +68,7 @@ TEXTS = [
 
 @pytest.fixture
 async def tools(database: Database) -> Database:
-    await make_tables(Table.metadata, database)
+    await make_tables(database, Maker, Tool)
     async with database.writer() as session:
         maker = Maker(name="Smith")
         session.add(maker)

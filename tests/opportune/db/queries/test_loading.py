@@ -5,12 +5,12 @@ from sqlalchemy import select
 
 from opportune.db import Database, load
 from opportune.testing import Make
-from tests.opportune.crud.library import LibraryTable, Volume, Writer
+from tests.opportune.crud.library import Volume, Writer
 from tests.opportune.tables import make_tables
 
 
 async def test_load_reads_relationships_with_the_query(database: Database, make: Make) -> None:
-    await make_tables(LibraryTable.metadata, database)
+    await make_tables(database, Volume)
     await make(Volume, writer=await make(Writer, name="Ann"))
 
     async with database.reader() as session:

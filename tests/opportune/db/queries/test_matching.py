@@ -35,7 +35,7 @@ async def find(database: Database, *conditions: object) -> set[str]:
 
 @pytest.fixture
 async def words(database: Database) -> Database:
-    await make_tables(Table.metadata, database)
+    await make_tables(database, Word)
     return database
 
 

@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.db.database import Database
 from opportune.db.hooks.registry import temporary_hooks
-from tests.opportune.db.trash.shop import Good, ShopTable, Vendor
+from tests.opportune.db.trash.shop import Good, Vendor
 from tests.opportune.tables import make_tables
 
 
 @pytest.fixture
 async def shop(database: Database) -> Database:
-    await make_tables(ShopTable.metadata, database)
+    await make_tables(database, Good)
     async with database.writer() as session:
         session.add(Vendor(id=1, name="Acme"))
         session.add_all([Good(id=1, name="Anvil", vendor_id=1), Good(id=2, name="Rocket", vendor_id=1)])

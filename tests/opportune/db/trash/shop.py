@@ -1,23 +1,17 @@
 """Tables of a shop: goods stay in the trash when they are deleted."""
 
-from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship
 
-from opportune.db import Model, ModelBase, SoftDelete
-from opportune.db.models.model import NAMING_CONVENTION
+from opportune.db import ModelBase, SoftDelete
 from opportune.fields import Slug, slug_field
-
-
-class ShopTable(Model):
-    # Separate from the project's tables, which migrations create.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+from tests.opportune.tables import UnmigratedTable
 
 
 class ShopLink(ModelBase):
-    metadata = ShopTable.metadata
+    metadata = UnmigratedTable.metadata
 
 
-class Vendor(ShopTable, SoftDelete, table=True):
+class Vendor(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_trash_vendor"
 
     name: str = Field(max_length=50, unique=True)
@@ -31,13 +25,13 @@ class GoodLabel(ShopLink, table=True):
     label_id: int = Field(foreign_key="test_trash_label.id", primary_key=True, ondelete="CASCADE")
 
 
-class ShopLabel(ShopTable, SoftDelete, table=True):
+class ShopLabel(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_trash_label"
 
     name: str = Field(max_length=50)
 
 
-class Good(ShopTable, SoftDelete, table=True):
+class Good(UnmigratedTable, SoftDelete, table=True):
     __tablename__ = "test_trash_good"
 
     name: str = Field(max_length=50)
@@ -49,7 +43,7 @@ class Good(ShopTable, SoftDelete, table=True):
     set_members: list["Good"] = Relationship()
 
 
-class Part(ShopTable, table=True):
+class Part(UnmigratedTable, table=True):
     __tablename__ = "test_trash_part"
 
     good_id: int = Field(foreign_key="test_trash_good.id", ondelete="CASCADE")

@@ -1,19 +1,16 @@
 """Poems: a model with texts in several languages, with pages, an API and the admin."""
 
-from sqlalchemy import MetaData
 from sqlmodel import Field, Relationship
 
 from opportune.admin import AdminView, Inline
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
-from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.db.models.versioned import Versioned
 from opportune.feature import Accounts, Admin, Feature, PersonalData
 from opportune.fields import Line, Markdown, Text, Translated
+from tests.opportune.tables import UnmigratedTable
 
 
-class Poem(Model, Versioned, table=True):
-    # Separate metadata, because these tables have no migrations.
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+class Poem(UnmigratedTable, Versioned, table=True):
     __tablename__ = "test_poem"
 
     title: Translated[Line] = Field(max_length=20, description="As it is in the book.")
@@ -25,8 +22,7 @@ class Poem(Model, Versioned, table=True):
         return self.title
 
 
-class Verse(Model, table=True):
-    metadata = Poem.metadata
+class Verse(UnmigratedTable, table=True):
     __tablename__ = "test_verse"
 
     text: Translated[Markdown] = ""
