@@ -178,7 +178,9 @@ class Definition:
 
     @cached_property
     def filter_schema(self) -> type[Paging]:
-        schema = self.crud_class.filter_schema or filter_schema(
+        if self.crud_class.filter_schema:
+            return self.crud_class.filter_schema
+        schema = filter_schema(
             self.prefix,
             self.filter_fields,
             self.crud_class.sort,
@@ -186,8 +188,7 @@ class Definition:
             has_trash=self.has_trash,
             is_translated=self.is_translated,
         )
-        if not self.crud_class.filter_schema:
-            schema.aliases = filter_aliases(self.shape, self.filters, schema.model_fields.keys())
+        schema.aliases = filter_aliases(self.shape, self.filters, schema.model_fields.keys())
         return schema
 
     @cached_property

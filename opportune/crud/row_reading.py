@@ -76,8 +76,7 @@ async def read_mappings(crud: RowStatements, query: Paging, names: Sequence[str]
     """Return a page of mappings with these names, by default those of a response."""
     cursor = await _prepare(crud, query)
     selection, statement = _cached_statement(crud, query, tuple(names or crud.serializer.names), cursor)
-    execute = partial(_fetch, crud, selection)
-    listed = await _read_page(crud, execute, statement, query, cursor)
+    listed = await _read_page(crud, partial(_fetch, crud, selection), statement, query, cursor)
     items = await selection.values(crud.session, listed.rows)
     return _make_page(query, listed, items, [row[0] for row in listed.rows])
 

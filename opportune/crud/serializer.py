@@ -56,11 +56,12 @@ class Serializer:
         fields = {name: info for name, info in schema.model_fields.items() if is_custom or name not in hidden}
         self.names: Sequence[str] = list(fields)
         """Names to read from each row. A custom schema needs all of its fields; the JSON omits hidden ones."""
-        objects = shape.to_one.keys() & {*nested}
-        self.needs_objects = not objects.union(shape.columns, shape.links, annotations).issuperset(self.names)
+        objects = [name for name in nested if name in shape.to_one]
+        selectable = {*shape.columns, *shape.links, *annotations, *objects}
+        self.needs_objects = not selectable.issuperset(self.names)
         """Whether rows have to be loaded as objects, because a custom schema has fields such as properties."""
         model_fields = [shape.model.model_fields.get(name) for name in self.names]
-        self._has_only_columns = not is_custom and shape.columns.keys() >= {*self.names}
+        self._has_only_columns = not is_custom and all(name in shape.columns for name in self.names)
         self._has_unchanged_types = all(info and _has_type(info, UNCHANGED_WHEN_STORED) for info in model_fields)
         writers = _create_validating_writers(schema, {*hidden}) if is_custom else _create_writers(fields, nested)
         self.write_row, self.write_rows = writers
@@ -68,7 +69,7 @@ class Serializer:
     def stored_values(self, row: Any) -> dict[str, Any] | None:
         """Return the values of a row that was just written, or None if they have to be read from the database."""
         values = vars(row)  # without attributes that are expired or were not loaded
-        if not self._has_only_columns or not values.keys() >= {*self.names}:
+        if not self._has_only_columns or any(name not in values for name in self.names):
             return None
         if not (self._has_unchanged_types or has_stored_values(row)):
             return None

@@ -47,7 +47,6 @@ SLOW_HINT = _l(
 MAIL_HINT = _l("Check MAIL_URL. Operations can send a test e-mail and shows the server's response.")
 JOB_LIST_PATH = "/admin/job/list?state={}"
 
-
 SLOW_MILLISECONDS = 100
 ROUND_TRIPS = 3
 """Number of measured queries. The fastest one is shown, because other requests may delay the rest."""
