@@ -27,13 +27,14 @@ from opportune.admin.extensions import AdminExtension, Extensions, ModelPage, ex
 from opportune.admin.forms.admin_form import control_attributes
 from opportune.admin.forms.fieldsets import group_fields
 from opportune.admin.forms.form_view import deleted_row_page, form_page
-from opportune.admin.lists.actions import list_url, row_url, with_confirmation
+from opportune.admin.lists.actions import list_url, with_confirmation
 from opportune.admin.lists.columns import COLUMN_PAGES
 from opportune.admin.lists.display import row_actions, title_for
 from opportune.admin.lists.listed_rows import listed_rows
 from opportune.admin.lists.ordering import sort_path, sortable_names
 from opportune.admin.lists.parameters import clean_list_url
 from opportune.admin.lists.related import related_rows
+from opportune.admin.lists.row_keys import row_url
 from opportune.admin.log.history import HISTORY_PAGE
 from opportune.admin.options import inlines_without_view, shared_identities
 from opportune.admin.overview import overview_page

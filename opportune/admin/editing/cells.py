@@ -9,7 +9,7 @@ from starlette.requests import Request
 from opportune.admin.authorization import may_edit_any
 from opportune.admin.forms.edit_conflicts import describe_conflicts
 from opportune.admin.forms.view_forms import unwritable_columns
-from opportune.admin.lists.actions import key_of, match_primary_keys
+from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import python_type_of
 from opportune.i18n import gettext

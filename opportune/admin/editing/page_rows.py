@@ -18,8 +18,9 @@ from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import read_form_texts
 from opportune.admin.forms.edit_conflicts import SEEN_FIELD, hash_values, parse_hashes
 from opportune.admin.forms.inlines import INVALID_ROWS
-from opportune.admin.lists.actions import describe_rows, key_of, list_url, redirect_with_error
+from opportune.admin.lists.actions import describe_rows, list_url, redirect_with_error
 from opportune.admin.lists.columns import listed_columns
+from opportune.admin.lists.row_keys import key_of
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of

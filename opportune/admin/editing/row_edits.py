@@ -16,9 +16,10 @@ from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
 from opportune.admin.forms.inlines import INVALID_ROWS
 from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
-from opportune.admin.lists.actions import key_of, match_primary_keys, selected_rows
+from opportune.admin.lists.actions import selected_rows
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.display import title_for
+from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.log import diff
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors

@@ -20,6 +20,7 @@ from opportune.admin.editing.row_edits import NOT_ALLOWED, ROW_IS_GONE
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.view_forms import unwritable_columns
 from opportune.admin.lists import actions
+from opportune.admin.lists.row_keys import key_of, match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import AuditEntry
 from opportune.admin.persistence.row_writer import RowWriter
@@ -128,8 +129,8 @@ async def _check_unchanged(writer: RowWriter, entries: Sequence[AuditEntry], che
     """
     view = writer.view
     pks = [entry.row_id for entry in entries]
-    locked = await writer.lock(view.list_query(writer.request).where(actions.match_primary_keys(view, pks)), check)
-    rows = {actions.key_of(row): row for row in locked}
+    locked = await writer.lock(view.list_query(writer.request).where(match_primary_keys(view, pks)), check)
+    rows = {key_of(row): row for row in locked}
     for entry in entries:
         if (row := rows.get(entry.row_id)) is None:
             raise ValidationRefused(f"{entry.title}: {ROW_IS_GONE}")

@@ -22,9 +22,10 @@ from opportune.admin.forms.inline_tables import inline_file_fields, inline_table
 from opportune.admin.forms.inlines import INVALID_ROWS, InlineTable
 from opportune.admin.forms.submitted_lines import edits_lines
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
-from opportune.admin.lists.actions import list_url, row_by_key, row_url
+from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import title_for
 from opportune.admin.lists.formatters import truncate
+from opportune.admin.lists.row_keys import row_by_key, row_url
 from opportune.admin.templates import render_page
 from opportune.admin.views import AdminView
 from opportune.db.models.columns import title_of

@@ -19,7 +19,7 @@ from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.inlines import MAX_INLINE_ROWS, InlineRow, InlineTable, inline_columns
 from opportune.admin.forms.submitted_lines import NEW_KEY, SubmittedLines, edits_lines, unused_key
 from opportune.admin.forms.view_forms import build_form_class, shown_fields, unwritable_columns
-from opportune.admin.lists.actions import key_of
+from opportune.admin.lists.row_keys import key_of
 from opportune.admin.views import AdminView
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

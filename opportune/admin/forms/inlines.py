@@ -14,7 +14,7 @@ from opportune.admin.forms.edit_conflicts import hash_values, read_values, refus
 from opportune.admin.forms.files import FileField
 from opportune.admin.forms.inline import Inline
 from opportune.admin.forms.view_forms import has_changed
-from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors
 from opportune.errors import FieldErrors

@@ -14,8 +14,8 @@ from opportune.admin.authorization import may_see_titles
 from opportune.admin.base import BaseAdminView
 from opportune.admin.forms.files import render_file
 from opportune.admin.forms.model_fields import titles_of
-from opportune.admin.lists.actions import key_of
 from opportune.admin.lists.formatters import EMPTY_CELL, FORMATTERS, truncate
+from opportune.admin.lists.row_keys import key_of
 from opportune.admin.sqladmin_adapter import visible_actions
 from opportune.crud.formats import format_quantity, format_value
 from opportune.db.models.columns import choice_label, choices_of, is_amount, is_json, label_of, title_of

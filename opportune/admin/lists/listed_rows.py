@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from opportune.admin.editing.cells import toggled_names
-from opportune.admin.lists.actions import key_of
+from opportune.admin.lists.row_keys import key_of
 from opportune.admin.views import AdminView
 
 

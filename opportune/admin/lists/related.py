@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from opportune.admin.authorization import may_create, may_list
 from opportune.admin.base import BaseAdminView
-from opportune.admin.lists.actions import key_of
+from opportune.admin.lists.row_keys import key_of
 from opportune.db.models.columns import label_of
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number

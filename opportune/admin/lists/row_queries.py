@@ -12,11 +12,11 @@ from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from opportune.admin.lists.actions import key_of, match_primary_keys, row_by_key
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filtered_rows import filtered_query, search_conditions
 from opportune.admin.lists.ordering import order_terms
 from opportune.admin.lists.parameters import POSITION
+from opportune.admin.lists.row_keys import key_of, match_primary_keys, row_by_key
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.keyset import Position

@@ -17,9 +17,9 @@ from opportune.admin.authorization import may_edit_any, may_see_history
 from opportune.admin.base import BaseAdminView
 from opportune.admin.extensions import ModelPage
 from opportune.admin.forms.foreign_keys import parse_id
-from opportune.admin.lists.actions import row_by_key
 from opportune.admin.lists.columns import listed_columns
 from opportune.admin.lists.filters import RunQuery
+from opportune.admin.lists.row_keys import row_by_key
 from opportune.admin.log.audit import entries_of, is_by_user, is_limited, is_of_present_row, visible_entries
 from opportune.admin.log.change_rows import Names, get_visible_changes, list_change_rows, load_reference_names
 from opportune.admin.log.recording import keeps_history

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.forms.foreign_keys import link_rows
 from opportune.admin.forms.inline import INLINES_KEY
-from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit, diff
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.db.models.columns import many_to_many_of

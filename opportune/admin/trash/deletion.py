@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_list
 from opportune.admin.lists import actions
 from opportune.admin.lists.related import list_url_of_reference
+from opportune.admin.lists.row_keys import match_primary_keys, row_url
 from opportune.admin.persistence.transactions import delete_rows
 from opportune.admin.trash.rows import has_trash
 from opportune.admin.views import AdminView
@@ -92,11 +93,11 @@ async def deletion_impact(request: Request, view: AdminView, pks: Sequence[str])
         has_pages = related.has_permission(request, Action.DETAILS)
 
         def url_of(row: Any) -> str:
-            return str(actions.row_url(request, related, "details", row)) if has_pages else ""
+            return str(row_url(request, related, "details", row)) if has_pages else ""
 
         list_url = list_url_of_reference(request, related, column, pks[0]) if len(pks) == 1 else ""
         return RelatedModel(label, related.list_query(request), url_of, list_url)
 
     async with view.site.database.reader(fresh=True) as session:
-        has_key = actions.match_primary_keys(view, pks)
+        has_key = match_primary_keys(view, pks)
         return await find_deletion_impact(session, view.mapper, has_key, describe, title_of)

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from opportune.admin.authorization import may_see_history
 from opportune.admin.extensions import ModelPage
 from opportune.admin.lists import actions
+from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log.audit import load_emails
 from opportune.admin.templates import render_page
 from opportune.admin.trash import rows as trash
@@ -83,7 +84,7 @@ def _require_access(request: Request, view: AdminView) -> None:
 
 
 async def _confirm(request: Request, view: AdminView, selection: actions.Selection) -> Response:
-    found = trash.deleted_rows(request, view).where(actions.match_primary_keys(view, selection.pks))
+    found = trash.deleted_rows(request, view).where(match_primary_keys(view, selection.pks))
     rows = await view.queries.objects(found.options(*view.queries.loading(())))
     if len(rows) < len(selection.pks):
         raise HTTPException(404)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
 from opportune.admin.authorization import may_delete_any
-from opportune.admin.lists.actions import match_primary_keys
+from opportune.admin.lists.row_keys import match_primary_keys
 from opportune.admin.log import audit
 from opportune.admin.views import AdminView
 from opportune.db.constraint_errors import translate_database_errors

@@ -1,0 +1,61 @@
+"""Keys of rows as texts in URLs and forms, and the conditions that find their rows."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from sqladmin.helpers import get_object_identifier
+from sqlalchemy import Column, ColumnElement, Select, and_, bindparam, select, tuple_
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from opportune.admin.base import BaseAdminView
+from opportune.admin.forms.foreign_keys import parse_key
+from opportune.db.models.columns import python_type_of
+
+KEY_PART = re.compile(r"(?:^|;)((?:[^;\\]|\\.)*)", re.DOTALL)
+"""One value in the text of a key with several columns, in which `;` separates the values and `\\` precedes a `;`."""
+
+
+def key_of(row: Any) -> str:
+    """Return the primary key of a row as it is in URLs and forms."""
+    return str(get_object_identifier(row))
+
+
+def row_url(request: Request, view: BaseAdminView, page: str, row: Any) -> URL:
+    """Return the URL of a page of a row, such as `details`."""
+    return request.url_for(f"admin:{page}", identity=view.identity, pk=quote(key_of(row)))
+
+
+def match_primary_keys(view: BaseAdminView, pks: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition for rows with these primary keys.
+
+    Raises:
+        HTTPException: One of the keys is not valid.
+    """
+    try:
+        values = [_parse_key(view, pk) for pk in pks]
+    except ValueError:
+        raise HTTPException(404) from None
+    keys: Sequence[Column[Any]] = view.pk_columns
+    if len(values) == 1:
+        return and_(*(key == value for key, value in zip(keys, values[0], strict=True)))
+    if len(keys) > 1:
+        return tuple_(*keys).in_(values)
+    # Numbers are written into the statement, because databases limit the number of parameters.
+    is_number = python_type_of(keys[0]) is int
+    return keys[0].in_(bindparam("pks", [value for (value,) in values], expanding=True, literal_execute=is_number))
+
+
+def row_by_key(view: BaseAdminView, pk: str) -> Select[Any]:
+    """Select the row with this key, also if the list does not have it. Raises HTTPException for an impossible key."""
+    return select(view.model).where(match_primary_keys(view, [pk]))
+
+
+def _parse_key(view: BaseAdminView, pk: str) -> tuple[Any, ...]:
+    """Return the values of a key that `key_of` wrote. Raises ValueError if no row can have it."""
+    columns: Sequence[Column[Any]] = view.pk_columns
+    parts = [pk] if len(columns) == 1 else [re.sub(r"\\(.)", r"\1", part) for part in KEY_PART.findall(pk)]
+    return tuple(parse_key(column, part) for column, part in zip(columns, parts, strict=True))
