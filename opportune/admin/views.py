@@ -27,8 +27,8 @@ from opportune.admin.options import option_faults
 from opportune.admin.short_names import short_name
 from opportune.admin.sqladmin_adapter import name_in_option, property_name
 from opportune.db.models.columns import (
+    has_no_input,
     incomplete_links_of,
-    is_generated,
     is_json,
     is_long,
     is_secret,
@@ -240,7 +240,7 @@ class AdminView(RowQueriesMixin):
             {*key_names_of(self.mapper)} - references_of(self.mapper).keys() - {*typed_keys_of(self.mapper)}
             | {name_in_option(self, value) for value in self.readonly}
             | {*incomplete_links_of(self.mapper)}
-            | {name for name, column in self.mapper.columns.items() if is_generated(column)}
+            | {name for name, column in self.mapper.columns.items() if has_no_input(column)} - {*self.form_overrides}
         )
         return [name for name in super().get_form_columns() if self._is_default_field(name) and name not in excluded]
 

@@ -30,6 +30,7 @@ from opportune.crud.types import missing_limits
 from opportune.db.models.columns import (
     choices_of,
     incomplete_links_of,
+    is_generated,
     is_json,
     is_long,
     is_privilege,
@@ -74,6 +75,7 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
         return list(options.crud.write_fields)
     excluded = {*options.crud.exclude, *options.crud.readonly, *TIMESTAMPS, "id", *options.owners}
     excluded |= {*incomplete_links_of(shape.mapper)}
+    excluded |= {name for name, column in shape.columns.items() if is_generated(column)}
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
 

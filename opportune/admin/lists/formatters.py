@@ -26,6 +26,7 @@ FORMATTERS: dict[type[Any], Any] = {
     datetime: format_time,
     str: lambda value: value,  # lists call `truncate`
     float: lambda value: localize_number(f"{value:,}"),  # the admin shows all digits
+    bytes: lambda value: f"{len(value):,} bytes",
     Model: title_of,
 }
 

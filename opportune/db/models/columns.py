@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import JSON, Column, Index, Integer, String, Text, UniqueConstraint, inspect
+from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -181,6 +181,11 @@ def key_names_of(mapper: Mapper[Any]) -> list[str]:
 def is_generated(column: Column[Any]) -> bool:
     """Return whether only the database sets a column, because it computes or numbers its values."""
     return column.computed is not None or (column.identity is not None and bool(column.identity.always))
+
+
+def has_no_input(column: Column[Any]) -> bool:
+    """Return whether forms leave a column out. Forms cannot show bytes, and a text of them is another value."""
+    return is_generated(column) or isinstance(type_of(column), LargeBinary)
 
 
 def typed_keys_of(mapper: Mapper[Any]) -> list[str]:

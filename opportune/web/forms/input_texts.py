@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from enum import Enum
 from typing import Any
 
@@ -43,7 +43,8 @@ def as_text(value: object) -> str:
             return moment.isoformat(timespec="seconds" if moment.second else "minutes")
         case time():
             return value.isoformat(timespec="seconds" if value.second else "minutes")
-    return str(value)
+    is_negative = isinstance(value, timedelta) and value < timedelta()
+    return f"-{-value}" if is_negative else str(value)  # Python's text of -1:00 is "-1 day, 23:00:00"
 
 
 def as_text_list(value: object, type_: str) -> str:

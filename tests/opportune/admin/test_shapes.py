@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from enum import IntFlag
 from typing import Any
 from uuid import UUID
@@ -9,13 +10,15 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Column, Computed, Integer, MetaData, String, select
+from sqlalchemy import Column, Computed, Integer, LargeBinary, MetaData, String, select
 from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
+from opportune.crud import Crud
+from opportune.db import Model
 from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
-from tests.opportune.stored_rows import add_rows, read_one
+from tests.opportune.stored_rows import add_rows, read_all, read_one
 
 UNIT = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -53,8 +56,22 @@ class Gauge(Table, table=True):
     id: int | None = Field(default=None, primary_key=True)
     unit: UUID | None = None
     mode: Mode = Field(default=Mode.READ, sa_column=Column(Integer, nullable=False))
+    shift: timedelta = timedelta()
+    seal: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     width: int = 1
     area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
+
+
+class Tile(Model, table=True):
+    metadata = MetaData()
+    __tablename__ = "test_tile"
+
+    width: int
+    area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
+
+
+class Tiles(Crud[Tile]):
+    pass
 
 
 class RateAdmin(AdminView, model=Rate):
@@ -121,3 +138,30 @@ async def test_value_outside_the_choices_stays(app: FastAPI, admin: AsyncClient)
     (selected,) = re.findall(r'<option value="(\d)" selected', page)
     assert (await admin.post("/admin/gauge/edit/1", data={"mode": selected, "width": "2"})).status_code == 303
     assert await read_one(app, select(col(Gauge.mode))) == 3
+
+
+async def test_bytes_have_no_input_and_stay(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Gauge(seal=b"\xff\0"))
+    assert 'name="seal"' not in (await admin.get("/admin/gauge/edit/1")).text
+    assert (await admin.post("/admin/gauge/edit/1", data={"mode": "1", "width": "2"})).status_code == 303
+    assert (await read_one(app, select(Gauge))).seal == b"\xff\0"
+
+
+async def test_list_shows_the_size_of_bytes(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Gauge(seal=b"\xff\0"))
+    assert "2 bytes" in (await admin.get("/admin/gauge/list")).text
+
+
+@pytest.mark.parametrize("shift", [timedelta(seconds=-3), timedelta(days=-2, microseconds=5), timedelta(days=3)])
+async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient, shift: timedelta) -> None:
+    await add_rows(app, Gauge(shift=shift))
+    page = (await admin.get("/admin/gauge/edit/1")).text
+    (element,) = re.findall(r'<input[^>]*name="shift"[^>]*>', page)
+    text = element.split(' value="')[1].split('"')[0]
+    fields = {"mode": "1", "width": "1", "shift": text}
+    assert (await admin.post("/admin/gauge/create", data=fields)).status_code == 303
+    assert await read_all(app, select(col(Gauge.shift))) == [shift, shift]
+
+
+def test_new_rows_of_an_api_lack_computed_columns() -> None:
+    assert [*Tiles.Create.model_fields] == ["width"]
