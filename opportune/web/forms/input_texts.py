@@ -43,8 +43,8 @@ def as_text(value: object) -> str:
             return moment.isoformat(timespec="seconds" if moment.second else "minutes")
         case time():
             return value.isoformat(timespec="seconds" if value.second else "minutes")
-    is_negative = isinstance(value, timedelta) and value < timedelta()
-    return f"-{-value}" if is_negative else str(value)  # Python's text of -1:00 is "-1 day, 23:00:00"
+    # Python's text of -1:00 is "-1 day, 23:00:00", which Pydantic reads as more than a day.
+    return f"-{-value}" if isinstance(value, timedelta) and value < timedelta() else str(value)
 
 
 def as_text_list(value: object, type_: str) -> str:
