@@ -187,7 +187,6 @@ async def read_overview(app: FastAPI, email: str) -> str:
         (lambda: Metric("Seen", Gadget.seen_at, shape="pie"), r"needs Literal\['line', 'bar'\], not 'pie'"),  # type: ignore[arg-type]
         (lambda: Metric("Seen", Gadget.seen_at, by=User.is_staff), "needs a column of Gadget"),
         (lambda: Number("Seen", 5), "needs a model or a select"),
-        (lambda: Table("Seen", Gadget, limit=100), "choose 1 to 20 rows"),
     ],
 )
 def test_invalid_widget_is_refused(make: Any, message: str) -> None:
