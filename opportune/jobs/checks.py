@@ -44,6 +44,15 @@ def _check_cron_service(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def find_invalid_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[str]:
+    for job in jobs:
+        try:
+            if schedule := job.schedule_in(settings):
+                next_run_time(schedule, utc_now())
+        except OperatorError as error:
+            yield f"The job {job.name}: {error}"
+
+
 def check_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[Finding]:
     """Report jobs that are scheduled more often than the cron service calls."""
     if settings.jobs != "request":

@@ -39,6 +39,7 @@ from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.features.core import all_features
 from opportune.features.registration import find_registration_errors
+from opportune.jobs.checks import find_invalid_schedules
 from opportune.mail import DeliveryError
 from opportune.mail.email import environment as mail_templates
 from opportune.mail.factory import transport_for
@@ -138,6 +139,7 @@ def check_features(settings: Settings) -> Iterator[Finding]:
         yield Finding(str(error))
         return
     for feature in all_features(installed_features()):
+        yield from map(Finding, find_invalid_schedules(settings, feature.jobs.definitions))
         for check in feature.monitoring.checks:
             yield from check(settings)
 

@@ -17,6 +17,7 @@ from opportune.db.database import Database
 from opportune.db.factory import open_database
 from opportune.db.models.model import utc_now
 from opportune.jobs import JobCall, RetryLater, worker
+from opportune.jobs.checks import find_invalid_schedules
 from opportune.jobs.execution import error_summary, retry_delay
 from opportune.jobs.models import Job, JobState, JobStep
 from opportune.jobs.service import DatabaseJobQueue
@@ -267,6 +268,12 @@ async def test_job_of_a_killed_process_is_completed_once(
     job = await find(job_id)
     assert (job.state, job.attempt) == (JobState.DONE, 2)
     assert await emails() == EMAILS_OF_BOTH_STEPS
+
+
+def test_check_reports_an_invalid_schedule() -> None:
+    jobs = [replace(hourly, schedule="61 * * * *"), hourly]
+    (fault,) = find_invalid_schedules(Settings(_env_file=None), jobs)
+    assert fault.startswith("The job test.hourly: '61 * * * *' is not a valid schedule (Bad minute).")
 
 
 async def test_invalid_schedule_is_logged_and_other_jobs_run(
