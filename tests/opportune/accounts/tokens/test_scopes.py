@@ -247,7 +247,7 @@ def test_scopes_come_from_routes_and_tools_of_the_site(app: FastAPI) -> None:
 
 def test_short_words_of_scopes_are_acronyms(app: FastAPI) -> None:
     router = APIRouter()
-    router.add_api_route("/runs", dict, methods=["POST"])
+    router.add_api_route("/runs", lambda: None, methods=["POST"])
     app.state.features = [*app.state.features, Feature("ag_ui", "Runs of agents.", api=router)]
     assert scope_labels(app)["ag_ui:write"] == "AG UI: write"
 
