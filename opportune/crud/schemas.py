@@ -29,8 +29,9 @@ from opportune.crud.registry import default_crud
 from opportune.crud.types import missing_limits
 from opportune.db.models.columns import (
     choices_of,
+    has_no_input,
+    holds_bytes,
     incomplete_links_of,
-    is_generated,
     is_json,
     is_long,
     is_privilege,
@@ -75,7 +76,7 @@ def writable_names(shape: Shape, options: SchemaOptions) -> list[str]:
         return list(options.crud.write_fields)
     excluded = {*options.crud.exclude, *options.crud.readonly, *TIMESTAMPS, "id", *options.owners}
     excluded |= {*incomplete_links_of(shape.mapper)}
-    excluded |= {name for name, column in shape.columns.items() if is_generated(column)}
+    excluded |= {name for name, column in shape.columns.items() if has_no_input(column)}
     return [name for name in (*shape.columns, *shape.links) if name not in excluded and not _is_protected(shape, name)]
 
 
@@ -92,6 +93,7 @@ def readable_names(shape: Shape, options: SchemaOptions) -> list[str]:
     nested_columns = {shape.column_of(name): name for name in options.crud.nested if name in shape.to_one}
     names = [nested_columns.get(name, name) for name in (*shape.columns, *shape.links, *options.annotations)]
     nested = [name for name in options.crud.nested if name not in names]
+    names = [name for name in names if name not in shape.columns or not holds_bytes(shape.columns[name])]
     excluded = {*options.crud.exclude, *(("deleted_by_id",) if issubclass(shape.model, SoftDelete) else ())}
     return [name for name in (*names, *nested) if name not in excluded and not is_secret(name)]
 

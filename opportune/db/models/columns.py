@@ -183,9 +183,14 @@ def is_generated(column: Column[Any]) -> bool:
     return column.computed is not None or (column.identity is not None and bool(column.identity.always))
 
 
+def holds_bytes(column: Column[Any]) -> bool:
+    """Return whether values are bytes or pickled objects, which neither JSON nor forms can show."""
+    return isinstance(type_of(column), LargeBinary)
+
+
 def has_no_input(column: Column[Any]) -> bool:
-    """Return whether forms leave a column out. Forms cannot show bytes, and a text of them is another value."""
-    return is_generated(column) or isinstance(type_of(column), LargeBinary)
+    """Return whether forms leave a column out. A text of bytes would be another value."""
+    return is_generated(column) or holds_bytes(column)
 
 
 def typed_keys_of(mapper: Mapper[Any]) -> list[str]:

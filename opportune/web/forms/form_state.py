@@ -12,7 +12,8 @@ from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
 from opportune.web.forms.error_messages import messages_by_field
-from opportune.web.forms.initial_values import initial_texts, initial_values, time_zones
+from opportune.web.forms.initial_values import initial_texts, initial_values, time_zones, value_of
+from opportune.web.forms.input_texts import DATETIME_LOCAL
 from opportune.web.forms.submitted_values import parse_texts, texts_of_field
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
 from opportune.web.forms.uploads import Upload, read_upload
@@ -47,6 +48,8 @@ class FormState(Generic[M]):
             self.values |= {input_: texts.get(code, "") for code, input_ in input_names(name).items()}
         self.zones: dict[str, str] = time_zones(model, self.controls, row, is_in_utc=self.is_in_utc)
         """Time zone names by field, for fields with a time."""
+        self._row = row
+        self._shown_times = {name: self._time_text(name) for name in self.controls if row is not None}
         self.data: M | None = None
         self.errors: dict[str, str] = {}
         self.error_status = 422
@@ -174,6 +177,8 @@ class FormState(Generic[M]):
         if translations is not None:
             is_missing = not translations and self.model.model_fields[name].default is None
             return {} if is_missing else {name: translations}
+        if (text := self._time_text(name)) and text == self._shown_times.get(name):
+            return {name: value_of(self.model, name, self._row)}  # the text lacks microseconds
         values = self.files.get(name) or self._parse_texts(control, submitted)
         if control.multiple:
             return {name: values}
@@ -182,6 +187,11 @@ class FormState(Generic[M]):
         if control.type == "checkbox":
             return {name: False}
         return {name: self.stored_files[name]} if name in self.stored_files else {}
+
+    def _time_text(self, name: str) -> Any:
+        """Return the text and the zone of a field with a time, or None for other fields."""
+        is_time = self.controls[name].type in ("time", DATETIME_LOCAL) and self.values.get(name)
+        return (self.values[name], self.zones.get(name)) if is_time else None
 
     def _read_texts(self, submitted: FormData) -> None:
         self.values = {}

@@ -32,17 +32,17 @@ def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in
     zones = {name: visitor_zone for name, control in controls.items() if control.type == DATETIME_LOCAL}
     if visitor_zone != "UTC":
         for name in zones:
-            if isinstance(moment := _value_of(model, name, row), datetime) and moment.tzinfo:
+            if isinstance(moment := value_of(model, name, row), datetime) and moment.tzinfo:
                 zones[name] = zone_name(local(moment))
     return zones
 
 
 def initial_texts(model: type[BaseModel], name: str, row: object) -> Mapping[str, str]:
     """Return the texts of a translated field by language."""
-    return texts_of(_value_of(model, name, row) or "")
+    return texts_of(value_of(model, name, row) or "")
 
 
-def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
+def value_of(model: type[BaseModel], name: str, row: object) -> Any:
     """Return the value of a row, else the default of the model."""
     info = model.model_fields[name]
     value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
@@ -53,7 +53,7 @@ def _value_of(model: type[BaseModel], name: str, row: object) -> Any:
 
 def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
     """Return the texts that an empty form, or the form of a row, shows in a field."""
-    value, type_ = _value_of(model, name, row), controls_of(model)[name].type
+    value, type_ = value_of(model, name, row), controls_of(model)[name].type
     if type_ in TEXT_LISTS:
         return as_text_list(value, type_)
     to_text = _id_text if reference_of(model.model_fields[name]) else as_text

@@ -67,6 +67,7 @@ class Tile(Model, table=True):
     __tablename__ = "test_tile"
 
     width: int
+    glaze: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
     area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
 
 
@@ -165,3 +166,7 @@ async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient, shif
 
 def test_new_rows_of_an_api_lack_computed_columns() -> None:
     assert [*Tiles.Create.model_fields] == ["width"]
+
+
+def test_bytes_are_left_out_of_responses() -> None:
+    assert "glaze" not in Tiles.Read.model_fields
