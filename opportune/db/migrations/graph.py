@@ -234,7 +234,8 @@ def read_migration(path: Path) -> Migration:
         is_atomic = not any(name in text for name in NOT_ATOMIC)
         return Migration(path, values["revision"][0], follows, depends_on, is_atomic, replaces, assured)
     except (SyntaxError, ValueError, LookupError) as error:
-        raise OperatorError(f"{display_path(path)} is not a migration: {type(error).__name__}: {error}") from None
+        reason = "it sets no revision" if isinstance(error, LookupError) else f"{type(error).__name__}: {error}"
+        raise OperatorError(f"{display_path(path)} is not a migration: {reason}. Correct or delete it.") from None
 
 
 def feature_of_revision(revision: str) -> str:
