@@ -9,9 +9,8 @@ from sqlalchemy.sql.elements import True_
 
 from opportune.crud.access import RowAccess
 from opportune.crud.filters import CURSOR, LANGUAGES, TRASH_PARAMETER
-from opportune.db.models.columns import is_text
 from opportune.db.models.translated import current_text, is_translated
-from opportune.db.queries.matching import matching_words
+from opportune.db.queries.matching import holds_text, matching_words
 from opportune.db.queries.paths import AttributePath, parse_path
 from opportune.errors import FieldErrors
 from opportune.pagination import Paging, order
@@ -88,11 +87,10 @@ class RowStatements(RowAccess):
 
     def _sort_expression(self, path: str) -> ColumnElement[Any]:
         """Return the expression to sort by. Texts are sorted in lowercase."""
-        column, columns = self.column(path), self.definition.shape.columns
-        is_text_column = path in columns and is_text(columns[path])
-        if is_text_column and is_translated(column):
-            return func.lower(current_text(column))
-        return func.lower(column) if is_text_column or "." in path else column
+        column = self.column(path)
+        if path in self.definition.annotations or not holds_text(column):
+            return column
+        return func.lower(current_text(column) if is_translated(column) else column)
 
     def lists_trash(self, query: Paging) -> bool:
         """Return whether a query asks for the rows in the trash."""

@@ -107,7 +107,7 @@ def starts_with(column: Any, text: str) -> ColumnElement[bool]:
 
 def matches(column: Any, pattern: str) -> ColumnElement[bool]:
     """Return the condition that a column matches a LIKE pattern. It ignores the case of all letters."""
-    text: Any = column if _is_text_column(column) else cast(column, String)
+    text: Any = column if holds_text(column) else cast(column, String)
     if is_translated(column):
         text = current_text(column)
     forms = forms_of(pattern)
@@ -134,7 +134,8 @@ def _like_pattern(text: Any, pattern: str) -> ColumnElement[bool]:
     return _Matches(text, literal(pattern, String()), *([ESCAPE] if "/" in pattern else []))
 
 
-def _is_text_column(column: Any) -> bool:
+def holds_text(column: Any) -> bool:
+    """Return whether an expression is a text. Enums of PostgreSQL are none."""
     type_ = type_of(column)
     return isinstance(type_, String) and not isinstance(type_, Enum)
 

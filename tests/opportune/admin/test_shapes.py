@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import timedelta
-from enum import IntFlag
+from enum import Enum, IntFlag
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column, Computed, Integer, LargeBinary, MetaData, String,
 from sqlmodel import Field, SQLModel, col
 
 from opportune.admin import AdminView
-from opportune.crud import Crud
+from opportune.crud import Crud, CrudApi, Permission
 from opportune.db import Model
 from opportune.feature import Admin, Feature
 from tests.opportune.site_with import site_fixture
@@ -62,17 +62,24 @@ class Gauge(Table, table=True):
     area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
 
 
+class Glaze(Enum):
+    MATT = "matt"
+    GLOSSY = "glossy"
+
+
 class Tile(Model, table=True):
     metadata = MetaData()
     __tablename__ = "test_tile"
 
     width: int
-    glaze: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    seal: bytes = Field(default=b"", sa_column=Column(LargeBinary, nullable=False))
+    glaze: Glaze = Glaze.MATT
     area: int | None = Field(default=None, sa_column=Column(Integer, Computed("width * width", persisted=True)))
 
 
 class Tiles(Crud[Tile]):
-    pass
+    read_permission = Permission.ANYONE
+    sort = ("glaze", "width")
 
 
 class RateAdmin(AdminView, model=Rate):
@@ -88,8 +95,10 @@ class GaugeAdmin(AdminView, model=Gauge):
     save_as = True
 
 
-MODELS = (Rate, Member, Gauge)
-app = site_fixture(Feature("shapes", "For tests.", models=MODELS, admin=Admin((RateAdmin, MemberAdmin, GaugeAdmin))))
+MODELS = (Rate, Member, Gauge, Tile)
+admin_views = Admin((RateAdmin, MemberAdmin, GaugeAdmin))
+tiles = CrudApi(Tiles, "/tiles").router
+app = site_fixture(Feature("shapes", "For tests.", models=MODELS, admin=admin_views, api=(tiles,)))
 pytestmark = pytest.mark.database("sqlite", "postgresql")
 
 
@@ -165,8 +174,15 @@ async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient, shif
 
 
 def test_new_rows_of_an_api_lack_computed_columns() -> None:
-    assert [*Tiles.Create.model_fields] == ["width"]
+    assert [*Tiles.Create.model_fields] == ["width", "glaze"]
 
 
 def test_bytes_are_left_out_of_responses() -> None:
-    assert "glaze" not in Tiles.Read.model_fields
+    assert "seal" not in Tiles.Read.model_fields
+
+
+@pytest.mark.parametrize("sort", ["glaze", "-glaze"])
+async def test_list_is_sorted_by_an_enum(app: FastAPI, client: AsyncClient, sort: str) -> None:
+    await add_rows(app, Tile(width=1, glaze=Glaze.GLOSSY), Tile(width=2, glaze=Glaze.MATT))
+    items = (await client.get(f"/api/v1/tiles?sort={sort}")).json()["items"]
+    assert {item["width"] for item in items} == {1, 2}
