@@ -121,9 +121,13 @@ def may_truncate(column: Column[Any]) -> bool:
 
 
 def foreign_keys_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
-    """Return the model that each foreign key column references, if its key is a number."""
-    references = references_of(mapper)
-    return {name: model for name, model in references.items() if isinstance(type_of(mapper.columns[name]), Integer)}
+    """Return the model that each foreign key column references, if its key is a number and not also the row's own."""
+    columns, has_own_key = mapper.columns, len(mapper.primary_key) == 1
+    return {
+        name: model
+        for name, model in references_of(mapper).items()
+        if isinstance(type_of(columns[name]), Integer) and not (has_own_key and columns[name].primary_key)
+    }
 
 
 def references_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -145,8 +149,8 @@ def _find_references(mapper: Mapper[Any]) -> dict[str, type[Any]]:
             model = classes.get(key.column.table)  # a table may have no model
             if model and [*key.column.table.primary_key] == [key.column]:
                 models[name] = model
-    is_link = len(mapper.primary_key) > 1  # the primary key of a link table consists of foreign keys
-    return {name: model for name, model in models.items() if is_link or not mapper.columns[name].primary_key}
+    # The key of a subclass refers to the row of its base class.
+    return {name: model for name, model in models.items() if not (mapper.inherits and mapper.columns[name].primary_key)}
 
 
 def many_to_many_of(mapper: Mapper[Any]) -> dict[str, type[Any]]:
@@ -194,13 +198,17 @@ def has_no_input(column: Column[Any]) -> bool:
 
 
 def typed_keys_of(mapper: Mapper[Any]) -> list[str]:
-    """Return the columns of the primary key that users type, because neither the database nor a default fills them."""
+    """Return the columns of the primary key that users enter, because neither the database nor a default fills them.
+
+    Foreign keys in a key of several columns, such as that of a link table, are ordinary fields.
+    """
     fields = getattr(mapper.class_, "model_fields", {})
     typed = []
     for column in mapper.primary_key:
         name = mapper.get_property_by_column(column).key
         is_filled = column is column.table.autoincrement_column or column.default or column.server_default
-        if not (is_filled or column.foreign_keys) and (name not in fields or fields[name].is_required()):
+        is_part = column.foreign_keys and len(mapper.primary_key) > 1
+        if not (is_filled or is_part) and (name not in fields or fields[name].is_required()):
             typed.append(name)
     return typed
 

@@ -51,6 +51,13 @@ class Cabin(Table, table=True):
     beds: int = 2
 
 
+class Passport(Table, table=True):
+    __tablename__ = "test_passport"
+
+    ship_id: UUID = Field(primary_key=True, foreign_key="test_ship.id")
+    number: str = ""
+
+
 class CountryAdmin(AdminView, model=Country):
     pass
 
@@ -63,8 +70,13 @@ class CabinAdmin(AdminView, model=Cabin):
     pass
 
 
-MODELS = (Country, Ship, Cabin)
-app = site_fixture(Feature("fleet", "For tests.", models=MODELS, admin=Admin((CountryAdmin, ShipAdmin, CabinAdmin))))
+class PassportAdmin(AdminView, model=Passport):
+    pass
+
+
+MODELS = (Country, Ship, Cabin, Passport)
+VIEWS = (CountryAdmin, ShipAdmin, CabinAdmin, PassportAdmin)
+app = site_fixture(Feature("fleet", "For tests.", models=MODELS, admin=Admin(VIEWS)))
 both_databases = pytest.mark.database("sqlite", "postgresql")
 SHIP = UUID(int=7)
 
@@ -140,6 +152,23 @@ async def test_reference_to_no_row_is_refused(admin: AsyncClient, ship: str) -> 
         "Choose one from the list, or enter its number.",
         "The selected entry no longer exists.",
     )
+
+
+@both_databases
+async def test_key_that_refers_to_another_row_is_chosen(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Ship(id=SHIP, name="Aida"))
+    fields = {"ship_id": str(SHIP), "number": "1"}
+    assert (await admin.post("/admin/passport/create", data=fields)).status_code == 303
+    assert (await admin.post(f"/admin/passport/edit/{SHIP}", data={"number": "2"})).status_code == 303
+    assert (await read_one(app, select(Passport))).number == "2"
+    assert ">Aida</a>" in (await admin.get("/admin/passport/list")).text
+
+
+async def test_key_that_refers_to_another_row_is_unique(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Ship(id=SHIP, name="Aida"))
+    await add_rows(app, Passport(ship_id=SHIP))
+    error = await error_of(admin, "/admin/passport/create", {"ship_id": str(SHIP), "number": "1"})
+    assert error == "This value is already in use."
 
 
 async def test_default_beside_sa_column_is_filled_in(admin: AsyncClient) -> None:
