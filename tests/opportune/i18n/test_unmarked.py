@@ -29,7 +29,7 @@ FOR_DEVELOPERS = (
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
     *("opportune/db/models/model.py", "opportune/db/models/translation.py", "opportune/features/registration.py"),
     *("opportune/mail/pages.py", "opportune/project/layout.py", "opportune/project/optional_features.py"),
-    "opportune/errors/option_names.py",
+    *("opportune/errors/option_names.py", "opportune/schemas/__init__.py"),
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),
     *("opportune/templates/debug.html", "opportune/templates/documentation/", "opportune/templates/request_panel/"),
     *("opportune/templates/welcome.html", "opportune/testing/", "opportune/web/errors/error_hints.py"),

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from opportune.cli.database import migrate, sqlmigrate
-from opportune.cli.development import check
+from opportune.cli.development import database_checks
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.locks import TableLock
@@ -102,7 +102,7 @@ def test_locks_are_shown_on_postgresql(oppman: Oppman, database_url: str, monkey
     oppman("migrate", "mcp", "zero", DATABASE_URL=database_url)
     migration = MigrationGraph(installed_names()).migrations_of("mcp")[0]
     lock = TableLock(migration, "mcp_client", "SHARE", "It is built", "Do not.")
-    for module in (migrate, check, sqlmigrate):
+    for module in (migrate, database_checks, sqlmigrate):
         monkeypatch.setattr(module, "find_table_locks", lambda _migrations: [lock])
     notice = "It is built. It blocks writes of mcp_client (SHARE lock). Do not."
     is_postgresql = database_url.startswith("postgresql")
