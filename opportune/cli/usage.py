@@ -6,6 +6,15 @@ from itertools import pairwise
 
 from opportune.errors.suggestions import did_you_mean
 
+DJANGO_COMMANDS = {
+    "collectstatic": "Omit it: the site serves static/ as it is.",
+    "createcachetable": "Omit it: migrate creates the table.",
+    "diffsettings": "Use env, which lists the settings that are set.",
+    "testserver": "Use loaddata, then runserver.",
+    "version": "Use oppman.py --version.",
+}
+"""Django's commands without an equivalent of the same name."""
+
 
 def no_such_option(option: str, options: Iterable[str]) -> str:
     """Return `No such option: --wiht. Did you mean --with?`, without the hint if no option is similar."""
@@ -14,7 +23,9 @@ def no_such_option(option: str, options: Iterable[str]) -> str:
 
 
 def unknown_command(name: str, names: Iterable[str]) -> str:
-    """Return `Unknown command 'migrat'. Did you mean migrate?`, without the hint if no name is similar."""
+    """Return `Unknown command 'migrat'. Did you mean migrate?`, or what replaces a command of Django."""
+    if name in DJANGO_COMMANDS:
+        return f"{name} is a command of Django. {DJANGO_COMMANDS[name]}"
     return f"Unknown command {name!r}.{did_you_mean(name, names)}"
 
 

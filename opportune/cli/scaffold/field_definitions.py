@@ -8,10 +8,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 from opportune.cli.scaffold.field_types import (
+    ALIASES,
     FIELD_TYPES,
     OWNERS,
     TIMESTAMPS,
     TYPES_WITH_DEFAULT,
+    WORDS_FOR_OPTIONS,
+    WORDS_FOR_REFERENCES,
     Field,
 )
 from opportune.cli.scaffold.models import ACCOUNT, ExistingModels
@@ -68,10 +71,12 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
     if not parts:
         raise OperatorError(f"{definition!r} has no type. Write {name}:str or another type. {TYPES_HINT}")
     type_, *options = parts
+    _refuse_other_notations(definition, name, type_, models)
     if type_[:1].isupper() or "." in type_ or type_ == "many":
         return _parse_reference(name, type_, options, feature, model, models)
     if type_ == "account":
         return _with_options(Field(name.removesuffix("_id"), "reference", target=ACCOUNT), options)
+    type_ = ALIASES.get(type_, type_)
     _check_type(definition, name, type_, models)
     name = name.removesuffix("_id") if type_ in OWNERS else name
     is_used = camel(name) in {model, *IMPORTED_NAMES, *models.names_in(feature)}
@@ -81,12 +86,31 @@ def _parse_field(definition: str, feature: str, model: str, models: ExistingMode
 
 def _check_type(definition: str, name: str, type_: str, models: ExistingModels) -> None:
     if type_ not in FIELD_TYPES:
-        hint = did_you_mean(type_, [*FIELD_TYPES, "account"])
+        hint = did_you_mean(type_, [*FIELD_TYPES, "account", *ALIASES])
         raise OperatorError(f"{definition!r}: unknown type {type_!r}.{hint} {TYPES_HINT}")
     if type_ in TIMESTAMPS and name != type_:
         raise OperatorError(f"{definition!r}: a field of this type must be called {type_}. Or write {name}:datetime.")
     if type_ == "team":
         _check_team(definition, name, models)
+
+
+def _refuse_other_notations(definition: str, name: str, type_: str, models: ExistingModels) -> None:
+    """Refuse a type as other frameworks write it, and name the type here."""
+    if type_.endswith("?"):
+        raise OperatorError(f"{definition!r}: Write {name}:{type_.rstrip('?')}:optional.")
+    if (word := _type_of_django(type_)) and not models.find_by_name(type_):
+        raise OperatorError(f"{definition!r}: unknown type {type_!r}. Write {name}:{word}. {TYPES_HINT}")
+    if type_.rpartition(".")[2].lower() in WORDS_FOR_REFERENCES:
+        raise OperatorError(
+            f"{definition!r}: The type of a reference is the name of its model, as in author:Author or tags:many:Tag."
+        )
+
+
+def _type_of_django(name: str) -> str:
+    """Return `str` for `CharField` or `models.CharField`; empty for other names."""
+    word, field, rest = name.rpartition(".")[2].lower().partition("field")
+    word = ALIASES.get(word, word)
+    return word if field and not rest and word in FIELD_TYPES else ""
 
 
 def _check_team(definition: str, name: str, models: ExistingModels) -> None:
@@ -100,9 +124,10 @@ def _check_team(definition: str, name: str, models: ExistingModels) -> None:
 
 
 def _split_definition(definition: str) -> list[str]:
-    """Split a definition. `tags:Tag[]` is read as `tags:many:Tag`."""
+    """Split a definition. `kind:enum(a,b)` is read as `kind:enum:a,b`, and `tags:Tag[]` as `tags:many:Tag`."""
     definition, default, value = definition.partition(":default=")
-    parts = re.sub(r":([\w.]+)\[\]", r":many:\1", definition).split(":")
+    definition = re.sub(r":([\w.]+)\[\]", r":many:\1", definition)
+    parts = re.sub(r":(\w+)\(([^()]*)\)", r":\1:\2", definition).split(":")
     return [*parts, *_split_default(value, parts[1] if len(parts) > 1 else "")] if default else parts
 
 
@@ -236,7 +261,8 @@ def _with_option(field: Field, option: str) -> Field:
     if is_limit:
         raise OperatorError(f"{field.name}: {value!r} is not a number. Write {name}=1.")
     other_options = [other for other in OPTIONS if other != f"{name}="]  # this option is for other types
-    hint = did_you_mean(option, other_options)
+    word = WORDS_FOR_OPTIONS.get(option)
+    hint = f" Did you mean {word}?" if word else did_you_mean(option, other_options)
     raise OperatorError(f"{field.name}: {field.type} has no option {option!r}.{hint} {TYPES_HINT}")
 
 

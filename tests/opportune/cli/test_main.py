@@ -104,6 +104,7 @@ def test_subcommand_help_fits(oppman: Oppman, name: str) -> None:
     [
         (["migrat"], "Unknown command 'migrat'. Did you mean migrate?"),
         (["xyzzy"], "Unknown command 'xyzzy'. See: python3 oppman.py --help"),
+        (["collectstatic"], "collectstatic is a command of Django. Omit it: the site serves static/ as it is."),
         (["--bogus"], "No such option: --bogus. See: "),
         (["jobs", "list", "--stat"], "No such option: --stat. Did you mean --state? See: "),
         (["jobs", "list", "--state", "waitin"], "Did you mean waiting? See: "),
