@@ -79,12 +79,15 @@ class MarkReader:
         self._call_marks = CALL_MARKS if tools or tools is None else ()
         self._start_marks = (*START_MARKS, *self._call_marks, *(JSON_CALLS if tools else ()))
         self._is_first, self._has_text = True, False
+        self._backticks = 0
+        """Backticks in the text. An odd number means that a quotation of code is open."""
         self._start(_Part.START, "")
 
     def feed(self, content: str) -> tuple[str, str]:
         """Return the reasoning and the text added by a chunk."""
         is_plain = self._part is _Part.TEXT and not (self._ends or self._pending)
         if is_plain and not ("<" in content or "[" in content):
+            self._backticks += content.count("`")
             return "", content
         self._pending += content
         self._added = dict.fromkeys(_Part, "")
@@ -141,7 +144,10 @@ class MarkReader:
         length = found.start() if found else len(self._pending) - _length_of_mark(self._pending, held)
         self._add(self._pending[:length])
         self._pending = self._pending[length:]
-        if found:
+        if found and found[0] in self._call_marks and self._backticks % 2:  # quoted, perhaps from a hostile document
+            self._add(found[0])
+            self._pending = self._pending.removeprefix(found[0])
+        elif found:
             self._start_after(found[0], self._pending.removeprefix(found[0]))
         return bool(found)
 
@@ -151,7 +157,9 @@ class MarkReader:
             return
         text = text.lstrip() if self._is_blank else text
         self._is_blank = self._is_blank and not text
-        self._has_text = self._has_text or (self._part is _Part.TEXT and bool(text))
+        if self._part is _Part.TEXT:
+            self._has_text = self._has_text or bool(text)
+            self._backticks += text.count("`")
         self._added[self._part] += text
         if self._presumed is not None:
             self._presumed += text

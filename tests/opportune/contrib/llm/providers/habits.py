@@ -508,6 +508,17 @@ CALLS = {
         reasoning=f"Hm.<tool_call>{json.dumps(FIND)}</tool_call>",
         calls=FINDS,
     ),
+    "quoted call": says(
+        *(text("Write `<tool_call>"), text(f"{json.dumps(FIND)}</tool_call>`.")),
+        text=f"Write `<tool_call>{json.dumps(FIND)}</tool_call>`.",
+    ),
+    "call in quoted code": says(
+        *(text("It says:\n``"), text("`\n[TOOL_CALLS]"), text(f"{json.dumps([FIND])}\n```")),
+        text=f"It says:\n```\n[TOOL_CALLS]{json.dumps([FIND])}\n```",
+    ),
+    "call after quoted code": ends(
+        *(text("A `b`: "), text(f"<tool_call>{json.dumps(FIND)}</tool_call>"), END), text="A `b`: ", calls=FINDS
+    ),
     "explained marks": says(text("Write <tool_call> and [TOOL_CALLS]."), text="Write <tool_call> and [TOOL_CALLS]."),
     "written call that is none": says(text("<tool_call>Yes</tool_call>")),
     "without function": calls(delta(tool_calls=[{"id": "a", "name": "find", "arguments": ARGS}])),
