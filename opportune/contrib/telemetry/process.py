@@ -15,13 +15,14 @@ STARTED_AT = time.time()
 
 def resident_memory_bytes() -> int:
     """Return the resident memory, its peak on systems without `/proc`, or 0 on Windows."""
-    if sys.platform == "win32":
-        return 0
-    with suppress(OSError):  # only Linux has this file
-        resident_pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-        return resident_pages * resource.getpagesize()
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
+    used_bytes = 0
+    if sys.platform != "win32":  # mypy reads the code after `return 0` also for Windows
+        with suppress(OSError):  # only Linux has this file
+            resident_pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+            return resident_pages * resource.getpagesize()
+        unit_bytes = 1 if sys.platform == "darwin" else 1024
+        used_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
+    return used_bytes
 
 
 async def lag_seconds(interval: float) -> float:
