@@ -45,6 +45,7 @@ def _check_cron_service(settings: Settings) -> Iterator[Finding]:
 
 
 def find_invalid_schedules(settings: Settings, jobs: Sequence[JobDefinition[Any]]) -> Iterator[str]:
+    """Yield a line for each job whose schedule is not valid."""
     for job in jobs:
         try:
             if schedule := job.schedule_in(settings):

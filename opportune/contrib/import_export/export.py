@@ -7,7 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -34,6 +34,7 @@ from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
 from opportune.i18n.languages import content_languages
+from opportune.web.forms.input_texts import as_text
 
 Batches = AsyncIterator[Sequence[Mapping[str, Any]]]
 """Rows in portions, each with its values by column."""
@@ -208,4 +209,6 @@ def _encode(value: Any) -> Any:
     """Encode a value for JSON and CSV. SQLAdmin would convert a Decimal to a float and lose digits."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, timedelta):
+        return as_text(value)
     return f"{value:f}" if isinstance(value, Decimal) else default_encoder(value)

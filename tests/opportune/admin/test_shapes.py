@@ -92,6 +92,7 @@ class MemberAdmin(AdminView, model=Member):
 
 class GaugeAdmin(AdminView, model=Gauge):
     filters = ("unit", "area")
+    can_export = True
     save_as = True
 
 
@@ -171,6 +172,11 @@ async def test_copy_has_the_same_duration(app: FastAPI, admin: AsyncClient, shif
     fields = {"mode": "1", "width": "1", "shift": text}
     assert (await admin.post("/admin/gauge/create", data=fields)).status_code == 303
     assert await read_all(app, select(col(Gauge.shift))) == [shift, shift]
+
+
+async def test_export_has_the_duration_of_the_form(app: FastAPI, admin: AsyncClient) -> None:
+    await add_rows(app, Gauge(shift=timedelta(seconds=-3)))
+    assert [row["shift"] for row in await export(admin, "gauge")] == ["-0:00:03"]
 
 
 def test_new_rows_of_an_api_lack_computed_columns() -> None:
