@@ -11,7 +11,7 @@ import typer
 from opportune.cli.loop import open_event_loop
 from opportune.cli.output import say
 from opportune.config.settings import Settings, get_settings
-from opportune.mail import InvalidEmailError, render_email
+from opportune.mail import EmailMessage, InvalidEmailError, render_email
 from opportune.mail.delivery import send_email
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import ConsoleTransport, FileTransport
@@ -20,21 +20,17 @@ from opportune.mail.transport import ConsoleTransport, FileTransport
 def command(addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Recipients.")]) -> None:
     settings = get_settings()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # console: logs the e-mail
-    with open_event_loop() as loop:
-        for address in addresses:
-            loop.run(send_to(settings, address))
-
-
-async def send_to(settings: Settings, address: str) -> None:
-    """Send the e-mail.
-
-    Raises:
-        OperatorError: sending failed.
-    """
     try:
-        email = render_email(settings, address, "mail/test", {})
+        emails = [render_email(settings, address, "mail/test", {}) for address in addresses]
     except InvalidEmailError as error:
         raise typer.BadParameter(str(error)) from None
+    with open_event_loop() as loop:
+        for email in emails:
+            loop.run(send(settings, email))
+
+
+async def send(settings: Settings, email: EmailMessage) -> None:
+    """Send an e-mail. Raises OperatorError if this fails."""
     await send_email(settings, email)
     transport = transport_for(settings)
     if isinstance(transport, ConsoleTransport | FileTransport):

@@ -41,6 +41,11 @@ def test_invalid_address_is_wrong_usage(oppman: Oppman, addresses: list[str]) ->
     assert "address" in oppman("sendtestemail", *addresses).line(2).lower()
 
 
+def test_invalid_address_keeps_all_from_being_sent(oppman: Oppman, folder: Path) -> None:
+    assert oppman("sendtestemail", "ada@example.com", "bob").code == 2
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
