@@ -221,7 +221,8 @@ class AdminView(RowQueriesMixin):
             for name, column in self.mapper.columns.items()
             if name not in keys
             and self._is_default_field(name)
-            and (name in {*self.choice_names, *self.references} or not (is_text(column) or is_json(column)))
+            and not is_json(column)
+            and (name in {*self.choice_names, *self.references} or not is_text(column))
         ]
         return [*columns, *self.many_to_many]
 

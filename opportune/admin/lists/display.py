@@ -117,7 +117,7 @@ def row_actions(request: Request, view: DisplayMixin, row: Any) -> dict[str, str
 def format_column(view: BaseAdminView, name: str, value: Any, formats: Any = FORMATTERS) -> Any:
     """Return the value of a column as lists, details and the history show it."""
     if value is not None and name in view.choice_names:
-        return str(choice_label(value))
+        return ", ".join(str(choice_label(item)) for item in (value if isinstance(value, list) else [value]))
     field = view.formatted_fields.get(name)
     text = display(field, value) if field else value
     return format_quantity(text, formats) if name in view.numeric_columns else format_value(text, formats)

@@ -179,7 +179,7 @@ def csv_cell(value: Any) -> Any:
 def cell_of(value: Any) -> Any:
     """Return a value as one cell of CSV."""
     if isinstance(value, JsonList | dict):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, default=_encode)
     if isinstance(value, list):
         return join_names(map(str, value))
     return _encode(value) if value is not None else ""

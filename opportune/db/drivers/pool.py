@@ -1,9 +1,11 @@
 """Connection pool and options that all engines share."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_, greenlet_spawn
@@ -52,6 +54,8 @@ ENGINE_OPTIONS: Mapping[str, Any] = {
     "hide_parameters": True,
     "query_cache_size": MAX_COMPILED_STATEMENTS,
     "poolclass": Pool,
+    # Enums, UUIDs, times and other values that models validate for a column of JSON, such as `list[Colour]`.
+    "json_serializer": json.JSONEncoder(default=to_jsonable_python).encode,
 }
 
 

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import JSON, Column, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
+from sqlalchemy import ARRAY, JSON, Column, Index, Integer, LargeBinary, String, Text, UniqueConstraint, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -106,7 +106,8 @@ def is_text(column: Column[Any]) -> bool:
 
 
 def is_json(column: Column[Any]) -> bool:
-    return isinstance(type_of(column), JSON)
+    """Return whether a column holds JSON, or an array, which forms and files treat alike."""
+    return isinstance(type_of(column), JSON | ARRAY)
 
 
 def is_long(column: Column[Any]) -> bool:

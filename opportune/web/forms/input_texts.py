@@ -55,7 +55,7 @@ def as_text_list(value: object, type_: str) -> str:
         return value
     if type_ == LINES and isinstance(value, Iterable):
         return "\n".join(map(as_text, value))
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return json.dumps(value, ensure_ascii=False, indent=2, default=as_text)
 
 
 def parse_json(text: str) -> Any:

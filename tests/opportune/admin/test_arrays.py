@@ -1,0 +1,85 @@
+"""Columns with several values in the admin: PostgreSQL's arrays, and lists of choices in JSON."""
+
+import html
+import re
+from enum import Enum
+from typing import Any, Literal
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import ARRAY, JSON, Column, Integer, MetaData, String, Uuid, select
+from sqlalchemy import Enum as EnumType
+from sqlmodel import Field, SQLModel
+
+from opportune.admin import AdminView
+from opportune.feature import Admin, Feature
+from tests.opportune.site_with import site_fixture
+from tests.opportune.stored_rows import add_rows, read_one
+
+pytestmark = pytest.mark.database("postgresql")
+
+
+class Colour(Enum):
+    RED = "red"
+    DEEP_BLUE = "deep_blue"
+
+
+class Kit(SQLModel, table=True):
+    __tablename__ = "test_kit"
+    metadata = MetaData()
+
+    id: int | None = Field(default=None, primary_key=True)
+    words: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(String)))
+    sizes: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(Integer)))
+    colours: list[Colour] = Field(default_factory=list, sa_column=Column(ARRAY(EnumType(Colour))))
+    parts: list[UUID] = Field(default_factory=list, sa_column=Column(ARRAY(Uuid)))
+    tints: list[Colour] = Field(default_factory=list, sa_column=Column(JSON))
+    marks: list[Literal["new", "used"]] = Field(default_factory=list, sa_column=Column(JSON))
+
+
+class KitAdmin(AdminView, model=Kit):
+    can_export = True
+
+
+app = site_fixture(Feature("kits", "For tests.", models=(Kit,), admin=Admin((KitAdmin,))))
+VALUES: dict[str, Any] = {
+    "words": ["a", "b c"],
+    "sizes": [1, 2],
+    "colours": [Colour.RED, Colour.DEEP_BLUE],
+    "parts": [UUID(int=3)],
+    "tints": ["red"],
+    "marks": ["used"],
+}
+
+
+@pytest.fixture(autouse=True)
+async def _kit(app: FastAPI) -> None:
+    await add_rows(app, Kit(**VALUES))
+
+
+@pytest.mark.parametrize("page", ["list", "details/1"])
+async def test_choices_are_shown_by_their_labels(admin: AsyncClient, page: str) -> None:
+    assert "Red, Deep blue" in (await admin.get(f"/admin/kit/{page}")).text
+
+
+async def test_saving_a_form_unchanged_keeps_all_values(app: FastAPI, admin: AsyncClient) -> None:
+    page = (await admin.get("/admin/kit/edit/1")).text
+    texts = re.findall(r'<textarea[^>]* name="(\w+)"[^>]*>\n?([^<]*)', page)
+    fields = {name: html.unescape(text) for name, text in texts}
+    assert fields.keys() == VALUES.keys()
+    assert (await admin.post("/admin/kit/edit/1", data=fields | {"sizes": "[3]"})).status_code == 303
+    row = await read_one(app, select(Kit))
+    assert {name: getattr(row, name) for name in VALUES} == VALUES | {"sizes": [3]}
+
+
+@pytest.mark.parametrize("format_", ["csv", "json", "xlsx"])
+async def test_arrays_are_exported(admin: AsyncClient, format_: str) -> None:
+    assert (await admin.get(f"/admin/kit/export/{format_}")).status_code == 200
+
+
+@pytest.mark.parametrize("name", VALUES)
+async def test_several_values_have_no_filter_and_no_order(admin: AsyncClient, name: str) -> None:
+    assert (await admin.get("/admin/kit/list", params={name: "a"})).status_code == 422
+    assert (await admin.get("/admin/kit/list", params={"sortBy": name})).status_code == 400
