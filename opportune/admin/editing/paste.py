@@ -99,6 +99,7 @@ async def _form_text(request: Request, view: AdminView, name: str, text: str) ->
 
 
 def _is_key(lookup: ForeignKeyLookup, text: str) -> bool:
+    """Return whether a text is a number or another key of a row. A text key is not told apart from a title."""
     with suppress(ValueError):
         return not is_text(lookup.key) and bool(lookup.parse(text))
     return False

@@ -23,6 +23,8 @@ DATE_RANGES = {
     "this_year": _p("filter", "this year"),
 }
 BETWEEN = ("", _p("filter", "is between"))
+OLD_COMPARISONS: Mapping[str, Sequence[Operator]] = {"equals": (FROM, TO), "greater_than": (FROM,), "less_than": (TO,)}
+"""Comparisons in links and saved views of 0.2, with the ends of the range to which their value belongs."""
 DAY = timedelta(days=1)
 
 
@@ -45,7 +47,7 @@ class RangeFilter(ListFilter):
 
     @property
     def parameters(self) -> Sequence[str]:
-        return (*super().parameters, *self.end_names)
+        return (self.parameter_name, self.operation_name, *self.end_names)
 
     def operations(self) -> list[tuple[str, str]]:
         ranges = DATE_RANGES if self.input_type == "date" else {}
@@ -55,13 +57,20 @@ class RangeFilter(ListFilter):
         operations = self.operations()
         return [BETWEEN, *operations] if operations else []
 
+    def read_operation(self, query: QueryParams) -> str:
+        return "" if query.get(self.operation_name) in OLD_COMPARISONS else super().read_operation(query)
+
     def ends(self, query: QueryParams) -> dict[str, str]:
         """Return the non-empty ends of the range. A comparison such as "today" takes precedence over a range."""
-        if query.get(self.operation_name):
+        operation = query.get(self.operation_name) or "equals"
+        if operation not in OLD_COMPARISONS:
             return {}
-        value = query.get(self.parameter_name, "")
-        texts = {name: self.to_machine_format(query.get(name) or value) for name in self.end_names}
-        return {name: text for name, text in texts.items() if text}
+        ends = {}
+        for name, operator in self.end_names.items():
+            value = query.get(self.parameter_name, "") if operator in OLD_COMPARISONS[operation] else ""
+            if text := self.to_machine_format(query.get(name) or value):
+                ends[name] = text
+        return ends
 
     def to_machine_format(self, text: str) -> str:
         """Convert a number or date from the visitor's format. Return other texts unchanged."""
@@ -79,7 +88,8 @@ class RangeFilter(ListFilter):
         return DATETIME_LOCAL if self.type is datetime and ":" in text else self.input_type
 
     def effective_parameters(self, query: QueryParams) -> Collection[str]:
-        return (self.operation_name,) if query.get(self.operation_name) else self.parameters
+        operation = query.get(self.operation_name)
+        return self.parameters if not operation or operation in OLD_COMPARISONS else (self.operation_name,)
 
     def parse_condition(self, query: QueryParams) -> ColumnElement[bool] | None:
         operation = self.read_operation(query)
