@@ -70,9 +70,11 @@ def _type_of(annotation: Any) -> Any:
 def conforms(value: Any, annotation: Any) -> bool:
     """Return whether a value has the type of an annotation. Annotations without a class are not checked."""
     annotation = _type_of(annotation)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if origin in (Union, UnionType, Annotated):
-        return any(conforms(value, argument) for argument in arguments[: 1 if origin is Annotated else None])
+    if origin in (Union, UnionType):
+        return any(conforms(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
     if origin is type and isinstance(value, type):

@@ -77,7 +77,7 @@ class SingleHopCursor(AsyncAdapt_aiosqlite_cursor):
 
 @dataclass(slots=True)
 class Transaction:
-    """What a connection knows of its transaction, of which it sends to SQLite only what it must."""
+    """State of the transaction of a connection, part of which has not been sent to SQLite."""
 
     begin_statement: str = ""
     """Statement that begins the transaction, until it is sent."""

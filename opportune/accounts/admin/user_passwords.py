@@ -1,4 +1,4 @@
-"""Passwords that staff set for a user: in the form of a new user, and on a page of their own."""
+"""Passwords that staff choose for users, in the form of a new user and on a separate page."""
 
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -177,17 +178,22 @@ def parse_id(text: str) -> int:
     raise ValueError(INVALID_ID)
 
 
+@cache  # an action reads thousands of keys
+def _adapter_of(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
 def parse_key(column: Column[Any], text: str) -> Any:
     """Return the value of a primary key in a text.
 
     Raises:
         ValueError: No row can have this key.
     """
-    type_ = python_type_of(column)
+    type_: Any = python_type_of(column)
     if type_ is int:
         return parse_id(text)
     try:
-        return TypeAdapter(type_).validate_strings(text)
+        return _adapter_of(type_).validate_strings(text)
     except ValidationError:
         raise ValueError(INVALID_ID) from None
 

@@ -62,7 +62,7 @@ class RangeFilter(ListFilter):
 
     def ends(self, query: QueryParams) -> dict[str, str]:
         """Return the non-empty ends of the range. A comparison such as "today" takes precedence over a range."""
-        operation = query.get(self.operation_name) or "equals"
+        operation = query.get(self.operation_name) or "equals"  # a value without a comparison
         if operation not in OLD_COMPARISONS:
             return {}
         ends = {}

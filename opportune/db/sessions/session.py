@@ -137,6 +137,7 @@ def after_failure(session: AsyncSession, callback: Callable[[], Awaitable[None]]
 
 
 async def run_failure_callbacks(session: AsyncSession, error: BaseException) -> None:
+    """Run the callbacks of `after_failure`, unless the transaction may have been committed."""
     if not may_be_committed(error):
         for callback in session.info.pop(AFTER_FAILURE, ()):
             await callback()
