@@ -27,7 +27,7 @@ FLUSH_INTERVAL_SECONDS = 0.25
 """Maximum seconds between two saves while text arrives. A crash loses at most the text of this time."""
 VIEWED_FLUSH_INTERVAL_SECONDS = 0.1
 """Seconds between two saves while an answer is viewed in this process, unless saves are slow."""
-MAX_SAVING_SHARE = 0.25
+MAX_SAVING_SHARE = 0.15
 """Maximum share of the time spent on saves. Slower saves happen less often."""
 LEASE_RENEWAL_SECONDS = 1.0
 """Seconds between renewals of leases and checks for stop requests, also while models are silent."""
@@ -186,13 +186,10 @@ class AnswerFlusher:
         renew = self._saved_at - self._renewed_at >= LEASE_RENEWAL_SECONDS
         if renew:
             self._renewed_at = self._saved_at
-        growing = {
-            answer_id: unsaved
-            for answer_id, unsaved in self._growing.items()
-            if renew or not unsaved.next_delta().is_empty
-        }
+        growing = dict(self._growing)
+        deltas = [unsaved.next_delta() for unsaved in growing.values()]
         save = partial(store.save_deltas, self.database, self.worker, renew=renew)
-        claims = await _write(save, [unsaved.next_delta() for unsaved in growing.values()])
+        claims = await _write(save, [delta for delta in deltas if renew or not delta.is_empty])
         self._save_seconds = monotonic() - self._saved_at
         for number, (answer_id, claim) in enumerate(claims.items(), 1):
             if isinstance(claim, Exception):

@@ -32,6 +32,7 @@ class LiveAnswer:
     def __init__(self, progress: AnswerProgress) -> None:
         self.progress = progress
         """Stored text when this object was created."""
+        self.id = progress.answer.id
         self.answer = progress.answer
         self.tool_runs = progress.answer.tool_runs
         self.viewers = 0
@@ -53,10 +54,6 @@ class LiveAnswer:
 
     async def __aexit__(self, *_: object) -> None:
         self.viewers -= 1
-
-    @property
-    def id(self) -> int:
-        return self.answer.id
 
     @property
     def text(self) -> str:
