@@ -34,20 +34,17 @@ from opportune.server.loop_monitor import monitor_loop
 from opportune.server.shutdown import tune_gc, watch_signals
 from opportune.storage import open_storage
 from opportune.web.errors.handlers import add_error_handlers
-from opportune.web.language import language_prefixes
-from opportune.web.middleware.allowed_hosts import AllowedHostsMiddleware
+from opportune.web.language import LanguagePrefixMiddleware, language_prefixes
 from opportune.web.middleware.body_limit import BodyLimitMiddleware
 from opportune.web.middleware.compression import CompressionMiddleware
-from opportune.web.middleware.cors import ApiCorsMiddleware
-from opportune.web.middleware.csrf import CsrfMiddleware
-from opportune.web.middleware.language_prefix import LanguagePrefixMiddleware
 from opportune.web.middleware.mounted_site import MountedSite, SiteMiddleware
+from opportune.web.middleware.origins import AllowedHostsMiddleware, ApiCorsMiddleware, CsrfMiddleware
 from opportune.web.middleware.read_your_writes import ReadYourWritesMiddleware
 from opportune.web.middleware.request import RequestMiddleware
 from opportune.web.middleware.submissions import SubmissionMiddleware
 from opportune.web.rendering.templates import templates
 from opportune.web.rendering.warm_up import warm_up
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 from opportune.web.routing.router import Router, build_mounted_routes, operation_id
 from opportune.web.static.files import STATIC_URL
 

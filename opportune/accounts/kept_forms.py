@@ -33,7 +33,7 @@ from opportune.web.forms.form_user import submitted_mark, user_marks
 from opportune.web.forms.kept_form import KEY_IN_STATE, PARAMETER, STATE_KEY, KeptForm
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.forms.uploads import allow_files
-from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.middleware.origins import SAFE_METHODS
 from opportune.web.rate_limit import RateLimit, TooManyRequests
 from opportune.web.rendering.flash import added_messages, flash, keep_messages
 

@@ -13,7 +13,7 @@ from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.db.database import Database
 from opportune.db.sessions.site import is_foreign_route
 from opportune.web.client import Client
-from opportune.web.middleware.csrf import refuse_foreign_page
+from opportune.web.middleware.origins import refuse_foreign_page
 
 
 async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:

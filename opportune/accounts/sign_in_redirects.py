@@ -11,9 +11,9 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.kept_form import KEY_IN_STATE
 from opportune.web.language import without_prefix
-from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.middleware.origins import SAFE_METHODS
+from opportune.web.redirects import nearest_page
 from opportune.web.rendering.templates import is_htmx
-from opportune.web.routing.pages import nearest_page
 
 LOGIN_PATH = "/accounts/login"
 SIGN_IN_FIRST = _l("Sign in first.")

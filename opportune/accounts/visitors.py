@@ -7,7 +7,7 @@ from opportune.feature import Feature, Process
 from opportune.services import Service, Services
 from opportune.web.cache import Cache, open_cache
 from opportune.web.rate_limit import RateLimiter
-from opportune.web.rate_limit.cache_storage import CacheStorage
+from opportune.web.rate_limit_cache import CacheStorage
 
 
 def _open_cache(services: Services) -> Cache:

@@ -14,7 +14,7 @@ from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to
 from opportune.errors.suggestions import did_you_mean
 from opportune.feature import Feature
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 
 MAX_GROUP_NAME = 150
 

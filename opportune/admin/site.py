@@ -59,7 +59,7 @@ from opportune.web.rendering.environment import TemplateLoader
 from opportune.web.rendering.flash import take_messages
 from opportune.web.static import icons
 from opportune.web.static.files import assets
-from opportune.web.static.script_texts import file_of_language
+from opportune.web.static.generated import file_of_language
 from opportune.web.static.typeface import preloaded_file
 from opportune.web.time_zone import format_datetime
 

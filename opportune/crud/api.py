@@ -20,7 +20,7 @@ from opportune.errors import OperatorError, renamed_names
 from opportune.errors.option_names import refuse_misspelt, strict
 from opportune.i18n import current_language
 from opportune.pagination import Page, Paging
-from opportune.web.errors.openapi import refusals
+from opportune.web.errors.problem import refusals
 
 M = TypeVar("M", bound=Model)
 

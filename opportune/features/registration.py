@@ -24,7 +24,7 @@ from opportune.project.feature_packages import PREFIX
 from opportune.project.layout import PACKAGE, REQUIRED, display_path, feature_folder, feature_of_table, origin
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_module, how_to_list
 from opportune.web.rendering.templates import templates
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 
 FRAMEWORK_NAMES = {feature.name for feature in CORE_FEATURES} | OPTIONAL_FEATURES.keys()
 """Names of the framework's features. Features of projects and packages have other names."""

@@ -13,14 +13,13 @@ from opportune.web.language import url
 from opportune.web.rate_limit import HOUR_SECONDS, Limiter, RateLimit, TooManyRequests
 from opportune.web.rendering import markdown, markdown_blocks
 from opportune.web.rendering.flash import flash
-from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, redirect, render_panels, templates
 from opportune.web.routing.api_router import APIRouter
 from opportune.web.settings import settings_of
 from opportune.web.static import icons
 from opportune.web.static.files import assets
-from opportune.web.streaming import EventStream, hx_partial, stream_markdown
-from opportune.web.streaming_forms import stream_form
+from opportune.web.streaming import EventStream, hx_partial, stream_form, stream_markdown
 from opportune.web.time_zone import current_zone, format_date, format_datetime, site_zone
 
 __all__ = [

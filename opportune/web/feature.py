@@ -5,7 +5,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.redis_store import FULL, RedisStore
-from opportune.web.endpoints import developer_pages, health, markdown_preview, root_files
+from opportune.web.endpoints import health, pages
 from opportune.web.errors import debug_page
 from opportune.web.routing.router import router_of
 from opportune.web.static.files import CHECK_INTERVAL_SECONDS, PRODUCTION_CHECK_INTERVAL_SECONDS, STATIC_URL, assets
@@ -24,9 +24,9 @@ def init_app(app: FastAPI) -> None:
     if settings.debug:
         router_of(app).include_flat(debug_page.router)
     if not settings.is_production:
-        router_of(app).include_pages(developer_pages.api_docs)
+        router_of(app).include_pages(pages.api_docs)
     if settings.debug and not settings.is_production:
-        router_of(app).include_pages(developer_pages.component_gallery)
+        router_of(app).include_pages(pages.component_gallery)
 
 
 async def cache_lights(app: FastAPI) -> list[HealthLight]:
@@ -47,6 +47,6 @@ async def cache_lights(app: FastAPI) -> list[HealthLight]:
 web = Feature(
     "web",
     "Health checks, static files and the pages of the API.",
-    site=Site(routes=(health.router, root_files.router, markdown_preview.router), init_app=init_app),
+    site=Site(routes=(health.router, pages.router), init_app=init_app),
     monitoring=Monitoring(status={"Server": cache_lights}),
 )

@@ -19,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 from opportune.errors import ServiceError
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.forms.forms import Form
 from opportune.web.rendering import markdown
-from opportune.web.rendering.growing_markdown import MarkdownBlocks
+from opportune.web.rendering.markdown import MarkdownBlocks
 from opportune.web.rendering.templates import is_htmx, templates
 
 T = TypeVar("T")
@@ -233,3 +234,61 @@ async def paced_items(request: Request, items: AsyncGenerator[T, None]) -> Async
     finally:
         reader.cancel()
         end.cancel()
+
+
+def stream_form(
+    request: Request,
+    rows: AsyncGenerator[Any, None],
+    form: Form[Any],
+    page: str,
+    context: Mapping[str, Any] | None = None,
+) -> Response:
+    """Fill a form again with each row, until the last one.
+
+    A request of htmx gets the block `form` of the page as server-sent events. Other requests get the page with the last
+    row. An error is shown in the form, whose fields keep their values.
+
+    Args:
+        request: The current request.
+        rows: Objects or mappings, such as those of `llm.stream_parse`. The generator is closed when the visitor leaves.
+        form: The form, which is `form` in the template.
+        page: Template of the page.
+        context: Context of the template.
+    """
+    context, updates = {**(context or {}), "form": form}, _fill(request, rows, form)
+    if is_htmx(request):
+        return EventStream(_form_events(request, updates, page, context))
+    return ClosingResponse(_form_page(request, updates, page, context), headers=HEADERS, media_type="text/html")
+
+
+async def _fill(request: Request, rows: AsyncGenerator[Any, None], form: Form[Any]) -> AsyncGenerator[None, None]:
+    """Fill the form, and yield after each update or heartbeat, and at the end."""
+    errors = list[str]()
+    with collected_errors(errors):
+        async with aclosing(paced_items(request, rows)) as batches:
+            async for batch in batches:
+                if batch:
+                    form.fill_from(batch[-1])
+                yield
+    for error in errors:
+        form.refuse(error, status=503)
+    yield
+
+
+async def _form_events(
+    request: Request, updates: AsyncGenerator[None, None], page: str, context: Mapping[str, Any]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(updates):
+        async for _ in updates:
+            yield format_sse_event(data_str=templates.render_block_to_string(request, page, "form", context))
+    yield format_sse_event(data_str="done", event="done")
+
+
+async def _form_page(
+    request: Request, updates: AsyncGenerator[None, None], page: str, context: Mapping[str, Any]
+) -> AsyncGenerator[str, None]:
+    """Send line breaks before the page, to detect a visitor who leaves."""
+    async with aclosing(updates):
+        async for _ in updates:
+            yield "\n"
+    yield templates.render_to_string(request, page, context)

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_clock, format_day, format_moment
-from opportune.web.public_cookies import take_cookie
+from opportune.web.cookies import take_cookie
 
 COOKIE_PREFIX = b"time_zone="
 MAX_CACHED_ZONES = 600

@@ -13,7 +13,7 @@ from opportune.contrib.assistants import Prompt
 from opportune.contrib.llm import FakeProvider
 from opportune.testing import signed_in_client
 from opportune.testing.rows import Make
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 from tests.chat.conversations import API, ask
 
 ROUTES = [

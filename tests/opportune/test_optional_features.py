@@ -17,7 +17,7 @@ from opportune.project.layout import REQUIRED, USERS, installed_features
 from opportune.project.optional_features import OPTIONAL_FEATURES, feature_of_path, feature_of_setting
 from opportune.testing import make_user, signed_in_client
 from opportune.testing.app import create_test_app
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 from tests.opportune.feature_rounds import feature_rounds, features_without
 
 PAGES = ("/", "/accounts/profile", "/admin/", "/admin/operations")

@@ -10,7 +10,7 @@ from opportune.accounts.events.service import describe_event, record_event
 from opportune.accounts.models import AccountEvent, User
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.views import AdminView
-from opportune.web.user_agent import describe_user_agent
+from opportune.web.client import describe_user_agent
 
 EVENTS_OF_ACTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "activate": ("updated_by_staff", {"fields": "Active"}),

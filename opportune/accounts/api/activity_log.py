@@ -10,8 +10,8 @@ from opportune.accounts.models import AccountEvent
 from opportune.accounts.schemas import AccountEventRead
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Page, Paging
+from opportune.web.client import describe_user_agent
 from opportune.web.routing.api_router import APIRouter
-from opportune.web.user_agent import describe_user_agent
 
 router = APIRouter(prefix="/users/me/events", tags=["accounts"])
 

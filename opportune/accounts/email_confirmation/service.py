@@ -10,8 +10,8 @@ from opportune.accounts.sign_in_methods.email_codes import is_code, make_code
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import utc_now
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.client import describe_user_agent
 from opportune.web.rate_limit import HOUR_SECONDS, RateLimit
-from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = 600
 PERIOD_SECONDS = 60

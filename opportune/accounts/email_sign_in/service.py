@@ -25,8 +25,8 @@ from opportune.db.models.model import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import JobContext, job
+from opportune.web.client import describe_user_agent
 from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, TooManyRequests
-from opportune.web.user_agent import describe_user_agent
 
 LIFETIME_SECONDS = int(LIFETIMES["email-sign-in"].total_seconds())
 PURPOSE = "accounts: sign-in by e-mail"

@@ -20,9 +20,8 @@ from opportune.errors import OperatorError
 from opportune.i18n import gettext, use_language
 from opportune.jobs import JobContext, job
 from opportune.pagination import Page, Paging, paginate
-from opportune.web.client import Client
-from opportune.web.security_log import log_security_event
-from opportune.web.user_agent import describe_user_agent
+from opportune.web.client import Client, describe_user_agent
+from opportune.web.middleware.request_log import log_security_event
 
 EventContext = AccountContext | AsyncSession
 """The context of a request; in commands and jobs, a writing session."""

@@ -10,8 +10,8 @@ from opportune.accounts.events.service import UserEvents, describe_event
 from opportune.accounts.responses import show
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.pagination import Paging
+from opportune.web.client import describe_user_agent
 from opportune.web.routing.api_router import APIRouter
-from opportune.web.user_agent import describe_user_agent
 
 router = APIRouter(prefix="/accounts/events")
 

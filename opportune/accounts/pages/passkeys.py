@@ -21,11 +21,11 @@ from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 from opportune.db.models.model import RowId
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.client import describe_user_agent
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
-from opportune.web.user_agent import describe_user_agent
 
 ADDED = _l("Your passkey is added. From now on you can sign in with it.")
 

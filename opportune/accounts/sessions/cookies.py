@@ -15,7 +15,7 @@ from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.project.feature_packages import HAS_PROJECT
 from opportune.web.client import Client
-from opportune.web.middleware.response_cookies import add_cookies
+from opportune.web.cookies import add_cookies
 
 
 def cookie_name(settings: Settings) -> str:

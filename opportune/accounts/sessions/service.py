@@ -13,8 +13,7 @@ from opportune.accounts.sessions.credentials import UserCredentials, delete_expi
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.client import Client
-from opportune.web.user_agent import describe_user_agent
+from opportune.web.client import Client, describe_user_agent
 
 IMPERSONATOR = _l("A superuser, signed in as you")
 

@@ -12,7 +12,7 @@ from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, Passke
 from opportune.accounts.users.context import AccountContext
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
-from opportune.web.middleware.response_cookies import add_cookies
+from opportune.web.cookies import add_cookies
 
 PATH = "/accounts/passkeys"
 COOKIE = PageCookie("passkey", COOKIE_PATH, LIFETIME_SECONDS)

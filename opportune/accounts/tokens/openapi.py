@@ -10,7 +10,7 @@ from fastapi.routing import iter_route_contexts
 
 from opportune.accounts.tokens.bearer import oauth2_scheme
 from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
-from opportune.web.errors.openapi import complete_responses, operations, refusals
+from opportune.web.errors.problem import complete_responses, operations, refusals
 
 HTTP_BEARER = "HTTPBearer"
 FORBIDDEN = refusals(403)[403]

@@ -20,8 +20,8 @@ from opportune.feature import Feature
 from opportune.i18n import gettext, gettext_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.layout import origin
-from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing.flattening import router_list
+from opportune.web.middleware.origins import SAFE_METHODS
+from opportune.web.routing.api_router import router_list
 
 READ, WRITE = "read", "write"
 VERBS = (_l("read"), _l("write"), _l("manage"))

@@ -11,8 +11,8 @@ from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.project.layout import users_module
 from opportune.web.client import Client
+from opportune.web.middleware.request_log import log_security_event
 from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, TooManyRequests
-from opportune.web.security_log import log_security_event
 
 if TYPE_CHECKING:
     from opportune.accounts.users.manager import UserManager

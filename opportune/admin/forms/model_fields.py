@@ -20,7 +20,7 @@ from opportune.schemas.annotations import options_of
 from opportune.web.forms.controls import Control, controls_of, html_attributes, to_machine_format, translated_choices
 from opportune.web.forms.controls import Field as PageField
 from opportune.web.forms.error_messages import INVALID_DATE, INVALID_DATETIME, INVALID_TIME, message_for
-from opportune.web.forms.form_state import ZONE_SUFFIX
+from opportune.web.forms.form_state import ZONE_SUFFIX, parse_local_time
 from opportune.web.forms.input_texts import (
     DATETIME_LOCAL,
     JSON_TEXT,
@@ -31,7 +31,6 @@ from opportune.web.forms.input_texts import (
     input_type,
     parse_json,
 )
-from opportune.web.forms.submitted_values import parse_local_time
 from opportune.web.rendering.templates import templates
 from opportune.web.time_zone import current_zone, local, parse_zone_name, zone_name
 

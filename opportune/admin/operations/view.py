@@ -36,7 +36,7 @@ from opportune.jobs.requests import run_url
 from opportune.web.cache import ALL_TAGS, Cache
 from opportune.web.cache.rule import Counts
 from opportune.web.rendering.flash import flash
-from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import CachedRoute
 
 JOB_STATES = {
     JobState.HELD: pgettext_lazy("jobs", "held"),

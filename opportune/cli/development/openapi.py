@@ -20,7 +20,7 @@ import typer
 from opportune.cli.output import print_json, say
 from opportune.errors import OperatorError
 from opportune.project.layout import application
-from opportune.web.errors.openapi import operations
+from opportune.web.errors.problem import operations
 
 
 class Client(StrEnum):

@@ -17,7 +17,7 @@ from opportune.i18n.languages import content_languages
 from opportune.plurals import pluralize
 from opportune.project.layout import FRAMEWORK, PROJECT, display_path, installed_features, replacements
 from opportune.web.language import has_language, language_prefixes
-from opportune.web.routing.flattening import router_list
+from opportune.web.routing.api_router import router_list
 
 LINK = re.compile(r"""\s(?:href|(?:form)?action|hx-(?:get|post|put|patch|delete)|data-[\w-]*url)=["'](/(?!/)[^"']*)""")
 """Attribute of HTML with the path of a page."""

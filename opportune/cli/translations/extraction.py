@@ -23,7 +23,7 @@ METHODS: list[tuple[str, Any]] = [
     ("**.txt", "jinja2.ext:babel_extract"),
 ]
 SCRIPTS = [("**.js", "javascript")]
-TAGS = "opportune.web.rendering.cache_tag.CacheTag,opportune.web.rendering.shared_parts.SharedParts"
+TAGS = "opportune.web.rendering.extensions.CacheTag,opportune.web.rendering.extensions.SharedParts"
 TEMPLATE = {"trimmed": "true", "silent": "false", "extensions": TAGS}
 OPTIONS = {"**.html": TEMPLATE, "**.txt": TEMPLATE}
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {

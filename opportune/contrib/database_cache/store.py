@@ -15,8 +15,7 @@ from opportune.contrib.database_cache.models import CacheRow
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.db.sessions.session import Rows
-from opportune.web.cache.shared_store import LEASE_SECONDS, TAG_SECONDS, SharedStore, lock_key, new_version, tag_key
-from opportune.web.cache.store import CacheSize
+from opportune.web.cache.store import LEASE_SECONDS, TAG_SECONDS, CacheSize, SharedStore, lock_key, new_version, tag_key
 
 logger = logging.getLogger(__name__)
 

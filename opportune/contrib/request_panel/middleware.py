@@ -19,7 +19,7 @@ from opportune.contrib.request_panel.records import (
 )
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
-from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import CachedRoute
 
 IGNORED_FOLDERS = (f"{PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
 MAX_DETAIL_LENGTH = 500

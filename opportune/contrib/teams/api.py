@@ -30,7 +30,7 @@ from opportune.db.models.model import RowId
 from opportune.db.sessions.dependencies import DatabaseDependency, ReadSession, WriteSession
 from opportune.errors import NotFound
 from opportune.pagination import Page
-from opportune.web.errors.openapi import refusals
+from opportune.web.errors.problem import refusals
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/teams", tags=["teams"])

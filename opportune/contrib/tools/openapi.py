@@ -16,8 +16,8 @@ from starlette.routing import Router
 from opportune.contrib.llm.providers.provider import ToolSchema
 from opportune.contrib.tools.declaration import NAME, Tool, ToolRequest
 from opportune.errors import OperatorError
-from opportune.web.middleware.csrf import SAFE_METHODS
-from opportune.web.routing.flattening import flatten
+from opportune.web.middleware.origins import SAFE_METHODS
+from opportune.web.routing.api_router import flatten
 
 JSON = "application/json"
 BODY = "body"

@@ -15,7 +15,7 @@ from opportune.testing.access.roles import ROLES, headers_by_role
 from opportune.testing.access.sites import copy_sqlite_file
 from opportune.testing.access.table import Table, TableLine
 from opportune.testing.asgi_requests import Response, send_request
-from opportune.web.security_log import logger as security_logger
+from opportune.web.middleware.request_log import logger as security_logger
 
 SIGN_IN_REDIRECT = "sign-in"
 """Word in the tables for a redirect to the sign-in page."""

@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from opportune.web.cache.shared_store import LEASE_SECONDS, TAG_SECONDS, SharedStore, lock_key, new_version, tag_key
-from opportune.web.cache.store import CacheSize
+from opportune.web.cache.store import LEASE_SECONDS, TAG_SECONDS, CacheSize, SharedStore, lock_key, new_version, tag_key
 
 if TYPE_CHECKING:
     from opportune.web.cache.redis_client import RedisClient

@@ -1,41 +1,65 @@
-"""Handlers of the errors that routes raise. Each returns a response."""
+"""Handlers of the errors that routes raise. Each returns a response, or closes a WebSocket with a code and a reason."""
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from opportune.db.errors import explain, is_full, is_outage
 from opportune.errors import Busy, FieldErrors, Forbidden, NotFound, ReadOnlyError, Refused, ServiceError
 from opportune.feature import Feature
-from opportune.i18n import gettext
+from opportune.i18n import get_language, gettext
+from opportune.i18n import gettext_lazy as _l
 from opportune.project.optional_features import feature_of_path, how_to_list
 from opportune.storage.storage import StorageError
 from opportune.web.errors.debug_page import debug_context
 from opportune.web.errors.error_hints import ErrorHint, hint_for
-from opportune.web.errors.plain_page import plain_page
 from opportune.web.errors.problem import STATUS_MESSAGES, problem, wants_json
-from opportune.web.errors.websockets import Handler, on_disconnect, or_close
 from opportune.web.forms.error_messages import message_for
 from opportune.web.forms.submissions import let_repeat
 from opportune.web.middleware.request_log import request_id
 from opportune.web.rendering.templates import is_htmx, templates
 
-logger = logging.getLogger(__name__)
+Handler = Callable[[Request, Any], Awaitable[Response]]
 
+logger = logging.getLogger(__name__)
 
 RETRY_HEADERS = {"Retry-After": "2"}
 RELOAD_SECONDS = 5
 """Seconds before the page of an unavailable database reloads."""
+
+MAX_REASON_BYTES = 123
+"""Limit of RFC 6455 for the reason in a close frame."""
+REASONS: dict[type[Exception], str] = {NotFound: _l("Not found."), Forbidden: _l("You may not do this.")}
+TRY_AGAIN: str = _l("Try again in a moment.")
+
+PLAIN_PAGE = """<!doctype html>
+<html lang="{language}" dir="{direction}">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>{status}</title>
+</head>
+<body>
+  <h1>{status}</h1>
+  <p>{message}</p>
+  <p>{quote} <code>{number}</code></p>
+  <p><a href="/">{back}</a></p>
+</body>
+</html>
+"""
 
 
 async def on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -153,7 +177,7 @@ def on_crash(request: Request, error: Exception) -> Response:
         return _crash_page(request, error)
     except Exception:  # the page needs templates, settings and the user, any of which may be what failed
         logger.exception("the error page cannot be rendered")
-        return plain_page(500, gettext(STATUS_MESSAGES[500]), request_id.get())
+        return _plain_page(500, gettext(STATUS_MESSAGES[500]), request_id.get())
 
 
 def _crash_page(request: Request, error: Exception) -> Response:
@@ -197,5 +221,57 @@ def add_error_handlers(app: FastAPI, features: Sequence[Feature]) -> None:
         type_: handler for feature in features for type_, handler in feature.site.error_handlers.items()
     }
     for type_, handler in handlers.items():
-        app.add_exception_handler(type_, or_close(handler))
-    app.add_exception_handler(WebSocketDisconnect, on_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it
+        app.add_exception_handler(type_, _or_close(handler))
+    app.add_exception_handler(WebSocketDisconnect, _ignore_disconnect)  # type: ignore[arg-type]  # Starlette's types lack it
+
+
+def _or_close(handler: Handler) -> Any:
+    """Return an exception handler that closes WebSockets, and calls `handler` for HTTP requests."""
+
+    async def handle(connection: Request | WebSocket, error: Exception) -> Response | None:
+        if isinstance(connection, WebSocket):
+            await _close(connection, error)
+            return None
+        return await handler(connection, error)
+
+    return handle
+
+
+async def _ignore_disconnect(_socket: WebSocket, _error: WebSocketDisconnect) -> None:
+    """Handle the error of a client that has left, so that routes need not catch it."""
+
+
+async def _close(socket: WebSocket, error: Exception) -> None:
+    """Close with 1008 for refusals and 1013 for temporary errors. Bugs are raised."""
+    if isinstance(error, DBAPIError) and not is_outage(error):
+        raise error
+    code = status.WS_1008_POLICY_VIOLATION if _is_refusal(error) else status.WS_1013_TRY_AGAIN_LATER
+    if code == status.WS_1013_TRY_AGAIN_LATER:
+        logger.error("a WebSocket was closed: %s", type(error).__name__)
+    if WebSocketState.DISCONNECTED not in (socket.application_state, socket.client_state):
+        await socket.close(code, _reason(error))
+
+
+def _is_refusal(error: Exception) -> bool:
+    is_client_error = isinstance(error, HTTPException) and error.status_code < 500
+    return is_client_error or isinstance(error, (NotFound, Forbidden, FieldErrors))
+
+
+def _reason(error: Exception) -> str:
+    """Return a reason for the close frame. Other errors get a general one, because their messages are not for users."""
+    reason = REASONS.get(type(error), TRY_AGAIN)
+    if isinstance(error, HTTPException):
+        reason = str(error.detail)
+    elif isinstance(error, FieldErrors):
+        reason = str(error)
+    return gettext(reason).encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def _plain_page(status: int, message: str, number: str) -> HTMLResponse:
+    """Return a page that needs neither templates nor the database, for errors of the error page itself."""
+    language = get_language()
+    values = {"message": message, "number": number, "language": language.tag, "direction": language.direction}
+    values |= {"quote": gettext("Quote this number if you report it:"), "back": gettext("Back to the start")}
+    return HTMLResponse(
+        PLAIN_PAGE.format(status=status, **{name: escape(text) for name, text in values.items()}), status
+    )

@@ -1,6 +1,6 @@
 """The response for an error: a page, or RFC 9457 problem details, by the `Accept` header."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -41,6 +41,31 @@ STATUS_TEXTS = {
 }
 """Title and message of an error, by its status."""
 STATUS_MESSAGES = {status: message for status, (_title, message) in STATUS_TEXTS.items()}
+
+_TEXT = {"type": "string"}
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "code": _TEXT,
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "array", "items": _TEXT}, "message": _TEXT},
+            },
+        },
+    },
+}
+FASTAPI_ERROR = {"$ref": "#/components/schemas/HTTPValidationError"}
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 def wants_json(request: Request) -> bool:
@@ -125,3 +150,35 @@ def _url_without_invalid_query(request: Request, errors: list[dict[str, Any]]) -
     if request.method != "GET" or not invalid:
         return ""
     return f"?{request.url.remove_query_params(invalid).query}"
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe error responses of a route: `@router.get("", responses=refusals(401, 404))`."""
+    content = {"application/problem+json": {"schema": PROBLEM}}
+    return {status: {"description": STATUS_MESSAGES[status], "content": content} for status in statuses}
+
+
+def operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the operations of an OpenAPI document."""
+    for path in schema["paths"].values():
+        yield from path.values()
+
+
+def complete_responses(schema: dict[str, Any]) -> None:
+    """Add the schema `Problem`, use it in place of FastAPI's `HTTPValidationError`, and type event streams."""
+    schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for operation in operations(schema):
+        content = operation["responses"].get("422", {}).get("content", {})
+        if content.get("application/json", {}).get("schema") == FASTAPI_ERROR:
+            operation["responses"]["422"] = refusals(422)[422]
+        _use_model_of_stream(operation)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _use_model_of_stream(operation: dict[str, Any]) -> None:
+    """Remove the type that FastAPI writes next to the model of an event stream."""
+    content = operation["responses"].get("200", {}).get("content", {})
+    if "$ref" in (schema := content.get("text/event-stream", {}).get("schema", {})):
+        schema.pop("type", None)

@@ -2,22 +2,41 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
+from opportune.db.models.references import reference_of
+from opportune.db.models.translated import texts_of
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
-from opportune.web.forms.controls import EMPTY_MESSAGES, Control, RowChoices, controls_of, with_choices
-from opportune.web.forms.error_messages import messages_by_field
-from opportune.web.forms.initial_values import initial_texts, initial_values, time_zones, value_of
-from opportune.web.forms.input_texts import DATETIME_LOCAL
-from opportune.web.forms.submitted_values import parse_texts, texts_of_field
+from opportune.web.forms.controls import (
+    EMPTY_MESSAGES,
+    Control,
+    RowChoices,
+    controls_of,
+    to_machine_format,
+    with_choices,
+)
+from opportune.web.forms.error_messages import INVALID_CHOICE, messages_by_field
+from opportune.web.forms.input_texts import (
+    DATETIME_LOCAL,
+    JSON_TEXT,
+    LOCAL_TIME,
+    TEXT_LISTS,
+    as_text,
+    as_text_list,
+    parse_json,
+)
 from opportune.web.forms.translations import current_input, form_languages, input_names, submitted_texts
 from opportune.web.forms.uploads import Upload, read_upload
-from opportune.web.time_zone import parse_zone_name
+from opportune.web.time_zone import current_zone, in_utc, local, parse_zone_name, to_utc, zone_name
+
+Controls = Mapping[str, Control]
+Values = dict[str, str | list[str]]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,6 +50,92 @@ CLEAR_VALUE = "clear"
 """Value of the checkbox that removes a stored file."""
 FILTER_PREFIX = "filter-"
 """Prefix of the ids of filter forms. Their times are in UTC, and another form may have a field of the same name."""
+
+
+def initial_values(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> Values:
+    """Return the HTML text of each field, except passwords and files."""
+    zone = current_zone.set(UTC if is_in_utc else current_zone.get())
+    try:
+        names = [name for name, control in controls.items() if control.type not in ("password", "file")]
+        return {name: initial_value(model, name, row) for name in names}
+    finally:
+        current_zone.reset(zone)
+
+
+def time_zones(model: type[BaseModel], controls: Controls, row: object, *, is_in_utc: bool) -> dict[str, str]:
+    """Return the zone name in which each datetime field is shown."""
+    visitor_zone = "UTC" if is_in_utc else str(current_zone.get())
+    zones = {name: visitor_zone for name, control in controls.items() if control.type == DATETIME_LOCAL}
+    if visitor_zone != "UTC":
+        for name in zones:
+            if isinstance(moment := value_of(model, name, row), datetime) and moment.tzinfo:
+                zones[name] = zone_name(local(moment))
+    return zones
+
+
+def initial_texts(model: type[BaseModel], name: str, row: object) -> Mapping[str, str]:
+    """Return the texts of a translated field by language."""
+    return texts_of(value_of(model, name, row) or "")
+
+
+def value_of(model: type[BaseModel], name: str, row: object) -> Any:
+    """Return the value of a row, else the default of the model."""
+    info = model.model_fields[name]
+    value = None if info.is_required() else info.get_default(call_default_factory=True, validated_data={})
+    if row is not None:
+        value = row.get(name, value) if isinstance(row, Mapping) else getattr(row, name, value)
+    return value
+
+
+def initial_value(model: type[BaseModel], name: str, row: object) -> str | list[str]:
+    """Return the texts that an empty form, or the form of a row, shows in a field."""
+    value, type_ = value_of(model, name, row), controls_of(model)[name].type
+    if type_ in TEXT_LISTS:
+        return as_text_list(value, type_)
+    to_text = _id_text if reference_of(model.model_fields[name]) else as_text
+    if isinstance(value, list | set | tuple):
+        return [to_text(item) for item in value]
+    return to_text(value)
+
+
+def _id_text(row_or_id: object) -> str:
+    return as_text(getattr(row_or_id, "id", row_or_id))
+
+
+def texts_of_field(submitted: FormData, name: str) -> list[str]:
+    # Browsers send CRLF, but count one character for maxlength.
+    return [value.replace("\r\n", "\n") for value in submitted.getlist(name) if isinstance(value, str)]
+
+
+def parse_texts(control: Control, texts: Sequence[str], zone: str) -> list[Any]:
+    """Convert submitted texts to values for the model.
+
+    Raises:
+        ValueError: A text is not a choice, number or time. The message is for the user.
+    """
+    if control.is_closed and not control.choices.keys() >= set(texts):
+        raise ValueError(gettext(INVALID_CHOICE))
+    if control.type == JSON_TEXT:
+        return [parse_json(text) for text in texts]
+    texts = [to_machine_format(control, text) for text in texts]
+    if control.type == DATETIME_LOCAL:
+        return [parse_local_time(text, zone) for text in texts]
+    return [control.values_by_text.get(text, text) for text in texts]
+
+
+def parse_local_time(text: str, zone: str) -> str | datetime:
+    """Convert a local time in a zone to UTC. Return other texts unchanged, for the model to validate.
+
+    Raises:
+        ValueError: Clocks skip this time, or UTC has no such year.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if moment.tzinfo is not None:
+        in_utc(moment)
+    return to_utc(moment, zone) if LOCAL_TIME.fullmatch(text) else text
 
 
 class FormState(Generic[M]):

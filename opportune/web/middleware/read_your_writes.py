@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.db.drivers.replica import MEASUREMENT_SECONDS, on_first_write, reads_fresh
-from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.middleware.origins import SAFE_METHODS
 
 
 class ReadYourWritesMiddleware:

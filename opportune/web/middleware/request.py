@@ -13,13 +13,18 @@ from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin
 from opportune.i18n.languages import content_languages, current_language, current_site_languages
 from opportune.services.observers import ObservedRequest, observed_request, observers, traceparent
+from opportune.web.cookies import cookie_headers
 from opportune.web.errors.handlers import on_crash, on_full_disk
 from opportune.web.language import LanguageOfRequest
-from opportune.web.middleware.request_log import client_traceparent, log_request, request_id, request_id_of
-from opportune.web.middleware.response_cookies import cookie_headers
+from opportune.web.middleware.request_log import (
+    client_traceparent,
+    log_refused_request,
+    log_request,
+    request_id,
+    request_id_of,
+)
 from opportune.web.middleware.security_headers import SecurityHeaders
 from opportune.web.rendering import flash
-from opportune.web.security_log import log_refused_request
 from opportune.web.time_zone import current_zone, site_zone, zone_of_request
 
 logger = logging.getLogger("opportune.request")

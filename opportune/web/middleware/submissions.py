@@ -19,11 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.errors import ReadOnlyError
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.cookies import STATE_KEY as COOKIES
 from opportune.web.errors.problem import problem
 from opportune.web.forms import form_user, kept_form
 from opportune.web.forms.submissions import FIELD_NAME, REPEATABLE, SubmissionStore
 from opportune.web.middleware.body_limit import MAX_BODY_BYTES
-from opportune.web.middleware.response_cookies import STATE_KEY as COOKIES
 from opportune.web.rendering.flash import Message as FlashMessage
 from opportune.web.rendering.flash import added_messages, flash
 

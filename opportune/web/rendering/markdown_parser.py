@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from opportune.web.rendering import footnotes, formulas, mathml
+from opportune.web.rendering import footnotes, formulas
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -24,7 +24,7 @@ _TAGS = (
     | {"li", "ol", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
     | {"input", "label", "section", "span", "sup"}
-    | mathml.ATTRIBUTES.keys()
+    | formulas.MATHML_ATTRIBUTES.keys()
 )
 _EXTENSIONS = re.compile(r"\$|\\[(\[]|\\begin|\[[\^ xX]")
 """Texts without these characters have no formulas, footnotes and tasks, and are parsed without their rules."""
@@ -129,8 +129,8 @@ RENDER_RULES: dict[str, Callable[..., str]] = {
 def _filter_attribute(tag: str, attribute: str, value: str) -> str | None:
     if (tag, attribute) == ("code", "class"):
         return value if _LANGUAGE.fullmatch(value) else None
-    if tag in mathml.ATTRIBUTES:
-        return value if mathml.VALUE.fullmatch(value) else None
+    if tag in formulas.MATHML_ATTRIBUTES:
+        return value if formulas.MATHML_VALUE.fullmatch(value) else None
     return value
 
 
@@ -146,7 +146,7 @@ def _cleaner() -> "Cleaner":
             "input": {"checked", "disabled", "type"},
             "ol": {"start"},
             "span": {"tabindex"},
-            **mathml.ATTRIBUTES,
+            **formulas.MATHML_ATTRIBUTES,
         },
         allowed_classes={
             "div": {"table-responsive", "formula"},

@@ -22,7 +22,7 @@ from opportune.web.rendering import markdown
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money, render_block
 from opportune.web.rendering.flash import has_messages, take_messages
 from opportune.web.static.files import assets
-from opportune.web.static.script_texts import file_of_language
+from opportune.web.static.generated import file_of_language
 from opportune.web.static.typeface import preloaded_file
 from opportune.web.time_zone import format_date, format_datetime, format_local_clock, format_time, local
 

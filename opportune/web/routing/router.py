@@ -1,10 +1,13 @@
-"""Router of the site. It copies the routes of all features into one flat list, and finds them by prefix."""
+"""Router of the site. It copies the routes of all features into one flat list, and finds them by prefix.
+
+The copy of a route with `@cached` consults the cache first.
+"""
 
 import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import DefaultPlaceholder
@@ -17,13 +20,39 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from opportune.web.cache.rule import rule_of
-from opportune.web.routing.api_router import LazyRoute
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.flattening import flatten, has_fallback_files, options_of
+from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
+from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
 
 DefaultLifespan = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
+
+
+class CachedRoute(APIRoute):
+    """Route that consults the cache before it runs its dependencies."""
+
+    rule: CacheRule
+    counts: Counts
+
+    @classmethod
+    def of(cls, route: APIRoute, rule: CacheRule) -> Self:
+        """Return a cached copy of a route.
+
+        Raises:
+            TypeError: The route is not for GET alone, or its tags name unknown path parameters.
+        """
+        if route.methods != {"GET"}:
+            raise TypeError(f"{route.path}: only a route for GET can be cached")
+        if unknown := unknown_names(rule, route.param_convertors):
+            raise TypeError(f"{route.path}: the path has no {', '.join(sorted(unknown))}, which the cache tags use")
+        cached = cls.__new__(cls)
+        vars(cached).update(vars(route), rule=rule, counts=Counts())
+        return cached
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "GET":
+            await scope["app"].state.cache.respond(self, scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
 
 class Router(APIRouter):

@@ -26,8 +26,8 @@ from starlette.types import Scope
 from opportune.project.feature_packages import HAS_PROJECT, feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 from opportune.web.middleware.compression import accepts_gzip
-from opportune.web.static import icons, logo, styles, typeface
-from opportune.web.static.script_texts import is_script_texts, script_texts
+from opportune.web.static import icons, styles, typeface
+from opportune.web.static.generated import draw_logo, is_script_texts, primary_colour, script_texts
 
 STATIC_URL = "/static" if HAS_PROJECT else "/static/opportune"  # an existing application may have its own /static
 ICONS_FILE = "icons.css"
@@ -170,7 +170,7 @@ class Assets(StaticFiles):
         if is_script_texts(name):
             return script_texts(name)
         if self._is_generated(name):
-            return icons.style_sheet() if name == ICONS_FILE else logo.draw(self.site_name, self.primary_colour())
+            return icons.style_sheet() if name == ICONS_FILE else draw_logo(self.site_name, self.primary_colour())
         return self._with_versions(name, Path(self._file(name)[0]).read_bytes())
 
     def _part(self, name: str) -> bytes:
@@ -195,7 +195,7 @@ class Assets(StaticFiles):
 
     def primary_colour(self) -> str:
         """Return the colour in `colours.css`, for files and e-mails that cannot use its variables."""
-        return logo.primary_colour(self.content("colours.css").decode())
+        return primary_colour(self.content("colours.css").decode())
 
     def _versioned_url(self, sheet: str, name: str) -> str:
         """Return the versioned URL of a file in a style sheet, or the unchanged URL if it does not exist."""

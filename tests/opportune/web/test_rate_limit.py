@@ -14,8 +14,9 @@ from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.redis import redis
-from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests, cache_storage
-from opportune.web.rate_limit.cache_storage import CacheStorage
+from opportune.web import rate_limit_cache
+from opportune.web.rate_limit import RateLimit, RateLimiter, TooManyRequests
+from opportune.web.rate_limit_cache import CacheStorage
 
 TWICE = RateLimit("test", 2, 100, storage="cache")
 FOUR_TIMES = RateLimit("more", 4, 100, storage="cache")
@@ -118,7 +119,7 @@ async def test_limit_as_dependency_counts_address(app: FastAPI, client: AsyncCli
 
 
 async def test_counters_in_memory_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_storage, "MAX_COUNTERS_IN_MEMORY", 3)
+    monkeypatch.setattr(rate_limit_cache, "MAX_COUNTERS_IN_MEMORY", 3)
     storage = storage_at("memory:")
     limiter, once = RateLimiter({"cache": storage}), RateLimit("test", 1, 100, storage="cache")
 
@@ -155,8 +156,8 @@ async def test_unavailable_redis_falls_back_to_memory(caplog: pytest.LogCaptureF
 
 
 async def test_silent_redis_delays_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_storage, "REDIS_TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(cache_storage, "RETRY_AFTER_SECONDS", 3600)
+    monkeypatch.setattr(rate_limit_cache, "REDIS_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(rate_limit_cache, "RETRY_AFTER_SECONDS", 3600)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         limiter = limiter_at(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         assert await hit_repeatedly(limiter, "ada", 3) == 2
@@ -170,7 +171,7 @@ async def test_silent_redis_delays_one_request(monkeypatch: pytest.MonkeyPatch) 
 async def test_counters_are_shared_after_redis_returns(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cache_storage, "RETRY_AFTER_SECONDS", 0)
+    monkeypatch.setattr(rate_limit_cache, "RETRY_AFTER_SECONDS", 0)
     caplog.set_level(logging.INFO)
     port = free_port()
     processes = [limiter_at(f"redis://127.0.0.1:{port}/0") for _ in range(2)]

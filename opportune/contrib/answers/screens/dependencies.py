@@ -14,7 +14,7 @@ from opportune.contrib.answers.screens.events import AnswerStream, parse_event_i
 from opportune.db.models.model import RowId
 from opportune.project.optional_features import require_feature
 from opportune.web import EventStream
-from opportune.web.middleware.csrf import SAFE_METHODS
+from opportune.web.middleware.origins import SAFE_METHODS
 
 
 async def get_answers(request: Request, _user: OptionalUser) -> AnswerManager:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from opportune.web.user_agent import describe_user_agent
+from opportune.web.client import describe_user_agent
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -14,7 +14,7 @@ from opportune.testing.factories import signed_in_client
 from opportune.web.cache import Cache, cached
 from opportune.web.cache.rule import Counts
 from opportune.web.cache.store import CacheLookup
-from opportune.web.routing.cached_route import CachedRoute
+from opportune.web.routing.router import CachedRoute
 
 
 @cached(60, stale=300)

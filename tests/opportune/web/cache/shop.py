@@ -13,8 +13,7 @@ from opportune.web.cache import cached
 from opportune.web.cache.builds import Build, Builds, CacheItem
 from opportune.web.cache.responses import ResponseCache
 from opportune.web.cache.store import CacheLookup, Store
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 
 
 class User:

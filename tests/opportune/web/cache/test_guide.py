@@ -8,8 +8,7 @@ from fastapi import APIRouter
 from opportune.web.cache.factory import cache_name
 from opportune.web.cache.redis_store import REDIS_TIMEOUT_SECONDS
 from opportune.web.cache.store import MAX_VALUE_BYTES, MemoryStore
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 from tests.opportune.guides import code_blocks, read_guide, run_code
 
 GUIDE = read_guide("cache.md")

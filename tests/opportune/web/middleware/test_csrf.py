@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from opportune.config.settings import Settings
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
-from opportune.web.middleware.csrf import CsrfMiddleware
+from opportune.web.middleware.origins import CsrfMiddleware
 
 SITE_ORIGIN = "http://testserver"
 

@@ -21,7 +21,7 @@ from opportune.feature import Feature, Llm
 from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user
 from opportune.testing.app import create_test_app
-from opportune.web.routing.flattening import flatten, routes_within
+from opportune.web.routing.api_router import flatten, routes_within
 
 
 async def nothing() -> None: ...

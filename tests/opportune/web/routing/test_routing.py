@@ -13,8 +13,7 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.routing import BaseRoute
 
 from opportune.web.cache import cached
-from opportune.web.routing.cached_route import CachedRoute
-from opportune.web.routing.router import Router
+from opportune.web.routing.router import CachedRoute, Router
 from tests.opportune.web.routing.compared_apps import (
     Apps,
     Clients,

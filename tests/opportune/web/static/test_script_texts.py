@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from opportune.config.settings import Settings
 from opportune.i18n import use_language
 from opportune.testing.app import create_test_app
-from opportune.web.static import script_texts
+from opportune.web.static import generated
 from opportune.web.static.files import assets
 
 HEADERS = {"Accept": "text/html", "Accept-Language": "de"}
@@ -26,10 +26,10 @@ def app(settings: Settings) -> FastAPI:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project with a script."""
     (tmp_path / "static").mkdir()
-    monkeypatch.setattr(script_texts, "replacements", tmp_path.joinpath)
+    monkeypatch.setattr(generated, "replacements", tmp_path.joinpath)
     yield tmp_path
-    script_texts._find_texts.cache_clear()
-    script_texts.script_texts.cache_clear()
+    generated._find_texts.cache_clear()
+    generated.script_texts.cache_clear()
 
 
 def texts_in(content: bytes) -> dict[str, str]:
@@ -40,7 +40,7 @@ def texts_in(content: bytes) -> dict[str, str]:
 async def test_page_loads_texts_of_its_language(client: AsyncClient) -> None:
     page = (await client.get("/nothing", headers=HEADERS)).text
     with use_language("de"):
-        address = assets.url(script_texts.file_of_language())
+        address = assets.url(generated.file_of_language())
     assert f'<script src="{address}" defer></script>' in page
     response = await client.get(address)
     assert "immutable" in response.headers["cache-control"]
@@ -55,16 +55,16 @@ async def test_language_without_catalogue_has_no_file(client: AsyncClient, code:
 
 
 def test_texts_of_the_project_are_included(project: Path) -> None:
-    script_texts._find_texts.cache_clear()
-    script_texts.script_texts.cache_clear()
+    generated._find_texts.cache_clear()
+    generated.script_texts.cache_clear()
     (project / "static/books.js").write_text('alert(gettext("Say \\"yes\\"") + gettext( "Cancel"));')
-    texts = texts_in(script_texts.script_texts("texts.xx.js"))
+    texts = texts_in(generated.script_texts("texts.xx.js"))
     assert texts['Say "yes"'].startswith("[")
     assert "Cancel" in texts
 
 
 def test_all_texts_of_scripts_are_translated() -> None:
-    german = texts_in(script_texts.script_texts("texts.de.js"))
+    german = texts_in(generated.script_texts("texts.de.js"))
     untranslated = {text for text, translation in german.items() if text == translation}
     assert untranslated <= {"%(label)s: selected"}
     assert len(german) > 30

@@ -7,8 +7,9 @@ import pytest
 from httpx2 import AsyncClient
 
 from opportune.project.layout import FRAMEWORK
-from opportune.web.static import logo, typeface
+from opportune.web.static import typeface
 from opportune.web.static.files import Assets
+from opportune.web.static.generated import draw_logo
 
 MAX_BYTES = 42_000
 
@@ -63,7 +64,7 @@ async def test_content_security_policy_allows_own_fonts(client: AsyncClient) -> 
 
 @pytest.mark.parametrize(("name", "letter"), [("bookshelf", "B"), ("«Étagère»", "É"), ("3D & Co", "3"), ("!", "•")])
 def test_logo_has_first_letter_of_the_name(name: str, letter: str) -> None:
-    svg = logo.draw(name, "#0f766e").decode()
+    svg = draw_logo(name, "#0f766e").decode()
     assert f">{letter}</text>" in svg
     assert 'fill="#0f766e"' in svg
 

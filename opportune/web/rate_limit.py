@@ -1,4 +1,9 @@
-"""Rate limits, and the limiter with counters in the database or the cache."""
+"""Rate limits, and the limiter with counters in the database or the cache.
+
+    ORDERS = RateLimit("books.order", 60, HOUR_SECONDS)
+
+`Depends(ORDERS)` counts the requests of each client address. `await limiter.hit(ORDERS.by(user.id))` counts a user.
+"""
 
 import asyncio
 import math

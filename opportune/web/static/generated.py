@@ -1,10 +1,13 @@
-"""Translations of the texts in scripts, as a generated script for each language."""
+"""Generated files: the logo of a site without `static/icon.svg`, and the translations of the texts in scripts."""
 
 import json
 import re
 from functools import cache, lru_cache
 from pathlib import Path
 
+from markupsafe import escape
+
+from opportune.config.appearance import DEFAULT, THEMES
 from opportune.config.languages import PSEUDO_LANGUAGE, SOURCE_LANGUAGE
 from opportune.i18n.catalogues import catalogue_path, locale_folders
 from opportune.i18n.languages import get_language, use_language
@@ -12,8 +15,27 @@ from opportune.i18n.translation import gettext
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import FRAMEWORK, replacements
 
-FILE_NAME = re.compile(r"texts\.([A-Za-z-]+)\.js")
+PRIMARY_COLOUR = re.compile(r"--tblr-primary:\s*([^;}]+)")
+SCRIPT_TEXTS = re.compile(r"texts\.([A-Za-z-]+)\.js")
 MARKED_TEXT = re.compile(r"""\bgettext\(\s*("(?:[^"\\\n]|\\.)*")""")
+
+
+def primary_colour(sheet: str) -> str:
+    """Return the primary colour of a style sheet."""
+    match = PRIMARY_COLOUR.search(sheet)
+    return match[1].strip() if match else THEMES[DEFAULT.theme].primary
+
+
+def draw_logo(site_name: str, colour: str) -> bytes:
+    """Return the first letter of the name as an image, which is also the icon in the browser's tab."""
+    letter = next((character for character in site_name if character.isalnum()), "•").upper()
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="8" fill="{escape(colour)}"/>
+<g font-family="system-ui, sans-serif" font-size="19" font-weight="700" fill="#fff">
+<text x="16" y="22.5" text-anchor="middle">{escape(letter)}</text></g>
+</svg>
+""".encode()
 
 
 def file_of_language() -> str:
@@ -25,7 +47,7 @@ def file_of_language() -> str:
 @lru_cache(100)
 def is_script_texts(name: str) -> bool:
     """Return whether a static file has this name. Only languages with a catalogue have one."""
-    match = FILE_NAME.fullmatch(name)
+    match = SCRIPT_TEXTS.fullmatch(name)
     if match is None or match[1] == SOURCE_LANGUAGE:
         return False
     return match[1] == PSEUDO_LANGUAGE or any(

@@ -1,26 +1,81 @@
-"""Protection from cross-site request forgery (CSRF) without tokens.
+"""Hosts and origins of requests: allowed hosts, CORS, and protection from cross-site request forgery (CSRF).
 
-Browsers send the origin of a request (`Sec-Fetch-Site`, `Origin`, `Referer`), which a page cannot forge. Requests
-without these headers are allowed: they come from programs without a visitor's cookies, because every browser since 2020
-sends `Origin` with forms.
+The protection needs no tokens. Browsers send the origin of a request (`Sec-Fetch-Site`, `Origin`, `Referer`), which a
+page cannot forge. Requests without these headers are allowed: they come from programs without a visitor's cookies,
+because every browser since 2020 sends `Origin` with forms.
 """
 
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune.config.settings import Settings
 from opportune.i18n import gettext_lazy as _l
+from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.error_hints import ErrorHint, csrf_hint
 from opportune.web.errors.problem import problem
-from opportune.web.middleware.cors import API_PREFIX
 
+API_PREFIX = "/api/"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID")
+RESPONSE_HEADERS = ("ETag", "Location", "Retry-After", "X-Request-ID")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 FOREIGN_PAGE = _l("This page belongs to another site.")
 FOREIGN_FORM = _l("This form was sent from another site. Open the page here and send it again.")
+
+
+class AllowedHostsMiddleware(TrustedHostMiddleware):
+    """Responds 400 to unknown host names, which would otherwise appear in links.
+
+    Health checks and /metrics accept any name.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(app, allowed_hosts=settings.hosts or ["*"], www_redirect=False)
+        # Starlette parses the header of each request. Names with a port or in uppercase are left to it.
+        names = [host for host in self.allowed_hosts if "*" not in host and ":" not in host]
+        self.usual_headers = {(b"host", name.encode()) for name in names}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_machine = scope["type"] == "http" and scope["path"] in MACHINE_PATHS
+        if is_machine or self.has_usual_host(scope):
+            await self.app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+    def has_usual_host(self, scope: Scope) -> bool:
+        """Return whether the first host header is one of the names."""
+        for header in scope.get("headers", ()):
+            if header[0] == b"host":
+                return header in self.usual_headers
+        return False
+
+
+class ApiCorsMiddleware(CORSMiddleware):
+    """Responds to preflight requests below /api and adds CORS headers for the origins of CORS_ORIGINS.
+
+    Cookies are not allowed. Pages of other origins use bearer tokens.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=METHODS,
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(API_PREFIX):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 def refuse_foreign_page(connection: HTTPConnection) -> None:

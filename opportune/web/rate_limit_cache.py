@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.settings import Settings
-from opportune.web.rate_limit.limiter import Hit, TooManyRequests
+from opportune.web.rate_limit import Hit, TooManyRequests
 
 if TYPE_CHECKING:
     from limits import RateLimitItem

@@ -1,0 +1,53 @@
+"""Cookies: those with choices of a browser, such as its time zone, and those that a route adds to its response."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+STATE_KEY = "response_cookies"
+
+
+def take_cookie(scope: Scope, prefix: bytes) -> tuple[Scope, str | None]:
+    """Return the scope without a cookie, and its value. `prefix` is the name with an equals sign.
+
+    Pages of all visitors may depend on this cookie. Without it, requests that have no other one can be served from the
+    cache.
+    """
+    headers, value, is_changed = [], None, False
+    for name, header in scope["headers"]:
+        if name != b"cookie" or prefix not in header:
+            headers.append((name, header))
+            continue
+        is_changed = True
+        parts = [part.strip() for part in header.split(b";")]
+        other_cookies = [part for part in parts if not part.startswith(prefix)]
+        for part in parts:
+            if part.startswith(prefix):
+                value = part.removeprefix(prefix).decode("latin-1")
+        if other_cookies:
+            headers.append((name, b"; ".join(other_cookies)))
+    return {**scope, "headers": headers} if is_changed else scope, value
+
+
+def add_cookies(request: Request, response: Response) -> None:
+    """Send the cookies of `response` with the final response of the request, which may override them.
+
+    The final response is a page, a redirect or an error.
+    """
+    cookies = request.scope.setdefault("state", {}).setdefault(STATE_KEY, [])
+    cookies += [header for header in response.raw_headers if header[0] == b"set-cookie"]
+
+
+def cookie_headers(scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return `Set-Cookie` headers of the added cookies, except those that `headers` already set."""
+    cookies: list[tuple[bytes, bytes]] = scope["state"].get(STATE_KEY, [])
+    if not cookies:
+        return []
+    present = {_cookie_name(header) for header in headers}
+    return [header for header in cookies if _cookie_name(header) not in present]
+
+
+def _cookie_name(header: tuple[bytes, bytes]) -> bytes:
+    return header[1].partition(b"=")[0] if header[0].lower() == b"set-cookie" else b""
