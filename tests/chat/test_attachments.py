@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.contrib.llm import FakeProvider
-from opportune.contrib.llm.documents.attachment import DATA_RULE
+from opportune.contrib.llm.attachments import DATA_RULE
 from opportune.testing import picture
 
 CAT = ("cat.png", picture())

@@ -12,8 +12,8 @@ from sqlmodel import Field
 
 from opportune.accounts.models import OwnerId
 from opportune.contrib.answers.engine.citations import with_sources
+from opportune.contrib.llm.attachments import MAX_OMITTED_LENGTH, Attachment
 from opportune.contrib.llm.call_guard import Payer
-from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment
 from opportune.contrib.llm.providers.provider import Message, Picture
 from opportune.db import Model, ModelBase, PartialIndex, utc_now
 from opportune.schemas.text import Text

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from opportune.contrib.evaluation.models import MAX_SCORE, Outcome
 from opportune.contrib.llm import LanguageModel, LlmError
-from opportune.contrib.llm.documents.attachment import DATA_RULE, as_data
+from opportune.contrib.llm.attachments import DATA_RULE, as_data
 
 RUBRIC = f"""You judge answers of assistants. Consider in this order:
 1. Correct: no wrong or invented facts. If there is an expected answer, it is right.

@@ -15,8 +15,8 @@ from opportune.contrib.evaluation.models import STORED, EvaluationRun, Evaluatio
 from opportune.contrib.evaluation.questions import EvaluatedQuestion
 from opportune.contrib.llm import Done, ErrorCode, LanguageModel, LlmError, estimate_tokens
 from opportune.contrib.llm.call_guard import SITE
+from opportune.contrib.llm.completion.request import messages_of
 from opportune.contrib.llm.completion.usage import TokenUsage
-from opportune.contrib.llm.prompts import messages_of
 from opportune.db import Database, utc_now
 from opportune.errors import OperatorError
 from opportune.progress import work

@@ -1,9 +1,7 @@
 """Language models: one interface for OpenAI-compatible endpoints, a local model and custom providers."""
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, EmbeddingModel, LlmModel
-from opportune.contrib.llm.call_guard import SpendingRefused
-from opportune.contrib.llm.dependencies import Llm, open_llm
-from opportune.contrib.llm.documents.attachment import (
+from opportune.contrib.llm.attachments import (
     MAX_ATTACHMENTS,
     Attachment,
     AttachmentRefused,
@@ -12,11 +10,12 @@ from opportune.contrib.llm.documents.attachment import (
     read_attachment,
     require_sight,
 )
+from opportune.contrib.llm.call_guard import SpendingRefused
+from opportune.contrib.llm.dependencies import Llm, open_llm
 from opportune.contrib.llm.embeddings.embedder import Embedded, Embedder
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.media.fake import FakeMedia
-from opportune.contrib.llm.media.models import MediaModel
-from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
+from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, Ranked, Speech
 from opportune.contrib.llm.providers.errors import error_for_status
 from opportune.contrib.llm.providers.factory import make_provider, missing_library, models_of
 from opportune.contrib.llm.providers.fake import FakeProvider

@@ -25,10 +25,10 @@ from opportune.contrib.answers.spending import switch
 from opportune.contrib.evaluation.commands import JudgeOptions, evaluate_with_judge
 from opportune.contrib.llm import Done, LanguageModel, LlmError, LlmModel, Message, open_llm
 from opportune.contrib.llm.call_guard import SITE
+from opportune.contrib.llm.completion.request import messages_of
 from opportune.contrib.llm.completion.usage import TokenUsage
 from opportune.contrib.llm.evaluation import EXAMPLES, Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED
-from opportune.contrib.llm.prompts import messages_of
 from opportune.contrib.llm.providers.factory import models_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT, installed_features

@@ -1,14 +1,60 @@
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
 from fastapi import FastAPI
 
+from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
-from opportune.contrib.llm.checks import check_llm, check_model, require_providers
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
+from opportune.contrib.llm.providers.factory import make_provider, media_models_of, missing_library, models_of
 from opportune.contrib.llm.providers.status import endpoint_lights
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
-from opportune.feature import Admin, Feature, Jobs, Monitoring, Process, Site
+from opportune.db.url.providers import is_local
+from opportune.errors import OperatorError
+from opportune.feature import Admin, Feature, Finding, Jobs, Monitoring, Process, Site
 from opportune.services import Service, Services
+
+
+def require_providers(settings: Settings) -> None:
+    """Import the provider classes in LLM_MODELS, and check the models for pictures and audio.
+
+    Raises:
+        OperatorError: A class cannot be imported, or a model has no endpoint.
+    """
+    for model in models_of(settings):
+        if model.provider:
+            make_provider(settings, model)
+    media_models_of(settings)
+
+
+def check_llm(settings: Settings) -> Iterator[Finding]:
+    try:
+        require_providers(settings)
+    except OperatorError as error:
+        yield Finding(str(error))
+    if settings.llm_models:
+        if settings.llm_model:
+            yield Finding("LLM_MODEL is ignored, because LLM_MODELS is set. Remove one of them.", is_error=False)
+        return
+    if not settings.llm_base_url:
+        if line := missing_library(settings):
+            yield Finding(line, is_error=False)
+        return
+    if not settings.llm_model:
+        yield Finding("LLM_BASE_URL is set without LLM_MODEL. Set the name of the model.", is_error=False)
+    if not settings.llm_api_key.get_secret_value() and not is_local(urlsplit(settings.llm_base_url).hostname or ""):
+        yield Finding("LLM_BASE_URL is set without LLM_API_KEY, which most providers require.", is_error=False)
+
+
+def check_model(settings: Settings) -> Iterator[Finding]:
+    if make_provider(settings) is None:
+        yield Finding(
+            "There is no language model in the settings. Unless a superuser has selected one in the admin "
+            "(/admin/llm/provider), questions fail. Set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL.",
+            is_error=False,
+        )
 
 
 def _open_model(services: Services) -> LanguageModel:

@@ -13,15 +13,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import CallGuard, Payer, SpendingRefused
-from opportune.contrib.llm.completion.checked import checked_answer
+from opportune.contrib.llm.completion.calls import checked_answer
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.completion.request import ModelRequest, Tools, text_of
+from opportune.contrib.llm.completion.request import (
+    ModelRequest,
+    Prompt,
+    Tools,
+    in_visitor_language,
+    messages_of,
+    text_of,
+)
 from opportune.contrib.llm.completion.structured import parsed_values
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
 from opportune.contrib.llm.embeddings.embeddings import Embeddings
 from opportune.contrib.llm.media.calls import Media, MediaCalls
 from opportune.contrib.llm.media.endpoints import MediaEndpoints
-from opportune.contrib.llm.prompts import Prompt, in_visitor_language, messages_of
 from opportune.contrib.llm.providers.factory import make_provider, media_models_of, models_of
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
 from opportune.errors import OperatorError

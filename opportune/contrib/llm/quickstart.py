@@ -1,15 +1,31 @@
-"""Language models in `oppman.py quickstart`: the offer of model servers on this machine, and notes."""
+"""Language models in `oppman.py quickstart`: model servers on this machine, at their usual ports, and notes."""
 
+import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
 from opportune.cli.project.env_file import add_to_env
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
-from opportune.contrib.llm.nearby import NearbyServer, find_nearby
 from opportune.contrib.llm.providers.factory import make_provider, missing_library
 from opportune.errors.suggestions import did_you_mean
 from opportune.project.layout import PROJECT
+
+SERVERS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080}
+TIMEOUT_SECONDS = 0.5
+MAX_BYTES = 1_000_000
+
+
+class NearbyServer(NamedTuple):
+    label: str
+    base_url: str
+    models: list[str]
 
 
 def configure(settings: Settings) -> Settings:
@@ -46,3 +62,48 @@ def notes(settings: Settings) -> Iterator[str]:
     for server in find_servers(settings):
         values = f"LLM_BASE_URL={server.base_url} and LLM_MODEL={server.models[0]}"
         yield f"{_describe_server(server)}. To use it, set {values} in .env."
+
+
+def find_nearby() -> list[NearbyServer]:
+    """Return the servers that respond and have a model. Ollama is searched at OLLAMA_HOST if that is set."""
+    urls = {label: f"http://127.0.0.1:{port}" for label, port in SERVERS.items()}
+    if host := os.environ.get("OLLAMA_HOST", ""):
+        urls["Ollama"] = _ollama_url(host)
+    with ThreadPoolExecutor(len(urls)) as pool:
+        models = pool.map(_fetch_model_names, urls.values())
+        servers = zip(urls.items(), models, strict=True)
+        return [NearbyServer(label, f"{url}/v1", names) for (label, url), names in servers if names]
+
+
+def _ollama_url(host: str) -> str:
+    """Convert OLLAMA_HOST to a URL. It may have no scheme or port, or the address 0.0.0.0."""
+    with suppress(ValueError):
+        parts = urlsplit(host if "://" in host else f"http://{host}")
+        name = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::") else parts.hostname
+        if parts.scheme == "http" and name:
+            address = f"[{name}]" if ":" in name else name
+            return f"http://{address}:{parts.port or SERVERS['Ollama']}"
+    return f"http://127.0.0.1:{SERVERS['Ollama']}"
+
+
+def _fetch_model_names(url: str) -> list[str]:
+    """Return the names of a server's models; empty if the address is not that of a model server."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/v1/models")
+        response = connection.getresponse()
+        return [*_safe_names(json.loads(response.read(MAX_BYTES)))] if response.status == 200 else []
+    except (OSError, HTTPException, ValueError):
+        return []
+    finally:
+        connection.close()
+
+
+def _safe_names(response: object) -> Iterator[str]:
+    """Yield the model names that are safe in a settings file, because the server is not trusted."""
+    models = response.get("data") if isinstance(response, dict) else None
+    for model in models if isinstance(models, list) else ():
+        match model:
+            case {"id": str(name)} if name.isprintable() and "'" not in name and "\\" not in name:
+                yield name

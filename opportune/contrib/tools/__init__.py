@@ -1,13 +1,10 @@
 """Tools: functions of the site that a language model may call with the permissions of the user."""
 
 from opportune.contrib.tools.conversation import ToolRun, converse
-from opportune.contrib.tools.declaration import Tool, tool
+from opportune.contrib.tools.declaration import Tool, ToolParts, ask_user, tool
 from opportune.contrib.tools.openapi import api_tools
-from opportune.contrib.tools.parts import ToolParts
-from opportune.contrib.tools.questions import ask_user
-from opportune.contrib.tools.result import ToolResult
+from opportune.contrib.tools.results import Source, ToolResult
 from opportune.contrib.tools.site_tools import full_toolbox_of, toolbox_of
-from opportune.contrib.tools.source import Source
 from opportune.contrib.tools.toolbox import Toolbox
 
 __all__ = [

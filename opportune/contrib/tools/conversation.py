@@ -9,8 +9,7 @@ from typing import Any, Literal
 from opportune.accounts.models import User
 from opportune.contrib.llm.language_model import LanguageModel
 from opportune.contrib.llm.providers.provider import Chunk, Done, Message, Reasoning, ToolCall
-from opportune.contrib.tools.result import ToolResult
-from opportune.contrib.tools.source import CITE_SOURCES, Cited, number_sources
+from opportune.contrib.tools.results import CITE_SOURCES, Cited, ToolResult, number_sources
 from opportune.contrib.tools.toolbox import Toolbox
 
 MAX_CALLS_PER_ROUND = 16

@@ -11,11 +11,12 @@ from fastapi import Depends, FastAPI, params
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection, Request
 
+from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import ToolSchema
-from opportune.contrib.tools.parts import FindParts
-from opportune.contrib.tools.source import Source
+from opportune.contrib.tools.results import Source
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext
 
@@ -27,6 +28,8 @@ JOB_SECONDS = 3_600.0
 """Maximum duration of a job, unless the tool sets `max_seconds`."""
 
 Function = Callable[..., Awaitable[Any]]
+FindParts = Callable[[AsyncSession, User | None], Awaitable[Mapping[str, str]]]
+"""Return labels of the parts that a user may select, by name."""
 
 
 class ToolRequest(NamedTuple):
@@ -206,6 +209,33 @@ def tool(
     )
 
 
+def ask_user(form: type[BaseModel], *, name: str = "") -> Tool:
+    """Create a tool with which a model asks the user to fill in a form. The answer waits for it, also for days.
+
+    Example:
+        class Audience(BaseModel):
+            \"\"\"Ask for whom the page is.\"\"\"
+
+            readers: Literal["beginners", "experts"]
+
+        Feature("pages", "Pages.", llm=Llm(tools=[ask_user(Audience)]))
+
+    Args:
+        form: Fields that the user fills in. The docstring describes the tool to the model.
+        name: Name for the model. By default `ask_` and the name of the form.
+    """
+
+    async def ask(question: str) -> str:
+        raise NotImplementedError(question)  # the reply of the user is the result
+
+    words = re.sub(r"(?<!^)(?=[A-Z])", "_", form.__name__).lower()
+    # The attributes describe the tool to the model, and name it in messages.
+    ask.__doc__ = vars(form).get("__doc__") or ""
+    ask.__module__, ask.__qualname__ = form.__module__, form.__qualname__
+    summary = ask.__doc__.strip().partition("\n")[0].rstrip(".")
+    return Tool(ask, name or f"ask_{words}", summary, asks=True, form=form)
+
+
 def tools_of(declared: Sequence[Function | Tool]) -> dict[str, Tool]:
     """Return tools by name.
 
@@ -252,6 +282,15 @@ async def _parsed_arguments(request: Request) -> Any:
 async def job_context(request: Request) -> Any:
     """Return the `JobContext` of a call that runs as a job."""
     return request.state.job_context
+
+
+async def _tool_parts(request: Request) -> Sequence[str] | None:
+    parts: Sequence[str] | None = request.state.tool_parts
+    return parts
+
+
+ToolParts = Annotated[Sequence[str] | None, Depends(_tool_parts)]
+"""Parts, such as collections of documents, to which the answer limits a tool. None for all."""
 
 
 def _is_dependency(parameter: inspect.Parameter) -> bool:

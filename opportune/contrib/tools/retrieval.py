@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from opportune.accounts.models import User
 from opportune.contrib.llm.providers.provider import Message, ToolCall, estimate_tokens
 from opportune.contrib.tools.conversation import ToolRun
-from opportune.contrib.tools.result import ToolResult
-from opportune.contrib.tools.source import Cited, Source, number_sources
+from opportune.contrib.tools.results import Cited, Source, ToolResult, number_sources
 from opportune.contrib.tools.toolbox import Toolbox
 from opportune.search.query import fold
 from opportune.search.questions import key_words, passage

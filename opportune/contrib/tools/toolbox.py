@@ -24,8 +24,7 @@ from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema
 from opportune.contrib.tools.declaration import Function, Tool, job_context, tools_of
-from opportune.contrib.tools.parts import parts_of
-from opportune.contrib.tools.result import TOOL_FAILED, ToolResult, read_result, read_sources
+from opportune.contrib.tools.results import TOOL_FAILED, ToolResult, read_result, read_sources
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.sessions.dependencies import get_database, write_session
@@ -196,7 +195,7 @@ class Toolbox:
             async with asyncio.timeout(tool.seconds):
                 current_user, permissions = await self._read_user(user)
                 state: dict[str, Any] = {"user": current_user, "permissions": permissions, "token": token}
-                state |= {"job_context": run, "tool_parts": parts_of(call.name, self._selected)}
+                state |= {"job_context": run, "tool_parts": self._parts_of(call.name)}
                 status, body, media_type = await self._post(call.name, arguments, state, headers)
         except ValidationError as error:
             return ToolResult(describe_errors(error), is_error=True)
@@ -209,6 +208,11 @@ class Toolbox:
         if result.is_error or not tool.returns_sources:
             return result
         return replace(result, sources=read_sources(body))
+
+    def _parts_of(self, name: str) -> Sequence[str] | None:
+        """Return the parts to which the answer limits a tool, as in `tools=["search_knowledge:3"]`; None for all."""
+        prefix = f"{name}:"
+        return [selected.removeprefix(prefix) for selected in self._selected if selected.startswith(prefix)] or None
 
     async def _read_user(self, user: User | None) -> tuple[User | None, PermissionSet]:
         database: Database = self._site.state.database

@@ -3,15 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from markupsafe import Markup
 from pydantic import ValidationError
 
 from opportune.contrib.tools.declaration import Tool
-from opportune.contrib.tools.search_request import SearchRequest
-from opportune.contrib.tools.source import Source
+from opportune.contrib.tools.results import Source
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
@@ -26,8 +25,17 @@ MAX_EXCERPT_LENGTH = 1_500
 """Maximum characters of the excerpt of a page."""
 
 
+class SearchRequest(NamedTuple):
+    method: str
+    url: str
+    options: Mapping[str, Any]
+    """Parameters, headers, JSON and authentication, as the HTTP client takes them."""
+
+
 @dataclass(frozen=True)
 class WebSearch(ABC):
+    """A service that searches the web."""
+
     url: str
     key: str = field(default="", repr=False)
 
@@ -46,7 +54,7 @@ class WebSearch(ABC):
         words = " ".join(query.split()[:MAX_QUERY_WORDS])[:MAX_QUERY_LENGTH]
         if not words:
             return []
-        return self.sources(await fetch(self.request(words)))
+        return self.sources(await fetch(*self.request(words)))
 
     def sources(self, response: Any) -> list[Source]:
         """Return the results as sources, without those that have no valid URL."""

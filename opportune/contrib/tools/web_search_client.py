@@ -5,13 +5,14 @@ Importing httpx2 takes 0.2 s, so this module is imported with the first search.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from fastapi import HTTPException
 from pydantic_core import from_json
 
-from opportune.contrib.tools.search_request import SearchRequest
 from opportune.db.url.providers import is_local
 from opportune.web.remote_responses import read_body, tls_context
 
@@ -29,7 +30,7 @@ class WebSearchFailed(HTTPException):
         super().__init__(424, "The web cannot be searched now. Say so if it matters, and answer without a search.")
 
 
-async def fetch(request: SearchRequest) -> Any:
+async def fetch(method: str, url: str, options: Mapping[str, Any]) -> Any:
     """Return the JSON response of the service.
 
     Raises:
@@ -37,7 +38,7 @@ async def fetch(request: SearchRequest) -> Any:
     """
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            return from_json(await _read(request))
+            return from_json(await _read(method, url, options))
     except TimeoutError:
         fault = "takes too long"
     except httpx2.HTTPStatusError as error:
@@ -46,19 +47,19 @@ async def fetch(request: SearchRequest) -> Any:
         fault = f"cannot be reached ({type(error).__name__})"
     except ValueError:
         fault = "sent a response that is too long or not JSON"
-    logger.warning("WEB_SEARCH_URL: %s %s", request.host, fault)
+    logger.warning("WEB_SEARCH_URL: %s %s", urlsplit(url).hostname, fault)  # the URL may contain secrets
     raise WebSearchFailed
 
 
-async def _read(request: SearchRequest) -> bytes:
-    is_tls = request.url.startswith("https:")
+async def _read(method: str, url: str, options: Mapping[str, Any]) -> bytes:
+    parts = urlsplit(url)
     client = httpx2.AsyncClient(
         timeout=TIMEOUT_SECONDS,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        trust_env=not is_local(request.host),
-        verify=await asyncio.to_thread(tls_context) if is_tls else False,
+        trust_env=not is_local(parts.hostname or ""),
+        verify=await asyncio.to_thread(tls_context) if parts.scheme == "https" else False,
     )
-    async with client, client.stream(request.method, request.url, **request.options) as response:
+    async with client, client.stream(method, url, **options) as response:
         if response.status_code != httpx2.codes.OK:
             raise httpx2.HTTPStatusError("", request=response.request, response=response)
         body = await read_body(response.aiter_raw(), MAX_RESPONSE_BYTES)

@@ -79,11 +79,11 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/accounts/passwords/breached.py",  # BREACHED_PASSWORDS_URL
         "opportune/accounts/social_sign_in/identity.py",
         "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
-        "opportune/contrib/llm/nearby.py",  # quickstart: model servers on this machine
+        "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
         "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
-        "opportune/contrib/llm/vendors/http_client.py",
+        "opportune/contrib/llm/vendors/dialects.py",
         "opportune/contrib/tools/web_search_client.py",
         "opportune/mail/https.py",
         "opportune/contrib/telemetry/traces/running.py",  # observes requests

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import User
 from opportune.contrib.answers.models import AnswerAttachment
-from opportune.contrib.llm.documents.attachment import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
+from opportune.contrib.llm.attachments import MAX_ATTACHMENTS, Attachment, AttachmentRefused, read_attachment
 from opportune.db.hooks.registry import before_delete
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l

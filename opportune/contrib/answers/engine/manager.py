@@ -34,9 +34,9 @@ from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting, text_after_last_call
 from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, AnswerStatus, as_prompt
 from opportune.contrib.llm import LanguageModel, estimate_tokens
+from opportune.contrib.llm.attachments import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.call_guard import Payer
-from opportune.contrib.llm.documents.attachment import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
-from opportune.contrib.llm.prompts import Prompt
+from opportune.contrib.llm.completion.request import Prompt
 from opportune.db import Database, after_commit, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.jobs.worker_lock import WorkerLock

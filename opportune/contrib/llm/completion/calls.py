@@ -1,7 +1,7 @@
-"""Calls of a model: queued, retried, counted and limited."""
+"""Calls of a model: queued, retried, counted and limited, with checked answers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -11,11 +11,13 @@ from time import perf_counter
 from opportune.contrib.llm.call_guard import SITE, CallGuard, GuardedCall
 from opportune.contrib.llm.completion.first_answer import first_answer
 from opportune.contrib.llm.completion.usage import CallMeter, TokenUsage
-from opportune.contrib.llm.providers.provider import Chunk, Done, ErrorCode, LlmError
+from opportune.contrib.llm.providers.provider import EMPTY, Chunk, Done, ErrorCode, LlmError, ToolSchema
 from opportune.i18n import gettext_lazy as _l
+from opportune.schemas.text import make_storable
 from opportune.services.observers import LlmCall, observed_llm_call, observers
 
 QUEUE_FULL = _l("The model is busy with other answers. Try again in a moment.")
+UNOFFERED_TOOL = _l("The model requested a tool that does not exist. Try again.")
 MAX_RETRY_WAIT_SECONDS = 10.0
 """Longest wait before a retry. Longer waits are reported to the user instead."""
 RETRIED_CODES: frozenset[ErrorCode] = frozenset({"refused", "unavailable", "rate_limited"})
@@ -99,6 +101,44 @@ async def _observed(meter: CallMeter, answer: AsyncGenerator[Chunk, None]) -> As
             usage = meter.usage()
             call.prompt_tokens, call.completion_tokens = usage.prompt_tokens, usage.completion_tokens
             call.cost_micro = usage.cost_micro
+
+
+async def checked_answer(
+    meter: CallMeter, tools: Sequence[ToolSchema], answer: AsyncGenerator[Chunk, None]
+) -> AsyncGenerator[Chunk, None]:
+    """Yield the answer, and count it. Implausible token counts become None.
+
+    Raises:
+        LlmError: The answer is blank, or calls tools although none were offered.
+    """
+    has_text = False
+    meter.start()
+    try:
+        async with aclosing(answer) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    done = _storable(chunk)
+                    _require_answer(done, tools, has_text=has_text)
+                    yield meter.count(done)
+                    continue
+                has_text = has_text or (isinstance(chunk, str) and bool(chunk.strip()))
+                yield meter.count(chunk)
+    except LlmError as error:
+        meter.fail(error)
+        raise
+
+
+def _require_answer(done: Done, tools: Sequence[ToolSchema], *, has_text: bool) -> None:
+    if done.tool_calls and not tools:
+        raise LlmError("malformed", UNOFFERED_TOOL, done=done)
+    if not (has_text or done.tool_calls):
+        raise LlmError("empty", EMPTY, done=done)
+
+
+def _storable(done: Done) -> Done:
+    """Remove characters that databases refuse from the names and ids of the endpoint."""
+    calls = (replace(call, id=make_storable(call.id), name=make_storable(call.name)) for call in done.tool_calls)
+    return replace(done, tool_calls=tuple(calls), model=make_storable(done.model))
 
 
 async def one_chunk(meter: CallMeter, make: Callable[[], Awaitable[Done]]) -> AsyncGenerator[Chunk, None]:

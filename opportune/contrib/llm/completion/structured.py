@@ -3,12 +3,13 @@
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
-from opportune.contrib.llm.completion.partial import PartialReader
 from opportune.contrib.llm.providers.provider import Chunk, Done, LlmError, Message
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas import describe_errors
@@ -27,6 +28,48 @@ CUT_OFF_ADVICE = "Raise max_answer_tokens in LLM_MODELS."
 
 Ask = Callable[[Sequence[Message], Mapping[str, Any]], AsyncGenerator[Chunk, None]]
 """Returns the answer to messages and a JSON Schema."""
+
+
+async def parsed_values(
+    ask: Ask, messages: Sequence[Message], into: type[T], attempts: int, *, with_partials: bool = False
+) -> AsyncGenerator[T, None]:
+    """Ask until the answer is valid, and yield its value. Further attempts contain the errors of the last answer.
+
+    Args:
+        ask: Returns the answer to messages and a JSON Schema.
+        messages: The conversation.
+        into: Type of the result.
+        attempts: Maximum number of calls.
+        with_partials: Yield incomplete values while the answer arrives.
+
+    Raises:
+        LlmError: All answers were invalid ("malformed"), one was cut off ("out_of_tokens"), or a call failed.
+    """
+    type_ = AnswerType(into)
+    conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
+    for _ in range(attempts):
+        text, read_length, is_truncated = "", 0, False
+        async with aclosing(ask(conversation, type_.schema)) as chunks:
+            async for chunk in chunks:
+                if isinstance(chunk, Done):
+                    is_truncated = chunk.truncated
+                elif isinstance(chunk, str):
+                    text += chunk
+                if with_partials and len(text) - read_length > len(text) // UPDATES_PER_LENGTH:
+                    read_length = len(text)
+                    if (partial := type_.read_partial(text)) is not None:
+                        yield partial
+        try:
+            value = type_.read(text)
+        except ValidationError as error:
+            if is_truncated:  # a further answer would have the same limit
+                raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
+            answer, correction = text[:MAX_CORRECTED_CHARS], CORRECTION.format(describe_errors(error))
+            conversation += [Message("assistant", answer), Message("user", correction)]
+        else:
+            yield value
+            return
+    raise LlmError("malformed", MALFORMED)
 
 
 class AnswerType(Generic[T]):
@@ -77,43 +120,54 @@ class AnswerType(Generic[T]):
         return text[max(start, 0) : end]
 
 
-async def parsed_values(
-    ask: Ask, messages: Sequence[Message], into: type[T], attempts: int, *, with_partials: bool = False
-) -> AsyncGenerator[T, None]:
-    """Ask until the answer is valid, and yield its value. Further attempts contain the errors of the last answer.
+class _Nested(NamedTuple):
+    model: type[BaseModel]
+    is_list: bool
 
-    Args:
-        ask: Returns the answer to messages and a JSON Schema.
-        messages: The conversation.
-        into: Type of the result.
-        attempts: Maximum number of calls.
-        with_partials: Yield incomplete values while the answer arrives.
 
-    Raises:
-        LlmError: All answers were invalid ("malformed"), one was cut off ("out_of_tokens"), or a call failed.
-    """
-    type_ = AnswerType(into)
-    conversation = [Message("system", SCHEMA_RULE.format(json.dumps(type_.schema))), *messages]
-    for _ in range(attempts):
-        text, read_length, is_truncated = "", 0, False
-        async with aclosing(ask(conversation, type_.schema)) as chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, Done):
-                    is_truncated = chunk.truncated
-                elif isinstance(chunk, str):
-                    text += chunk
-                if with_partials and len(text) - read_length > len(text) // UPDATES_PER_LENGTH:
-                    read_length = len(text)
-                    if (partial := type_.read_partial(text)) is not None:
-                        yield partial
+class PartialReader:
+    """Reads incomplete data. Fields that are missing or not yet valid have their default, or None."""
+
+    def __init__(self) -> None:
+        self._adapters: dict[tuple[type[BaseModel], str], TypeAdapter[Any]] = {}
+
+    def read(self, model: type[BaseModel], data: Mapping[str, Any]) -> BaseModel:
+        values: dict[str, Any] = {}
+        for name, field in model.model_fields.items():
+            key = field.validation_alias if isinstance(field.validation_alias, str) else name
+            if key in data:
+                values[name] = self._read_field(model, name, field, data[key])
+            elif field.is_required():
+                values[name] = None
+        return model.model_construct(**values)
+
+    def _read_field(self, model: type[BaseModel], name: str, field: FieldInfo, value: object) -> Any:
+        nested = _nested_model(field.annotation)
+        if nested and nested.is_list and isinstance(value, list):
+            return [self.read(nested.model, item) for item in value if isinstance(item, dict)]
+        if nested and isinstance(value, dict):
+            return self.read(nested.model, value)
+        adapter = self._adapters.get((model, name))
+        if adapter is None:
+            annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            adapter = self._adapters[model, name] = TypeAdapter(annotated)
         try:
-            value = type_.read(text)
-        except ValidationError as error:
-            if is_truncated:  # a further answer would have the same limit
-                raise LlmError("out_of_tokens", CUT_OFF, advice=CUT_OFF_ADVICE) from None
-            answer, correction = text[:MAX_CORRECTED_CHARS], CORRECTION.format(describe_errors(error))
-            conversation += [Message("assistant", answer), Message("user", correction)]
-        else:
-            yield value
-            return
-    raise LlmError("malformed", MALFORMED)
+            return adapter.validate_python(value, experimental_allow_partial=True)
+        except ValidationError:
+            return None
+
+
+def _nested_model(annotation: object) -> _Nested | None:
+    """Return the only model of a field, or of the items of its list."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _nested_model(arguments[0])
+    if origin in (Union, UnionType):
+        models = [nested for argument in arguments if (nested := _nested_model(argument))]
+        return models[0] if len(models) == 1 else None
+    if origin is list:
+        nested = _nested_model(arguments[0])
+        return _Nested(nested.model, is_list=True) if nested and not nested.is_list else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+        return _Nested(annotation, is_list=False)
+    return None

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
-from opportune.contrib.llm.media.provider import Made, MediaProvider, Ranked, Speech
+from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
 from opportune.contrib.llm.providers.loose_json import json_in, objects_in
 from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint
 from opportune.contrib.llm.providers.openai_stream import counts_in

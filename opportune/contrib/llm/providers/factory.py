@@ -10,7 +10,7 @@ from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, Embe
 from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
-from opportune.contrib.llm.media.models import MediaModel, MediaTask
+from opportune.contrib.llm.media.provider import MediaModel, MediaTask
 from opportune.contrib.llm.providers import libraries, local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel

@@ -1,13 +1,50 @@
-"""Models of Pydantic AI for each dialect, without settings of the environment and without retries."""
+"""Models of Pydantic AI for each dialect, without settings of the environment and without retries.
+
+Their HTTP client has limits that the libraries of the vendors lack.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import httpx2
 from pydantic_ai.models import Model
 
 from opportune.config.llm_models import LlmModel
+from opportune.contrib.llm.providers.errors import not_a_model
 from opportune.contrib.llm.providers.provider import Timeouts
-from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+from opportune.web.bounded_responses import is_compressed, limit_body
+
+MAX_RESPONSE_BYTES = 50_000_000
+"""Maximum size of one answer as it is sent. Signatures and encrypted reasoning are part of it."""
+MAX_EVENT_BYTES = 5_000_000
+"""Maximum bytes without a line break, which the libraries would collect in memory."""
+KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key"}
+HTTP_HEADERS = {"accept", "connection", "content-length", "content-type", "host"}
+LIBRARY_HEADERS = KEY_HEADERS | HTTP_HEADERS | {"anthropic-beta", "anthropic-version"}
+"""Headers that the libraries may send. Others would contain organisations and keys from the environment."""
+
+
+class VendorHttpClient(httpx2.AsyncClient):
+    """Client that sends no key but the model's, follows no redirect and ends responses that are too large."""
+
+    def __init__(self, model: LlmModel, timeouts: Timeouts) -> None:
+        super().__init__(timeout=httpx2.Timeout(timeouts.whole, connect=timeouts.connect, pool=timeouts.connect))
+        self._key, self._model_headers = model.api_key.get_secret_value(), model.headers
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        for name, value in request.headers.items():
+            if name not in LIBRARY_HEADERS or (name in KEY_HEADERS and self._key not in value):
+                del request.headers[name]
+        request.headers.update({"Accept-Encoding": "identity", **self._model_headers})
+        response = await super().send(request, **{**options, "stream": True, "follow_redirects": False})
+        if response.is_redirect or is_compressed(response):
+            await response.aclose()
+            raise not_a_model()
+        limit_body(response, MAX_RESPONSE_BYTES, not_a_model(), MAX_EVENT_BYTES)
+        if not options.get("stream"):
+            await response.aread()
+        return response
 
 
 def make_model(model: LlmModel, client: VendorHttpClient, timeouts: Timeouts) -> Model:

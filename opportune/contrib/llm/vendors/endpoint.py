@@ -36,8 +36,7 @@ from opportune.contrib.llm.providers.provider import (
     ToolSchema,
 )
 from opportune.contrib.llm.vendors.conversation import chunks_of, done_of, messages_for, tool_definitions
-from opportune.contrib.llm.vendors.dialects import make_model
-from opportune.contrib.llm.vendors.http_client import VendorHttpClient
+from opportune.contrib.llm.vendors.dialects import VendorHttpClient, make_model
 from opportune.i18n import gettext_lazy as _l
 
 INCORRECT = _l("This language model is set up incorrectly.")

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from mcp import MCPError, types
 
-from opportune.contrib.tools.result import JSON, TOOL_FAILED, ToolResult
+from opportune.contrib.tools.results import JSON, TOOL_FAILED, ToolResult
 
 Role = Literal["assistant", "user"]
 MAX_CONTENT_BYTES = 2_000_000

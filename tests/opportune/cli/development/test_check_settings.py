@@ -11,7 +11,7 @@ from opportune import checks
 from opportune.checks import Finding
 from opportune.cli.development import database_checks
 from opportune.config.settings import Settings
-from opportune.contrib.llm.checks import check_llm, check_model
+from opportune.contrib.llm.feature import check_llm, check_model
 from opportune.contrib.llm.providers import libraries, local
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.testing.plugin import settings_for

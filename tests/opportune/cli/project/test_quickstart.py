@@ -21,8 +21,7 @@ from opportune.cli.project.env_file import write_env
 from opportune.cli.project.quickstart import Superuser, add_initial_data, new_superuser, prompt_superuser, summary
 from opportune.config.settings import Settings, clear_settings_cache, get_settings
 from opportune.contrib.llm import quickstart as llm_quickstart
-from opportune.contrib.llm.nearby import NearbyServer
-from opportune.contrib.llm.quickstart import configure
+from opportune.contrib.llm.quickstart import NearbyServer, configure
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.features import accounts

@@ -12,7 +12,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.records import AnswerProgress
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import FakeProvider
-from opportune.contrib.llm.prompts import Prompt
+from opportune.contrib.llm.completion.request import Prompt
 from opportune.contrib.llm.providers.fake import Step
 from opportune.db import utc_now
 

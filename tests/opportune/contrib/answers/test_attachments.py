@@ -19,7 +19,7 @@ from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerAttachment
 from opportune.contrib.answers.personal import list_files, read
 from opportune.contrib.llm import Attachment, AttachmentRefused, FakeProvider, LanguageModel, Message, Picture
-from opportune.contrib.llm.documents.attachment import DATA_RULE
+from opportune.contrib.llm.attachments import DATA_RULE
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE
 from opportune.db import Database
 from opportune.feature import Person

@@ -15,8 +15,8 @@ from opportune.contrib.answers.engine.citations import cite
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.llm import Done, FakeProvider, Message, Provider, ToolCall
 from opportune.contrib.tools import Source, Toolbox, tool
+from opportune.contrib.tools.results import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
 from opportune.contrib.tools.retrieval import with_passages
-from opportune.contrib.tools.source import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
 from opportune.errors import OperatorError
 from opportune.search.questions import key_words, passage, queries_for
 from tests.opportune.contrib.answers.questions import (

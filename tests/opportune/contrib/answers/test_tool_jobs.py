@@ -18,7 +18,7 @@ from opportune.contrib.answers.engine.tool_runs import STOPPED_BY_USER
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Message, ToolCall
 from opportune.contrib.tools import Source, Tool, Toolbox, ToolResult, converse, tool
-from opportune.contrib.tools.result import TOOL_FAILED
+from opportune.contrib.tools.results import TOOL_FAILED
 from opportune.contrib.tools.site_tools import site_for_tools
 from opportune.contrib.tools.toolbox import WAITS_FOR_RESULT
 from opportune.db import WriteSession

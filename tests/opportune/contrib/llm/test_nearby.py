@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from opportune.contrib.llm import nearby
-from opportune.contrib.llm.nearby import NearbyServer, find_nearby
+from opportune.contrib.llm import quickstart
+from opportune.contrib.llm.quickstart import NearbyServer, find_nearby
 from tests.opportune.contrib.llm.providers.endpoint import response, serve_endpoint
 
 MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='x"}, {"no": "id"}, {"id": 7}]}).encode()
@@ -15,13 +15,13 @@ MODELS = json.dumps({"data": [{"id": "llama3.2:1b"}, {"id": "a'\nSECRET_KEY='x"}
 @pytest.fixture(autouse=True)
 def no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore model servers that run on this machine."""
-    monkeypatch.setattr(nearby, "SERVERS", {"Ollama": 9})
+    monkeypatch.setattr(quickstart, "SERVERS", {"Ollama": 9})
     monkeypatch.delenv("OLLAMA_HOST", raising=False)
 
 
 async def test_server_is_found_with_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve_endpoint(response("200 OK", MODELS)) as endpoint:
-        monkeypatch.setattr(nearby, "SERVERS", {"Ollama": endpoint.port})
+        monkeypatch.setattr(quickstart, "SERVERS", {"Ollama": endpoint.port})
         found = await asyncio.to_thread(find_nearby)
     assert found == [NearbyServer("Ollama", endpoint.address, ["llama3.2:1b"])]
     assert endpoint.requests[0].target == "/v1/models"
@@ -43,7 +43,7 @@ async def test_ollama_host_names_another_server(template: str, monkeypatch: pyte
 )
 async def test_other_servers_are_ignored(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve_endpoint(answer) as endpoint:
-        monkeypatch.setattr(nearby, "SERVERS", {"Ollama": endpoint.port})
+        monkeypatch.setattr(quickstart, "SERVERS", {"Ollama": endpoint.port})
         assert await asyncio.to_thread(find_nearby) == []
 
 

@@ -14,7 +14,7 @@ from opportune.application import create_app
 from opportune.config.settings import Settings
 from opportune.contrib.llm import ToolCall
 from opportune.contrib.tools import Toolbox, tool
-from opportune.contrib.tools.result import ToolResult
+from opportune.contrib.tools.results import ToolResult
 from opportune.contrib.tools.site_tools import toolbox_of
 from opportune.db import Database, DatabaseDependency, ReadonlyCtx, ReadSession, RWCtx, WriteSession
 from opportune.errors import Busy, NotFound, OperatorError

@@ -14,10 +14,10 @@ from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.llm import LanguageModel, LlmError
 from opportune.contrib.llm.call_guard import Payer, SpendingRefused
-from opportune.contrib.llm.checks import check_llm
 from opportune.contrib.llm.completion.usage import TokenUsage
+from opportune.contrib.llm.feature import check_llm
 from opportune.contrib.llm.media.fake import PIXEL
-from opportune.contrib.llm.media.models import MediaModel
+from opportune.contrib.llm.media.provider import MediaModel
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.db import Database
 from opportune.errors import OperatorError

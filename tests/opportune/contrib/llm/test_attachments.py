@@ -4,8 +4,8 @@ import pytest
 
 from opportune.contrib.extraction.pages import Limits
 from opportune.contrib.llm import Message, Picture, estimate_tokens
-from opportune.contrib.llm.documents import attachment as attachment_module
-from opportune.contrib.llm.documents.attachment import (
+from opportune.contrib.llm import attachments as attachment_module
+from opportune.contrib.llm.attachments import (
     DATA_RULE,
     MAX_SIDE_PIXELS,
     Attachment,

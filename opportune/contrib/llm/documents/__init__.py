@@ -1,1 +1,0 @@
-"""Files attached to a question: pictures and the text of documents."""
