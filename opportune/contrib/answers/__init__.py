@@ -6,23 +6,24 @@ from opportune.contrib.answers.engine.attachments import (
     find_attachments,
     stored_attachments,
 )
-from opportune.contrib.answers.engine.errors import AnswerRunning, QuestionTooLong, TooManyAnswers
-from opportune.contrib.answers.engine.limits import AnswerLimits
+from opportune.contrib.answers.engine.limits import AnswerLimits, AnswerRunning, TooManyAnswers
+from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.engine.manager import AnswerManager
-from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.tool_runs import answer_turns
 from opportune.contrib.answers.hooks import after_answer
 from opportune.contrib.answers.models import ALL_TOOLS, Answer, AnswerAttachment, AnswerStatus
 from opportune.contrib.answers.screens.dependencies import Answers, StreamPosition, stream_json
 from opportune.contrib.answers.screens.events import AnswerStream, answer_gone, parse_event_id
-from opportune.contrib.answers.screens.question import (
+from opportune.contrib.answers.screens.questions import (
     AnswerOptions,
     FileQuestionForm,
     QuestionForm,
+    QuestionTooLong,
+    answer_page,
     ask_by_form,
     refusals_in,
+    show_answer,
 )
-from opportune.contrib.answers.screens.responses import answer_page, show_answer
 from opportune.contrib.answers.screens.schemas import AnswerFields, StreamEvent
 from opportune.contrib.answers.screens.voice import allow_microphone
 

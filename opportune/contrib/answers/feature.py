@@ -2,19 +2,23 @@ from functools import cache
 
 from fastapi import FastAPI
 
-from opportune.contrib.answers.admin.operations import OPERATIONS, PANELS
-from opportune.contrib.answers.admin.status import spending_lights
 from opportune.contrib.answers.chosen_model import ChosenModel
 from opportune.contrib.answers.engine.attachments import delete_attachments_of_user
 from opportune.contrib.answers.engine.jobs import run_tool
 from opportune.contrib.answers.engine.tool_jobs import ToolJobs
 from opportune.contrib.answers.lifespan import running_answers
 from opportune.contrib.answers.models import Answer, AnswerAttachment, AnswerChunk
-from opportune.contrib.answers.monitoring import answer_gauges, check_spending, check_web_search
-from opportune.contrib.answers.personal import personal_data
-from opportune.contrib.answers.screens import api, pages, replies, voice
+from opportune.contrib.answers.monitoring import (
+    OPERATIONS,
+    PANELS,
+    answer_gauges,
+    check_spending,
+    check_web_search,
+    spending_lights,
+)
+from opportune.contrib.answers.personal import CLEANUPS, personal_data
+from opportune.contrib.answers.screens import api, pages, voice
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.models import LlmReservation, LlmState, LlmUsage
 from opportune.contrib.tools import full_toolbox_of
@@ -44,7 +48,7 @@ answers = Feature(
         actions=OPERATIONS,
         panels=PANELS,
     ),
-    pages=(voice.router, pages.router, replies.router),
+    pages=(voice.router, pages.router),
     api=api.router,
     monitoring=Monitoring(
         status={"Language models": spending_lights}, gauges=answer_gauges, checks=(check_spending, check_web_search)

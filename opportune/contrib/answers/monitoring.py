@@ -1,20 +1,29 @@
-"""Monitoring of answers: checks of their settings, and metrics for `GET /metrics`. Their readers are operators."""
+"""Answers for operators: checks of settings, metrics, the status page, and the switch on the page Operations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.requests import Request
 
 from opportune.checks import Finding
 from opportune.config.settings import Settings
+from opportune.contrib.answers.admin.usage import UsageRow, sum_by_model
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.limits import Limit
+from opportune.contrib.answers.spending import switch
+from opportune.contrib.answers.spending.guard import SpendingGuard
+from opportune.contrib.answers.spending.limits import Limit, money
 from opportune.contrib.llm import models_of
 from opportune.db.url.providers import is_local
-from opportune.feature import Gauge
+from opportune.feature import AdminPanel, Gauge, HealthLight
+from opportune.i18n import gettext as _
+from opportune.i18n import ngettext
+from opportune.i18n.formats import format_number
 
 STATES = {AnswerStatus.STREAMING: "running", AnswerStatus.WAITING: "waiting"}
 """States of answers in `GET /metrics`."""
@@ -52,3 +61,54 @@ async def answer_gauges(session: AsyncSession) -> list[Gauge]:
     counts = {AnswerStatus(name): number for name, number in rows}
     samples = [({"state": name}, counts.get(state, 0)) for state, name in STATES.items()]
     return [Gauge("opportune_answers", "Answers that are being written or wait for an approval.", samples)]
+
+
+async def spending_lights(app: FastAPI) -> Sequence[HealthLight]:
+    guard: SpendingGuard = app.state.llm.guard
+    async with app.state.database.reader(fresh=True) as session:
+        off = await switch.read_switch(session)
+        usage = await sum_by_model(session, guard.now().date())
+    lights = [HealthLight("Today", _in_words(usage, guard.answers_settings.llm_currency), url="/admin/llm")]
+    if off:
+        text, hint = _("switched off by %(user)s", user=off.said), _("Switch them on under Operations.")
+        lights.insert(0, HealthLight("Answers", text, "notice", "/admin/operations", hint))
+    return lights
+
+
+def _in_words(usage: Sequence[UsageRow], currency: str) -> str:
+    calls, tokens = sum(row.calls for row in usage), sum(row.tokens for row in usage)
+    return _(
+        "%(answers)s, %(tokens)s, %(cost)s",
+        answers=ngettext("%(number)s answer", "%(number)s answers", calls, number=format_number(calls)),
+        tokens=ngettext("%(number)s token", "%(number)s tokens", tokens, number=format_number(tokens)),
+        cost=money(sum(row.cost_micro for row in usage), currency),
+    )
+
+
+async def _switch_state(request: Request) -> Mapping[str, Any]:
+    async with request.app.state.database.reader(fresh=True) as session:
+        return {"off": await switch.read_switch(session)}
+
+
+async def _read_alert(request: Request) -> Mapping[str, Any] | None:
+    """Return the variables of the alert. None hides it."""
+    return {} if await request.app.state.llm.waits_for_choice() else None
+
+
+async def switch_off(session: AsyncSession, request: Request) -> str:
+    if await switch.switch_off(session, request.state.user.email):
+        return _("Answers of language models are switched off.")
+    return _("Answers of language models were already switched off.")
+
+
+async def switch_on(session: AsyncSession, _request: Request) -> str:
+    if await switch.switch_on(session):
+        return _("Answers of language models are switched on again.")
+    return _("Answers of language models were already switched on.")
+
+
+PANELS = (
+    AdminPanel("dashboard", "answers/admin_dashboard.html", _read_alert),
+    AdminPanel("operations", "answers/admin_operations.html", _switch_state, "bottom"),
+)
+OPERATIONS = {"switch-llm-off": switch_off, "switch-llm-on": switch_on}

@@ -1,7 +1,7 @@
-from opportune.contrib.assistants import api, memory_pages, pages
+from opportune.contrib.assistants import api, pages
+from opportune.contrib.assistants.memory import memory_tools
 from opportune.contrib.assistants.models import Assistant, Memory, MemoryConsent, Prompt
-from opportune.contrib.assistants.sharing import of_deleted_team
-from opportune.contrib.assistants.tools import memory_tools
+from opportune.contrib.assistants.service import of_deleted_team
 from opportune.feature import Accounts, Admin, Cleanup, Feature, Jobs, PersonalData, Process
 
 assistants = Feature(
@@ -10,7 +10,7 @@ assistants = Feature(
     requires=("answers",),
     models=(Assistant, Prompt, Memory, MemoryConsent),
     # The paths of prompts and of the memory come before `/assistants/{id}`.
-    pages=(pages.prompt_router, memory_pages.router, pages.assistant_router),
+    pages=(pages.prompt_router, pages.memory_router, pages.assistant_router),
     api=api.routers,
     admin=Admin("opportune.contrib.assistants.admin"),
     accounts=Accounts(

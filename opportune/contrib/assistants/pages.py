@@ -1,19 +1,26 @@
-"""Pages of assistants and of the prompt library."""
+"""Pages of assistants, of the prompt library, and of the memory."""
 
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Form as FormField
+from fastapi import Request, Response
 
+from opportune.accounts import CurrentUser
 from opportune.contrib.answers import ALL_TOOLS, AnswerManager
-from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant, Prompt
+from opportune.contrib.assistants.memory import Memories, is_memory_on, switch_memory
+from opportune.contrib.assistants.models import AUDIENCES, ICONS, Assistant, Memory, Prompt
 from opportune.contrib.assistants.service import Assistants, Prompts
 from opportune.contrib.tools import full_toolbox_of
-from opportune.crud import CrudPages
+from opportune.crud import CrudPages, writing
 from opportune.crud.page_options import M
+from opportune.db import WriteSession
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.web import Form, icons
+from opportune.pagination import Page
+from opportune.web import Form, flash, icons, redirect
+
+MEMORY_PATH = "/assistants/memory"
 
 icons.add(*ICONS)
 
@@ -88,3 +95,30 @@ async def _find_parts(request: Request, crud: Any, row: Assistant | None) -> dic
 
 prompt_router = PromptPages(Prompts, "/assistants/prompts").router
 assistant_router = AssistantPages(Assistants, "/assistants").router
+
+
+class MemoryPages(CrudPages[Memory]):
+    name, plural = "Remembered fact", "Remembered facts"
+    columns = fields = ("text", "created_at")
+
+    async def list_context(self, request: Request, crud: Any, page: Page[Any]) -> dict[str, Any]:
+        return {"is_on": await is_memory_on(crud.session, crud.user.id)}
+
+
+memory_router = MemoryPages(Memories, MEMORY_PATH).router
+
+
+@memory_router.post("/switch")
+async def switch_memory_on_or_off(
+    request: Request, user: CurrentUser, session: WriteSession, is_on: Annotated[bool, FormField()]
+) -> Response:
+    await switch_memory(session, user.id, is_on=is_on)
+    flash(request, _("Memory is on.") if is_on else _("Memory is off. Models no longer get these facts."))
+    return redirect(request, MEMORY_PATH)
+
+
+@memory_router.post("/erase")
+async def erase_memory(request: Request, memories: Annotated[Memories, writing(Memories, "delete")]) -> Response:
+    await memories.erase()
+    flash(request, _("All facts are erased."))
+    return redirect(request, MEMORY_PATH)

@@ -1,15 +1,82 @@
-"""Assistants, prompts, and the options of an answer that one of them gives."""
+"""Assistants and prompts of a user, a team or the site, and the options of an answer by an assistant."""
 
-from sqlalchemy import select
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from starlette.requests import Request
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import AnswerManager, AnswerOptions
 from opportune.contrib.assistants.models import Assistant, Audience, Prompt
-from opportune.contrib.assistants.sharing import SharedRows
 from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.crud import Crud, Permission, teams
+from opportune.crud.teams import Team, TeamOwners
+from opportune.db import utc_now
+from opportune.errors import FieldErrors
 from opportune.i18n import gettext
+
+M = TypeVar("M", bound=Any)
+
+
+class SharedRows(Crud[M]):
+    """Rows that the user may use: their own, those of the current team, and those of the site.
+
+    Members change all rows of their team. Rows of the site need the permission of a group.
+    """
+
+    owner_column = "owner_id"
+    read_permission = Permission.SIGNED_IN
+    write_permission = Permission.OWNER_OR_PERMITTED
+    search = ("name", "description")
+    sort = ("name", "created_at")
+    order = ("name",)
+    exclude = ("team_id", "shared_at")
+
+    @classmethod
+    def team_owners(cls) -> TeamOwners | None:
+        """Return the teams of the site. Their model is unknown here, because they are an optional feature."""
+        team = _team_model()
+        return teams.team_owners[team]._replace(find=_find_team, describe=_describe_nothing) if team else None
+
+    def readable(self) -> ColumnElement[bool]:
+        return or_(self._is_owned(), col(self.model.shared_with) == Audience.SITE)
+
+    def writable(self) -> ColumnElement[bool]:
+        return self.writable_by("update")
+
+    def writable_by(self, action: str) -> ColumnElement[bool]:
+        return self.readable() if self.row_permissions.has_permission(action) else self._is_owned()
+
+    def _is_owned(self) -> ColumnElement[bool]:
+        """Return the condition for rows of the user or the current team."""
+        is_owned: list[ColumnElement[bool]] = [false()]
+        if self.user:
+            is_owned.append(col(self.model.owner_id) == self.user.id)
+        if self.team:
+            is_owned.append(and_(col(self.model.team_id) == self.team.id, has_team(self.model)))
+        return or_(*is_owned)
+
+    @property
+    def audiences(self) -> list[Audience]:
+        """The users with whom the user may share a row."""
+        audiences = [Audience.ME]
+        if self.team:
+            audiences.append(Audience.TEAM)
+        if self.row_permissions.has_permission("update"):
+            audiences.append(Audience.SITE)
+        return audiences
+
+    async def assign(self, row: M, values: dict[str, Any]) -> None:
+        audience = Audience(values.get("shared_with", row.shared_with))
+        if audience != row.shared_with:
+            if audience not in self.audiences:
+                raise FieldErrors({"shared_with": gettext("You may not share it with these users.")})
+            row.owner_id = self.user.id if self.user and audience is Audience.ME else None
+            row.team_id = self.team.id if self.team and audience is Audience.TEAM else None
+            row.shared_at = utc_now()
+        await super().assign(row, values)
 
 
 class Prompts(SharedRows[Prompt]):
@@ -71,3 +138,32 @@ def options_of(assistant: Assistant | None, llm: LanguageModel, name: str = "") 
         tools=[*assistant.tools, *(assistant.knowledge or ())],
         omitted=notice,
     )
+
+
+def _team_model() -> Any:
+    """Return the model of teams; None if their feature is not imported."""
+    return next(iter(teams.team_owners), None)
+
+
+def has_team(model: type[Any]) -> ColumnElement[bool]:
+    """Return the condition for rows whose team exists. SQLite may give the id of a deleted team to a new one."""
+    team = _team_model()
+    if team is None:
+        return false()
+    is_team = and_(team.id == col(model.team_id), team.created_at <= col(model.shared_at))
+    return select(team.id).where(is_team).exists()
+
+
+def of_deleted_team(model: type[Any]) -> ColumnElement[bool]:
+    return and_(col(model.team_id).is_not(None), ~has_team(model)) if _team_model() else false()
+
+
+async def _describe_nothing() -> None:
+    """Leave the header of the team out of OpenAPI, because the routes also exist without teams."""
+
+
+async def _find_team(request: Request, session: AsyncSession, required: bool, writes: bool) -> Team | None:
+    """Find the current team. None if teams are imported, but not installed."""
+    if all(feature.name != "teams" for feature in request.app.state.features):
+        return None
+    return await teams.team_owners[_team_model()].find(request, session, required, writes)

@@ -1,13 +1,45 @@
 """Decisions of the user about calls of a waiting answer: approvals, refusals and replies to questions."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 
 from opportune.accounts.tokens.scopes import get_common_scopes
-from opportune.contrib.answers.engine.errors import QuestionGone, ToolNotAllowed, UnknownCall
 from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
 from opportune.contrib.answers.models import Answer
 from opportune.db import utc_now
+from opportune.errors import Refused
+from opportune.i18n import gettext as _
+from opportune.i18n.formats import format_list
+
+
+class UnknownCall(Refused):
+    """The answer has no tool call at this index."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__(_("This answer has no such call."))
+
+
+class QuestionGone(Refused):
+    """The form of a question was removed from the site."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(_("This question no longer exists. Refuse it to continue the answer."))
+
+
+class ToolNotAllowed(Refused):
+    """The approving client lacks a scope of the tool: a token, or a superuser who impersonates the user."""
+
+    status = 403
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        scopes = format_list(missing)
+        super().__init__(_("This cannot be allowed from here: it needs the scope %(scopes)s.", scopes=scopes))
 
 
 def find_question(answer: Answer, call: int, resources: AnswerResources) -> type[BaseModel] | None:

@@ -12,11 +12,12 @@ from sqlmodel import col
 from opportune.accounts.models import User
 from opportune.config.llm_models import MICRO_PER_UNIT
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.errors import AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.tool_runs import Run, count_steps
 from opportune.contrib.answers.models import Answer, AnswerStatus
 from opportune.contrib.llm.providers.provider import LlmError
 from opportune.contrib.tools.toolbox import MAX_STEPS
+from opportune.errors import Refused
+from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 
 STEPS_USED = _l("This answer has used all of its steps, so it may be incomplete.")
@@ -74,6 +75,22 @@ class AnswerLimits:
         if status == AnswerStatus.DONE and count_steps(runs) >= self.max_steps:
             return AnswerStatus.TRUNCATED, "step_limit", str(STEPS_USED)
         return status, "", ""
+
+
+class AnswerRunning(Refused):
+    """The user's last question on the topic is still being answered."""
+
+    def __init__(self) -> None:
+        super().__init__(_("The last answer is still being written."))
+
+
+class TooManyAnswers(Refused):
+    """The user has reached the limit of running answers."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__(_("You have several answers running already."))
 
 
 async def require_capacity(

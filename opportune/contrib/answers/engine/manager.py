@@ -20,14 +20,12 @@ from sqlmodel import col
 from opportune.accounts.tokens.scopes import ALL_SCOPES, get_common_scopes
 from opportune.contrib.answers.engine import store
 from opportune.contrib.answers.engine.decisions import decide
-from opportune.contrib.answers.engine.errors import AnswerRunning
 from opportune.contrib.answers.engine.flusher import AnswerFlusher
 from opportune.contrib.answers.engine.follower import AnswerFollower
-from opportune.contrib.answers.engine.limits import AnswerLimits, require_capacity
-from opportune.contrib.answers.engine.live import LiveAnswer
+from opportune.contrib.answers.engine.limits import AnswerLimits, AnswerRunning, require_capacity
+from opportune.contrib.answers.engine.live import LiveAnswer, ShownAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, STOPPED, AnswerProgress
 from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox
-from opportune.contrib.answers.engine.shown import ShownAnswer
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.contrib.answers.engine.errors import AnswerRunning
+from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.models import MAX_RATING_NOTE_LENGTH, Answer, Rating
 from opportune.schemas import Schema
 from opportune.schemas.text import Line

@@ -1,27 +1,33 @@
-"""Pages of all answers: one answer, its stream, and forms to stop, retry, continue, approve and rate it."""
+"""Pages of all answers: one answer, its stream, and forms to stop, continue, approve and rate it.
 
-from typing import Annotated
+The forms include those that a model asks the user to fill in.
+"""
 
-from fastapi import Form, HTTPException, Request
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from fastapi import Form as FormField
 from fastapi.responses import Response
 
 from opportune.accounts.dependencies import CurrentUser
 from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.answers.engine import rating as ratings
 from opportune.contrib.answers.engine.attachments import find_attachments
-from opportune.contrib.answers.engine.shown import ShownAnswer
+from opportune.contrib.answers.engine.decisions import find_question
+from opportune.contrib.answers.engine.live import ShownAnswer
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer, CurrentStream
 from opportune.contrib.answers.screens.events import answer_gone
-from opportune.contrib.answers.screens.responses import answer_path, show_answer
+from opportune.contrib.answers.screens.questions import answer_path, show_answer
 from opportune.db import ReadSession, RowId, WriteSession
 from opportune.storage import StorageDependency
-from opportune.web import APIRouter, EventStream, is_htmx, redirect, templates
+from opportune.web import APIRouter, EventStream, Form, is_htmx, redirect, templates
+from opportune.web.forms.forms import fill_form
 from opportune.web.redirects import safe_redirect_path
 
 router = APIRouter(prefix="/answers")
 
-Call = Annotated[int, Form(ge=0)]
+Call = Annotated[int, FormField(ge=0)]
 """Index of a tool call."""
 
 
@@ -67,7 +73,7 @@ async def approve(
     session: WriteSession,
     answers: Answers,
     call: Call,
-    rest: Annotated[bool, Form()] = False,
+    rest: Annotated[bool, FormField()] = False,
 ) -> Response:
     await answers.approve(session, answer, call, rest=rest)
     return _after_decision(request, answer)
@@ -91,9 +97,45 @@ def _back(request: Request, answer: Answer) -> Response:
     return redirect(request, page if page != "/" else answer_path(answer))
 
 
+async def _get_form(answer: CurrentAnswer, answers: Answers, call: int) -> Form[Any] | None:
+    model = find_question(answer, call, answers.resources)
+    return Form(model, prefix=f"call-{answer.id}-{call}-") if model else None
+
+
+ReplyForm = Annotated[Form[Any] | None, Depends(_get_form)]
+"""The empty form of a question. None if the call waits no longer."""
+
+
+@router.get("/{answer_id}/reply/{call}")
+async def show_question(request: Request, answer: CurrentAnswer, form: ReplyForm, call: int) -> Response:
+    return _show_question(request, answer, call, form)
+
+
+@router.post("/{answer_id}/reply/{call}")
+async def reply(request: Request, answer: CurrentAnswer, answers: Answers, form: ReplyForm, call: int) -> Response:
+    if form is None:
+        return _show_question(request, answer, call, None)
+    data = (await fill_form(request, form)).data
+    if data is None:
+        return _show_question(request, answer, call, form)
+    async with answers.database.writer() as session:
+        await answers.reply(session, answer, call, data)
+    return _show_question(request, answer, call, None)
+
+
+def _show_question(request: Request, answer: Answer, call: int, form: Form[Any] | None) -> Response:
+    """Show the form, or redirect to the answer. With htmx, the stream shows the changes of the answer."""
+    if form is None:
+        return Response(status_code=204) if is_htmx(request) else redirect(request, answer_path(answer))
+    context = {"row": answer, "place": call, "run": answer.tool_runs[call], "form": form}
+    if is_htmx(request):
+        return templates.render_block(request, "answers/reply.html", "reply", context, form.status)
+    return templates.render(request, "answers/reply.html", context, form.status)
+
+
 @router.post("/{answer_id}/rate")
 async def rate(
-    request: Request, answer: CurrentAnswer, session: WriteSession, rating: Annotated[ratings.RatingUpdate, Form()]
+    request: Request, answer: CurrentAnswer, session: WriteSession, rating: Annotated[ratings.RatingUpdate, FormField()]
 ) -> Response:
     rated = await ratings.rate(session, answer, rating)
     if not is_htmx(request):

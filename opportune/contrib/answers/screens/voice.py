@@ -1,20 +1,39 @@
-"""Recorded questions, and answers read aloud."""
+"""Recorded questions, and answers read aloud.
+
+The audio is made once, and stored as an attachment that only the owner can hear.
+"""
+
+import asyncio
+import hashlib
+import re
+from html import unescape
+from weakref import WeakValueDictionary
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
+from sqlalchemy import select
+from sqlmodel import col
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.contrib.answers.engine.speech import find_speech, make_speech
+from opportune.contrib.answers.models import Answer, AnswerAttachment
 from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswer
 from opportune.contrib.llm import LanguageModel, Llm, LlmError
+from opportune.db import Database
+from opportune.storage import Storage
+from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.routes import file_headers, file_response
-from opportune.web import APIRouter, Upload, is_htmx, read_form, redirect, templates
+from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redirect, templates
 
-router = APIRouter(prefix="/answers")
-
+SPEECH_FOLDER = "speech"
+CODE_BLOCK = re.compile("<pre.*?</pre>", re.DOTALL)
+TAG = re.compile("<[^>]*>")
 MICROPHONE = "camera=(), geolocation=(), microphone=(self)"
 MAX_AGE_SECONDS = 3_600
+_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+"""Locks of answers whose audio is being made, so that a double click makes it once."""
+
+router = APIRouter(prefix="/answers")
 
 
 class Recording(BaseModel):
@@ -47,7 +66,7 @@ async def read_aloud(request: Request, answer: CurrentAnswer, answers: Answers, 
     """Make the audio of an answer once, and play it."""
     if answer.is_running or not answer.text:
         raise HTTPException(409)
-    await make_speech(answers.database, answers.storage, llm, answer)
+    await _make_speech(answers.database, answers.storage, llm, answer)
     if is_htmx(request):
         return templates.render_block(request, "answers/player.html", "player", {"answer": answer})
     return redirect(request, f"/answers/{answer.id}/speech")
@@ -56,9 +75,63 @@ async def read_aloud(request: Request, answer: CurrentAnswer, answers: Answers, 
 @router.get("/{answer_id}/speech")
 async def speech(request: Request, answer: CurrentAnswer, answers: Answers) -> Response:
     """Return the audio of an answer to its owner."""
-    row = await find_speech(answers.database, answer)
+    row = await _find_speech(answers.database, answer)
     if row is None:
         raise HTTPException(404)
     headers = file_headers(row.stored_as, "", MAX_AGE_SECONDS)
     headers |= {"Content-Type": row.content_type, "Content-Disposition": "inline"}
     return await file_response(request, answers.storage, row.stored_as, headers)
+
+
+async def _find_speech(database: Database, answer: Answer) -> AnswerAttachment | None:
+    """Return the audio of the current text of an answer, if it was made."""
+    query = select(AnswerAttachment).where(
+        col(AnswerAttachment.topic) == answer.topic,
+        col(AnswerAttachment.owner_id) == answer.owner_id,
+        col(AnswerAttachment.filename) == _filename(answer),
+    )
+    async with database.reader(fresh=True) as session:
+        return (await session.scalars(query.limit(1))).one_or_none()
+
+
+async def _make_speech(database: Database, storage: Storage, llm: LanguageModel, answer: Answer) -> None:
+    """Make and store the audio of an answer, if it does not exist. A long text ends at the limit of the model.
+
+    Raises:
+        LlmError: The site has no model for it, or the call failed.
+        StorageError: The storage is not available.
+    """
+    lock = _locks.setdefault(answer.id, asyncio.Lock())
+    async with lock:
+        if await _find_speech(database, answer):
+            return
+        speech = await llm.speech(await _spoken_text(answer, llm))
+        async with deleting_files_on_error(storage) as new_names:
+            name = await storage.save(SPEECH_FOLDER, "mp3", speech.content, speech.content_type)
+            new_names.append(name)
+            row = AnswerAttachment(
+                owner_id=answer.owner_id,
+                topic=answer.topic,
+                filename=_filename(answer),
+                content_type=speech.content_type,
+                size_bytes=len(speech.content),
+                stored_as=name,
+            )
+            async with database.writer() as session:
+                session.add(row)
+
+
+def _filename(answer: Answer) -> str:
+    """Return a name that changes with the text, so that the audio of an older text is not found."""
+    return f"answer-{answer.id}-{hashlib.sha256(answer.text.encode()).hexdigest()[:16]}.mp3"
+
+
+async def _spoken_text(answer: Answer, llm: LanguageModel) -> str:
+    """Return the text without code, cut after the last sentence that the model accepts."""
+    html = CODE_BLOCK.sub("", await markdown.render_in_thread(answer.text))
+    text = unescape(TAG.sub("", html)).strip()
+    model = llm.media.model("speech")
+    if model is None or len(text) <= model.max_chars:
+        return text
+    sentences_end = text.rfind(". ", 0, model.max_chars) + 1
+    return text[: sentences_end or model.max_chars]

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from opportune.contrib import llm
-from opportune.contrib.answers.engine.errors import AnswerRunning, TooManyAnswers
-from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS
+from opportune.contrib.answers.engine.limits import MAX_RUNNING_ANSWERS, AnswerRunning, TooManyAnswers
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import AnswerStatus
 from opportune.contrib.llm import FakeProvider, LanguageModel

@@ -14,7 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from opportune.accounts import User
 from opportune.contrib.answers.engine import store
-from opportune.contrib.answers.engine.errors import AnswerRunning, ToolNotAllowed
+from opportune.contrib.answers.engine.decisions import ToolNotAllowed
+from opportune.contrib.answers.engine.limits import AnswerRunning
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.engine.tool_runs import RESULT_UNKNOWN, answer_turns
 from opportune.contrib.answers.models import Answer

@@ -21,9 +21,9 @@ from opportune.config.settings import Settings, read_feature_settings
 from opportune.contrib.answers.engine.manager import AnswerManager
 from opportune.contrib.answers.models import Answer
 from opportune.contrib.answers.monitoring import check_spending
+from opportune.contrib.answers.personal import CLEANUPS
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
-from opportune.contrib.answers.spending.cleanup import CLEANUPS
 from opportune.contrib.answers.spending.guard import SpendingGuard
 from opportune.contrib.answers.spending.limits import Limit
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage

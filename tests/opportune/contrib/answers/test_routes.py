@@ -10,7 +10,7 @@ from httpx2 import AsyncClient
 
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerManager
-from opportune.contrib.answers.screens import api, pages, replies, voice
+from opportune.contrib.answers.screens import api, pages, voice
 from opportune.contrib.llm import FakeProvider
 from opportune.feature import Feature
 from opportune.testing import make_token, make_user, signed_in_client
@@ -20,7 +20,7 @@ API = "/api/v1/answers"
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 ROUTES = [
     (method, prefix + route.path)
-    for prefix, module in (("", pages), ("", replies), ("", voice), ("/api/v1", api))
+    for prefix, module in (("", pages), ("", voice), ("/api/v1", api))
     for route in module.router.routes
     if isinstance(route, APIRoute) and "{answer_id}" in route.path
     for method in sorted(route.methods or ())
