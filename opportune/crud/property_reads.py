@@ -11,21 +11,27 @@ from inspect import getattr_static, isfunction, unwrap
 from types import CodeType
 from typing import Any
 
+from sqlalchemy.ext.associationproxy import AssociationProxy
+from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
+
 from opportune.db.models.columns import declaring_classes
 
+PROPERTY_TYPES = (property, cached_property, hybrid_property, AssociationProxy)
 NAME_IN_TEXT = re.compile(r"^\w+(?=$|\.)|(?<=[.{(\[])\w+")
 """A name in a text that reads attributes, such as `price`, `author.price`, `{0.price}` or `%(price)s`."""
 
 
 def properties_of(model: type[Any]) -> Mapping[str, Any]:
-    """Return the properties of a model by name, also cached and inherited ones."""
+    """Return the properties of a model by name, also cached, hybrid and inherited ones, and association proxies."""
     names = {name for class_ in declaring_classes(model) for name in vars(class_)}
     members = {name: getattr_static(model, name, None) for name in names}
-    return {name: member for name, member in members.items() if isinstance(member, property | cached_property)}
+    return {name: member for name, member in members.items() if isinstance(member, PROPERTY_TYPES)}
 
 
 def attributes_read_by(member: Any, model: type[Any]) -> Collection[str]:
     """Return the names of attributes that a property or method of a model may read."""
+    if isinstance(member, AssociationProxy):
+        return [member.target_collection, member.value_attr]
     names: dict[str, None] = {}
     members = [member]
     while members:
@@ -39,9 +45,9 @@ def attributes_read_by(member: Any, model: type[Any]) -> Collection[str]:
 
 def _function_of(member: Any) -> Any:
     match member:
-        case property():
+        case property() | hybrid_property():
             return member.fget
-        case cached_property():
+        case cached_property() | hybrid_method():
             return member.func
         case classmethod() | staticmethod():
             return member.__func__

@@ -10,7 +10,7 @@ from fastapi import Path
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspect
-from sqlalchemy.orm import registry
+from sqlalchemy.orm import InspectionAttr, registry
 from sqlmodel import Field, SQLModel
 
 from opportune.db.models.column_types import BigId, set_column_options
@@ -47,14 +47,17 @@ class ModelBase(SQLModel, registry=REGISTRY):
     """Whether the audit log records changes outside the admin. False, except in `SoftDelete` and `Versioned` models."""
     search_index: ClassVar[bool | Sequence[str]] = False
     """Text columns with an index for searches. True means all text columns."""
-    # SQLModel does not validate table rows, so the validator is built only when it is needed.
-    model_config = {"defer_build": True}
+    # SQLModel does not validate table rows, so the validator is built only when it is needed. SQLAlchemy's own
+    # attributes, such as hybrid properties and association proxies, are no fields.
+    model_config = {"defer_build": True, "ignored_types": (InspectionAttr,)}
 
     def __setattr__(self, name: str, value: Any) -> None:
         # SQLModel sets a column in SQLAlchemy and then again in Pydantic, which takes three times as long.
         if name in _columns_to_set_once(type(self)):
             object.__setattr__(self, name, value)  # calls SQLAlchemy's descriptor of the column
             self.model_fields_set.add(name)
+        elif name in _computed_attributes(type(self)):
+            object.__setattr__(self, name, value)  # Pydantic refuses names that are no fields
         else:
             super().__setattr__(name, value)
 
@@ -125,6 +128,16 @@ def _columns_to_set_once(model: type[ModelBase]) -> frozenset[str]:
     if mapper is None or model.model_config.get("validate_assignment"):
         return frozenset()
     return frozenset(model.model_fields.keys() & mapper.column_attrs.keys())
+
+
+@cache
+def _computed_attributes(model: type[ModelBase]) -> frozenset[str]:
+    """Return the names of hybrid properties, synonyms and association proxies, which may have setters."""
+    mapper = inspect(model, raiseerr=False)
+    if mapper is None:
+        return frozenset()
+    fields = {*mapper.column_attrs.keys(), *mapper.relationships.keys()}
+    return frozenset(mapper.all_orm_descriptors.keys()).difference(fields)
 
 
 class Model(ModelBase):

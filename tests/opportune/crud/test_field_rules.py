@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
+from sqlalchemy.ext.associationproxy import association_proxy
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlmodel import col
 
 from opportune.accounts import User
@@ -333,6 +335,8 @@ COMPUTED: dict[str, tuple[type[Any], Any]] = {
     "by a dotted name": (Ware, property(lambda ware: [attrgetter("vendor.cost")(each) for each in [ware]])),
     "in a format": (Ware, property(lambda ware: "{price} {cost}".format_map(vars(ware)))),
     "in a cached property": (Ware, cached_property(lambda ware: ware.cost)),
+    "in a hybrid property": (Ware, hybrid_property(lambda ware: ware.cost)),
+    "by an association proxy": (Ware, association_proxy("vendor", "cost")),
     "in a property of a base class": (UnmigratedTable, property(lambda ware: ware.cost)),
 }
 

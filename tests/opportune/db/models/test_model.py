@@ -1,11 +1,12 @@
 """Columns of models."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table
-from sqlalchemy.orm import validates
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, Numeric, SmallInteger, Table, select
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import synonym, validates
 from sqlmodel import Field, SQLModel
 
 from opportune.accounts.models import OwnerId
@@ -72,6 +73,38 @@ def test_set_column_is_validated_and_tracked() -> None:
     unknown = "colour"
     with pytest.raises(ValueError, match=unknown):
         setattr(thing, unknown, "blue")
+
+
+class Crate(Model, table=True):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    __tablename__ = "test_crate"
+
+    width: int
+    breadth: ClassVar[Any] = synonym("width")
+
+    @hybrid_property
+    def double(self) -> int:
+        return self.width * 2
+
+    @double.inplace.setter
+    def _set_double(self, value: int) -> None:
+        self.width = value // 2
+
+
+def test_hybrid_property_is_no_field() -> None:
+    crate = Crate(width=3)
+    crate.double = 8
+    assert (crate.width, crate.double, crate.model_dump()) == (4, 8, {"id": None, "width": 4})
+
+
+def test_statement_selects_a_hybrid_property() -> None:
+    assert str(select(Crate.double)) == "SELECT test_crate.width * :width_1 AS double \nFROM test_crate"
+
+
+def test_synonym_sets_its_column() -> None:
+    crate: Any = Crate(width=3)
+    crate.breadth = 5
+    assert crate.width == 5
 
 
 def test_column_type_follows_the_annotation() -> None:
