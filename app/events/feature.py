@@ -1,8 +1,7 @@
 from app.events import api, demo, pages
-from app.events.cards import home_card
 from app.events.models import Event, Registration
+from app.events.panels import home_card, search_events
 from app.events.personal import personal_data
-from app.events.search import search_events
 from opportune.feature import Accounts, Admin, Data, Demo, Feature, Link, Metric, Site, SiteSearch
 
 events = Feature(

@@ -1,12 +1,14 @@
-"""Register and cancel, with photo and e-mail."""
+"""Register and cancel, with photo and e-mail. The links in e-mails have signed tokens, which are not stored."""
 
+from datetime import datetime
+
+from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.events.cancel_tokens import make_token, read_token
 from app.events.models import Event, Registration
 from app.events.schemas import RegistrationCreate
 from app.events.service import NO_PHOTO, REGISTRATION_ENDED, Events, RegistrationClosed, RegistrationResult
-from opportune.config import Settings
+from opportune.config import Settings, derived_keys
 from opportune.errors import NotFound
 from opportune.fields import stored_uploads
 from opportune.i18n import gettext_lazy as _l
@@ -75,3 +77,26 @@ class Registrations:
         context = {"event": result.event, "starts_at": format_datetime(result.event.starts_at), "cancel_path": path}
         email = render_email(self.settings, result.registration.email, f"events/mail/{template}", context)
         enqueue_email(self.session, email)
+
+
+def make_token(settings: Settings, registration: Registration) -> str:
+    created_at = registration.created_at.isoformat()
+    return str(_signer(settings).dumps([registration.id, created_at]))
+
+
+def read_token(settings: Settings, token: str) -> tuple[int, datetime]:
+    """Return the id and the creation time of a registration.
+
+    Raises:
+        NotFound: The token has no valid signature.
+    """
+    try:
+        registration_id, created_at = _signer(settings).loads(token)
+    except BadSignature:
+        raise NotFound from None
+    return registration_id, datetime.fromisoformat(created_at)
+
+
+def _signer(settings: Settings) -> URLSafeSerializer:
+    # The last key signs; all of them verify.
+    return URLSafeSerializer(list(reversed(derived_keys(settings, "events: cancel"))))

@@ -1,7 +1,6 @@
 from app.todos import api, demo, pages, tools
 from app.todos.models import Todo
-from app.todos.panels import home_card, profile_panel
-from app.todos.search import search_todos
+from app.todos.panels import home_card, profile_panel, search_todos
 from opportune.feature import Accounts, Admin, Data, Demo, Feature, Link, Llm, PersonalData, Site, SiteSearch
 
 todos = Feature(

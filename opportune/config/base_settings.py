@@ -10,8 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from opportune.config.env_lines import unreadable_line
-from opportune.config.pasted_values import pasted_values, usable_values
+from opportune.config.pasted_values import pasted_values, unreadable_line, usable_values
 from opportune.errors import SettingsError
 from opportune.project.layout import PROJECT, installed_features, settings_class
 
@@ -63,7 +62,7 @@ class BaseSettings(pydantic_settings.BaseSettings):
             secrets_from = _read_first(variables, "secrets_from")
         if not secrets_from:
             return init_settings, env_settings, dotenv_settings
-        from opportune.config.secrets.source import secrets_source  # most sites have none
+        from opportune.config.secrets import secrets_source  # most sites have none
 
         return init_settings, env_settings, secrets_source(settings_cls, secrets_from, setting_names), dotenv_settings
 

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.db.queries.upsert import upsert
-from opportune.jobs.clock import database_time
 from opportune.jobs.declaration import JobCall
+from opportune.jobs.leases import database_time
 from opportune.jobs.models import Job, JobState
 from opportune.services.observers import traceparent
 

@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
-from opportune.jobs.clock import database_time
+from opportune.jobs.leases import database_time
 from opportune.jobs.models import IS_HELD, IS_RUNNING, Job, JobState, PausedQueue
 
 ALL_QUEUES = "*"

@@ -23,9 +23,8 @@ from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_writing_engine
 from opportune.db.models.model import utc_now
 from opportune.db.queries.batches import delete_in_batches
-from opportune.jobs.clock import database_time
 from opportune.jobs.declaration import JobDefinition
-from opportune.jobs.leases import has_id, is_claimed, lease_end, renew_lease, renew_statement
+from opportune.jobs.leases import database_time, has_id, is_claimed, lease_end, renew_lease, renew_statement
 from opportune.jobs.limits import HeldJobs, allowed_claims
 from opportune.jobs.models import (
     ENDED_STATES,

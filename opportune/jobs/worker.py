@@ -18,7 +18,7 @@ from opportune.db.errors import explain
 from opportune.jobs.execution import Attempt, run_attempt, store_outcome
 from opportune.jobs.lease_keeper import LEASE_RENEWAL_SECONDS, LeaseKeeper
 from opportune.jobs.models import ClaimedJob
-from opportune.jobs.scheduler import Scheduler
+from opportune.jobs.schedules import Scheduler
 from opportune.jobs.store import JobStore
 from opportune.services import Services
 from opportune.services.tasks import cancel_and_wait

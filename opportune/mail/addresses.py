@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 
 from opportune.config.email_domains import accept_development_domains
-from opportune.config.settings import Settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import Settings, site_url
 from opportune.errors import OperatorError
 from opportune.mail.errors import InvalidEmailError
 

@@ -12,8 +12,7 @@ from urllib.parse import urljoin
 
 from jinja2 import Environment, StrictUndefined, TemplateNotFound, select_autoescape
 
-from opportune.config.settings import Settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import Settings, site_url
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language

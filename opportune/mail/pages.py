@@ -7,9 +7,8 @@ import logging
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, site_url
 from opportune.config.signing import derived_key
-from opportune.config.site_url import site_url
 from opportune.mail import mailbox
 from opportune.mail.mailbox import StoredMessage
 from opportune.web.rendering.templates import templates

@@ -5,10 +5,9 @@ page = await paginate(session, book_search.search(session, "os pat"), paging)
 """
 
 from opportune.search.highlighting import highlight, snippet
-from opportune.search.models.searchable import RowHit, Searchable
-from opportune.search.query import MAX_QUERY_LENGTH
-from opportune.search.questions import passage, queries_for
+from opportune.search.query import MAX_QUERY_LENGTH, passage, queries_for
 from opportune.search.results import SearchQuery, SearchResults
+from opportune.search.searchable import RowHit, Searchable
 
 __all__ = [
     "MAX_QUERY_LENGTH",

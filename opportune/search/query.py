@@ -1,4 +1,4 @@
-"""Search queries. Any text is valid.
+"""Search queries, and queries for questions in whole sentences. Any text is valid.
 
 All words must occur. `"quoted words"`, `-without` and `this or that` work as in web search engines. The last word may
 be incomplete. Index and query normalize words in the same way.
@@ -23,6 +23,12 @@ MAX_QUERY_LENGTH = 200
 """Maximum length of a query in characters. Longer queries are cut."""
 MAX_QUERY_WORDS = 12
 """Maximum number of words of a query."""
+Phrase = tuple[str, ...]
+NAME = re.compile(r"\w+(?:\.\w+)+|\w*_\w+|(?<=`)[^`]+(?=`)")
+"""Names of code: `os.path.join`, max_length, anything between backticks."""
+MAX_KEY_WORDS = 8
+PASSAGE_LENGTH = 1_200
+"""Default length of a passage in characters."""
 
 
 def fold(text: str) -> str:
@@ -34,7 +40,7 @@ def fold(text: str) -> str:
 
 
 def fold_like_postgresql(text: str) -> str:
-    """Fold like the SQL expression in `opportune.search.models.postgresql`."""
+    """Fold like the SQL expression in `opportune.search.postgresql`."""
     return text.lower() if text.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", text)).lower()
 
 
@@ -69,9 +75,6 @@ def name_suffix_keys(name: str, *, dotted: bool) -> Iterator[tuple[str, int]]:
     while dotted and (suffix := suffix.partition(".")[2]):
         depth += 1
         yield suffix, depth
-
-
-Phrase = tuple[str, ...]
 
 
 @dataclass
@@ -203,3 +206,53 @@ def _tsquery_phrase(phrase: Phrase | str) -> str:
         return phrase
     words_in_order = " <-> ".join(f"'{word}'" for word in phrase)
     return f"({words_in_order})"
+
+
+COMMON_WORDS = frozenset(
+    words(
+        "a about all also am an and any are as at be because been but by can could did do does doing done explain for "
+        "from get give had has have hello help her hers hey hi him his how i if in into is it its just know let like "
+        "make may me might mine more most much must my need no not of on one only or our out please same say shall "
+        "she should show so some such tell than thank thanks that the their them then there these they this those to "
+        "too up us use used using very want was way we were what when where which while who whom whose why will with "
+        "work works would yes you your"
+    )
+)
+"""English words without information about the subject of a question."""
+
+
+def key_words(question: str) -> list[str]:
+    """Return the folded words that describe the subject of a question: names, then longer words first."""
+    named = [word for name in NAME.findall(question) for word in words(name)]
+    plain = sorted((word for word in words(question) if len(word) > 1 and word not in COMMON_WORDS), key=len)
+    return list(dict.fromkeys([*named, *reversed(plain)]))[:MAX_KEY_WORDS]
+
+
+def queries_for(question: str) -> Iterator[str]:
+    """Yield queries for a question, the most specific first: names, all key words, any key word."""
+    yield from dict.fromkeys(NAME.findall(question))
+    if keys := key_words(question):
+        yield " ".join(keys)
+        yield " or ".join(f'"{word}"' for word in keys)
+
+
+def passage(text: str, question: str, length: int = PASSAGE_LENGTH) -> str:
+    """Return the passage of a text with the most key words of a question.
+
+    Args:
+        text: Plain text.
+        question: Question or query.
+        length: Maximum number of characters.
+    """
+    if len(text) <= length:
+        return text
+    keys, lower = key_words(question), fold(text)
+    starts = [0, *(match.end() for match in re.finditer(r"\n\s*\n|(?<=[.!?])\s", text))]
+
+    def count_words_from(start: int) -> tuple[int, int]:
+        candidate = lower[start : start + length]
+        return sum(word in candidate for word in keys), sum(candidate.count(word) for word in keys)
+
+    start = max(starts, key=lambda start: (*count_words_from(start), start))
+    cut = text[start : start + length].rpartition(" ")[0]
+    return f"{'… ' if start else ''}{cut or text[start : start + length]} …"

@@ -9,7 +9,7 @@ from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.session import after_commit
 from opportune.jobs import JobCall, JobContext, JobQueue
-from opportune.jobs.context import ServicesContext
+from opportune.jobs.execution import ServicesContext
 from opportune.mail import EmailMessage
 from opportune.services import Services
 from opportune.storage import Storage

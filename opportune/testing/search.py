@@ -8,7 +8,7 @@ import pytest
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.search import Searchable
-from opportune.search.models import searchable as search_models
+from opportune.search import searchable as search_models
 
 S = TypeVar("S", bound=Searchable[Any])
 

@@ -16,8 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.config.languages import PSEUDO_LANGUAGE, Language, find_language
-from opportune.config.settings import Settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import Settings, site_url
 from opportune.i18n.languages import best_language, current_language
 from opportune.web.cookies import take_cookie
 

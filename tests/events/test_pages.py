@@ -6,8 +6,8 @@ import pytest
 from httpx2 import AsyncClient
 
 from app.events import dependencies, pages
-from app.events.cancel_tokens import make_token
 from app.events.models import Event
+from app.events.registrations import make_token
 from app.events.service import ALL_SEATS_TAKEN, REGISTRATION_ENDED
 from opportune.config.settings import Settings
 from opportune.db import Database

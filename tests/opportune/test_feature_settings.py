@@ -11,7 +11,7 @@ from pydantic import SecretStr, field_validator
 from opportune.application import create_app
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import env_example
-from opportune.config.secrets.source import open_secrets
+from opportune.config.secrets import open_secrets
 from opportune.config.settings import Settings, load_settings, read_feature_settings
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature

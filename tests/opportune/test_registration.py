@@ -29,7 +29,7 @@ from opportune.feature import Admin, Feature, Finding, Jobs, Llm, Monitoring, Pr
 from opportune.features.core import CORE_FEATURES, all_features, installed_hooks
 from opportune.features.registration import find_registration_errors
 from opportune.jobs import JobContext, JobDefinition, job
-from opportune.jobs.context import ServicesContext
+from opportune.jobs.execution import ServicesContext
 from opportune.jobs.models import Job
 from opportune.project import layout
 from opportune.project.layout import installed_features

@@ -10,8 +10,8 @@ from app.pydocs.schemas import Kind, SearchHit
 from app.pydocs.settings import PydocsSettings
 from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentSearch
-from opportune.contrib.documents.build import store_of
-from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents.build import Contents
+from opportune.contrib.documents.databases import store_of
 from opportune.db import DatabaseUrl
 from opportune.testing.plugin import settings_for
 

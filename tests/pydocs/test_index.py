@@ -10,9 +10,7 @@ import pytest
 from app.pydocs.documents import Entry
 from app.pydocs.schemas import EntryRead
 from app.pydocs.sources import python
-from app.pydocs.sources.docstrings import first_line, to_html
-from app.pydocs.sources.language import create_language_entries
-from app.pydocs.sources.python import PythonSource
+from app.pydocs.sources.python import PythonSource, create_language_entries, first_line, to_html
 from tests.pydocs.search_index import fill_index, make_piece, open_search
 
 

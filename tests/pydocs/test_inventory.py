@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.pydocs.documents import Entry
-from app.pydocs.sources.inventory import read_inventory
 from app.pydocs.sources.pages import read_parts
-from app.pydocs.sources.sphinx import SphinxSource
+from app.pydocs.sources.sphinx import SphinxSource, read_inventory
 from opportune.errors import OperatorError
 from tests.pydocs.sphinx_folder import GLOSSARY_PAGE, INVENTORY_HEADER, PATH_PAGE, make_inventory, make_sphinx_folder
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.config.settings import Settings
-from opportune.contrib.documents import sqlite_engine
+from opportune.contrib.documents import sqlite
 from tests.pydocs.search_index import fill_index, index_settings, make_piece
 
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -40,7 +40,7 @@ async def test_new_index_invalidates_the_cache(
     fill_index(index_url, [make_piece("os.before")])
     await client.get("/pydocs?q=os", headers=HTMX)
     fill_index(index_url, [make_piece("os.after")])
-    monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(sqlite, "CHECK_INTERVAL_SECONDS", 0)
     assert "before" in (await client.get("/pydocs?q=os", headers=HTMX)).text  # also starts loading the new index
     await app.state.pydocs.engine._refresh_task
 

@@ -15,9 +15,8 @@ from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.config.email_domains import normalize_email
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, site_url
 from opportune.config.signing import signer
-from opportune.config.site_url import site_url
 from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.queries.advisory_lock import acquire_advisory_lock
 from opportune.errors import NotFound

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, site_url
 from opportune.config.site_settings import SOCIAL_PROVIDERS
-from opportune.config.site_url import site_url
 from opportune.errors import Refused
 
 SOCIAL_PATH = "/accounts/social"

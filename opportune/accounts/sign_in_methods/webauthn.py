@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.users.context import AccountContext
-from opportune.config.settings import Settings
+from opportune.config.settings import Settings, site_url
 from opportune.config.signing import seal, unseal
-from opportune.config.site_url import site_url
 from opportune.errors import Refused
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import RateLimit

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from opportune.config.base_settings import BaseSettings
 from opportune.config.env_example import setting_text
-from opportune.config.secrets.source import read_settings
+from opportune.config.secrets import read_settings
 from opportune.config.settings import Settings
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError, SettingsError

@@ -9,7 +9,7 @@ from opportune.config.base_settings import setting_names
 from opportune.config.hosts import current_host, is_ephemeral
 from opportune.config.settings import Settings
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.deploy.rules import addresses, database, process, services
+from opportune.contrib.deploy.rules import database, server, services
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -24,16 +24,16 @@ RULES: tuple[Rule, ...] = (
     services.check_mail_settings,
     services.check_cache,
     services.check_models,
-    addresses.check_base_url,
-    addresses.check_allowed_hosts,
-    addresses.check_proxies,
-    addresses.check_address_header,
-    addresses.check_listening,
-    process.check_jobs,
-    process.check_grace,
-    process.check_memory,
-    process.check_environment,
-    process.check_llm_timeout,
+    server.check_base_url,
+    server.check_allowed_hosts,
+    server.check_proxies,
+    server.check_address_header,
+    server.check_listening,
+    server.check_jobs,
+    server.check_grace,
+    server.check_memory,
+    server.check_environment,
+    server.check_llm_timeout,
 )
 
 

@@ -1,9 +1,10 @@
-"""Configuration files of a host: rendered from templates, and written without overwriting edited files."""
+"""Configuration files of a host, with the site's names: rendered from templates, never over edited files."""
 
 import hashlib
 import json
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from difflib import unified_diff
@@ -13,18 +14,68 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from opportune.config.host_names import ascii_host
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.contrib.deploy.recipes import STOP_SECONDS, Recipe
-from opportune.contrib.deploy.site_names import SiteNames
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import open_replacement
 
 RECORD = ".opportune-deploy.json"
 """File with the hashes of written files. A file with the same hash is unedited and can be updated."""
 FRONT_MATTER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
+NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?")
+"""Names that all hosts accept."""
+DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE)
+EXAMPLE_DOMAIN = "example.org"
+EXAMPLE_REPOSITORY = "OWNER/REPOSITORY"
+GITHUB = re.compile(r"github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?\s*$")
 
 
-class Outcome(Enum):
+@dataclass(frozen=True)
+class SiteNames:
+    name: str
+    """Technical name: letters from a to z, digits and -."""
+    title: str
+    """Name for visitors."""
+    domain: str = EXAMPLE_DOMAIN
+    repository: str = EXAMPLE_REPOSITORY
+    """Repository on GitHub."""
+
+
+def project_name(folder: Path) -> str:
+    """Return the name in `pyproject.toml`, shortened for hosts, or "" if there is none."""
+    try:
+        data: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    name = re.sub(r"[^a-z0-9-]+", "-", str(data.get("project", {}).get("name", "")).lower())[:30].strip("-")
+    return name if NAME.fullmatch(name) else ""
+
+
+def require_name(name: str) -> str:
+    """Return the name. Raises OperatorError if hosts do not accept it."""
+    if not NAME.fullmatch(name):
+        raise OperatorError(
+            f"{name[:40]!r} is not a valid name: use 1 to 30 of a-z, 0-9 and -, beginning with a letter (--name)."
+        )
+    return name
+
+
+def require_domain(domain: str) -> str:
+    """Return the domain without https:// and trailing slash. Raises OperatorError if it is invalid."""
+    host_name = ascii_host(re.sub(r"^https?://|/+$", "", domain.strip()))
+    if not DOMAIN.fullmatch(host_name):
+        raise OperatorError(f"{domain[:60]!r} is not a domain: write it like example.org.")
+    return host_name.lower()
+
+
+def github_repository(remote: str) -> str:
+    """Return `owner/name` from the URL of a git remote, or an example if it is not on GitHub."""
+    match = GITHUB.search(remote)
+    return match[1] if match else EXAMPLE_REPOSITORY
+
+
+class FileOutcome(Enum):
     WRITTEN = "Wrote"
     RENEWED = "Renewed"
     SAME = "Unchanged"
@@ -34,7 +85,7 @@ class Outcome(Enum):
 @dataclass(frozen=True)
 class FileResult:
     path: str
-    outcome: Outcome
+    outcome: FileOutcome
     diff: str = ""
     """Difference between the edited file and the new one."""
 
@@ -79,7 +130,7 @@ def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) ->
     record = _read_record(root)
     for path, text in files.items():
         result = _write_file(root / path, path, text, written_hash=record.get(path), force=force)
-        if result.outcome is not Outcome.KEPT and record.get(path) != _hash(text):
+        if result.outcome is not FileOutcome.KEPT and record.get(path) != _hash(text):
             record[path] = _hash(text)
             write_text(root / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         yield result
@@ -88,12 +139,12 @@ def write_files(files: Mapping[str, str], root: Path, *, force: bool = False) ->
 def _write_file(target: Path, path: str, text: str, *, written_hash: str | None, force: bool) -> FileResult:
     current, tail = _split_managed_part(target, path)
     if current == text:
-        return FileResult(path, Outcome.SAME)
+        return FileResult(path, FileOutcome.SAME)
     if current and not force and _hash(current) != written_hash:
         lines = unified_diff(current.splitlines(), text.splitlines(), f"{path} (yours)", f"{path} (new)", lineterm="")
-        return FileResult(path, Outcome.KEPT, "\n".join(lines))
+        return FileResult(path, FileOutcome.KEPT, "\n".join(lines))
     write_text(target, text + tail)
-    return FileResult(path, Outcome.RENEWED if current else Outcome.WRITTEN)
+    return FileResult(path, FileOutcome.RENEWED if current else FileOutcome.WRITTEN)
 
 
 def _split_managed_part(target: Path, path: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from opportune.admin.operations.pages import OperationsPage, reauthentication_required
-from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor.examination import DoctorContext
 
 
 class DoctorAdmin(OperationsPage):

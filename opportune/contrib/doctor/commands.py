@@ -14,9 +14,8 @@ from opportune.cli.loop import open_event_loop
 from opportune.cli.output import print_json
 from opportune.cli.terminal import columns, fold, styled
 from opportune.config.settings import Settings, get_settings
-from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
-from opportune.contrib.doctor.results import Diagnosis, Finding, Status
+from opportune.contrib.doctor.examination import Diagnosis, DoctorContext, Finding, Status
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_names
 

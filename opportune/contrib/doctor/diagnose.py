@@ -12,18 +12,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.config.settings import Settings
-from opportune.contrib.doctor.context import DoctorContext, Role, ServerContext
-from opportune.contrib.doctor.file import examine_file
-from opportune.contrib.doctor.growth import examine_growth
-from opportune.contrib.doctor.results import (
+from opportune.contrib.doctor.examination import (
     Diagnosis,
+    DoctorContext,
     Finding,
+    Role,
+    ServerContext,
     fault,
     fault_from_message,
     milliseconds_since,
     notice,
     ok,
 )
+from opportune.contrib.doctor.file import examine_file
+from opportune.contrib.doctor.growth import examine_growth
 from opportune.contrib.doctor.server import CHECKS
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain

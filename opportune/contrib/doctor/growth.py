@@ -1,4 +1,4 @@
-"""Slow lists and missing indexes of the tables that have grown large."""
+"""Slow lists and missing indexes of large tables, and what PostgreSQL's statistics say about them."""
 
 import re
 import time
@@ -9,9 +9,8 @@ from sqlalchemy import Connection, Inspector, func, inspect, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings
+from opportune.contrib.doctor.examination import Finding, milliseconds_since, notice, ok
 from opportune.contrib.doctor.lists import ListStatement, read_lists
-from opportune.contrib.doctor.results import Finding, milliseconds_since, notice, ok
-from opportune.contrib.doctor.statistics import read_statistics
 from opportune.db.factory import open_database
 from opportune.db.queries.row_count import Explain
 from opportune.feature import Feature
@@ -36,6 +35,57 @@ SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
     AND greatest(c.reltuples, s.n_live_tup) >= :rows
 """
+MAX_LINES = 3
+"""Maximum lines of each query, the worst first."""
+MIN_UNUSED_BYTES = 10_000_000
+MIN_USES = 10_000
+"""Queries of a table after which its indexes should have been used."""
+MIN_SCANS = 100
+MIN_CALLS = 10
+STATEMENTS = text("""
+SELECT left(regexp_replace(query, '\\s+', ' ', 'g'), 100) AS query, calls, mean_exec_time AS milliseconds
+FROM pg_stat_statements
+WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND mean_exec_time >= :slow_ms AND calls >= :calls
+ORDER BY total_exec_time DESC LIMIT :lines
+""")
+SCANS = text("""
+SELECT relname AS name, seq_scan AS scans, seq_tup_read / seq_scan AS rows FROM pg_stat_user_tables
+WHERE schemaname = current_schema() AND n_live_tup >= :large_rows AND seq_scan >= :scans
+ORDER BY seq_tup_read DESC LIMIT :lines
+""")
+UNUSED_INDEXES = text("""
+SELECT t.relname AS "table", s.indexrelname AS name, t.uses, pg_relation_size(s.indexrelid) / 1000000 AS megabytes
+FROM pg_stat_user_indexes s
+JOIN pg_index i USING (indexrelid)
+JOIN (SELECT relid, relname, seq_scan + coalesce(idx_scan, 0) AS uses FROM pg_stat_user_tables) t ON t.relid = s.relid
+WHERE s.schemaname = current_schema() AND s.idx_scan = 0 AND NOT i.indisunique AND t.uses >= :uses
+    AND pg_relation_size(s.indexrelid) >= :unused_bytes
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = i.indrelid AND contype = 'f' AND conkey[1] = i.indkey[0])
+ORDER BY pg_relation_size(s.indexrelid) DESC LIMIT :lines
+""")
+
+
+async def examine_growth(settings: Settings, features: Sequence[Feature]) -> list[Finding]:
+    """Run and explain the lists of large tables. Return the worst findings, one line each."""
+    async with open_database(settings) as database, database.reader(fresh=True) as session:
+        connection = await session.connection()
+        large = await connection.run_sync(_find_large_tables)
+        if not large:
+            return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
+        statements, faults = await read_lists(settings, database, session, features)
+        pages = [page for page in statements if page.table in large]
+        findings = await connection.run_sync(_examine, large, pages, features)
+        findings += [notice("lists", fault) for fault in faults]
+    if (more := len(findings) - MAX_FINDINGS) > 0:
+        return [*findings[:MAX_FINDINGS], notice("lists", f"{pluralize(more, 'more finding')}, less important")]
+    return findings or [ok("lists", f"{pluralize(len(pages), 'page')} of lists of large tables are fast")]
+
+
+def _find_large_tables(connection: Connection) -> set[str]:
+    if connection.dialect.name == "postgresql":
+        return {*connection.scalars(text(LARGE_TABLES), {"rows": LARGE_TABLE_ROWS})}
+    return {name for name in inspect(connection).get_table_names() if _is_large(connection, name)}
 
 
 def foreign_keys_without_index(
@@ -67,28 +117,6 @@ def _indexed_columns(inspector: Inspector, name: str) -> Iterator[str | None]:
             yield index["column_names"][0]
 
 
-async def examine_growth(settings: Settings, features: Sequence[Feature]) -> list[Finding]:
-    """Run and explain the lists of large tables. Return the worst findings, one line each."""
-    async with open_database(settings) as database, database.reader(fresh=True) as session:
-        connection = await session.connection()
-        large = await connection.run_sync(_find_large_tables)
-        if not large:
-            return [ok("lists", f"no table has {LARGE_TABLE_ROWS:,} rows")]
-        statements, faults = await read_lists(settings, database, session, features)
-        pages = [page for page in statements if page.table in large]
-        findings = await connection.run_sync(_examine, large, pages, features)
-        findings += [notice("lists", fault) for fault in faults]
-    if (more := len(findings) - MAX_FINDINGS) > 0:
-        return [*findings[:MAX_FINDINGS], notice("lists", f"{pluralize(more, 'more finding')}, less important")]
-    return findings or [ok("lists", f"{pluralize(len(pages), 'page')} of lists of large tables are fast")]
-
-
-def _find_large_tables(connection: Connection) -> set[str]:
-    if connection.dialect.name == "postgresql":
-        return {*connection.scalars(text(LARGE_TABLES), {"rows": LARGE_TABLE_ROWS})}
-    return {name for name in inspect(connection).get_table_names() if _is_large(connection, name)}
-
-
 def _is_large(connection: Connection, name: str) -> bool:
     rows = select(text("1")).select_from(table(name)).limit(LARGE_TABLE_ROWS).subquery()
     return connection.scalar(select(func.count()).select_from(rows)) == LARGE_TABLE_ROWS
@@ -109,7 +137,7 @@ def _examine(
             findings.setdefault(page.remedy, notice("indexes", line, table=page.table))
     further = [*foreign_keys_without_index(connection, large, features)]
     if connection.dialect.name == "postgresql":
-        further += read_statistics(connection, LARGE_TABLE_ROWS, SLOW_LIST_MS)
+        further += _read_statistics(connection)
     if unmeasured := len(pages) - len(durations):
         further.append(
             notice("lists", f"{pluralize(unmeasured, 'page')} of lists could not be run in {LISTS_SECONDS:g} s")
@@ -189,3 +217,36 @@ def _scans(node: dict[str, Any], table_name: str) -> bool:
         return False
     has_index = node.get("Index Cond", node.get("Recheck Cond", IS_LIVE)) != IS_LIVE
     return node["Node Type"] == "Seq Scan" or ("Filter" in node and not has_index)
+
+
+def _read_statistics(connection: Connection) -> Iterator[Finding]:
+    """Yield slow statements, frequent scans of large tables, and large indexes that no query has used."""
+    yield from _find_slow_statements(connection)
+    yield from _find_scans(connection)
+    yield from _find_unused_indexes(connection)
+
+
+def _find_slow_statements(connection: Connection) -> Iterator[Finding]:
+    try:
+        with connection.begin_nested():
+            limits = {"slow_ms": SLOW_LIST_MS, "calls": MIN_CALLS, "lines": MAX_LINES}
+            rows = connection.execute(STATEMENTS, limits).all()
+    except DBAPIError:  # pg_stat_statements is not installed, or this user may not read it
+        return
+    for row in rows:
+        line = f"{row.milliseconds:,.0f} ms on average in {row.calls:,} calls: {row.query}"
+        yield notice("statements", line, milliseconds=round(row.milliseconds, 1), calls=row.calls)
+
+
+def _find_scans(connection: Connection) -> Iterator[Finding]:
+    limits = {"large_rows": LARGE_TABLE_ROWS, "scans": MIN_SCANS, "lines": MAX_LINES}
+    for row in connection.execute(SCANS, limits):
+        line = f"{row.scans:,} queries have read {row.name} without an index, {row.rows:,} rows each"
+        yield notice("scans", line, table=row.name, scans=row.scans)
+
+
+def _find_unused_indexes(connection: Connection) -> Iterator[Finding]:
+    limits = {"unused_bytes": MIN_UNUSED_BYTES, "uses": MIN_USES, "lines": MAX_LINES}
+    for row in connection.execute(UNUSED_INDEXES, limits):
+        line = f"none of {row.uses:,} queries of {row.table} has used {row.name}, which takes {row.megabytes:,} MB"
+        yield notice("indexes", line, table=row.table, index=row.name)

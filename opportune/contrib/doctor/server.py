@@ -9,11 +9,8 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.contrib.doctor.context import Role, ServerContext
-from opportune.contrib.doctor.prepared_statements import Trial, try_prepared
-from opportune.contrib.doctor.results import Finding, fault, notice, ok
-from opportune.contrib.doctor.schema import compare_migrations
-from opportune.contrib.doctor.tls import Handshake, shake_hands
+from opportune.contrib.doctor.examination import Finding, Role, ServerContext, compare_migrations, fault, notice, ok
+from opportune.contrib.doctor.probes import Handshake, Trial, shake_hands, try_prepared
 from opportune.db.bus.factory import bus_kind
 from opportune.db.drivers.replica_lag import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions

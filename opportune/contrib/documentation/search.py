@@ -5,12 +5,10 @@ from contextlib import ExitStack
 from functools import partial
 from urllib.parse import quote
 
-from opportune import progress
 from opportune.config.settings import Settings
 from opportune.contrib.documentation.content import PageSource, Section
 from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
-from opportune.contrib.documents.build import build
-from opportune.contrib.documents.sqlite_engine import SQLiteEngine
+from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.i18n import gettext_lazy as _l
 from opportune.project.atomic_files import private_folder
@@ -49,7 +47,7 @@ class Documentation:
     def _open(self) -> DocumentSearch[SectionHit]:
         folder = self._stack.enter_context(private_folder("opportune-docs-"))
         url = DatabaseUrl.parse(f"sqlite:///{quote(str(folder))}/documentation.db")
-        build(INDEX, PageSource(), url, progress.work)
+        SQLiteStore(INDEX, url).build(PageSource())
         return DocumentSearch(INDEX, partial(SQLiteEngine, INDEX, url, self._settings))
 
     async def close(self) -> None:

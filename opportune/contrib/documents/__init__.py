@@ -1,6 +1,5 @@
 """Full-text search in documents outside the database, such as the pages of a folder."""
 
-from opportune.contrib.documents.definition import IndexUrl
 from opportune.contrib.documents.document import (
     MAX_RANKED_HITS,
     MAX_TEXT_LENGTH,
@@ -9,6 +8,7 @@ from opportune.contrib.documents.document import (
     DocumentRead,
     IndexMissing,
     IndexStatus,
+    IndexUrl,
     Source,
 )
 from opportune.contrib.documents.html import HtmlElement, parse_main

@@ -1,20 +1,88 @@
 """Build of an index: documents are read from a source, then written to the store of the database."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from opportune import progress
-from opportune.contrib.documents.definition import IndexDefinition
-from opportune.contrib.documents.document import Contents, Document, Source
-from opportune.contrib.documents.postgresql_store import PostgreSQLStore
-from opportune.contrib.documents.sqlite_store import SQLiteStore
-from opportune.contrib.documents.store import Store
+from opportune.contrib.documents.document import Document, IndexDefinition, Source
+from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, Term
+from opportune.db.models.model import utc_now
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
+from opportune.progress import work
+from opportune.search.query import name_suffix_keys, name_words, words
 
-Progress = Callable[[str, int], AbstractContextManager[progress.Progress]]
-"""Shows the progress of a step, given its name and number of items."""
+MAX_KEY_LENGTH = 200
+MAX_TERM_LENGTH = 40
+MIN_TERM_OCCURRENCES = 3
+"""Rarer words of texts may be misspelt themselves, so no typo is corrected to one of them."""
+
+
+@dataclass(frozen=True)
+class NumberedDocument:
+    """A document with its number; smaller numbers are more important."""
+
+    number: int
+    document: Document
+
+    @property
+    def row(self) -> tuple[str | int, ...]:
+        return self.number, *self.document.row()
+
+    @property
+    def keys(self) -> Iterator[tuple[str, int, int]]:
+        for key, depth in name_suffix_keys(self.document.name, dotted=self.document.is_dotted):
+            if len(key) <= MAX_KEY_LENGTH:
+                yield key, depth, self.number
+
+    @property
+    def words(self) -> tuple[list[str], list[str], list[str]]:
+        """Words of name, title and text."""
+        return name_words(self.document.name), words(self.document.title), words(self.document.text)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Documents and metadata of an index to build."""
+
+    source: str
+    entries: list[NumberedDocument]
+    skipped: int
+    built_at: datetime
+
+    @classmethod
+    def from_documents(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
+        """Number documents by importance. Duplicate slugs are stored once."""
+        by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
+        unique = {document.slug: document for document in by_importance}
+        entries = [NumberedDocument(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
+        return cls(source, entries, skipped, utc_now())
+
+
+class Vocabulary:
+    """Counts the words of documents, for the correction of typos."""
+
+    def __init__(self) -> None:
+        self._words_of_names: Counter[str] = Counter()
+        self._all_words: Counter[str] = Counter()
+
+    def add(self, words: tuple[list[str], list[str], list[str]]) -> None:
+        """Add the words of name, title and text."""
+        self._words_of_names.update(words[0])
+        for column in words:
+            self._all_words.update(column)
+
+    @property
+    def terms(self) -> Iterator[Term]:
+        for word, frequency in self._all_words.items():
+            is_name = word in self._words_of_names
+            is_usual = is_name or frequency >= MIN_TERM_OCCURRENCES
+            if is_usual and MIN_MISSPELT_LETTERS <= len(word) <= MAX_TERM_LENGTH and not word.isdigit():
+                yield Term(word, is_name, frequency)
 
 
 class BuildResult(NamedTuple):
@@ -29,37 +97,61 @@ class BuildResult(NamedTuple):
     skipped: dict[str, str]
 
 
-def store_of(index: IndexDefinition[Any], url: DatabaseUrl) -> Store:
-    if url.kind == "postgresql":
-        return PostgreSQLStore(index, url)
-    return SQLiteStore(index, url)
+class Store(ABC):
+    """Index to write, in one of the databases. Searches use the old one until the new one is complete."""
+
+    def __init__(self, index: IndexDefinition[Any], url: DatabaseUrl) -> None:
+        self.index = index
+        self.url = url
+
+    def build(self, source: Source) -> BuildResult:
+        """Replace the index by the documents of a source.
+
+        Raises:
+            OperatorError: There is nothing to read, or the target is not writable.
+        """
+        self.prepare()
+        documents, skipped = _read_source(source)
+        contents = Contents.from_documents(source.title, documents, len(skipped))
+        if not contents.entries:
+            raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
+        with work("Writing", len(contents.entries)) as progress:
+            self.write(contents, progress.advance)
+        return BuildResult(len(contents.entries), skipped)
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Check that the index is writable, before the source is read.
+
+        Raises:
+            OperatorError: The database is not available or not writable.
+        """
+
+    @abstractmethod
+    def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
+        """Replace the index. `advance` is called with the number of entries of each batch.
+
+        Raises:
+            OperatorError: As `prepare`, or the disk is full.
+        """
+
+    @abstractmethod
+    def clear(self) -> bool:
+        """Remove the index. Return False if there is none.
+
+        Raises:
+            OperatorError: As `prepare`.
+        """
 
 
-def build(index: IndexDefinition[Any], source: Source, url: DatabaseUrl, show_progress: Progress) -> BuildResult:
-    """Build an index. The old one is used until the new one is complete.
-
-    Raises:
-        OperatorError: There is nothing to read, or the target is not writable.
-    """
-    store = store_of(index, url)
-    store.prepare()
-    documents, skipped = _read_source(source, show_progress)
-    contents = Contents.from_documents(source.title, documents, len(skipped))
-    if not contents.entries:
-        raise OperatorError(f"{source.title} contains nothing to index. The index is unchanged.")
-    with show_progress("Writing", len(contents.entries)) as bar:
-        store.write(contents, bar.advance)
-    return BuildResult(len(contents.entries), skipped)
-
-
-def _read_source(source: Source, show_progress: Progress) -> tuple[list[Document], dict[str, str]]:
+def _read_source(source: Source) -> tuple[list[Document], dict[str, str]]:
     """Return all documents, and the reasons for skipped batches by name."""
     documents, skipped, batches = list[Document](), dict[str, str](), source.batches()
-    with show_progress("Reading", len(batches)) as bar, closing(source.read(batches)) as results:
+    with work("Reading", len(batches)) as progress, closing(source.read(batches)) as results:
         for name, result in results:
             if isinstance(result, str):
                 skipped[name] = result
             else:
                 documents += result
-            bar.advance(1)
+            progress.advance()
     return documents, skipped

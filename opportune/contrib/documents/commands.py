@@ -10,14 +10,11 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from opportune.config.settings import Settings, get_settings
-from opportune.contrib.documents.build import build, store_of
-from opportune.contrib.documents.definition import IndexDefinition
-from opportune.contrib.documents.document import IndexMissing, IndexStatus, Source
-from opportune.contrib.documents.engines import engine_for
+from opportune.contrib.documents.databases import engine_for, store_of
+from opportune.contrib.documents.document import IndexDefinition, IndexMissing, IndexStatus, Source
 from opportune.contrib.documents.search import DocumentSearch
 from opportune.db.errors import explain
 from opportune.errors import OperatorError
-from opportune.progress import work
 
 MAX_NAMES_SHOWN = 20
 """Maximum number of skipped batches that are listed."""
@@ -61,7 +58,7 @@ def build_index(documents: IndexDefinition[Any], source: Source, settings: Setti
     """Build the index, and print its size and skipped batches."""
     started_at = time.monotonic()
     try:
-        result = build(documents, source, documents.url(settings), work)
+        result = store_of(documents, documents.url(settings)).build(source)
     except KeyboardInterrupt:
         typer.echo("Stopped. The old index is unchanged.", err=True)
         raise typer.Exit(130) from None

@@ -1,27 +1,23 @@
-"""Documents, their sources, their entries in the tables of an index, and results of searches."""
+"""Documents, their sources, results of searches, and the definition of an index."""
 
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
 from pydantic.json_schema import SkipJsonSchema
 
-from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, Term
-from opportune.db.models.model import utc_now
+from opportune.config.base_settings import BaseSettings
+from opportune.config.settings import Settings
+from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import Busy
 from opportune.i18n import gettext as _
 from opportune.schemas import Schema
-from opportune.search.query import name_suffix_keys, name_words, words
 
 MAX_TEXT_LENGTH = 4000
 """Maximum characters of plain text for search and snippets."""
-MAX_KEY_LENGTH = 200
-MAX_TERM_LENGTH = 40
-MIN_TERM_OCCURRENCES = 3
-"""Rarer words of texts may be misspelt themselves, so no typo is corrected to one of them."""
 MAX_RANKED_HITS = 400
 """Maximum number of ranked hits, and so of `total`."""
 
@@ -80,69 +76,6 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class NumberedDocument:
-    """A document with its number; smaller numbers are more important."""
-
-    number: int
-    document: Document
-
-    @property
-    def row(self) -> tuple[str | int, ...]:
-        return self.number, *self.document.row()
-
-    @property
-    def keys(self) -> Iterator[tuple[str, int, int]]:
-        for key, depth in name_suffix_keys(self.document.name, dotted=self.document.is_dotted):
-            if len(key) <= MAX_KEY_LENGTH:
-                yield key, depth, self.number
-
-    @property
-    def words(self) -> tuple[list[str], list[str], list[str]]:
-        """Words of name, title and text."""
-        return name_words(self.document.name), words(self.document.title), words(self.document.text)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Documents and metadata of an index to build."""
-
-    source: str
-    entries: list[NumberedDocument]
-    skipped: int
-    built_at: datetime
-
-    @classmethod
-    def from_documents(cls, source: str, documents: Iterable[Document], skipped: int) -> "Contents":
-        """Number documents by importance. Duplicate slugs are stored once."""
-        by_importance = sorted(documents, key=lambda document: document.importance, reverse=True)
-        unique = {document.slug: document for document in by_importance}
-        entries = [NumberedDocument(number, document) for number, document in enumerate(reversed(unique.values()), 1)]
-        return cls(source, entries, skipped, utc_now())
-
-
-class Vocabulary:
-    """Counts the words of documents, for the correction of typos."""
-
-    def __init__(self) -> None:
-        self._words_of_names: Counter[str] = Counter()
-        self._all_words: Counter[str] = Counter()
-
-    def add(self, words: tuple[list[str], list[str], list[str]]) -> None:
-        """Add the words of name, title and text."""
-        self._words_of_names.update(words[0])
-        for column in words:
-            self._all_words.update(column)
-
-    @property
-    def terms(self) -> Iterator[Term]:
-        for word, frequency in self._all_words.items():
-            is_name = word in self._words_of_names
-            is_usual = is_name or frequency >= MIN_TERM_OCCURRENCES
-            if is_usual and MIN_MISSPELT_LETTERS <= len(word) <= MAX_TERM_LENGTH and not word.isdigit():
-                yield Term(word, is_name, frequency)
-
-
 Fields = Mapping[str, Any]
 """Values of a row by column name."""
 
@@ -187,3 +120,77 @@ class IndexStatus(Schema):
     """Whether misspelt words are corrected. PostgreSQL needs the extension pg_trgm for it."""
     skipped: int
     """Number of batches that could not be read."""
+
+
+H = TypeVar("H", bound=DocumentHit)
+
+
+@dataclass(frozen=True)
+class IndexDefinition(Generic[H]):
+    """Names, columns and database of an index of documents."""
+
+    name: str
+    """Name of the schema or file, of `app.state.<name>`, and of the command."""
+    title: str
+    """Title in messages, after "There is no index of"."""
+    document: type[Document] = Document
+    hit: type[H] = DocumentHit  # type: ignore[assignment]  # the default of H
+    """Type of the search results. A search reads only the columns of `document` that are fields of this type."""
+    settings: type[BaseSettings] | None = None
+    """The feature's settings, if its field `<name>_database_url: IndexUrl` may place the index in another database."""
+    by_meaning: bool = False
+    """Also find documents by meaning, if EMBEDDING_MODEL names a model. A job computes their vectors."""
+
+    @property
+    def command(self) -> str:
+        """Command that builds the index."""
+        return f"python3 oppman.py {self.name} index"
+
+    @property
+    def setting(self) -> str:
+        """Name of the setting with the URL of the database."""
+        return f"{self.name}_database_url".upper() if self.settings else "DATABASE_URL"
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return columns_of(self.document)
+
+    @cached_property
+    def links(self) -> tuple[str, ...]:
+        """Columns that are also fields of `hit`. They are read for each search result."""
+        return tuple(name for name in self.columns if name in self.hit.model_fields)
+
+    @property
+    def missing_error(self) -> IndexMissing:
+        return IndexMissing(self.title)
+
+    def url(self, settings: Settings) -> DatabaseUrl:
+        """Return the URL of the database of the index.
+
+        Raises:
+            OperatorError: The setting or DATABASE_URL is invalid.
+        """
+        feature_settings = settings.of(self.settings) if self.settings else None
+        value = getattr(feature_settings, self.setting.lower(), SecretStr("")).get_secret_value()
+        if value:
+            return DatabaseUrl.parse(value, settings.database_pooled, self.setting)
+        site_url = DatabaseUrl.parse(settings.database_url.get_secret_value(), settings.database_pooled)
+        if site_url.kind == "postgresql":
+            return site_url
+        file_url = site_url.url.set(database=str(site_url.path.with_name(f"{self.name}.db")))
+        return DatabaseUrl("sqlite", file_url, name=self.setting)
+
+
+by_meaning: dict[str, IndexDefinition[Any]] = {}
+"""Indexes that are also searched by meaning, by name of the index."""
+
+
+def _validate_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    if url := value.get_secret_value():
+        DatabaseUrl.parse(url, name=(info.field_name or "").upper())
+    return value
+
+
+IndexUrl = Annotated[SecretStr, AfterValidator(_validate_url)]
+"""Type of a setting with the URL of the index's database; empty for the default. The site does not start with an
+invalid URL."""

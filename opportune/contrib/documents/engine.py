@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import TextClause, text
 
-from opportune.contrib.documents.definition import IndexDefinition
-from opportune.contrib.documents.document import MAX_RANKED_HITS, Fields
+from opportune.contrib.documents.document import MAX_RANKED_HITS, Fields, IndexDefinition
 from opportune.contrib.documents.similar_words import MAX_CANDIDATES, Term
 from opportune.search.query import Query
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from opportune.config.settings import Settings
-from opportune.contrib.documents.definition import H, IndexDefinition, by_meaning
-from opportune.contrib.documents.document import Source
-from opportune.contrib.documents.engines import engine_for
+from opportune.contrib.documents.databases import engine_for
+from opportune.contrib.documents.document import H, IndexDefinition, Source, by_meaning
 from opportune.contrib.documents.feature import documents
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.documents.search import DocumentSearch
 from opportune.contrib.documents.vectors import vector_fields_of
 from opportune.db.database import Database
 from opportune.errors import OperatorError
-from opportune.search.embeddings import EMBEDDINGS
-from opportune.search.models.searchable import vector_tables
+from opportune.search.searchable import vector_tables
+from opportune.search.vectors import EMBEDDINGS
 
 if TYPE_CHECKING:
     import typer

@@ -1,11 +1,10 @@
 """Job that computes the embeddings of an index of documents."""
 
-from opportune.contrib.documents.definition import by_meaning
-from opportune.contrib.documents.document import IndexMissing
-from opportune.contrib.documents.engines import engine_for
+from opportune.contrib.documents.databases import engine_for
+from opportune.contrib.documents.document import IndexMissing, by_meaning
 from opportune.contrib.documents.vectors import DocumentVectors, read_entries
 from opportune.jobs import JobContext, job
-from opportune.search.embeddings import BATCH_TEXTS, EMBEDDINGS, embed_accepted
+from opportune.search.vectors import BATCH_TEXTS, EMBEDDINGS, embed_accepted
 
 
 @job("jobs.embed_documents", attempts=10, wait=5)

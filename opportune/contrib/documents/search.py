@@ -2,36 +2,41 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.contrib.documents.definition import IndexDefinition
-from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentHit, DocumentRead, Fields, IndexStatus
+from opportune.contrib.documents.document import (
+    MAX_RANKED_HITS,
+    DocumentRead,
+    Fields,
+    H,
+    IndexDefinition,
+    IndexStatus,
+)
 from opportune.contrib.documents.engine import TEXT_MATCH, Engine
-from opportune.contrib.documents.fusion import Rows, fused_page
 from opportune.contrib.documents.jobs import embed_documents
-from opportune.contrib.documents.spelling import correct_query, seems_misspelt
+from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, closest_word
 from opportune.contrib.documents.vectors import find_similar
 from opportune.db.database import Database
 from opportune.errors import NotFound, ReadOnlyError
 from opportune.jobs import defer
 from opportune.pagination import page_count
-from opportune.search.embeddings import EMBEDDINGS
 from opportune.search.highlighting import Highlighter
-from opportune.search.query import Query
-from opportune.search.questions import NAME, queries_for
+from opportune.search.query import NAME, Query, queries_for
 from opportune.search.results import SearchResults
+from opportune.search.vectors import EMBEDDINGS, fuse_rankings
 
-H = TypeVar("H", bound=DocumentHit)
-
+Rows = Sequence[Fields]
 CHECK_INTERVAL_SECONDS = 60
 MAX_FRAGMENTS = 500
 """Cached results. Visitors often request the same first letters while they type."""
 MAX_FRAGMENT_KEY_LENGTH = 30
 """Maximum length of cached query strings; longer ones are rarely repeated."""
+MAX_FUSED = 100
+"""Number of hits by words that are merged with hits by meaning."""
 
 
 class DocumentSearch(Generic[H]):
@@ -70,8 +75,7 @@ class DocumentSearch(Generic[H]):
             return self._results(parsed, parsed, (), limit, page)
         used_query, rows = await self._search_words(parsed, limit, page)
         if not (parsed.is_exact or parsed.is_dotted) and (similar := await self._find_similar(parsed.text)):
-            find_hits = partial(self._hits, used_query)
-            rows = await fused_page(find_hits, self._load_by_slug, similar, limit=limit, page=page)
+            rows = await self._fused_page(used_query, similar, limit, page)
         return self._results(parsed, used_query, rows, limit, page)
 
     async def find_related(self, question: str, *, limit: int = 5) -> list[H]:
@@ -167,13 +171,47 @@ class DocumentSearch(Generic[H]):
     async def _search_words(self, query: Query, limit: int, page: int) -> tuple[Query, Rows]:
         """Search by words, with corrected spelling if that is better. Return the used query and a page of hits."""
         rows = await self._page(query, limit, page)
-        if not seems_misspelt(query, rows):
+        if not _seems_misspelt(query, rows):
             return query, rows
-        corrected = await correct_query(self.engine, query)
+        corrected = await self._correct(query)
         new_rows = await self._page(corrected, limit, page) if corrected else ()
         if corrected and new_rows and (not rows or new_rows[0]["rank"] < TEXT_MATCH):
             return corrected, new_rows
         return query, rows
+
+    async def _correct(self, query: Query) -> Query | None:
+        """Replace unknown words by the most similar ones of the index. None if there are none."""
+        corrections = {}
+        for word in query.highlighted_words:
+            if corrected_word := await self._correct_word(word, in_name=word in query.name_words):
+                corrections[word] = corrected_word
+        corrected = query.replaced(corrections)
+        return corrected if corrected.text != query.text else None
+
+    async def _correct_word(self, word: str, *, in_name: bool) -> str:
+        if len(word) < MIN_MISSPELT_LETTERS or await self.engine.has_word(word, in_name=in_name):
+            return ""
+        terms = await self.engine.find_similar_terms(word)
+        return closest_word(word, [term for term in terms if term.is_name or not in_name])
+
+    async def _fused_page(self, query: Query, similar: Mapping[str, float], limit: int, page: int) -> Rows:
+        """Return a page of hits by words and by meaning, and after them of the other hits by words.
+
+        `similar` has slugs and similarities of the hits by meaning, the most similar first.
+        """
+        word_hits = await self._hits(query, MAX_FUSED, 0)
+        word_slugs = {row["slug"] for row in word_hits}
+        only_similar = await self._load_by_slug([slug for slug in similar if slug not in word_slugs])
+        fused = _fuse(word_hits, only_similar, similar)
+        start = (page - 1) * limit
+        rows = fused[start : start + limit]
+        words_total = min(word_hits[0]["total"], MAX_RANKED_HITS) if word_hits else 0
+        if len(rows) < limit and words_total > len(word_hits):
+            # In the ranking by words, the hits after the merged ones do not count the documents found only by meaning.
+            offset = max(start, len(fused)) - len(only_similar)
+            rows += await self._hits(query, limit - len(rows), offset)
+        total = words_total + len(only_similar)
+        return [{**row, "total": total, "similarity": similar.get(row["slug"])} for row in rows]
 
     async def _find_similar(self, question: str) -> Mapping[str, float]:
         """Return slugs and similarities by meaning, the most similar first."""
@@ -218,3 +256,18 @@ class DocumentSearch(Generic[H]):
         fields = {name: row[name] for name in self.index.links}
         marked = {"name_html": highlighter.mark(row["name"]), "snippet_html": highlighter.snippet(row["text"])}
         return self.index.hit(**fields, **marked, similarity=row.get("similarity"))
+
+
+def _seems_misspelt(query: Query, rows: Rows) -> bool:
+    """Return whether there are no results, or a dotted name occurs only in texts."""
+    return not rows or (query.is_dotted and rows[0]["rank"] >= TEXT_MATCH)
+
+
+def _fuse(word_hits: Rows, only_similar: Rows, similar: Iterable[str]) -> list[Fields]:
+    """Merge hits: matches of names first, then by reciprocal rank fusion of words and meaning."""
+    names = [row for row in word_hits if row["rank"] < TEXT_MATCH]
+    text_matches = word_hits[len(names) :]
+    rows = {row["slug"]: row for row in [*text_matches, *only_similar]}
+    by_words = [row["slug"] for row in text_matches]
+    by_meaning = [slug for slug in similar if slug in rows]
+    return [*names, *(rows[slug] for slug in fuse_rankings([by_words, by_meaning]))]

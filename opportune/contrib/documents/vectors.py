@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select
 
-from opportune.contrib.documents.definition import IndexDefinition
+from opportune.contrib.documents.document import IndexDefinition
 from opportune.contrib.documents.engine import Engine
 from opportune.db.database import Database
 from opportune.db.queries.batches import batches_of
-from opportune.search.embeddings import Embeddings, Vector
-from opportune.search.models.hybrid import VECTORS, find_nearest
-from opportune.search.models.indexes import Fields
-from opportune.search.models.vectors import Edition, Vectors
+from opportune.search.indexes import Fields
+from opportune.search.searchable import VECTORS, find_nearest
+from opportune.search.vectors import Edition, Embeddings, Vector, Vectors
 
 READ_ROWS = 500
 

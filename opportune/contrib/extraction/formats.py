@@ -1,29 +1,38 @@
-"""Formats of documents, detected from their content."""
+"""Formats of documents, detected from their content, and the readers of their pages and sections."""
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from opportune.contrib.extraction import markup, office
-from opportune.contrib.extraction.pages import MAX_UNPACKED_BYTES, Page, Unreadable
+from opportune.contrib.extraction.pages import MAX_UNPACKED_BYTES, Page, Unreadable, section
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """Beginning of old office files, and of office files with a password."""
 ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-OFFICE_PARTS: dict[str, Callable[[BytesIO], Iterator[Page]]] = {
-    "word/document.xml": office.read_docx,
-    "ppt/presentation.xml": office.read_pptx,
-    "xl/workbook.xml": office.read_xlsx,
-}
 HTML = re.compile(r"(?is)\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*+<(?:!doctype html|html|head|body)\b")
 CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
 DECLARATIONS = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 DECLARATION_BYTES = 4096
 """Bytes at the start of an XML part. Office programs write no document type, which XML bombs need."""
+SILENT = {"script", "style", "template", "noscript", "svg", "nav", "footer", "select", "iframe", "object"}
+HEADINGS = {"h1", "h2", "h3", "h4"}
+INLINE = {"a", "abbr", "b", "bdi", "bdo", "cite", "code", "em", "i", "kbd", "mark", "q", "s", "small", "span", "strong"}
+INLINE |= {"sub", "sup", "time", "u", "wbr", "font", "var", "samp", "del", "ins"}
+BLANK = re.compile(r"[ \t\r\f\v\xa0]+")
+BLANK_LINES = re.compile(r" ?\n[ \n]*\n ?")
+FENCE = re.compile(r"\s*(?:```|~~~)")
+MARKDOWN_HEADING = re.compile(r"#{1,4}\s+(.*?)\s*#*\s*")
+OTHER_WORD_TYPES = (
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+)
+"""Documents with macros, which are not run, and templates. `docx.Document` refuses both."""
 
 
 def is_packed(content: bytes) -> bool:
@@ -47,9 +56,9 @@ def open_document(content: bytes, suffix: str) -> tuple[int, Iterator[Page]]:
         return 0, _read_office(content)
     text = _decode(content)
     if HTML.match(text) or suffix in (".html", ".htm"):
-        return 0, markup.read_html(text)
+        return 0, read_html(text)
     if suffix in (".md", ".markdown"):
-        return 0, markup.read_markdown(text)
+        return 0, read_markdown(text)
     return 0, iter([Page(0, "", text)])
 
 
@@ -59,7 +68,8 @@ def _read_office(content: bytes) -> Iterator[Page]:
             names = _check_parts(archive)
     except (BadZipFile, NotImplementedError):
         raise Unreadable("damaged") from None
-    read = next((read for part, read in OFFICE_PARTS.items() if part in names), None)
+    readers = {"word/document.xml": read_docx, "ppt/presentation.xml": read_pptx, "xl/workbook.xml": read_xlsx}
+    read = next((read for part, read in readers.items() if part in names), None)
     if read is None:
         raise Unreadable("unknown")
     return read(BytesIO(content))
@@ -113,3 +123,137 @@ def _read_pages(reader: Any) -> Iterator[Page]:
         with suppress(PyPdfError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             text = page.extract_text()
         yield Page(number, "", text)
+
+
+class SectionParser(HTMLParser):
+    """Collects the visible text of each section. Scripts and navigation are left out, and nothing is executed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: list[tuple[str, list[str]]] = [("", [])]
+        self.title = ""
+        self._silent_depth = 0
+        self._text: list[str] = self.sections[0][1]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del attrs
+        if tag in SILENT:
+            self._silent_depth += 1
+        elif self._silent_depth:
+            return
+        elif tag in HEADINGS or tag == "title":
+            self._text = []
+        elif tag not in INLINE:
+            self._text.append("\n" if tag in ("br", "li", "tr", "td", "th") else "\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in SILENT:
+            self._silent_depth = max(0, self._silent_depth - 1)
+        elif self._silent_depth:
+            return
+        elif tag == "title":
+            self.title = self.title or " ".join("".join(self._text).split())
+            self._text = self.sections[-1][1]
+        elif tag in HEADINGS:
+            self.sections.append((" ".join("".join(self._text).split()), []))
+            self._text = self.sections[-1][1]
+        elif tag not in INLINE:
+            self._text.append("\n\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent_depth:
+            self._text.append(data.replace("\n", " "))
+
+
+def read_html(text: str) -> Iterator[Page]:
+    """Yield the sections of a page. The first heading is its title."""
+    parser = SectionParser()
+    parser.feed(text.replace("\0", ""))
+    parser.close()
+    for index, (heading, texts) in enumerate(parser.sections):
+        body = BLANK_LINES.sub("\n\n", BLANK.sub(" ", "".join(texts))).strip()
+        yield from section(heading or (parser.title if index == 0 and body else ""), body)
+
+
+def read_markdown(text: str) -> Iterator[Page]:
+    """Yield the sections of a Markdown file as they are written."""
+    heading, lines, is_code = "", list[str](), False
+    for line in text.splitlines():
+        if FENCE.match(line):
+            is_code = not is_code
+        if not is_code and (match := MARKDOWN_HEADING.fullmatch(line)):
+            yield from section(heading, "\n".join(lines))
+            heading, lines = match[1], []
+        else:
+            lines.append(line)
+    yield from section(heading, "\n".join(lines))
+
+
+def read_docx(file: BytesIO) -> Iterator[Page]:
+    """Yield the sections of a Word file, by its headings."""
+    from docx.opc.part import PartFactory
+    from docx.package import Package
+    from docx.parts.document import DocumentPart
+    from docx.table import Table
+
+    PartFactory.part_type_for.update(dict.fromkeys(OTHER_WORD_TYPES, DocumentPart))
+    heading, lines = "", list[str]()
+    document: Any = Package.open(file).main_document_part
+    for block in document.document.iter_inner_content():
+        if isinstance(block, Table):
+            lines += (_join_cells([cell.text for cell in row.cells]) for row in block.rows)
+        elif block.style and (block.style.name or "").startswith(("Heading", "Title")):
+            yield from section(heading, "\n".join(lines))
+            heading, lines = block.text.strip(), []
+        else:
+            lines.append(block.text)
+    yield from section(heading, "\n".join(lines))
+
+
+def read_pptx(file: BytesIO) -> Iterator[Page]:
+    """Yield the slides of a PowerPoint file, with their notes."""
+    from pptx import Presentation
+
+    for number, slide in enumerate(Presentation(file).slides, 1):
+        title = slide.shapes.title
+        texts = list(_shape_texts(slide.shapes))
+        if slide.has_notes_slide and slide.notes_slide.notes_text_frame:
+            texts.append(slide.notes_slide.notes_text_frame.text)
+        yield Page(number, title.text.strip() if title is not None else "", "\n".join(filter(None, texts)))
+
+
+def _shape_texts(shapes: Any) -> Iterator[str]:
+    for shape in shapes:
+        if hasattr(shape, "shapes"):
+            yield from _shape_texts(shape.shapes)
+        elif getattr(shape, "has_table", False):
+            yield from (_join_cells([cell.text for cell in row.cells]) for row in shape.table.rows)
+        elif shape.has_text_frame:
+            yield shape.text_frame.text
+
+
+def read_xlsx(file: BytesIO) -> Iterator[Page]:
+    """Yield the sheets of an Excel file. Each row is a line, with the headings of its columns."""
+    from openpyxl import load_workbook
+
+    workbook = load_workbook(file, read_only=True, data_only=True)
+    for sheet in workbook.worksheets:
+        sheet.reset_dimensions()  # the file may state wrong ones
+        yield Page(0, sheet.title, "\n".join(_sheet_lines(sheet)))
+
+
+def _sheet_lines(sheet: Any) -> Iterator[str]:
+    headings: dict[int, str] = {}
+    for values in sheet.iter_rows(values_only=True):
+        texts = {column: str(value).strip() for column, value in enumerate(values) if value is not None}
+        cells = {column: text for column, text in texts.items() if text}
+        if headings:
+            labelled = (f"{headings[column]}: {text}" if column in headings else text for column, text in cells.items())
+            yield from filter(None, [_join_cells(labelled)])
+        elif cells:
+            headings = cells
+            yield _join_cells(cells.values())
+
+
+def _join_cells(cells: Iterable[str]) -> str:
+    return " | ".join(cell.strip() for cell in cells if cell.strip())

@@ -1,29 +1,37 @@
-"""The plan of an import: new rows, changes to stored rows, and the error messages of each row."""
+"""The plan of an import: rows of a file are read into forms, and become new rows, changes or error messages."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from starlette.requests import Request
 
 from opportune.admin.errors import ValidationRefused
 from opportune.admin.forms.admin_form import AdminForm, add_refusal
-from opportune.admin.forms.fieldsets import without_fields
+from opportune.admin.forms.fieldsets import keep_unsent, without_fields
 from opportune.admin.forms.foreign_keys import MAX_IDS_PER_QUERY
+from opportune.admin.forms.model_fields import NO_CHOICE, FileCells
 from opportune.admin.forms.view_forms import build_form_class, has_changed, unwritable_columns
 from opportune.admin.views import AdminView
+from opportune.contrib.import_export.cell_formats import read_cell
 from opportune.contrib.import_export.export import cell_of, file_value
-from opportune.contrib.import_export.form_filler import FormFiller, preview_of
 from opportune.contrib.import_export.mapping import Target
 from opportune.contrib.import_export.names import NamedColumn, NameResolver, creation_form_class, with_names
-from opportune.db.models.columns import natural_key_of
+from opportune.db.models.columns import is_text, natural_key_of, python_type_of
 from opportune.db.queries.batches import batches_of
 from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
+from opportune.i18n.formats import format_day, localize_number
+from opportune.i18n.parsing import Source, parse_yes_no
+from opportune.web.forms.form_state import ZONE_SUFFIX
+from opportune.web.time_zone import format_datetime
 
 MAX_PREVIEW_LENGTH = 60
 """Maximum characters of a value in a preview."""
@@ -56,6 +64,79 @@ class PlannedRow:
     """The row to change; None for a new row."""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     """Label, old and new value of each change."""
+
+
+@dataclass(frozen=True)
+class FormFiller:
+    """Fills in forms with the cells of a file."""
+
+    view: AdminView
+    columns: Mapping[str, Target]
+    """The field of each column of the file, by its name."""
+    formats: Mapping[str, str]
+    """The format of numbers and dates, by column."""
+    names: NameResolver
+
+    def fill(
+        self, form_class: type[AdminForm], cells: Mapping[str, Any], stored: Mapping[str, Any] | None = None
+    ) -> tuple[AdminForm, list[str]]:
+        """Return the form of a new or stored row, and messages about cells that cannot be put into a form."""
+        texts: dict[str, str] = {}
+        faults = []
+        for name, target in self.columns.items():
+            try:
+                text = self._form_text(name, target, cells.get(name))
+                texts |= {target.field: text, target.field + ZONE_SUFFIX: "UTC"}
+            except ValueError as error:
+                faults.append(f"{target.label}: {error}")
+        form = form_class(FileCells(texts, Source.MACHINE), data=stored or {})
+        keep_unsent(form, texts, is_stored=stored is not None)
+        return form, faults
+
+    def _form_text(self, name: str, target: Target, value: Any) -> str:
+        if target.named:
+            ids = self.names.ids(target.named, target.named.names_in(value))
+            return ",".join(map(str, ids)) or ("" if target.named.is_many else NO_CHOICE)
+        text = form_text(self.view.mapper.columns[name], value)
+        if text and isinstance(value, str) and target.control and (format_ := self.formats.get(name)):
+            text = read_cell(target.control, text, format_)
+        return text or (NO_CHOICE if name in self.view.references else "")
+
+
+def form_text(column: Any, value: Any) -> str:
+    """Return a value as a browser would send it. Raises ValueError with a message for the user."""
+    text = "" if value is None else str(value)
+    if python_type_of(column) is bool:
+        return _boolean(text.strip(), column.nullable)
+    if isinstance(value, dict | list) or (isinstance(value, bool) and is_text(column)):
+        return json.dumps(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("This text has characters that cannot be stored.")
+    return text if is_text(column) else text.strip()
+
+
+def _boolean(word: str, nullable: bool) -> str:
+    if nullable and not word:
+        return ""
+    if word and parse_yes_no(word):
+        return "True"
+    return "False" if nullable else "false"
+
+
+def preview_of(value: Any, cell: Any) -> str:
+    """Return a value as it was understood, or the cell of the file if the value has no format."""
+    match value:
+        case bool():
+            return gettext("Yes") if value else gettext("No")
+        case int() | float() | Decimal():
+            return localize_number(f"{Decimal(str(value)):f}")
+        case datetime():
+            return format_datetime(value)
+        case date():
+            return format_day(value)
+        case str():
+            return value
+    return str(cell_of(cell))
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Checks and imports an uploaded file: in the request, or in a job if the file has many rows."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -10,27 +12,64 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.requests import Request
 
+from opportune.accounts.models import User
 from opportune.admin.authorization import may_edit_any
+from opportune.admin.current_request import use_request
 from opportune.admin.editing.undo import recorded_range
 from opportune.admin.errors import ValidationRefused
+from opportune.admin.forms.inlines import ROW_IS_GONE
+from opportune.admin.job_site import open_site, request_of
 from opportune.admin.lists.actions import describe_rows
 from opportune.admin.log import audit
 from opportune.admin.models import ImportFile
 from opportune.admin.views import AdminView
 from opportune.contrib.import_export.import_rows import ImportPlan, ImportRow, PlannedRow
-from opportune.contrib.import_export.import_writer import ImportWriter
+from opportune.contrib.import_export.jobs import BUSY_STATES
 from opportune.contrib.import_export.mapping import check_targets, find_targets, valid_targets
 from opportune.contrib.import_export.table import Table, named_cells
+from opportune.db.constraint_errors import translate_database_errors
+from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.db.models.columns import natural_key_of, title_of
+from opportune.db.queries.batches import batches_of
+from opportune.db.queries.paths import loading_options
 from opportune.errors import FieldErrors
+from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import use_language
+from opportune.jobs import JobContext, PermanentFailure
+
+logger = logging.getLogger(__name__)
 
 MAX_PREVIEW_ROWS = 10
 MAX_PREVIEW_CHANGES = 50
 """Changed rows in the preview."""
 PROGRESS_SECONDS = 1.0
 """Time between two reports of the progress."""
+NOT_CREATED = _l("New %(name_plural)s cannot be created from their names: %(refusal)s")
+WRITE_BATCH_ROWS = 25
+"""Rows of a batch, after which other requests run."""
+
+
+async def process_in_site(run: JobContext, file_id: int) -> None:
+    """Check or import the file. An error of the site becomes the result of the check."""
+    async with run.database.reader(fresh=True) as session:
+        file = await session.get(ImportFile, file_id)
+        user = await session.get(User, file.owner_id) if file else None
+    if file is None or user is None or file.state not in BUSY_STATES:
+        return  # another attempt has finished it
+    site = await open_site(run)
+    view: Any = site.find_view(file.identity)
+    request = await request_of(site, user, f"{file.identity}/import", method="POST")
+    with changes_come_from(ChangeOrigin("admin", request.scope)), use_request(request):
+        try:
+            await process(request, view, file)
+        except Exception as error:
+            logger.exception("import of %s", file.name)
+            with use_language(file.choices["language"]):
+                message = gettext("The import failed because of an error of this site. Nothing was stored.")
+            await save_outcome(view, file, {"error": message})
+            raise PermanentFailure(f"{type(error).__name__}: {error}") from error
+        await site.extensions.rows_changed(request, {file.identity})
 
 
 async def process(request: Request, view: AdminView, file: ImportFile) -> None:
@@ -161,3 +200,88 @@ def _describe(plan: ImportPlan, table: Table, faults: Mapping[int, str]) -> dict
 
 def preview_rows(plan: ImportPlan) -> Sequence[tuple[int, list[str]]]:
     return [(row.line.number, [*row.texts.values()]) for row in plan.rows[:MAX_PREVIEW_ROWS]]
+
+
+class ImportWriter:
+    """Writes the rows of a plan in one transaction."""
+
+    def __init__(self, plan: ImportPlan, session: AsyncSession) -> None:
+        self.plan = plan
+        self.session = session
+        self.request = plan.request
+        self.view = plan.view
+
+    async def write(self) -> list[tuple[PlannedRow, Any]]:
+        """Write all rows. Refused rows are added to `faults`, and the caller must roll back."""
+        ids = await self._create_related()
+        for planned in self.plan.rows:
+            planned.values = {name: _replace_placeholders(value, ids) for name, value in planned.values.items()}
+        await self._preload()
+        pending = [*self.plan.new_rows, *self.plan.changed_rows]
+        written: list[tuple[PlannedRow, Any]] = []
+        for batch in batches_of(pending, WRITE_BATCH_ROWS):
+            await asyncio.sleep(0)  # let other requests run
+            try:
+                written += await self._write(batch)
+            except FieldErrors:
+                for lookup in self.view.lookups.values():
+                    lookup.forget(self.session)  # the rollback may have removed these rows
+                for planned in batch:
+                    await self._write_one(planned, written)
+        return written
+
+    async def _create_related(self) -> dict[int, int]:
+        """Create the related rows that do not exist yet. Return the ids that replace their placeholders."""
+        ids: dict[int, int] = {}
+        for new_rows in self.plan.names.new_rows.values():
+            names = list(new_rows.placeholders)
+            try:
+                with translate_database_errors(new_rows.view.table):
+                    rows = [(None, new_rows.values[name]) for name in names]
+                    created = await new_rows.view.writer(self.session, self.request).save_all(rows)
+                    new_rows.created = dict(zip(names, created, strict=True))
+            except FieldErrors as refusal:
+                plural = new_rows.view.name_plural
+                raise ValidationRefused(gettext(NOT_CREATED, name_plural=plural, refusal=refusal)) from None
+            ids |= {new_rows.placeholders[name]: row.id for name, row in new_rows.created.items()}
+        return ids
+
+    async def _preload(self) -> None:
+        """Load all related rows, so that no row of the plan needs a query for them."""
+        for name, lookup in self.view.lookups.items():
+            values = [value for planned in self.plan.rows if (value := planned.values.get(name))]
+            ids = chain.from_iterable(values) if name in self.view.many_to_many else values
+            await lookup.preload(self.session, self.request, sorted({*ids}))
+
+    async def _write(self, batch: Sequence[PlannedRow]) -> list[tuple[PlannedRow, Any]]:
+        with translate_database_errors(self.view.table):
+            async with self.session.begin_nested():
+                locked = await self._lock_stored([planned.stored.id for planned in batch if planned.stored])
+                rows = [locked[planned.stored.id] if planned.stored else None for planned in batch]
+                changes = [(row, planned.values) for row, planned in zip(rows, batch, strict=True)]
+                written = await self.view.writer(self.session, self.request).save_all(changes)
+                return list(zip(batch, written, strict=True))
+
+    async def _lock_stored(self, ids: Sequence[int]) -> dict[int, Any]:
+        """Lock the rows. Raises ValidationRefused if one no longer exists."""
+        if not ids:
+            return {}
+        statement = self.view.list_query(self.request).where(self.view.pk_columns[0].in_(ids))
+        loaded = statement.options(*loading_options(self.view.mapper, [*self.view.many_to_many]))
+        rows = await self.view.writer(self.session, self.request).lock(loaded, self.view.check_can_edit)
+        if len(rows) < len(ids):
+            raise ValidationRefused(ROW_IS_GONE)
+        return {row.id: row for row in rows}
+
+    async def _write_one(self, planned: PlannedRow, written: list[tuple[PlannedRow, Any]]) -> None:
+        try:
+            written += await self._write([planned])
+        except FieldErrors as refusal:
+            labels = ", ".join(str(self.view.labels.get(name, name)) for name in refusal.errors if name)
+            self.plan.faults.append((planned.line.number, f"{labels}: {refusal}" if labels else str(refusal)))
+
+
+def _replace_placeholders(value: Any, ids: Mapping[int, int]) -> Any:
+    if isinstance(value, list):
+        return [_replace_placeholders(item, ids) for item in value]
+    return ids.get(value, value) if type(value) is int else value

@@ -15,7 +15,7 @@ from opportune.fields.files import File, file_field
 from opportune.i18n import gettext as _
 from opportune.i18n import pgettext_lazy
 from opportune.schemas.text import Line, Text
-from opportune.search.models.searchable import Searchable
+from opportune.search.searchable import Searchable
 
 MAX_TITLE_LENGTH = 200
 

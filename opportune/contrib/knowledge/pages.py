@@ -8,9 +8,8 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 
 from opportune.accounts.dependencies import CurrentUser
-from opportune.contrib.knowledge.documents import Documents
 from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument
-from opportune.contrib.knowledge.service import Collections, find_passages, readable_passages
+from opportune.contrib.knowledge.service import Collections, Documents, find_passages, readable_passages
 from opportune.crud import CrudPages, reading, writing
 from opportune.crud.dependencies import open_crud
 from opportune.db import MAX_ID, DatabaseDependency, RowId
@@ -20,7 +19,7 @@ from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Paging
 from opportune.search import SearchQuery
-from opportune.search.questions import key_words
+from opportune.search.query import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
 from opportune.storage.cleanup import deleting_files_on_error
 from opportune.web import Form, RateLimit, Upload, flash, is_htmx, read_form, redirect, templates

@@ -10,13 +10,23 @@ from sqlalchemy import ColumnElement, Select, false, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.contrib.knowledge.models import KnowledgeCollection, KnowledgeDocument, KnowledgePassage, passage_search
+from opportune.contrib.knowledge.jobs import index_document
+from opportune.contrib.knowledge.models import (
+    MAX_TITLE_LENGTH,
+    DocumentState,
+    KnowledgeCollection,
+    KnowledgeDocument,
+    KnowledgePassage,
+    passage_search,
+)
 from opportune.contrib.teams.models import TeamMember
 from opportune.crud.crud import Crud
-from opportune.search.embeddings import EMBEDDINGS
-from opportune.search.query import Query, fold
-from opportune.search.questions import key_words, queries_for
-from opportune.search.vectors import fuse_rankings
+from opportune.errors import NotFound
+from opportune.fields.files import File
+from opportune.jobs import defer
+from opportune.pagination import Page, Paging, paginate
+from opportune.search.query import Query, fold, key_words, queries_for
+from opportune.search.vectors import EMBEDDINGS, fuse_rankings
 
 MAX_PAIRED_WORDS = 4
 """Key words of which a passage must contain two. A query has at most twelve words, so six pairs."""
@@ -28,6 +38,9 @@ MAX_FUSED = 20
 """Number of passages of each search that are merged."""
 collection_scope: ContextVar[Sequence[int] | None] = ContextVar("collection_scope", default=None)
 """Ids of the collections of `only_collections`."""
+INDEX_GROUP = "knowledge"
+"""Documents are read one after the other."""
+PASSAGES_PER_PAGE = 30
 
 
 class Collections(Crud[KnowledgeCollection]):
@@ -63,6 +76,73 @@ class Collections(Crud[KnowledgeCollection]):
             return false()
         teams = select(col(TeamMember.team_id)).where(col(TeamMember.user_id) == self.user.id)
         return or_(col(KnowledgeCollection.owner_id) == self.user.id, col(KnowledgeCollection.team_id).in_(teams))
+
+
+class Documents:
+    """Documents of the collections that a user may read."""
+
+    def __init__(self, collections: Collections) -> None:
+        self.collections = collections
+        self.session: AsyncSession = collections.session
+
+    async def list(self, collection_id: int, paging: Paging) -> Page[KnowledgeDocument]:
+        """Return a page of the documents of a collection, the newest first."""
+        query = select(KnowledgeDocument).where(col(KnowledgeDocument.collection_id) == collection_id)
+        return await paginate(self.session, query.order_by(col(KnowledgeDocument.id).desc()), paging)
+
+    async def get(self, document_id: int, *, to_change: bool = False) -> KnowledgeDocument:
+        """Return a document that the user may read, or change. Raises NotFound."""
+        condition = self.collections.writable() if to_change else self.collections.readable()
+        query = select(KnowledgeDocument).join(KnowledgeCollection).where(col(KnowledgeDocument.id) == document_id)
+        document: KnowledgeDocument | None = await self.session.scalar(query.where(condition))
+        if document is None:
+            raise NotFound
+        return document
+
+    async def list_passages(self, document: KnowledgeDocument, passage: int, page: int) -> Page[KnowledgePassage]:
+        """Return the page of a document's text with a passage. If that is 0, return the page with this number."""
+        if passage:
+            page = (passage - 1) // PASSAGES_PER_PAGE + 1
+        query = select(KnowledgePassage).where(col(KnowledgePassage.document_id) == document.id)
+        paging = Paging(page=page, size=PASSAGES_PER_PAGE)
+        return await paginate(self.session, query.order_by(col(KnowledgePassage.number)), paging)
+
+    async def require_writable(self, collection_id: int) -> None:
+        """Raise NotFound if the user may not change the documents of a collection."""
+        query = select(col(KnowledgeCollection.id)).where(col(KnowledgeCollection.id) == collection_id)
+        if await self.session.scalar(query.where(self.collections.writable())) is None:
+            raise NotFound
+
+    async def add(self, collection_id: int, files: Sequence[tuple[str, str]], url: str = "") -> None:
+        """Add stored files, given as title and stored name, and the web page at a URL.
+
+        Raises:
+            NotFound: The user may not change the collection.
+        """
+        await self.require_writable(collection_id)
+        documents = [
+            KnowledgeDocument(collection_id=collection_id, title=title, file=File(name)) for title, name in files
+        ]
+        if url:
+            documents.append(KnowledgeDocument(collection_id=collection_id, title=url[:MAX_TITLE_LENGTH], url=url))
+        self.session.add_all(documents)
+        await self.session.flush()
+        for document in documents:
+            defer(self.session, index_document(document.id), group=INDEX_GROUP)
+
+    async def read_again(self, document_id: int) -> KnowledgeDocument:
+        """Queue a document again, unless it waits already. Raises NotFound."""
+        document = await self.get(document_id, to_change=True)
+        if document.state != DocumentState.WAITING:
+            document.state = DocumentState.WAITING
+            defer(self.session, index_document(document.id), group=INDEX_GROUP)
+        return document
+
+    async def delete(self, document_id: int) -> KnowledgeDocument:
+        """Delete a document with its passages and its file. Raises NotFound."""
+        document = await self.get(document_id, to_change=True)
+        await self.session.delete(document)
+        return document
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.jobs import JobContext, defer, job
-from opportune.jobs.heartbeat import send_heartbeat
+from opportune.jobs.execution import send_heartbeat
 from opportune.jobs.models import Job, JobState
 from opportune.jobs.schedules import LATE_AFTER, SCHEDULE_KEY, find_last_run
 from opportune.jobs.service import DatabaseJobQueue

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 
 from opportune.config.hosts import HOSTS
 from opportune.config.settings import Settings
-from opportune.contrib.deploy.rehearsal.proxy import ProxyConfig, run_proxy
+from opportune.contrib.deploy.rehearsal.network import ProxyConfig, run_proxy
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.testing.factories import PASSWORD
 from opportune.testing.services.certificate import make_certificate

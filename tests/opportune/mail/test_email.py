@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from jinja2 import TemplateNotFound, UndefinedError
 
-from opportune.config.site_url import site_url
+from opportune.config.settings import site_url
 from opportune.mail import InvalidEmailError, render_email
 from tests.opportune.mail.conftest import settings_with
 

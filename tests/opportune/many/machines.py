@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 
-from opportune.contrib.deploy.rehearsal.router import Relay
+from opportune.contrib.deploy.rehearsal.network import Relay
 from opportune.project.layout import PROJECT
 from opportune.testing.services.ports import free_port
 from tests.opportune.db.drivers.faulty_proxy import FaultyProxy

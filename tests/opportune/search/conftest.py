@@ -3,8 +3,7 @@
 import pytest
 
 from opportune.db.database import Database
-from opportune.search import Searchable
-from opportune.search.models import searchable
+from opportune.search import Searchable, searchable
 from tests.opportune.search.books import Book, create_indexes, make_tables
 
 

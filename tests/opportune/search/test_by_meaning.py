@@ -124,7 +124,7 @@ async def test_hybrid_search_of_a_filtered_query(library: Library) -> None:
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_only_rows_of_within_are_compared(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.search.models.vectors.MAX_NEAREST", 1)
+    monkeypatch.setattr("opportune.search.vectors.MAX_NEAREST", 1)
     await library.add({"Mine": "a baguette of money"})
     await library.add_embedded({f"Another's {number}": "loaf" for number in range(3)})
     assert await library.find_titles("bread", within=select(Book).where(col(Book.title) == "Mine")) == ["Mine"]

@@ -13,8 +13,7 @@ from sqlmodel import col
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import DocumentHit, DocumentIndex, DocumentSearch
-from opportune.contrib.documents.build import build
-from opportune.contrib.documents.sqlite_engine import SQLiteEngine
+from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
 from opportune.db import DatabaseUrl
 from opportune.db.hooks.registry import temporary_hooks
 from opportune.feature import Feature
@@ -22,7 +21,6 @@ from opportune.pagination import Page
 from opportune.project.layout import installed_features
 from opportune.search import SearchQuery
 from opportune.testing.app import create_test_app
-from tests.opportune.contrib.documents.shelf_index import no_progress
 from tests.opportune.guides import read_guide, run_code
 from tests.opportune.page_templates import add_templates
 from tests.opportune.search.books import Book, add, create_indexes, make_tables
@@ -96,7 +94,7 @@ async def test_example_indexes_and_searches_a_folder(settings: Settings, tmp_pat
     names["FOLDER"] = tmp_path
     index: DocumentIndex[DocumentHit] = names["handbook"]
     url = DatabaseUrl.parse(f"sqlite:///{tmp_path / 'h.db'}")
-    result = build(index, names["Handbook"](), url, no_progress)
+    result = SQLiteStore(index, url).build(names["Handbook"]())
     assert result.entries == 1
     search = DocumentSearch(index, lambda: SQLiteEngine(index, url, settings))
     try:

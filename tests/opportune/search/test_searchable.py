@@ -87,7 +87,7 @@ async def test_custom_query_is_searched_and_paginated(database: Database, book_s
 async def test_newest_rows_are_ranked(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.search.models.indexes.MAX_RANKED_ROWS", 2)
+    monkeypatch.setattr("opportune.search.indexes.MAX_RANKED_ROWS", 2)
     await add(database, ("Bread", ""), ("Other", "bread"), ("New bread", ""))
     assert await find_titles(database, book_search, "bread") == ["New bread", "Other"]
 
@@ -147,7 +147,7 @@ async def test_existing_rows_are_indexed(isolated_searchables: None, database: D
 async def test_unused_index_is_dropped(
     database: Database, book_search: Searchable[Book], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("opportune.search.models.searchable.registered", {})
+    monkeypatch.setattr("opportune.search.searchable.registered", {})
     await create_indexes(database)
     await add(database, ("Bread", ""))
     catalogue = "sqlite_master" if database.url.kind == "sqlite" else "pg_class"

@@ -81,7 +81,7 @@ def test_only_configured_services_are_requested() -> None:
         "opportune/contrib/knowledge/web_page.py",  # users choose URLs, and private addresses are refused
         "opportune/contrib/llm/quickstart.py",  # quickstart: model servers on this machine
         "opportune/contrib/mcp/servers/client.py",
-        "opportune/jobs/heartbeat.py",  # HEARTBEAT_URL, and URLs in code of jobs
+        "opportune/jobs/execution.py",  # HEARTBEAT_URL, and URLs in code of jobs
         "opportune/contrib/llm/providers/http_client.py",
         "opportune/contrib/llm/vendors/dialects.py",
         "opportune/contrib/tools/web_search_client.py",

@@ -18,7 +18,7 @@ from app.pydocs.documents import python_docs
 from opportune.config.settings import Settings
 from opportune.contrib.documents import MAX_RANKED_HITS, DocumentSearch
 from opportune.contrib.documents.document import Fields
-from opportune.contrib.documents.sqlite_engine import SQLiteEngine
+from opportune.contrib.documents.sqlite import SQLiteEngine
 from opportune.db import DatabaseUrl
 from opportune.project.layout import FRAMEWORK, PROJECT
 from opportune.web import assets

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from app.pydocs.documents import Entry, python_docs
 from app.pydocs.sources.python import PythonSource
-from opportune.contrib.documents.build import store_of
-from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents.build import Contents
+from opportune.contrib.documents.databases import store_of
 from opportune.db import DatabaseUrl
 
 INDEX_ENTRIES = 20_000

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from opportune.contrib.deploy.rehearsal.router import forward
+from opportune.contrib.deploy.rehearsal.network import forward
 from opportune.testing.services.web_server import serving
 
 MAIL_HOST = "api.resend.com"

@@ -14,10 +14,9 @@ from sqlalchemy import make_url
 
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, read_env
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.deploy.rehearsal import fakes, proxy
-from opportune.contrib.deploy.rehearsal.limits import resource_limits
-from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder
-from opportune.contrib.deploy.rehearsal.router import DatabaseGate
+from opportune.contrib.deploy.rehearsal import fakes
+from opportune.contrib.deploy.rehearsal.network import DatabaseGate, ProxyConfig, find_caddy, run_proxy
+from opportune.contrib.deploy.rehearsal.process import RUNSERVER, Launcher, remove_folder, resource_limits
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import VISITOR_ADDRESS, QuestionEndpoint, Result, Stage
 from opportune.contrib.deploy.rehearsal.steps import STEPS, Step, run_steps
@@ -95,7 +94,7 @@ class Rehearsal:
 
     async def _set_up(self, stack: AsyncExitStack, notify: Callable[[str], None]) -> Stage:
         rules, host = self.rules, self.rules.host
-        proxy.find_caddy()  # before anything is started
+        find_caddy()  # before anything is started
         folder = Path(tempfile.mkdtemp(prefix=f"opportune-rehearsal-{host.name}-"))
         stack.callback(lambda: notify(f"Kept: {folder}") if self.keeps_files else remove_folder(folder))
         certificate = make_certificate(folder, fakes.MAIL_HOST)
@@ -113,8 +112,8 @@ class Rehearsal:
         launcher.has_worker = environ.get("JOBS") == "worker"
         stage = Stage(rules, launcher, gate, services, base_url, certificate, self.endpoint)
         await stack.enter_async_context(stage.router.listening())
-        config = proxy.ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
-        await stack.enter_async_context(proxy.run_proxy(config))
+        config = ProxyConfig(rules, front_port, stage.router.port, certificate, folder / "proxy")
+        await stack.enter_async_context(run_proxy(config))
         await stack.enter_async_context(stage.open_visitors(_visitor_address()))
         pooler = "behind PgBouncer (transactions, TLS)" if database.is_pooled else f"without a pooler: {NO_POOLER}"
         system = "SQLite" if stage.is_on_sqlite else f"PostgreSQL {pooler}"

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from opportune.contrib.deploy.rehearsal.fakes import Services
+from opportune.contrib.deploy.rehearsal.network import DatabaseGate, Router
 from opportune.contrib.deploy.rehearsal.process import POLL_SECONDS, Instance, Launcher
-from opportune.contrib.deploy.rehearsal.router import DatabaseGate, Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 

@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpx2
 
-from opportune.contrib.deploy.rehearsal.account_steps import (
+from opportune.contrib.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream_answer
+from opportune.contrib.deploy.rehearsal.page_steps import (
+    check_admin,
     check_data_after_deploy,
     check_visitor_address,
     create_first_superuser,
     sign_up,
+    upload_picture,
 )
-from opportune.contrib.deploy.rehearsal.answer_steps import redeploy, require_stopped, stream_answer
-from opportune.contrib.deploy.rehearsal.page_steps import check_admin, upload_picture
 from opportune.contrib.deploy.rehearsal.stage import (
     Outcome,
     Result,

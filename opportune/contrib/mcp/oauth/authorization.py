@@ -13,8 +13,7 @@ from starlette.datastructures import QueryParams
 
 from opportune.accounts.models import Session
 from opportune.accounts.sessions.credentials import hash_token
-from opportune.config.settings import Settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import Settings, site_url
 from opportune.contrib.mcp.oauth.models import McpClient, McpGrant
 from opportune.contrib.mcp.oauth.redirects import find_redirect, with_parameters
 from opportune.contrib.mcp.oauth.scopes import requested_scopes

@@ -1,7 +1,6 @@
 """Public addresses of the OAuth endpoints, independent of the host of a request."""
 
-from opportune.config.settings import Settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import Settings, site_url
 
 MCP_PATH = "/mcp"
 RESOURCE_METADATA_PATH = f"/.well-known/oauth-protected-resource{MCP_PATH}"

@@ -18,8 +18,7 @@ import httpx2
 import pytest
 
 from opportune.cli.development import server
-from opportune.config.settings import clear_settings_cache, get_settings
-from opportune.config.site_url import site_url
+from opportune.config.settings import clear_settings_cache, get_settings, site_url
 from opportune.errors import OperatorError
 from opportune.project.layout import settings_class
 from opportune.server.connections.acceptor import MAX_ACCEPTED_PER_TURN

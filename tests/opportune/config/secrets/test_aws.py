@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opportune.config.secrets import source
+from opportune.config import secrets as source
 from opportune.config.settings import Settings, load_settings
 from opportune.errors import SettingsError
 from opportune.project.layout import settings_class

@@ -13,8 +13,8 @@ import pytest
 import responses
 from requests import PreparedRequest
 
+from opportune.config import secrets as source
 from opportune.config.base_settings import BaseSettings, read_class
-from opportune.config.secrets import source
 from opportune.config.settings import load_settings
 from opportune.errors import SettingsError
 from opportune.project.layout import settings_class

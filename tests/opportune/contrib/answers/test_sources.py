@@ -18,7 +18,7 @@ from opportune.contrib.tools import Source, Toolbox, tool
 from opportune.contrib.tools.results import MAX_SOURCES, MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, number_sources
 from opportune.contrib.tools.retrieval import with_passages
 from opportune.errors import OperatorError
-from opportune.search.questions import key_words, passage, queries_for
+from opportune.search.query import key_words, passage, queries_for
 from tests.opportune.contrib.answers.questions import (
     TIMEOUT_SECONDS,
     ask,

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from opportune.config.hosts import HOST_VARIABLES
-from opportune.contrib.deploy.commands import deploy
+from opportune.contrib.deploy import commands as deploy
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION
 from opportune.testing.commands import Oppman
 from tests.opportune.cli.project.git_program import require_git

@@ -9,9 +9,8 @@ import pytest
 
 from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
-from opportune.contrib.deploy.host_files import render_files
+from opportune.contrib.deploy.host_files import SiteNames, render_files
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.deploy.site_names import SiteNames
 from opportune.web.endpoints.health import HEALTH_PATHS
 from tests.opportune.contrib.deploy.published_formats import yaml
 

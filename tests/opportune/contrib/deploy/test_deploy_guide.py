@@ -9,9 +9,8 @@ from opportune import features
 from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.settings import Settings
 from opportune.contrib.deploy import sbom
-from opportune.contrib.deploy.host_files import render_steps
+from opportune.contrib.deploy.host_files import SiteNames, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
-from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.layout import PROJECT
 from opportune.project.optional_features import OPTIONAL_FEATURES
 from opportune.web.endpoints.health import HEALTH_PATHS

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.backup.create import BACKUP_FOLDER
-from opportune.contrib.deploy.host_files import render_files, render_steps
+from opportune.contrib.deploy.host_files import SiteNames, render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES, Recipe
-from opportune.contrib.deploy.site_names import SiteNames
 from opportune.project.layout import PROJECT
 from opportune.testing.services.missing_programs import skip_for_missing
 from tests.opportune.contrib.deploy.published_formats import FORMATS

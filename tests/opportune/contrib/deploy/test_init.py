@@ -8,7 +8,7 @@ import pytest
 from dotenv import dotenv_values
 
 from opportune.config.validated_settings import is_weak
-from opportune.contrib.deploy.commands import deploy
+from opportune.contrib.deploy import commands as deploy
 from opportune.contrib.deploy.env_production import required_names
 from opportune.contrib.deploy.host_files import RECORD
 from opportune.contrib.deploy.recipes import RECIPES

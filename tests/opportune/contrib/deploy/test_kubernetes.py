@@ -16,9 +16,8 @@ from opportune.config.base_settings import setting_names
 from opportune.config.hosts import RESERVED_STOP_SECONDS
 from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
-from opportune.contrib.deploy.host_files import render_files, render_steps
+from opportune.contrib.deploy.host_files import SiteNames, render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.deploy.site_names import SiteNames
 from opportune.contrib.telemetry.metrics.metrics import Metrics
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now

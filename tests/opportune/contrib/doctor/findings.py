@@ -6,9 +6,8 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.contrib.doctor import diagnose as diagnose_module
-from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
-from opportune.contrib.doctor.results import Diagnosis, Finding
+from opportune.contrib.doctor.examination import Diagnosis, DoctorContext, Finding
 from opportune.contrib.doctor.server import CHECKS
 from opportune.project.layout import installed_names
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.doctor import commands as doctor
-from opportune.contrib.doctor.results import Diagnosis, fault, notice, ok
+from opportune.contrib.doctor.examination import Diagnosis, fault, notice, ok
 from opportune.db.drivers import psycopg_timeouts
 from opportune.db.url.database_url import DatabaseUrl
 from tests.opportune.cli.conftest import Oppman

@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from opportune.contrib.doctor import disk, file
-from opportune.contrib.doctor.context import DoctorContext
+from opportune.contrib.doctor import file
 from opportune.contrib.doctor.diagnose import diagnose
+from opportune.contrib.doctor.examination import DoctorContext, Finding, Status
 from opportune.contrib.doctor.file import examine_file
-from opportune.contrib.doctor.results import Finding, Status
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.project.layout import installed_names
@@ -161,7 +160,7 @@ def test_missing_file_is_a_fault_and_not_created(path: Path, name: str) -> None:
 def test_unsuitable_disk_is_a_fault(
     path: Path, monkeypatch: pytest.MonkeyPatch, check: str, name: str, value: object
 ) -> None:
-    monkeypatch.setattr(disk, name, value)
+    monkeypatch.setattr(file, name, value)
     assert faults(examine(path)) == [check]
 
 
@@ -172,9 +171,9 @@ def test_deepest_and_newest_mount_is_the_file_system(tmp_path: Path) -> None:
         "23 22 0:20 / /mnt/my\\040data rw - ext4 /dev/sdb1 rw\n"
         "24 22 0:21 / /mnt/my\\040data rw shared:2 - nfs4 server:/share rw\n"
     )
-    assert disk.filesystem_type(Path("/mnt/my data/app.db"), mounts) == "nfs4"
-    assert disk.filesystem_type(Path("/mnt/my database/app.db"), mounts) == "ext4"
-    assert disk.filesystem_type(Path("/mnt"), tmp_path / "absent") == ""
+    assert file.filesystem_type(Path("/mnt/my data/app.db"), mounts) == "nfs4"
+    assert file.filesystem_type(Path("/mnt/my database/app.db"), mounts) == "ext4"
+    assert file.filesystem_type(Path("/mnt"), tmp_path / "absent") == ""
 
 
 async def test_file_without_wal_is_a_notice_and_unchanged(path: Path) -> None:

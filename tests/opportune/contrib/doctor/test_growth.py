@@ -11,9 +11,9 @@ from sqlmodel import Field
 from starlette.requests import Request
 
 from opportune.admin.views import AdminView
-from opportune.contrib.doctor import growth, statistics
+from opportune.contrib.doctor import growth
+from opportune.contrib.doctor.examination import Status
 from opportune.contrib.doctor.growth import examine_growth
-from opportune.contrib.doctor.results import Status
 from opportune.crud import Crud
 from opportune.db.database import Database
 from opportune.db.models.model import NAMING_CONVENTION, Model
@@ -208,7 +208,7 @@ async def test_list_that_needs_a_request_is_named(full_app: FastAPI) -> None:
 
 @pytest.mark.database("postgresql")
 async def test_scans_of_large_tables_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "MIN_SCANS", 1)
+    monkeypatch.setattr(growth, "MIN_SCANS", 1)
     scan = "SELECT count(*) FROM test_parcel WHERE weight < 0"
     await run(full_app.state.database, scan, "SELECT pg_stat_force_next_flush()")
     assert [line for line in await read_lines(full_app) if "queries have read test_parcel without an index" in line]
@@ -216,8 +216,8 @@ async def test_scans_of_large_tables_are_named(full_app: FastAPI, monkeypatch: p
 
 @pytest.mark.database("postgresql")
 async def test_unused_indexes_are_named(full_app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "MIN_UNUSED_BYTES", 1)
-    monkeypatch.setattr(statistics, "MIN_USES", 0)
+    monkeypatch.setattr(growth, "MIN_UNUSED_BYTES", 1)
+    monkeypatch.setattr(growth, "MIN_USES", 0)
     columns = "code, weight", "depot_id, weight"
     await run(full_app.state.database, *(f"CREATE INDEX ON test_parcel ({names})" for names in columns))
     lines = [line for line in await read_lines(full_app) if " queries of test_parcel has used test_parcel_" in line]

@@ -1,14 +1,12 @@
 """A document index for tests: names of Python code."""
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
-from opportune.contrib.documents.build import store_of
-from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents.build import Contents
+from opportune.contrib.documents.databases import store_of
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.testing.plugin import settings_for
 
@@ -38,16 +36,6 @@ class Shelf(DocumentIndex[Hit]):
 
 
 shelf = Shelf("shelf", "the shelf", CodeDocument, Hit)
-
-
-class NoProgress:
-    def advance(self, n_steps: int) -> None: ...
-
-
-def no_progress(step: str, number_of_items: int) -> Any:
-    """Progress that is not displayed."""
-    del step, number_of_items
-    return nullcontext(NoProgress())
 
 
 def code_document(name: str, kind: str = "function", text: str = "", parent: str = "") -> CodeDocument:

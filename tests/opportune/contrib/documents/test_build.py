@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from opportune.contrib.documents import IndexMissing
-from opportune.contrib.documents.build import BuildResult, build
-from opportune.contrib.documents.postgresql_store import tsvector
+from opportune.contrib.documents.build import BuildResult
+from opportune.contrib.documents.databases import store_of
+from opportune.contrib.documents.postgresql import tsvector
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path
 from tests.opportune.contrib.documents.shelf_index import (
     CodeDocument,
     code_document,
-    no_progress,
     open_search,
     shelf,
     write_index,
@@ -49,7 +49,7 @@ def source() -> ScriptedSource:
 
 
 def build_index(source: ScriptedSource, url: str) -> BuildResult:
-    return build(shelf, source, DatabaseUrl.parse(url), no_progress)
+    return store_of(shelf, DatabaseUrl.parse(url)).build(source)
 
 
 async def find_names(url: str, query: str) -> list[str]:
@@ -112,7 +112,7 @@ def test_full_disk_keeps_the_old_index(source: ScriptedSource, tmp_path: Path, m
     def raise_disk_full(*arguments: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("opportune.contrib.documents.sqlite_store._insert_terms", raise_disk_full)
+    monkeypatch.setattr("opportune.contrib.documents.sqlite._insert_terms", raise_disk_full)
     with pytest.raises(OperatorError, match=r"The disk of .*index\.db is full"):
         build_index(source, f"sqlite:///{path}")
     assert path.read_bytes() == before

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opportune.contrib.documents import MAX_RANKED_HITS, DocumentIndex, DocumentSearch, IndexMissing, sqlite_engine
-from opportune.contrib.documents.build import store_of
-from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents import MAX_RANKED_HITS, DocumentIndex, DocumentSearch, IndexMissing, sqlite
+from opportune.contrib.documents.build import Contents
+from opportune.contrib.documents.databases import store_of
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import NotFound
 from opportune.search import MAX_QUERY_LENGTH
@@ -199,7 +199,7 @@ async def test_unknown_slug_is_not_found(search: DocumentSearch[Hit]) -> None:
 
 
 async def test_index_is_replaced_during_searches(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_engine, "CHECK_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(sqlite, "CHECK_INTERVAL_SECONDS", 0)
     write_index(empty_database_url, [code_document("before.it")])
     search = open_search(empty_database_url)
     stop = asyncio.Event()

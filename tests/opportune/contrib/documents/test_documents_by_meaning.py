@@ -9,16 +9,16 @@ from sqlalchemy import text
 
 from opportune.config.settings import Settings
 from opportune.contrib.documents import Document, DocumentHit, DocumentIndex, DocumentSearch
-from opportune.contrib.documents.build import store_of
-from opportune.contrib.documents.definition import by_meaning
-from opportune.contrib.documents.document import Contents
+from opportune.contrib.documents.build import Contents
+from opportune.contrib.documents.databases import store_of
+from opportune.contrib.documents.document import by_meaning
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.llm import EmbeddingModel, LanguageModel
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import run_due_statements
 from opportune.db.url.database_url import DatabaseUrl
-from opportune.search.models.searchable import vector_tables
+from opportune.search.searchable import vector_tables
 from opportune.storage import open_storage
 from opportune.testing import RecordedJobs
 from tests.opportune.contrib.llm.embeddings.embedding_endpoint import EmbeddingEndpoint, serve_embeddings
@@ -125,7 +125,7 @@ async def test_index_of_another_process_is_embedded_once(
 
 @pytest.mark.database("sqlite", "postgresql")
 async def test_hits_by_meaning_are_paginated(handbook: SearchableHandbook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opportune.contrib.documents.fusion.MAX_FUSED", 3)
+    monkeypatch.setattr("opportune.contrib.documents.search.MAX_FUSED", 3)
     handbook.write_index({f"Page {number}": "About a price." for number in range(7)} | {"Note": "Cheap money."})
     await handbook.jobs.run(embed_documents("handbook"))
     names = [name for page in (1, 2, 3, 4) for name in await handbook.find_names("price", limit=2, page=page)]

@@ -13,7 +13,7 @@ from docx.oxml.ns import qn
 from pypdf import PdfWriter
 
 from opportune.contrib.extraction import reader
-from opportune.contrib.extraction.office import OTHER_WORD_TYPES
+from opportune.contrib.extraction.formats import OTHER_WORD_TYPES
 from opportune.contrib.extraction.pages import Limits, Page, Unreadable
 from opportune.contrib.extraction.reader import ROOT, DocumentReader, describe_problem
 from tests.opportune.contrib.extraction.files import make_docx, make_last_cell, make_pdf, make_pptx, make_xlsx, make_zip

@@ -17,7 +17,7 @@ from opportune.contrib.teams.testing import make_team
 from opportune.contrib.tools import ToolResult, toolbox_of
 from opportune.contrib.tools.site_tools import retrieval_of
 from opportune.db import Database
-from opportune.search.models.postgresql import PostgreSQL
+from opportune.search.postgresql import PostgreSQL
 from opportune.testing import make_user
 from tests.opportune.contrib.knowledge.collections import make_collection, make_document
 from tests.opportune.contrib.knowledge.handbook_questions import QUESTIONS, find_misses, store_handbook

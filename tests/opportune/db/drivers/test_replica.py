@@ -17,8 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
-from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
+from opportune.contrib.doctor.examination import DoctorContext
 from opportune.db.database import Database
 from opportune.db.drivers import replica as replica_module
 from opportune.db.drivers.replica import Replica

@@ -11,8 +11,8 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from opportune.config.settings import Settings
-from opportune.contrib.doctor.context import DoctorContext
 from opportune.contrib.doctor.diagnose import diagnose
+from opportune.contrib.doctor.examination import DoctorContext
 from opportune.db.database import Database
 from opportune.db.errors import explain, is_outage
 from opportune.db.factory import open_database

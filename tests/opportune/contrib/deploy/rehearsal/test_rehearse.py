@@ -21,14 +21,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from opportune.config.hosts import HOSTS
-from opportune.contrib.deploy.rehearsal import limits
+from opportune.contrib.deploy.rehearsal import process
 from opportune.contrib.deploy.rehearsal.answer_steps import StreamedAnswer, read_answer, require_complete
 from opportune.contrib.deploy.rehearsal.fakes import Services, answer_text, model_answer
-from opportune.contrib.deploy.rehearsal.limits import Limits
-from opportune.contrib.deploy.rehearsal.process import Launcher
-from opportune.contrib.deploy.rehearsal.proxy import INNER_PROXY_ADDRESS, ProxyConfig, find_caddy, run_proxy
+from opportune.contrib.deploy.rehearsal.network import INNER_PROXY_ADDRESS, ProxyConfig, Router, find_caddy, run_proxy
+from opportune.contrib.deploy.rehearsal.process import Launcher, Limits
 from opportune.contrib.deploy.rehearsal.rehearse import PooledDatabase, Rehearsal
-from opportune.contrib.deploy.rehearsal.router import Router
 from opportune.contrib.deploy.rehearsal.rules import Rules
 from opportune.contrib.deploy.rehearsal.stage import Outcome, Result, Stage, StepFailed
 from opportune.contrib.deploy.rehearsal.steps import STEPS
@@ -235,21 +233,21 @@ def test_production_services_are_not_used(tmp_path: Path, postgres_server: Postg
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_limited_without_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Limits, "create_group", lambda _limits: None)
-    with subprocess.Popen(["sleep", "30"]) as process:
+    with subprocess.Popen(["sleep", "30"]) as sleeper:
         try:
-            Limits(64 * 1024**2, None).apply_to(process.pid)
-            limits = Path(f"/proc/{process.pid}/limits").read_text(encoding="utf-8")
+            Limits(64 * 1024**2, None).apply_to(sleeper.pid)
+            limits = Path(f"/proc/{sleeper.pid}/limits").read_text(encoding="utf-8")
         finally:
-            process.kill()
+            sleeper.kill()
     assert re.search(r"Max data size +67108864 +67108864", limits)
 
 
 def test_process_gets_a_control_group_with_its_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CGROUPS", tmp_path)
-    monkeypatch.setattr(limits, "CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(process, "CGROUPS", tmp_path)
+    monkeypatch.setattr(process, "CGROUP", tmp_path / "cgroup")
     (tmp_path / "cgroup").write_text("0::/user")
     (tmp_path / "user").mkdir()
-    with limits.resource_limits(64 * 1024**2, 0.5) as limited:
+    with process.resource_limits(64 * 1024**2, 0.5) as limited:
         limited.apply_to(42)
         assert limited.description == "64 MB and 0.5 of a core (cgroup)"
         assert [group.parent.name for group in limited.groups] == ["user", "user"]

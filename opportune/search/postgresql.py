@@ -15,11 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.db.database import Database
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 from opportune.db.models.native_type import NativeType
-from opportune.search.embeddings import Vector
-from opportune.search.models.indexes import Dialect, Fields
-from opportune.search.models.vectors import EDITIONS, Vectors, changed_sql, select_vectors, slug_column
+from opportune.search.indexes import Dialect, Fields
 from opportune.search.query import Query, fold_like_postgresql
-from opportune.search.vectors import as_text
+from opportune.search.vectors import EDITIONS, Vector, Vectors, as_text, changed_sql, select_vectors, slug_column
 
 logger = logging.getLogger(__name__)
 

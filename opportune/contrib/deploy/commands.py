@@ -1,10 +1,14 @@
 """Write the files of a host, check production settings, or rehearse a deployment."""
 
+import asyncio
+import contextlib
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 
@@ -14,21 +18,30 @@ from opportune.cli.development.startup import url_faults
 from opportune.cli.output import print_json, say, warn
 from opportune.cli.project.git import Git
 from opportune.cli.terminal import styled
+from opportune.config.hosts import Host
 from opportune.config.settings import get_settings
 from opportune.contrib.deploy.check import check_deployment
-from opportune.contrib.deploy.commands.rehearse import rehearse, suggestion
 from opportune.contrib.deploy.env_production import ENV_PRODUCTION, GENERATED, setting_hints, write_env
-from opportune.contrib.deploy.host_files import FileResult, Outcome, render_files, render_steps, write_files, write_text
-from opportune.contrib.deploy.recipes import RECIPES, Recipe
-from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
-from opportune.contrib.deploy.site_names import (
+from opportune.contrib.deploy.host_files import (
     EXAMPLE_DOMAIN,
+    FileOutcome,
+    FileResult,
     SiteNames,
     github_repository,
     project_name,
+    render_files,
+    render_steps,
     require_domain,
     require_name,
+    write_files,
+    write_text,
 )
+from opportune.contrib.deploy.questions import complete_options
+from opportune.contrib.deploy.recipes import RECIPES, Recipe
+from opportune.contrib.deploy.rehearsal.rehearse import Rehearsal, postgresql
+from opportune.contrib.deploy.rehearsal.rules import Rules
+from opportune.contrib.deploy.rehearsal.stage import Outcome, find_question_endpoint
+from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 from opportune.contrib.deploy.values import (
     check_domain,
     check_file,
@@ -39,87 +52,23 @@ from opportune.contrib.deploy.values import (
     settings_from,
 )
 from opportune.errors import OperatorError
-from opportune.project.layout import PROJECT, display_path
-
-
-def has_free_plan(deployment: Deployment) -> bool:
-    return bool(deployment.recipe.free_limits)
-
-
-def may_have_volume(deployment: Deployment) -> bool:
-    recipe, url = deployment.recipe, deployment.database
-    writes_to_disk = bool(url and url.kind == "sqlite") or deployment.uploads is not None
-    return writes_to_disk and recipe.has_volumes and not recipe.host.keeps_disk
-
-
-def may_have_pooler(deployment: Deployment) -> bool:
-    url = deployment.database
-    is_unknown = bool(url and url.kind == "postgresql" and not url.provider and not url.pooled)
-    return is_unknown and deployment.settings.database_pooled == "auto"
-
-
-def may_have_domain(deployment: Deployment) -> bool:
-    return deployment.recipe.provides_url and not deployment.settings.base_url
-
-
-class Question(NamedTuple):
-    is_relevant: Callable[[Deployment], bool]
-    text: str
-    flags: str
-    """Options that answer it."""
-    no: bool | str = False
-    """Value of the option for the answer no."""
-
-
-QUESTIONS = {
-    "is_paid": Question(has_free_plan, "Is it a paid plan?", "--paid or --free"),
-    "has_volume": Question(
-        may_have_volume, "Is a volume mounted at data/, where the site writes?", "--volume or --no-volume"
-    ),
-    "has_pooler": Question(
-        may_have_pooler, "Is there a pooler such as PgBouncer in front of the database?", "--pooler or --no-pooler"
-    ),
-    "domain": Question(may_have_domain, "Does the site have its own domain?", "--domain example.org", no=""),
-}
-"""Questions by field of `DeploymentOptions`."""
-
-
-def complete_options(deployment: Deployment, *, yes: bool) -> DeploymentOptions:
-    """Ask about options that are not set, or with `yes` answer each question with no.
-
-    Raises:
-        typer.BadParameter: questions remain, but there is no terminal. The message names the options to set.
-    """
-    options = deployment.options
-    names = [
-        name
-        for name, question in QUESTIONS.items()
-        if getattr(options, name) is None and question.is_relevant(deployment)
-    ]
-    if names and not yes and not sys.stdin.isatty():
-        questions = " ".join(f"{_question_text(name, deployment)} Add {QUESTIONS[name].flags}." for name in names)
-        raise typer.BadParameter(f"{questions} Or add --yes to answer no to all of them.")
-    values: dict[str, Any] = {name: QUESTIONS[name].no if yes else _ask(name, deployment) for name in names}
-    return replace(options, **values)
-
-
-def _question_text(name: str, deployment: Deployment) -> str:
-    plan = deployment.recipe.first_paid_plan
-    return f"Is it the plan {plan} or a larger one?" if name == "is_paid" and plan else QUESTIONS[name].text
-
-
-def _ask(name: str, deployment: Deployment) -> bool | str:
-    question = _question_text(name, deployment)
-    if name == "domain":
-        domain: str = typer.prompt(
-            f"{question} Enter its name, or nothing:", default="", show_default=False, prompt_suffix=" "
-        )
-        return require_domain(domain) if domain.strip() else ""
-    return typer.confirm(question)
-
+from opportune.errors.suggestions import did_you_mean
+from opportune.project.layout import PROJECT, application, display_path
 
 command = typer.Typer()
-command.command()(rehearse)
+HostName = Annotated[
+    str, typer.Argument(metavar="HOST", help=f"One of {', '.join(RECIPES)}.", autocompletion=lambda: [*RECIPES])
+]
+ALIASES = {
+    **dict.fromkeys(("droplet", "digitalocean", "hetzner", "vps", "systemd", "debian", "ubuntu"), "linux"),
+    **dict.fromkeys(("docker", "docker-compose"), "compose"),
+    **dict.fromkeys(("procfile", "dokku"), "heroku"),
+    **dict.fromkeys(("gcp", "google", "google-cloud-run"), "cloudrun"),
+    **dict.fromkeys(("hf", "spaces"), "huggingface"),
+    "k8s": "kubernetes",
+}
+"""Other names of hosts, which `did_you_mean` would not find."""
+COLOURS = {"PASSED": "green", "FAILED": "red", "SKIPPED": "dim"}
 
 
 def find_recipe(name: str) -> Recipe:
@@ -131,11 +80,6 @@ def find_recipe(name: str) -> Recipe:
     if recipe := RECIPES.get(name.lower()):
         return recipe
     raise typer.BadParameter(f"There is no host {name[:40]!r}.{suggestion(name)} Choose from {', '.join(RECIPES)}.")
-
-
-HostName = Annotated[
-    str, typer.Argument(metavar="HOST", help=f"One of {', '.join(RECIPES)}.", autocompletion=lambda: [*RECIPES])
-]
 
 
 @command.command()
@@ -161,7 +105,7 @@ def init(
         say(f"  {line}".rstrip())
     page = f"deploy/{recipe.host.name.removesuffix('-persistent')}"
     say(f"\nLimits of {recipe.host.title}, and more: python3 oppman.py docs {page}")
-    if edited := [result.path for result in results if result.outcome is Outcome.KEPT]:
+    if edited := [result.path for result in results if result.outcome is FileOutcome.KEPT]:
         raise OperatorError(
             f"Not overwritten, because they were edited: {', '.join(edited)}. Add --force to write them as shown above."
         )
@@ -270,3 +214,55 @@ def findings_for(recipe: Recipe, file: Path | None, options: DeploymentOptions, 
         # The rules of a host do not cover invalid URLs and schedules, which would prevent the start.
         reported = {finding.text for finding in findings}
         yield from (Finding(text) for text in url_faults(settings) if text not in reported)
+
+
+@command.command()
+def rehearse(
+    names: Annotated[list[str] | None, typer.Argument(metavar="HOST", help="Hosts whose rules to apply.")] = None,
+    rehearse_all: Annotated[bool, typer.Option("--all", help="Rehearse for every host.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Use the real timeouts and processor limits of the host, which takes minutes. [default: seconds]",
+        ),
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files of the rehearsal.")] = False,
+) -> None:
+    """Rehearse a deployment on this machine under the rules of a host."""
+    if sys.platform == "win32":
+        raise OperatorError("Rehearsals need Linux or macOS. On Windows, run them in WSL.")
+    names = [*RECIPES] if rehearse_all else names or []
+    if not names:
+        raise typer.BadParameter(f"Enter a host ({', '.join(RECIPES)}) or --all.")
+    hosts = [find_recipe(name).host for name in names]
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), asyncio.Runner() as runner:
+        raise typer.Exit(1 if runner.run(_rehearse(hosts, full=full, keep=keep)) else 0)
+    raise typer.Exit(130)
+
+
+def suggestion(name: str) -> str:
+    """Return a hint such as ` Did you mean fly?`; empty if no host is similar."""
+    host = ALIASES.get(name.lower())
+    return f" Did you mean {host}?" if host else did_you_mean(name, RECIPES)
+
+
+async def _rehearse(hosts: list[Host], *, full: bool, keep: bool) -> int:
+    if sys.platform != "win32" and (task := asyncio.current_task()):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    outcomes = Counter[Outcome]()
+    questions = find_question_endpoint(application())
+    with postgresql() as server:
+        for host in hosts:
+            say(f"\n{host.title}")
+            rehearsal = Rehearsal(Rules.for_host(host, full=full), PROJECT, server, questions, keeps_files=keep)
+            async for result in rehearsal.run(lambda line: say(f"  {line}")):
+                outcomes[result.outcome] += 1
+                word = styled(f"{result.outcome.value:<8}", COLOURS[result.outcome.name])
+                print(f"  {word}  {result.step:<18} {result.text}", flush=True)
+                if result.fix:
+                    print(f"  {'':8}  {'':18} fix: {result.fix}", flush=True)
+    passed, failed, skipped = (outcomes[outcome] for outcome in (Outcome.PASSED, Outcome.FAILED, Outcome.SKIPPED))
+    note = "" if full else " (shortened timeouts; use --full for the real ones)"
+    say(f"\n{passed} passed, {failed} failed, {skipped} skipped{note}.")
+    return failed

@@ -1,23 +1,27 @@
-"""Index in a schema of a PostgreSQL database.
+"""Index in a schema of a PostgreSQL database: its full-text search, and pg_trgm for typos if it is available.
 
 Each build inserts an edition, which becomes visible with its commit. Searches read the newest edition; older ones are
 deleted later. So searches never wait, and tables always exist.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from opportune.contrib.documents.document import Contents, Vocabulary
-from opportune.contrib.documents.store import Store
+from opportune.contrib.documents.build import Contents, Store, Vocabulary
+from opportune.contrib.documents.document import Fields, IndexDefinition
+from opportune.contrib.documents.engine import HAS_ENOUGH_NAMES, IMPORTANCE_WEIGHT, Engine
+from opportune.contrib.documents.similar_words import Term
+from opportune.db.database import Database
 from opportune.db.drivers.sync_engines import create_postgresql_engine
 from opportune.db.errors import explain
 from opportune.db.queries.batches import batches_of
 from opportune.errors import OperatorError
+from opportune.search.query import Query
 
 VIEWS = {"about": "editions", "entries": "all_entries", "keys": "all_keys", "terms": "all_terms"}
 CURRENT = "WHERE edition = (SELECT max(edition) FROM {schema}.editions)"
@@ -55,18 +59,78 @@ WEIGHTS = "ABD"
 MAX_POSITION = 16_383
 """Maximum position of a word in a tsvector."""
 BATCH_ROWS = 500
+MISSING_TABLE_CODES = {"42P01", "3F000"}
+"""Error codes of a missing table or schema."""
+MISSING_OPERATOR_CODES = {"42883", "42704"}
+"""Error codes of a missing operator."""
+
+
+class PostgreSQLEngine(Engine):
+    """Queries of the index. Each one reads the newest edition."""
+
+    prefix = "{name}."
+    documents = f"""
+    (SELECT entry, 1000 + {IMPORTANCE_WEIGHT} * entry
+        - 20 * ts_rank_cd(CAST(ARRAY[0.05, 0.1, 0.4, 1.0] AS float4[]), document, CAST(:match AS tsquery))
+        AS rank FROM (
+        SELECT id AS entry, document FROM {{schema}}entries
+        WHERE NOT {HAS_ENOUGH_NAMES} AND document @@ CAST(:match AS tsquery) ORDER BY id LIMIT :max_hits
+    ) AS containing)
+    """
+    similar_terms_sql = """
+    SELECT term, is_name, frequency FROM {schema}terms ORDER BY term <-> CAST(:word AS text) LIMIT :candidates
+    """
+
+    listed_slugs = "SELECT jsonb_array_elements_text(CAST(:slugs AS jsonb))"
+    can_compare_words = "to_regclass('{schema}all_terms_similar') IS NOT NULL"
+
+    def __init__(self, index: IndexDefinition[Any], database: Database, *, owns_database: bool) -> None:
+        """`owns_database`: whether only the index uses the database, so that it is closed with the index."""
+        super().__init__(index)
+        self.database = database
+        self.owns_database = owns_database
+
+    def match(self, query: Query) -> str:
+        return query.as_tsquery
+
+    def similarity_parameters(self, word: str) -> Mapping[str, Any]:
+        return {"word": word}
+
+    async def find_similar_terms(self, word: str) -> list[Term]:
+        try:
+            return await super().find_similar_terms(word)
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") not in MISSING_OPERATOR_CODES:
+                raise
+            return []
+
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Fields]:
+        try:
+            async with self.database.reader() as session:
+                return [*(await session.execute(statement, values)).mappings()]
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", "") in MISSING_TABLE_CODES:
+                raise self.index.missing_error from error
+            raise
+
+    async def refresh(self) -> None:
+        """Do nothing: each query reads the newest edition."""
+
+    async def close(self) -> None:
+        if self.owns_database:
+            await self.database.dispose()
 
 
 class PostgreSQLStore(Store):
+    """Writer of the index, with a connection of its own."""
+
     def prepare(self) -> None:
-        try:
-            self._prepare(create_postgresql_engine(self.url))
-        except DBAPIError as error:
-            raise OperatorError(explain(error, self.url)) from error
+        with self._explained_errors():
+            self._prepare()
 
     def write(self, contents: Contents, advance: Callable[[int], None]) -> None:
         engine = create_postgresql_engine(self.url)
-        try:
+        with self._explained_errors():
             with engine.begin() as connection:
                 edition = self._write(connection, contents, advance)
             with engine.begin() as connection:
@@ -76,23 +140,26 @@ class PostgreSQLStore(Store):
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for table in VIEWS.values():  # otherwise queries would also visit deleted rows
                     connection.execute(self._sql(f"VACUUM (ANALYZE, TRUNCATE FALSE) {{schema}}.{table}"))
-        except DBAPIError as error:
-            raise OperatorError(explain(error, self.url)) from error
 
     def clear(self) -> bool:
+        with self._explained_errors(), create_postgresql_engine(self.url).begin() as connection:
+            exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
+            connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
+        return exists
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
         try:
-            with create_postgresql_engine(self.url).begin() as connection:
-                exists = connection.scalar(self._sql("SELECT to_regclass('{schema}.editions')")) is not None
-                connection.execute(self._sql("DROP SCHEMA IF EXISTS {schema} CASCADE"))
+            yield
         except DBAPIError as error:
             raise OperatorError(explain(error, self.url)) from error
-        return exists
 
     def _sql(self, statement: str) -> TextClause:
         columns = ", ".join(f"{name} text NOT NULL" for name in self.index.columns)
         return text(statement.format(schema=self.index.name, columns=columns))
 
-    def _prepare(self, engine: Engine) -> None:
+    def _prepare(self) -> None:
+        engine = create_postgresql_engine(self.url)
         with engine.begin() as connection:
             columns = tuple(connection.scalars(COLUMNS, {"schema": self.index.name}))
             if columns and columns != self.index.columns:  # built by another version of the code

@@ -1,14 +1,19 @@
-"""Test whether prepared statements survive a transaction, because a URL does not always reveal a pooler."""
+"""Probes of a PostgreSQL server with connections of their own: its certificate, and its prepared statements."""
 
 import asyncio
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
+from cryptography import x509
 from psycopg import AsyncConnection, DatabaseError
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from sqlalchemy.ext.asyncio import AsyncConnection as Checkout
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from opportune.db.drivers.psycopg_timeouts import SSL_REQUEST
 
 Driver = AsyncConnection[Any]
 
@@ -27,7 +32,10 @@ class Trial:
 
 
 async def try_prepared(engine: AsyncEngine) -> Trial:
-    """Prepare a statement and use it again while another client occupies its server connection."""
+    """Prepare a statement and use it again while another client occupies its server connection.
+
+    A URL does not always reveal a pooler, which forgets prepared statements after a transaction.
+    """
     async with engine.connect() as client_checkout, engine.connect() as rival_checkout:
         client, rival = await _driver(client_checkout), await _driver(rival_checkout)
         client.prepare_threshold = 0
@@ -65,3 +73,53 @@ async def _backend_pid(client: Driver) -> int:
 
 async def _driver(checkout: Checkout) -> Driver:
     return cast("Driver", (await checkout.get_raw_connection()).driver_connection)
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """Result of a TLS handshake."""
+
+    version: str
+    """Protocol version, such as `TLSv1.3`."""
+    subject: str
+    expires: datetime
+    distrust: str
+    """Reason why this machine does not trust the certificate, or ""."""
+
+    @property
+    def days_left(self) -> int:
+        return (self.expires - datetime.now(UTC)).days
+
+
+async def shake_hands(host: str, port: int) -> Handshake:
+    """Start TLS like a PostgreSQL client, then disconnect. libpq does not expose the certificate.
+
+    Raises:
+        OSError: The server does not respond or does not offer TLS.
+        EOFError: The server closed the connection.
+    """
+    context = ssl.create_default_context()
+    try:
+        return await _start_tls(host, port, context, distrust="")
+    except ssl.SSLCertVerificationError as error:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return await _start_tls(host, port, context, distrust=error.verify_message)
+
+
+async def _start_tls(host: str, port: int, context: ssl.SSLContext, distrust: str) -> Handshake:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(SSL_REQUEST)
+        if await reader.readexactly(1) != b"S":
+            raise ConnectionRefusedError("no TLS")
+        await writer.start_tls(context, server_hostname=host)
+        return _describe_certificate(writer.get_extra_info("ssl_object"), distrust)
+    finally:
+        writer.transport.abort()
+
+
+def _describe_certificate(connection: ssl.SSLObject, distrust: str) -> Handshake:
+    certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+    subject = certificate.subject.rfc4514_string()
+    return Handshake(connection.version() or "", subject, certificate.not_valid_after_utc, distrust)

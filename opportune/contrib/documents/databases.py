@@ -1,16 +1,18 @@
-"""Selection of the engine of an index, by the database that contains it."""
+"""Selection of the engine and the store of an index, by the database that contains it."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from opportune.config.settings import Settings
-from opportune.contrib.documents.definition import IndexDefinition
+from opportune.contrib.documents.build import Store
+from opportune.contrib.documents.document import IndexDefinition
 from opportune.contrib.documents.engine import Engine
-from opportune.contrib.documents.postgresql_engine import PostgreSQLEngine
-from opportune.contrib.documents.sqlite_engine import SQLiteEngine
+from opportune.contrib.documents.postgresql import PostgreSQLEngine, PostgreSQLStore
+from opportune.contrib.documents.sqlite import SQLiteEngine, SQLiteStore
 from opportune.db.database import Database
 from opportune.db.drivers.postgresql import PostgreSQLDatabase
+from opportune.db.url.database_url import DatabaseUrl
 
 
 def engine_for(
@@ -23,3 +25,9 @@ def engine_for(
     if database and database.url == url:
         return partial(PostgreSQLEngine, index, database, owns_database=False)
     return lambda: PostgreSQLEngine(index, PostgreSQLDatabase(url, settings), owns_database=True)
+
+
+def store_of(index: IndexDefinition[Any], url: DatabaseUrl) -> Store:
+    if url.kind == "postgresql":
+        return PostgreSQLStore(index, url)
+    return SQLiteStore(index, url)
