@@ -20,8 +20,7 @@ from opportune.accounts.tokens.dependencies import get_request_scopes, require_s
 from opportune.accounts.tokens.scopes import require_valid_scopes
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.lookup import REQUEST_KEY
-from opportune.db.sessions.dependencies import WriteSession
-from opportune.db.sessions.site import on_site
+from opportune.db.sessions.dependencies import WriteSession, on_site
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client

@@ -11,7 +11,7 @@ from opportune.accounts.tokens.bearer import read_bearer_token
 from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
 from opportune.db.database import Database
-from opportune.db.sessions.site import is_foreign_route
+from opportune.db.sessions.dependencies import is_foreign_route
 from opportune.web.client import Client
 from opportune.web.middleware.origins import refuse_foreign_page
 

@@ -13,13 +13,14 @@ from opportune.crud.row_statements import PAGING, RowStatements
 from opportune.crud.selection import Selection
 from opportune.db.models.model import MAX_ID
 from opportune.db.queries.indexed_search import narrow_search
-from opportune.db.queries.keyset import OrderTerm, Position
 from opportune.db.queries.listing import (
     CountedRows,
     Cursor,
     Execute,
     ListedRows,
     ListStatement,
+    OrderTerm,
+    Position,
     find_cursor,
     list_statement,
     read_page,

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.crud.declaration import Shape
 from opportune.crud.options import Values
-from opportune.db.constraint_errors import ENTRY_MISSING, translate_database_errors
-from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.db.constraint_errors import ENTRY_MISSING, explain_trash_conflict, translate_database_errors
 from opportune.errors import FieldErrors
 from opportune.web.forms.error_messages import messages_by_field
 

@@ -42,7 +42,7 @@ from opportune.db.models.columns import (
 )
 from opportune.db.models.references import Reference
 from opportune.db.models.soft_delete import SoftDelete, is_trash_column
-from opportune.db.models.translation import allow_single_texts
+from opportune.db.models.translated import allow_single_texts
 from opportune.fields.files import file_columns_of
 from opportune.schemas.annotations import FieldOptions, options_of
 from opportune.web.forms.input_texts import JSON_TEXT, TEXT_LISTS

@@ -1,15 +1,18 @@
 """Database constraint errors as messages for form fields."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import CheckConstraint, Column, Table
+from sqlalchemy import CheckConstraint, Column, Table, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
+from sqlmodel import col
 
+from opportune.db.models.soft_delete import SoftDelete
+from opportune.db.sessions.trash import with_deleted
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext_lazy as _l
 
@@ -36,6 +39,7 @@ VIOLATIONS = (
 )
 STILL_IN_USE = _l("Something else still refers to it. Delete that first.")
 NOT_STORABLE = _l("The database cannot store one of these values.")
+HELD_BY_TRASH = _l("A deleted entry has this value. Restore it or delete it permanently in the trash.")
 
 
 @contextmanager
@@ -64,6 +68,27 @@ async def flush_or_refuse(session: AsyncSession, refusal: Exception) -> None:
     except IntegrityError:
         await session.rollback()
         raise refusal from None
+
+
+async def explain_trash_conflict(
+    session: AsyncSession, model: type[Any], error: FieldErrors, values: Mapping[str, Any]
+) -> FieldErrors:
+    """Return the error with a message for unique values that a row in the trash holds.
+
+    Args:
+        session: Session that can run a query.
+        model: Model of the row that could not be stored.
+        error: Error with a message by column.
+        values: Values of that row by column.
+    """
+    names = [name for name, message in error.errors.items() if message == VALUE_IN_USE]
+    if not names or not issubclass(model, SoftDelete) or not values.keys() >= {*names}:
+        return error
+    matches = [getattr(model, name) == values[name] for name in names]
+    holder = select(model).where(col(model.deleted_at).is_not(None), *matches).limit(1)
+    if await session.scalar(with_deleted(holder)) is None:
+        return error
+    return FieldErrors({**error.errors, **dict.fromkeys(names, HELD_BY_TRASH)})
 
 
 def _explain(error: IntegrityError, table: Table, deleting: bool) -> dict[str, str]:

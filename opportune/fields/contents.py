@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.fields import FieldInfo
 from sqlalchemy import JSON, Numeric
 
-from opportune.db.models.translated import TranslatedColumn
-from opportune.db.models.translation import Translation
+from opportune.db.models.translated import TranslatedColumn, Translation
 from opportune.errors import OperatorError
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.annotations import FieldOptions, Stored, annotations_of

@@ -7,7 +7,7 @@ from sqlalchemy import Table, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.db.queries.upsert import upsert
+from opportune.db.queries.dialects import upsert
 from opportune.jobs.declaration import JobCall
 from opportune.jobs.leases import database_time
 from opportune.jobs.models import Job, JobState

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.jobs.leases import database_time
 from opportune.jobs.models import IS_HELD, IS_RUNNING, Job, JobState, PausedQueue
 

@@ -12,7 +12,7 @@ from sqlmodel import col
 from opportune.db.database import Database
 from opportune.db.models.model import MAX_ID, utc_now
 from opportune.db.queries.batches import delete_in_batches
-from opportune.db.queries.upsert import upsert
+from opportune.db.queries.dialects import upsert
 from opportune.errors import OperatorError
 from opportune.jobs.models import (
     ENDED_STATES,

@@ -13,7 +13,7 @@ from sqlmodel import col
 from opportune.db.database import Database
 from opportune.db.errors import explain
 from opportune.db.models.model import utc_now
-from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles

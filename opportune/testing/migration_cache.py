@@ -39,9 +39,9 @@ def migrate_file(path: Path, run_folder: Path, cache: Path) -> None:
         shutil.copyfile(migrated, path)
     with connect(settings_for(f"sqlite:///{path}")) as connection:
         if not migrated.exists():
-            from opportune.db.migrations.runner import plan_migrations, run_migrations
+            from opportune.db.migrations.runner import run_migrations
 
-            run_migrations(connection, graph, plan_migrations(graph), derive=False)
+            run_migrations(connection, graph, derive=False)
             _store(path, migrated)
             _remove_old_files(cache)
         # Search indexes and groups follow from the code, so they are not part of the stored files.

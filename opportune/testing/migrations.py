@@ -14,11 +14,11 @@ from opportune.testing.plugin import settings_for
 
 def migrate(database_url: str) -> None:
     """Apply the migrations of the installed features."""
-    from opportune.db.migrations.runner import plan_migrations, run_migrations  # Alembic, which most runs do not need
+    from opportune.db.migrations.runner import run_migrations
 
     graph = MigrationGraph(installed_names())
     with connect(settings_for(database_url)) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
+        run_migrations(connection, graph)
         require_migrations(connection, graph.features)
 
 

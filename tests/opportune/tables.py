@@ -11,8 +11,8 @@ from sqlmodel import SQLModel
 
 from opportune.db.database import Database
 from opportune.db.migrations.options import OPTIONS
+from opportune.db.models.indexes import indexed_columns
 from opportune.db.models.model import NAMING_CONVENTION, Model
-from opportune.db.models.search_index import indexed_columns
 
 
 class UnmigratedTable(Model):

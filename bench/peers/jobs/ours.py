@@ -14,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.db.factory import open_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.jobs import JobContext, defer, job
 from opportune.jobs.service import DatabaseJobQueue
 from opportune.services import Services
@@ -28,7 +28,7 @@ async def nothing(run: JobContext) -> None: ...
 def migrate_jobs(settings: Settings) -> None:
     graph = MigrationGraph(["jobs"])
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
+        run_migrations(connection, graph)
 
 
 async def main(url: str, number: int) -> None:

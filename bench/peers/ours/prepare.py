@@ -13,14 +13,14 @@ from opportune.config import Settings, get_settings
 from opportune.db import Model, open_database, utc_now
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.project.layout import installed_names
 
 
 def make_tables(settings: Settings) -> None:
     graph = MigrationGraph(installed_names())
     with connect(settings) as connection:
-        run_migrations(connection, graph, plan_migrations(graph))
+        run_migrations(connection, graph)
         Model.metadata.create_all(connection)
         connection.commit()
 

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import AccountEvent, ApiToken, Group, LinkedAccount, Membership, Passkey, Session, User
 from opportune.db.models.columns import is_secret
-from opportune.db.models.translation import ALL_LANGUAGES
+from opportune.db.models.translated import ALL_LANGUAGES
 from opportune.feature import Feature, Person, PersonalData
 from opportune.fields.files import file_columns_of
 

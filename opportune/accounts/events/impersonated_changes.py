@@ -14,8 +14,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
 
 from opportune.accounts.models import AccountEvent, User
-from opportune.db.sessions.flush_listeners import listen_while
-from opportune.db.sessions.writes import discard_within
+from opportune.db.sessions.hooked_session import discard_within, listen_while
 
 INFO_KEY = "impersonation.changes"
 """Key of `session.info` for the changes in the current transaction: their description and savepoint, if any."""

@@ -17,7 +17,7 @@ from opportune.accounts.dependencies import CurrentUser, get_optional_user
 from opportune.accounts.groups.permission_names import matches_permission
 from opportune.accounts.models import GroupPermission, Membership, User
 from opportune.accounts.sessions.lookup import ALL_PERMISSIONS, PermissionSet
-from opportune.db.sessions.site import on_site
+from opportune.db.sessions.dependencies import on_site
 from opportune.errors import OperatorError
 
 FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "You may not do this."}}  # not translated

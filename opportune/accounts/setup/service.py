@@ -18,7 +18,7 @@ from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings, site_url
 from opportune.config.signing import signer
 from opportune.db.constraint_errors import flush_or_refuse
-from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.errors import NotFound
 
 LINK_LIFETIME_SECONDS = 24 * 60 * 60

@@ -9,7 +9,7 @@ from opportune.admin.base import BaseAdminView
 from opportune.admin.lists.columns import column_choices
 from opportune.admin.short_names import order_of
 from opportune.db.models.columns import is_json, key_names_of, natural_key_of
-from opportune.db.queries.keyset import OrderTerm
+from opportune.db.queries.listing import OrderTerm
 from opportune.db.queries.paths import parse_path, relation_of_column
 
 

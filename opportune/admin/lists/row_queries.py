@@ -19,8 +19,15 @@ from opportune.admin.lists.parameters import POSITION
 from opportune.admin.lists.row_keys import key_of, match_primary_keys, row_by_key
 from opportune.admin.persistence.transactions import PersistenceMixin
 from opportune.db.models.model import MAX_ID
-from opportune.db.queries.keyset import Position
-from opportune.db.queries.listing import CountedRows, Cursor, ListedRows, find_cursor, list_statement, read_page
+from opportune.db.queries.listing import (
+    CountedRows,
+    Cursor,
+    ListedRows,
+    Position,
+    find_cursor,
+    list_statement,
+    read_page,
+)
 from opportune.db.queries.row_count import RowCount, count_listed_rows
 from opportune.i18n import current_language
 from opportune.pagination import MAX_NUMBERED_PAGES, select_key

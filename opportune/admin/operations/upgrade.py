@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph, Step
 from opportune.db.migrations.history import read_revisions
-from opportune.db.migrations.runner import Step, plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
@@ -121,4 +121,4 @@ class Upgrade:
 
         graph = MigrationGraph(self._features)
         with connect(self._settings) as connection:
-            run_migrations(connection, graph, plan_migrations(graph), track_progress)
+            run_migrations(connection, graph, announce=track_progress)

@@ -16,8 +16,7 @@ from opportune.admin.lists.actions import list_url
 from opportune.admin.lists.display import DisplayMixin, title_for
 from opportune.admin.log import audit, diff
 from opportune.admin.persistence.row_writer import RowWriter
-from opportune.db.constraint_errors import translate_database_errors
-from opportune.db.queries.trash_conflicts import explain_trash_conflict
+from opportune.db.constraint_errors import explain_trash_conflict, translate_database_errors
 from opportune.errors import FieldErrors
 from opportune.i18n import gettext
 from opportune.i18n.formats import format_number

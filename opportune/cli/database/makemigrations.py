@@ -19,15 +19,14 @@ from opportune.db.migrations.autogenerate import (
     draft_migration,
     find_changed_features,
     find_missing_migrations,
-    refuse_unowned_tables,
     write_migration,
 )
-from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.graph import MigrationGraph, read_migration
-from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.merging import choose_merge_name, refuse_conflicts, write_merge
+from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.db.migrations.questions import Choices, parse_options
+from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

@@ -11,13 +11,20 @@ from opportune.cli.output import say, show_work_progress, warn
 from opportune.cli.terminal import is_terminal
 from opportune.config.settings import Settings, get_settings
 from opportune.db.migrations.adoption import compare_existing_tables
-from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import (
+    Migration,
+    MigrationGraph,
+    Plan,
+    Step,
+    fake_steps,
+    plan_migrations,
+    refuse_newer,
+)
 from opportune.db.migrations.history import forget_revisions, read_revisions, read_revisions_of_site
-from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.recording import describe_planned_changes
-from opportune.db.migrations.runner import Plan, Step, fake_steps, plan_migrations, refuse_newer, run_migrations
+from opportune.db.migrations.runner import run_migrations
+from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 from opportune.project.layout import installed_names

@@ -34,7 +34,7 @@ from opportune.config.env_example import env_example
 from opportune.config.hosts import current_host
 from opportune.config.settings import Settings, get_settings, read_feature_settings
 from opportune.db.factory import open_database
-from opportune.db.models.versioned import Versioned
+from opportune.db.models.model import Versioned
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 from opportune.features.core import all_features

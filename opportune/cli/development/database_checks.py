@@ -14,11 +14,10 @@ from opportune.cli.development import startup
 from opportune.cli.transaction import in_transaction
 from opportune.config.database_variables import unused_database_notice
 from opportune.config.settings import Settings
-from opportune.db.migrations.compatibility import find_incompatibilities
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import read_revisions_of_site
-from opportune.db.migrations.locks import find_table_locks
 from opportune.db.migrations.questions import Choices
+from opportune.db.migrations.safety import find_incompatibilities, find_table_locks
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

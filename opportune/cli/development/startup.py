@@ -192,7 +192,7 @@ def apply_migrations(settings: Settings) -> None:
         OperatorError: a migration failed, or the database is newer than the code.
     """
     from opportune.cli.database.migrate import apply_plan  # Alembic, which most starts do not need
-    from opportune.db.migrations.runner import plan_migrations  # as above
+    from opportune.db.migrations.graph import plan_migrations
 
     graph = MigrationGraph(installed_names())
     check_compatibility(settings, graph)
@@ -205,7 +205,7 @@ def check_compatibility(settings: Settings, graph: MigrationGraph) -> None:
     Raises:
         OperatorError: such migrations are pending, and this process replaces an older one.
     """
-    from opportune.db.migrations.compatibility import find_incompatibilities  # as above
+    from opportune.db.migrations.safety import find_incompatibilities  # as above
     from opportune.server.handover import takes_over  # as above
 
     if not (recorded := read_revisions_of_site(settings)):

@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Connection, DateTime, Integer, inspect
 from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.engine.reflection import ObjectKind
 
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.models.columns import is_secret
 
 MASK = "(hidden)"

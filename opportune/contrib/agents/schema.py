@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Inspector, inspect
 from opportune.config.settings import Settings
 from opportune.contrib.agents.read_only import read
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean
 

@@ -15,8 +15,8 @@ from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql, uploads
 from opportune.contrib.backup.archive import ArchiveWriter, Content, Manifest, Sink, open_archive
-from opportune.contrib.backup.bucket_uploads import add_bucket_uploads
 from opportune.contrib.backup.sqlite import DatabaseState, copy_snapshot, inspect_database, merge_wal
+from opportune.contrib.backup.uploads import add_bucket_uploads
 from opportune.contrib.copydb.copy import copy
 from opportune.db.errors import explain
 from opportune.db.migrations.connection import connect

@@ -10,8 +10,7 @@ from typing import Any, BinaryIO
 from opportune.config.validated_settings import has_value
 from opportune.contrib.backup import age
 from opportune.contrib.backup.archive import Sink
-from opportune.contrib.backup.public_keys import INSTALL, parse_public_keys
-from opportune.contrib.backup.settings import BackupSettings
+from opportune.contrib.backup.settings import INSTALL, BackupSettings, parse_public_keys
 from opportune.errors import OperatorError
 
 PRIVATE_KEY_NEEDED = (

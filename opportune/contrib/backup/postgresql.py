@@ -1,14 +1,16 @@
-"""Dump and restore PostgreSQL with pg_dump, pg_restore and psql."""
+"""Dump and restore PostgreSQL with its client programs pg_dump, pg_restore and psql."""
 
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, BinaryIO, LiteralString
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, LiteralString, Self
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -17,7 +19,6 @@ from sqlalchemy import Connection, func, inspect, select, table, text
 from opportune.config.settings import Settings
 from opportune.contrib.backup.archive import CHUNK_BYTES, Manifest
 from opportune.contrib.backup.sqlite import DatabaseState
-from opportune.contrib.backup.subprocesses import Program, error_line
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, TABLE_LOCK_TIMEOUT_SECONDS, connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
@@ -82,7 +83,7 @@ class Dump:
             check=False,
         )
         if process.returncode:
-            raise OperatorError(f"pg_dump failed: {error_line(process.stderr)}")
+            raise OperatorError(f"pg_dump failed: {_error_line(process.stderr)}")
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def refuse_unreadable_dump(dump: Path) -> None:
         raise OperatorError(f"This backup needs {' and '.join(missing)}: {INSTALL_HINT}.")
     process = subprocess.run(["pg_restore", "--list", str(dump)], capture_output=True, check=False)  # noqa: S607
     if process.returncode:
-        raise OperatorError(f"pg_restore cannot read this backup: {error_line(process.stderr)}. {UPDATE_HINT}")
+        raise OperatorError(f"pg_restore cannot read this backup: {_error_line(process.stderr)}. {UPDATE_HINT}")
 
 
 def find_foreign_tables(settings: Settings, graph: MigrationGraph, manifest: Manifest) -> list[str]:
@@ -146,8 +147,8 @@ def restore(settings: Settings, graph: MigrationGraph, manifest: Manifest, dump:
     psql_command += ["--dbname", build_connection_string(settings)]
     environ = {**os.environ, **direct_url(settings).environ}
     with (
-        Program(read_command, stdout=subprocess.PIPE) as script,
-        Program(psql_command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
+        _Program(read_command, stdout=subprocess.PIPE) as script,
+        _Program(psql_command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ) as client,
     ):
         with client.stdin() as statements:
             statements.write(_first_statements(namespace, tables, sequences))
@@ -182,7 +183,7 @@ def count_rows(connection: Connection, tables: Iterable[str]) -> dict[str, int]:
 def count_rows_in_dump(dump: Path) -> dict[str, int]:
     """Read a whole dump and count the rows per table."""
     counts: dict[str, int] = {}
-    with Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
+    with _Program(["pg_restore", "--file=-", str(dump)], stdout=subprocess.PIPE) as script:
         for line in script.stdout:
             if match := COPY_STATEMENT.match(line):
                 name = (match["quoted"] or match["plain"]).decode().replace('""', '"')
@@ -243,3 +244,47 @@ def copy_script(script: IO[bytes], statements: IO[bytes]) -> None:
 
 def _escape_quotes(name: str) -> str:
     return name.replace('"', '""')
+
+
+def _error_line(stderr: bytes) -> str:
+    """Return the first error line. Later lines can contain the data of rows."""
+    lines = stderr.decode(errors="replace").splitlines()
+    errors = [line for line in lines if "error:" in line.lower()] or lines or ["no error message"]
+    return re.sub(r"^.*?error:\s*", "", errors[0], flags=re.IGNORECASE)
+
+
+class _Program:
+    """Context manager around a subprocess that collects its error messages."""
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._stderr = TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._process = subprocess.Popen(command, stderr=self._stderr, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.__exit__(None, None, None)
+        self._stderr.close()
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        return self._process.stdout or BytesIO()
+
+    @contextmanager
+    def stdin(self) -> Iterator[IO[bytes]]:
+        """Yield its standard input. If the program exits early, writing stops and `error` has the reason."""
+        stdin = self._process.stdin or BytesIO()
+        with suppress(BrokenPipeError), stdin:
+            yield stdin
+
+    def succeeds(self) -> bool:
+        return self._process.wait() == 0
+
+    def error(self) -> str:
+        """Wait for the program and return its error message, or "" if it succeeded."""
+        self.stdout.close()  # or it would wait for a reader
+        if self.succeeds():
+            return ""
+        self._stderr.seek(0)
+        return _error_line(self._stderr.read())

@@ -16,13 +16,18 @@ from sqlalchemy.exc import DBAPIError
 from opportune.config.settings import Settings
 from opportune.contrib.backup import postgresql
 from opportune.contrib.backup.archive import Archive, open_archive
-from opportune.contrib.backup.local_archive import open_backup
-from opportune.contrib.backup.restore import Target, extracted_database, migrate_sqlite_file, refuse_newer_backup
+from opportune.contrib.backup.restore import (
+    Target,
+    extracted_database,
+    migrate_sqlite_file,
+    open_backup,
+    refuse_newer_backup,
+)
 from opportune.contrib.backup.scheduled import scratch_folder
 from opportune.contrib.backup.sqlite import inspect_database
 from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
 
@@ -105,7 +110,7 @@ def _restore_dump(archive: Archive, target: Target, path: Path) -> tuple[str, Ma
         if settings is None:
             return "read but not restored: this user may not create databases", postgresql.count_rows_in_dump(path)
         with connect(settings) as connection:  # creates the extensions that its tables need
-            run_migrations(connection, target.graph, plan_migrations(target.graph))
+            run_migrations(connection, target.graph)
         postgresql.restore(settings, target.graph, archive.manifest, path)
         with connect(settings) as connection:
             return "into a new database", _count_restored_rows(connection, archive)

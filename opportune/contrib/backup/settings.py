@@ -1,16 +1,16 @@
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, SecretStr, field_validator
 
 from opportune.config.base_settings import BaseSettings
-from opportune.contrib.backup.public_keys import parse_public_keys
 from opportune.jobs.schedules import CronExpression
 from opportune.storage.location import Bucket, DatabaseFiles, parse_location
 
-EXAMPLE = "Write s3://key:secret@host/bucket/folder?region=NAME or file:./data/backups (oppman.py docs backups)."
+INSTALL = "python3 oppman.py install backup"
 
+EXAMPLE = "Write s3://key:secret@host/bucket/folder?region=NAME or file:./data/backups (oppman.py docs backups)."
 
 KEEP_RULE = re.compile(r"(\d{1,4})\s*(hourly|daily|weekly|monthly|yearly)", re.IGNORECASE)
 
@@ -25,6 +25,24 @@ def parse_keep(text: str) -> dict[str, int]:
             "(hourly, daily, weekly, monthly, yearly)."
         )
     return counts
+
+
+def parse_public_keys(text: str) -> list[Any]:
+    """Return pyrage's recipients for keys separated by commas or spaces.
+
+    Raises:
+        ValueError: A key is invalid, or pyrage is not installed. The message never shows keys, which may be private.
+    """
+    try:
+        from pyrage import RecipientError, x25519
+    except ImportError:
+        raise ValueError(f"needs pyrage. Install it: {INSTALL}") from None
+    try:
+        return [x25519.Recipient.from_str(key) for key in text.replace(",", " ").split()]
+    except RecipientError:
+        raise ValueError(
+            "must be one or more public keys of age (age1…), separated by commas. age-keygen makes one"
+        ) from None
 
 
 def _check_keep(text: str) -> str:

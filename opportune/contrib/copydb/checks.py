@@ -7,15 +7,14 @@ from sqlalchemy import Column, Connection, MetaData, Table, func, inspect, selec
 from sqlalchemy.schema import sort_tables_and_constraints
 
 from opportune.contrib.copydb.connections import explained_errors, open_snapshot
-from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
-from opportune.contrib.copydb.rows import Checksum, find_conversions, read_rows
+from opportune.contrib.copydb.rows import Checksum, find_conversions, find_generated_columns, read_rows, without_columns
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.db.migrations.ownership import find_child_tables, read_applied_owners
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.reflection import ignore_reflection_warnings
+from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -167,7 +166,7 @@ def _tables_with_own_rows(connection: Connection, graph: MigrationGraph, tables:
         return []
     with in_memory_connection() as fresh:
         try:
-            run_migrations(fresh, graph, plan_migrations(graph))
+            run_migrations(fresh, graph)
         except OperatorError:  # a migration that SQLite does not support
             return [table.name for table in nonempty_tables]
         return [table.name for table in nonempty_tables if not _have_equal_rows(table, fresh, connection)]

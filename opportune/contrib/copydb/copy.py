@@ -15,19 +15,20 @@ from opportune.contrib.copydb.checks import (
     refuse_same_database,
 )
 from opportune.contrib.copydb.connections import explained_errors, open_destination, open_snapshot
-from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
 from opportune.contrib.copydb.rows import (
     Checksum,
     Conversions,
     convert_rows,
     find_conversions,
+    find_generated_columns,
     read_rows,
     refuse_invalid,
+    without_columns,
 )
 from opportune.contrib.copydb.writers import NOTHING_WRITTEN, Writer, writer_for
 from opportune.db.migrations.connection import acquire_migration_lock
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations_within
+from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.models.model import Model
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
@@ -90,7 +91,7 @@ def _prepare_tables(writer: Writer, graph: MigrationGraph, tables: Sequence[Tabl
     acquire_migration_lock(writer.connection)
     writer.lock_tables(tables)
     if not check_target(writer.connection, graph, tables, force=force):
-        run_migrations_within(writer.connection, graph, plan_migrations(graph))
+        run_migrations_within(writer.connection, graph)
     _refuse_missing_tables(writer.connection, tables)
     if any(has_rows(writer.connection, table) for table in tables):  # `force` is set, or migrations inserted rows
         writer.clear(tables)

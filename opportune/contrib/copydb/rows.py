@@ -1,4 +1,7 @@
-"""Read rows from the drivers, and convert them between SQLite, PostgreSQL and a canonical form for comparison."""
+"""Read rows from the drivers, and convert them between SQLite, PostgreSQL and a canonical form for comparison.
+
+Generated columns are left out, because the database computes them.
+"""
 
 import json
 import sqlite3
@@ -13,9 +16,10 @@ from types import NoneType
 from typing import Any
 
 import psycopg
-from sqlalchemy import JSON, Column, Connection, Table, TypeDecorator, select
+from sqlalchemy import JSON, Column, Connection, MetaData, Table, TypeDecorator, inspect, select
 from sqlalchemy.types import TypeEngine
 
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 
@@ -127,17 +131,11 @@ def refuse_invalid(table: Table, rows: Sequence[Row]) -> None:
 
 def invalid_value_error(table: Table, position: int, row: Row) -> OperatorError:
     column = table.columns[position]
+    key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
     return OperatorError(
-        f"{describe_row(table, row, column.name)}: {type(row[position]).__name__} instead of {column.type}. "
+        f"{table.name}.{column.name}, row {', '.join(key)}: {type(row[position]).__name__} instead of {column.type}. "
         "Correct it in the source. Nothing was written."
     )
-
-
-def describe_row(table: Table, row: Row, column: str = "") -> str:
-    """Return the position of a value for error messages, such as `books_book.title, row 7`."""
-    key = (str(value) for column, value in zip(table.columns, row, strict=True) if column.primary_key)
-    name = f"{table.name}.{column}" if column else table.name
-    return f"{name}, row {', '.join(key)}"
 
 
 def read_rows(connection: Connection, table: Table) -> Iterator[Sequence[Row]]:
@@ -286,3 +284,25 @@ def _python_type(type_: TypeEngine[Any]) -> type:
     if type_.python_type is object and isinstance(type_, TypeDecorator):
         return _python_type(type_.impl_instance)
     return type_.python_type
+
+
+def find_generated_columns(connection: Connection, tables: Iterable[Table]) -> dict[Table, set[str]]:
+    """Return the generated columns of tables, according to their models and the database."""
+    tables = list(tables)
+    with ignore_reflection_warnings():
+        existing = inspect(connection).get_multi_columns(filter_names=[table.name for table in tables])
+    generated: dict[Table, set[str]] = {}
+    for table in tables:
+        in_model = {column.name for column in table.columns if column.computed is not None}
+        columns = existing.get((None, table.name), ())
+        generated[table] = in_model | {column["name"] for column in columns if "computed" in column}
+    return generated
+
+
+def without_columns(table: Table, names: Collection[str]) -> Table:
+    """Return a table without these columns, to read and write rows. It has no foreign keys."""
+    if not names:
+        return table
+    stored = [column for column in table.columns if column.name not in names]
+    copies = [Column(column.name, column.type, primary_key=column.primary_key) for column in stored]
+    return Table(table.name, MetaData(), *copies)

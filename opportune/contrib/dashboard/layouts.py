@@ -16,7 +16,7 @@ from starlette.requests import Request
 from opportune.accounts.models import Group, Membership, User
 from opportune.admin.authorization import has_staff_permission, is_superuser
 from opportune.admin.models import DashboardLayout
-from opportune.db.queries.upsert import upsert
+from opportune.db.queries.dialects import upsert
 from opportune.i18n import gettext_lazy as _l
 
 ARRANGE = "arrange-overview"

@@ -27,10 +27,10 @@ from opportune.contrib.doctor.examination import (
 from opportune.contrib.doctor.file import examine_file
 from opportune.contrib.doctor.growth import examine_growth
 from opportune.contrib.doctor.server import CHECKS
+from opportune.db.drivers.pool import read_password_on_connect
 from opportune.db.drivers.psycopg_timeouts import TimedConnection
 from opportune.db.errors import UNAVAILABLE, explain
 from opportune.db.factory import open_database
-from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseUrl, Pooled
 from opportune.db.url.replicas import parse_replicas
 from opportune.project.layout import installed_features

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from opportune.contrib.doctor.examination import Finding, Role, ServerContext, compare_migrations, fault, notice, ok
 from opportune.contrib.doctor.probes import Handshake, Trial, shake_hands, try_prepared
 from opportune.db.bus.factory import bus_kind
-from opportune.db.drivers.replica_lag import LAG_QUERY, measure_lag
+from opportune.db.drivers.replica import LAG_QUERY, measure_lag
 from opportune.db.migrations.history import read_revisions
 from opportune.plurals import pluralize
 

@@ -7,8 +7,8 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, FromClause, RowMapping, Select, Table, select
 from sqlalchemy.dialects.postgresql.ranges import MultiRange, Range
 
-from opportune.contrib.copydb.generated_columns import find_generated_columns
-from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references
+from opportune.contrib.copydb.rows import find_generated_columns
+from opportune.contrib.dumps.names import NaturalKeys, find_natural_references
 from opportune.db.models.translated import TranslatedText, texts_of
 
 BATCH_ROWS = 500

@@ -1,28 +1,33 @@
-"""Load rows from JSON: insert new rows and replace rows with an existing key."""
+"""Load rows from JSON: insert new rows and replace rows with an existing key.
+
+Natural keys also identify rows that come later or refer to each other.
+"""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import count, groupby
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, create_model
 from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Executable, Table, func, select
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import class_mapper
 from sqlalchemy.sql.elements import NamedColumn
 from sqlmodel import SQLModel
 
-from opportune.contrib.copydb.generated_columns import find_generated_columns, without_columns
+from opportune.contrib.copydb.rows import find_generated_columns, without_columns
 from opportune.contrib.copydb.writers import writer_for
-from opportune.contrib.dumps.batches import BATCH_ROWS, FixtureRow, error_reason, execute_many, load_error
-from opportune.contrib.dumps.names import find_table
-from opportune.contrib.dumps.natural_keys import NaturalKeys, find_natural_references, is_natural, natural_keys
-from opportune.contrib.dumps.references import lacks_id, set_ids
+from opportune.contrib.dumps.names import NaturalKeys, find_natural_references, find_table, is_natural, natural_keys
 from opportune.db.queries.batches import batches_of
-from opportune.db.queries.upsert import upsert
+from opportune.db.queries.dialects import upsert
+from opportune.errors import OperatorError
+
+BATCH_ROWS = 200
 
 KEYS = {"model", "pk", "fields"}
 WRONG_FORM = 'does not have the form {"model": …, "pk": …, "fields": {…}}'
@@ -39,6 +44,18 @@ class FixtureObject:
     position: str
     """Position for messages, such as `file.json, object 3`."""
     value: Any
+
+
+@dataclass(frozen=True)
+class FixtureRow:
+    """Validated row of a fixture."""
+
+    position: str
+    """Position for messages, such as `file.json, object 3`."""
+    table: Table
+    values: dict[str, Any]
+    names: dict[str, Any]
+    """Natural keys of referenced rows, by column."""
 
 
 def load(
@@ -58,13 +75,13 @@ def load(
     validation_models = _ValidationModels(models_by_table, generated)
     rows = [_read_row(tables, validation_models, keys, item) for item in objects]
     writer, all_tables = writer_for(connection), list(tables.values())
-    writer.advance_sequences(list({row.table for row in rows if lacks_id(row)}))  # which locks them
-    set_ids(connection, rows, keys)
+    writer.advance_sequences(list({row.table for row in rows if _lacks_id(row)}))  # which locks them
+    _set_ids(connection, rows, keys)
     with writer.writable_identities(all_tables), writer.deferred_foreign_keys(all_tables):
         for table, table_rows in groupby(rows, key=lambda row: row.table):
             statement = _upsert(connection, without_columns(table, generated[table]))
             for batch in batches_of([*table_rows], BATCH_ROWS):
-                execute_many(connection, statement, [row.values for row in batch], [row.position for row in batch])
+                _execute_many(connection, statement, [row.values for row in batch], [row.position for row in batch])
     writer.advance_sequences(all_tables)
     return len(rows)
 
@@ -109,7 +126,7 @@ def _read_row(
         values |= dict.fromkeys(names, PLACEHOLDER_ID)
         row = validation_models[table].model_validate_json(json.dumps(values)).model_dump(by_alias=True)
     except (ValidationError, ValueError, LookupError) as error:
-        raise load_error(item.position, error_reason(error)) from None
+        raise _load_error(item.position, _error_reason(error)) from None
     if not has_key:
         for column in table.primary_key:
             del row[column.name]
@@ -141,3 +158,111 @@ def _upsert(connection: Connection, table: Table) -> Any:
     if not updates:
         return statement.on_conflict_do_nothing()
     return statement.on_conflict_do_update(index_elements=key, set_=updates)
+
+
+def _execute_many(
+    connection: Connection, statement: Executable, rows: Sequence[dict[str, Any]], positions: Sequence[str]
+) -> None:
+    """Execute a statement with all rows. If it fails, execute it row by row to find the invalid one.
+
+    Raises:
+        OperatorError: The database refuses a row.
+    """
+    try:
+        with connection.begin_nested():
+            connection.execute(statement, rows)
+        return
+    except OperationalError:
+        raise
+    except (StatementError, OverflowError):  # the driver of SQLite refuses integers of more than 64 bits
+        for position, row in zip(positions, rows, strict=True):
+            try:
+                connection.execute(statement, row)
+            except (StatementError, OverflowError) as error:
+                raise _load_error(position, _error_reason(error)) from error
+
+
+def _load_error(position: str, reason: str) -> OperatorError:
+    return OperatorError(f"{position}: {reason}. Nothing was loaded.")
+
+
+def _error_reason(error: Exception) -> str:
+    """Return the first line, which contains no values."""
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False, include_input=False)[0]
+        return ": ".join(filter(None, (".".join(map(str, details["loc"])), details["msg"])))
+    message = str(error.orig if isinstance(error, StatementError) else error.args[0])
+    return message.splitlines()[0].removesuffix(".")
+
+
+def _set_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> None:
+    """Set the ids of rows without one, and those of referenced rows. New rows get unused ids.
+
+    The caller has locked the sequences of the tables, so that no other transaction gets the same ids.
+
+    Raises:
+        OperatorError: A referenced row does not exist.
+    """
+    ids = _existing_ids(connection, rows, keys)
+    for row in rows:
+        explicit_id = row.values.get(_primary(row.table)) if row.table in keys else None
+        if explicit_id is not None:
+            ids[row.table][row.values[keys[row.table]]] = explicit_id
+    _set_missing_ids(connection, [row for row in rows if _lacks_id(row)], keys, ids)
+    for row in rows:
+        for column, name in row.names.items():
+            referred = find_natural_references(row.table, keys)[column]
+            if name not in ids[referred]:
+                message = f"{column}: no row of {referred.name} with this {keys[referred]} exists"
+                raise _load_error(row.position, message)
+            row.values[column] = ids[referred][name]
+
+
+def _lacks_id(row: FixtureRow) -> bool:
+    """Return whether only a natural key identifies the row."""
+    return not any(column.name in row.values for column in row.table.primary_key)
+
+
+def _set_missing_ids(
+    connection: Connection, rows: Iterable[FixtureRow], keys: NaturalKeys, ids: Mapping[Table, dict[Any, int]]
+) -> None:
+    """Set the id of an existing row with the same natural key, or an unused one, which is added to `ids`."""
+    unused: dict[Table, Iterator[int]] = {}
+    for row in rows:
+        table_ids, name = ids[row.table], row.values[keys[row.table]]
+        if name not in table_ids:
+            if row.table not in unused:
+                unused[row.table] = count(_first_unused_id(connection, row.table, table_ids.values()))
+            table_ids[name] = next(unused[row.table])
+        row.values[_primary(row.table)] = table_ids[name]
+
+
+def _existing_ids(connection: Connection, rows: Sequence[FixtureRow], keys: NaturalKeys) -> dict[Table, dict[Any, int]]:
+    """Return the ids of existing rows by natural key, as far as the rows name them."""
+    names: dict[Table, list[Any]] = defaultdict(list)
+    for row in rows:
+        if row.table in keys:
+            names[row.table].append(row.values[keys[row.table]])
+        for column, name in row.names.items():
+            names[find_natural_references(row.table, keys)[column]].append(name)
+    ids: dict[Table, dict[Any, int]] = {table: {} for table in names}
+    for table, table_names in names.items():
+        key, primary = table.c[keys[table]], table.c[_primary(table)]
+        for batch in batches_of([*dict.fromkeys(table_names)], BATCH_ROWS):
+            ids[table].update(connection.execute(select(key, primary).where(key.in_(batch))).all())
+    return ids
+
+
+def _first_unused_id(connection: Connection, table: Table, other_ids: Iterable[int]) -> int:
+    primary = table.c[_primary(table)]
+    last = connection.scalar(select(func.max(primary))) or 0
+    if connection.dialect.name == "postgresql":  # rows of running transactions have lower ids than the next one
+        name = connection.dialect.identifier_preparer.format_table(table)
+        next_id = connection.scalar(select(func.nextval(func.pg_get_serial_sequence(name, primary.name))))
+        last = max(last, (next_id or 1) - 1)
+    return int(max(last, *other_ids, 0)) + 1
+
+
+def _primary(table: Table) -> str:
+    (column,) = table.primary_key
+    return str(column.name)

@@ -1,14 +1,23 @@
-"""Names of tables in fixtures: `books.book` for `books_book`."""
+"""Names in fixtures: of tables, such as `books.book` for `books_book`, and natural keys of rows.
+
+Fixtures can refer to rows by a unique text instead of their id: `"author_id": ["Sigrid Undset"]`.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import MetaData, Table
+from sqlmodel import SQLModel
 
 from opportune.contrib.copydb.checks import sort_tables
 from opportune.db.migrations.ownership import owners_of_models
+from opportune.db.models.columns import is_unique, natural_key_of
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import closest_name, did_you_mean
 from opportune.project.layout import USER_TABLE, USERS
+
+NaturalKeys = Mapping[Table, str]
+"""Column with the natural key, by table."""
 
 
 def tables_by_name(metadata: MetaData, features: Sequence[str]) -> dict[str, Table]:
@@ -59,3 +68,30 @@ def find_table(tables: Mapping[str, Table], name: str) -> Table:
             return table
     suggestion = closest_name(name, tables)
     raise LookupError(f"no table '{name}' is installed" + (f", but {suggestion} is" if suggestion else ""))
+
+
+def natural_keys(models: Sequence[type[SQLModel]]) -> dict[Table, str]:
+    """Return the natural keys that the database keeps unique, of models whose ids are numbers of the database."""
+    tables: dict[Table, str] = {}
+    for model in models:
+        table = model.metadata.tables[str(model.__tablename__)]
+        key = natural_key_of(model)
+        is_stored = key and table.c[key].computed is None  # dumps leave out generated columns
+        # Other ids, such as UUIDs or those of a referenced row, are the same in each database.
+        if key and is_stored and table.autoincrement_column is not None and is_unique(table.c[key]):
+            tables[table] = key
+    return tables
+
+
+def find_natural_references(table: Table, keys: NaturalKeys) -> dict[str, Table]:
+    """Return the foreign key columns to tables with a natural key, and these tables."""
+    return {
+        column.name: key.column.table
+        for column in table.columns
+        for key in column.foreign_keys
+        if key.column.table in keys and key.column.primary_key
+    }
+
+
+def is_natural(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int)

@@ -29,7 +29,7 @@ from opportune.db.migrations.connection import connect
 from opportune.db.migrations.graph import MigrationGraph, feature_of_revision
 from opportune.db.migrations.history import read_revisions
 from opportune.db.migrations.ownership import read_applied_owners
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.models.model import Model
 from opportune.errors import OperatorError
 from opportune.errors.suggestions import did_you_mean

@@ -9,10 +9,10 @@ from opportune.contrib.inspectdb.models import ModelGenerator
 from opportune.contrib.inspectdb.names import class_words
 from opportune.contrib.inspectdb.portability import only_on_postgresql
 from opportune.contrib.inspectdb.types import TypeWriter, adapt_columns
-from opportune.db.migrations.allowed_values import parse_allowed_values
-from opportune.db.migrations.postgresql_implementation import complete_indexes
+from opportune.db.migrations.create_statements import parse_allowed_values
+from opportune.db.migrations.postgresql import complete_indexes
+from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import NAMING_CONVENTION
-from opportune.db.models.mutual_keys import break_cycles
 
 CONVENTION = {type_: pattern for type_, pattern in NAMING_CONVENTION.items() if type_ != "ck"}
 """Naming convention without CHECK constraints, because existing ones may have no name."""

@@ -25,7 +25,7 @@ from opportune.admin.views import AdminView
 from opportune.contrib.row_versions.service import restorable_values, row_key, select_version, select_versions
 from opportune.contrib.row_versions.values import find_changes, to_json
 from opportune.db.models.columns import label_of
-from opportune.db.models.versioned import Versioned
+from opportune.db.models.model import Versioned
 from opportune.errors import FieldErrors, Refused
 from opportune.i18n import gettext
 from opportune.web.rendering.flash import flash

@@ -14,8 +14,7 @@ from opportune.contrib.row_versions.values import stored_values, to_json, versio
 from opportune.db.database import Database
 from opportune.db.hooks.change_origin import acting_user_id, current_origin
 from opportune.db.hooks.registry import add_after_create, after_delete, after_update, changes
-from opportune.db.models.model import tables_with, utc_now
-from opportune.db.models.versioned import Versioned
+from opportune.db.models.model import Versioned, tables_with, utc_now
 from opportune.db.queries.batches import delete_in_batches
 from opportune.jobs import JobContext, job
 

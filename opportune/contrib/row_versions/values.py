@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapper
 
 from opportune.db.models.columns import is_secret, key_names_of
 from opportune.db.models.soft_delete import is_trash_column
-from opportune.db.models.translation import ALL_LANGUAGES
+from opportune.db.models.translated import ALL_LANGUAGES
 from opportune.fields.files import file_columns_of
 
 AUTOMATIC_COLUMNS = {"created_at", "updated_at", "modified_at"}

@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from opportune.db.bus.base import Bus
-from opportune.db.url.connect_password import read_password_on_connect
+from opportune.db.drivers.pool import read_password_on_connect
 from opportune.db.url.database_url import DatabaseUrl
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import AsyncAdaptedQueuePool, PoolProxiedConnection, event
+from sqlalchemy import AsyncAdaptedQueuePool, Engine, PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import await_, greenlet_spawn
 
 from opportune.config.settings import Settings
+from opportune.db.url.database_url import DatabaseUrl
 
 MAX_COMPILED_STATEMENTS = 100
 """Compiled statements per engine. SQLAlchemy drops the oldest ones at 1.5 times this number. Its default is 500.
@@ -75,3 +76,17 @@ async def dispose(engine: AsyncEngine) -> None:
     await engine.dispose()
     event.listen(pool, "checkin", lambda _, record: record.close())
     await greenlet_spawn(pool.dispose)  # connections that were returned before the listener was added
+
+
+def read_password_on_connect(engine: Engine, url: DatabaseUrl, *, is_async: bool = False) -> None:
+    """Read the password for each new connection of an engine, if the URL has a source for it."""
+    if url.password_source is None:
+        return
+
+    def set_password(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+        if is_async:
+            parameters["password"] = await_(asyncio.to_thread(url.read_password))
+        else:
+            parameters["password"] = url.read_password()
+
+    event.listen(engine, "do_connect", set_password)

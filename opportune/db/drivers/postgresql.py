@@ -17,11 +17,10 @@ from opportune.db.bus import Bus
 from opportune.db.bus.factory import listening_url
 from opportune.db.bus.postgresql import PostgreSQLBus
 from opportune.db.database import Database
-from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options
+from opportune.db.drivers.pool import ENGINE_OPTIONS, pool_options, read_password_on_connect
 from opportune.db.drivers.replica import Replica, Replicas
 from opportune.db.errors import explain
 from opportune.db.sessions.session import read_sessionmaker
-from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.replicas import ReplicaUrl
 from opportune.errors import OperatorError

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
+from opportune.db.drivers.pool import read_password_on_connect
 from opportune.db.drivers.sqlite import configure_sqlite
-from opportune.db.url.connect_password import read_password_on_connect
 from opportune.db.url.database_url import DatabaseUrl
 
 

@@ -13,7 +13,7 @@ from opportune.db.migrations.naming import describe, flatten
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.errors import OperatorError
 
 

@@ -15,10 +15,10 @@ from opportune.db.migrations.graph import MigrationGraph
 from opportune.db.migrations.history import as_alembic_records
 from opportune.db.migrations.options import keep_transaction
 from opportune.db.migrations.ownership import read_owners
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.rendering import render_item
+from opportune.db.models.foreign_keys import break_cycles
 from opportune.db.models.model import Model
-from opportune.db.models.mutual_keys import break_cycles
 from opportune.db.url.direct import direct_url
 from opportune.project.layout import installed_names  # importing the features also fills Model.metadata
 

@@ -9,36 +9,37 @@ from typing import Any, NamedTuple, TypeGuard
 from alembic.autogenerate import produce_migrations
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint, MetaData
+from sqlalchemy import Connection, ForeignKeyConstraint, MetaData, Table
 
 from opportune.config.settings import Settings
 from opportune.db.migrations import renaming
 from opportune.db.migrations.backfill import Backfill
 from opportune.db.migrations.comparisons import make_portable, refuse_generated_column_changes, refuse_identity_changes
 from opportune.db.migrations.connection import connect, in_memory_connection
-from opportune.db.migrations.enum_members import EnumMembers
-from opportune.db.migrations.graph import Migration, MigrationGraph, framework_folder
+from opportune.db.migrations.graph import Migration, MigrationGraph, refuse_newer
 from opportune.db.migrations.history import read_revisions
-from opportune.db.migrations.mutual_keys import add_mutual_keys_last
 from opportune.db.migrations.naming import Change, choose_title, describe, flatten, slug
 from opportune.db.migrations.options import OPTIONS
-from opportune.db.migrations.ownership import TableOwners, owners_of_models, read_owners
+from opportune.db.migrations.ownership import TableOwners, read_owners
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.postgresql_types import find_types_to_create
+from opportune.db.migrations.postgresql import find_types_to_create
 from opportune.db.migrations.questions import Choices, Rename
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
+from opportune.db.migrations.recording import record
+from opportune.db.migrations.reflection import ignore_reflection_warnings
 from opportune.db.migrations.rendering import CodeOp, write_file
-from opportune.db.migrations.runner import plan_migrations, refuse_newer, run_migrations
-from opportune.db.migrations.search_index_changes import find_search_index_changes
-from opportune.db.migrations.search_index_steps import order_search_indexes
-from opportune.db.migrations.type_changes import add_conversions
-from opportune.db.models.foreign_keys import refuse_missing_targets
-from opportune.db.models.mutual_keys import break_cycles
+from opportune.db.migrations.runner import run_migrations
+from opportune.db.migrations.search_index_steps import CreateSearchIndexOp, DropSearchIndexOp, order_search_indexes
+from opportune.db.migrations.type_changes import EnumMembers, add_conversions
+from opportune.db.models.foreign_keys import break_cycles
+from opportune.db.models.indexes import indexed_columns
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError
-from opportune.project.layout import PACKAGE, USERS, display_path, feature_of_table
+from opportune.project.layout import USERS, display_path, feature_of_table
 
 Operations = list[ops.MigrateOperation]
+
+STEP_NAME_END = "_search_index("
+"""Text in the files of migrations with such a step. Only these are run to record their steps."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def find_changed_features(
     _, upgrade, _ = _compare(connection, graph, features, metadata, owners)
     tables = {str(getattr(operation, "table_name", "")) for operation in upgrade}
     changed = {owners.feature_of(table) for table in tables}
-    dropping = {owners.feature_of(operation.table_name) for operation in upgrade if is_table_drop(operation)}
+    dropping = {owners.feature_of(operation.table_name) for operation in upgrade if _is_table_drop(operation)}
     # A table that is dropped while another is created may be renamed, which references to it follow.
     dropping -= {owners.feature_of(step.table_name) for step in upgrade if isinstance(step, ops.CreateTableOp)}
     return sorted((name for name in features if name in changed), key=lambda name: name in dropping)
@@ -95,7 +96,7 @@ def comparison_database(settings: Settings, graph: MigrationGraph) -> Iterator[C
     """
     if direct_url(settings).kind != "postgresql":
         with in_memory_connection() as connection:
-            run_migrations(connection, graph, plan_migrations(graph), derive=False)
+            run_migrations(connection, graph, derive=False)
             yield connection
         return
     with connect(settings) as connection:
@@ -132,7 +133,7 @@ def draft_migration(
     owners = read_owners(graph, metadata, connection.dialect.name)
     found = _find_differences(connection, graph, feature, metadata, owners, choices)
     created_types, dropped_types = find_types_to_create(connection, found.upgrade)
-    upgrade, downgrade = add_mutual_keys_last(found.upgrade, found.downgrade)
+    upgrade, downgrade = _add_mutual_keys_last(found.upgrade, found.downgrade)
     members = EnumMembers(feature, metadata, choices)
     upgrade_steps = Backfill(feature, metadata, choices).apply(add_conversions(members.upgrade(upgrade)))
     downgrade_steps = add_conversions(members.downgrade(downgrade))  # reverses the renames of `members.upgrade`
@@ -174,7 +175,7 @@ def _find_differences(
         renaming.apply(connection, rename)  # the next comparison does not see the rename as a difference
         renames.append(rename)
     choices.refuse_drops(renaming.find_dropped_names(upgrade), candidates)
-    for drop in filter(is_table_drop, upgrade):
+    for drop in filter(_is_table_drop, upgrade):
         referencing |= renaming.referencing_tables(connection, drop.table_name)
     return Differences(renames, upgrade, downgrade, referencing)
 
@@ -188,49 +189,61 @@ def _compare(
     with ignore_reflection_warnings(), refuse_generated_column_changes():
         script = produce_migrations(context, metadata)
     tables = [table for table in metadata.sorted_tables if owners.feature_of(table.name) in features]
-    create_search, drop_search = find_search_index_changes(connection, graph, features, tables)
+    create_search, drop_search = _find_search_index_changes(connection, graph, features, tables)
     # A table is dropped after the references to it, and created before them.
-    upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=is_table_drop), *create_search]
-    reverted = sorted(script.downgrade_ops.ops if script.downgrade_ops else (), key=is_table_creation, reverse=True)
+    upgrade = [*sorted(script.upgrade_ops.ops if script.upgrade_ops else (), key=_is_table_drop), *create_search]
+    reverted = sorted(script.downgrade_ops.ops if script.downgrade_ops else (), key=_is_table_creation, reverse=True)
     downgrade = [*drop_search, *reverted]
     refuse_identity_changes(upgrade)
     make_portable([*upgrade, *downgrade])
     return context, upgrade, downgrade
 
 
-def is_table_drop(operation: ops.MigrateOperation) -> TypeGuard[ops.DropTableOp]:
-    return isinstance(operation, ops.DropTableOp)
+def _find_search_index_changes(
+    connection: Connection, graph: MigrationGraph, features: Collection[str], tables: Sequence[Table]
+) -> tuple[list[ops.MigrateOperation], list[ops.MigrateOperation]]:
+    """Return the operations that change the search indexes to match the models, and those that undo them."""
+    existing = _find_created_indexes(connection, graph, features)
+    expected = {table.name: tuple(indexed_columns(table)) for table in tables if indexed_columns(table)}
+    drops = [DropSearchIndexOp(name, columns) for name, columns in existing.items() if expected.get(name) != columns]
+    new = [CreateSearchIndexOp(name, columns) for name, columns in expected.items() if existing.get(name) != columns]
+    return [*drops, *new], [step.reverse() for step in (*new, *drops)]
 
 
-def is_table_creation(operation: ops.MigrateOperation) -> bool:
-    return isinstance(operation, ops.CreateTableOp)
+def _find_created_indexes(
+    connection: Connection, graph: MigrationGraph, features: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the columns by table of the indexes that the applied migrations have created."""
+    created: dict[str, tuple[str, ...]] = {}
+    for migration in graph.applied(read_revisions(connection)):
+        if migration.feature not in features or STEP_NAME_END not in migration.path.read_text(encoding="utf-8"):
+            continue
+        for step in record(migration):
+            if isinstance(step, CreateSearchIndexOp):
+                created[step.table_name] = tuple(step.names)
+            elif isinstance(step, DropSearchIndexOp):
+                created.pop(step.table, None)
+    return created
 
 
-def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
-    """Refuse tables that no feature would migrate, and foreign keys to tables that do not exist.
+def comparison_options(graph: MigrationGraph, features: Collection[str], owners: TableOwners) -> dict[str, Any]:
+    """Return Alembic's options for a comparison of the tables of some features with the database."""
+    migrated = {name for name in features if graph.migrations_of(name)}
 
-    Raises:
-        OperatorError: A table's name does not start with that of an installed feature, or has a schema. Or a foreign
-            key references nothing.
-    """
-    if in_schema := next((table for table in metadata.tables.values() if table.schema), None):
-        raise OperatorError(
-            f"The table {in_schema.fullname} names a schema. Migrations, backups and copies only handle tables in the "
-            "schema of the connection: remove the schema from its model, and set the search_path of the user."
-        )
-    if unowned := [name for name in metadata.tables if name not in owners_of_models(metadata, features)]:
-        owner = unowned[0].partition("_")[0]
-        if framework_folder(owner):
-            raise OperatorError(
-                f"An installed feature needs {owner}. In {PACKAGE}/installed.py, import it with "
-                f"`from opportune.features import {owner}` and add it to INSTALLED."
-            )
-        raise OperatorError(
-            f"No feature owns the table '{unowned[0]}'. Start its __tablename__ with the name of an installed feature, "
-            f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set "
-            "data=Data(adopts_tables=True) in its Feature."
-        )
-    refuse_missing_targets(metadata)
+    def include_name(name: str | None, type_: str, _parents: object) -> bool:
+        # Tables that existed before are not compared until the first migration of their feature adopts them.
+        is_migrated = type_ != "table" or name in owners.created or owners.feature_of(name) in migrated
+        return is_owned(name, type_) and is_migrated
+
+    def is_owned(name: str | None, type_: str) -> bool:
+        return owners.feature_of(name) in features if type_ == "table" else not is_derived(name)
+
+    def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
+        if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
+            return item.referred_table.schema is None and owners.feature_of(item.referred_table.name) is not None
+        return is_owned(name, type_)
+
+    return {**OPTIONS, "include_name": include_name, "include_object": include_object}
 
 
 def create_empty_migration(graph: MigrationGraph, feature: str, title: str | None = None) -> NewMigration:
@@ -252,26 +265,6 @@ def write_migration(graph: MigrationGraph, draft: NewMigration) -> Path:
     except OSError as error:
         raise OperatorError(f"{display_path(path)} cannot be written: {error.strerror}.") from error
     return path
-
-
-def comparison_options(graph: MigrationGraph, features: Collection[str], owners: TableOwners) -> dict[str, Any]:
-    """Return Alembic's options for a comparison of the tables of some features with the database."""
-    migrated = {name for name in features if graph.migrations_of(name)}
-
-    def include_name(name: str | None, type_: str, _parents: object) -> bool:
-        # Tables that existed before are not compared until the first migration of their feature adopts them.
-        is_migrated = type_ != "table" or name in owners.created or owners.feature_of(name) in migrated
-        return is_owned(name, type_) and is_migrated
-
-    def is_owned(name: str | None, type_: str) -> bool:
-        return owners.feature_of(name) in features if type_ == "table" else not is_derived(name)
-
-    def include_object(item: object, name: str | None, type_: str, reflected: bool, _other: object) -> bool:
-        if reflected and isinstance(item, ForeignKeyConstraint):  # models reference only tables of models
-            return item.referred_table.schema is None and owners.feature_of(item.referred_table.name) is not None
-        return is_owned(name, type_)
-
-    return {**OPTIONS, "include_name": include_name, "include_object": include_object}
 
 
 def _migration_name(graph: MigrationGraph, feature: str, changes: Sequence[Change], title: str | None) -> str:
@@ -324,3 +317,40 @@ def _referenced_tables(operations: Sequence[ops.MigrateOperation]) -> set[str]:
             case ops.CreateForeignKeyOp(referent_table=table):
                 tables.add(table)
     return tables
+
+
+def _add_mutual_keys_last(
+    upgrade: Sequence[ops.MigrateOperation], downgrade: Sequence[ops.MigrateOperation]
+) -> tuple[Operations, Operations]:
+    """Move foreign keys with `use_alter` out of CREATE TABLE."""
+    additions: Operations = []
+    drops: Operations = []
+    for operation in upgrade:
+        for key in _remove_mutual_keys(operation):
+            table = str(key.parent.name)
+            additions.append(ops.ModifyTableOps(table, [_make_addition(key)]))
+            drops.append(ops.ModifyTableOps(table, [ops.DropConstraintOp.from_constraint(key)]))
+    return [*upgrade, *additions], [*drops, *downgrade]
+
+
+def _remove_mutual_keys(operation: ops.MigrateOperation) -> list[ForeignKeyConstraint]:
+    if not isinstance(operation, ops.CreateTableOp):
+        return []
+    mutual_keys = [part for part in operation.columns if isinstance(part, ForeignKeyConstraint) and part.use_alter]
+    # `is`, because `in` would compare columns with ==, which builds SQL.
+    operation.columns = [part for part in operation.columns if not any(part is key for key in mutual_keys)]
+    return mutual_keys
+
+
+def _make_addition(key: ForeignKeyConstraint) -> ops.MigrateOperation:
+    operation = ops.CreateForeignKeyOp.from_constraint(key)
+    operation.kw.pop("use_alter", None)
+    return operation
+
+
+def _is_table_drop(operation: ops.MigrateOperation) -> TypeGuard[ops.DropTableOp]:
+    return isinstance(operation, ops.DropTableOp)
+
+
+def _is_table_creation(operation: ops.MigrateOperation) -> bool:
+    return isinstance(operation, ops.CreateTableOp)

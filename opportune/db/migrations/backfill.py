@@ -16,7 +16,7 @@ from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefa
 
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.rendering import CodeOp, column_code, literal, plain_type, quoted
-from opportune.db.models.enums import EnumValue
+from opportune.db.models.column_types import EnumValue
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
 

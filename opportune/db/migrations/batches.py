@@ -8,9 +8,7 @@ from alembic.util import CommandError
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, delete, func, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-from opportune.db.migrations import lock_retries
-from opportune.db.migrations.connection import set_table_lock_timeout
-from opportune.db.migrations.lock_retries import TableLockedError, is_locked, retry_while_locked
+from opportune.db.migrations.connection import TableLockedError, is_locked, retry_while_locked, set_attempt_timeout
 from opportune.db.migrations.options import STEP, TransactionalOperations
 from opportune.db.migrations.rendering import CodeOp
 from opportune.errors import OperatorError
@@ -118,7 +116,7 @@ class _Batches:
         return True
 
     def count_remaining(self) -> int:
-        set_table_lock_timeout(self.connection, lock_retries.ATTEMPT_SECONDS)
+        set_attempt_timeout(self.connection)
         return self.connection.scalar(text(f"SELECT count(*) {self._remaining()}"), {"key": self.key}) or 0
 
     def run_next(self) -> int:
@@ -164,7 +162,7 @@ class _CommittedBatches(_Batches):
     def _attempt(self) -> int:
         started_at = time.monotonic()
         try:
-            set_table_lock_timeout(self.connection, lock_retries.ATTEMPT_SECONDS)
+            set_attempt_timeout(self.connection)
             self._read_position()
             count = super().run_next()
             if not count:

@@ -17,8 +17,7 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy import CheckConstraint, Column, Computed, DefaultClause, Identity, Table
 
-from opportune.db.migrations.allowed_values import AllowedValues, parse_allowed_values, sql_of
-from opportune.db.migrations.create_statements import normalize
+from opportune.db.migrations.create_statements import AllowedValues, normalize, parse_allowed_values, sql_of
 from opportune.db.migrations.naming import flatten
 from opportune.db.models.native_type import NativeType
 from opportune.errors import OperatorError

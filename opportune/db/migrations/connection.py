@@ -1,10 +1,13 @@
-"""Synchronous connection for migrations, so that they run in commands and inside a running event loop."""
+"""Synchronous connection for migrations, their lock, and retries while other transactions use their tables.
+
+It is synchronous, so that migrations run in commands and inside a running event loop.
+"""
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -14,7 +17,7 @@ from opportune.db.drivers import sqlite
 from opportune.db.drivers.sqlite_file import discard_unused, make_private
 from opportune.db.drivers.sync_engines import create_postgresql_engine, create_sqlite_engine
 from opportune.db.errors import explain
-from opportune.db.migrations.sqlite_dialect import with_complete_reflection
+from opportune.db.migrations.reflection import with_complete_reflection
 from opportune.db.models.native_type import recognize_all_types
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.db.url.direct import direct_url
@@ -27,6 +30,16 @@ TABLE_LOCK_TIMEOUT_SECONDS = 10
 """Seconds that a migration waits for a table. Meanwhile other transactions queue behind it."""
 ADVISORY_LOCK_ID = 0x6F70706F7274
 """Number of PostgreSQL's lock. It is arbitrary, but the same in all processes."""
+
+ATTEMPT_SECONDS: float = 2
+"""Seconds that an attempt waits for a table. Other transactions on the table queue behind it."""
+PAUSE_SECONDS: float = 2
+"""Seconds between two attempts, in which queued transactions run."""
+MAX_RETRY_SECONDS: float = 60
+LOCK_ERRORS = {"55P03", "40P01"}
+"""PostgreSQL's codes of lock timeouts and deadlocks."""
+
+Result = TypeVar("Result")
 
 LOCKED = "Another process is migrating this database. Wait until it ends, then run this again."
 
@@ -77,6 +90,21 @@ def in_memory_connection() -> Iterator[Connection]:
         yield connection
 
 
+def _create_sqlite_engine(url: URL) -> Engine:
+    # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
+    # `run_migrations` sets BEGIN IMMEDIATE.
+    engine = create_sqlite_engine(with_complete_reflection(url), connect_args={"isolation_level": None})
+    event.listen(engine, "connect", sqlite.configure_sqlite)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Alembic changes a table by copying it. Dropping the old one must not cascade.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}")
+
+
 def acquire_migration_lock(connection: Connection) -> None:
     """Hold the migration lock until the transaction ends.
 
@@ -122,20 +150,35 @@ def set_table_lock_timeout(connection: Connection, seconds: float = TABLE_LOCK_T
         _set_lock_timeout(connection, seconds)
 
 
+def set_attempt_timeout(connection: Connection) -> None:
+    """Limit the time that an attempt of `retry_while_locked` waits for a table."""
+    set_table_lock_timeout(connection, ATTEMPT_SECONDS)
+
+
 def _set_lock_timeout(connection: Connection, seconds: float) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{seconds}s'"))
 
 
-def _create_sqlite_engine(url: URL) -> Engine:
-    # isolation_level=None: otherwise the driver commits before DDL, and a failed migration would be half applied.
-    # `run_migrations` sets BEGIN IMMEDIATE.
-    engine = create_sqlite_engine(with_complete_reflection(url), connect_args={"isolation_level": None})
-    event.listen(engine, "connect", sqlite.configure_sqlite)
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+class TableLockedError(OperatorError):
+    """Another transaction held a lock on a table for too long. The migration, or its last batch, was undone."""
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Alembic changes a table by copying it. Dropping the old one must not cascade.
-    connection.execute("PRAGMA foreign_keys = OFF")
-    connection.execute(f"PRAGMA busy_timeout = {MIGRATION_LOCK_TIMEOUT_SECONDS * 1000:.0f}")
+def is_locked(error: Exception) -> bool:
+    """Return whether the statement waited too long for a lock, or was chosen to resolve a deadlock."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in LOCK_ERRORS
+
+
+def retry_while_locked(attempt: Callable[[], Result]) -> Result:
+    """Repeat an attempt for about a minute while other transactions hold a lock on a table.
+
+    Raises:
+        TableLockedError: The table is still locked.
+    """
+    deadline = time.monotonic() + MAX_RETRY_SECONDS
+    while True:
+        try:
+            return attempt()
+        except TableLockedError:
+            if time.monotonic() + PAUSE_SECONDS > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)

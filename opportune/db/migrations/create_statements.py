@@ -1,4 +1,4 @@
-"""Parts of the CREATE statements of a database: collations, generated columns, unique constraints and indexes.
+"""Parts of the CREATE statements of a database: columns, unique constraints, indexes and lists of allowed values.
 
 The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's regular expressions miss some of them.
 """
@@ -6,6 +6,9 @@ The pragmas of SQLite tell neither expressions nor conditions, and SQLAlchemy's 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, column
+from sqlalchemy.engine.default import DefaultDialect
 
 TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|$))|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[\w$]+|.""",
@@ -19,6 +22,12 @@ CONFLICT = re.compile(r"ON CONFLICT (\w+)")
 BOOLEANS = {"true": "1", "false": "0"}
 TABLE_RULES = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 """Words that begin a constraint in the list of columns."""
+
+LISTED_COLUMN = re.compile(r'\(*"?(?P<column>\w+)"?\)*(?:::[\w ]+)?\s*(?:=\s*ANY\b|\bIN\b|=)', re.IGNORECASE)
+LISTED_VALUE = re.compile(
+    r"(?P<escaped>E?)'(?P<text>(?:[^']|'')*)'(?P<cast>::(?:character varying|\w+))?|(?P<number>-?\b\d+\b)"
+)
+SEPARATORS = re.compile(r"(?:ARRAY|::[a-z ]+(?:\(\d+\))?(?:\[\])?|[\s(),\[\]])*")
 
 
 class IndexDefinition(NamedTuple):
@@ -49,6 +58,17 @@ class TableDefinition(NamedTuple):
     unique_rules: Sequence[UniqueRule]
 
 
+class AllowedValues(NamedTuple):
+    """Condition that a column has one of several values."""
+
+    column: str
+    values: tuple[str | int, ...]
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        return column(self.column).in_(self.values)
+
+
 def parse_index(sql: str) -> IndexDefinition:
     items = [*_items(sql)]
     words = [item.upper() for item in items]
@@ -73,6 +93,30 @@ def parse_table(sql: str) -> TableDefinition:
         if items and words[0] not in TABLE_RULES:
             columns[unquote(items[0]).lower()] = _read_column(items, words)
     return TableDefinition(columns, unique_rules)
+
+
+def parse_allowed_values(condition: Any) -> AllowedValues | None:
+    """Return the values that a condition lists, such as those of an Enum. None for other conditions.
+
+    SQLAlchemy, SQLite and PostgreSQL write them in different forms, such as `status IN ('new', 'done')` and
+    `((status)::text = ANY (ARRAY['new'::text, 'done'::text]))`.
+    """
+    sql = sql_of(condition)
+    start = LISTED_COLUMN.match(sql)
+    if start is None:
+        return None
+    listed = sql[start.end() :]
+    values = tuple(map(_parse_value, LISTED_VALUE.finditer(listed)))
+    is_list = SEPARATORS.fullmatch(LISTED_VALUE.sub("", listed))
+    return AllowedValues(start["column"], values) if values and is_list else None
+
+
+def sql_of(expression: Any) -> str:
+    """Return the SQL of an expression with its values, without the names of tables."""
+    if isinstance(expression, str):
+        return expression
+    options = {"literal_binds": True, "include_table": False}
+    return str(expression.compile(dialect=DefaultDialect(), compile_kwargs=options))
 
 
 def identifiers(sql: str) -> set[str]:
@@ -113,6 +157,15 @@ def needs_parentheses(default: str) -> bool:
 def unquote(token: str) -> str:
     end = QUOTES.get(token[0])
     return token[1:-1].replace(end * 2, end) if end else token
+
+
+def _parse_value(match: re.Match[str]) -> str | int:
+    if match["number"]:
+        return int(match["number"])
+    text = match["text"].replace("''", "'")
+    if match["cast"] in ("::integer", "::bigint", "::smallint"):  # PostgreSQL quotes negative numbers
+        return int(text)
+    return text.replace("\\\\", "\\") if match["escaped"] else text
 
 
 def _read_column(items: Sequence[str], words: Sequence[str]) -> ColumnDefinition:

@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, MetaData, text
 
 from opportune.db.migrations.fts5 import fts5_definitions
+from opportune.db.models.indexes import TRIGRAMS_PREFIX, index_name, tables_with_search_index
 from opportune.db.models.model import ModelBase
-from opportune.db.models.search_index import TRIGRAMS_PREFIX, index_name, tables_with_search_index
 
 EXISTING = {
     "sqlite": "SELECT name FROM sqlite_master WHERE substr(name, 1, length(:prefix)) = :prefix",

@@ -7,8 +7,8 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 
 from opportune.db.migrations import comparisons
-from opportune.db.migrations.postgresql_implementation import CompletePostgresqlImpl
-from opportune.db.migrations.sqlite_implementation import CompleteSQLiteImpl
+from opportune.db.migrations.postgresql import CompletePostgresqlImpl
+from opportune.db.migrations.sqlite import CompleteSQLiteImpl
 
 IMPLEMENTATIONS = (CompletePostgresqlImpl, CompleteSQLiteImpl)
 """Implementations of databases, which register themselves with Alembic when they are defined."""

@@ -2,19 +2,21 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alembic.operations import ops
 from sqlalchemy import Connection, Constraint, MetaData, Table, inspect, text
 from sqlalchemy.sql.elements import conv
 
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph, framework_folder
 from opportune.db.migrations.history import VERSION_TABLE, read_revisions
 from opportune.db.migrations.post_migrate import is_derived
 from opportune.db.migrations.recording import record_with_queries
+from opportune.db.models.foreign_keys import refuse_missing_targets
 from opportune.db.models.model import Model
-from opportune.project.layout import adopted_tables, feature_module, feature_of_table
+from opportune.errors import OperatorError
+from opportune.project.layout import PACKAGE, adopted_tables, feature_module, feature_of_table
 
 CHANGES_TABLES = re.compile(r"create_table|drop_table|rename_table|\bTABLE\b", re.IGNORECASE)
 IDENTIFIER = r"""(?:[\w$]+\s*\.\s*|"[^"]+"\s*\.\s*)?(?:["`\[](?P<{0}quoted>[^"`\]]+)["`\]]|(?P<{0}plain>[\w$]+))"""
@@ -120,6 +122,33 @@ def owners_of_models(metadata: MetaData, features: Collection[str]) -> dict[str,
         if owner := next((candidate for candidate in candidates if candidate in names), None):
             owners[name] = owner
     return owners
+
+
+def refuse_unowned_tables(features: Sequence[str], metadata: MetaData) -> None:
+    """Refuse tables that no feature would migrate, and foreign keys to tables that do not exist.
+
+    Raises:
+        OperatorError: A table's name does not start with that of an installed feature, or has a schema. Or a foreign
+            key references nothing.
+    """
+    if in_schema := next((table for table in metadata.tables.values() if table.schema), None):
+        raise OperatorError(
+            f"The table {in_schema.fullname} names a schema. Migrations, backups and copies only handle tables in the "
+            "schema of the connection: remove the schema from its model, and set the search_path of the user."
+        )
+    if unowned := [name for name in metadata.tables if name not in owners_of_models(metadata, features)]:
+        owner = unowned[0].partition("_")[0]
+        if framework_folder(owner):
+            raise OperatorError(
+                f"An installed feature needs {owner}. In {PACKAGE}/installed.py, import it with "
+                f"`from opportune.features import {owner}` and add it to INSTALLED."
+            )
+        raise OperatorError(
+            f"No feature owns the table '{unowned[0]}'. Start its __tablename__ with the name of an installed feature, "
+            f"such as '{features[-1]}_{unowned[0]}', or, if it already existed, set "
+            "data=Data(adopts_tables=True) in its Feature."
+        )
+    refuse_missing_targets(metadata)
 
 
 def find_site_tables(connection: Connection, owners: TableOwners) -> list[str]:

@@ -5,7 +5,7 @@ from pkgutil import resolve_name
 
 from sqlalchemy import Connection, Executable
 
-from opportune.db.models.search_index import TRIGRAMS_PREFIX
+from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.progress import work
 from opportune.project.layout import installed_features
 

@@ -1,89 +1,55 @@
 """Applies and reverts migrations, each in a transaction."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from opportune.db.migrations import lock_retries
+from opportune.db.errors import is_full
 from opportune.db.migrations.batches import AppliedElsewhereError, find_step_before_batches, forget_position
-from opportune.db.migrations.connection import acquire_migration_lock, separate_migration_lock, set_table_lock_timeout
+from opportune.db.migrations.connection import (
+    TableLockedError,
+    acquire_migration_lock,
+    is_locked,
+    retry_while_locked,
+    separate_migration_lock,
+    set_attempt_timeout,
+    set_table_lock_timeout,
+)
 from opportune.db.migrations.conversion import ConversionError
-from opportune.db.migrations.duplicates import DuplicatesError, refuse_duplicates
-from opportune.db.migrations.failures import explain_failure, first_line
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.duplicates import TABLE_COPY, DuplicatesError, refuse_duplicates
+from opportune.db.migrations.graph import Migration, MigrationGraph, Plan, Step, plan_migrations, refuse_newer
 from opportune.db.migrations.history import read_revisions, record_revisions
-from opportune.db.migrations.lock_retries import retry_while_locked
 from opportune.db.migrations.options import OPTIONS, STEP, TransactionalOperations, keep_transaction
 from opportune.db.migrations.post_migrate import due_statements, run_due_statements
 from opportune.db.migrations.recording import record
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
-from opportune.db.migrations.table_rebuilds import preserve_views_and_triggers
+from opportune.db.migrations.reflection import ignore_reflection_warnings
+from opportune.db.migrations.sqlite import preserve_views_and_triggers
 from opportune.errors import OperatorError
 from opportune.progress import Progress, work
-from opportune.project.layout import features_on_postgresql
+from opportune.project.layout import display_path, features_on_postgresql
 
 # `alembic.op`, which migrations use, is global.
 _op_lock = threading.Lock()
 
-
-@dataclass(frozen=True)
-class Step:
-    """Migration to apply or revert."""
-
-    migration: Migration
-    direction: Literal["upgrade", "downgrade"]
-    is_faked: bool = False
-    """Record the migration without running it."""
-
-
-Plan = Callable[[Sequence[Migration]], list[Step]]
-"""Return the remaining steps for a list of applied migrations."""
+FILL_COMMENT = "# FILL"
+"""Comment in a migration where the owner sets values of rows."""
 
 Announce = Callable[[Step], AbstractContextManager[None]]
-
-
-def plan_migrations(graph: MigrationGraph, feature: str | None = None, target: str | None = None) -> Plan:
-    """Return a plan that applies all migrations, those of a feature, or those up to or back to a target.
-
-    Raises:
-        OperatorError: The feature or migration does not exist, or a feature has two last migrations.
-    """
-    features = graph.features if feature is None else [feature]
-    newest = [migration for name in features if (migration := graph.newest(name))]
-    if feature and target == "zero":
-        return lambda applied: _revert(graph, applied, feature, keep=[])
-    if feature and target:
-        newest = [graph.find(feature, target)]
-    needed = _with_ancestors(graph, newest)
-
-    def plan(applied: Sequence[Migration]) -> list[Step]:
-        if feature and target and newest[0] in applied:
-            return _revert(graph, applied, feature, keep=needed)
-        return [Step(migration, "upgrade") for migration in needed if migration not in applied]
-
-    return plan
-
-
-def fake_steps(plan: Plan, migrations: Collection[Migration] | None = None) -> Plan:
-    """Return a plan that records these migrations, or all, without running them."""
-    return lambda applied: [
-        replace(step, is_faked=migrations is None or step.migration in migrations) for step in plan(applied)
-    ]
 
 
 def run_migrations(
     connection: Connection,
     graph: MigrationGraph,
-    plan: Plan,
+    plan: Plan | None = None,
     announce: Announce = lambda _step: nullcontext(),
     *,
     derive: bool = True,
@@ -95,7 +61,7 @@ def run_migrations(
     Args:
         connection: Connection without an open transaction.
         graph: All migrations.
-        plan: Steps to run.
+        plan: Steps to run. Default: all migrations.
         announce: Context manager around each step, for output.
         derive: Also run the statements of `Data(post_migrate=…)`, such as those for search indexes.
 
@@ -105,6 +71,7 @@ def run_migrations(
     Raises:
         OperatorError: A step failed. Previous steps stay applied.
     """
+    plan = plan or plan_migrations(graph)
     refuse_other_database(connection, graph.features)
     rows = read_revisions(connection)
     connection.rollback()
@@ -140,14 +107,14 @@ def _with_progress(announce: Announce, progress: Progress) -> Announce:
     return announce_and_count
 
 
-def run_migrations_within(connection: Connection, graph: MigrationGraph, plan: Plan) -> None:
-    """Run the steps of a plan in the current transaction, so that all or none are applied.
+def run_migrations_within(connection: Connection, graph: MigrationGraph) -> None:
+    """Run all migrations in the current transaction, so that all or none are applied.
 
     Raises:
         OperatorError: A step failed, or a feature needs PostgreSQL.
     """
     refuse_other_database(connection, graph.features)
-    run = _Run(connection, graph, plan, acquire_migration_lock, is_within=True)
+    run = _Run(connection, graph, plan_migrations(graph), acquire_migration_lock, is_within=True)
     while run.attempt_next():
         pass
     run_due_statements(connection)
@@ -179,28 +146,6 @@ def refuse_other_database(connection: Connection, features: Collection[str]) -> 
         )
 
 
-def refuse_newer(graph: MigrationGraph, rows: Sequence[str]) -> None:
-    """Refuse a database that newer code has migrated.
-
-    Raises:
-        OperatorError: The database is newer.
-    """
-    newer = graph.unknown(rows).newer
-    if not newer:
-        return
-    names = ", ".join(newer)
-    for migration in graph.ordered:
-        if not set(newer).isdisjoint(migration.replaces):
-            raise OperatorError(
-                f"The database has applied only some migrations that {migration} replaces ({names}). First run "
-                "`migrate` with the code from before it was squashed."
-            )
-    raise OperatorError(
-        f"The database has migrations that this code lacks ({names}). Run the version that created them, or restore "
-        "their files."
-    )
-
-
 @dataclass(frozen=True)
 class _Run:
     """Runs the steps of a plan."""
@@ -218,11 +163,9 @@ class _Run:
         with ExitStack() as announcement:  # ends after the commit
             # A repeated attempt is not announced again.
             announce_once = cache(lambda step: announcement.enter_context(announce(step)))
-            return retry_while_locked(lambda: self.attempt_next(announce_once, lock_retries.ATTEMPT_SECONDS))
+            return retry_while_locked(lambda: self.attempt_next(announce_once))
 
-    def attempt_next(
-        self, announce: Callable[[Step], None] = lambda _step: None, table_timeout_seconds: float | None = None
-    ) -> bool:
+    def attempt_next(self, announce: Callable[[Step], None] = lambda _step: None) -> bool:
         """Run the next step, and return whether there was one.
 
         Raises:
@@ -235,8 +178,8 @@ class _Run:
             keep_transaction(context)
         with _op_lock, _transaction(context, connection, is_within=self.is_within), Operations.context(context):
             self.lock(connection)
-            if table_timeout_seconds is not None:
-                set_table_lock_timeout(connection, table_timeout_seconds)
+            if not self.is_within:
+                set_attempt_timeout(connection)
             steps = self.plan(self.graph.applied(read_revisions(connection)))
             if not steps:
                 return False
@@ -315,13 +258,34 @@ def _refuse_dangling_rows(connection: Connection, migration: Migration) -> None:
         raise OperatorError(f"{migration} was undone: rows of {broken[0]} would reference missing rows of {broken[2]}.")
 
 
-def _with_ancestors(graph: MigrationGraph, migrations: Sequence[Migration]) -> list[Migration]:
-    ancestors = {ancestor for migration in migrations for ancestor in graph.needed_by(migration)}
-    return [migration for migration in graph.ordered if migration in ancestors]
+def explain_failure(error: Exception, migration: Migration) -> OperatorError:
+    """Return the error of a migration for the operator."""
+    failure = "failed and was undone" if migration.is_atomic else "failed halfway. Fix the cause, and run this again"
+    if isinstance(error, ConversionError):
+        return OperatorError(f"{migration} was undone: {error}. {_fill_advice(migration)}")
+    if isinstance(error, DuplicatesError):
+        return OperatorError(f"{migration} {failure}: {error}. Change or delete these rows, then run this again.")
+    if is_locked(error):
+        effect = "was undone" if migration.is_atomic else "failed halfway"
+        return TableLockedError(
+            f"{migration} {effect}: other transactions use its tables. Run this again at a quieter time."
+        )
+    return OperatorError(f"{migration} {failure}: {first_line(error)}{_advice(error, migration)}")
 
 
-def _revert(graph: MigrationGraph, applied: Sequence[Migration], feature: str, keep: Sequence[Migration]) -> list[Step]:
-    """Return the steps that revert a feature's migrations except `keep`. Dependent migrations are reverted first."""
-    reverted = {migration for migration in applied if migration.feature == feature and migration not in keep}
-    reverted |= {migration for migration in applied if reverted.intersection(graph.needed_by(migration))}
-    return [Step(migration, "downgrade") for migration in reversed(graph.ordered) if migration in reverted]
+def _advice(error: Exception, migration: Migration) -> str:
+    if is_full(error):
+        return ". Free some space, then run this again."
+    if isinstance(error, IntegrityError) and FILL_COMMENT in migration.path.read_text(encoding="utf-8"):
+        return f". {_fill_advice(migration)}"
+    return ""
+
+
+def _fill_advice(migration: Migration) -> str:
+    return f"Set the value for existing rows at FILL in {display_path(migration.path)}."
+
+
+def first_line(error: Exception) -> str:
+    # Only the first line: the others may quote a row.
+    message = str(error.orig if isinstance(error, DBAPIError) else error)
+    return next(iter(message.splitlines()), type(error).__name__).replace(TABLE_COPY, "")

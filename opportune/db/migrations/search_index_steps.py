@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from opportune.db.migrations.fts5 import fill_fts5, fts5_definitions
 from opportune.db.migrations.rendering import quoted
-from opportune.db.models.search_index import index_name
+from opportune.db.models.indexes import index_name
 
 logger = logging.getLogger(__name__)
 

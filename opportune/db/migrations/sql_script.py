@@ -14,10 +14,10 @@ from sqlalchemy.schema import CreateTable
 
 from opportune.db.migrations.connection import in_memory_connection
 from opportune.db.migrations.duplicates import MARK
-from opportune.db.migrations.graph import Migration, MigrationGraph
+from opportune.db.migrations.graph import Migration, MigrationGraph, Step
 from opportune.db.migrations.history import VERSION_TABLE
 from opportune.db.migrations.options import OPTIONS
-from opportune.db.migrations.runner import Step, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 
 # On SQLite, foreign keys are off so that copying a table does not cascade.

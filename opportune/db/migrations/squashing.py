@@ -10,11 +10,11 @@ from sqlalchemy import MetaData
 
 from opportune.db.migrations.autogenerate import NewMigration, draft_migration
 from opportune.db.migrations.connection import in_memory_connection
-from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph
+from opportune.db.migrations.graph import FRAMEWORK_MIGRATIONS, Migration, MigrationGraph, plan_migrations
 from opportune.db.migrations.ownership import read_owners
 from opportune.db.migrations.recording import record
 from opportune.db.migrations.rendering import CodeOp, write_file
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.errors import OperatorError
 from opportune.project.layout import display_path
 

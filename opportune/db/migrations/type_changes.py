@@ -1,19 +1,28 @@
-"""Migration steps that change a column's type and convert its values."""
+"""Migration steps that change the type of a column or the members of its Enum, and convert the values of rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from alembic.operations import ops
+from sqlalchemy import MetaData
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, Uuid
 
-from opportune.db.migrations.rendering import CodeOp, portable_type_code, quoted
-from opportune.db.migrations.value_conversion import Family, family_of, reflected_family
+from opportune.db.migrations.conversion import Family, family_of, reflected_family
+from opportune.db.migrations.create_statements import parse_allowed_values
+from opportune.db.migrations.questions import Choices, Rename
+from opportune.db.migrations.rendering import CodeOp, literal, portable_type_code, quoted
+from opportune.db.models.column_types import EnumValue
 from opportune.db.models.translated import TranslatedColumn, site_language
 
 IMPORT = "from opportune.db.migrations.conversion import convert_column"
 NUMBERS = {Family.INTEGER, Family.DECIMAL}
 TIMES = {Family.DATE, Family.DATETIME}
+
+Value = str | int
+ColumnName = tuple[str, str]
+"""Table and column."""
 
 
 def add_conversions(operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
@@ -122,3 +131,140 @@ def _using_expression(part: ops.AlterColumnOp, type_: Any) -> str:
         return f"{name}::integer::{target}"
     is_direct = old is Family.TEXT or {old, new} <= NUMBERS or {old, new} <= TIMES
     return f"{name}::{target}" if is_direct else f"{name}::text::{target}"
+
+
+@dataclass(frozen=True)
+class MembersChange:
+    """Change of the values that a check constraint allows in a column."""
+
+    add: ops.CreateCheckConstraintOp
+    column: str
+    old: Sequence[Value]
+    new: Sequence[Value]
+
+    @property
+    def target(self) -> ColumnName:
+        return self.add.table_name, self.column
+
+    @property
+    def removed(self) -> list[Value]:
+        return [value for value in self.old if value not in self.new]
+
+
+@dataclass(frozen=True)
+class EnumMembers:
+    """Adds steps that update rows when Enum members in the tables of a feature change."""
+
+    feature: str
+    metadata: MetaData
+    choices: Choices
+    renamed: dict[ColumnName, dict[Value, Value]] = field(default_factory=dict)
+    """New value by old value of each column. The downgrade reverses them."""
+
+    def upgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        result: list[ops.MigrateOperation] = []
+        for operation in operations:
+            changes = [*_find_changes(operation)]
+            for change in changes:
+                self.renamed[change.target] = self._choose_renames(change)
+            for change, values in self._find_name_changes(operation):
+                changes.append(change)
+                self.renamed[change.target] = values
+            result += _with_row_updates(operation, changes, self.renamed)
+        return result
+
+    def downgrade(self, operations: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        undone = {target: {new: old for old, new in values.items()} for target, values in self.renamed.items()}
+        result: list[ops.MigrateOperation] = []
+        for operation in operations:
+            result += _with_row_updates(operation, [*_find_changes(operation)], undone)
+        return result
+
+    def _find_name_changes(self, operation: ops.MigrateOperation) -> Iterator[tuple[MembersChange, dict[Value, Value]]]:
+        """Yield the changes of columns that stored member names, as SQLModel does, and now store member values."""
+        parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else []
+        alterations = [part for part in parts if isinstance(part, ops.AlterColumnOp) and part.modify_type]
+        old_types = {part.column_name: part.existing_type for part in alterations}
+        for add in parts:
+            if not isinstance(add, ops.CreateCheckConstraintOp):
+                continue
+            allowed = parse_allowed_values(add.condition)
+            if allowed is None or allowed.column not in old_types:
+                continue
+            values = self._values_by_name(add.table_name, allowed.column)
+            longest = max((len(str(name)) for name in values), default=0)  # SQLModel makes the column as long as that
+            if values and getattr(old_types[allowed.column], "length", None) == longest:
+                yield MembersChange(add, allowed.column, [*values], allowed.values), values
+
+    def _values_by_name(self, table: str, column: str) -> dict[Value, Value]:
+        type_ = self.metadata.tables[table].columns[column].type
+        return {str(member.name): member.value for member in type_.enum} if isinstance(type_, EnumValue) else {}
+
+    def _choose_renames(self, change: MembersChange) -> dict[Value, Value]:
+        """Return the new value by removed value of the members that were renamed, according to the owner."""
+        by_text = {str(value): value for value in (*change.old, *change.new)}
+        renames: dict[Value, Value] = {}
+        while rename := self.choices.choose_rename([*self._possible_renames(change, renames)]):
+            renames[by_text[rename.old[2]]] = by_text[rename.new]
+        return renames
+
+    def _possible_renames(self, change: MembersChange, renames: Mapping[Value, Value]) -> Iterator[Rename]:
+        """Yield the renames between values that no chosen rename uses. Only new values are suggested."""
+        table, column = change.target
+        short_table = table.removeprefix(f"{self.feature}_")
+        for new in change.new:
+            for old in change.removed:
+                if old not in renames and new not in renames.values():
+                    type_ = "" if new in change.old else "value"
+                    yield Rename((table, column, str(old)), str(new), type_, short_table)
+
+
+def _with_row_updates(
+    operation: ops.MigrateOperation,
+    changes: Sequence[MembersChange],
+    renamed: Mapping[ColumnName, Mapping[Value, Value]],
+) -> Iterator[ops.MigrateOperation]:
+    """Yield the operation, with updates of rows before the new constraint is added."""
+    changes = [change for change in changes if change.removed]
+    if not changes or not isinstance(operation, ops.ModifyTableOps):
+        yield operation
+        return
+    adds: list[ops.MigrateOperation] = [change.add for change in changes]
+    yield ops.ModifyTableOps(operation.table_name, [part for part in operation.ops if part not in adds])
+    for change in changes:
+        yield from _make_row_updates(change, renamed.get(change.target, {}))
+    yield ops.ModifyTableOps(operation.table_name, adds)
+
+
+def _make_row_updates(change: MembersChange, renamed: Mapping[Value, Value]) -> Iterator[CodeOp]:
+    for old in change.removed:
+        if old in renamed and renamed[old] in change.new:
+            yield CodeOp("", f"op.execute({_update_statement(change, old, literal(renamed[old]))!r})")
+        else:
+            table, column = change.target
+            yield CodeOp(
+                f"`migrate` fails if rows of {table} have {column} {literal(old)}: see FILL in the file",
+                f"# FILL: rows with {column} {literal(old)} make the next step fail. Set another value:\n"
+                f"# op.execute({_update_statement(change, old, '…')!r})",
+            )
+
+
+def _update_statement(change: MembersChange, old: Value, new: str) -> str:
+    column = quoted(change.column)
+    return f"UPDATE {change.target[0]} SET {column} = {new} WHERE {column} = {literal(old)}"
+
+
+def _find_changes(operation: ops.MigrateOperation) -> Iterator[MembersChange]:
+    """Yield the checks of an operation that replace a dropped check of the same column."""
+    drops: dict[str, Sequence[Value]] = {}
+    parts = operation.ops if isinstance(operation, ops.ModifyTableOps) else ()
+    for part in parts:
+        if isinstance(part, ops.DropConstraintOp) and part.constraint_type == "check":
+            constraint: Any = part.to_constraint()
+            if old := parse_allowed_values(constraint.sqltext):
+                drops[old.column] = old.values
+        elif isinstance(part, ops.CreateCheckConstraintOp):
+            # Matched by column: the name of the constraint changes with those of its table and column.
+            new = parse_allowed_values(part.condition)
+            if new and new.column in drops:
+                yield MembersChange(part, new.column, drops[new.column], new.values)

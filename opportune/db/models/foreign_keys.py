@@ -1,6 +1,8 @@
-"""Foreign keys to tables or columns that do not exist."""
+"""Foreign keys without a target, and cycles of foreign keys between tables."""
 
-from sqlalchemy import ForeignKey, MetaData
+from collections.abc import Iterable
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Table
 from sqlalchemy.exc import NoReferenceError
 
 from opportune.errors import OperatorError
@@ -34,3 +36,44 @@ def _describe_target(key: ForeignKey, metadata: MetaData) -> str:
         return f'foreign_key="{name}.{column}": {name} has no column {column}.{did_you_mean(column, table.c.keys())}'
     hint = did_you_mean(name, metadata.tables) or " Write the __tablename__ of a model of an installed feature."
     return f'foreign_key="{name}.{column}": there is no table {name}.{hint}'
+
+
+def break_cycles(metadata: MetaData) -> None:
+    """Mark the foreign keys that close a cycle, so that they are added after all tables exist.
+
+    SQLAlchemy cannot sort tables with a cycle and would warn each time.
+    """
+    for key in find_closing_keys(metadata.tables.values()):
+        key.use_alter = True
+
+
+def find_closing_keys(tables: Iterable[Table]) -> list[ForeignKeyConstraint]:
+    """Return foreign keys whose removal leaves no cycle of tables."""
+    closing: list[ForeignKeyConstraint] = []
+    visited: set[Table] = set()
+    path: list[Table] = []
+
+    def visit(table: Table) -> None:
+        visited.add(table)
+        path.append(table)
+        for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
+            target = _target_of(key)
+            if target in path:
+                closing.append(key)
+            elif target is not None and target not in visited:
+                visit(target)
+        path.pop()
+
+    for table in sorted(tables, key=lambda table: table.fullname):
+        if table not in visited:
+            visit(table)
+    return closing
+
+
+def _target_of(key: ForeignKeyConstraint) -> Table | None:
+    """Return the table that a key references, unless it cannot close a cycle."""
+    try:
+        target = key.referred_table
+    except NoReferenceError:  # its feature is not installed
+        return None
+    return None if key.use_alter or target is key.parent else target

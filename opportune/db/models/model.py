@@ -13,9 +13,8 @@ from sqlalchemy import Integer, MetaData, Table, UniqueConstraint, event, inspec
 from sqlalchemy.orm import InspectionAttr, registry
 from sqlmodel import Field, SQLModel
 
-from opportune.db.models.column_types import BigId, set_column_options
-from opportune.db.models.enums import store_enum_values
-from opportune.db.models.search_index import declare_search_index
+from opportune.db.models.column_types import BigId, set_column_options, store_enum_values
+from opportune.db.models.indexes import declare_search_index
 from opportune.db.models.soft_delete import LiveRowComparator
 from opportune.db.models.translated import is_translated
 from opportune.errors import OperatorError
@@ -34,7 +33,6 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-
 
 # Separate from SQLModel's registry, because an existing application may have a `User` or `Group` itself.
 REGISTRY = registry(metadata=MetaData(naming_convention=NAMING_CONVENTION))
@@ -149,6 +147,14 @@ class Model(ModelBase):
     """
 
     id: int = Field(default=None, primary_key=True, sa_type=BigId)
+
+
+class Versioned(SQLModel):
+    """Mixin that keeps the values of each change of a row: `class Page(Model, Versioned, table=True)`."""
+
+    keeps_history: ClassVar[bool] = True
+    keep_version_days: ClassVar[int | None] = None
+    """Days until a daily job deletes an older version. None keeps all versions of a row."""
 
 
 @event.listens_for(Table, "after_parent_attach")

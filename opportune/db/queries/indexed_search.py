@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, String, bindparam, column, func, literal_c
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper
 
-from opportune.db.models.search_index import index_name, indexed_columns
+from opportune.db.models.indexes import index_name, indexed_columns
 from opportune.db.queries.matching import matches, pattern_of, words_of
 from opportune.db.queries.paths import AttributePath, Visible, all_rows
 from opportune.db.queries.row_count import RowCount, recent_counts

@@ -6,6 +6,7 @@ response. Streams and WebSockets open short sessions instead.
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from copy import copy
 from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, TypeVar
 
@@ -13,11 +14,12 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
-from opportune.db.database import Database
-from opportune.db.sessions.contexts import Context, ReadonlyContext
-from opportune.db.sessions.site import on_site
+from opportune.db.database import Context, Database, ReadonlyContext
 
+Connection = TypeVar("Connection", bound=HTTPConnection)
 C = TypeVar("C", bound=ReadonlyContext)
+SITE = "opportune.site"
+"""Key of ASGI scopes. `opportune.mount` sets it for requests to routes of the existing application."""
 
 
 async def get_database(request: HTTPConnection) -> Database:
@@ -32,8 +34,6 @@ async def _get_database_to_read(request: HTTPConnection) -> Database:
 DatabaseDependency = Annotated[Database, Depends(get_database)]
 _DatabaseToRead = Annotated[Database, Depends(_get_database_to_read)]
 """For read-only dependencies. An LLM tool that depends on `DatabaseDependency` counts as a tool that writes."""
-
-
 _READER = "opportune.reader"
 """Key of the scope with the reader of a route, and the stack that closes it."""
 
@@ -103,3 +103,19 @@ def _call_parameters(context_class: type[ReadonlyContext]) -> list[Parameter] | 
 
 RWCtx = Annotated[Context, context_dependency(Context)]
 ReadonlyCtx = Annotated[ReadonlyContext, context_dependency(ReadonlyContext)]
+
+
+def on_site(connection: Connection) -> Connection:
+    """Return the connection with the site as its `app`, for dependencies in routes of an existing application."""
+    site: Any = connection.scope.get(SITE)
+    if site is None or connection.scope["app"] is site:
+        return connection
+    connection.scope.setdefault("state", {})  # before the scope is copied: both share the state
+    copied = copy(connection)
+    copied.scope = {**connection.scope, "app": site}
+    return copied
+
+
+def is_foreign_route(connection: HTTPConnection) -> bool:
+    """Return whether the request is for a route of an existing application."""
+    return SITE in connection.scope

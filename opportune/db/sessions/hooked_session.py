@@ -1,15 +1,19 @@
-"""Session that runs hooks before and after it writes rows."""
+"""Session that runs hooks before and after it writes rows, and its record of the rows that it has written."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_session
-from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session
+from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, Session, SessionTransaction
 from sqlalchemy.util import await_
 from sqlmodel import SQLModel
 
 from opportune.db.hooks.registry import (
     WRITTEN_CHANGES,
+    Change,
+    has_hooks,
     hooks_of,
     may_run_hooks,
     registered,
@@ -18,14 +22,18 @@ from opportune.db.hooks.registry import (
 )
 from opportune.db.models.soft_delete import SoftDelete
 from opportune.db.sessions.trash import TrashSession
-from opportune.db.sessions.writes import WRITES, Operation, Write, take_writes, unwritten_rows
 
+Operation = Literal["create", "update", "delete"]
+
+WRITES = "hooks.writes"
+"""Key in a session's `info` for the writes whose `after_` hooks have not run."""
 MAX_HOOK_ROUNDS = 100
 """Maximum rounds of hooks that write rows with hooks. More are treated as an endless loop."""
 BEFORE_HOOK = "hooks.before"
 """Key in a session's `info` for the `before_` hook that is running."""
 AFTER_HOOKS_RUNNING = "hooks.running"
 """Key that exists while `after_` hooks are running."""
+FLUSH_EVENTS = ("before_flush", "after_flush", "after_flush_postexec", "transient_to_pending", "pending_to_persistent")
 
 
 class HookedSession(TrashSession):
@@ -37,7 +45,7 @@ class HookedSession(TrashSession):
                 f"{hook.__module__}.{hook.__name__} runs before its row is written, so it cannot flush, commit or "
                 "begin a savepoint. Do that in an after_… hook."
             )
-        if registered and any(unwritten_rows(self)):
+        if registered and any(_unwritten_rows(self)):
             await_(_run_before_hooks(self))
         self.write_changes()
 
@@ -52,7 +60,7 @@ async def _run_before_hooks(sync_session: Session) -> None:
     handled: dict[int, SQLModel] = {}  # it keeps the rows alive, so that no other row gets the same id
     with sync_session.no_autoflush:  # hooks see rows before they are written
         for _ in range(MAX_HOOK_ROUNDS):
-            rows = [(operation, row) for operation, row in unwritten_rows(sync_session) if id(row) not in handled]
+            rows = [(operation, row) for operation, row in _unwritten_rows(sync_session) if id(row) not in handled]
             if not rows:
                 return
             for operation, row in rows:
@@ -127,7 +135,7 @@ async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[N
     handled: dict[int, SQLModel] = {}
     try:
         for _ in range(MAX_HOOK_ROUNDS):
-            for write in take_writes(session):
+            for write in _take_writes(session):
                 if write.operation == "delete" or id(write.row) not in handled:
                     handled[id(write.row)] = write.row
                     await _run_after_hooks_of_row(session, write)
@@ -139,7 +147,7 @@ async def run_after_hooks(session: AsyncSession, flush: Callable[[], Awaitable[N
     raise _endless_loop(session.info[WRITES][0].row)
 
 
-async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
+async def _run_after_hooks_of_row(session: AsyncSession, write: "Write") -> None:
     info = state_of(write.row).info
     if write.operation == "update":
         info[WRITTEN_CHANGES] = write.changes
@@ -148,3 +156,104 @@ async def _run_after_hooks_of_row(session: AsyncSession, write: Write) -> None:
             await hook(session, write.row)
     finally:
         info.pop(WRITTEN_CHANGES, None)
+
+
+class Write(NamedTuple):
+    """Row that was written."""
+
+    row: SQLModel
+    operation: Operation
+    changes: Mapping[str, Change]
+    savepoint: SessionTransaction | None
+
+
+def _unwritten_rows(session: Session) -> Iterator[tuple[Operation, SQLModel]]:
+    """Yield the rows with hooks that the next flush writes."""
+    for row in session.new:
+        if has_hooks(type(row)):
+            yield "create", row
+    for row in session.dirty:
+        if has_hooks(type(row)) and session.is_modified(row):
+            yield "update", row
+    for row in session.deleted:
+        if has_hooks(type(row)):
+            yield "delete", row
+
+
+def record_write(session: Session, row: SQLModel, operation: Operation) -> None:
+    changes = unwritten_changes(state_of(row)) if operation == "update" else {}
+    session.info.setdefault(WRITES, []).append(Write(row, operation, changes, session.get_nested_transaction()))
+
+
+def _take_writes(session: AsyncSession) -> list[Write]:
+    """Return the writes whose hooks have not run, at most one for each row, and forget them."""
+    rows: dict[int, list[Write]] = defaultdict(list)
+    for write in session.info.pop(WRITES, ()):
+        rows[id(write.row)].append(write)
+    return [write for writes in rows.values() if (write := _combine_writes(writes))]
+
+
+def _combine_writes(writes: Sequence[Write]) -> Write | None:
+    """Combine the writes of a row into one. Return None if the row was created and deleted."""
+    first, last = writes[0], writes[-1]
+    if first.operation == "create":
+        return None if last.operation == "delete" else first
+    return last if last.operation == "delete" else _merge_changes(writes)
+
+
+def _merge_changes(writes: Sequence[Write]) -> Write | None:
+    merged: dict[str, Change] = {}
+    for write in writes:
+        for name, change in write.changes.items():
+            merged[name] = Change(merged.get(name, change).before, change.after)
+    changes = {name: change for name, change in merged.items() if change.before != change.after}
+    return writes[0]._replace(changes=changes) if changes else None
+
+
+def discard_within(session: Session, key: str, savepoint: SessionTransaction) -> None:
+    """Discard the entries of `session.info[key]` from a savepoint that is rolled back. Each ends with its savepoint."""
+    if remaining := [entry for entry in session.info.pop(key, ()) if not is_within(entry[-1], savepoint)]:
+        session.info[key] = remaining
+
+
+def is_within(savepoint: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    while savepoint is not None and savepoint is not outer:
+        savepoint = savepoint.parent
+    return savepoint is outer
+
+
+@event.listens_for(HookedSession, "after_flush")
+def _record_written(session: Session, _flush: object) -> None:
+    if registered:
+        for operation, row in _unwritten_rows(session):  # the session still has its pending rows
+            if operation != "delete":
+                record_write(session, row, operation)
+
+
+@event.listens_for(HookedSession, "persistent_to_deleted")
+def _record_deleted(session: Session, row: SQLModel) -> None:
+    if has_hooks(type(row)):
+        record_write(session, row, "delete")
+
+
+_listener_conditions: dict[Callable[..., None], Callable[[], bool]] = {_record_written: lambda: False}
+"""Return whether a listener is active. `_record_written` serves rows with hooks, which have another check."""
+_sample_session = HookedSession()
+_flush_listeners = [getattr(_sample_session.dispatch, name) for name in FLUSH_EVENTS]
+"""The current listeners of each event, also those that are added later."""
+
+
+def listen_while(is_active: Callable[[], bool], **listeners: Callable[..., None]) -> None:
+    """Add listeners of SQLAlchemy's session events by event name, which themselves do nothing unless `is_active()`.
+
+    Meanwhile a flush may write rows without the events.
+    """
+    for name, listener in listeners.items():
+        event.listen(HookedSession, name, listener)
+        _listener_conditions[listener] = is_active
+
+
+def has_flush_listeners() -> bool:
+    """Return whether SQLAlchemy's session events have active listeners, so that a flush has to write each row."""
+    listeners = (listener for listeners in _flush_listeners for listener in listeners)
+    return any(listener not in _listener_conditions or _listener_conditions[listener]() for listener in listeners)

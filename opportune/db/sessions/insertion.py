@@ -19,9 +19,7 @@ from sqlmodel import AutoString
 
 from opportune.db.hooks.registry import AddedRow, hooks_of, insert_statement, rows_added_with
 from opportune.db.models.model import Model
-from opportune.db.sessions.flush_listeners import has_flush_listeners
-from opportune.db.sessions.hooked_session import HookedSession
-from opportune.db.sessions.writes import is_within, record_write
+from opportune.db.sessions.hooked_session import HookedSession, has_flush_listeners, is_within, record_write
 
 STORED_VALUES = "stored_values"
 """Key in the `info` of a row's state for the values that the INSERT returned."""

@@ -11,13 +11,14 @@ from sqlalchemy.orm import SessionTransaction
 
 from opportune.db.errors import MAY_BE_COMMITTED, is_unknown_commit, may_be_committed
 from opportune.db.sessions.hooked_session import (
+    WRITES,
     HookedSession,
+    discard_within,
     has_rows_with_hooks,
     refuse_commit_in_hook,
     run_after_hooks,
 )
 from opportune.db.sessions.insertion import InsertingSession
-from opportune.db.sessions.writes import WRITES, discard_within
 from opportune.services.tasks import run_to_end
 
 Rows = Sequence[Sequence[Any]]

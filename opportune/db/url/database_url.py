@@ -10,9 +10,8 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import URL
 
-from opportune.db.url.options import SECRET_OPTIONS, has_pooler_option, translate_options
+from opportune.db.url.options import SECRET_OPTIONS, PasswordSource, has_pooler_option, translate_options
 from opportune.db.url.parser import EXAMPLES, Host, InvalidUrl, ParsedUrl, decode, parse_postgresql_url
-from opportune.db.url.passwords import PasswordSource
 from opportune.db.url.providers import Provider, advice_if_unreachable, is_local, is_pooler, provider_of
 from opportune.errors import OperatorError
 from opportune.project.layout import PROJECT

@@ -11,8 +11,8 @@ from starlette.routing import Mount
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.site import AdminSite
 from opportune.cli.development.routes import WEBSOCKET, find_rows
+from opportune.db.models.model import Versioned
 from opportune.db.models.soft_delete import SoftDelete
-from opportune.db.models.versioned import Versioned
 from opportune.project.layout import origin
 from opportune.testing.sample_rows import ROW_ID, SAMPLE_WORD
 

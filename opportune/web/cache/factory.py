@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key
 from opportune.db.database import Database
+from opportune.db.sessions.dependencies import on_site
 from opportune.db.sessions.session import after_commit
-from opportune.db.sessions.site import on_site
 from opportune.errors import OperatorError
 from opportune.project.optional_features import require_feature
 from opportune.services import Services

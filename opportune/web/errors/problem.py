@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from opportune.db.sessions.site import is_foreign_route
+from opportune.db.sessions.dependencies import is_foreign_route
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.error_hints import ErrorHint

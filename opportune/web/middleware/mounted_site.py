@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
-from opportune.db.sessions.site import SITE
+from opportune.db.sessions.dependencies import SITE
 from opportune.errors import OperatorError
 from opportune.web.language import language_prefixes
 from opportune.web.static.files import STATIC_URL

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from opportune.config.settings import Settings
 from opportune.db.hooks.change_origin import current_origin
-from opportune.db.sessions.site import SITE
+from opportune.db.sessions.dependencies import SITE
 from opportune.i18n.languages import current_language
 from opportune.web.cache.cache import Cache
 from opportune.web.cache.rule import check_seconds, tag_tuple

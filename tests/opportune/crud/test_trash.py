@@ -11,7 +11,7 @@ from sqlmodel import col
 from opportune.accounts import User
 from opportune.accounts.deletion.service import delete_personal_data, read_personal_data
 from opportune.db import with_deleted
-from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
+from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client
 from tests.opportune.crud.trash_feature import TOOLS, Tool, app
 

@@ -27,7 +27,7 @@ FOR_DEVELOPERS = (
     *("opportune/admin/options.py", "opportune/admin/declared_permissions.py", "opportune/admin/view_classes.py"),
     *("opportune/contrib/mcp/", "opportune/contrib/request_panel/"),
     *("opportune/contrib/teams/dependencies.py", "opportune/crud/", "opportune/db/hooks/registry.py"),
-    *("opportune/db/models/model.py", "opportune/db/models/translation.py", "opportune/features/registration.py"),
+    *("opportune/db/models/model.py", "opportune/db/models/translated.py", "opportune/features/registration.py"),
     *("opportune/mail/pages.py", "opportune/project/layout.py", "opportune/project/optional_features.py"),
     *("opportune/errors/option_names.py", "opportune/schemas/__init__.py"),
     *("opportune/project/lazy_exports.py", "opportune/server/loop_monitor.py", "opportune/templates/components.html"),

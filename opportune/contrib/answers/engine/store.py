@@ -33,7 +33,7 @@ from opportune.contrib.answers.models import WAITS_FOR_JOB, Answer, AnswerChunk,
 from opportune.contrib.llm.completion.usage import MAX_REPORTED_TOKENS
 from opportune.db import Database, has_hooks, is_outage, utc_now
 from opportune.db.queries.batches import batches_of
-from opportune.db.queries.upsert import upsert
+from opportune.db.queries.dialects import upsert
 
 LEASE_DURATION = timedelta(seconds=15)
 APPROVAL_DURATION = timedelta(days=7)

@@ -25,7 +25,7 @@ from opportune.contrib.answers.spending.switch import Switch, read_switch, switc
 from opportune.contrib.llm.call_guard import CallGuard, GuardedCall, Payer, SpendingRefused
 from opportune.contrib.llm.providers.provider import Chunk, LlmError
 from opportune.db import Database, utc_now
-from opportune.db.queries.advisory_lock import acquire_advisory_lock
+from opportune.db.queries.dialects import acquire_advisory_lock
 from opportune.web import client_address, site_zone
 
 RESERVATION_MARGIN_SECONDS = 60

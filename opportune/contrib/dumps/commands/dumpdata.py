@@ -12,8 +12,7 @@ import typer
 from opportune.cli.transaction import migrated_settings
 from opportune.contrib.copydb.connections import explained_errors, open_snapshot
 from opportune.contrib.dumps.dump import dump
-from opportune.contrib.dumps.names import select_tables, tables_by_name
-from opportune.contrib.dumps.natural_keys import natural_keys
+from opportune.contrib.dumps.names import natural_keys, select_tables, tables_by_name
 from opportune.db.models.model import Model
 from opportune.db.url.direct import direct_url
 from opportune.errors import OperatorError

@@ -16,7 +16,7 @@ from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember, Tea
 from opportune.contrib.teams.testing import make_team
 from opportune.db import WriteSession
 from opportune.db.database import Database
-from opportune.db.sessions.flush_listeners import has_flush_listeners
+from opportune.db.sessions.hooked_session import has_flush_listeners
 from opportune.testing.factories import make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import ADA, END, impersonate, read_events
 from tests.opportune.accounts.sent_emails import read_sent_subjects, settings

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from opportune.admin.models import AuditEntry
 from opportune.db import with_deleted
-from opportune.db.queries.trash_conflicts import HELD_BY_TRASH
+from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing.factories import signed_in_client
 from tests.opportune.admin.trash.parcel_feature import LOCKED, Parcel, Receipt, Stamp, make_parcels, parcels
 from tests.opportune.site_with import site_fixture

@@ -16,7 +16,7 @@ from opportune.contrib.copydb.checks import examine
 from opportune.contrib.copydb.copy import TableReport, copy
 from opportune.db.migrations.connection import ADVISORY_LOCK_ID, connect
 from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.layout import USERS
@@ -43,7 +43,7 @@ NAMES = ("accounts", USERS)
 def migrate_accounts(url: str) -> None:
     graph = MigrationGraph(NAMES)
     with connect(settings_for(url)) as connection:
-        run_migrations(connection, graph, plan_migrations(graph), derive=False)
+        run_migrations(connection, graph, derive=False)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 from pydantic import SecretStr
 
-from opportune.db.drivers.replica_lag import LagMeter, measure_lag
+from opportune.db.drivers.replica import LagMeter, measure_lag
 from opportune.db.factory import open_database
 from opportune.errors import OperatorError
 from opportune.testing.plugin import settings_for

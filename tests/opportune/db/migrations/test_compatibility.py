@@ -3,7 +3,7 @@
 import pytest
 
 from opportune.cli.development import startup
-from opportune.db.migrations.compatibility import find_incompatibilities
+from opportune.db.migrations.safety import find_incompatibilities
 from opportune.errors import OperatorError
 from opportune.server.handover import READY_VARIABLE
 from tests.opportune.db.migrations.sample_features import SampleFeatures

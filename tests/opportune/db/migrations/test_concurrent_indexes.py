@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Column, Index, Integer, String, inspect, text
 
-from opportune.db.migrations import lock_retries
 from opportune.db.migrations.concurrent_indexes import split_indexes
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import read_migration
-from opportune.db.migrations.runner import Step, plan_migrations, run_migrations_within
+from opportune.db.migrations.graph import Step, read_migration
+from opportune.db.migrations.runner import run_migrations_within
 from opportune.db.migrations.sql_script import render_migration_sql
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures
@@ -99,11 +98,11 @@ def test_index_inside_a_transaction_is_not_concurrent(books: SampleFeatures) -> 
     books.make_migrations(concurrently=True)
     with connect(books.settings) as connection:
         with connection.begin() as transaction:
-            run_migrations_within(connection, books.graph, plan_migrations(books.graph))
+            run_migrations_within(connection, books.graph)
             transaction.rollback()
         assert read_indexes(books) == set()
         with connection.begin():
-            run_migrations_within(connection, books.graph, plan_migrations(books.graph))
+            run_migrations_within(connection, books.graph)
     assert read_indexes(books) == {"ix_library_book_title", "ix_library_book_pages"}
 
 
@@ -122,7 +121,7 @@ def test_unique_new_and_changed_indexes_are_not_split(books: SampleFeatures) -> 
 
 @pytest.mark.database("postgresql")
 def test_locked_table_delays_the_index(books: SampleFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_retries, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("opportune.db.migrations.connection.PAUSE_SECONDS", 0.1)
     books.make_migrations(concurrently=True)
     books.migrate("library", "2")
     path = max((books.versions / "library").glob("*.py"))

@@ -9,8 +9,8 @@ from sqlalchemy import Boolean, Column, Connection, DateTime, MetaData, Numeric,
 from sqlalchemy.types import JSON, Integer
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.graph import MigrationGraph
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.graph import MigrationGraph, plan_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.project.layout import installed_features, installed_names
 from opportune.testing.plugin import settings_for
 
@@ -101,7 +101,7 @@ def test_stored_names_of_0_2_are_replaced(empty_database_url: str) -> None:
         with connection.begin():
             for table_name, values, _ in STORED:
                 add_row(connection, table_name, values)
-        run_migrations(connection, graph, plan_migrations(graph))
+        run_migrations(connection, graph)
         with connection.begin():
             assert read_values(connection) == [after for _, _, after in STORED]
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Column, Integer, text
 
-from opportune.db.migrations import lock_retries
 from opportune.db.migrations.connection import connect
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
@@ -23,8 +22,8 @@ def books(make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch) -> SampleFea
     sample = make_sample(lambda sample: sample.table("library_book"))
     sample.table("library_book", Column("pages", Integer))
     sample.make_migrations()
-    monkeypatch.setattr(lock_retries, "ATTEMPT_SECONDS", 0.2)
-    monkeypatch.setattr(lock_retries, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("opportune.db.migrations.connection.ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr("opportune.db.migrations.connection.PAUSE_SECONDS", 0.2)
     return sample
 
 
@@ -51,7 +50,7 @@ def test_migration_waits_and_lets_other_sessions_read(books: SampleFeatures) -> 
 def test_locked_table_is_reported_after_the_last_attempt(
     books: SampleFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_retries, "MAX_RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("opportune.db.migrations.connection.MAX_RETRY_SECONDS", 0.5)
     with locked_table(books), pytest.raises(OperatorError) as error:
         books.migrate()
     assert str(error.value) == (

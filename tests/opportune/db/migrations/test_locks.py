@@ -6,7 +6,7 @@ from textwrap import indent
 import pytest
 from sqlalchemy import Column, String
 
-from opportune.db.migrations.locks import TableLock, find_table_locks
+from opportune.db.migrations.safety import TableLock, find_table_locks
 from tests.opportune.db.migrations.sample_features import SampleFeatures
 from tests.opportune.guides import read_guide
 

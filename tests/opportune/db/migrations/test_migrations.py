@@ -11,8 +11,9 @@ from sqlalchemy import Column, ForeignKey, Integer, String
 
 from opportune.db.migrations import autogenerate
 from opportune.db.migrations import connection as connections
-from opportune.db.migrations.autogenerate import NewMigration, refuse_unowned_tables, write_migration
+from opportune.db.migrations.autogenerate import NewMigration, write_migration
 from opportune.db.migrations.graph import MigrationGraph, read_migration
+from opportune.db.migrations.ownership import refuse_unowned_tables
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures

@@ -15,11 +15,11 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, text
 from opportune.config.settings import Settings
 from opportune.db.migrations.autogenerate import comparison_database, draft_migration, find_changed_features
 from opportune.db.migrations.connection import connect, in_memory_connection
-from opportune.db.migrations.graph import MigrationGraph
+from opportune.db.migrations.graph import MigrationGraph, plan_migrations
 from opportune.db.migrations.history import read_revisions_of_site
 from opportune.db.migrations.options import OPTIONS
 from opportune.db.migrations.post_migrate import is_derived
-from opportune.db.migrations.runner import plan_migrations, run_migrations
+from opportune.db.migrations.runner import run_migrations
 from opportune.db.models.model import NAMING_CONVENTION, Model
 from opportune.project.layout import PROJECT, installed_names
 from opportune.testing.plugin import settings_for
@@ -77,7 +77,7 @@ def test_each_feature_can_be_reverted_and_applied_again(settings: Settings) -> N
             run_migrations(connection, graph, plan_migrations(graph, feature, "zero"))
             remaining = {name for name in remaining if not name.startswith(f"{feature}_")}
             assert read_tables(connection) == remaining, feature
-        run_migrations(connection, graph, plan_migrations(graph))
+        run_migrations(connection, graph)
         assert read_tables(connection) == before
     assert find_changes(settings) == []
 

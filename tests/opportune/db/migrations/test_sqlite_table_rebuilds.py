@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Column, ForeignKey, Integer, String, false, func, inspect, text
 
 from opportune.db.migrations.connection import connect
-from opportune.db.migrations.sqlite_dialect import read_table
+from opportune.db.migrations.reflection import read_table
 from opportune.errors import OperatorError
 from tests.opportune.db.migrations.sample_features import ID, SampleFeatures
 

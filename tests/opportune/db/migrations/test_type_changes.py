@@ -10,11 +10,11 @@ from sqlalchemy import JSON, Boolean, Column, Date, DateTime, Integer, Numeric, 
 from sqlalchemy.types import TypeEngine
 
 from opportune.db.migrations.connection import connect
+from opportune.db.migrations.conversion import convert
+from opportune.db.migrations.graph import Step
 from opportune.db.migrations.questions import Choices
 from opportune.db.migrations.recording import describe_planned_changes
-from opportune.db.migrations.runner import Step
 from opportune.db.migrations.sql_script import render_migration_sql
-from opportune.db.migrations.value_conversion import convert
 from opportune.errors import OperatorError
 from tests.opportune.db.conftest import MakeSample
 from tests.opportune.db.migrations.sample_features import SampleFeatures

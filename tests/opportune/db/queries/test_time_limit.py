@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from opportune.db.database import Database
-from opportune.db.queries.time_limit import StatementTooLong, time_limit
+from opportune.db.queries.dialects import StatementTooLong, time_limit
 
 ENDLESS = {
     "postgresql": "SELECT pg_sleep(3600)",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session as SyncSession
 from opportune.accounts.models import User
 from opportune.application import create_app
 from opportune.db import Database, after_commit
-from opportune.db.sessions.contexts import Context
+from opportune.db.database import Context
 from opportune.db.sessions.dependencies import (
     ReadonlyCtx,
     ReadSession,

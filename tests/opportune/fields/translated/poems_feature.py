@@ -4,7 +4,7 @@ from sqlmodel import Field, Relationship
 
 from opportune.admin import AdminView, Inline
 from opportune.crud import Crud, CrudApi, CrudPages, Permission
-from opportune.db.models.versioned import Versioned
+from opportune.db.models.model import Versioned
 from opportune.feature import Accounts, Admin, Feature, PersonalData
 from opportune.fields import Line, Markdown, Text, Translated
 from tests.opportune.tables import UnmigratedTable

@@ -1,26 +1,35 @@
-"""Alembic's steps on SQLite, which copy a table to alter it."""
+"""Alembic's steps on SQLite, which copy a table to alter it. Views and triggers are preserved."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.sqlite import SQLiteImpl
-from sqlalchemy import CheckConstraint, Column, Index, String, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, UniqueConstraint, event, text
 
-from opportune.db.migrations.allowed_values import sql_of
 from opportune.db.migrations.create_statements import (
     TableDefinition,
     escape_parameters,
     identifiers,
     normalize,
     rename_identifiers,
+    sql_of,
     without_default_order,
 )
+from opportune.db.migrations.duplicates import TABLE_COPY
+from opportune.db.migrations.post_migrate import is_derived
+from opportune.db.migrations.reflection import read_table
 from opportune.db.migrations.rendering import literal
-from opportune.db.migrations.sqlite_dialect import read_table
+from opportune.db.models.indexes import TRIGRAMS_PREFIX
 from opportune.errors import OperatorError
 
 KEEP_SEQUENCE = "INSERT INTO sqlite_sequence (name, seq) SELECT :copy, seq FROM sqlite_sequence WHERE name = :table"
+COUNT_OF_COPIES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB :copies"
+VIEWS_AND_TRIGGERS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY type, rowid"
+DROPPED = re.compile(r"\s*DROP TABLE\b")
+RENAMED = re.compile(rf'\s*ALTER TABLE "?{TABLE_COPY}.* RENAME TO\b', re.DOTALL)
 
 
 class CompleteSQLiteImpl(SQLiteImpl):
@@ -147,3 +156,38 @@ def _with_new_names(index: Index, renamed: Mapping[str, str]) -> Index:
 
 def _rename(expression: Any, renamed: Mapping[str, str]) -> Any:
     return text(escape_parameters(rename_identifiers(without_default_order(sql_of(expression)), renamed)))
+
+
+@contextmanager
+def preserve_views_and_triggers(connection: Connection) -> Iterator[None]:
+    """Drop views and triggers before a table is rebuilt, and create them again afterwards.
+
+    Alembic drops a table and renames its copy. This loses the table's triggers, and renaming fails if a view or trigger
+    refers to a missing table or column.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    dropped: list[tuple[str, str]] = []
+
+    def drop_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if DROPPED.match(statement) and connection.scalar(text(COUNT_OF_COPIES), {"copies": f"{TABLE_COPY}*"}):
+            for type_, name, sql in connection.execute(text(VIEWS_AND_TRIGGERS)).all():
+                if not is_derived(name) or name.startswith(TRIGRAMS_PREFIX):
+                    dropped.append((type_, sql))
+                    quoted = connection.dialect.identifier_preparer.quote_identifier(name)
+                    connection.exec_driver_sql(f"DROP {type_} {quoted}")
+
+    def recreate_views_and_triggers(_connection: object, _cursor: object, statement: str, *_rest: Any) -> None:
+        if RENAMED.match(statement):
+            for _, sql in sorted(dropped, key=lambda part: part[0], reverse=True):  # a view before its triggers
+                connection.exec_driver_sql(sql)
+            dropped.clear()
+
+    event.listen(connection, "before_cursor_execute", drop_views_and_triggers)
+    event.listen(connection, "after_cursor_execute", recreate_views_and_triggers)
+    try:
+        yield
+    finally:
+        event.remove(connection, "before_cursor_execute", drop_views_and_triggers)
+        event.remove(connection, "after_cursor_execute", recreate_views_and_triggers)

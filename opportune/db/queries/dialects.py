@@ -1,15 +1,39 @@
-"""Time limit of statements."""
+"""Statements that SQLite and PostgreSQL write differently: upserts, advisory locks and time limits."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 INSTRUCTIONS_PER_CHECK = 100_000
+
+
+def upsert(writer: AsyncSession | Connection, into: type[Any] | Table) -> Any:
+    """Return the dialect's `insert` into a model or table, with `on_conflict_do_nothing` and `on_conflict_do_update`.
+
+    Only the dialect of the writer is imported, which saves memory.
+    """
+    dialect = writer.dialect if isinstance(writer, Connection) else writer.get_bind().dialect
+    if dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql  # only one dialect is needed
+
+        return insert_into_postgresql(into)
+    from sqlalchemy.dialects.sqlite import insert  # as above
+
+    return insert(into)
+
+
+async def acquire_advisory_lock(session: AsyncSession, name: str) -> None:
+    """Hold a lock until the transaction ends. Other transactions that take the same name wait for it.
+
+    SQLite has a single writer and needs no lock.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 class StatementTooLong(Exception):

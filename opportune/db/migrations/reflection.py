@@ -1,9 +1,12 @@
-"""SQLite dialect for migrations. It reflects tables completely, so that Alembic loses nothing when it copies one.
+"""Reflection of tables: a complete SQLite dialect, so that Alembic loses nothing, and warnings to ignore.
 
 SQLAlchemy's own dialect leaves out expressions, sort orders and collations of indexes, AUTOINCREMENT, and unique
 constraints and generated columns that are written in other ways than its own.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, text
@@ -20,7 +23,6 @@ from opportune.db.migrations.create_statements import (
     parse_table,
     without_default_order,
 )
-from opportune.db.migrations.reflection_warnings import ignore_reflection_warnings
 
 TABLE = "SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(:table)"
 INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND lower(tbl_name) = lower(:table) AND sql <> ''"
@@ -90,6 +92,18 @@ def with_complete_reflection(url: URL) -> URL:
 
 def read_table(connection: Connection, name: str) -> TableDefinition:
     return parse_table(connection.scalar(text(TABLE), {"table": name}) or "")
+
+
+@contextmanager
+def ignore_reflection_warnings() -> Iterator[None]:
+    """Ignore warnings about what the dialect of migrations handles, and about options that models never have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*expression-based index")
+        warnings.filterwarnings("ignore", message="Failed to look up filter predicate")
+        warnings.filterwarnings("ignore", message="Unnamed CHECK constraint")  # copied by `CompleteSQLiteImpl`
+        warnings.filterwarnings("ignore", message="Could not instantiate type")  # int(11), which SQLite accepts
+        warnings.filterwarnings("ignore", message="Can't validate argument")  # NOT VALID, NO INHERIT of PostgreSQL
+        yield
 
 
 def _describe_index(connection: Connection, name: str, definition: IndexDefinition) -> dict[str, Any]:
