@@ -67,7 +67,7 @@ def format_for(shape: Shape, name: str) -> Format:
     if has_format(field):
         return lambda value: format_value(display(field, value))
     if suffix := options_of(field).suffix:
-        return lambda value: "" if value is None else f"{format_value(value)} {gettext(suffix)}"
+        return lambda value: "" if value is None else f"{format_value(value)}\N{NO-BREAK SPACE}{gettext(suffix)}"
     return format_quantity if column is not None and is_amount(column) else format_value
 
 

@@ -112,9 +112,9 @@ def format_percent(ratio: float | Decimal) -> str:
 
 
 def format_amount(amount: Decimal, currency: str = "") -> str:
-    """Format an amount with its currency: EUR 1,234.50, or 1.234,50 € in German."""
+    """Format an amount with its currency: EUR 1,234.50, or 1.234,50 € in German, in one line."""
     if is_english():
-        return f"{currency} {amount:,.2f}".strip()
+        return f"{currency}\N{NO-BREAK SPACE}{amount:,.2f}".strip()
     from babel import numbers
 
     if not currency:

@@ -115,7 +115,7 @@ async def test_admin_form_stores_values_by_type(app: FastAPI, admin: AsyncClient
     assert (row.keywords, row.facts) == (["one", "two"], {"a": 1})
     assert (await app.state.storage.read(row.cover.rendition("thumb")))[:4] == b"RIFF"
     list_page = (await admin.get("/admin/sample/list")).text
-    assert "EUR 12.50" in list_page
+    assert "EUR\N{NO-BREAK SPACE}12.50" in list_page
     assert "Austria" in list_page
     form_page = (await admin.get(f"/admin/sample/edit/{row.id}")).text
     assert "one\ntwo</textarea>" in form_page

@@ -62,5 +62,5 @@ async def test_markdown_preview_is_safe(client: AsyncClient) -> None:
 
 def test_template_filters_for_markdown_and_money() -> None:
     template = templates.environment.from_string("{{ text | markdown }}{{ price | money('EUR') }} {{ price | money }}")
-    html = '<div class="markdown" dir="auto"><p><em>a</em></p>\n</div>EUR 1,234.50 1,234.50'
+    html = '<div class="markdown" dir="auto"><p><em>a</em></p>\n</div>EUR\N{NO-BREAK SPACE}1,234.50 1,234.50'
     assert template.render(text="*a*", price=Decimal("1234.5")) == html

@@ -144,7 +144,7 @@ def test_invalid_currency_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "displayed"),
     [
-        ("price", Decimal("1234.5"), "EUR 1,234.50"),
+        ("price", Decimal("1234.5"), "EUR\N{NO-BREAK SPACE}1,234.50"),
         ("country", "AT", "Austria"),
         ("keywords", ["a", "b"], "a, b"),
         ("facts", {"a": 1}, '{"a": 1}'),

@@ -39,7 +39,7 @@ def test_missing_values_are_empty() -> None:
 @pytest.mark.parametrize(
     ("language", "texts"),
     [
-        ("en", ["12,345", "1.50", "25%", "EUR 1,234.50", "a, b and c", "3 hours ago"]),
+        ("en", ["12,345", "1.50", "25%", "EUR\N{NO-BREAK SPACE}1,234.50", "a, b and c", "3 hours ago"]),
         ("de", ["12.345", "1,50", "25\xa0%", "1.234,50\xa0€", "a, b und c", "vor 3 Stunden"]),
     ],
 )

@@ -111,7 +111,7 @@ class Limit:
 def money(micro: int, currency: str) -> str:
     """Format millionths of a currency: with two digits, or four for small amounts."""
     digits = 2 if micro % 10_000 == 0 or micro >= MICRO_PER_UNIT else 4
-    return f"{format_number(micro / MICRO_PER_UNIT, digits)} {currency}"
+    return f"{format_number(micro / MICRO_PER_UNIT, digits)}\N{NO-BREAK SPACE}{currency}"
 
 
 def period_name(limit: Limit) -> str:

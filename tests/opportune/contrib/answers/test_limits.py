@@ -83,7 +83,7 @@ async def count_total_tokens(database: Database) -> int:
     [
         ({"llm_max_tokens_per_person_per_day": 550}, "You have used up your 550 tokens for today."),
         ({"llm_max_tokens_per_person_per_month": 550}, "You have used up your 550 tokens for this month."),
-        ({"llm_max_cost_per_person_per_day": "0.0018"}, "You have used up your 0.0018 USD for today."),
+        ({"llm_max_cost_per_person_per_day": "0.0018"}, "You have used up your 0.0018\N{NO-BREAK SPACE}USD for today."),
         ({"llm_max_tokens_per_day": 550}, "This site has reached its limit of language model answers for today."),
         ({"llm_max_cost_per_month": "0.0018"}, "This site has reached its limit of .* this month."),
     ],

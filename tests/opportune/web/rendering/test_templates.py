@@ -18,7 +18,7 @@ def test_pages_and_mails_share_formats() -> None:
     source = '{{ day | date }} {{ moment | date }} {{ none | date }}{{ 1234.5 | money("EUR") }}'
     context = {"day": date(2026, 11, 3), "moment": datetime(2026, 11, 3, 9, 5, tzinfo=UTC), "none": None}
     for environment_ in (templates.environment, environment):
-        assert environment_.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR 1,234.50"
+        assert environment_.from_string(source).render(context) == "3 Nov 2026 3 Nov 2026 EUR\N{NO-BREAK SPACE}1,234.50"
 
 
 def test_template_sees_later_globals() -> None:
