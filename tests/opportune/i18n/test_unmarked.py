@@ -38,9 +38,9 @@ FOR_DEVELOPERS = (
 FOR_MODELS = tuple(
     f"opportune/contrib/{name}"
     for name in (
-        *("assistants/memory.py", "assistants/tools.py"),
+        *("assistants/memory.py",),
         *("answers/engine/tool_jobs.py", "answers/engine/tool_runs.py", "answers/testing.py"),
-        *("llm/completion/structured.py", "llm/language_model.py", "llm/prompts.py"),
+        *("llm/completion/request.py", "llm/completion/structured.py", "llm/language_model.py"),
         *(f"llm/providers/{name}.py" for name in ("factory", "http_client", "local", "provider")),
         *("evaluation/judge.py", "tools/"),
     )
