@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx
 from opportune.accounts.models import Session, User
+from opportune.accounts.request_credentials import token_strategy
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.lookup import find_by_token, find_impersonator
 from opportune.accounts.sessions.service import create_session, delete_session
-from opportune.accounts.tokens.chosen_strategy import token_strategy
 from opportune.accounts.tokens.dependencies import get_request_scopes
 from opportune.accounts.tokens.strategies import TokenStrategy
 from opportune.accounts.users.manager import UserManager

@@ -13,14 +13,15 @@ from opportune.accounts.kept_forms import load_kept_form
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.request_credentials import find_credential, record_use
 from opportune.accounts.sessions.lookup import find_impersonator
+from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error, make_sign_in_error
-from opportune.accounts.tokens.bearer import oauth2_scheme
-from opportune.accounts.tokens.dependencies import get_request_scopes, require_scopes
+from opportune.accounts.tokens.dependencies import get_request_scopes, oauth2_scheme, require_scopes
 from opportune.accounts.tokens.scopes import require_valid_scopes
 from opportune.accounts.users.context import AccountContext
-from opportune.accounts.users.lookup import REQUEST_KEY
+from opportune.accounts.users.queries import REQUEST_KEY
 from opportune.db.sessions.dependencies import WriteSession, on_site
+from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.languages import current_language
 from opportune.web.client import Client
@@ -63,6 +64,8 @@ SECOND_FACTOR_PATHS = (
 )
 """URLs that stay open for a user who must set up a second factor first."""
 NO_SECOND_FACTOR = _l("Set up a second factor first, at /accounts/two-factor.")
+
+NO_SCOPES = SecurityScopes()
 
 
 async def get_optional_user(request: HTTPConnection) -> User | None:
@@ -143,9 +146,6 @@ async def _read_user(request: HTTPConnection) -> User | None:
 
 
 OptionalUser = Annotated[User | None, Depends(get_optional_user)]
-
-
-NO_SCOPES = SecurityScopes()
 
 
 class CurrentUserScheme(SecurityBase):
@@ -250,3 +250,9 @@ async def get_account_context(request: Request, session: WriteSession) -> Accoun
 
 
 AccountCtx = Annotated[AccountContext, Depends(get_account_context)]
+
+
+async def require_email_sign_in(request: Request) -> None:
+    """Raise NotFound if the site does not offer sign-in by e-mail."""
+    if not email_sign_in_is_offered(request.app.state.settings):
+        raise NotFound

@@ -1,24 +1,39 @@
 """The feature of accounts, and the user model of projects without `app/users`."""
 
 from opportune.accounts import api, cleanup, demo, models, pages
-from opportune.accounts.deletion.personal_data import personal_data
-from opportune.accounts.email_sign_in.service import send_sign_in_email
-from opportune.accounts.emails.delivery import report_mail_outage
+from opportune.accounts.emails import report_mail_outage
 from opportune.accounts.events.service import record_wrong_password
-from opportune.accounts.groups.permissions import may_in_template
+from opportune.accounts.flows.deletion import personal_data
+from opportune.accounts.flows.email_sign_in import send_sign_in_email
+from opportune.accounts.flows.registration import (
+    send_password_reset_email,
+    send_registration_email,
+    send_verification_email,
+)
 from opportune.accounts.kept_forms import FormInterrupted, on_form_interrupted
-from opportune.accounts.password_reset.service import send_password_reset_email
-from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
-from opportune.accounts.reauthentication.dependencies import is_confirmed_in_template
-from opportune.accounts.registration.service import send_registration_email
-from opportune.accounts.setup.invitation import invite_first_superuser
+from opportune.accounts.permissions import may_in_template
+from opportune.accounts.reauthentication import is_confirmed_in_template
+from opportune.accounts.setup import invite_first_superuser
 from opportune.accounts.users.hooks import HOOKS
-from opportune.accounts.verification.service import send_verification_email
-from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Metric, Process, Site, UserColumn
+from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Metric, Process, Site, UserColumn
 from opportune.project.layout import has_own_users
+from opportune.web.static import icons
 
 # Projects with `app/users` list `User` in that feature.
 USERS = () if has_own_users() else (models.User,)
+
+ACCOUNT_PAGES = (
+    Link("Profile", "/accounts/profile", "user"),
+    Link("Password", "/accounts/password", "lock"),
+    Link("Two-factor", "/accounts/two-factor", "shield-lock"),
+    Link("Passkeys", "/accounts/passkeys", "fingerprint"),
+    Link("Sessions", "/accounts/sessions", "devices"),
+    Link("Activity", "/accounts/events", "history"),
+    Link("API tokens", "/accounts/tokens", "key"),
+    Link("Your data", "/accounts/data", "database"),
+)
+"""Links to the pages of an account."""
+icons.add(*(link.icon for link in ACCOUNT_PAGES))
 
 accounts = Feature(
     "accounts",

@@ -1,19 +1,30 @@
-"""The session or token of a request, with its user."""
+"""The session or token of a request, with its user, and the token strategy of the BEARER setting."""
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.sessions.cookies import read_session_token
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.accounts.sessions.lookup import PermissionSet, find_by_token
-from opportune.accounts.tokens.bearer import read_bearer_token
-from opportune.accounts.tokens.chosen_strategy import token_strategy
+from opportune.accounts.tokens.dependencies import read_bearer_token
 from opportune.accounts.tokens.strategies import TokenMatch, TokenStrategy
+from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.sessions.dependencies import is_foreign_route
 from opportune.web.client import Client
 from opportune.web.middleware.origins import refuse_foreign_page
+
+
+def token_strategy(settings: Settings, database: Database, session: AsyncSession | None = None) -> TokenStrategy:
+    """Return the strategy of the BEARER setting. To create or delete tokens, it needs a session."""
+    strategy: type[TokenStrategy] = TokenStrategy
+    if settings.bearer == "jwt":
+        from opportune.accounts.tokens.jwt_strategy import JwtStrategy  # loads PyJWT and FastAPI Users
+
+        strategy = JwtStrategy
+    return strategy(settings, database, session)  # type: ignore[arg-type]  # reading a token needs no session
 
 
 async def find_credential(request: HTTPConnection) -> tuple[Session, User, PermissionSet] | TokenMatch | None:

@@ -9,12 +9,16 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts import signed_links
+from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
 from opportune.accounts.schemas import NEW_PASSWORD_AUTOCOMPLETE, EmailRequest
 from opportune.accounts.sessions import cookies
+from opportune.accounts.sessions.cookies import PageCookie
 from opportune.accounts.sign_in_methods.available import email_sign_in_is_offered
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError, InvalidPasswordError
 from opportune.config.settings import Settings
@@ -35,6 +39,10 @@ PRIVATE_HEADERS = {"Referrer-Policy": "same-origin", **SECRET_HEADERS}
 
 EMAIL_REQUESTED = _l("If this address is right, an e-mail is on its way.")
 """The same message whether or not the address has an account."""
+
+CODE_PATH = f"{LOGIN_PATH}/code"
+PENDING_COOKIE = PageCookie("pending", LOGIN_PATH, int(signed_links.LIFETIMES["code"].total_seconds()))
+"""A signed cookie that keeps the state between the two steps of a sign-in."""
 
 
 def show(
@@ -163,3 +171,29 @@ async def show_password_error(
         await context.manager.check_new_password(password, user.email if user else form.value("email"), user)
     except InvalidPasswordError as error:
         form.refuse(str(error), name)
+
+
+async def finish_first_step(
+    request: Request, context: AccountContext, user: User, next_path: str, *, remember: bool
+) -> Response:
+    """Sign in the user, or redirect to the second step if the user has a second factor."""
+    if not await has_second_factor(context.session, user):
+        return await sign_in_redirect(request, context.session, user, next_path, remember=remember)
+    response = RedirectResponse(CODE_PATH, 303)
+    token = signed_links.make_link_token(context.settings, "code", user, next=next_path, remember=remember)
+    PENDING_COOKIE.set(request, response, token)
+    return response
+
+
+async def read_pending_sign_in(request: Request, session: AsyncSession) -> tuple[User, dict[str, Any]] | None:
+    """Return the user of the first step and their choices `next` and `remember`; None without a valid cookie."""
+    return await signed_links.read_link_token(session, request.app.state.settings, "code", PENDING_COOKIE.read(request))
+
+
+async def finish_second_step(
+    request: Request, context: AccountContext, user: User, options: dict[str, Any]
+) -> Response:
+    """Sign in the user with the choices `next` and `remember` of the first step."""
+    response = await sign_in_redirect(request, context.session, user, options["next"], remember=options["remember"])
+    PENDING_COOKIE.delete(request, response)
+    return response

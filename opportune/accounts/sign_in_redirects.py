@@ -6,7 +6,7 @@ from fastapi import HTTPException, Request
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.kept_forms import FormInterrupted, with_key
-from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER
+from opportune.accounts.tokens.dependencies import AUTHENTICATE_HEADER
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.errors.problem import wants_json
 from opportune.web.forms.kept_form import KEY_IN_STATE

@@ -1,7 +1,7 @@
 """Services that depend on the user or client of a request: page cache, rate limits and times of last use."""
 
+from opportune.accounts.attempts import DatabaseStorage
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.rate_limits.database_storage import DatabaseStorage
 from opportune.accounts.sessions.last_seen import LastSeen
 from opportune.feature import Feature, Process
 from opportune.services import Service, Services

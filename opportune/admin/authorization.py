@@ -6,8 +6,8 @@ from sqladmin import BaseView
 from sqladmin.authorization import Action, AuthorizationBackend
 from starlette.requests import Request
 
-from opportune.accounts.groups.permission_names import matches_permission
 from opportune.accounts.models import User
+from opportune.accounts.permissions import matches_permission
 from opportune.admin.base import BaseAdminView, has_history
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of
+from opportune.accounts.permissions import ACTIONS, WILDCARD, identity_of
 from opportune.errors import OperatorError
 from opportune.errors.renamed_names import ACTIONS as RENAMED_ACTIONS
 from opportune.errors.renamed_names import renamed_to

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from opportune.accounts.groups.permissions import read_permissions
 from opportune.accounts.models import User
+from opportune.accounts.permissions import read_permissions
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.admin.site import AdminSite, make_site
 from opportune.jobs import JobContext

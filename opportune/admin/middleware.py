@@ -18,8 +18,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from opportune.accounts.dependencies import get_optional_user
-from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
+from opportune.accounts.permissions import get_permissions
 from opportune.accounts.sign_in_methods.second_factor import setup_is_required
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.admin.current_request import use_request

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, and_, false, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.groups.permission_names import identity_of, refuse_renamed_action
 from opportune.accounts.models import User
+from opportune.accounts.permissions import identity_of, refuse_renamed_action
 from opportune.crud.definition import Definition
 from opportune.crud.field_rules import HIDDEN, NO_FIELDS, READONLY
 from opportune.crud.options import CrudOptions, Permission

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Label, Select
 from sqlalchemy import cast as convert
 from sqlalchemy.types import Float, NullType
 
-from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import User
+from opportune.accounts.permissions import refuse_renamed_action
 from opportune.crud.declaration import Declaration, require_integer_id, shape_of
 from opportune.crud.field_rules import NO_FIELDS, FieldRules
 from opportune.crud.filters import derive_filters, filter_aliases, filter_methods_of, filter_schema, method_field

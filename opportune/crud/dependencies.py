@@ -7,9 +7,8 @@ from fastapi import Depends, HTTPException, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import get_current_user, get_optional_user
-from opportune.accounts.groups.permission_names import ACTIONS, identity_of, refuse_renamed_action
-from opportune.accounts.groups.permissions import get_permissions
 from opportune.accounts.models import User
+from opportune.accounts.permissions import ACTIONS, get_permissions, identity_of, refuse_renamed_action
 from opportune.accounts.sign_in_redirects import make_sign_in_error
 from opportune.crud.crud import Crud
 from opportune.crud.options import Permission

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, false, true
 
-from opportune.accounts.groups.permission_names import identity_of, matches_permission, refuse_renamed_action
 from opportune.accounts.models import User
+from opportune.accounts.permissions import identity_of, matches_permission, refuse_renamed_action
 from opportune.crud.definition import Definition
 from opportune.crud.options import Permission
 from opportune.crud.teams import Team

@@ -78,10 +78,10 @@ KEYWORDS = {
 IMPORTS = {
     **{f"opportune.llm:{name}": f"opportune.contrib.answers:{name}" for name in ANSWERS.split()},
     **{f"opportune.search:{name}": f"opportune.contrib.documents:{name}" for name in DOCUMENTS.split()},
-    "opportune.accounts.groups.grants": "opportune.accounts.groups.permission_names",
+    "opportune.accounts.groups.grants": "opportune.accounts.permissions",
     "opportune.accounts.models:Grant": "opportune.accounts.models:GroupPermission",
     "opportune.accounts:read_grants": "opportune.accounts:read_permissions",
-    "opportune.accounts.deletion.export": "opportune.accounts.deletion.service",
+    "opportune.accounts.deletion.export": "opportune.accounts.flows.deletion",
     "opportune.admin:restore_version": "opportune.contrib.row_versions:restore_version",
     "opportune.admin:versions": "opportune.contrib.row_versions:versions",
     "opportune.crud:Access": "opportune.crud:Permission",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
 
-from opportune.accounts.groups.permission_names import refuse_renamed_action
 from opportune.accounts.models import Group, GroupPermission, Membership, User
 from opportune.accounts.passwords import hashing
+from opportune.accounts.permissions import refuse_renamed_action
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.sessions.service import create_session
 from opportune.accounts.tokens.scopes import ALL_SCOPES

@@ -15,7 +15,7 @@ from app.chat.documents import DocumentChanged, Documents, code_blocks, write_do
 from app.chat.models import Conversation, Document
 from app.chat.schemas import DocumentForm
 from opportune.accounts import User
-from opportune.accounts.deletion.service import read_personal_data
+from opportune.accounts.flows.deletion import read_personal_data
 from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerManager, AnswerRunning, QuestionTooLong
 from opportune.contrib.llm import FakeProvider, LlmError

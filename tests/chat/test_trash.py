@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
-from opportune.accounts.deletion.service import read_personal_data
+from opportune.accounts.flows.deletion import read_personal_data
 from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerAttachment
 from opportune.contrib.llm import FakeProvider

@@ -38,7 +38,7 @@ from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 make_provider(Settings(_env_file=None))
 make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
-import_module("opportune.accounts.social_sign_in.identity")
+import_module("opportune.accounts.sign_in_methods.provider_clients")
 import_module("opportune.contrib.llm.providers.http_client")
 import_module("opportune.contrib.telemetry.traces.running")
 done("clients")

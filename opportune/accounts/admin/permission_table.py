@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sqladmin.contrib.rbac import build_permission_rows
 from starlette.requests import Request
 
-from opportune.accounts.groups.permission_names import WILDCARD, matches_permission
+from opportune.accounts.permissions import WILDCARD, matches_permission
 from opportune.admin.authorization import SuperuserOnly, has_staff_permission
 from opportune.admin.base import BaseAdminSite
 from opportune.admin.forms.wtforms_classes import SelectMultipleField

@@ -9,22 +9,24 @@ from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.admin.events import record_staff_change
 from opportune.accounts.admin.groups import (
     GroupsField,
     read_groups_of_user,
     read_permissions_by_group,
     set_groups,
 )
-from opportune.accounts.admin.impersonation import ImpersonationMixin
 from opportune.accounts.admin.permission_table import readable_table
-from opportune.accounts.admin.user_actions import UserActionsMixin
-from opportune.accounts.admin.user_columns import user_columns
-from opportune.accounts.admin.user_passwords import PasswordMixin
-from opportune.accounts.admin.user_rules import OWN_PRIVILEGES, check_may_change, check_superuser_remains
-from opportune.accounts.groups.service import lock_superusers
+from opportune.accounts.admin.user_actions import (
+    OWN_PRIVILEGES,
+    UserActionsMixin,
+    check_may_change,
+    check_superuser_remains,
+    record_staff_change,
+)
+from opportune.accounts.admin.user_pages import ImpersonationMixin, PasswordMixin, user_columns
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.schemas import EMAIL_ADAPTER
+from opportune.accounts.users.queries import lock_superusers
 from opportune.admin.authorization import has_staff_permission, is_superuser, may_change_user
 from opportune.admin.base import BaseAdminView, Check
 from opportune.admin.errors import ValidationRefused

@@ -1,8 +1,86 @@
 """Views of accounts in the admin, in the order of the menu."""
 
-from opportune.accounts.admin.credentials import LinkedAccountAdmin, PasskeyAdmin, SessionAdmin, TokenAdmin
-from opportune.accounts.admin.events import EventAdmin
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
 from opportune.accounts.admin.groups import GroupAdmin, MembershipAdmin
+from opportune.accounts.admin.user_actions import record_staff_change
 from opportune.accounts.admin.users import UserAdmin
+from opportune.accounts.events.service import describe_event
+from opportune.accounts.models import AccountEvent, ApiToken, LinkedAccount, Passkey, Session, User
+from opportune.accounts.sessions.service import describe_session_device
+from opportune.admin.authorization import SuperuserOnly
+from opportune.admin.views import AdminView
+from opportune.web.client import describe_user_agent
+
+
+class SessionAdmin(SuperuserOnly, AdminView, model=Session):
+    """Browser sessions. Deleting a session signs its browser out."""
+
+    columns = ("id", "user_id", "agent", "address", "created_at", "seen_at")
+    column_labels = {"agent": "Device"}
+    column_formatters = {"agent": lambda row, _: describe_session_device(row)}
+    search = ("address", "agent")
+    filters = ("user_id", "created_at", "seen_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-devices", "Accounts"
+
+
+class TokenAdmin(SuperuserOnly, AdminView, model=ApiToken):
+    """API tokens. A program whose token is deleted loses access."""
+
+    name, plural = "API token", "API tokens"
+    columns = ("id", "user_id", "name", "hint", "scopes", "created_at", "used_at", "expires_at")
+    search = ("name",)
+    filters = ("user_id", "created_at", "used_at", "expires_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-key", "Accounts"
+
+
+class LinkedAccountAdmin(SuperuserOnly, AdminView, model=LinkedAccount):
+    """Accounts at identity providers. Only their owner can change them."""
+
+    name, plural = "Linked account", "Linked accounts"
+    columns = ("id", "user_id", "issuer", "email", "created_at")
+    search = ("issuer", "subject", "email")
+    filters = ("user_id", "issuer", "created_at")
+    can_create = can_edit = can_delete = False
+    icon, category = "ti ti-link", "Accounts"
+
+
+class PasskeyAdmin(SuperuserOnly, AdminView, model=Passkey):
+    """Passkeys. Delete the passkey of a lost device, so that the device can no longer sign in."""
+
+    columns = ("id", "user_id", "name", "created_at", "used_at")
+    fields = ("id", "user_id", "name", "verifies_user", "is_synced", "transports", "created_at", "used_at")
+    column_labels = {"verifies_user": "Verifies the user", "is_synced": "Synced"}
+    search = ("name",)
+    filters = ("user_id", "created_at", "used_at")
+    can_create = can_edit = False
+    icon, category = "ti ti-fingerprint", "Accounts"
+
+    async def before_delete(self, session: AsyncSession, row: Passkey, request: Request) -> None:
+        owner = await session.get_one(User, row.user_id)
+        record_staff_change(session, request, owner, "passkey_deleted", name=row.name)
+
+
+class EventAdmin(SuperuserOnly, AdminView, model=AccountEvent):
+    """The account events that owners also see on their account page."""
+
+    name, plural = "Account event", "Account events"
+    columns = ("created_at", "user_id", "kind", "address", "agent", "actor_id")
+    fields = (*columns, "details")
+    column_labels = {"created_at": "When", "kind": "Activity", "agent": "Device", "actor_id": "Staff"}
+    column_formatters = {
+        "kind": lambda row, _: describe_event(row),
+        "agent": lambda row, _: describe_user_agent(row.agent) if row.agent else "",
+    }
+    search = ("address", "agent")
+    filters = ("user_id", "kind", "created_at")
+    order = ("-id",)
+    can_create = can_edit = can_delete = False
+    _has_history = False
+    icon, category = "ti ti-history", "Accounts"
+
 
 VIEWS = (UserAdmin, SessionAdmin, TokenAdmin, LinkedAccountAdmin, PasskeyAdmin, EventAdmin, GroupAdmin, MembershipAdmin)

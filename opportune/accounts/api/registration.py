@@ -5,22 +5,19 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.flows import registration
 from opportune.accounts.models import User
-from opportune.accounts.password_reset import service as password_reset
-from opportune.accounts.registration import service
-from opportune.accounts.registration.service import REGISTRATION_IS_CLOSED
 from opportune.accounts.responses import EMAIL_REQUESTED
 from opportune.accounts.schemas import EmailRequest, EmailVerification, Message, PasswordReset, UserCreate
 from opportune.accounts.users.errors import EMAIL_TAKEN
 from opportune.accounts.users.schemas import UserRead
-from opportune.accounts.verification import service as verification
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"description": EMAIL_REQUESTED},
-    403: {"description": REGISTRATION_IS_CLOSED},
+    403: {"description": registration.REGISTRATION_IS_CLOSED},
     409: {"description": EMAIL_TAKEN},
 }
 
@@ -32,29 +29,29 @@ async def register(body: UserCreate, context: AccountCtx) -> Any:
     If the site sends e-mails, the status is always 202, and only the e-mail reveals whether the address has an account.
     Otherwise the account is created immediately (201), or the address already has an account (409).
     """
-    user = await service.register(context, body.email, body.password)
+    user = await registration.register(context, body.email, body.password)
     return user or JSONResponse({"detail": EMAIL_REQUESTED}, 202)
 
 
 @router.post("/verify-request", status_code=202)
 async def request_verification(body: EmailRequest, context: AccountCtx) -> Message:
-    await verification.request_verification(context, body.email)
+    await registration.request_verification(context, body.email)
     return Message(detail=str(EMAIL_REQUESTED))
 
 
 @router.post("/verify", response_model=UserRead)
 async def verify(body: EmailVerification, context: AccountCtx) -> User:
     """Verify an address by the token of an e-mail and the password. The token of a registration creates the account."""
-    return await verification.verify_email(context, body.token, body.password)
+    return await registration.verify_email(context, body.token, body.password)
 
 
 @router.post("/forgot-password", status_code=202)
 async def request_password_reset(body: EmailRequest, context: AccountCtx) -> Message:
-    await password_reset.request_password_reset(context, body.email)
+    await registration.request_password_reset(context, body.email)
     return Message(detail=str(EMAIL_REQUESTED))
 
 
 @router.post("/reset-password", response_model=UserRead)
 async def reset_password(body: PasswordReset, context: AccountCtx) -> User:
     """Choose a new password, which ends every session and token."""
-    return await password_reset.reset_password(context, body.token, body.password)
+    return await registration.reset_password(context, body.token, body.password)

@@ -1,27 +1,41 @@
-"""API of signing in and out."""
+"""API of signing in and out.
+
+Programs keep the `request` of a sign-in by e-mail, as browsers keep a cookie.
+"""
 
 from typing import Annotated
 
 from fastapi import Depends, Form, HTTPException, Request, Response
 
-from opportune.accounts.dependencies import AccountCtx
+from opportune.accounts.dependencies import AccountCtx, require_email_sign_in
 from opportune.accounts.events.service import is_known_program, record_sign_in
+from opportune.accounts.flows import email_sign_in, sign_in
 from opportune.accounts.models import User
-from opportune.accounts.schemas import AccessToken, Credentials, TokenRefresh
+from opportune.accounts.request_credentials import token_strategy
+from opportune.accounts.responses import EMAIL_REQUESTED
+from opportune.accounts.schemas import (
+    AccessToken,
+    Credentials,
+    EmailRequest,
+    EmailSignInCredentials,
+    EmailSignInRequested,
+    TokenRefresh,
+)
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.page_cookies import trusted_device
-from opportune.accounts.sign_in.service import WRONG_CODE, WRONG_CREDENTIALS, check_code, check_password
+from opportune.accounts.sessions.cookies import trusted_device
 from opportune.accounts.sign_in_methods.second_factor import has_second_factor
-from opportune.accounts.tokens.bearer import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
-from opportune.accounts.tokens.chosen_strategy import token_strategy
+from opportune.accounts.tokens.dependencies import AUTHENTICATE_HEADER, oauth2_scheme, read_bearer_token
 from opportune.accounts.tokens.scopes import ALL_SCOPES, require_known_scopes
 from opportune.accounts.users.context import AccountContext
+from opportune.accounts.users.errors import InvalidLinkError
 from opportune.db.sessions.dependencies import WriteSession
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.middleware.compression import SECRET_HEADERS
 from opportune.web.routing.api_router import APIRouter
 
 router = APIRouter(prefix="/auth", tags=["accounts"])
+
+BY_EMAIL = [Depends(require_email_sign_in)]
 
 CODE_REQUIRED = _l("Also send a `code` of your authenticator app, or a recovery code.")
 
@@ -36,18 +50,18 @@ async def login(
     """
     require_known_scopes(credentials.scope.split(), request.app, "scope")
     email, code = credentials.username, credentials.code
-    user = await check_password(context, email, credentials.password, trusted_device(request, email))
+    user = await sign_in.check_password(context, email, credentials.password, trusted_device(request, email))
     if user is None:
-        raise HTTPException(401, WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
+        raise HTTPException(401, sign_in.WRONG_CREDENTIALS, AUTHENTICATE_HEADER)
     await require_code(context, user, code)
     return await grant_token(request, response, context, user, credentials.scope)
 
 
 async def require_code(context: AccountContext, user: User, code: str) -> None:
     """Check the code if the user has a second factor. Raises HTTPException and TooManyRequests."""
-    if await has_second_factor(context.session, user) and not (code and await check_code(context, user, code)):
+    if await has_second_factor(context.session, user) and not (code and await sign_in.check_code(context, user, code)):
         await context.manager.release()  # commit before the error rolls back the transaction
-        raise HTTPException(401, WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
+        raise HTTPException(401, sign_in.WRONG_CODE if code else CODE_REQUIRED, AUTHENTICATE_HEADER)
 
 
 async def grant_token(
@@ -90,3 +104,33 @@ async def logout(
     else:
         await cookies.sign_out(session, request, response)
     return response
+
+
+@router.post("/login/email", status_code=202, dependencies=BY_EMAIL)
+async def request_sign_in(body: EmailRequest, context: AccountCtx) -> EmailSignInRequested:
+    """Request an e-mail with a code to sign in. The response does not depend on whether the address has an account."""
+    sign_in_request = await email_sign_in.request_sign_in(context, body.email)
+    return EmailSignInRequested(
+        detail=EMAIL_REQUESTED, request=email_sign_in.seal_request(context.settings, sign_in_request)
+    )
+
+
+@router.post("/login/email/code", response_model_exclude_none=True, dependencies=BY_EMAIL)
+async def check_code(
+    request: Request, response: Response, context: AccountCtx, credentials: EmailSignInCredentials
+) -> AccessToken:
+    """Exchange the code of an e-mail for an access token. Each code is valid once.
+
+    Users with a second factor also send its code as `second_factor`. A `scope` limits the token.
+    """
+    require_known_scopes(credentials.scope.split(), request.app, "scope")
+    sign_in_request = email_sign_in.read_request(context.settings, credentials.request)
+    if sign_in_request is None:
+        raise InvalidLinkError
+    user = await email_sign_in.check_code(context, sign_in_request, credentials.code)
+    if user is None:
+        raise HTTPException(401, email_sign_in.WRONG_CODE, AUTHENTICATE_HEADER)
+    await require_code(context, user, credentials.second_factor)
+    if not await email_sign_in.use_email(context, user, sign_in_request.number):
+        raise InvalidLinkError
+    return await grant_token(request, response, context, user, credentials.scope)

@@ -8,6 +8,8 @@ from opportune.feature import Feature
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.static import icons
 
+OTHER_DEVICES_SIGNED_OUT = _l("All other devices are signed out, and all API tokens have ended.")
+
 
 @dataclass(frozen=True)
 class EventKind:
@@ -26,8 +28,6 @@ class EventKind:
     icon: str = "ti-user"
     """Name of a Tabler icon."""
 
-
-OTHER_DEVICES_SIGNED_OUT = _l("All other devices are signed out, and all API tokens have ended.")
 
 KINDS = {
     kind.name: kind

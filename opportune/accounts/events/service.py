@@ -9,12 +9,12 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts.emails import send_account_email
 from opportune.accounts.events.impersonated_changes import superuser_id_for
 from opportune.accounts.events.kinds import KINDS
 from opportune.accounts.models import AccountEvent, User
 from opportune.accounts.users.context import AccountContext, user_manager
-from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
+from opportune.accounts.users.queries import REQUEST_KEY, find_by_email
 from opportune.db.models.model import utc_now
 from opportune.errors import OperatorError
 from opportune.i18n import gettext, use_language

@@ -5,12 +5,12 @@ from datetime import datetime
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from opportune.accounts.dependencies import AccountCtx, OptionalUser
-from opportune.accounts.email_sign_in import service
-from opportune.accounts.email_sign_in.dependencies import require_email_sign_in
+from opportune.accounts.dependencies import AccountCtx, OptionalUser, require_email_sign_in
+from opportune.accounts.flows import email_sign_in
 from opportune.accounts.models import User
 from opportune.accounts.responses import (
     PRIVATE_HEADERS,
+    finish_first_step,
     next_page,
     redirect_to_next,
     redirect_with_error,
@@ -20,8 +20,7 @@ from opportune.accounts.responses import (
     show_invalid_link,
 )
 from opportune.accounts.schemas import EmailSignIn, EmailSignInCode, EmailSignInLink
-from opportune.accounts.sessions.page_cookies import PageCookie, trusted_device
-from opportune.accounts.sign_in.second_step import finish_first_step
+from opportune.accounts.sessions.cookies import PageCookie, trusted_device
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.context import AccountContext
 from opportune.db.sessions.dependencies import ReadSession
@@ -35,7 +34,7 @@ PASSWORD_REMOVED = _l(
     "Your address is verified now. Another person may have registered it before, so your old password"
     " was removed, and all devices were signed out. Please choose a new password."
 )
-COOKIE = PageCookie("email_sign_in", LOGIN_PATH, service.LIFETIME_SECONDS)
+COOKIE = PageCookie("email_sign_in", LOGIN_PATH, email_sign_in.LIFETIME_SECONDS)
 """The encrypted sign-in request of this browser. Its code is valid only in this browser."""
 
 
@@ -54,9 +53,11 @@ async def send_email(request: Request, context: AccountCtx) -> Response:
     if data := form.data:
         with show_errors_in(form):
             next_path = next_page(request, form)
-            sign_in_request = await service.request_sign_in(context, data.email, next_path, remember=data.remember)
+            sign_in_request = await email_sign_in.request_sign_in(
+                context, data.email, next_path, remember=data.remember
+            )
             response = RedirectResponse(f"{PATH}/code", 303)
-            COOKIE.set(request, response, service.seal_request(context.settings, sign_in_request))
+            COOKIE.set(request, response, email_sign_in.seal_request(context.settings, sign_in_request))
             return response
     return show_form(request, "email_sign_in", form)
 
@@ -77,7 +78,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, EmailSignInCode)
     try:
         user = await _find_user_of_code(request, context, sign_in_request, form)
-    except service.TooManyWrongCodes as refusal:
+    except email_sign_in.TooManyWrongCodes as refusal:
         response = redirect_with_error(request, PATH, refusal)
         COOKIE.delete(request, response)
         return response
@@ -88,7 +89,7 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
 
 
 async def _find_user_of_code(
-    request: Request, context: AccountContext, sign_in_request: service.SignInRequest, form: Form[EmailSignInCode]
+    request: Request, context: AccountContext, sign_in_request: email_sign_in.SignInRequest, form: Form[EmailSignInCode]
 ) -> User | None:
     """Return the user of the code in the form. If it is wrong, add an error to the form and return None."""
     if form.data is None:
@@ -96,16 +97,16 @@ async def _find_user_of_code(
     user: User | None = None
     with show_errors_in(form):
         device = trusted_device(request, sign_in_request.email)
-        user = await service.check_code(context, sign_in_request, form.data.code, device)
+        user = await email_sign_in.check_code(context, sign_in_request, form.data.code, device)
         if user is None:
-            form.refuse(service.WRONG_CODE, "code")
+            form.refuse(email_sign_in.WRONG_CODE, "code")
     return user
 
 
 @router.get("/link")
 async def show_link(request: Request, session: ReadSession, token: str = "") -> Response:
     """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
-    link = await service.read_link(session, request.app.state.settings, token)
+    link = await email_sign_in.read_link(session, request.app.state.settings, token)
     if link is None:
         return show_invalid_link(request, PATH)
     user, details = link
@@ -125,7 +126,7 @@ async def show_link(request: Request, session: ReadSession, token: str = "") -> 
 @router.post("/link")
 async def use_link(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, EmailSignInLink)
-    link = await service.read_link(context.session, context.settings, form.data.token) if form.data else None
+    link = await email_sign_in.read_link(context.session, context.settings, form.data.token) if form.data else None
     if form.data is None or link is None:
         context.log_refused_sign_in("email", None)
         return show_invalid_link(request, PATH)
@@ -141,7 +142,7 @@ async def _finish_sign_in(
     """Sign in the user who received this e-mail, or ask for their second factor."""
     # `use_email` verifies the address, which removes the password: see `UserManager.prove_email`.
     password_will_be_removed = user.has_password and not user.is_verified
-    if await service.use_email(context, user, number):
+    if await email_sign_in.use_email(context, user, number):
         if password_will_be_removed:
             flash(request, PASSWORD_REMOVED, "warning")
         response = await finish_first_step(request, context, user, next_path, remember=remember)
@@ -151,9 +152,9 @@ async def _finish_sign_in(
     return response
 
 
-def _read_sign_in_request(request: Request) -> service.SignInRequest | None:
-    return service.read_request(request.app.state.settings, COOKIE.read(request))
+def _read_sign_in_request(request: Request) -> email_sign_in.SignInRequest | None:
+    return email_sign_in.read_request(request.app.state.settings, COOKIE.read(request))
 
 
-def _show_code(request: Request, sign_in_request: service.SignInRequest, form: Form[EmailSignInCode]) -> Response:
+def _show_code(request: Request, sign_in_request: email_sign_in.SignInRequest, form: Form[EmailSignInCode]) -> Response:
     return show(request, "email_sign_in_code", form=form, pending=sign_in_request)

@@ -7,14 +7,21 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser
-from opportune.accounts.models import Session, User
-from opportune.accounts.passkeys import service
-from opportune.accounts.reauthentication.dependencies import ConfirmedUser
-from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show, sign_in_redirect
+from opportune.accounts.models import User
+from opportune.accounts.reauthentication import ConfirmedUser
+from opportune.accounts.responses import (
+    CODE_PATH,
+    finish_second_step,
+    next_page,
+    read_pending_sign_in,
+    redirect_with_error,
+    redirect_with_message,
+    show,
+    sign_in_redirect,
+)
 from opportune.accounts.schemas import PasskeyCreate, PasskeyRequest, PasskeySignIn, PasskeyUpdate
-from opportune.accounts.sign_in.second_step import CODE_PATH, finish_second_step, read_pending_sign_in
+from opportune.accounts.sign_in_methods import passkeys
 from opportune.accounts.sign_in_methods.passkey_requests import PATH, get_anonymous_ceremonies, get_passkey_ceremonies
-from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies, find_passkeys
 from opportune.accounts.sign_in_methods.second_factor import count_recovery_codes
 from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused, Purpose
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
@@ -93,11 +100,10 @@ async def create_form(request: Request, user: ConfirmedUser) -> Response:
 @router.post("/passkeys/add")
 async def create(request: Request, user: ConfirmedUser, context: AccountCtx) -> Response:
     form = await read_form(request, PasskeyCreate)
-    current: Session | None = request.state.session
     if form.data:
         try:
             ceremonies = get_passkey_ceremonies(request, context, user)
-            codes = await ceremonies.add(user, form.data.passkey, form.data.name, current.id if current else None)
+            codes = await ceremonies.add(user, form.data.passkey, form.data.name)
         except PasskeyRefused as refusal:
             form.refuse(str(refusal))
         else:
@@ -113,14 +119,14 @@ async def update(request: Request, passkey_id: RowId, user: CurrentUser, context
     form = await read_form(request, PasskeyUpdate)
     if form.data is None:
         return await _show_list(request, context, user, form)
-    await service.update_passkey(context.session, user, passkey_id, form.data.name)
+    await passkeys.update_passkey(context.session, user, passkey_id, form.data.name)
     return redirect_with_message(request, "passkeys", "The passkey is renamed.")
 
 
 @router.post("/passkeys/{passkey_id}/remove")
 async def delete(request: Request, passkey_id: RowId, user: ConfirmedUser, context: AccountCtx) -> Response:
     try:
-        await service.delete_passkey(context, user, passkey_id)
+        await passkeys.delete_passkey(context, user, passkey_id)
     except PasskeyRefused as refusal:
         return redirect_with_error(request, PATH, refusal)
     return redirect_with_message(request, "passkeys", "That passkey is removed. Also remove it from your device.")
@@ -129,7 +135,7 @@ async def delete(request: Request, passkey_id: RowId, user: ConfirmedUser, conte
 async def _show_list(
     request: Request, context: AccountContext, user: User, form: Form[PasskeyUpdate] | None = None
 ) -> Response:
-    rows = await find_passkeys(context.session, user)
+    rows = await passkeys.find_passkeys(context.session, user)
     codes_left = await count_recovery_codes(context.session, user)
     problem = ""
     try:
@@ -139,7 +145,7 @@ async def _show_list(
     return show(request, "passkeys", passkeys=rows, codes_left=codes_left, problem=problem, form=form)
 
 
-async def _options_response(get_ceremonies: Callable[[], PasskeyCeremonies], purpose: Purpose) -> Response:
+async def _options_response(get_ceremonies: Callable[[], passkeys.PasskeyCeremonies], purpose: Purpose) -> Response:
     """Return the options as JSON. If no passkey can be used, return 204 and the script hides the button."""
     try:
         options = await get_ceremonies().create_options(purpose)

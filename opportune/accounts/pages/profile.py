@@ -7,8 +7,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
-from opportune.accounts.models import Session, User
-from opportune.accounts.profile.service import (
+from opportune.accounts.flows.profile import (
     change_password,
     check_email_change,
     confirm_email_change,
@@ -16,17 +15,18 @@ from opportune.accounts.profile.service import (
     request_email_change,
     update_profile,
 )
-from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.flows.registration import request_verification
+from opportune.accounts.models import Session, User
+from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import redirect_with_message, show, show_invalid_link, show_password_error
 from opportune.accounts.schemas import EmailToken, EmailUpdate, LinkRequest, PasswordUpdate
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.page_cookies import trust_device
+from opportune.accounts.sessions.cookies import trust_device
 from opportune.accounts.sign_in_methods.available import label_accounts, signs_in_by_email
 from opportune.accounts.sign_in_methods.providers import list_configured_providers
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import EMAIL_TAKEN, EmailTakenError, InvalidPasswordError
 from opportune.accounts.users.schemas import PROVED_FIELDS, UserUpdate
-from opportune.accounts.verification.service import request_verification
 from opportune.config.settings import Settings
 from opportune.db.sessions.dependencies import DatabaseDependency
 from opportune.errors import FieldErrors

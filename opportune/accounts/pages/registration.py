@@ -1,32 +1,45 @@
-"""Pages of registration."""
+"""Pages of registration, and of the links in e-mails, which verify an address or reset a password."""
+
+from typing import Any
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
 
+from opportune.accounts import signed_links
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
-from opportune.accounts.emails.delivery import email_is_enabled
-from opportune.accounts.registration import service
+from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.flows import registration
+from opportune.accounts.models import User
 from opportune.accounts.responses import (
+    PRIVATE_HEADERS,
     next_page,
     redirect_to_next,
+    request_email,
     show,
     show_email_sent,
     show_errors_in,
     show_form,
+    show_invalid_link,
     show_password_error,
     sign_in_redirect,
+    use_link,
 )
-from opportune.accounts.schemas import UserCreate
+from opportune.accounts.schemas import EmailRequest, EmailToken, EmailVerification, PasswordReset, UserCreate
+from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.accounts.users.errors import EmailTakenError, RegistrationClosedError
 from opportune.config.settings import Settings
+from opportune.db.sessions.dependencies import ReadSession
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
-router = APIRouter(prefix="/accounts")
-
+VERIFY_PATH = "/accounts/verify"
+FORGOT_PASSWORD_PATH = "/accounts/forgot-password"
 NOT_CREATED = _l("No account was created with this address. If you already have an account, sign in.")
+
+router = APIRouter(prefix="/accounts")
 
 
 @router.get("/register")
@@ -48,7 +61,7 @@ async def register(request: Request, context: AccountCtx) -> Response:
         return show_form(request, "register", form)
     try:
         with show_errors_in(form):
-            user = await service.register(context, form.data.email, form.data.password)
+            user = await registration.register(context, form.data.email, form.data.password)
             if not user:
                 return show_email_sent(request)
             flash(request, _welcome(context.settings, user.email))
@@ -66,3 +79,73 @@ def _welcome(settings: Settings, email: str) -> str:
         return welcome
     sent = gettext("An e-mail was sent to %(email)s: open its link to verify the address.", email=email)
     return f"{welcome} {sent}"
+
+
+@router.get("/verify")
+async def show_verification(request: Request, user: OptionalUser, session: ReadSession, token: str = "") -> Response:
+    """Show a page with a button. The link itself changes nothing, because mail programs open links in advance."""
+    if not token:
+        return show_form(request, "verify_again", Form(EmailRequest))
+    settings = request.app.state.settings
+    if not await registration.can_verify(session, settings, token):
+        return show_invalid_link(request, VERIFY_PATH)
+    is_own_link = await registration.is_link_for(session, settings, token, _account_owner(request, user))
+    form: Form[Any] = Form(EmailToken if is_own_link else EmailVerification, {"token": token})
+    return show_form(request, "verify", form, PRIVATE_HEADERS)
+
+
+@router.post("/verify")
+async def verify(request: Request, signed_in_user: OptionalUser, context: AccountCtx) -> Response:
+    form = await read_form(request, EmailVerification)
+    if not form.data:
+        return show_invalid_link(request, VERIFY_PATH)
+    owner = _account_owner(request, signed_in_user)
+    change = registration.verify_email(context, form.data.token, form.data.password, owner)
+    user = await use_link(request, form, change, template="verify", request_path=VERIFY_PATH)
+    if isinstance(user, Response):
+        return user
+    if owner and owner.id == user.id:
+        flash(request, gettext("Thank you, %(email)s is verified.", email=user.email))
+        return RedirectResponse("/", 303)
+    flash(request, "Thank you, your address is verified. You can sign in now.")
+    return RedirectResponse(LOGIN_PATH, 303)
+
+
+def _account_owner(request: Request, user: User | None) -> User | None:
+    """Return the signed-in user; None during an impersonation."""
+    return None if request.state.impersonator else user
+
+
+@router.post("/verify/again")
+async def request_verification(request: Request, context: AccountCtx) -> Response:
+    return await request_email(request, context, registration.request_verification, "verify_again")
+
+
+@router.get("/forgot-password")
+async def forgot_password(request: Request) -> Response:
+    return show_form(request, "forgot_password", Form(EmailRequest))
+
+
+@router.post("/forgot-password")
+async def request_password_reset(request: Request, context: AccountCtx) -> Response:
+    return await request_email(request, context, registration.request_password_reset, "forgot_password")
+
+
+@router.get("/reset-password")
+async def show_password_reset(request: Request, session: ReadSession, token: str = "") -> Response:
+    if await signed_links.read_link_token(session, request.app.state.settings, "reset", token) is None:
+        return show_invalid_link(request, FORGOT_PASSWORD_PATH)
+    return show_form(request, "reset_password", Form(PasswordReset, {"token": token}), PRIVATE_HEADERS)
+
+
+@router.post("/reset-password")
+async def reset_password(request: Request, context: AccountCtx) -> Response:
+    form = await read_form(request, PasswordReset)
+    if not form.data:
+        return show_form(request, "reset_password", form, PRIVATE_HEADERS)
+    change = registration.reset_password(context, form.data.token, form.data.password)
+    user = await use_link(request, form, change, template="reset_password", request_path=FORGOT_PASSWORD_PATH)
+    if isinstance(user, Response):
+        return user
+    flash(request, "You have a new password. Sign in with it.")
+    return RedirectResponse(LOGIN_PATH, 303)

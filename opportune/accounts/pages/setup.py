@@ -10,8 +10,13 @@ from opportune.accounts.responses import show, show_password_error
 from opportune.accounts.schemas import FirstSuperuserCreate
 from opportune.accounts.sessions import cookies
 from opportune.accounts.sessions.service import confirm_sessions
-from opportune.accounts.setup.invitation import invitation_is_emailed, send_invitation
-from opportune.accounts.setup.service import create_first_superuser, has_superuser, is_valid_token
+from opportune.accounts.setup import (
+    create_first_superuser,
+    has_superuser,
+    invitation_is_emailed,
+    is_valid_token,
+    send_invitation,
+)
 from opportune.accounts.users.errors import EmailTakenError
 from opportune.errors import NotFound
 from opportune.web.forms.forms import Form, read_form

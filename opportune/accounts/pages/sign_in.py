@@ -1,4 +1,7 @@
-"""Pages to sign in, with a second step for users with a second factor, and to sign out."""
+"""Pages to sign in, with a second step for users with a second factor, and to sign out.
+
+An impersonation starts in the admin, on the page of the user, and ends here.
+"""
 
 from typing import Annotated, Any
 
@@ -8,16 +11,24 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, OptionalUser
+from opportune.accounts.flows import impersonation, sign_in
 from opportune.accounts.models import User
-from opportune.accounts.responses import next_page, redirect_to_next, show_errors_in, show_form
+from opportune.accounts.responses import (
+    finish_first_step,
+    finish_second_step,
+    next_page,
+    read_pending_sign_in,
+    redirect_to_next,
+    show_errors_in,
+    show_form,
+)
 from opportune.accounts.schemas import SignIn, SignInCode
 from opportune.accounts.sessions import cookies
-from opportune.accounts.sessions.page_cookies import trusted_device
-from opportune.accounts.sign_in import service
-from opportune.accounts.sign_in.second_step import finish_first_step, finish_second_step, read_pending_sign_in
+from opportune.accounts.sessions.cookies import set_session_cookie, trusted_device
 from opportune.accounts.sign_in_methods.second_factor import has_passkey
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.db.sessions.dependencies import ReadSession, WriteSession
+from opportune.i18n import gettext
 from opportune.web.forms.forms import Form, read_form
 from opportune.web.redirects import safe_redirect_path
 from opportune.web.rendering.flash import flash
@@ -27,25 +38,25 @@ router = APIRouter(prefix="/accounts")
 
 
 @router.get("/login")
-async def login(request: Request, user: OptionalUser) -> Response:
+async def show_login(request: Request, user: OptionalUser) -> Response:
     return redirect_to_next(request) if user else show_form(request, "login", Form(SignIn))
 
 
 @router.post("/login")
-async def sign_in(request: Request, context: AccountCtx) -> Response:
+async def login(request: Request, context: AccountCtx) -> Response:
     form = await read_form(request, SignIn)
     if data := form.data:
         with show_errors_in(form):
             device = trusted_device(request, data.email)
-            user = await service.check_password(context, data.email, data.password, device)
+            user = await sign_in.check_password(context, data.email, data.password, device)
             if user:
                 return await finish_first_step(request, context, user, next_page(request, form), remember=data.remember)
-            form.refuse(service.WRONG_CREDENTIALS)
+            form.refuse(sign_in.WRONG_CREDENTIALS)
     return show_form(request, "login", form)
 
 
 @router.get("/login/code")
-async def ask_code(request: Request, session: ReadSession) -> Response:
+async def show_code_form(request: Request, session: ReadSession) -> Response:
     if pending := await read_pending_sign_in(request, session):
         return await _show_code(request, session, pending[0], Form(SignInCode))
     return RedirectResponse(LOGIN_PATH, 303)
@@ -60,9 +71,9 @@ async def check_code(request: Request, context: AccountCtx) -> Response:
     user, options = pending
     if form.data:
         with show_errors_in(form):
-            if await service.check_code(context, user, form.data.code):
+            if await sign_in.check_code(context, user, form.data.code):
                 return await finish_second_step(request, context, user, options)
-            form.refuse(service.WRONG_CODE, "code")
+            form.refuse(sign_in.WRONG_CODE, "code")
     return await _show_code(request, context.session, user, form)
 
 
@@ -76,4 +87,19 @@ async def sign_out(request: Request, session: WriteSession, next: Annotated[str,
     response = RedirectResponse(safe_redirect_path(next), 303)
     await cookies.sign_out(session, request, response)
     flash(request, "You are signed out.")
+    return response
+
+
+@router.post("/impersonation/end")
+async def end_impersonation(request: Request, user: OptionalUser, context: AccountCtx) -> Response:
+    if user is None or request.state.impersonator is None:  # the session has expired
+        return RedirectResponse(LOGIN_PATH, 303)
+    superuser_session = await impersonation.end_impersonation(context, user, request.state.session)
+    if superuser_session is None:
+        response = RedirectResponse(LOGIN_PATH, 303)
+        await cookies.sign_out(context.session, request, response)
+        return response
+    flash(request, gettext("You are back in your own account, and no longer signed in as %(email)s.", email=user.email))
+    response = RedirectResponse(f"/admin/user/details/{user.id}", 303)
+    set_session_cookie(request, response, *superuser_session)
     return response

@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request, Response
 
 from opportune.accounts.dependencies import AccountCtx, CurrentUser, OptionalUser
+from opportune.accounts.flows import social_sign_in
+from opportune.accounts.flows.social_sign_in import AuthRequest
 from opportune.accounts.models import User
 from opportune.accounts.pages.profile import PROFILE_PATH, show_profile
-from opportune.accounts.reauthentication.identity import reauthenticated
-from opportune.accounts.responses import next_page, redirect_with_error, redirect_with_message, show
+from opportune.accounts.reauthentication import reauthenticated
+from opportune.accounts.responses import finish_first_step, next_page, redirect_with_error, redirect_with_message, show
 from opportune.accounts.schemas import EmailUpdate, LinkRequest, SocialSignIn
-from opportune.accounts.sessions.page_cookies import PageCookie
-from opportune.accounts.sign_in.second_step import finish_first_step
+from opportune.accounts.sessions.cookies import PageCookie
 from opportune.accounts.sign_in_methods.providers import (
     SOCIAL_PATH,
     Identity,
@@ -20,8 +21,6 @@ from opportune.accounts.sign_in_methods.providers import (
     find_provider,
 )
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
-from opportune.accounts.social_sign_in import flow, service
-from opportune.accounts.social_sign_in.flow import AuthRequest
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import AccountLinkedError
 from opportune.accounts.users.schemas import UserUpdate
@@ -34,7 +33,7 @@ from opportune.web.rendering.flash import flash
 from opportune.web.routing.api_router import APIRouter
 
 SIGN_IN_EXPIRED = _l("This sign-in was not started in this browser, or has expired. Please try again.")
-COOKIE = PageCookie("social", SOCIAL_PATH, flow.LIFETIME_SECONDS)
+COOKIE = PageCookie("social", SOCIAL_PATH, social_sign_in.LIFETIME_SECONDS)
 """The encrypted `AuthRequest`, while the user is at the provider."""
 
 router = APIRouter(prefix="/accounts")
@@ -56,7 +55,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
     remember = form.data is not None and form.data.remember
     # The provider returns the user to a URL without a language.
     next_path = url(next_page(request, form))
-    auth_request = flow.create_request(provider, next_path, remember=remember)
+    auth_request = social_sign_in.create_request(provider, next_path, remember=remember)
     return await _redirect_to_provider(request, context, provider, auth_request)
 
 
@@ -64,7 +63,7 @@ async def start(request: Request, provider: NamedProvider, context: AccountCtx) 
 async def callback(request: Request, provider: NamedProvider, user: OptionalUser, context: AccountCtx) -> Response:
     """Handle the redirect of a provider: sign in the user, or link their account."""
     state = request.query_params.get("state", "")
-    auth_request = flow.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
+    auth_request = social_sign_in.read_request(request.app.state.settings, provider, COOKIE.read(request), state)
     try:
         response = await _finish_callback(request, context, provider, auth_request, user)
     except SocialSignInRefused as refusal:
@@ -82,14 +81,14 @@ async def start_linking(request: Request, user: CurrentUser, context: AccountCtx
         raise HTTPException(404)
     if not await reauthenticated(context, user, form):
         return await show_profile(request, user, Form(UserUpdate, user), Form(EmailUpdate), form)
-    auth_request = flow.create_request(provider, PROFILE_PATH, user_id=user.id)
+    auth_request = social_sign_in.create_request(provider, PROFILE_PATH, user_id=user.id)
     return await _redirect_to_provider(request, context, provider, auth_request)
 
 
 @router.post("/profile/linked-accounts/{account_id}/unlink")
 async def unlink(request: Request, account_id: RowId, user: CurrentUser, context: AccountCtx) -> Response:
     try:
-        await service.unlink(context, user, account_id)
+        await social_sign_in.unlink(context, user, account_id)
     except SocialSignInRefused as refusal:
         return redirect_with_error(request, PROFILE_PATH, refusal)
     return redirect_with_message(request, "profile", "That account is no longer linked.")
@@ -99,14 +98,14 @@ async def _redirect_to_provider(
     request: Request, context: AccountContext, provider: Provider, auth_request: AuthRequest
 ) -> Response:
     """Return a page that redirects automatically, because `form-action` of the CSP forbids redirects to other sites."""
-    await context.limiter.hit(service.STARTS_PER_IP.by(context.client.address))
+    await context.limiter.hit(social_sign_in.STARTS_PER_IP.by(context.client.address))
     try:
-        provider_url = await flow.authorization_url(context.settings, provider, auth_request)
+        provider_url = await social_sign_in.authorization_url(context.settings, provider, auth_request)
     except SocialSignInRefused as refusal:
         return redirect_with_error(request, PROFILE_PATH if auth_request.user_id else LOGIN_PATH, refusal)
     headers = {"Cache-Control": "no-store"}
     response = show(request, "to_provider", headers=headers, label=provider.label, provider_url=provider_url)
-    COOKIE.set(request, response, flow.seal_request(context.settings, auth_request))
+    COOKIE.set(request, response, social_sign_in.seal_request(context.settings, auth_request))
     return response
 
 
@@ -120,9 +119,9 @@ async def _finish_callback(
         TooManyRequests: there were too many failures.
     """
     # Count a failure now. It is refunded on success.
-    failure = service.FAILURES_PER_IP.by(context.client.address)
+    failure = social_sign_in.FAILURES_PER_IP.by(context.client.address)
     await context.limiter.hit(failure)
-    if auth_request is None or not await context.is_first_use(flow.STATES.by(auth_request.state)):
+    if auth_request is None or not await context.is_first_use(social_sign_in.STATES.by(auth_request.state)):
         raise SocialSignInRefused(SIGN_IN_EXPIRED)
     identity = await _read_identity(request, provider, auth_request)
     if auth_request.user_id:
@@ -139,13 +138,14 @@ async def _read_identity(request: Request, provider: Provider, auth_request: Aut
     query = request.query_params
     if query.get("error") or not query.get("code"):
         raise SocialSignInRefused(gettext("You were not signed in at %(label)s.", label=provider.label))
-    return await flow.read_identity(request.app.state.settings, provider, auth_request, query["code"], query.get("iss"))
+    settings, issuer = request.app.state.settings, query.get("iss")
+    return await social_sign_in.read_identity(settings, provider, auth_request, query["code"], issuer)
 
 
 async def _sign_in(
     context: AccountContext, provider: Provider, identity: Identity, auth_request: AuthRequest, request: Request
 ) -> Response:
-    user, is_new = await service.sign_in_with(context, provider, identity)
+    user, is_new = await social_sign_in.sign_in_with(context, provider, identity)
     if is_new:
         flash(request, "Welcome! Your account was created, and you are signed in.")
     return await finish_first_step(request, context, user, auth_request.next, remember=auth_request.remember)
@@ -155,7 +155,7 @@ async def _link(
     context: AccountContext, provider: Provider, identity: Identity, user: User, request: Request
 ) -> Response:
     try:
-        await service.link(context, provider, identity, user)
+        await social_sign_in.link(context, provider, identity, user)
     except AccountLinkedError:  # by a concurrent request
         raise SocialSignInRefused(SIGN_IN_EXPIRED) from None
     return redirect_with_message(

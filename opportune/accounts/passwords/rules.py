@@ -1,17 +1,27 @@
-"""Rules for new passwords, from OWASP ASVS 5.0, section 6.2: length, guessability and personal words."""
+"""Rules for new passwords, from OWASP ASVS 5.0, section 6.2: length, guessability, personal words and data breaches."""
 
 import asyncio
+import hashlib
+import logging
 import re
 import threading
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
-from opportune.accounts.passwords.breached import is_breached
 from opportune.accounts.passwords.hashing import MAX_PASSWORD_LENGTH, normalize_password
 from opportune.config.settings import Settings
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.schemas.text import storable
 from opportune.web.forms.error_messages import as_sentence
+
+BREACH_LOOKUP_SECONDS = 2.0
+"""Time limit of the whole lookup, because the user waits for it."""
+PREFIX_LENGTH = 5
+
+logger = logging.getLogger(__name__)
 
 MIN_GUESSES = 10**8
 """Minimum number of guesses, estimated by zxcvbn. Eight random characters need about as many."""
@@ -95,3 +105,51 @@ def _split_words(text: str) -> list[str]:
     """Return the text without separators, and its parts: `johnsmith`, `john` and `smith` for `john.smith`."""
     parts = re.findall(r"[^\W_]+", text)
     return [word for word in ("".join(parts), *parts) if len(word) >= MIN_WORD_LENGTH]
+
+
+async def is_breached(url: str, password: str) -> bool:
+    """Return whether the service at `url` lists the password as breached, by the protocol of Have I Been Pwned.
+
+    Only the first five characters of the password's SHA-1 hash are sent (k-anonymity). The service returns all hashes
+    with this prefix, and invented ones, so that the size of the response does not reveal the prefix.
+
+    If the service fails or is too slow, the result is False, so that users can still register. The failure is logged.
+    """
+    digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
+    try:
+        return await asyncio.to_thread(_is_listed, url, digest)
+    except OSError as error:
+        reason = str(error) or type(error).__name__
+        logger.warning("Breached passwords could not be looked up at %s: %s", urlsplit(url).hostname, reason)
+        return False
+
+
+def _is_listed(url: str, digest: str) -> bool:
+    """Ask the service for all hashes with the same prefix. Raises OSError."""
+    import httpx2  # takes 0.2 s, so it runs in this thread
+
+    # All services expect the prefix at the end of the path.
+    range_url = f"{url.rstrip('/')}/{digest[:PREFIX_LENGTH]}"
+    headers = {"Add-Padding": "true", "User-Agent": "opportune"}
+    try:
+        with httpx2.stream("GET", range_url, headers=headers, timeout=BREACH_LOOKUP_SECONDS) as response:
+            if not response.is_success:
+                raise OSError(f"status {response.status_code}")
+            return any(_matches(line, digest[PREFIX_LENGTH:]) for line in _until_deadline(response.iter_lines()))
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise OSError(type(error).__name__) from error
+
+
+def _until_deadline(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a response. Raises TimeoutError, because httpx2 limits each read but not the total time."""
+    deadline = time.monotonic() + BREACH_LOOKUP_SECONDS
+    for line in lines:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the response took too long")
+        yield line
+
+
+def _matches(line: str, suffix: str) -> bool:
+    """Return whether a line such as `0018A45C…:3` has this hash. Lines of the padding have the count 0."""
+    line_suffix, _, count = line.strip().partition(":")
+    return line_suffix.upper() == suffix and count.strip() not in ("", "0")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper, make_transient_to_detached
 from sqlmodel import col
 
 from opportune.accounts.models import ApiToken, GroupPermission, Membership, Session, User
-from opportune.accounts.sessions.credentials import hash_token
+from opportune.accounts.sessions.service import hash_token
 from opportune.db.database import Database
 from opportune.db.models.model import Model, utc_now
 
@@ -24,6 +24,9 @@ M = TypeVar("M", bound=Model)
 PermissionSet = AbstractSet[tuple[str, str]]
 """Pairs of a model's identity in the admin and an action, such as `("todo", "list")`; `*` means all of them."""
 ALL_PERMISSIONS: PermissionSet = frozenset({("*", "*")})
+
+# Literals, because a bound parameter takes as much time as a column.
+_COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for character in (":", "\n"))
 
 
 async def find_by_token(database: Database, model: type[T], token: str) -> tuple[T, User, PermissionSet] | None:
@@ -63,10 +66,6 @@ def _parse_permissions(texts: str | None) -> PermissionSet:
     """Return the permissions in lines such as `todo:list`."""
     lines = texts.split("\n") if texts else []
     return frozenset((identity, action) for identity, _, action in (line.partition(":") for line in lines))
-
-
-# Literals, because a bound parameter takes as much time as a column.
-_COLON, _NEWLINE = (cast("Any", literal_column(f"'{character}'", String)) for character in (":", "\n"))
 
 
 @cache  # SQLAlchemy finds the compiled statement of the same object without comparing its clauses

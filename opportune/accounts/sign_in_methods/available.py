@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import LinkedAccount, Passkey, User
 from opportune.accounts.sign_in_methods.providers import Provider, list_configured_providers
 from opportune.accounts.sign_in_methods.second_factor import has_passkey

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from opportune.accounts.models import Session, User
-from opportune.accounts.sessions.page_cookies import COOKIE_PATH, PageCookie
+from opportune.accounts.sessions.cookies import COOKIE_PATH, PageCookie
 from opportune.accounts.sign_in_methods.passkeys import PasskeyCeremonies
 from opportune.accounts.sign_in_methods.webauthn import LIFETIME_SECONDS, PasskeyRefused, find_relying_party
 from opportune.accounts.users.context import AccountContext

@@ -1,4 +1,4 @@
-"""Passkey ceremonies of one browser: registration and verification."""
+"""Passkeys of users: the ceremonies of one browser, which register and verify them, and their removal."""
 
 import base64
 import re
@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import Passkey, User
 from opportune.accounts.sign_in_methods import webauthn
-from opportune.accounts.sign_in_methods.second_factor import has_second_factor, renew_recovery_codes
+from opportune.accounts.sign_in_methods.available import count_sign_in_methods
+from opportune.accounts.sign_in_methods.second_factor import (
+    delete_recovery_codes,
+    has_second_factor,
+    renew_recovery_codes,
+)
 from opportune.accounts.sign_in_methods.webauthn import (
     NOT_VERIFIED,
     Ceremony,
@@ -28,6 +33,7 @@ from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import CHANGED_MEANWHILE
 from opportune.db.constraint_errors import flush_or_refuse
 from opportune.db.models.model import utc_now
+from opportune.errors import NotFound
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.rate_limit import Hit, RateLimit
 
@@ -44,6 +50,7 @@ UNKNOWN = _l("This site does not know this passkey. If you removed it here, also
 NO_PASSKEY = _l("You have no passkey yet.")
 DEACTIVATED = _l("This account is deactivated.")
 ALREADY_ADDED = _l("This passkey has already been added.")
+LAST_SIGN_IN_METHOD = _l("This is your only sign-in method. Choose a password first.")
 TOO_MANY = _l("You have the maximum number of passkeys. Remove one first.")
 
 CREDENTIAL_ID = re.compile(r"[A-Za-z0-9_-]{1,1400}")
@@ -112,10 +119,10 @@ class PasskeyCeremonies:
         await self.context.limiter.refund(session, failure)
         return owner
 
-    async def add(self, user: User, assertion: str, name: str, keep_session: int | None = None) -> list[str]:
+    async def add(self, user: User, assertion: str, name: str) -> list[str]:
         """Store a new passkey. Return recovery codes if it is the user's first second factor, else an empty list.
 
-        With the first second factor, all sessions except `keep_session` end, and so do the access tokens of sign-ins.
+        With the first second factor, all other sessions end, and so do the access tokens of sign-ins.
 
         Raises:
             PasskeyRefused: with a message for the user.
@@ -132,7 +139,7 @@ class PasskeyCeremonies:
         await self.context.limiter.refund(session, failure)
         if not is_first:
             return []
-        await end_weaker_sign_ins(session, user, keep_session=keep_session)
+        await end_weaker_sign_ins(self.context, user)
         return await renew_recovery_codes(session, user)
 
     async def _check_may_add(self, user: User) -> None:
@@ -176,6 +183,35 @@ async def find_passkeys(session: AsyncSession, user: User) -> Sequence[Passkey]:
     """Return the user's passkeys, oldest first."""
     query = select(Passkey).where(col(Passkey.user_id) == user.id).order_by(col(Passkey.id))
     return (await session.scalars(query)).all()
+
+
+async def update_passkey(session: AsyncSession, user: User, row_id: int, name: str) -> None:
+    """Rename a passkey. Raises NotFound if the user has no such passkey."""
+    statement = update(Passkey).where(col(Passkey.id) == row_id, col(Passkey.user_id) == user.id)
+    if await session.scalar(statement.values(name=name).returning(col(Passkey.id))) is None:
+        raise NotFound
+
+
+async def delete_passkey(context: AccountContext, user: User, row_id: int) -> None:
+    """Remove a passkey, and notify the user by e-mail.
+
+    Raises:
+        NotFound: the user has no such passkey.
+        PasskeyRefused: it is the user's last sign-in method, or the account was changed at the same moment.
+    """
+    session = context.session
+    # `is_unchanged` locks the user, so that two concurrent requests cannot remove the last two methods.
+    if not await context.manager.is_unchanged(user):
+        raise PasskeyRefused(CHANGED_MEANWHILE)
+    passkey = next((row for row in await find_passkeys(session, user) if row.id == row_id), None)
+    if passkey is None:
+        raise NotFound
+    if passkey.verifies_user and (await count_sign_in_methods(session, context.settings, user)).total <= 1:
+        raise PasskeyRefused(LAST_SIGN_IN_METHOD)
+    await session.execute(delete(Passkey).where(col(Passkey.id) == row_id))
+    if not await has_second_factor(session, user):
+        await delete_recovery_codes(session, user)
+    record_event(context, user, "passkey_deleted", name=passkey.name)
 
 
 def _create_row(

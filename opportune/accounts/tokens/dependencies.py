@@ -3,11 +3,23 @@
 from collections.abc import Sequence
 
 from fastapi import HTTPException, Request
+from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
 
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_list
+
+AUTHENTICATE_HEADER = {"WWW-Authenticate": "Bearer"}
+
+# Marks the operations that accept a token in the OpenAPI document.
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
+
+
+def read_bearer_token(request: HTTPConnection) -> str | None:
+    """Return the bearer token of a request, or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def require_scopes(token_scopes: str, needed: Sequence[str]) -> None:

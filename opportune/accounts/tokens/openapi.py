@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from opportune.accounts.tokens.bearer import oauth2_scheme
+from opportune.accounts.tokens.dependencies import oauth2_scheme
 from opportune.accounts.tokens.scopes import needed_scopes, scope_labels
 from opportune.web.errors.problem import complete_responses, operations, refusals
 

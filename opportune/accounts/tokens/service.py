@@ -10,10 +10,15 @@ from sqlmodel import col
 
 from opportune.accounts.events.service import is_known_program, record_sign_in
 from opportune.accounts.models import ApiToken, User
-from opportune.accounts.sessions.credentials import UserCredentials, delete_expired_and_surplus, hash_token
-from opportune.accounts.sessions.service import UserSessions, forget_confirmations
+from opportune.accounts.sessions.service import (
+    UserCredentials,
+    UserSessions,
+    delete_expired_and_surplus,
+    forget_confirmations,
+    hash_token,
+)
 from opportune.accounts.tokens.scopes import ALL_SCOPES, READ, WRITE
-from opportune.accounts.users.context import user_manager
+from opportune.accounts.users.context import AccountContext, user_manager
 from opportune.db.models.model import utc_now
 
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -68,17 +73,16 @@ async def create_access_token(session: AsyncSession, user: User) -> str:
     return token
 
 
-async def end_weaker_sign_ins(
-    session: AsyncSession, user: User, *, keep_session: int | None = None, keep_token: int | None = None
-) -> None:
+async def end_weaker_sign_ins(context: AccountContext, user: User) -> None:
     """End the sessions, access tokens and confirmations from before the user got a second factor.
 
-    The session and the token with these ids stay. Tokens that users created and named also stay.
+    The session or token of the request stays. Tokens that users created and named also stay.
     """
-    await UserSessions(session, user.id).delete_all(keep=keep_session)
+    session, browser_session, token = context.session, context.browser_session, context.token
+    await UserSessions(session, user.id).delete_all(keep=browser_session.id if browser_session else None)
     await forget_confirmations(session, user)
     sign_ins = delete(ApiToken).where(col(ApiToken.user_id) == user.id, col(ApiToken.name) == ACCESS_TOKEN_NAME)
-    await session.execute(sign_ins if keep_token is None else sign_ins.where(col(ApiToken.id) != keep_token))
+    await session.execute(sign_ins.where(col(ApiToken.id) != token.id) if token else sign_ins)
 
 
 async def delete_token(session: AsyncSession, token: str) -> None:

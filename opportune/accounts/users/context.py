@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.emails.delivery import email_is_enabled
-from opportune.accounts.models import User
+from opportune.accounts.emails import email_is_enabled
+from opportune.accounts.models import ApiToken, Session, User
+from opportune.accounts.users.queries import REQUEST_KEY
 from opportune.config.settings import Settings
 from opportune.jobs import JobCall, defer
 from opportune.project.layout import users_module
@@ -17,15 +18,14 @@ from opportune.web.rate_limit import HOUR_SECONDS, Hit, RateLimit, RateLimiter, 
 if TYPE_CHECKING:
     from opportune.accounts.users.manager import UserManager
 
+EMAILS_PER_IP = RateLimit("accounts.emails_per_address", 20)
+EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)
+
 
 def user_manager(session: AsyncSession, settings: Settings | None = None) -> "UserManager[User]":
     """Create the `UserManager` of `app/users/manager.py` for a writing session."""
     manager: UserManager[User] = users_module("manager").UserManager.in_session(session, settings)
     return manager
-
-
-EMAILS_PER_IP = RateLimit("accounts.emails_per_address", 20)
-EMAILS_PER_RECIPIENT = RateLimit("accounts.emails_per_recipient", 5, HOUR_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,18 @@ class AccountContext:
     def manager(self) -> "UserManager[User]":
         """The project's `UserManager` from `app/users/manager.py`."""
         return user_manager(self.session, self.settings)
+
+    @property
+    def browser_session(self) -> Session | None:
+        """The session of the browser that sent the request; None for programs, and without a request."""
+        request = self.session.info.get(REQUEST_KEY)
+        return getattr(request.state, "session", None) if request else None
+
+    @property
+    def token(self) -> ApiToken | None:
+        """The token of the program that sent the request; None for browsers, and without a request."""
+        request = self.session.info.get(REQUEST_KEY)
+        return getattr(request.state, "token", None) if request else None
 
     async def count_email(self, email: str) -> None:
         """Count an e-mail that a visitor requests, for the client and for the recipient. Raises TooManyRequests."""

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from opportune.accounts.models import LinkedAccount, User
 from opportune.accounts.users.errors import AccountLinkedError, EmailTakenError, InvalidLinkError, InvalidPasswordError
-from opportune.accounts.users.lookup import find_by_email
+from opportune.accounts.users.queries import find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.db.constraint_errors import flush_or_refuse
 

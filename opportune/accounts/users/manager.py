@@ -12,16 +12,15 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.emails import signed_links
-from opportune.accounts.emails.delivery import send_account_email
+from opportune.accounts import signed_links
+from opportune.accounts.emails import send_account_email
 from opportune.accounts.models import User, UserBase
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.rules import find_password_problem
 from opportune.accounts.schemas import UserCreate
-from opportune.accounts.users.credentials import delete_all_sessions, delete_sign_in_methods
 from opportune.accounts.users.database import LinkRefused, PasswordRefused, UserDatabase, UserTaken
 from opportune.accounts.users.errors import CHANGED_MEANWHILE, AccountLinkedError, EmailTakenError
-from opportune.accounts.users.lookup import REQUEST_KEY, find_by_email
+from opportune.accounts.users.queries import REQUEST_KEY, delete_all_sessions, delete_sign_in_methods, find_by_email
 from opportune.config.email_domains import normalize_email
 from opportune.config.settings import Settings, get_settings
 from opportune.db.models.model import MAX_ID

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 from starlette.requests import Request
 
-from opportune.accounts.groups.permission_names import identity_of
 from opportune.accounts.models import UserBase
+from opportune.accounts.permissions import identity_of
 from opportune.admin.log.diff import Changes, diff_deleted, diff_values
 from opportune.admin.models import PURGE, AuditEntry
 from opportune.db.hooks.change_origin import ChangeOrigin, current_origin

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from opportune.accounts.reauthentication.dependencies import CONFIRM_PATH, NOT_CHANGED_YET
-from opportune.accounts.reauthentication.service import is_confirmed
+from opportune.accounts.flows.confirmation import is_confirmed
+from opportune.accounts.reauthentication import CONFIRM_PATH, NOT_CHANGED_YET
 from opportune.admin.authorization import SuperuserOnly
 from opportune.admin.templates import render_page
 from opportune.web.forms.submissions import let_repeat

@@ -11,11 +11,10 @@ from sqlmodel import col
 
 from opportune.accounts import management
 from opportune.accounts.events.service import record_event
-from opportune.accounts.groups import service
+from opportune.accounts.flows import two_factor
 from opportune.accounts.models import User
-from opportune.accounts.passkeys import service as passkeys
-from opportune.accounts.users.credentials import delete_all_sessions
-from opportune.accounts.users.deactivation import force_deactivation
+from opportune.accounts.users.hooks import force_deactivation
+from opportune.accounts.users.queries import delete_all_sessions
 from opportune.cli.accounts.prompts import ask_password
 from opportune.cli.options import NEW_PASSWORD, AsJson, NoInput
 from opportune.cli.output import print_json, print_table, say
@@ -53,7 +52,7 @@ def list_users(
 ) -> None:
     """List users, newest first."""
     conditions = _conditions(search, staff=staff, inactive=inactive)
-    users = in_transaction(lambda session: service.list_users(session, *conditions, limit=limit))
+    users = in_transaction(lambda session: management.list_users(session, *conditions, limit=limit))
     if as_json:
         print_json([_as_data(user, groups) for user, groups in users])
     elif users:
@@ -83,7 +82,7 @@ def add(
     async def add_user(session: AsyncSession) -> UserWithGroups:
         user = await management.add_user(session, email, new_password, **flags)
         for name in join or ():
-            await service.join_group(session, user, name)
+            await management.join_group(session, user, name)
         return await _with_groups(session, user)
 
     _print_user(in_transaction(add_user))
@@ -115,13 +114,13 @@ def change(
             force_deactivation(session)
         if new_email:
             await management.change_email(session, user, new_email)
-        await service.set_flags(session, user, flags)
+        await management.set_flags(session, user, flags)
         for name in join or ():
-            await service.join_group(session, user, name)
+            await management.join_group(session, user, name)
         for name in leave or ():
-            await service.leave_group(session, user, name)
+            await management.leave_group(session, user, name)
         if reset_two_factor:
-            await passkeys.reset_two_factor(session, user)
+            await two_factor.reset_two_factor(session, user)
             record_event(session, user, "updated_by_staff", fields="Two-factor")
         return await _with_groups(session, user)
 
@@ -154,7 +153,7 @@ def delete(email: Email, yes: NoInput = False) -> None:
 @command.command("groups")
 def list_groups(as_json: AsJson = False) -> None:
     """List the groups and their permissions."""
-    groups = in_transaction(service.list_groups)
+    groups = in_transaction(management.list_groups)
     if as_json:
         print_json([dict(zip(("name", "members", "permissions"), group, strict=True)) for group in groups])
     elif groups:
@@ -176,7 +175,7 @@ def _flags(**flags: bool | None) -> Mapping[str, bool]:
 
 async def _with_groups(session: AsyncSession, user: User) -> UserWithGroups:
     await session.flush()
-    return (await service.list_users(session, col(User.id) == user.id, limit=1))[0]
+    return (await management.list_users(session, col(User.id) == user.id, limit=1))[0]
 
 
 def _conditions(search: str, *, staff: bool, inactive: bool) -> list[ColumnElement[bool]]:

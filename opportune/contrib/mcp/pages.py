@@ -5,7 +5,7 @@ from fastapi import HTTPException, Request, Response
 from opportune.accounts.models import ApiToken, User
 from opportune.accounts.request_credentials import read_program_token
 from opportune.accounts.sessions.lookup import PermissionSet
-from opportune.accounts.tokens.bearer import read_bearer_token
+from opportune.accounts.tokens.dependencies import read_bearer_token
 from opportune.contrib.mcp.lazy_import import load
 from opportune.contrib.mcp.oauth.urls import MCP_PATH, RESOURCE_METADATA_PATH, build_url
 from opportune.contrib.mcp.server.caller import create_caller

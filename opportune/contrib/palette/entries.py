@@ -13,10 +13,9 @@ from urllib.parse import urlencode
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from opportune.accounts.groups.permission_names import identity_of, matches_permission
-from opportune.accounts.groups.permissions import has_permission
+from opportune.accounts.feature import ACCOUNT_PAGES
 from opportune.accounts.models import User
-from opportune.accounts.profile.account_pages import ACCOUNT_PAGES
+from opportune.accounts.permissions import has_permission, identity_of, matches_permission
 from opportune.contrib import documentation
 from opportune.crud import Crud
 from opportune.crud.formats import names_of

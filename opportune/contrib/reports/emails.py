@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.models import User
 from opportune.admin.authorization import may_list
 from opportune.admin.current_request import use_request

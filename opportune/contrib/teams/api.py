@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication.identity import confirm_password
+from opportune.accounts.reauthentication import confirm_password
 from opportune.accounts.schemas import Reauthentication
 from opportune.contrib.teams import invitations, service
 from opportune.contrib.teams.invitations import invite_by_email, send_handed_over_email

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from opportune.accounts.emails.delivery import email_is_enabled
+from opportune.accounts.emails import email_is_enabled
 from opportune.accounts.events.service import record_event
 from opportune.accounts.models import User
-from opportune.accounts.sessions.credentials import hash_token
+from opportune.accounts.sessions.service import hash_token
 from opportune.accounts.users.context import AccountContext
 from opportune.config.settings import Settings
 from opportune.contrib.teams.models import INVITATION_LIFETIME, Team, TeamInvitation, TeamMember, TeamRole

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.accounts.dependencies import AccountCtx, AccountOwner, CurrentUser, OptionalUser
 from opportune.accounts.models import User
-from opportune.accounts.reauthentication.identity import reauthenticated
+from opportune.accounts.reauthentication import reauthenticated
 from opportune.accounts.responses import PRIVATE_HEADERS, redirect_with_error
 from opportune.accounts.sign_in_redirects import find_return_path
 from opportune.contrib.teams import invitations, service

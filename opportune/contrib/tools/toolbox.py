@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import Message
 
-from opportune.accounts.groups.permissions import read_permissions
 from opportune.accounts.models import ApiToken, User
+from opportune.accounts.permissions import read_permissions
 from opportune.accounts.sessions.lookup import PermissionSet
 from opportune.accounts.tokens.scopes import has_scope, needed_scopes
 from opportune.contrib.llm.providers.provider import ToolCall, ToolSchema

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient, Response
 
+from opportune.accounts.flows import profile
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
-from opportune.accounts.profile import service as profile
 from opportune.accounts.users.schemas import UserRead
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user

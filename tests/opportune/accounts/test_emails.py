@@ -5,8 +5,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from opportune.accounts.events import service as events
+from opportune.accounts.flows.profile import change_password
 from opportune.accounts.models import User
-from opportune.accounts.profile.service import change_password
 from opportune.accounts.users.context import EMAILS_PER_IP, EMAILS_PER_RECIPIENT, AccountContext
 from opportune.db.database import Database
 from opportune.mail import InvalidEmailError

@@ -9,9 +9,9 @@ from opportune.project.layout import PROJECT
 ACCOUNTS = PROJECT / "opportune/accounts"
 
 HTTP_MODULES = {
-    *("admin", "pages", "api", "dependencies", "responses", "passkey_requests"),
-    *("cookies", "page_cookies", "trusted_devices", "second_step", "bearer", "permissions", "invitation", "openapi"),
-    *("manager", "backends", "kept_forms", "scopes", "request_credentials", "sign_in_redirects"),
+    *("admin", "pages", "api", "dependencies", "responses", "passkey_requests", "reauthentication", "setup"),
+    *("backends", "cookies", "kept_forms", "manager", "openapi", "permissions", "scopes", "request_credentials"),
+    "sign_in_redirects",
 }
 """Modules and packages that handle requests or routes, and those with FastAPI Users' signatures."""
 

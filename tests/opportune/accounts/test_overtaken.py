@@ -9,7 +9,7 @@ import pytest
 from httpx2 import AsyncClient, Response
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from opportune.accounts.emails import signed_links
+from opportune.accounts import signed_links
 from opportune.accounts.management import set_password
 from opportune.accounts.models import ApiToken, Session, User
 from opportune.accounts.passwords import hashing

@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
+from opportune.accounts import attempts
+from opportune.accounts.attempts import DatabaseStorage
+from opportune.accounts.flows import sign_in
 from opportune.accounts.models import Attempt, User
-from opportune.accounts.rate_limits import database_storage
-from opportune.accounts.rate_limits.database_storage import DatabaseStorage
-from opportune.accounts.sign_in import service
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
@@ -36,9 +36,9 @@ async def other_browser(app: FastAPI) -> AsyncIterator[AsyncClient]:
 def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limits, so that tests need fewer attempts."""
     for limit, number in (
-        (service.PASSWORDS_PER_ACCOUNT, 3),
-        (service.PASSWORDS_PER_DEVICE, 3),
-        (service.PASSWORDS_PER_IP, 6),
+        (sign_in.PASSWORDS_PER_ACCOUNT, 3),
+        (sign_in.PASSWORDS_PER_DEVICE, 3),
+        (sign_in.PASSWORDS_PER_IP, 6),
     ):
         monkeypatch.setattr(limit, "limit", number)
 
@@ -52,7 +52,7 @@ async def guess_in_api(client: AsyncClient, email: str = EMAIL, password: str = 
 
 
 async def lock_account(client: AsyncClient) -> None:
-    for _ in range(service.PASSWORDS_PER_ACCOUNT.limit):
+    for _ in range(sign_in.PASSWORDS_PER_ACCOUNT.limit):
         await guess(client)
 
 
@@ -92,7 +92,7 @@ async def test_unknown_accounts_are_limited_and_keys_are_hashed(client: AsyncCli
 async def test_wrong_passwords_per_ip_address_are_limited(
     client: AsyncClient, other_browser: AsyncClient, user: User
 ) -> None:
-    for number in range(service.PASSWORDS_PER_IP.limit):
+    for number in range(sign_in.PASSWORDS_PER_IP.limit):
         client.headers["X-Forwarded-For"] = f"198.51.100.{number}"
         assert (await guess(client, f"user{number}@example.com")).status_code == 422
     assert (await guess(client, password=PASSWORD)).status_code == 429
@@ -124,7 +124,7 @@ async def test_right_guess_among_many_wrong_ones_is_refused(client: AsyncClient,
 @pytest.mark.usefixtures("low_limits")
 async def test_sign_in_keeps_the_count_of_its_address(client: AsyncClient, database: Database) -> None:
     await make_user(database, "eve@example.com")
-    for number in range(service.PASSWORDS_PER_IP.limit - 1):
+    for number in range(sign_in.PASSWORDS_PER_IP.limit - 1):
         await guess(client, f"user{number}@example.com")
     client.cookies.clear()
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 303
@@ -157,7 +157,7 @@ async def test_trusted_browser_has_its_own_limit(
     await guess(client, "eve@example.com", PASSWORD)
     await lock_account(other_browser)
     assert (await guess(client)).status_code == 429
-    for _ in range(service.PASSWORDS_PER_DEVICE.limit):
+    for _ in range(sign_in.PASSWORDS_PER_DEVICE.limit):
         assert (await guess(client, "eve@example.com")).status_code == 422
     assert (await guess(client, "eve@example.com", PASSWORD)).status_code == 429
     client.cookies.set("browser", client.cookies["browser"] + "x", domain="testserver.local", path="/accounts")
@@ -177,7 +177,7 @@ async def test_processes_share_the_counts(app: FastAPI, settings: Settings, clie
 async def test_counting_sometimes_deletes_expired_counts(
     client: AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_storage, "CLEANUP_EVERY_HITS", 1)
+    monkeypatch.setattr(attempts, "CLEANUP_EVERY_HITS", 1)
     for key, minutes in (("old", -1), ("new", 1)):
         await store(database, Attempt(key=key, count=1, ends_at=utc_now() + timedelta(minutes=minutes)))
     await guess(client)

@@ -7,9 +7,9 @@ import pytest
 from fastapi import Depends, FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
 from opportune.accounts.models import Session, User
-from opportune.accounts.reauthentication.dependencies import get_confirmed_user
-from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER, SIGNED_IN_FOR
+from opportune.accounts.reauthentication import get_confirmed_user
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now

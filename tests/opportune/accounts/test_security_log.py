@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pythonjsonlogger.json import JsonFormatter
 
+from opportune.accounts.flows import sign_in
 from opportune.accounts.models import User
-from opportune.accounts.sign_in import service
 from opportune.server.logging import RequestIdFilter
 from opportune.testing.factories import PASSWORD
 from tests.opportune.accounts.conftest import bearer, new_client, read_security_log
@@ -45,7 +45,7 @@ async def test_sign_in_is_logged(app: FastAPI, user: User, caplog: pytest.LogCap
 async def test_reached_limit_is_logged(
     app: FastAPI, user: User, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.PASSWORDS_PER_ACCOUNT, "limit", 1)
+    monkeypatch.setattr(sign_in.PASSWORDS_PER_ACCOUNT, "limit", 1)
     await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD)
     assert await post(app, "/accounts/login", email=EMAIL, password=WRONG_PASSWORD) == 429
     assert read_security_log(caplog)[1:] == [f"limit_reached address={ADDRESS} method=POST path=/accounts/login"]

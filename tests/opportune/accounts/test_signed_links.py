@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from opportune.accounts.emails import signed_links
+from opportune.accounts import signed_links
 from opportune.accounts.models import User
 from opportune.config.settings import Settings
 from opportune.db.database import Database

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlmodel import col
 
-from opportune.accounts.groups.service import list_groups
+from opportune.accounts.management import list_groups
 from opportune.accounts.models import Group, GroupPermission
 from opportune.admin import shipped_groups
 from opportune.admin.declared_permissions import DeclaredPermissions

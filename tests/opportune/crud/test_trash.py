@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts import User
-from opportune.accounts.deletion.service import delete_personal_data, read_personal_data
+from opportune.accounts.flows.deletion import delete_personal_data, read_personal_data
 from opportune.db import with_deleted
 from opportune.db.constraint_errors import HELD_BY_TRASH
 from opportune.testing import make_user, signed_in_client

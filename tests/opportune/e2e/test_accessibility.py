@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from sqlalchemy import update
 from starlette.routing import Match
 
-from opportune.accounts.emails import signed_links
+from opportune.accounts import signed_links
 from opportune.accounts.models import Session, User
 from opportune.db.models.model import utc_now
 from opportune.project.layout import installed_features

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
 
-from opportune.accounts.emails.delivery import report_mail_outage
+from opportune.accounts.emails import report_mail_outage
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from opportune.accounts.models import User
-from opportune.accounts.sessions import page_cookies
+from opportune.accounts.sessions import cookies
 from opportune.config.settings import Settings
 from opportune.config.signing import derived_key, seal, signer, unseal
 from opportune.server.logging import logging_config
@@ -89,12 +89,12 @@ def test_fallback_keys_still_verify_and_decrypt() -> None:
 
 def test_trusted_browser_survives_key_rotation() -> None:
     user, response = User(email="ada@example.com", hashed_password=""), Response()
-    page_cookies.trust_device(_build_request(SITE), response, user)
+    cookies.trust_device(_build_request(SITE), response, user)
     name, _, value = response.headers["set-cookie"].partition(";")[0].partition("=")
     cookie = {"cookie": f"{name}={value}"}
-    assert page_cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), user.email)
-    assert not page_cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), "bob@example.com")
-    assert not page_cookies.trusted_device(_build_request(WITH_NEW_KEY, cookie), user.email)
+    assert cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), user.email)
+    assert not cookies.trusted_device(_build_request(WITH_FALLBACK_KEY, cookie), "bob@example.com")
+    assert not cookies.trusted_device(_build_request(WITH_NEW_KEY, cookie), user.email)
 
 
 def _build_request(settings: Settings, headers: Mapping[str, str] = MappingProxyType({})) -> Request:

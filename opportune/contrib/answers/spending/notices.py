@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import UTCDateTime
 
-from opportune.accounts.emails.delivery import email_superusers
+from opportune.accounts.emails import email_superusers
 from opportune.config.settings import Settings
 from opportune.contrib.answers.spending import ledger
 from opportune.contrib.answers.spending.limits import Limit, LimitMessages, period_name

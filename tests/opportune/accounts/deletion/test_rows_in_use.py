@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 from fastapi import FastAPI
 
-from opportune.accounts.deletion.service import STILL_NEEDED
+from opportune.accounts.flows.deletion import STILL_NEEDED
 from opportune.feature import Feature
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.crud.library import TABLES, Note

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient, Response
 
-from opportune.accounts.email_confirmation.service import CODES_PER_USER
+from opportune.accounts.flows.confirmation import EMAILED_CODES_PER_USER
 from opportune.accounts.models import Session, User
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
@@ -93,7 +93,7 @@ async def test_code_lives_at_most_ten_minutes(
     app: FastAPI, browser: AsyncClient, monkeypatch: pytest.MonkeyPatch, minutes: int, status: int
 ) -> None:
     code, checked_at = await request_code(app, browser), utc_now() + timedelta(minutes=minutes)
-    monkeypatch.setattr("opportune.accounts.email_confirmation.service.utc_now", lambda: checked_at)
+    monkeypatch.setattr("opportune.accounts.flows.confirmation.utc_now", lambda: checked_at)
     assert (await send_code(browser, code)).status_code == status
 
 
@@ -108,8 +108,8 @@ async def test_wrong_code_is_in_the_security_log(
 async def test_wrong_codes_are_limited_per_day(
     app: FastAPI, browser: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert CODES_PER_USER.limit == 10
-    monkeypatch.setattr(CODES_PER_USER, "limit", 2)
+    assert EMAILED_CODES_PER_USER.limit == 10
+    monkeypatch.setattr(EMAILED_CODES_PER_USER, "limit", 2)
     code = await request_code(app, browser)
     assert [(await send_code(browser, wrong_code(code))).status_code for _ in range(2)] == [422] * 2
     refused = await send_code(browser, code)

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from itsdangerous import TimestampSigner
 
-from opportune.accounts.email_sign_in import service
+from opportune.accounts.flows import email_sign_in
+from opportune.accounts.flows.sign_in import PASSWORDS_PER_IP
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in.service import PASSWORDS_PER_IP
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.testing.factories import make_user
@@ -98,8 +98,8 @@ async def test_email_expires_after_ten_minutes(
 ) -> None:
     token, code = await request_and_read(app, client)
     cookies = dict(client.cookies)
-    assert service.LIFETIME_SECONDS == 600
-    expired_at = int((utc_now() + timedelta(seconds=service.LIFETIME_SECONDS + 1)).timestamp())
+    assert email_sign_in.LIFETIME_SECONDS == 600
+    expired_at = int((utc_now() + timedelta(seconds=email_sign_in.LIFETIME_SECONDS + 1)).timestamp())
     monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _self: expired_at)
     monkeypatch.setattr("time.time", lambda: expired_at)
     assert (await client.get(f"{SIGN_IN_PAGE}/link", params={"token": token})).status_code == 410
@@ -141,8 +141,8 @@ async def test_request_ends_after_five_wrong_codes(
 async def test_wrong_codes_of_an_account_are_limited_per_day(
     app: FastAPI, client: AsyncClient, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert service.CODES_PER_ACCOUNT.limit == 10
-    monkeypatch.setattr(service.CODES_PER_ACCOUNT, "limit", 2)
+    assert email_sign_in.CODES_PER_ACCOUNT.limit == 10
+    monkeypatch.setattr(email_sign_in.CODES_PER_ACCOUNT, "limit", 2)
     await send_code(client, (await request_and_read(app, client))[1])
     await client.post("/accounts/logout")
     async with new_browser(app) as eve_browser:

@@ -15,9 +15,16 @@ from sqladmin.helpers import slugify_class_name
 from sqlalchemy import Executable, delete
 from sqlmodel import col
 
-from opportune.accounts.groups.permission_names import ACTIONS, WILDCARD, identity_of, matches_permission
-from opportune.accounts.groups.permissions import FORBIDDEN, may, read_permissions
 from opportune.accounts.models import GroupPermission, Membership, User
+from opportune.accounts.permissions import (
+    ACTIONS,
+    FORBIDDEN,
+    WILDCARD,
+    identity_of,
+    matches_permission,
+    may,
+    read_permissions,
+)
 from opportune.accounts.tokens.service import create_token
 from opportune.application import create_app
 from opportune.config.settings import Settings

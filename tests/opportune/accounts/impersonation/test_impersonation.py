@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from opportune.accounts import AccountCtx, ConfirmedUser, CurrentImpersonator, CurrentUser, dependencies, record_event
 from opportune.accounts.events.service import describe_event
-from opportune.accounts.impersonation.service import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
+from opportune.accounts.flows.impersonation import IMPERSONATION_LIFETIME, NOT_INACTIVE, NOT_SUPERUSERS, NOT_YOURSELF
 from opportune.accounts.models import Session, User
 from opportune.admin.models import AuditEntry
 from opportune.db.database import Database

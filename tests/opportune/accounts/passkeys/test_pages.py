@@ -6,8 +6,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts.flows.two_factor import reset_two_factor
 from opportune.accounts.models import RecoveryCode, Session, User
-from opportune.accounts.passkeys import service
 from opportune.accounts.sign_in_methods import passkeys, webauthn
 from opportune.accounts.sign_in_methods.webauthn import find_relying_party
 from opportune.db.database import Database
@@ -139,7 +139,7 @@ async def test_last_sign_in_method_cannot_be_removed(
     await set_all(database, User, hashed_password="")
     await confirm_sessions(database)
     phone, key = await find_passkey_id(database, user, "Phone"), await find_passkey_id(database, user, "Key")
-    assert service.LAST_SIGN_IN_METHOD in await remove_passkey(ada_client, phone)
+    assert passkeys.LAST_SIGN_IN_METHOD in await remove_passkey(ada_client, phone)
     assert (await ada_client.request("DELETE", f"{API}/{phone}", json={})).status_code == 409
     # A passkey without user verification is not a sign-in method.
     assert "That passkey is removed" in await remove_passkey(ada_client, key)
@@ -215,14 +215,14 @@ async def test_reset_command_keeps_the_last_sign_in_method(
 ) -> None:
     await add_passkey(app, user)
     async with database.writer() as session:
-        await service.reset_two_factor(session, await session.get_one(User, user.id))
+        await reset_two_factor(session, await session.get_one(User, user.id))
     assert await read_passkeys(database, user) == []
     assert (await send_password(client)).headers["location"] == "/"
     client.cookies.clear()
     device = await add_passkey(app, user)
     await set_all(database, User, hashed_password="")
     async with database.writer() as session:
-        await service.reset_two_factor(session, await session.get_one(User, user.id))
+        await reset_two_factor(session, await session.get_one(User, user.id))
     assert (await sign_in(client, device)).headers["location"] == "/"
 
 

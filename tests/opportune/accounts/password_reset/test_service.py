@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import LinkedAccount, Passkey, RecoveryCode
+from opportune.accounts.signed_links import make_link_token
 from opportune.db.database import Database
 from opportune.testing.factories import make_token, make_user, signed_in_client
 from opportune.testing.rows import Make

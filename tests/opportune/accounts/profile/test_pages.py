@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from opportune.accounts.flows.confirmation import PASSWORDS_PER_USER
+from opportune.accounts.flows.profile import EMAIL_CHANGES_PER_USER
 from opportune.accounts.models import User
-from opportune.accounts.profile.service import EMAIL_CHANGES_PER_USER
-from opportune.accounts.reauthentication.service import PASSWORDS_PER_USER
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from opportune.testing.recorded_jobs import RecordedJobs

@@ -4,13 +4,16 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.password_reset.service import send_password_reset_email
+from opportune.accounts.flows import registration
+from opportune.accounts.flows.registration import (
+    REGISTRATION_PURPOSE,
+    VERIFICATIONS_PER_ACCOUNT,
+    send_password_reset_email,
+    send_registration_email,
+)
 from opportune.accounts.passwords import hashing
 from opportune.accounts.passwords.hashing import hash_password
-from opportune.accounts.registration import service
-from opportune.accounts.registration.service import REGISTRATION_PURPOSE, send_registration_email
 from opportune.accounts.users import context
-from opportune.accounts.verification.service import VERIFICATIONS_PER_ACCOUNT
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.database import Database
@@ -120,7 +123,7 @@ async def test_taken_and_free_addresses_take_the_same_work(
         return await hash_password(password)
 
     monkeypatch.setattr(hashing, "hash_password", record_call)
-    for module in (service, context):
+    for module in (registration, context):
         monkeypatch.setattr(module, "defer", lambda _session, call: steps.append(call.job.name))
     for email in (EMAIL, "bob@example.com"):
         await register(client, email)

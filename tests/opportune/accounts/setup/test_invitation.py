@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
+from opportune.accounts import setup
 from opportune.accounts.models import Session, User
-from opportune.accounts.setup import invitation, service
 from opportune.application import create_app
 from opportune.config import signing
 from opportune.config.settings import Settings
@@ -39,7 +39,7 @@ def extract_token(link: str) -> str:
 @pytest.fixture
 async def token(app: FastAPI, caplog: pytest.LogCaptureFixture) -> str:
     """Token of the logged link."""
-    await invitation.send_invitation(app)
+    await setup.send_invitation(app)
     return extract_token(find_links(caplog)[-1])
 
 
@@ -102,7 +102,7 @@ async def test_invalid_setup_is_refused(client: AsyncClient, database: Database,
 async def test_invalid_link_is_refused(client: AsyncClient, database: Database, token: str, settings: Settings) -> None:
     foreign = settings.model_copy(update={"secret_key": SecretStr("the key of some other site, not of ours")})
     other_purpose = signing.signer(settings, "reset-password").dumps("x")
-    foreign_token = extract_token(service.make_setup_link(foreign))
+    foreign_token = extract_token(setup.make_setup_link(foreign))
     for invalid_token in ("", "forged", token[:-1], other_purpose, foreign_token):
         form = {"email": EMAIL, "password": PASSWORD, "token": invalid_token}
         for method in ("GET", "POST"):
@@ -112,12 +112,12 @@ async def test_invalid_link_is_refused(client: AsyncClient, database: Database, 
 
 
 async def test_setup_link_lasts_a_day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    token = extract_token(service.make_setup_link(settings))
+    token = extract_token(setup.make_setup_link(settings))
     signer = type(signing.signer(settings, "any").make_signer("any"))
     for hours, is_valid in ((23.9, True), (24.1, False)):
         checked_at = int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
         monkeypatch.setattr(signer, "get_timestamp", lambda _self, checked_at=checked_at: checked_at)
-        assert service.is_valid_token(settings, token) is is_valid
+        assert setup.is_valid_token(settings, token) is is_valid
 
 
 async def test_visit_without_a_link_logs_one_per_minute(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,7 +132,7 @@ async def test_setup_is_404_with_a_superuser(
 ) -> None:
     # An inactive superuser counts: its deactivation must not open the setup.
     await make_user(database, is_superuser=True, is_active=False)
-    await invitation._invite_if_needed(app)
+    await setup._invite_if_needed(app)
     assert (await client.get(SETUP_PAGE)).status_code == 404
     assert (await client.post(SETUP_PAGE, data={})).status_code == 404
     assert find_links(caplog) == []
@@ -147,7 +147,7 @@ async def test_invitation_is_emailed_once_an_hour(
     for _ in range(3):  # several workers and restarts
         app = create_app(settings_with_email)
         async with app.router.lifespan_context(app):
-            await invitation._invite_if_needed(app)
+            await setup._invite_if_needed(app)
     [email] = await read_emails(database)
     assert email["to"] == EMAIL
     assert find_links(caplog)[0] in email["text"]
@@ -163,7 +163,7 @@ async def test_admin_email_is_prefilled(app: FastAPI, client: AsyncClient, token
 async def test_invalid_admin_email_logs_one_line(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(settings.model_copy(update={"admin_email": "nobody", "jobs": "off"}))
     async with app.router.lifespan_context(app):
-        await invitation._invite_if_needed(app)
+        await setup._invite_if_needed(app)
     assert len(find_links(caplog)) == 1
     assert "The link cannot be sent to ADMIN_EMAIL" in caplog.text
 
@@ -177,7 +177,7 @@ async def test_start_without_tables_or_server_logs_one_line(
     url = empty_database_url if has_server else "postgresql://ada:s3cret@127.0.0.1:1/none"
     app = create_app(settings_for(url).model_copy(update={"jobs": "off"}))
     async with app.router.lifespan_context(app):
-        await invitation._invite_if_needed(app)
+        await setup._invite_if_needed(app)
     assert "The search for a superuser failed" in caplog.text
     assert not any(text in caplog.text for text in ("Traceback", "s3cret"))
     assert find_links(caplog) == []

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from httpx2 import AsyncClient, Response
 
-from opportune.accounts.emails import signed_links
+from opportune.accounts import signed_links
+from opportune.accounts.flows import sign_in
+from opportune.accounts.flows.sign_in import CODES_PER_ACCOUNT
 from opportune.accounts.models import Session, User
-from opportune.accounts.sign_in import service
-from opportune.accounts.sign_in.service import CODES_PER_ACCOUNT
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
@@ -111,7 +111,7 @@ async def test_second_step_redirects_to_this_site_only(client: AsyncClient, auth
 
 @pytest.mark.usefixtures("authenticator")
 async def test_missing_code_is_not_counted(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit in (CODES_PER_ACCOUNT, service.PASSWORDS_PER_ACCOUNT, service.PASSWORDS_PER_IP):
+    for limit in (CODES_PER_ACCOUNT, sign_in.PASSWORDS_PER_ACCOUNT, sign_in.PASSWORDS_PER_IP):
         monkeypatch.setattr(limit, "limit", 2)
     assert {(await sign_in_program(client)).status_code for _ in range(4)} == {401}
 

@@ -9,8 +9,8 @@ from httpx2 import AsyncClient, Response
 from pydantic import SecretStr
 
 from opportune.accounts.models import LinkedAccount, User
-from opportune.accounts.social_sign_in import identity
-from opportune.accounts.social_sign_in.identity import Endpoints
+from opportune.accounts.sign_in_methods import provider_clients
+from opportune.accounts.sign_in_methods.provider_clients import Endpoints
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.plugin import settings_for
@@ -27,10 +27,12 @@ async def shared_provider() -> AsyncIterator[FakeProvider]:
 @pytest.fixture
 def provider(shared_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
     url = shared_provider.url
-    monkeypatch.setattr(identity, "GITHUB_ENDPOINTS", Endpoints(f"{url}/authorize", f"{url}/token", "user:email"))
-    monkeypatch.setattr(identity, "GITHUB_USER_URL", f"{url}/user")
+    monkeypatch.setattr(
+        provider_clients, "GITHUB_ENDPOINTS", Endpoints(f"{url}/authorize", f"{url}/token", "user:email")
+    )
+    monkeypatch.setattr(provider_clients, "GITHUB_USER_URL", f"{url}/user")
     yield shared_provider
-    identity.get_client.cache_clear()  # it keeps documents of the provider
+    provider_clients.get_client.cache_clear()  # it keeps documents of the provider
     vars(shared_provider).update(vars(FakeProvider(url=shared_provider.url)))
 
 

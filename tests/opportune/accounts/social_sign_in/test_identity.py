@@ -11,14 +11,14 @@ import httpx2
 import jwt
 import pytest
 
+from opportune.accounts.sign_in_methods import provider_clients
+from opportune.accounts.sign_in_methods.provider_clients import ProviderClient, get_client
 from opportune.accounts.sign_in_methods.providers import (
     Identity,
     InvalidProviderResponse,
     Provider,
     ProviderUnreachable,
 )
-from opportune.accounts.social_sign_in import identity
-from opportune.accounts.social_sign_in.identity import ProviderClient, get_client
 from tests.opportune.accounts.social_sign_in.provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -167,7 +167,7 @@ async def test_slow_or_failing_provider_is_given_up(provider: FakeProvider, monk
         unreachable = make_client(provider, f"http://127.0.0.1:{idle_socket.getsockname()[1]}")
         with pytest.raises(ProviderUnreachable):
             await unreachable.authorization_url(CALLBACK_URL, "state", CHALLENGE, "n")
-    monkeypatch.setattr(identity, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(provider_clients, "TIMEOUT_SECONDS", 0.2)
     provider.delay = asyncio.Event()
     with pytest.raises(ProviderUnreachable):
         await request_identity(provider)
@@ -185,8 +185,8 @@ async def test_endless_or_compressed_response_is_refused(
     )
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: compressed)) as http:
         with pytest.raises(ValueError, match="decode"):
-            await identity._request_json(http, "GET", "https://provider.example")
-    monkeypatch.setattr(identity, "MAX_RESPONSE_BYTES", 100)
+            await provider_clients._request_json(http, "GET", "https://provider.example")
+    monkeypatch.setattr(provider_clients, "MAX_RESPONSE_BYTES", 100)
     with pytest.raises(ProviderUnreachable, match="the response is too long"):
         await request_identity(provider)
 

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import SecretStr
 
+from opportune.accounts.flows import social_sign_in
 from opportune.accounts.models import LinkedAccount
-from opportune.accounts.social_sign_in import service
 from opportune.db.database import Database
 from opportune.testing.factories import make_user
 from tests.opportune.accounts.authenticator_app import add_authenticator_app
@@ -208,8 +208,8 @@ async def test_buttons_are_forms_for_visitors(client: AsyncClient, provider: Fak
 async def test_failures_per_address_are_limited(
     client: AsyncClient, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.FAILURES_PER_IP, "limit", 2)
-    monkeypatch.setattr(service.STARTS_PER_IP, "limit", 3)
+    monkeypatch.setattr(social_sign_in.FAILURES_PER_IP, "limit", 2)
+    monkeypatch.setattr(social_sign_in.STARTS_PER_IP, "limit", 3)
     await return_from_provider(client, provider)
     await return_from_provider(client, provider)
     for expected in (303, 303, 429):

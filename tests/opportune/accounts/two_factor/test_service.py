@@ -13,12 +13,12 @@ from httpx2 import AsyncClient
 from playwright.async_api import Page
 from sqlalchemy import update
 
+from opportune.accounts.flows import two_factor
+from opportune.accounts.flows.confirmation import CODES_PER_USER, INVALID_CODE
 from opportune.accounts.models import RecoveryCode, Session, User
-from opportune.accounts.reauthentication.service import CODES_PER_USER, INVALID_CODE
 from opportune.accounts.sign_in_methods import second_factor
 from opportune.accounts.sign_in_methods.second_factor import RECOVERY_CODE_COUNT
 from opportune.accounts.tokens.service import create_token
-from opportune.accounts.two_factor import service
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job
@@ -87,7 +87,7 @@ async def test_setup_needs_password_and_code(
 
 async def test_wrong_first_code_turns_nothing_on(user_client: AsyncClient, database: Database, user: User) -> None:
     started = (await user_client.post(TWO_FACTOR_PAGE, data={"password": PASSWORD})).text
-    for code, message in (("000", service.WRONG_CODE), ("", "Please fill this in.")):
+    for code, message in (("000", two_factor.WRONG_CODE), ("", "Please fill this in.")):
         form = {"sealed": extract_sealed_key(started), "code": code}
         response = await user_client.post(f"{TWO_FACTOR_PAGE}/confirm", data=form)
         assert (response.status_code, html.escape(message) in response.text) == (422, True)

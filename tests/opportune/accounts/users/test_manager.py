@@ -9,10 +9,10 @@ from fastapi_users import InvalidPasswordException, exceptions
 from httpx2 import AsyncClient
 
 from opportune.accounts import User, UserManager
+from opportune.accounts.flows import registration
 from opportune.accounts.management import create_superuser, set_password
-from opportune.accounts.registration import service as registration
 from opportune.accounts.schemas import Credentials, UserCreate, UserUpdate
-from opportune.accounts.setup.service import make_setup_link
+from opportune.accounts.setup import make_setup_link
 from opportune.accounts.users import context
 from opportune.accounts.users.context import user_manager
 from opportune.accounts.users.errors import InvalidPasswordError

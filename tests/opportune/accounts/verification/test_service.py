@@ -5,11 +5,11 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
-from opportune.accounts.emails import signed_links
+from opportune.accounts import signed_links
+from opportune.accounts.flows.registration import _verify_user
 from opportune.accounts.models import User
 from opportune.accounts.users.context import AccountContext
 from opportune.accounts.users.errors import InvalidLinkError
-from opportune.accounts.verification import service as verification
 from opportune.config.settings import Settings
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user
@@ -51,5 +51,5 @@ async def test_link_does_not_verify_another_address(app: FastAPI, database: Data
         await session.execute(update(User).values(email="bob@example.com"))
         context = AccountContext(session, settings, app.state.rate_limiter, Client())
         with pytest.raises(InvalidLinkError):
-            await verification._verify_user(context, match[0])
+            await _verify_user(context, match[0])
     assert await read_users(database) == [("bob@example.com", False)]

@@ -3,8 +3,8 @@
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from opportune.accounts.emails.signed_links import make_link_token
 from opportune.accounts.models import User
+from opportune.accounts.signed_links import make_link_token
 from opportune.db.database import Database
 from opportune.testing.factories import PASSWORD, make_user, signed_in_client
 from tests.opportune.accounts.impersonation.conftest import impersonate

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.deletion.service import delete_personal_data
+from opportune.accounts.flows.deletion import delete_personal_data
 from opportune.admin.feature import admin
 from opportune.admin.models import AuditEntry, RowVersion
 from opportune.config.settings import Settings

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import update
 
+from opportune.accounts.flows.confirmation import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.accounts.models import Session, User
-from opportune.accounts.reauthentication.service import CONFIRMED_FOR, PASSWORDS_PER_USER
 from opportune.config.settings import Settings
 from opportune.config.signing import seal
 from opportune.db.models.model import utc_now

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from opportune.accounts.groups import service
+from opportune.accounts import management
 from opportune.accounts.management import find_user
 from opportune.accounts.models import ApiToken, Group, GroupPermission, Membership, RecoveryCode, User
 from opportune.accounts.passwords import hashing
@@ -178,7 +178,7 @@ async def test_two_superusers_cannot_remove_each_other(database: Database, ada: 
         async with database.writer() as session:
             user = await find_user(session, email)
             await both_loaded.wait()
-            await service.set_flags(session, user, {"is_superuser": False})
+            await management.set_flags(session, user, {"is_superuser": False})
 
     outcomes = await asyncio.gather(remove(ada.email), remove(BOB), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes if outcome] == [OperatorError]

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from opportune.accounts.dependencies import READ_ONLY
-from opportune.accounts.impersonation.service import start_impersonation
+from opportune.accounts.flows.impersonation import start_impersonation
 from opportune.accounts.models import Session, User
 from opportune.accounts.sessions.cookies import cookie_name
 from opportune.accounts.users.context import AccountContext

@@ -3,7 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from opportune.accounts.deletion.personal_data import read_rows
+from opportune.accounts.flows.deletion import read_rows
 from opportune.accounts.models import User
 from opportune.contrib.assistants import Assistant, Audience, Memory, Prompt
 from opportune.contrib.assistants.feature import assistants

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from opportune.accounts import User
 from opportune.accounts.models import ApiToken
 from opportune.accounts.tokens import jwt_strategy
-from opportune.accounts.users.credentials import delete_all_sessions
+from opportune.accounts.users.queries import delete_all_sessions
 from opportune.config.settings import Settings
 from opportune.contrib.mcp.oauth.models import CLEANUPS, McpClient, McpGrant
 from opportune.db import Database

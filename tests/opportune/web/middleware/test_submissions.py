@@ -12,9 +12,9 @@ from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel
 from sqlalchemy import select, update
 
+from opportune.accounts.attempts import DatabaseSubmissions
 from opportune.accounts.dependencies import get_current_user
 from opportune.accounts.models import Attempt
-from opportune.accounts.rate_limits.database_submissions import DatabaseSubmissions
 from opportune.config.settings import Settings
 from opportune.db.models.model import utc_now
 from opportune.feature import Feature

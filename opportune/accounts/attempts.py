@@ -1,0 +1,147 @@
+"""Counts of rate limits and results of submitted forms, in one table of the database.
+
+Processes share them, and they survive a restart.
+"""
+
+import hmac
+import math
+import random
+from datetime import datetime, timedelta
+
+from sqlalchemy import Integer, bindparam, delete, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import UTCDateTime, col
+
+from opportune.accounts.models import Attempt
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_key
+from opportune.db.database import Database
+from opportune.db.models.model import utc_now
+from opportune.web.rate_limit import Hit, TooManyRequests
+
+MAX_DELETED_AT_ONCE = 1_000
+CLEANUP_EVERY_HITS = 50
+"""On average, one of this many hits also deletes expired counts, so that the table does not grow."""
+
+# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
+INCREASE_COUNT = (
+    text("""
+    INSERT INTO accounts_attempt (key, count, ends_at) VALUES (:key, 1, :ends_at)
+    ON CONFLICT (key) DO UPDATE SET
+        count = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.count + 1 ELSE 1 END,
+        ends_at = CASE WHEN accounts_attempt.ends_at BETWEEN :now AND :latest THEN accounts_attempt.ends_at
+            ELSE :ends_at END
+    RETURNING count, ends_at
+    """)
+    .bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "latest", "ends_at")))
+    .columns(count=Integer, ends_at=UTCDateTime)
+)
+
+PROCESSING_SECONDS = 60
+"""Time after which another process may claim the form, in case the first process died."""
+RESULT_SECONDS = 3600
+"""Time for which a result is stored."""
+# Plain SQL, because SQLAlchemy compiles its own "on conflict" again for each execution.
+CLAIM = text("""
+    INSERT INTO accounts_attempt (key, count, ends_at, result) VALUES (:key, 1, :ends_at, '')
+    ON CONFLICT (key) DO UPDATE SET ends_at = :ends_at, result = '' WHERE accounts_attempt.ends_at <= :now
+    RETURNING id
+""").bindparams(*(bindparam(name, type_=UTCDateTime) for name in ("now", "ends_at")))
+FIND_RESULT = select(col(Attempt.result)).where(
+    col(Attempt.key) == bindparam("key"), col(Attempt.ends_at) > bindparam("now", type_=UTCDateTime)
+)
+
+
+class DatabaseStorage:
+    """A `RateLimitStorage` in the site's database."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    async def hit(self, *hits: Hit) -> None:
+        async with self._database.writer() as session:
+            for hit in hits:
+                count, ends_at = await _increase_count(session, self.key(hit), hit.rate_limit.seconds)
+                if count > hit.rate_limit.limit:
+                    raise TooManyRequests(_seconds_until(ends_at))  # rolls back, so that refused hits do not count
+            if random.randrange(CLEANUP_EVERY_HITS) == 0:  # noqa: S311 - not used for a secret
+                await delete_expired(session)
+
+    async def check(self, *hits: Hit) -> None:
+        limits = {self.key(hit): hit.rate_limit for hit in hits}
+        now = utc_now()
+        query = select(Attempt).where(col(Attempt.key).in_(limits), col(Attempt.ends_at) > now)
+        async with self._database.reader(fresh=True) as session:
+            for attempt in await session.scalars(query):
+                limit = limits[attempt.key]
+                if attempt.count >= limit.limit and attempt.ends_at <= _latest_end(now, limit.seconds):
+                    raise TooManyRequests(_seconds_until(attempt.ends_at))
+
+    async def refund(self, session: AsyncSession, *hits: Hit) -> None:
+        for hit in hits:  # in the same order as in `hit()`, to avoid deadlocks
+            conditions = col(Attempt.key) == self.key(hit), col(Attempt.count) > 0
+            await session.execute(update(Attempt).where(*conditions).values(count=col(Attempt.count) - 1))
+
+    async def close(self) -> None:
+        """Do nothing, because the caller closes the database."""
+
+    def key(self, hit: Hit) -> str:
+        """Return the hashed key of a count, so that the table contains no IP addresses or e-mails."""
+        secret = derived_key(self._settings, "accounts: attempts").encode()
+        return hmac.digest(secret, f"{hit.rate_limit.action}\n{hit.subject}".encode(errors="replace"), "sha256").hex()
+
+
+def _latest_end(now: datetime, seconds: int) -> datetime:
+    """Return the latest end of a count that is valid. Later ones are from a clock that was set back afterwards.
+
+    It allows for clocks of other machines that are ahead by less than the time span of the limit.
+    """
+    return now + timedelta(seconds=2 * seconds)
+
+
+def _seconds_until(moment: datetime) -> int:
+    return max(1, math.ceil((moment - utc_now()).total_seconds()))
+
+
+async def delete_expired(session: AsyncSession) -> int:
+    """Delete up to `MAX_DELETED_AT_ONCE` expired counts, and return their number."""
+    expired = select(col(Attempt.id)).where(col(Attempt.ends_at) <= utc_now()).limit(MAX_DELETED_AT_ONCE)
+    # Skip the counts that other transactions are changing, instead of waiting for them.
+    statement = delete(Attempt).where(col(Attempt.id).in_(expired.with_for_update(skip_locked=True)))
+    return len((await session.execute(statement.returning(col(Attempt.id)))).all())
+
+
+async def _increase_count(session: AsyncSession, key: str, seconds: int) -> tuple[int, datetime]:
+    """Increase a count, or start a new one. Return the count and the end of its time window."""
+    now = utc_now()
+    values = {"key": key, "now": now, "latest": _latest_end(now, seconds), "ends_at": now + timedelta(seconds=seconds)}
+    row = (await session.execute(INCREASE_COUNT, values)).one()
+    return row[0], row[1]
+
+
+class DatabaseSubmissions:
+    """A `SubmissionStore` in the site's database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, key: str) -> bool:
+        now = utc_now()
+        values = {"key": key, "now": now, "ends_at": now + timedelta(seconds=PROCESSING_SECONDS)}
+        async with self._database.writer() as session:
+            return (await session.execute(CLAIM, values)).first() is not None
+
+    async def find(self, key: str) -> str | None:
+        row = await self._database.lookup(FIND_RESULT, {"key": key, "now": utc_now()})
+        return row[0] if row else None
+
+    async def complete(self, key: str, result: str) -> None:
+        ends_at = utc_now() + timedelta(seconds=RESULT_SECONDS)
+        change = update(Attempt).where(col(Attempt.key) == key).values(result=result, ends_at=ends_at)
+        async with self._database.writer() as session:
+            await session.execute(change)
+
+    async def release(self, key: str) -> None:
+        async with self._database.writer() as session:
+            await session.execute(delete(Attempt).where(col(Attempt.key) == key))

@@ -1,0 +1,93 @@
+"""Pages of a user's data: the account events, the export and the deletion of the account."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic_core import to_json
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.events.kinds import KINDS
+from opportune.accounts.events.service import UserEvents, describe_event, record_event
+from opportune.accounts.flows.deletion import (
+    DeletionRefused,
+    delete_account,
+    list_stored_files,
+    make_archive,
+    personal_data_of,
+    read_personal_data,
+)
+from opportune.accounts.reauthentication import reauthenticated
+from opportune.accounts.responses import show
+from opportune.accounts.schemas import AccountDeletion
+from opportune.accounts.sessions import cookies
+from opportune.config.email_domains import normalize_email
+from opportune.db.models.model import utc_now
+from opportune.db.sessions.dependencies import DatabaseDependency
+from opportune.i18n import gettext
+from opportune.pagination import Paging
+from opportune.storage.storage import StorageDependency
+from opportune.web.client import describe_user_agent
+from opportune.web.forms.forms import Form, read_form
+from opportune.web.routing.api_router import APIRouter
+
+router = APIRouter(prefix="/accounts")
+
+
+@router.get("/events")
+async def list_events(
+    request: Request, user: CurrentUser, database: DatabaseDependency, paging: Annotated[Paging, Query()]
+) -> Response:
+    async with database.reader(fresh=True) as session:
+        page = await UserEvents(session, user.id).list_page(paging)
+    days = request.app.state.settings.account_event_days
+    return show(
+        request, "events", page=page, kinds=KINDS, words=describe_event, describe=describe_user_agent, days=days
+    )
+
+
+@router.get("/data")
+async def data(request: Request, _user: CurrentUser) -> Response:
+    return show_data(request, Form(AccountDeletion))
+
+
+@router.get("/data/export")
+async def export(
+    request: Request, user: CurrentUser, database: DatabaseDependency, storage: StorageDependency, context: AccountCtx
+) -> Response:
+    async with database.reader() as session:
+        rows = await read_personal_data(session, request.app.state.features, user)
+        names = await list_stored_files(session, request.app.state.features, user)
+    record_event(context, user, "data_exported")
+    document = to_json(rows, indent=2)
+    extension, content = ("zip", await make_archive(document, storage, names)) if names else ("json", document)
+    filename = f"my-data-{utc_now():%Y-%m-%d}.{extension}"
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "no-store"}
+    return Response(content, headers=headers, media_type=f"application/{extension}")
+
+
+@router.post("/data/delete")
+async def delete(request: Request, user: CurrentUser, database: DatabaseDependency, context: AccountCtx) -> Response:
+    form = await read_form(request, AccountDeletion)
+    if form.data and normalize_email(form.data.email) != user.email:
+        form.refuse("Please type the address of this account.", "email")
+    if await reauthenticated(context, user, form):
+        try:
+            await delete_account(context, database, request.app.state.features, user)
+        except DeletionRefused as refusal:
+            form.refuse(str(refusal))
+        else:
+            response = RedirectResponse("/accounts/left", 303)
+            await cookies.sign_out(context.session, request, response)
+            return response
+    return show_data(request, form)
+
+
+@router.get("/left")
+async def show_account_deleted(request: Request) -> Response:
+    return show(request, "account_deleted")
+
+
+def show_data(request: Request, form: Form[AccountDeletion]) -> Response:
+    summaries = [gettext(data.summary) for data in personal_data_of(request.app.state.features)]
+    return show(request, "personal_data", form=form, summaries=summaries)

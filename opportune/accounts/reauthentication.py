@@ -1,0 +1,179 @@
+"""Proof of identity before a dangerous change, by password, passkey or code. Pages and API share this code."""
+
+from typing import Annotated, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Depends, HTTPException, Request
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from opportune.accounts.dependencies import AccountCtx, CurrentUser
+from opportune.accounts.flows.confirmation import (
+    WrongCredential,
+    check_code,
+    check_emailed_code,
+    check_password,
+    is_confirmed,
+)
+from opportune.accounts.flows.two_factor import TwoFactorSetup
+from opportune.accounts.models import User
+from opportune.accounts.schemas import Confirmation, EmailConfirmationCode, Reauthentication
+from opportune.accounts.sessions import cookies
+from opportune.accounts.sign_in_methods.available import confirms_by_email
+from opportune.accounts.sign_in_methods.passkey_requests import get_passkey_ceremonies
+from opportune.accounts.sign_in_methods.second_factor import has_second_factor
+from opportune.accounts.sign_in_methods.webauthn import PasskeyRefused
+from opportune.accounts.sign_in_redirects import find_return_path, make_redirect_error
+from opportune.accounts.users.context import AccountContext
+from opportune.errors import FieldErrors, OperatorError
+from opportune.i18n import gettext_lazy as _l
+from opportune.web.errors.problem import wants_json
+from opportune.web.forms.forms import Form
+from opportune.web.rendering.flash import flash
+
+CONFIRM_PATH = "/accounts/confirm"
+CONFIRM_FIRST = _l("Confirm your identity first, at /accounts/confirm.")
+NOT_CHANGED_YET = _l("Nothing was changed yet. Confirm your identity, then try again.")
+
+M = TypeVar("M", bound=Reauthentication)
+
+
+async def get_confirmed_user(request: Request, user: CurrentUser) -> User:
+    if not is_confirmed(request.state.session, user):
+        raise confirmation_required(request)
+    return user
+
+
+ConfirmedUser = Annotated[User, Depends(get_confirmed_user)]
+
+
+def confirmation_required(request: Request) -> HTTPException:
+    """Return the error that redirects browsers to the confirmation page and back. Programs get 403."""
+    if request.method != "GET" and not wants_json(request):
+        flash(request, NOT_CHANGED_YET, "info")
+    url = f"{CONFIRM_PATH}?{urlencode({'next': find_return_path(request)})}"
+    return make_redirect_error(request, url, HTTPException(403, CONFIRM_FIRST))
+
+
+@pass_context
+def is_confirmed_in_template(context: Context) -> bool:
+    if "request" not in context:
+        raise OperatorError("is_confirmed() has no request in this macro. Import the macro `with context`.")
+    state = context["request"].state
+    return is_confirmed(state.session, state.user)
+
+
+async def reauthenticated(context: AccountContext, user: User, form: Form[M]) -> M | None:
+    """Return the data of a form that is valid and proves the user's identity; else add the error and return None.
+
+    The template renders the fields with `{{ confirm_identity(form) }}` of macros/confirmation.html.
+
+    Raises:
+        TooManyRequests: there were too many wrong attempts.
+    """
+    if form.data is None or form.errors:
+        return None
+    try:
+        is_complete = await check_identity(context, user, form.data)
+    except FieldErrors as errors:
+        form.add_errors(errors)
+        return None
+    if is_complete:
+        await _store_confirmation(context)
+    return form.data
+
+
+async def confirm_password(context: AccountContext, user: User, password: str) -> None:
+    """Require the current password in an API request.
+
+    Raises:
+        WrongCredential: the password is wrong.
+        TooManyRequests: there were too many wrong attempts.
+    """
+    await check_identity(context, user, Reauthentication(current_password=password))
+
+
+async def check_identity(context: AccountContext, user: User, proof: Reauthentication) -> bool:
+    """Check the password or passkey. A recent confirmation in this browser replaces it.
+
+    Returns:
+        True if the proof is new and complete. False if a confirmation replaced it, or if the user has a second factor
+        and only the password was checked.
+
+    Raises:
+        WrongCredential: the password or the passkey is wrong.
+        TooManyRequests: there were too many wrong attempts.
+    """
+    if proof.passkey:
+        await _check_passkey(context, user, proof.passkey)
+        return True
+    if not proof.current_password and is_confirmed(context.browser_session, user):
+        return False
+    await check_password(context, user, proof.current_password)
+    needs_code = await has_second_factor(context.session, user)
+    await context.manager.release()  # ends the transaction, because the caller may count attempts in another one
+    return not needs_code
+
+
+async def confirm_identity(context: AccountContext, user: User, proof: Confirmation) -> None:
+    """Check a complete proof, and store the confirmation in the session. Raises as `check_identity`."""
+    if await check_full_identity(context, user, proof):
+        await _store_confirmation(context)
+
+
+async def check_full_identity(context: AccountContext, user: User, proof: Confirmation) -> bool:
+    """Check a complete proof: a passkey, or the password and the code of a second factor. Raises as `check_identity`.
+
+    Return False if a recent confirmation in this browser replaced the proof.
+    """
+    if not (proof.current_password or proof.passkey) and is_confirmed(context.browser_session, user):
+        return False
+    if not await check_identity(context, user, proof):
+        await check_code(context, user, proof.code)
+    return True
+
+
+async def _check_passkey(context: AccountContext, user: User, assertion: str) -> None:
+    request = context.manager.request
+    try:
+        if request:
+            await get_passkey_ceremonies(request, context, user).authenticate("confirm", assertion)
+            await context.manager.release()
+    except PasskeyRefused as refusal:
+        raise WrongCredential("current_password", str(refusal)) from None
+
+
+async def _store_confirmation(context: AccountContext) -> None:
+    request = context.manager.request
+    if request and context.browser_session:
+        await cookies.confirm_session(context.session, context.browser_session, request)
+
+
+async def require_email_confirmation(request: Request, user: CurrentUser) -> None:
+    """Raise 404 for tokens, and for users who can confirm their identity by password or passkey."""
+    async with request.app.state.database.reader(fresh=True) as session:
+        if request.state.session and await confirms_by_email(session, request.app.state.settings, user):
+            return
+    raise HTTPException(404)
+
+
+async def confirm_by_email(request: Request, context: AccountContext, user: User, codes: EmailConfirmationCode) -> None:
+    """Check the code of the e-mail and of a second factor, and store the confirmation in the session.
+
+    Raises:
+        WrongCredential: one of the codes is wrong.
+        TooManyRequests: there were too many wrong codes.
+    """
+    session = request.state.session
+    await check_emailed_code(context, user, session, codes.code)
+    await context.manager.release()
+    if user.has_two_factor:
+        await check_code(context, user, codes.second_factor)
+    await cookies.confirm_session(context.session, session, request)
+
+
+async def get_two_factor_setup(user: CurrentUser, context: AccountCtx) -> TwoFactorSetup:
+    return TwoFactorSetup(context, user)
+
+
+TwoFactorDependency = Annotated[TwoFactorSetup, Depends(get_two_factor_setup)]
