@@ -18,7 +18,6 @@ from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.schemas.annotations import Attached, Stored, annotations_of
 from opportune.storage import Storage, shrink
-from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import (
     WEBP,
@@ -29,6 +28,7 @@ from opportune.storage.public_folders import (
     public_url,
     save_copy,
 )
+from opportune.storage.storage import deleting_files_on_error
 from opportune.web.forms.uploads import FILE_REQUIRED, Upload
 
 MAX_NAME_LENGTH = 200

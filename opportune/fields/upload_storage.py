@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 from opportune.db.sessions.session import after_failure
 from opportune.fields.files import File, Image, ImageColumn, file_columns_of
 from opportune.storage import Storage
-from opportune.storage.cleanup import delete_new_files, deleting_files_on_error
+from opportune.storage.storage import delete_new_files, deleting_files_on_error
 from opportune.web.forms.uploads import Upload
 
 

@@ -1,6 +1,7 @@
 """Catalogues of translations: `locale/<language>/LC_MESSAGES/messages.po` of the project, features and framework."""
 
 import logging
+import re
 import shutil
 import struct
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from pathlib import Path
 from opportune.config.languages import PSEUDO_LANGUAGE
 from opportune.errors import OperatorError
 from opportune.i18n.catalogue_compiler import compile_catalogue
-from opportune.i18n.pseudo import PseudoTranslations
 from opportune.project.atomic_files import open_replacement
 from opportune.project.feature_packages import feature_packages, project_folder
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT, replacements
@@ -25,6 +25,12 @@ SAMPLE_TEXT, PLURAL_SAMPLES = "number", 200
 MAX_CACHED_TEXTS = 10_000
 LABEL_CONTEXT = "label"
 """Context, in the catalogues of the framework, of labels that are made of names of its models, fields and choices."""
+
+ACCENTS = str.maketrans("aeiouycnAEIOUYCN", "àéîöûýçñÀÉÎÖÛÝÇÑ")
+UNCHANGED = re.compile(r"(%\(\w+\)[a-z]|%%|<[^>]*>|&\w+;|https?://\S+)")
+"""Placeholders, HTML and addresses."""
+FILLER = "~" * 8 + "\N{ZERO WIDTH SPACE}"
+"""A word that lengthens a text. Lines can break after it."""
 
 logger = logging.getLogger(__name__)
 
@@ -135,3 +141,31 @@ def _load(compiled: bytes) -> NullTranslations:
     for number in range(PLURAL_SAMPLES):
         translations.ngettext(SAMPLE_TEXT, SAMPLE_TEXT, number)
     return translations
+
+
+class PseudoTranslations(NullTranslations):
+    """The pseudo-language `xx`: English with accents, lengthened by a third, in brackets.
+
+    A text without brackets on a page is not translatable, and a cut one lacks space.
+    """
+
+    def gettext(self, message: str) -> str:
+        return _lengthen(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return _lengthen(msgid1 if n == 1 else msgid2)
+
+    def pgettext(self, context: str, message: str) -> str:
+        return _lengthen(message)
+
+    def npgettext(self, context: str, msgid1: str, msgid2: str, n: int) -> str:
+        return _lengthen(msgid1 if n == 1 else msgid2)
+
+
+def _lengthen(text: str) -> str:
+    if not text or (text.startswith("[") and text.endswith("]")):  # empty, or already translated
+        return text
+    parts = UNCHANGED.split(text)
+    accented = "".join(part if index % 2 else part.translate(ACCENTS) for index, part in enumerate(parts))
+    fillers, rest = divmod(len(text) // 3 + 1, FILLER.count("~"))
+    return f"[{accented}{FILLER * fillers}{'~' * rest}]"

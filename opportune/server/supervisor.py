@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from uvicorn.supervisors import Multiprocess
 
-from opportune.server.connections.shares import Shares
+from opportune.server.config import ServerConfig
 from opportune.server.handover import START_TIMEOUT_SECONDS, report_ready
-from opportune.server.proxies import ServerConfig
+from opportune.server.workers import Shares
 
 FIRST_HEALTHCHECK_SECONDS = 30
 """Seconds for the first sign of life of a new process. uvicorn's 5 are not enough on a busy machine."""

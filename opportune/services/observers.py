@@ -1,10 +1,21 @@
 """Observers of requests, calls to language models and jobs, such as metrics and traces."""
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.routing import Mount
+
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+"""W3C header of the trace that this request or job belongs to; empty outside traces."""
+job_id: ContextVar[int] = ContextVar("job_id", default=0)
+"""Id of the running job; 0 outside jobs."""
+KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+"""Methods to tell apart. Clients can invent others, which are counted together."""
+NO_ROUTE = "none"
+"""Template for paths without a route. Clients can invent any number of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,11 +83,6 @@ class Observer:
         """Observe a job that is queued in a transaction."""
 
 
-traceparent: ContextVar[str] = ContextVar("traceparent", default="")
-"""W3C header of the trace that this request or job belongs to; empty outside traces."""
-job_id: ContextVar[int] = ContextVar("job_id", default=0)
-"""Id of the running job; 0 outside jobs."""
-
 observers: list[Observer] = []
 """Observers of this process. Nothing is measured while the list is empty."""
 
@@ -116,3 +122,17 @@ def _observed(contexts: Iterable[AbstractContextManager[None]]) -> AbstractConte
 def trace_id() -> str:
     """Return the id of the current trace; empty outside traces."""
     return traceparent.get()[3:35]
+
+
+def route_template(scope: Mapping[str, Any]) -> str:
+    """Return the path template including mounts, such as `/books/{book_id}`, which contains no personal data.
+
+    Call it after the request was handled.
+    """
+    route = scope.get("route")
+    mount: str = scope["root_path"] if "app_root_path" in scope else ""
+    if route is None:  # FastAPI's router does not set the route of mounted apps
+        return mount or NO_ROUTE
+    path: str = getattr(route, "path_format", "") or getattr(route, "path", "")
+    prefix = "" if isinstance(route, Mount) else mount
+    return f"{prefix}{path.removesuffix('{path}').rstrip('/')}" or "/"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from opportune.i18n import gettext as _
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.location import Bucket
-from opportune.storage.signed_urls import UrlSigner
-from opportune.storage.storage import MissingFileError, Storage, StorageError, is_name
+from opportune.storage.storage import MissingFileError, Storage, StorageError, UrlSigner, is_name
 
 if TYPE_CHECKING:
     from obstore import Attributes

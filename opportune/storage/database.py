@@ -18,13 +18,13 @@ from opportune.i18n import gettext as _
 from opportune.i18n.formats import format_number
 from opportune.storage.location import MEGABYTE_BYTES, DatabaseFiles
 from opportune.storage.models import StoredFile, StoredPiece
-from opportune.storage.signed_urls import UrlSigner
 from opportune.storage.storage import (
     FileTooLargeError,
     MissingFileError,
     Storage,
     StorageError,
     StorageFullError,
+    UrlSigner,
     is_name,
 )
 

@@ -9,8 +9,7 @@ from opportune.storage.bucket import BucketStorage
 from opportune.storage.database import DatabaseStorage
 from opportune.storage.folder import FolderStorage
 from opportune.storage.location import DatabaseFiles, parse_storage_url
-from opportune.storage.signed_urls import UrlSigner
-from opportune.storage.storage import Storage
+from opportune.storage.storage import Storage, UrlSigner
 
 
 def open_storage(settings: Settings, database: Database | None = None) -> Storage:

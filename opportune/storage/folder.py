@@ -14,8 +14,7 @@ from opportune.db.errors import is_full
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext as _
 from opportune.project.atomic_files import open_replacement
-from opportune.storage.signed_urls import UrlSigner
-from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, is_name
+from opportune.storage.storage import DiskFullError, MissingFileError, Storage, StorageError, UrlSigner, is_name
 
 logger = logging.getLogger(__name__)
 

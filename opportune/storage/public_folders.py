@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 from opportune.errors import OperatorError
 from opportune.storage.images import shrink
-from opportune.storage.signed_urls import FILES_PATH
-from opportune.storage.storage import MissingFileError, Storage
+from opportune.storage.storage import FILES_PATH, MissingFileError, Storage
 
 WEBP = "image/webp"
 

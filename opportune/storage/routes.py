@@ -12,8 +12,7 @@ from fastapi.responses import StreamingResponse
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import CONTENT_TYPES
 from opportune.storage.public_folders import is_public, read_part
-from opportune.storage.signed_urls import FILES_PATH, UrlSigner
-from opportune.storage.storage import Storage, StorageDependency
+from opportune.storage.storage import FILES_PATH, Storage, StorageDependency, UrlSigner
 
 router = APIRouter(include_in_schema=False)
 

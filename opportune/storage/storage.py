@@ -1,20 +1,58 @@
-"""The interface of all storages."""
+"""The interface of all storages, and signed URLs of this site, which open one file for a limited time."""
 
+import hmac
 import re
+import time
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 from fastapi import Depends, Request
 
+from opportune.config.settings import Settings
+from opportune.config.signing import derived_keys
+from opportune.db.errors import may_be_committed
 from opportune.errors import NotFound
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
 from opportune.i18n.formats import format_number
-from opportune.storage.signed_urls import UrlSigner
 
+FILES_PATH = "/files"
 NAME = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*/[0-9a-f]{32}\.[a-z0-9]{1,10}")
 UNAVAILABLE = _l("Files cannot be saved or shown at the moment. Try again in a few minutes.")
+
+
+@dataclass(frozen=True)
+class UrlSigner:
+    """Signs the name of a file, the time of expiry and the name for downloads."""
+
+    keys: Sequence[str]
+    """The first key signs. URLs signed with the other, older keys remain valid."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "UrlSigner":
+        return cls(derived_keys(settings, "files"))
+
+    def sign_url(self, name: str, seconds: int, download_as: str = "") -> str:
+        until = str(int(time.time()) + seconds)
+        query = {"until": until, "signature": self.signatures(name, until, download_as)[0]}
+        if download_as:
+            query["as"] = download_as
+        return f"{FILES_PATH}/{quote(name)}?{urlencode(query)}"
+
+    def signatures(self, name: str, until: str, download_as: str) -> list[str]:
+        message = f"{until}\n{name}\n{download_as}".encode(errors="surrogatepass")
+        return [hmac.new(key.encode(), message, sha256).hexdigest() for key in self.keys]
+
+    def is_valid(self, signature: str, name: str, until: str, download_as: str) -> bool:
+        """Return True if the signature is valid. The URL may have expired."""
+        signature_bytes, valid = signature.encode(errors="replace"), self.signatures(name, until, download_as)
+        return any(hmac.compare_digest(signature_bytes, valid_signature.encode()) for valid_signature in valid)
 
 
 class StorageError(Exception):
@@ -123,3 +161,25 @@ async def get_storage(request: Request) -> Storage:
 
 
 StorageDependency = Annotated[Storage, Depends(get_storage)]
+
+
+@asynccontextmanager
+async def deleting_files_on_error(storage: Storage) -> AsyncIterator[list[str]]:
+    """Yield a list for the names of new files. If the block raises an error, these files are deleted.
+
+    They stay if the commit was interrupted, because their row may have been stored.
+    """
+    new_names: list[str] = []
+    try:
+        yield new_names
+    except BaseException as error:
+        if not may_be_committed(error):
+            await delete_new_files(storage, new_names)
+        raise
+
+
+async def delete_new_files(storage: Storage, names: Iterable[str]) -> None:
+    """Delete files after an error, which is more important than one of the storage."""
+    for name in names:
+        with suppress(StorageError):
+            await storage.delete(name)

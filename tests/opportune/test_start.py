@@ -40,7 +40,7 @@ make_provider(Settings(_env_file=None, llm_base_url="https://llm.example/v1"))
 done("providers")
 import_module("opportune.accounts.sign_in_methods.provider_clients")
 import_module("opportune.contrib.llm.providers.http_client")
-import_module("opportune.contrib.telemetry.traces.running")
+import_module("opportune.contrib.telemetry.tracing")
 done("clients")
 print(json.dumps(modules))
 """

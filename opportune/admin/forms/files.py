@@ -16,8 +16,8 @@ from opportune.admin.lists.formatters import EMPTY_CELL
 from opportune.fields.files import FileColumn, ImageColumn
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage import Storage, StorageError
-from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.images import ImageRefusedError
+from opportune.storage.storage import deleting_files_on_error
 from opportune.web.forms.uploads import Upload, allow_files, file_attributes, read_upload
 
 CLEAR = "clear"

@@ -14,10 +14,10 @@ from opportune.cli.process import exec_process
 from opportune.config.settings import Settings, clear_settings_cache
 from opportune.errors import OperatorError
 from opportune.project.layout import PACKAGE, display_path
+from opportune.server.config import ServerConfig
 from opportune.server.handover import Server, hand_over_at_hangup, inherited_listener
-from opportune.server.proxies import ServerConfig
 from opportune.server.supervisor import Supervisor
-from opportune.server.worker_group import create_worker_group
+from opportune.server.workers import create_worker_group
 
 MAX_WAITING_CONNECTIONS = 2048
 """Maximum number of connections that wait to be accepted. All of them can be accepted in one step."""

@@ -7,9 +7,8 @@ from socket import socket
 from typing import Any
 
 from opportune.config.settings import Settings
+from opportune.server.config import MAX_WEBSOCKET_MESSAGE_BYTES, ServerConfig
 from opportune.server.logging import logging_config
-from opportune.server.proxies import ServerConfig
-from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 
 
 def server_config(app: str, settings: Settings, listener: socket, workers: int = 1) -> ServerConfig:
@@ -31,7 +30,7 @@ def server_options(settings: Settings) -> dict[str, Any]:
         # Fly allows 5 seconds in total, and closing the database also takes time.
         "timeout_graceful_shutdown": 3,
         "http": f"opportune.server.connections.with_{'httptools' if find_spec('httptools') else 'h11'}:Protocol",
-        "ws": "opportune.server.websockets:open_websocket",
+        "ws": "opportune.server.config:open_websocket",
         "ws_max_size": MAX_WEBSOCKET_MESSAGE_BYTES,
         # Compression needs memory per connection, and message lengths can reveal secrets (oppman.py docs security).
         "ws_per_message_deflate": False,

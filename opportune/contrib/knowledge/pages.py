@@ -21,7 +21,7 @@ from opportune.pagination import Paging
 from opportune.search import SearchQuery
 from opportune.search.query import key_words
 from opportune.storage import Storage, StorageDependency, StorageError
-from opportune.storage.cleanup import deleting_files_on_error
+from opportune.storage.storage import deleting_files_on_error
 from opportune.web import Form, RateLimit, Upload, flash, is_htmx, read_form, redirect, templates
 
 ReadCollections = Annotated[Collections, reading(Collections, "list")]

@@ -1,12 +1,22 @@
 """Middleware that records requests. It never buffers a response."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
+from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from opportune.contrib.request_panel import pages
+from opportune.contrib.request_panel.recording import (
+    QueuedJobs,
+    recorded_logs,
+    recorded_statements,
+    recorded_templates,
+)
 from opportune.contrib.request_panel.records import (
     PANEL_PATH,
     PanelMask,
@@ -17,9 +27,11 @@ from opportune.contrib.request_panel.records import (
     reset_current,
     set_current,
 )
+from opportune.services.observers import observed_by
 from opportune.web.endpoints.health import MACHINE_PATHS
 from opportune.web.errors.debug_page import CODE_VERSION_PATH, masked_path, masked_request
-from opportune.web.routing.router import CachedRoute
+from opportune.web.rendering.templates import templates
+from opportune.web.routing.router import CachedRoute, router_of
 
 IGNORED_FOLDERS = (f"{PANEL_PATH}/", "/static/", "/health/", f"{CODE_VERSION_PATH}/")
 MAX_DETAIL_LENGTH = 500
@@ -105,3 +117,25 @@ def _describe(record: RequestRecord, scope: Scope, mask: PanelMask) -> None:
         record.user = user.email if user else ""
         session = getattr(request.state, "session", None)
         record.session = public_names(getattr(session, "__dict__", ()))
+
+
+def panel_middleware(app: FastAPI) -> Iterator[Middleware]:
+    app.state.request_records = Records(app.state.settings)
+    yield Middleware(RequestPanelMiddleware, records=app.state.request_records)
+
+
+def add_pages(app: FastAPI) -> None:
+    app.user_middleware.append(Middleware(RoutingTimeMiddleware))
+    router_of(app).include_pages(pages.router)
+
+
+@contextmanager
+def recorded_requests(app: FastAPI) -> Iterator[None]:
+    """Record what requests do until the block ends."""
+    mask = app.state.request_records.mask
+    with ExitStack() as stack:
+        stack.enter_context(recorded_statements(app.state.database, mask))
+        stack.enter_context(recorded_templates(templates.environment))
+        stack.enter_context(recorded_logs(mask))
+        stack.enter_context(observed_by(QueuedJobs(mask)))
+        yield

@@ -1,10 +1,14 @@
-"""Start time, memory and event loop lag of this process."""
+"""Start time, memory and event loop lag of this process, and work before its shutdown."""
 
 import asyncio
 import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from opportune.config.hosts import shutdown_seconds
 
 if sys.platform != "win32":
     import resource
@@ -30,3 +34,22 @@ async def lag_seconds(interval: float) -> float:
     start = time.perf_counter()
     await asyncio.sleep(interval)
     return max(0.0, time.perf_counter() - start - interval)
+
+
+def flush_seconds(limit: float) -> float:
+    return min(limit, shutdown_seconds() / 3)
+
+
+async def run_before_shutdown(function: Callable[[], object], seconds: float) -> None:
+    """Run a blocking function for at most `seconds`. A daemon thread does not delay the end of the process."""
+    loop, finished = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        function()
+        with suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(finished.set)
+
+    threading.Thread(target=run, name="flush telemetry", daemon=True).start()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await finished.wait()

@@ -7,19 +7,18 @@ contains no request, user, local variables, arguments or breadcrumbs.
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from opportune import __version__
 from opportune.config.settings import Settings
 from opportune.contrib.telemetry import INSTALL_TELEMETRY
-from opportune.contrib.telemetry.routes import route_template
+from opportune.contrib.telemetry.process import flush_seconds, run_before_shutdown
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.contrib.telemetry.shutdown import flush_seconds, run_before_shutdown
 from opportune.db.hooks.change_origin import current_origin
 from opportune.errors import OperatorError, SettingsError
-from opportune.services.observers import job_id, trace_id
+from opportune.services.observers import job_id, route_template, trace_id
 from opportune.web.middleware.request_log import request_id
 
 if TYPE_CHECKING:
@@ -108,25 +107,28 @@ def remove_private_data(text: str) -> str:
     return PRIVATE_DATA.sub("[…]", line)[:MAX_MESSAGE_LENGTH]
 
 
-@contextmanager
-def reporting() -> Iterator[None]:
-    """Report an exception that ends the block, except errors for the operator."""
+@asynccontextmanager
+async def errors_reported(settings: Settings) -> AsyncIterator[None]:
+    """Report an exception that ends the block if SENTRY_DSN is set, then send pending reports.
+
+    Errors for the operator are not reported.
+    """
+    if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
+        yield
+        return
     import sentry_sdk
 
+    start_sentry(settings)
+    seconds = flush_seconds(MAX_FLUSH_SECONDS)
     try:
         yield
-    except Exception as error:
-        if not isinstance(error, OperatorError):
-            sentry_sdk.capture_exception(error)
+    except OperatorError:
         raise
-
-
-async def flush() -> None:
-    """Send pending reports."""
-    import sentry_sdk
-
-    seconds = flush_seconds(MAX_FLUSH_SECONDS)
-    await run_before_shutdown(lambda: sentry_sdk.flush(seconds), seconds)
+    except Exception as error:
+        sentry_sdk.capture_exception(error)
+        raise
+    finally:
+        await run_before_shutdown(lambda: sentry_sdk.flush(seconds), seconds)
 
 
 def report_command(error: Exception, settings: Settings) -> None:

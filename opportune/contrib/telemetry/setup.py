@@ -9,14 +9,13 @@ from dotenv import dotenv_values
 from fastapi import FastAPI
 
 from opportune.config.settings import Settings
-from opportune.contrib.telemetry import INSTALL_TELEMETRY, sentry
-from opportune.contrib.telemetry.metrics import routes as metrics
-from opportune.contrib.telemetry.metrics.metrics import Metrics
+from opportune.contrib.telemetry import INSTALL_TELEMETRY, pages, sentry
+from opportune.contrib.telemetry.metrics import Metrics
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import get_workers
 from opportune.errors import SettingsError
 from opportune.project.layout import settings_class
-from opportune.server.worker_group import WORKERS_VARIABLE
+from opportune.server.workers import WORKERS_VARIABLE
 from opportune.services import Services
 from opportune.services.observers import observed_by
 from opportune.web.routing.router import router_of
@@ -63,7 +62,7 @@ def add_telemetry(app: FastAPI) -> None:
     if app.state.settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
         sentry.start_sentry(app.state.settings)
     if app.state.telemetry.metrics:
-        router_of(app).include_flat(metrics.router)
+        router_of(app).include_flat(pages.router)
 
 
 @asynccontextmanager
@@ -71,9 +70,9 @@ async def telemetry_running(services: Services) -> AsyncIterator[None]:
     """Report errors and send traces of a server or worker until the block ends."""
     settings = services.settings
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(errors_reported(settings))
+        await stack.enter_async_context(sentry.errors_reported(settings))
         if settings.of(TelemetrySettings).otel_exporter_otlp_endpoint:
-            from opportune.contrib.telemetry.traces.running import tracing  # sites without traces do not load it
+            from opportune.contrib.telemetry.tracing import tracing  # sites without traces do not load it
 
             await stack.enter_async_context(tracing(settings, services.database))
         yield
@@ -90,17 +89,3 @@ async def server_observed(app: FastAPI) -> AsyncIterator[None]:
         if os.environ.get(WORKERS_VARIABLE):
             await stack.enter_async_context(get_workers(app).listening())
         yield
-
-
-@asynccontextmanager
-async def errors_reported(settings: Settings) -> AsyncIterator[None]:
-    """Report an exception that ends the block to Sentry if SENTRY_DSN is set, then send pending reports."""
-    if not settings.of(TelemetrySettings).sentry_dsn.get_secret_value():
-        yield
-        return
-    sentry.start_sentry(settings)
-    try:
-        with sentry.reporting():
-            yield
-    finally:
-        await sentry.flush()

@@ -18,10 +18,10 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.datastructures import State
 
-from opportune.contrib.telemetry.metrics.collect import process_metrics
-from opportune.contrib.telemetry.metrics.families import Family
+from opportune.contrib.telemetry.collect import process_metrics
+from opportune.contrib.telemetry.metrics import Family
 from opportune.contrib.telemetry.process import STARTED_AT, lag_seconds, resident_memory_bytes
-from opportune.server.worker_group import WORKERS_VARIABLE
+from opportune.server.workers import WORKERS_VARIABLE
 
 REPORT_TIMEOUT_SECONDS = 2.0
 LAG_INTERVAL_SECONDS = 0.005

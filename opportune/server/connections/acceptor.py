@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 
 from opportune.server.connections.limits import ConnectionLimits
-from opportune.server.connections.shares import Shares
+from opportune.server.workers import Shares
 
 MAX_ACCEPTED_PER_TURN = 64
 """Maximum connections accepted per iteration of the event loop, about 3 ms of work."""

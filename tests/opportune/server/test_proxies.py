@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from opportune.server.proxies import ServerConfig
+from opportune.server.config import ServerConfig
 
 FORWARDED_FOR = "203.0.113.9, 198.51.100.7, 10.0.0.2"
 """An address that the visitor forged, the visitor's address, and the address of the outer proxy."""

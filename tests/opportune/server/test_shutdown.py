@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.supervisors.multiprocess import SIGNALS
 
-from opportune.server.proxies import ServerConfig
+from opportune.server.config import ServerConfig
 from opportune.server.shutdown import shutting_down, tune_gc, watch_signals
 from opportune.server.supervisor import Supervisor
 

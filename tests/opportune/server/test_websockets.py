@@ -10,9 +10,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from opportune.cli.development.server_config import server_options
 from opportune.config.settings import clear_settings_cache
+from opportune.server.config import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.server.connections import limits
 from opportune.server.connections.limits import ConnectionLimits
-from opportune.server.websockets import MAX_WEBSOCKET_MESSAGE_BYTES
 from opportune.testing.plugin import settings_for
 from tests.opportune.server.uvicorn_server import TIMEOUT_SECONDS, run_uvicorn
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from opportune.storage import Storage
 from opportune.storage.public_folders import declare_folder, public_url
-from opportune.storage.signed_urls import UrlSigner
+from opportune.storage.storage import UrlSigner
 from opportune.testing.plugin import settings_for
 
 PICTURE = ("photos", "jpg", b"picture", "image/jpeg")

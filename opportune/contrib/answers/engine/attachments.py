@@ -20,8 +20,7 @@ from opportune.i18n import gettext_lazy as _l
 from opportune.jobs import defer
 from opportune.jobs.stored_files import delete_files
 from opportune.storage import Storage
-from opportune.storage.cleanup import deleting_files_on_error
-from opportune.storage.storage import new_name
+from opportune.storage.storage import deleting_files_on_error, new_name
 from opportune.web.forms.uploads import display_name
 
 FOLDER = "attachments"

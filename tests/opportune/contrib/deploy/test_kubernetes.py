@@ -18,7 +18,7 @@ from opportune.config.settings import load_settings
 from opportune.contrib.deploy.env_production import setting_hints
 from opportune.contrib.deploy.host_files import SiteNames, render_files, render_steps
 from opportune.contrib.deploy.recipes import RECIPES
-from opportune.contrib.telemetry.metrics.metrics import Metrics
+from opportune.contrib.telemetry.metrics import Metrics
 from opportune.db.database import Database
 from opportune.db.models.model import utc_now
 from opportune.jobs.models import Job, JobState

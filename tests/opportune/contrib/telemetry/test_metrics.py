@@ -17,7 +17,7 @@ from opportune.config.base_settings import read_class
 from opportune.config.llm_models import LlmModel
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Done, FakeProvider, LlmError
-from opportune.contrib.telemetry.metrics.families import Counter, render_families
+from opportune.contrib.telemetry.metrics import Counter, render_families
 from opportune.contrib.telemetry.settings import TelemetrySettings
 from opportune.contrib.telemetry.workers import Workers
 from opportune.errors import SettingsError
@@ -25,7 +25,7 @@ from opportune.feature import Feature, Gauge, Jobs, Monitoring
 from opportune.jobs import JobContext, job
 from opportune.jobs.models import JobState
 from opportune.project.layout import installed_features
-from opportune.server.worker_group import WORKERS_VARIABLE, create_worker_group
+from opportune.server.workers import WORKERS_VARIABLE, create_worker_group
 from opportune.services.observers import observers
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import make_user, signed_in_client

@@ -12,9 +12,8 @@ from pydantic import SecretStr
 from opportune import __version__
 from opportune.cli import main
 from opportune.config.settings import Settings, using_settings
-from opportune.contrib.telemetry.sentry import remove_private_data, start_sentry
+from opportune.contrib.telemetry.sentry import errors_reported, remove_private_data, start_sentry
 from opportune.contrib.telemetry.settings import TelemetrySettings
-from opportune.contrib.telemetry.setup import errors_reported
 from opportune.errors import OperatorError, SettingsError
 from opportune.feature import Feature, Jobs
 from opportune.jobs import JobContext, job

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from opportune.server.connections.shares import Shares
+from opportune.server.workers import Shares
 
 THIS_WORKER, OTHER_WORKER = os.getpid(), -1
 

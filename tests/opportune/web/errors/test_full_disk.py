@@ -16,8 +16,7 @@ from httpx2 import AsyncClient
 from pydantic import BaseModel
 
 from opportune.storage.folder import FolderStorage
-from opportune.storage.signed_urls import UrlSigner
-from opportune.storage.storage import DiskFullError
+from opportune.storage.storage import DiskFullError, UrlSigner
 from opportune.testing.app import create_test_app
 from opportune.testing.plugin import settings_for
 from opportune.web.forms.forms import read_form

@@ -1,4 +1,4 @@
-"""Trusted proxies and X-Forwarded-For."""
+"""uvicorn's configuration: trusted proxies with X-Forwarded-For, the event loop, and the protocol of WebSockets."""
 
 import asyncio
 import gc
@@ -8,9 +8,10 @@ from typing import Any
 
 import uvicorn
 
-from opportune.server.connections.shares import Shares
+from opportune.server.workers import Shares
 
 ANY_PROXY = "*"
+MAX_WEBSOCKET_MESSAGE_BYTES = 1_000_000
 
 
 class ServerConfig(uvicorn.Config):
@@ -55,3 +56,11 @@ class AnyProxy:
     def get_trusted_client_address(self, forwarded_for: str) -> tuple[str, int]:
         address: tuple[str, int] = self._skipped.get_trusted_client_address(forwarded_for)
         return address
+
+
+def open_websocket(**options: Any) -> asyncio.Protocol:
+    """Create the protocol of a connection that is upgraded to a WebSocket."""
+    # Imported at the first connection, because most sites have no WebSockets.
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**options)

@@ -1,8 +1,12 @@
-"""Even spread of connections over workers that accept from one socket."""
+"""Workers that serve one socket: the name of their group, and the even spread of connections over them."""
 
 import os
+import secrets
 from collections.abc import Sequence
 from math import ceil
+
+WORKERS_VARIABLE = "OPPORTUNE_WORKERS"
+"""Environment variable with the name and size of a group of workers, set by their parent process."""
 
 
 class Shares:
@@ -54,3 +58,8 @@ class Shares:
             return False
         self._open_connections[process_ids.index(process_id)] = open_connections
         return True
+
+
+def create_worker_group(workers: int) -> None:
+    """Give the child processes a common group name, with which they find each other."""
+    os.environ[WORKERS_VARIABLE] = f"{secrets.token_hex(8)}:{workers}"

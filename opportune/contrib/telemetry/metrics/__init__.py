@@ -1,1 +1,0 @@
-"""Metrics in Prometheus' text format at `/metrics`, protected by METRICS_TOKEN."""
