@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.params import Depends
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, request_response
 from jinja2 import FileSystemBytecodeCache
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from opportune import application
@@ -19,7 +20,7 @@ from opportune.config.settings import Settings
 from opportune.feature import Feature
 from opportune.web import feature as web_feature
 from opportune.web.cache.rule import rule_of
-from opportune.web.routing.router import Router, build_handler
+from opportune.web.routing.router import Router
 
 GC_THRESHOLDS = (100_000, 20, 50)
 STATIC_FILES_SECONDS = 3600
@@ -73,8 +74,8 @@ def share_copied_routes(patch: pytest.MonkeyPatch) -> None:
             return copy_route(router, *arguments)
         key = id(route), prefix, include_in_schema, *router.dependencies, *dependencies
         if key not in copies:
-            _ = route.dependant  # else each copy would be analysed
             copies[key] = route, copy_route(router, *arguments)
+            _ = copies[key][1].dependant  # else each copy would be analysed
         copied = quick_copy(copies[key][1])
         copied.dependency_overrides_provider = router.dependency_overrides_provider
         copied.app = first_use(copied)
@@ -94,7 +95,9 @@ def first_use(route: APIRoute) -> ASGIApp:
     """Return an application that builds the handler of the route, because a test requests few of them."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        route.app = build_handler(route)
+        handler = request_response(route.get_route_handler())
+        limit = route.max_body_size
+        route.app = handler if limit is None else RequestBodyLimitMiddleware(handler, limit)
         await route.app(scope, receive, send)
 
     return app

@@ -20,6 +20,9 @@ class LazyRoute(APIRoute):
     site has hundreds of routes, of which many processes need few. FastAPI 0.165 has no option to do so later.
     """
 
+    options: dict[str, Any]
+    """Options of the route until it is analysed."""
+
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         vars(self).update(options, path=path, endpoint=endpoint, options=options)
         for name in DERIVED_OPTIONS:
@@ -53,11 +56,6 @@ class LazyRoute(APIRoute):
         except BaseException:
             vars(self)["options"] = options  # the next request fails with the same error
             raise
-
-    def with_options(self, path: str, **changes: Any) -> "LazyRoute":
-        """Return a copy at another path, for a route that is not analysed yet."""
-        options = vars(self)["options"] | {"form_limits": self.form_limits} | changes
-        return LazyRoute(path, self.endpoint, **options)
 
 
 class APIRouter(fastapi.APIRouter):
@@ -108,7 +106,12 @@ def copy_included(context: RouteContext) -> BaseRoute:
 
 
 def options_of(route: APIRoute | RouteContext) -> dict[str, Any]:
-    """Return the arguments with which FastAPI makes a route."""
+    """Return the arguments with which FastAPI makes a route, without analysing it."""
+    if isinstance(route, LazyRoute) and not route.is_analysed:
+        return route.options | {"path": route.path, "endpoint": route.endpoint, "form_limits": route.form_limits}
     original = route.original_route if isinstance(route, RouteContext) else route
     # FastAPI 0.165 leaves out `form_limits` in contexts.
-    return {name: getattr(route, name, getattr(original, name)) for name in signature(APIRoute).parameters}
+    options = {name: getattr(route, name, getattr(original, name)) for name in signature(APIRoute).parameters}
+    if route.stream_item_type:
+        del options["response_model"]  # FastAPI finds the type of the items only without this option
+    return options

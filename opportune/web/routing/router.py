@@ -6,19 +6,14 @@ The copy of a route with `@cached` consults the cache first.
 import re
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 from fastapi import APIRouter, FastAPI
-from fastapi.datastructures import DefaultPlaceholder
-from fastapi.dependencies.models import Dependant
-from fastapi.dependencies.utils import get_parameterless_sub_dependant
 from fastapi.params import Depends
-from fastapi.routing import APIRoute, APIWebSocketRoute, request_response
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from fastapi.utils import generate_unique_id, get_value_or_default
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.routing import BaseRoute, Match, Mount, compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Match, Mount
+from starlette.types import Message, Receive, Scope, Send
 
 from opportune.web.cache.rule import CacheRule, Counts, rule_of, unknown_names
 from opportune.web.routing.api_router import LazyRoute, flatten, has_fallback_files, options_of
@@ -27,7 +22,7 @@ DefaultLifespan = type(APIRouter().lifespan_context)
 """Lifespan of a router without one, which only calls the handlers of `on_event`."""
 
 
-class CachedRoute(APIRoute):
+class CachedRoute(LazyRoute):
     """Route that consults the cache before it runs its dependencies."""
 
     rule: CacheRule
@@ -164,50 +159,19 @@ class Router(APIRouter):
     def copy_route(
         self, route: APIRoute, prefix: str, dependencies: Sequence[Depends], include_in_schema: bool = True
     ) -> APIRoute:
-        """Copy a route to another path, with additional dependencies."""
-        outer = [*self.dependencies, *dependencies]
-        rule = rule_of(route.endpoint)
-        is_in_schema = route.include_in_schema and include_in_schema
-        if isinstance(route, LazyRoute) and not (route.is_analysed or rule):
-            options = self._options_of_copy(route, outer) | {"include_in_schema": is_in_schema}
-            return route.with_options(prefix + route.path, **options)
-        copied = self._adopt(route, prefix, outer) or self._rebuild(route, prefix, outer)
-        copied.include_in_schema = is_in_schema
-        return CachedRoute.of(copied, rule) if rule else copied
-
-    def _adopt(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute | None:
-        """Copy a route without analysing its parameters again, which saves nine tenths of the time.
-
-        Returns None if the outer dependencies read the body, or the model of the body has the name of the route.
-        """
-        path = prefix + route.path
-        before = [get_parameterless_sub_dependant(depends=depends, path=path) for depends in outer]
-        if any(map(_reads_body, before)) or _names_body(route):
-            return None
-        copied = copy(route)
-        copied.path = path
-        copied.path_regex, copied.path_format, copied.param_convertors = compile_path(path)
-        copied.dependencies = [*outer, *route.dependencies]
-        copied.dependant = replace(route.dependant, dependencies=[*before, *route.dependant.dependencies])
-        copied.dependency_overrides_provider = self.dependency_overrides_provider
-        copied.generate_unique_id_function = self._unique_id_function(route)
-        _name_for_schema(copied)
-        copied.app = build_handler(copied)
-        return copied
-
-    def _rebuild(self, route: APIRoute, prefix: str, outer: Sequence[Depends]) -> APIRoute:
-        options = options_of(route) | {"path": prefix + route.path} | self._options_of_copy(route, outer)
-        return type(route)(**options)
-
-    def _options_of_copy(self, route: APIRoute, outer: Sequence[Depends]) -> dict[str, Any]:
-        return {
-            "dependencies": [*outer, *route.dependencies],
+        """Copy a route to another path, with additional dependencies. The copy is analysed on first use."""
+        options = options_of(route) | {
+            "path": prefix + route.path,
+            "dependencies": [*self.dependencies, *dependencies, *route.dependencies],
             "dependency_overrides_provider": self.dependency_overrides_provider,
-            "generate_unique_id_function": self._unique_id_function(route),
+            "generate_unique_id_function": get_value_or_default(
+                route.generate_unique_id_function, self.generate_unique_id_function
+            ),
+            "include_in_schema": route.include_in_schema and include_in_schema,
         }
-
-    def _unique_id_function(self, route: APIRoute) -> Any:
-        return get_value_or_default(route.generate_unique_id_function, self.generate_unique_id_function)
+        class_ = LazyRoute if type(route) is APIRoute else type(route)
+        rule = rule_of(route.endpoint)
+        return CachedRoute.of(class_(**options), rule) if rule else class_(**options)
 
 
 def _path_below_root(scope: Scope) -> str:
@@ -223,36 +187,6 @@ def _with_form_limits_of(router: APIRouter, route: APIRoute) -> APIRoute:
     limited = copy(route)
     limited.form_limits = {**router.form_limits, **route.form_limits}
     return limited
-
-
-def _reads_body(dependant: Dependant) -> bool:
-    return bool(dependant.body_params) or any(map(_reads_body, dependant.dependencies))
-
-
-def _names_body(route: APIRoute) -> bool:
-    """Return whether FastAPI has made a model of several body parameters, whose name contains the id of the route."""
-    body = route.body_field.field_info.annotation if route.body_field else None
-    return getattr(body, "__name__", "") == f"Body_{route.unique_id}"
-
-
-def _name_for_schema(route: APIRoute) -> None:
-    """Set the id of a copied route, and the names of its responses, which are titles in the OpenAPI document."""
-    function = route.generate_unique_id_function
-    generate = function.value if isinstance(function, DefaultPlaceholder) else function
-    route.unique_id = route.operation_id or generate(route)
-    route.response_field = _renamed(route.response_field, f"Response_{route.unique_id}")
-    route.stream_item_field = _renamed(route.stream_item_field, f"StreamItem_{route.unique_id}")
-    route.response_fields = {
-        status: _renamed(field, f"Response_{status}_{route.unique_id}")
-        for status, field in route.response_fields.items()
-    }
-
-
-def _renamed(field: Any, name: str) -> Any:
-    renamed = copy(field)
-    if renamed:
-        renamed.name = name
-    return renamed
 
 
 def _literal_prefix(route: BaseRoute) -> str:
@@ -272,12 +206,6 @@ def _without_body(send: Send) -> Send:
             await send(message)
 
     return send_head
-
-
-def build_handler(route: APIRoute) -> ASGIApp:
-    """Return the application of a copied route, with its `max_body_size`."""
-    app = request_response(route.get_route_handler())
-    return app if route.max_body_size is None else RequestBodyLimitMiddleware(app, route.max_body_size)
 
 
 def router_of(app: FastAPI) -> Router:

@@ -7,6 +7,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
+from fastapi.sse import EventSourceResponse
 from fastapi.testclient import TestClient
 from httpx2 import AsyncClient
 from starlette.routing import Route
@@ -42,6 +43,10 @@ def build_nested_routers() -> APIRouter:
     @books.post("", dependencies=[Depends(nothing)], response_class=PlainTextResponse)
     async def create_book(title: str) -> str:
         return title
+
+    @books.get("/events", response_class=EventSourceResponse)
+    async def list_events() -> AsyncIterator[int]:
+        yield 1
 
     @books.websocket("/live")
     async def live(socket: WebSocket) -> None:

@@ -241,12 +241,3 @@ async def test_only_candidate_routes_are_matched(apps: Apps, clients: Clients) -
     assert matched == ["/two"]
     await clients.ours.get("/one/three")
     assert matched == ["/two", "/one", "/one/{x}"]
-
-
-def test_included_api_route_shares_its_parameters() -> None:
-    site, router = Router(), things_router()
-    site.include_flat(router, "/api")
-    original, copied = router.routes[1], site.routes[1]
-    assert isinstance(original, APIRoute)
-    assert isinstance(copied, APIRoute)
-    assert copied.dependant.query_params is original.dependant.query_params
