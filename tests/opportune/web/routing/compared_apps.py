@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import pytest
@@ -130,9 +129,10 @@ class Apps(NamedTuple):
 
 def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
     include(things_router(), dependencies=[Depends(note_first)])
-    include(loud_router(), "/api")
-    include(letters_router(), "/api", dependencies=[Depends(read_signature)])
-    include(nested_router(), "/nested", dependencies=[Depends(note_first)])
+    include(loud_router(), prefix="/api")
+    include(letters_router(), prefix="/api", dependencies=[Depends(read_signature)])
+    include(nested_router(), prefix="/nested", dependencies=[Depends(note_first)])
+    include(things_router(), prefix="/hidden", dependencies=[Depends(note_first)], include_in_schema=False)
     app.mount("/static", Mount("", routes=[Route("/{name:path}", show_path)]), name="static")
     app.router.routes.append(Mount("/{tenant}/files", routes=[Route("/{name}", show_path)]))
     app.router.routes.append(Host("other.example", PlainTextResponse("another host")))
@@ -163,17 +163,12 @@ def add_routes(app: FastAPI, include: Callable[..., None]) -> None:
         return word
 
 
-@pytest.fixture(params=[True, False], ids=["documented", "hidden"])
-def apps(request: pytest.FixtureRequest) -> Apps:
-    """Apps with routes in the schema, which are rebuilt, and with hidden routes, which are copied."""
+@pytest.fixture
+def apps() -> Apps:
     ours, fastapi = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
     ours.router = router = Router(dependency_overrides_provider=ours)
-    add_routes(ours, partial(router.include_flat, include_in_schema=request.param))
-
-    def include(router: APIRouter, prefix: str = "", **options: Any) -> None:
-        fastapi.include_router(router, prefix=prefix, include_in_schema=request.param, **options)
-
-    add_routes(fastapi, include)
+    add_routes(ours, router.include_flat)
+    add_routes(fastapi, fastapi.include_router)
     return Apps(ours, fastapi)
 
 

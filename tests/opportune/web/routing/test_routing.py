@@ -46,6 +46,7 @@ REQUESTS = [
     ("GET", "/things/new", 200),
     ("GET", "/things/7", 200),
     ("GET", "/things/late", 422),
+    ("GET", "/hidden/things/7", 200),
     ("GET", "/things/7/doubled", 200),
     ("GET", "/things/7/parts/a/b", 200),
     ("GET", "/things/7/parts", 307),
