@@ -21,8 +21,8 @@ from opportune.contrib.answers.screens.dependencies import Answers, CurrentAnswe
 from opportune.contrib.llm import LanguageModel, Llm, LlmError
 from opportune.db import Database
 from opportune.storage import Storage
-from opportune.storage.cleanup import deleting_files_on_error
 from opportune.storage.routes import file_headers, file_response
+from opportune.storage.storage import deleting_files_on_error
 from opportune.web import APIRouter, Upload, is_htmx, markdown, read_form, redirect, templates
 
 SPEECH_FOLDER = "speech"
