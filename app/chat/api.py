@@ -15,7 +15,6 @@ from app.chat.dependencies import (
     CurrentQuestion,
     CurrentStream,
 )
-from app.chat.export import to_data
 from app.chat.models import Conversation, Message, Share
 from app.chat.schemas import (
     AttachmentRead,
@@ -133,7 +132,7 @@ async def export_conversation(
     user: CurrentUser, session: ReadSession, conversation: CurrentConversation
 ) -> ConversationExport:
     """Export the messages of all branches."""
-    return to_data(conversation, await Conversations(session, user.id).list_all_messages(conversation.id))
+    return ConversationExport.of(conversation, await Conversations(session, user.id).list_all_messages(conversation.id))
 
 
 @router.post("/{conversation_id}/messages", status_code=202)

@@ -1,7 +1,9 @@
 """The page of the chat and its htmx fragments."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from itertools import groupby
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -14,7 +16,6 @@ from app.chat.conversation_view import ConversationView, view_conversation
 from app.chat.conversations import Conversations
 from app.chat.documents import Documents
 from app.chat.models import Conversation, Message
-from app.chat.periods import group_by_period
 from app.chat.prompt import EXAMPLE_QUESTIONS
 from app.chat.schemas import (
     ConversationFilter,
@@ -25,8 +26,10 @@ from app.chat.schemas import (
 )
 from opportune.accounts import CurrentUser
 from opportune.contrib.answers import AnswerManager, Answers, ShownAnswer, allow_microphone
+from opportune.db import utc_now
 from opportune.i18n import gettext as _
-from opportune.web import Form, is_htmx, redirect, templates
+from opportune.i18n.formats import format_month
+from opportune.web import Form, current_zone, is_htmx, redirect, templates
 
 TEMPLATE = "chat/chat.html"
 UNFILTERED = {"size", "before", "at", "document", "version"}
@@ -189,3 +192,28 @@ async def get_page(request: Request, user: CurrentUser, answers: Answers) -> Cha
 
 CurrentPage = Annotated[ChatPage, Depends(get_page)]
 """The page of the current user."""
+
+
+def group_by_period(conversations: Sequence[Conversation]) -> Iterator[tuple[str, list[Conversation]]]:
+    """Group conversations that are sorted by pin and last use."""
+    today = _local_date(utc_now())
+
+    def name_group(conversation: Conversation) -> str:
+        return _("Pinned") if conversation.is_pinned else name_period(_local_date(conversation.used_at), today)
+
+    for period, group in groupby(conversations, name_group):
+        yield period, list(group)
+
+
+def name_period(day: date, today: date) -> str:
+    """Return the name of a period up to today: days, then months."""
+    days = (today - day).days
+    if days < 2:
+        return _("Yesterday") if days == 1 else _("Today")
+    if days <= 7:
+        return _("Previous 7 days")
+    return _("This month") if (day.year, day.month) == (today.year, today.month) else format_month(day)
+
+
+def _local_date(moment: datetime) -> date:
+    return moment.astimezone(current_zone.get()).date()

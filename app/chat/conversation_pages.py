@@ -1,5 +1,6 @@
 """Search, rename, export, delete and restore conversations."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
@@ -8,9 +9,8 @@ from fastapi.responses import Response
 from app.chat import service
 from app.chat.conversations import Conversations
 from app.chat.dependencies import MAX_POLLS, CurrentConversation, Tries
-from app.chat.export import to_data, to_markdown
-from app.chat.models import TitledBy
-from app.chat.schemas import ConversationTitle, ConversationUpdate, FolderForm
+from app.chat.models import Conversation, Message, TitledBy
+from app.chat.schemas import ConversationExport, ConversationTitle, ConversationUpdate, FolderForm
 from app.chat.search import search_messages
 from app.chat.tree import find_leaf, read_branch
 from opportune.accounts import CurrentUser
@@ -97,15 +97,23 @@ async def export_conversation(
 ) -> Response:
     if kind == "md":
         messages = await read_branch(session, await find_leaf(session, conversation))
-        text, media_type = to_markdown(conversation, messages), "text/markdown"
+        text, media_type = _to_markdown(conversation, messages), "text/markdown"
     else:
         messages = await Conversations(session, user.id).list_all_messages(conversation.id)
-        text, media_type = to_data(conversation, messages).model_dump_json(indent=2), "application/json"
+        text, media_type = ConversationExport.of(conversation, messages).model_dump_json(indent=2), "application/json"
     headers = {
         "Content-Disposition": f'attachment; filename="conversation-{conversation.id}.{kind}"',
         "Cache-Control": "no-store",
     }
     return Response(text, headers=headers, media_type=media_type)
+
+
+def _to_markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
+    parts = [f"# {conversation.title}"]
+    for message in messages:
+        speaker = "You" if message.answer is None else message.answer.model or "Answer"
+        parts += [f"## {speaker}", message.answer.markdown if message.answer else message.text]
+    return "\n\n".join(parts) + "\n"
 
 
 @router.post("/{conversation_id}/delete")

@@ -1,17 +1,21 @@
-"""Example conversations for the first superuser. Their model name says that the answers are made up."""
+"""Example conversations, assistants and a prompt for the first superuser.
 
-from collections.abc import Sequence
+The model name of the conversations says that their answers are made up.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from app.chat import demo_assistants
 from app.chat.conversations import Conversations
 from app.chat.models import Conversation, Message
 from opportune.accounts import demo_owner
 from opportune.contrib.answers import Answer, AnswerStatus
+from opportune.contrib.assistants import Assistant, Prompt
 from opportune.db import DemoRows, purge, utc_now, with_deleted
 from opportune.i18n import gettext_lazy as _l
 
@@ -63,17 +67,54 @@ SAMPLES = (
         ),
     ),
 )
+ASSISTANTS = (
+    {
+        "name": _l("Plain writing"),
+        "icon": "ti-pencil",
+        "description": _l("Makes texts shorter and clearer."),
+        "instructions": _l("Rewrite the text in short sentences, in its language. Then list the main changes."),
+        "starters": [_l("Which rules make a sentence easy to read?")],
+    },
+    {
+        "name": _l("Study partner"),
+        "icon": "ti-school",
+        "description": _l("Explains a subject in small steps, with questions."),
+        "instructions": _l("Explain one idea at a time, with an example. Then ask a question and wait for the reply."),
+        "starters": [_l("Explain how tides work."), _l("Teach me the basics of compound interest.")],
+    },
+)
+PROMPT_NAME = _l("Summarise a text")
+PROMPT_TEXT = _l("Summarise this text in {{length:three sentences|one paragraph}}, for {{reader}}:\n\n{{text}}")
 demo_conversations = DemoRows(Conversation, SAMPLES, datetime(2026, 1, 6, 18, tzinfo=UTC))
+demo_assistants = DemoRows(Assistant, ASSISTANTS, datetime(2026, 1, 5, 9, 43, tzinfo=UTC))
+demo_prompts = DemoRows(Prompt, [(PROMPT_NAME, PROMPT_TEXT)], datetime(2026, 1, 5, 9, 50, tzinfo=UTC))
 
 
 async def load(session: AsyncSession) -> int:
     owner = await demo_owner(session, "The conversations")
-    added = await demo_assistants.load(session, owner.id)
+    added = await _add_assistants(session, owner.id)
     for created_at, turns in await demo_conversations.missing(session):
         # Recent questions, so that the chart of the admin is not empty.
         asked_at = utc_now() - timedelta(days=1 + 5 * created_at.minute)
         added += await _add_conversation(session, owner.id, created_at, turns, asked_at)
     return added
+
+
+async def _add_assistants(session: AsyncSession, owner_id: int) -> int:
+    """Add the missing assistants and prompts, and return their number."""
+    rows: list[Assistant | Prompt] = [
+        Prompt(name=str(name), text=str(text), owner_id=owner_id, created_at=created_at)
+        for created_at, (name, text) in await demo_prompts.missing(session)
+    ]
+    for created_at, values in await demo_assistants.missing(session):
+        ids = {"owner_id": owner_id, "created_at": created_at}
+        rows.append(Assistant.model_validate(_translated(values) | ids))
+    session.add_all(rows)
+    return len(rows)
+
+
+def _translated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: [*map(str, value)] if isinstance(value, list) else str(value) for name, value in values.items()}
 
 
 async def _add_conversation(
@@ -102,7 +143,7 @@ async def _add_conversation(
 
 
 async def clear(session: AsyncSession) -> int:
-    """Delete the examples permanently with all messages added to them, and return the number of rows."""
+    """Delete the examples, conversations permanently with all added messages, and return the number of rows."""
     is_demo = demo_conversations.condition
     demo_ids = select(col(Conversation.id)).where(is_demo)
     query = select(func.count()).select_from(Message).where(col(Message.conversation_id).in_(demo_ids))
@@ -110,4 +151,5 @@ async def clear(session: AsyncSession) -> int:
     conversations = (await session.scalars(with_deleted(select(Conversation).where(is_demo)))).all()
     for conversation in conversations:
         await purge(session, conversation)
-    return messages + len(conversations) + await demo_assistants.clear(session)
+    others = await demo_assistants.clear(session) + await demo_prompts.clear(session)
+    return messages + len(conversations) + others

@@ -1,6 +1,8 @@
 """Open, save and export documents."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import Response
@@ -8,16 +10,67 @@ from fastapi.responses import Response
 from app.chat.chat_page import CurrentPage
 from app.chat.conversation_view import view_conversation
 from app.chat.dependencies import CurrentAnswer
-from app.chat.document_view import read_panel
 from app.chat.documents import DocumentChanged, Documents, code_blocks, write_document
-from app.chat.models import Document
+from app.chat.models import Document, DocumentVersion
 from app.chat.schemas import MAX_DOCUMENT_LENGTH, DocumentCreate, DocumentForm
 from opportune.accounts import CurrentUser
-from opportune.contrib.answers import AnswerRunning, Answers, refusals_in
+from opportune.contrib.answers import AnswerManager, AnswerRunning, Answers, ShownAnswer, refusals_in
 from opportune.db import RowId
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l
-from opportune.web import APIRouter, flash, is_htmx, read_form, redirect, templates
+from opportune.web import APIRouter, Form, flash, is_htmx, read_form, redirect, templates
+
+
+@dataclass(frozen=True)
+class DocumentView:
+    """A document with its versions, newest first."""
+
+    document: Document
+    versions: Sequence[DocumentVersion]
+    shown: DocumentVersion
+    """The version in the field."""
+    answer: ShownAnswer | None
+    """The running or failed answer of the newest version."""
+
+    @property
+    def is_changed(self) -> bool:
+        """True if the model has finished a version whose base is no longer current."""
+        newest = self.versions[0]
+        return bool(newest.model and newest.text) and newest.number > self.document.version
+
+    @property
+    def saved_versions(self) -> list[DocumentVersion]:
+        return [version for version in self.versions if version.text]
+
+
+async def read_panel(
+    answers: AnswerManager, owner_id: int, document_id: int, number: int = 0, form: Form[Any] | None = None
+) -> Mapping[str, Any]:
+    """Return the context of the panel, or an empty one if the user has no such document.
+
+    Args:
+        answers: The answers of the site.
+        owner_id: The user.
+        document_id: The document.
+        number: Version to show, by default the current one.
+        form: A refused form, whose text stays in the field.
+    """
+    async with answers.database.reader(fresh=True) as session:
+        documents = Documents(session, owner_id)
+        document = await documents.get(document_id) if document_id else None
+        if document is None:
+            return {}
+        versions = await documents.versions(document)
+        newest = versions[0]
+        answer = await answers.find(newest.answer_id, owner_id) if newest.answer_id and not newest.text else None
+    by_number = {version.number: version for version in versions}
+    shown = by_number.get(number) or by_number[document.version]
+    view = DocumentView(document, versions, shown, await answers.shown(answer) if answer else None)
+    if form is None or not form.errors:
+        form = Form(DocumentForm, {"text": shown.text})
+    # A save replaces the current version, which the page shows or names.
+    return {"panel": view, "panel_form": form, "panel_version": document.version}
+
 
 router = APIRouter(prefix="/chat")
 

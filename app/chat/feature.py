@@ -2,13 +2,11 @@ from sqlalchemy import func
 
 from app.chat import api, conversation_pages, demo, document_pages, pages, prompt_pages, share_pages
 from app.chat.cards import home_card
-from app.chat.follow_ups import queue_follow_ups, suggest_follow_ups
-from app.chat.hooks import delete_answers, queue_title, store_document
-from app.chat.jobs import write_title
+from app.chat.hooks import delete_answers, queue_follow_ups, queue_title, store_document
+from app.chat.jobs import delete_temporary, suggest_follow_ups, write_title
 from app.chat.models import Conversation, Document, DocumentVersion, Message, Share
 from app.chat.personal import personal_data
 from app.chat.search import search_titles
-from app.chat.temporary import delete_temporary
 from opportune.feature import Accounts, Admin, Data, Demo, Feature, Jobs, Link, Metric, Site, SiteSearch, UserColumn
 
 chat = Feature(

@@ -1,7 +1,9 @@
-"""Write the title of a new conversation with the model."""
+"""Write titles and suggested questions with the model, and delete temporary conversations."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
+from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,19 +12,26 @@ from sqlmodel import col
 from app.chat.comparison import find_model
 from app.chat.conversations import MAX_TITLE_WORDS_LENGTH
 from app.chat.models import Conversation, Message, TitledBy
+from app.chat.prompt import FOLLOW_UP_PROMPT, MAX_FOLLOW_UPS
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import LanguageModel, LlmError
+from opportune.db import purge, utc_now, with_deleted
 from opportune.jobs import JobContext, job
 
-TITLE_TIMEOUT_SECONDS = 60
+MODEL_TIMEOUT_SECONDS = 60
 MAX_REPLY_LENGTH = 200
 """Characters after which reading a reply ends, because it is not a title."""
 MAX_EXCERPT_LENGTH = 1_000
-"""Characters of the question and of the answer that are sent for a title."""
+"""Characters of the question and of the answer that are sent to the model."""
 TITLE_PROMPT = (
     "Give this conversation a title: two to six words in the language of the question, without quotation marks. "
     "Answer with the title alone."
 )
+MAX_FOLLOW_UP_LENGTH = 150
+"""Characters of a suggested question. Longer ones are dropped."""
+TEMPORARY_HOURS = 24
+"""Hours without a question after which a temporary conversation is deleted."""
+ROWS_PER_TRANSACTION = 100
 
 
 @job("chat.title", attempts=1)
@@ -40,7 +49,7 @@ async def write_title(run: JobContext, conversation_id: int) -> None:
     answer = next((message.answer for message in messages if message.answer), None)
     llm = choose_model(run, conversation, answer)
     with suppress(LlmError, TimeoutError):
-        async with asyncio.timeout(TITLE_TIMEOUT_SECONDS):
+        async with asyncio.timeout(MODEL_TIMEOUT_SECONDS):
             reply = await _read_reply(llm, excerpt)
         if title := parse_title(reply):
             await run.write(store_title, conversation_id, title)
@@ -77,3 +86,46 @@ def parse_title(reply: str) -> str:
     """Return the title in a reply, or an empty string."""
     title = reply.strip().removeprefix("Title:").strip(" \"'“”„«»*#`.")
     return title if len(title) <= MAX_TITLE_WORDS_LENGTH and title.isprintable() else ""
+
+
+@job("chat.follow_ups", attempts=1)
+async def suggest_follow_ups(run: JobContext, message_id: int) -> None:
+    """Store questions, unless the conversation has continued or the model fails."""
+    async with run.database.reader(fresh=True) as session:
+        message = await session.get(Message, message_id)
+        question = await session.get(Message, message.parent_id) if message else None
+        conversation = await session.get(Conversation, message.conversation_id) if message else None
+    if not (message and message.answer and question and conversation and conversation.leaf_id == message_id):
+        return
+    llm = choose_model(run, conversation, message.answer)
+    if llm.is_toy:
+        return
+    excerpt = f"{question.text[:MAX_EXCERPT_LENGTH]}\n\n{message.text[-MAX_EXCERPT_LENGTH:]}"
+    with suppress(LlmError, TimeoutError):
+        async with asyncio.timeout(MODEL_TIMEOUT_SECONDS):
+            reply = await llm.parse(excerpt, list[str], system=FOLLOW_UP_PROMPT, attempts=1)
+        await run.write(store_follow_ups, message_id, choose_questions(reply))
+
+
+def choose_questions(reply: Sequence[str]) -> list[str]:
+    """Return the first different short lines."""
+    lines = dict.fromkeys(line.strip() for line in reply)
+    return [line for line in lines if line.isprintable() and 0 < len(line) <= MAX_FOLLOW_UP_LENGTH][:MAX_FOLLOW_UPS]
+
+
+async def store_follow_ups(session: AsyncSession, message_id: int, questions: list[str]) -> None:
+    await session.execute(update(Message).where(col(Message.id) == message_id).values(follow_ups=questions))
+
+
+@job("chat.delete_temporary", schedule="23 * * * *")
+async def delete_temporary(run: JobContext) -> None:
+    """Delete temporary conversations permanently, also from the trash, with their answers and files."""
+    is_old = col(Conversation.used_at) < utc_now() - timedelta(hours=TEMPORARY_HOURS)
+    query = with_deleted(select(Conversation).where(col(Conversation.is_temporary), is_old).limit(ROWS_PER_TRANSACTION))
+    while True:
+        async with run.database.writer() as session:
+            rows = (await session.scalars(query)).all()
+            for row in rows:
+                await purge(session, row)
+        if len(rows) < ROWS_PER_TRANSACTION:
+            return

@@ -24,7 +24,7 @@ from app.chat.dependencies import (
     OptionalConversation,
     Tries,
 )
-from app.chat.document_view import read_panel
+from app.chat.document_pages import read_panel
 from app.chat.jobs import can_be_titled
 from app.chat.models import Conversation
 from app.chat.prompt import MAX_FOLLOW_UPS

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Base64Bytes, ConfigDict, Field
 
-from app.chat.models import MAX_FOLDER_LENGTH, MAX_TITLE_LENGTH, Message, Role
+from app.chat.models import MAX_FOLDER_LENGTH, MAX_TITLE_LENGTH, Conversation, Message, Role
 from opportune.contrib.answers import Answer, AnswerFields, AnswerStatus
 from opportune.contrib.llm import MAX_ATTACHMENTS, MAX_MODEL_NAME_LENGTH
 from opportune.db import MAX_ID
@@ -142,6 +142,12 @@ class ConversationExport(ConversationRead):
     leaf_id: int | None
     """Last message of the current branch. Follow `parent_id` to read the branch."""
     messages: list[MessageRead] = []
+
+    @classmethod
+    def of(cls, conversation: Conversation, messages: Sequence[Message]) -> Self:
+        export = cls.model_validate(conversation)
+        export.messages = [MessageRead.of(message) for message in messages]
+        return export
 
 
 class ShareRead(Schema):

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 
-from app.chat import follow_ups, hooks, pages
+from app.chat import hooks, pages
 from opportune.accounts import User
 from opportune.contrib.answers.testing import manager, model, owner_id, short_intervals
 from opportune.testing import sign_in_browser
@@ -15,13 +15,13 @@ __all__ = ["manager", "model", "owner_id", "short_intervals"]  # fixtures
 @pytest.fixture(autouse=True)
 def _no_titles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not generate titles. Tests of titles override this fixture."""
-    monkeypatch.setattr(hooks, "defer", lambda *_, **__: None)
+    monkeypatch.setattr(hooks, "can_be_titled", lambda _: False)
 
 
 @pytest.fixture(autouse=True)
 def _no_follow_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not suggest questions. Tests of suggestions override this fixture."""
-    for module in (follow_ups, pages):
+    for module in (hooks, pages):
         monkeypatch.setattr(module, "MAX_FOLLOW_UPS", 0)
 
 

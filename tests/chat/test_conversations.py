@@ -6,9 +6,9 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
+from app.chat.chat_page import name_period
 from app.chat.conversations import Conversations
 from app.chat.models import Conversation, Message, Role
-from app.chat.periods import name_period
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus
 from opportune.contrib.llm import FakeProvider

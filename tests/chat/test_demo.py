@@ -7,8 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from app.chat.conversations import Conversations
-from app.chat.demo import MODEL, SAMPLES, clear, load
-from app.chat.demo_assistants import ASSISTANTS, PROMPT_TEXT
+from app.chat.demo import ASSISTANTS, MODEL, PROMPT_TEXT, SAMPLES, clear, load
 from app.chat.models import Conversation, Message, Role, topic_of
 from opportune.accounts import User
 from opportune.contrib.answers import Answer, AnswerStatus

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 
-from app.chat import follow_ups
-from app.chat.follow_ups import choose_questions
+from app.chat import hooks
+from app.chat.jobs import choose_questions
 from opportune.contrib.llm import FakeProvider, LlmError
 from opportune.testing import RecordedJobs, signed_in_client
 from tests.chat.conversations import API, ask, ask_in_browser, find_path
@@ -77,7 +77,7 @@ async def test_stopped_answer_and_constant_queue_nothing(
 ) -> None:
     fake_llm.script = [LlmError("timeout", "Too slow.")]
     await ask(user_client)
-    monkeypatch.setattr(follow_ups, "MAX_FOLLOW_UPS", 0)
+    monkeypatch.setattr(hooks, "MAX_FOLLOW_UPS", 0)
     fake_llm.script = ["An answer."]
     await ask(user_client)
     assert recorded_jobs.names == []

@@ -8,9 +8,8 @@ from httpx2 import AsyncClient
 from sqlalchemy import func, select, update
 from sqlmodel import col
 
-from app.chat.jobs import write_title
+from app.chat.jobs import TEMPORARY_HOURS, delete_temporary, write_title
 from app.chat.models import Conversation, Message
-from app.chat.temporary import TEMPORARY_HOURS, delete_temporary
 from opportune.accounts import User
 from opportune.contrib.answers import Answer
 from opportune.contrib.llm import FakeProvider
