@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, expect
 
 from opportune.accounts import User
 from opportune.contrib import llm
-from opportune.contrib.llm import FakeProvider
+from opportune.contrib.llm import FakeProvider, Reasoning
 from opportune.testing import PASSWORD, sign_in_browser
 from tests.chat.conversations import ask_in_browser, make_conversation
 
@@ -300,3 +300,32 @@ async def test_head_stays_and_search_finds_while_typing(page: Page, app: FastAPI
     await page.locator("#chat-query").press_sequentially("Question")
     await expect(page.locator("#chat-results a").first).to_be_visible()
     await expect(page.locator(".chat-periods")).to_be_hidden()
+
+
+async def test_growing_reasoning_is_collapsed(chat_page: Page, fake_llm: FakeProvider) -> None:
+    writes, ends = asyncio.Event(), asyncio.Event()
+    fake_llm.script = [Reasoning("Let me <b>think</b>."), writes, Reasoning(" Yes."), "Because", ends, "."]
+    await ask_in_browser(chat_page, "Why?")
+    label, thoughts = chat_page.get_by_text("Thinking…"), chat_page.locator(".answer-reasoning-text")
+    await expect(label).to_be_visible()
+    await expect(thoughts).to_be_hidden()
+    await label.click()
+    await expect(thoughts).to_have_text("Let me <b>think</b>.")
+    writes.set()
+    await expect(chat_page.locator("article").last).to_contain_text("Because")
+    await expect(thoughts).to_have_text("Let me <b>think</b>. Yes.")
+    await expect(thoughts).to_be_visible()
+    await chat_page.reload()
+    await expect(chat_page.get_by_text("Reasoning", exact=True)).to_be_visible()
+    await chat_page.get_by_text("Reasoning", exact=True).click()
+    await expect(thoughts).to_have_text("Let me <b>think</b>. Yes.")
+    ends.set()
+    await expect(chat_page.get_by_text("Reasoning, 7 tokens")).to_be_visible()
+    await expect(thoughts).to_be_visible()
+
+
+async def test_answer_without_reasoning_has_no_fold(chat_page: Page, fake_llm: FakeProvider) -> None:
+    fake_llm.script = ["Because."]
+    await ask_in_browser(chat_page, "Why?")
+    await expect(chat_page.locator("article").last).to_contain_text("Because.")
+    await expect(chat_page.locator(".answer-reasoning")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Two models that answer a question side by side."""
+"""Two models that answer a question side by side, also in Chromium."""
 
 import asyncio
 import re
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
+from playwright.async_api import Page, expect
 from sqlalchemy import func, select
 from sqlmodel import col
 
@@ -23,9 +24,11 @@ from opportune.db import Database
 from opportune.errors import FieldErrors
 from opportune.storage import open_storage
 from opportune.testing import signed_in_client
-from tests.chat.conversations import API, make_two_models, read_messages, wait_until_ended
+from opportune.testing.services.accessibility import find_violations
+from tests.chat.conversations import API, ask_in_browser, make_two_models, read_messages, wait_until_ended
 
 WHY = MessageCreate(content="Why?")
+ARTICLE = "#messages > article"
 
 
 class Comparison:
@@ -197,3 +200,62 @@ async def test_api_compares_models(compared_app: FastAPI, user: User) -> None:
         async with compared_app.state.database.reader(fresh=True) as session:
             calls = select(func.sum(LlmUsage.calls)).where(col(LlmUsage.owner_id) == user.id)
             assert await session.scalar(calls) == 2, "both are counted"
+
+
+@pytest.fixture
+async def comparing_page(compared_app: FastAPI, chat_page: Page) -> Page:
+    """A new conversation in a browser, with Sharp beside Fast."""
+    await chat_page.reload()  # with the models
+    await chat_page.locator(".chat-options summary").click()
+    await chat_page.get_by_label("Compare with").select_option("Sharp")
+    await chat_page.locator(".chat-options summary").click()
+    return chat_page
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(390, False), (1280, True)])
+async def test_columns_grow_and_one_is_chosen(
+    comparing_page: Page, models: tuple[FakeProvider, FakeProvider], *, width: int, is_beside: bool
+) -> None:
+    page = comparing_page
+    end = asyncio.Event()
+    models[0].script = ["A fast ", end, "answer."]
+    await page.set_viewport_size({"width": width, "height": 800})
+    await ask_in_browser(page, "Why?")
+    columns = page.locator(".chat-column")
+    await expect(columns.nth(1)).to_contain_text("A sharp answer.")
+    await expect(columns.nth(0)).to_contain_text("A fast")
+    end.set()
+    await expect(columns.nth(0)).to_contain_text("A fast answer.")
+    await expect(page.locator("#send")).to_be_visible()
+    boxes = [await columns.nth(index).bounding_box() for index in (0, 1)]
+    assert boxes[0]
+    assert boxes[1]
+    assert (boxes[1]["y"] == boxes[0]["y"]) == is_beside
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not await find_violations(page)
+
+    await columns.nth(1).get_by_role("button", name="Continue with this answer").click()
+    await expect(columns.nth(1)).to_contain_text("The conversation continues with this answer")
+    await ask_in_browser(page, "And?")
+    await expect(page.locator(ARTICLE)).to_have_count(5)
+    await expect(page.locator(ARTICLE).nth(1)).to_contain_text("A sharp answer.")
+    await expect(columns).to_have_count(2)
+    await page.reload()
+    await expect(page.locator(ARTICLE)).to_have_count(5)
+    await expect(page.locator(ARTICLE).nth(1)).to_contain_text("A sharp answer.")
+
+
+async def test_each_column_has_its_stop(comparing_page: Page, models: tuple[FakeProvider, FakeProvider]) -> None:
+    page = comparing_page
+    for model in models:
+        model.script = ["So far", asyncio.Event()]
+    await ask_in_browser(page, "Why?")
+    columns = page.locator(".chat-column")
+    await columns.nth(0).get_by_role("button", name="Stop").click()
+    await expect(columns.nth(0).locator(".badge", has_text="Stopped")).to_be_visible()
+    await expect(columns.nth(1).locator(".chat-running")).to_be_visible()
+    await page.reload()
+    await expect(columns.nth(1).locator(".chat-running")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(columns.nth(1).locator(".badge", has_text="Stopped")).to_be_visible()
+    await expect(page.locator("#send")).to_be_visible()

@@ -1,8 +1,9 @@
-"""Prompts in the question field, with htmx and without JavaScript."""
+"""Prompts in the question field, with htmx, without JavaScript and in Chromium."""
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from playwright.async_api import Page, expect
 
 from opportune.accounts import User
 from opportune.contrib.assistants import Prompt
@@ -69,3 +70,33 @@ async def test_conversation_of_others_is_not_shown(app: FastAPI, user_client: As
     page = await user_client.post(f"/chat/prompts/{prompt.id}?conversation_id={number}", data=values)
     assert 'action="/chat"' in page.text
     assert "Why?" not in page.text
+
+
+@pytest.fixture
+async def chat_page(chat_page: Page, prompt: Prompt, make: Make, user: User) -> Page:
+    """The empty chat in a browser, with two prompts."""
+    await make(Prompt, name="Poem", text="Rhyme about tea.", owner_id=user.id)
+    return chat_page
+
+
+async def test_slash_inserts_a_prompt(chat_page: Page) -> None:
+    question, panel = chat_page.locator("#question"), chat_page.locator("#prompts")
+    await question.press("/")
+    await expect(panel.locator("#prompt-search")).to_be_focused()
+    await panel.locator("#prompt-search").fill("lett")
+    await expect(panel.get_by_text("Poem")).to_have_count(0)
+    await panel.get_by_text("Letter").click()
+    await panel.locator("[name=variable_0]").select_option("formal")
+    await panel.locator("[name=variable_1]").fill("Ada")
+    await panel.locator("button.btn-primary").click()
+    await expect(question).to_have_value("Write a formal letter to Ada.")
+    await expect(question).to_be_focused()
+    await expect(panel).to_be_empty()
+
+
+async def test_escape_closes_the_prompts(chat_page: Page) -> None:
+    question, panel = chat_page.locator("#question"), chat_page.locator("#prompts")
+    await chat_page.locator("#prompts-open").click()
+    await panel.locator("#prompt-search").press("Escape")
+    await expect(panel).to_be_empty()
+    await expect(question).to_be_focused()

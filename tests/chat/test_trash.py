@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from playwright.async_api import Page, expect
 from sqlalchemy import func, select, update
+from sqlmodel import col
 
 from app.chat.models import Conversation, Message, Share
 from opportune.accounts import User
@@ -15,7 +16,9 @@ from opportune.admin.trash.retention import empty_trash
 from opportune.contrib.answers import Answer, AnswerAttachment
 from opportune.contrib.llm import FakeProvider
 from opportune.db import Database, utc_now, with_deleted
-from opportune.testing import PASSWORD, RecordedJobs, picture, sign_in_browser, signed_in_client
+from opportune.db.queries import batches
+from opportune.db.queries.batches import delete_dependents_in_batches
+from opportune.testing import PASSWORD, RecordedJobs, make_user, picture, sign_in_browser, signed_in_client
 from tests.chat.conversations import API, make_conversation
 
 
@@ -92,11 +95,16 @@ async def test_rows_and_files_stay_until_the_purge(
     assert (await count_rows(database), [*folder.iterdir()]) == ([0, 0, 0, 0, 0], [])
 
 
-async def test_export_contains_the_trash(app: FastAPI, user_client: AsyncClient, user: User, number: int) -> None:
-    await user_client.post(f"/chat/{number}/delete")
-    async with app.state.database.reader() as session:
-        (exported,) = (await read_personal_data(session, app.state.features, user))["chat"]["conversations"]
-    assert [message["text"] for message in exported["messages"]] == ["Question 0?", "Answer 0."]
+async def test_export_contains_own_conversations_and_trash(app: FastAPI, user_client: AsyncClient, user: User) -> None:
+    database = app.state.database
+    deleted = await make_conversation(database, user.id, 1)
+    await make_conversation(database, user.id, 0)
+    await make_conversation(database, (await make_user(database)).id, 1)
+    await user_client.post(f"/chat/{deleted}/delete")
+    async with database.reader() as session:
+        exported = (await read_personal_data(session, app.state.features, user))["chat"]["conversations"]
+    texts = [[message["text"] for message in conversation["messages"]] for conversation in exported]
+    assert texts == [["Question 0?", "Answer 0."], []]
 
 
 async def test_phone_deletes_and_undoes(page: Page, app: FastAPI, site: str, user: User, number: int) -> None:
@@ -109,3 +117,18 @@ async def test_phone_deletes_and_undoes(page: Page, app: FastAPI, site: str, use
     await page.get_by_role("button", name="Undo").click()
     await expect(page).to_have_url(f"{site}/chat/{number}")
     await expect(page.get_by_text("Answer 0.")).to_be_visible()
+
+
+async def test_messages_are_deleted_with_the_user(
+    database: Database, owner_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BATCH_ROWS", "MAX_IDS_PER_QUERY", "MAX_CASCADED_ROWS"):
+        monkeypatch.setattr(batches, name, 2)  # answers are deleted with their questions and not counted
+    other = await make_user(database)
+    _, remaining = [await make_conversation(database, owner, 2) for owner in (owner_id, other.id)]
+
+    await delete_dependents_in_batches(database, User, owner_id)
+
+    async with database.reader() as session:
+        assert (await session.scalars(select(col(Message.conversation_id)))).all() == [remaining] * 4
+        assert len((await session.scalars(select(Conversation))).all()) == 2
