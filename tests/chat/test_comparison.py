@@ -158,7 +158,7 @@ def models() -> tuple[FakeProvider, FakeProvider]:
 def compared_app(app: FastAPI, settings: Settings, models: tuple[FakeProvider, FakeProvider]) -> FastAPI:
     llm = make_two_models(settings, *models)
     llm.guard = llm.using("Sharp").guard = app.state.llm.guard
-    app.state.llm = app.state.answers.resources.llm = llm
+    app.state.llm = app.state.answers.llm = llm
     return app
 
 

@@ -74,7 +74,7 @@ async def test_missing_model_is_replaced(manager: AnswerManager, owner_id: int, 
 
 
 async def test_owner_changes_settings(app: FastAPI, user_client: AsyncClient, llm: LanguageModel) -> None:
-    app.state.llm = app.state.answers.resources.llm = llm
+    app.state.llm = app.state.answers.llm = llm
     page = (await user_client.get("/chat")).text
     assert "Sharp (sees pictures, 12,288 tokens, 0 + 2 per million)" in page
     refused = await user_client.post("/chat", data={"content": "Why?", "model": "Gone"})

@@ -108,7 +108,7 @@ async def _resume(answers: AnswerManager, user: User, run: Any, thread: str) -> 
 
 
 async def _decide(answers: AnswerManager, answer: Answer, call: int, entry: Any) -> None:
-    form = find_question(answer, call, answers.resources)
+    form = find_question(answer, call, answers.toolbox)
     payload = entry.payload if isinstance(entry.payload, dict) else {}
     async with answers.database.writer() as session:
         if entry.status == "cancelled" or payload.get("approved") is False:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from opportune.accounts.tokens.scopes import get_common_scopes
-from opportune.contrib.answers.engine.resources import AnswerResources
 from opportune.contrib.answers.engine.tool_runs import REFUSED, Run, is_waiting, set_approval, set_result
 from opportune.contrib.answers.models import Answer
+from opportune.contrib.tools import Toolbox
 from opportune.db import utc_now
 from opportune.errors import Refused
 from opportune.i18n import gettext as _
@@ -42,7 +42,7 @@ class ToolNotAllowed(Refused):
         super().__init__(_("This cannot be allowed from here: it needs the scope %(scopes)s.", scopes=scopes))
 
 
-def find_question(answer: Answer, call: int, resources: AnswerResources) -> type[BaseModel] | None:
+def find_question(answer: Answer, call: int, toolbox: Toolbox | None) -> type[BaseModel] | None:
     """Return the form of a question that waits for the user. None if the call waits for nothing or an approval.
 
     Raises:
@@ -52,13 +52,14 @@ def find_question(answer: Answer, call: int, resources: AnswerResources) -> type
     run = _get_run(answer, call)
     if not (answer.is_waiting and is_waiting(run) and _is_question(run)):
         return None
-    if form := resources.form_of(run["name"]):
-        return form
+    tool = toolbox.tools.get(run["name"]) if toolbox else None
+    if tool and tool.form:
+        return tool.form
     raise QuestionGone
 
 
 def decide(
-    answer: Answer, call: int, approval: str, reply: str | None, *, scopes: str, resources: AnswerResources
+    answer: Answer, call: int, approval: str, reply: str | None, *, scopes: str, toolbox: Toolbox | None
 ) -> bool:
     """Store a decision in a locked answer. Return False if the call does not wait for it.
 
@@ -68,7 +69,7 @@ def decide(
         approval: The decision. After the deadline it is REFUSED.
         reply: JSON of the filled-in form, for questions.
         scopes: Scopes of the client (separated by spaces).
-        resources: Tools of the site.
+        toolbox: Tools of the site.
 
     Raises:
         UnknownCall: There is no such call (404).
@@ -82,7 +83,8 @@ def decide(
     if approval != REFUSED and (reply is not None) != _is_question(run):
         return False
     scopes = get_common_scopes(answer.tool_scopes, scopes)
-    if approval != REFUSED and (missing := resources.missing_scopes(run["name"], scopes)):
+    missing = toolbox.missing_scopes(run["name"], scopes) if toolbox and run["name"] in toolbox.tools else ()
+    if missing and approval != REFUSED:
         raise ToolNotAllowed(missing)
     answer.tool_scopes = scopes
     if reply is None:

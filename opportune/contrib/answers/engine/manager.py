@@ -7,7 +7,7 @@ they have read.
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from copy import copy
 from typing import Self
@@ -25,16 +25,16 @@ from opportune.contrib.answers.engine.follower import AnswerFollower
 from opportune.contrib.answers.engine.limits import AnswerLimits, AnswerRunning, require_capacity
 from opportune.contrib.answers.engine.live import LiveAnswer, ShownAnswer
 from opportune.contrib.answers.engine.records import HANDED_OVER, STOPPED, AnswerProgress
-from opportune.contrib.answers.engine.resources import AnswerResources, MakeToolbox
 from opportune.contrib.answers.engine.store import TRANSIENT_ERRORS
 from opportune.contrib.answers.engine.task import AnswerTask
 from opportune.contrib.answers.engine.tool_jobs import end_lost_jobs
 from opportune.contrib.answers.engine.tool_runs import ALLOWED, ALWAYS, REFUSED, is_waiting, text_after_last_call
 from opportune.contrib.answers.models import ALL_TOOLS, WAITS_FOR_JOB, Answer, AnswerStatus, as_prompt
-from opportune.contrib.llm import LanguageModel, estimate_tokens
+from opportune.contrib.llm import LanguageModel, LlmError, estimate_tokens
 from opportune.contrib.llm.attachments import MAX_OMITTED_LENGTH, Attachment, attach, require_sight
 from opportune.contrib.llm.call_guard import Payer
 from opportune.contrib.llm.completion.request import Prompt
+from opportune.contrib.tools import Toolbox
 from opportune.db import Database, after_commit, utc_now
 from opportune.db.queries.batches import batches_of
 from opportune.jobs.worker_lock import WorkerLock
@@ -47,6 +47,7 @@ VIEWERS_TIMEOUT_SECONDS = 2.0
 """Time until open streams are closed when the process stops."""
 MAX_TAKEOVERS = 20
 """Maximum number of takeovers per answer, because an answer may crash each process that continues it."""
+MakeToolbox = Callable[[], Toolbox]
 QUESTION_FIELDS = {"owner_id", "topic", "question", "prompt", "omitted"}
 MODEL_FIELDS = {"model", "temperature", "limits", "tool_scopes", "tool_names"}
 
@@ -72,9 +73,18 @@ class AnswerManager:
         make_retrieval: MakeToolbox | None = None,
         limits: AnswerLimits | None = None,
     ) -> None:
-        """The arguments after the database are those of `AnswerResources`."""
-        self.database = database
-        self.resources = AnswerResources(llm, make_toolbox, storage, make_retrieval, limits or AnswerLimits())
+        """Args:
+        database: Database of the site.
+        llm: Language model of the site.
+        make_toolbox: Returns the tools that models may call.
+        storage: Storage of attached pictures.
+        make_retrieval: Returns the tools to call before a model that cannot call tools.
+        limits: Limits of each answer, unless it has its own.
+        """
+        self.database, self.llm = database, llm
+        self.make_toolbox, self._make_retrieval = make_toolbox, make_retrieval
+        self._storage = storage
+        self._limits = limits or AnswerLimits()
         self._scopes = ALL_SCOPES
         self._visitor = ""
         self.worker = secrets.token_hex(16)
@@ -87,15 +97,15 @@ class AnswerManager:
         self._closing = asyncio.Event()
 
     @property
-    def llm(self) -> LanguageModel:
-        """Language model of the site."""
-        return self.resources.llm
-
-    @property
     def storage(self) -> Storage:
         """Storage of attached pictures."""
-        assert self.resources.storage
-        return self.resources.storage
+        assert self._storage
+        return self._storage
+
+    @property
+    def toolbox(self) -> Toolbox | None:
+        """Tools that models may call."""
+        return self.make_toolbox() if self.make_toolbox else None
 
     def within(self, scopes: str) -> Self:
         """Return a manager whose questions use only tools allowed by these scopes (separated by spaces)."""
@@ -238,7 +248,7 @@ class AnswerManager:
         if progress is None:
             return answer
         row = progress.answer
-        if not decide(row, call, approval, reply, scopes=self._scopes, resources=self.resources):
+        if not decide(row, call, approval, reply, scopes=self._scopes, toolbox=self.toolbox):
             return row
         if not any(map(is_waiting, row.tool_runs)):
             await require_capacity(session, row, self.worker, self.is_dead)
@@ -356,7 +366,7 @@ class AnswerManager:
 
     def _can_continue(self, progress: AnswerProgress) -> bool:
         answer = progress.answer
-        provider = self.resources.model_of(answer).provider
+        provider = self._model_of(answer).provider
         if not (provider and answer.prompt and answer.takeovers < MAX_TAKEOVERS):
             return False
         return provider.continues or not text_after_last_call(answer.tool_runs, progress.text)
@@ -365,7 +375,7 @@ class AnswerManager:
         await require_capacity(session, answer, self.worker, self.is_dead)
         answer.tool_scopes = get_common_scopes(answer.tool_scopes, self._scopes)
         answer.charged_to = self._visitor
-        model = self.resources.model_of(answer)
+        model = self._model_of(answer)
         if model.guard:
             await model.guard.check(session, answer.payer, model.model, sum(map(estimate_tokens, answer.messages)))
         store.assign_worker(answer, self.worker)
@@ -384,12 +394,35 @@ class AnswerManager:
         after_commit(session, start)
 
     def _start_task(self, progress: AnswerProgress) -> None:
-        answer_task = self._tasks[progress.answer.id] = self.resources.create_task(self._flusher, progress)
+        answer_task = self._tasks[progress.answer.id] = self._create_task(progress)
         answer_task.start()
         answer_task.task.add_done_callback(lambda _: self._forget(answer_task))
+
+    def _create_task(self, progress: AnswerProgress) -> AnswerTask:
+        answer, toolbox, retrieval = progress.answer, None, None
+        model = self._model_of(answer)
+        if model.calls_tools:
+            toolbox = _allowed_tools(self.make_toolbox, answer)
+        else:
+            retrieval = _allowed_tools(self._make_retrieval, answer)
+        limits = self._limits.having(answer.limits)
+        return AnswerTask(self._flusher, model, progress, toolbox, self._storage, retrieval, limits)
+
+    def _model_of(self, answer: Answer) -> LanguageModel:
+        """Return the answer's model, or the default if it was removed from the settings."""
+        with suppress(LlmError):
+            return self.llm.using(answer.model)
+        return self.llm
 
     def _forget(self, answer_task: AnswerTask) -> None:
         if self._tasks.get(answer_task.live.id) is answer_task:  # another task may continue the answer
             del self._tasks[answer_task.live.id]
         if answer_task.live.answer.worker == WAITS_FOR_JOB and not self._closing.is_set():
             self._watch()
+
+
+def _allowed_tools(make_toolbox: MakeToolbox | None, answer: Answer) -> Toolbox | None:
+    if not (make_toolbox and answer.tool_scopes):
+        return None
+    allowed = make_toolbox().named(answer.tool_names).allowed(answer.tool_scopes)
+    return allowed.without_approval if answer.owner_id is None else allowed

@@ -83,7 +83,7 @@ class RequestAnswerManager(AnswerManager):
     def _can_continue(self, progress: AnswerProgress) -> bool:
         """Return True for any model, because the viewer wants the answer to continue."""
         answer = progress.answer
-        return bool(self.resources.model_of(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
+        return bool(self._model_of(answer).provider and answer.prompt) and answer.takeovers < MAX_TAKEOVERS
 
     def _start_after_commit(self, session: AsyncSession, progress: AnswerProgress) -> None:
         del session

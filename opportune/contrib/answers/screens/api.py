@@ -73,7 +73,7 @@ async def refuse(answer: CurrentAnswer, session: WriteSession, answers: Answers,
 @router.post("/{answer_id}/reply", response_model=AnswerRead)
 async def reply(answer: CurrentAnswer, session: WriteSession, answers: Answers, reply: Reply) -> Answer:
     """Fill in the form of a question that waits for the user. The first reply counts."""
-    form = find_question(answer, reply.call, answers.resources)
+    form = find_question(answer, reply.call, answers.toolbox)
     if form is None:
         return answer
     try:

@@ -98,7 +98,7 @@ def _back(request: Request, answer: Answer) -> Response:
 
 
 async def _get_form(answer: CurrentAnswer, answers: Answers, call: int) -> Form[Any] | None:
-    model = find_question(answer, call, answers.resources)
+    model = find_question(answer, call, answers.toolbox)
     return Form(model, prefix=f"call-{answer.id}-{call}-") if model else None
 
 

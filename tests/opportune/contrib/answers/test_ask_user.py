@@ -96,7 +96,7 @@ async def test_refused_question_continues_without_reply(
 async def test_removed_question_is_gone(
     app: FastAPI, user_client: AsyncClient, manager: AnswerManager, answer: Answer
 ) -> None:
-    manager.resources.make_toolbox = lambda: Toolbox(app, [])
+    manager.make_toolbox = lambda: Toolbox(app, [])
     gone = await user_client.get(f"/answers/{answer.id}/reply/0")
     assert (gone.status_code, "This question no longer exists." in gone.text) == (410, True)
 

@@ -41,7 +41,7 @@ async def test_question_and_progress_in_the_browser(
     begun, may_end = asyncio.Event(), asyncio.Event()
     toolbox = Toolbox(app, [ask_user(Audience), tool(write_page, asks=False)])
     manager: AnswerManager = app.state.answers
-    manager.resources.make_toolbox = app.state.tool_jobs.make_toolbox = lambda: toolbox
+    manager.make_toolbox = app.state.tool_jobs.make_toolbox = lambda: toolbox
     question = ToolCall("a", "ask_audience", '{"question": "For whom is the page, and how long may it be?"}')
     write = ToolCall("b", "write_page", '{"title": "bees"}')
     fake_llm.script = ["I ask you first. ", Done(tool_calls=(question,))]
