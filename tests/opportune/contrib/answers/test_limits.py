@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import AsyncMock
@@ -25,7 +25,7 @@ from opportune.contrib.answers.personal import CLEANUPS
 from opportune.contrib.answers.screens.dependencies import Answers
 from opportune.contrib.answers.settings import AnswersSettings
 from opportune.contrib.answers.spending.guard import SpendingGuard
-from opportune.contrib.answers.spending.limits import Limit
+from opportune.contrib.answers.spending.limits import Limit, LimitMessages
 from opportune.contrib.answers.spending.models import LlmReservation, LlmUsage
 from opportune.contrib.answers.spending.switch import switch_off, switch_on
 from opportune.contrib.llm import Done, FakeProvider, LanguageModel, Llm, LlmModel
@@ -33,6 +33,7 @@ from opportune.contrib.llm.call_guard import SITE, Payer, SpendingRefused
 from opportune.db import Database, WriteSession, utc_now
 from opportune.errors import SettingsError
 from opportune.features import answers
+from opportune.i18n import use_language
 from opportune.jobs.cleanup import clean_up
 from opportune.testing import RecordedJobs, make_token, make_user
 from opportune.testing.rows import Make
@@ -411,3 +412,12 @@ async def test_reserved_tokens_are_not_used_up(
         gate.set()
         assert [text async for text in texts] == ["."]
     await guard.close()
+
+
+def test_limits_are_explained_in_language_of_visitor() -> None:
+    limit = Limit("llm_max_tokens_per_person_per_month", "person", "tokens", "month", 2_000)
+    with use_language("de"):
+        message = LimitMessages(AnswersSettings(), "UTC").used_up(limit, datetime(2026, 11, 3, tzinfo=UTC))
+    assert (
+        message == "Sie haben Ihre 2.000 Tokens für diesen Monat aufgebraucht. Sie können ab 01.12.2026 wieder fragen."
+    )

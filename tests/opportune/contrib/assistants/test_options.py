@@ -1,15 +1,17 @@
-"""Answers with an assistant, from the code of a site, and limited to some collections."""
+"""Answers with an assistant, from the code of a site, limited to some collections; variables of prompts."""
 
 import json
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from pydantic import ValidationError
 
 from opportune.accounts.models import User
 from opportune.contrib.answers import Answer, AnswerManager
 from opportune.contrib.answers.testing import short_intervals
-from opportune.contrib.assistants import Assistant, Audience, assistant_options, options_of
+from opportune.contrib.assistants import Assistant, Audience, assistant_options, fill, options_of, variable_form
+from opportune.contrib.assistants.variables import variables_of
 from opportune.contrib.knowledge import KnowledgeCollection, KnowledgeDocument, KnowledgePassage
 from opportune.contrib.llm import FakeProvider, ToolCall
 from opportune.contrib.tools import full_toolbox_of
@@ -110,3 +112,36 @@ async def test_form_offers_collections(user_client: AsyncClient, shelves: list[K
     page = await user_client.get(f"{path}/edit")
     assert f'value="{value}"' in page.text
     assert page.text.count(" checked") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("No variable, { no } {{}} {{ }}.", {}),
+        ("{{topic}} and {{ topic }}", {"topic": ()}),
+        ("{{tone: friendly | formal }}", {"tone": ("friendly", "formal")}),
+        ("{{tone}} {{tone:friendly|formal}}", {"tone": ("friendly", "formal")}),
+        ("{{Größe}} {{two words}}", {"Größe": (), "two words": ()}),
+        ("{{topic:}} {{a{{b}}", {"topic": (), "b": ()}),
+    ],
+)
+def test_variables_are_found(text: str, variables: dict[str, tuple[str, ...]]) -> None:
+    assert variables_of(text) == variables
+
+
+def test_values_replace_variables() -> None:
+    text = "Write about {{topic}} in a {{tone:friendly|formal}} tone, {{ topic }}!"
+    values = variable_form(text).model_validate({"variable_0": "tea", "variable_1": "formal"})
+    assert fill(text, values) == "Write about tea in a formal tone, tea!"
+
+
+def test_variables_in_values_stay_text() -> None:
+    text = "{{a}} {{b}}"
+    values = variable_form(text).model_validate({"variable_0": "{{b}}", "variable_1": "\\1"})
+    assert fill(text, values) == "{{b}} \\1"
+
+
+def test_form_refuses_other_choices() -> None:
+    form = variable_form("{{tone:friendly|formal}}")
+    with pytest.raises(ValidationError):
+        form.model_validate({"variable_0": "rude"})

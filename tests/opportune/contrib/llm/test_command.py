@@ -1,4 +1,4 @@
-"""`llm`: lists of models, questions, evaluations, and the switch."""
+"""`llm`: lists of models, questions, evaluations with their TOML files, and the switch."""
 
 import asyncio
 import io
@@ -16,8 +16,10 @@ from opportune.cli import transaction
 from opportune.cli.main import main
 from opportune.config.settings import Settings
 from opportune.contrib.llm import Chunk, Done, LlmError, LlmModel, Message, Provider
+from opportune.contrib.llm.evaluation import Question, read_questions
 from opportune.contrib.llm.language_model import NOT_CONFIGURED, LanguageModel
 from opportune.db import Database
+from opportune.errors import OperatorError
 from tests.opportune.cli.conftest import Oppman
 
 
@@ -173,3 +175,43 @@ async def test_answers_are_switched_off_and_on(
         ("oppman.py", "switch-llm-off"),
         ("oppman.py", "switch-llm-on"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "faults"),
+    [
+        ({"contains": ["Paris", "France"]}, "PARIS, in france", []),
+        ({"contains": ["Paris", "France"]}, "Paris", ["lacks 'France'"]),
+        ({"contains_any": ["blue", "azure"]}, "Azure", []),
+        ({"contains_any": ["blue", "azure"]}, "red", ["has none of 'blue', 'azure'"]),
+        ({"lacks": ["sorry"]}, "Sorry!", ["has 'sorry'"]),
+        ({"matches": r"\b42\b"}, "It is 42.", []),
+        ({"matches": r"\b42\b"}, "It is 421.", [r"does not match \b42\b"]),
+        ({"max_words": 2}, "one two three", ["has 3 words"]),
+        ({"is_json": True}, '{"a": 1}', []),
+        ({"is_json": True}, "```json", ["is not JSON"]),
+    ],
+)
+def test_answer_is_compared_with_expectations(expected: dict[str, object], answer: str, faults: list[str]) -> None:
+    assert [*Question.model_validate({"ask": "Well?", **expected}).faults(answer)] == faults
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no questions"),
+        ("[[question]", "Expected"),
+        ("question = 3", "not iterable"),
+        ('[[question]]\nask = "Well?"', "needs one of contains"),
+        ('[[question]]\nask = "Well?"\ncontain = ["x"]', "question.*contain: Extra inputs"),
+        ('[[question]]\nask = "Well?"\nmatches = "("', "matches: is not a regular expression"),
+        ("[[question]]\nmax_words = 3", "ask: Field required"),
+    ],
+)
+def test_mistake_in_a_question_file_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(OperatorError, match=message.removeprefix("question.*")) as caught:
+        read_questions(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The language model of a site: queue, retries, fallbacks, and its use in routes and jobs."""
+"""The language model of a site: queue, retries, fallbacks, language, and its use in routes and jobs."""
 
 import asyncio
 from contextlib import aclosing
@@ -15,6 +15,7 @@ from opportune.contrib.llm.providers.fake import Step
 from opportune.errors import OperatorError
 from opportune.feature import Feature, Jobs
 from opportune.features import llm
+from opportune.i18n import use_language
 from opportune.jobs import JobContext, job
 from opportune.testing import RecordedJobs
 from opportune.testing.plugin import settings_for
@@ -224,3 +225,33 @@ async def test_model_is_closed_with_the_site(settings: Settings) -> None:
         assert app.state.answers.llm is app.state.llm
         assert not closed
     assert closed == [provider]
+
+
+GERMAN = "The language of the user is German. Answer in it, unless the question is in another language or asks for one."
+
+
+@pytest.mark.parametrize(
+    ("language", "system", "rules"),
+    [
+        ("de", "", [GERMAN]),
+        ("de", "Be short.", [f"Be short.\n\n{GERMAN}"]),
+        ("zh-Hans", "", [GERMAN.replace("German", "Chinese (Simplified)")]),
+        ("en", "", []),
+        ("xx", "Be short.", ["Be short."]),
+    ],
+)
+async def test_model_answers_in_language_of_visitor(language: str, system: str, rules: list[str]) -> None:
+    provider = FakeProvider("Ja.")
+    with use_language(language):
+        assert [text async for text in LanguageModel(lambda: provider).stream("Is it?", system=system)] == ["Ja."]
+    assert [turn.content for turn in provider.received[0] if turn.role == "system"] == rules
+
+
+async def test_complete_and_setting_omit_the_language() -> None:
+    model = LanguageModel(lambda: provider)
+    provider = FakeProvider("Ja.")
+    with use_language("de"):
+        await model.complete("Is this spam? Answer yes or no.")
+        model.answers_in_visitor_language = False
+        assert [text async for text in model.stream("Is it?")] == ["Ja."]
+    assert [turn.role for turns in provider.received for turn in turns] == ["user", "user"]
