@@ -13,14 +13,8 @@ from sqlmodel import SQLModel
 
 from opportune.errors import OperatorError
 from opportune.errors.option_names import strict
-from opportune.feature.accounts import Accounts
 from opportune.feature.admin import Admin
-from opportune.feature.data import Data
-from opportune.feature.jobs import Jobs
-from opportune.feature.llm import Llm
-from opportune.feature.monitoring import Monitoring
-from opportune.feature.process import Process
-from opportune.feature.site import Site
+from opportune.feature.families import Accounts, Data, Jobs, Llm, Monitoring, Process, Site
 
 T = TypeVar("T")
 

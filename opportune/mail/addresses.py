@@ -12,11 +12,14 @@ from email_validator import EmailNotValidError, validate_email
 from opportune.config.email_domains import accept_development_domains
 from opportune.config.settings import Settings, site_url
 from opportune.errors import OperatorError
-from opportune.mail.errors import InvalidEmailError
 
 WITH_NAME = re.compile(r"(?P<name>.*)<(?P<email>[^<>]*)>")
 # Includes characters that only some programs treat as line breaks.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class InvalidEmailError(ValueError):
+    """An invalid e-mail. The message is one line with the reason."""
 
 
 def single_line(field: str, value: str) -> str:

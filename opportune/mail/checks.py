@@ -6,8 +6,7 @@ from contextlib import suppress
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.feature import Finding
-from opportune.mail.addresses import parse_recipient
-from opportune.mail.errors import InvalidEmailError
+from opportune.mail.addresses import InvalidEmailError, parse_recipient
 from opportune.mail.factory import transport_for
 from opportune.mail.transport import ConsoleTransport
 

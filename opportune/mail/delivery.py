@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from opportune.config.settings import Settings
 from opportune.jobs import JobContext, PermanentFailure, RetryLater, defer, job
 from opportune.mail import mailbox
-from opportune.mail.addresses import parse_recipient, sender_address
+from opportune.mail.addresses import InvalidEmailError, parse_recipient, sender_address
 from opportune.mail.email import EmailMessage
-from opportune.mail.errors import DeliveryError, InvalidEmailError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.outage import SEND_EMAIL, report_outage
+from opportune.mail.transport import DeliveryError, PermanentDeliveryError
 
 # Long lines are wrapped, because servers refuse lines of more than 998 characters.
 TRANSFER_ENCODING = "quoted-printable"

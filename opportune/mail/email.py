@@ -16,8 +16,7 @@ from opportune.config.settings import Settings, site_url
 from opportune.db.models.model import utc_now
 from opportune.i18n import use_language
 from opportune.i18n.languages import get_language
-from opportune.mail.addresses import parse_recipient, sender_address, single_line
-from opportune.mail.errors import InvalidEmailError
+from opportune.mail.addresses import InvalidEmailError, parse_recipient, sender_address, single_line
 from opportune.web.language import localized_path
 from opportune.web.rendering.environment import TemplateEnvironment, TemplateLoader, format_money
 from opportune.web.static.files import assets

@@ -7,16 +7,15 @@ from pathlib import Path
 from opportune.config.settings import Settings
 from opportune.errors import OperatorError
 from opportune.mail.smtp import parse_smtp_url
-from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, Transport
-from opportune.mail.url import MailUrl
+from opportune.mail.transport import EXAMPLES, ConsoleTransport, FileTransport, MailUrl, Transport
 from opportune.project.layout import PROJECT
 
 PROVIDERS = {
-    "resend": "opportune.mail.providers.resend:Resend",
-    "postmark": "opportune.mail.providers.postmark:Postmark",
-    "brevo": "opportune.mail.providers.brevo:Brevo",
-    "mailgun": "opportune.mail.providers.mailgun:Mailgun",
-    "ses": "opportune.mail.providers.ses:SES",
+    "resend": "opportune.mail.providers:Resend",
+    "postmark": "opportune.mail.providers:Postmark",
+    "brevo": "opportune.mail.providers:Brevo",
+    "mailgun": "opportune.mail.providers:Mailgun",
+    "ses": "opportune.mail.providers:SES",
 }
 CLASS_PATH = re.compile(r"[a-z_][\w.]*:[a-z_]\w*", re.IGNORECASE)
 """Path of a transport class in the project."""

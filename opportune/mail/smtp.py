@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from opportune.db.url.providers import is_local
 from opportune.errors import OperatorError
-from opportune.mail.errors import DeliveryError, PermanentDeliveryError
-from opportune.mail.transport import Transport
+from opportune.mail.transport import DeliveryError, PermanentDeliveryError, Transport
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponseException

@@ -1,5 +1,6 @@
 """Fixtures of all tests. Each test has its own database, a copy of a migrated one."""
 
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,9 @@ from httpx2 import ASGITransport, AsyncClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
+from sqlalchemy import Dialect, Engine, create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 from opportune.accounts.models import User
 from opportune.accounts.passwords import hashing
@@ -23,18 +27,17 @@ from opportune.config.hosts import HOST_VARIABLES
 from opportune.config.languages import find_language
 from opportune.config.settings import Settings
 from opportune.db.database import Database
+from opportune.db.drivers import sync_engines
 from opportune.db.factory import open_database
 from opportune.project.layout import features_on_postgresql, settings_class
 from opportune.testing.factories import make_user, signed_in_client
-from opportune.testing.migration_cache import migrate_file
-from opportune.testing.migrations import migrate
+from opportune.testing.migrations import migrate, migrate_file
 from opportune.testing.plugin import settings_for
 from opportune.testing.recorded_jobs import IgnoredJobs, RecordedJobs
 from opportune.testing.rows import Make
 from opportune.testing.services.browser import browser_contexts, chromium, page, plain_page, site, site_listener
 from opportune.testing.services.redis import redis
 from opportune.testing.services.scratch import scratch
-from opportune.testing.shared_caches import run_folder, share_compiled_statements
 
 if TYPE_CHECKING:  # imported by the fixtures, because most runs of a few tests need neither
     from opportune.contrib.llm.providers.fake import FakeProvider
@@ -45,11 +48,13 @@ __all__ = [  # fixtures too
     "chromium",
     "page",
     "plain_page",
-    "run_folder",
-    "share_compiled_statements",
     "site",
     "site_listener",
 ]
+
+MAX_COMPILED_STATEMENTS = 3000
+RUN_FOLDER = "OPPORTUNE_TEST_RUN_FOLDER"
+"""Environment variable with the folder that all processes of this run share."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,6 +79,54 @@ def use_cheap_hashes() -> Iterator[None]:
     hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "password_helper", PasswordHash((hasher,)))
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder that all processes of this run share, including those that tests start."""
+    base_folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base_folder = base_folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(os.environ.get(RUN_FOLDER) or base_folder / "made-once")
+        folder.mkdir(exist_ok=True)
+        patch.setenv(RUN_FOLDER, str(folder))
+        yield folder
+
+
+def is_same_dialect(dialect: Dialect, other: object) -> bool:
+    return type(dialect) is type(other)
+
+
+def hash_of_dialect(dialect: Dialect) -> int:
+    return hash(type(dialect))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def share_compiled_statements() -> Iterator[None]:
+    """Share compiled statements between the thousands of engines of a run.
+
+    Caches of engines and mappers contain the dialect in their keys, so dialects of the same class are equal.
+    """
+    compiled: LRUCache[Any, Any] = LRUCache(MAX_COMPILED_STATEMENTS)
+    initialize = Database.__init__
+
+    def initialize_with_cache(self: Database, *arguments: Any) -> None:
+        initialize(self, *arguments)
+        for engine in (self.engine, self.reading_engine):
+            engine.update_execution_options(compiled_cache=compiled)
+
+    def create_engine_with_cache(*arguments: Any, **options: Any) -> Engine:
+        engine = create_engine(*arguments, **options)
+        engine.update_execution_options(compiled_cache=compiled)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DefaultDialect, "__eq__", is_same_dialect)
+        patch.setattr(DefaultDialect, "__hash__", hash_of_dialect)
+        patch.setattr(Database, "__init__", initialize_with_cache)
+        patch.setattr(sync_engines, "create_engine", create_engine_with_cache)
         yield
 
 

@@ -30,6 +30,16 @@ M = TypeVar("M", bound=SQLModel)
 
 _numbers = count(1)
 
+_GENERATORS: dict[type, Any] = {bool: bool, bytes: lambda: b"content", dict: dict, list: list, UUID: uuid4}
+
+_INCREASING_GENERATORS: dict[type, Callable[[int], Any]] = {
+    datetime.date: lambda position: utc_now().date() + datetime.timedelta(days=position),
+    datetime.datetime: lambda position: utc_now() + datetime.timedelta(hours=position),
+    datetime.time: lambda position: datetime.time(9 + position % 15),
+    datetime.timedelta: lambda position: datetime.timedelta(hours=1 + position),
+}
+"""Values that increase with the position of the column."""
+
 
 class Make:
     """Creates rows: `await make(Book, title="Dune")`.
@@ -205,14 +215,3 @@ def _candidate_numbers(bounds: Mapping[str, Any], number: int) -> Iterator[Any]:
         if name in bounds:
             yield bounds[name] + step
     yield 1
-
-
-_GENERATORS: dict[type, Any] = {bool: bool, bytes: lambda: b"content", dict: dict, list: list, UUID: uuid4}
-
-_INCREASING_GENERATORS: dict[type, Callable[[int], Any]] = {
-    datetime.date: lambda position: utc_now().date() + datetime.timedelta(days=position),
-    datetime.datetime: lambda position: utc_now() + datetime.timedelta(hours=position),
-    datetime.time: lambda position: datetime.time(9 + position % 15),
-    datetime.timedelta: lambda position: datetime.timedelta(hours=1 + position),
-}
-"""Values that increase with the position of the column."""

@@ -8,8 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from opportune import fields
 from opportune.accounts.schemas import EMAIL_ADAPTER
 from opportune.config.settings import using_settings
-from opportune.mail.addresses import parse_recipient
-from opportune.mail.errors import InvalidEmailError
+from opportune.mail.addresses import InvalidEmailError, parse_recipient
 from opportune.testing.plugin import settings_for
 
 VALIDATORS: dict[str, Callable[[str], object]] = {

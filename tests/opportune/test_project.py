@@ -15,9 +15,8 @@ from opportune.application import create_app
 from opportune.cli.scaffold.feature_removal import PARENT_FOLDERS, FeatureRemoval
 from opportune.cli.scaffold.installed import INSTALLED
 from opportune.project.layout import PROJECT, USERS, installed_features
-from opportune.testing.access.addresses import example_path, list_addresses
-from opportune.testing.access.roles import headers_by_role
-from opportune.testing.access.sites import feature_settings_without_databases
+from opportune.testing.access.responses import example_path, list_addresses
+from opportune.testing.access.sites import feature_settings_without_databases, headers_by_role
 from opportune.testing.access.table import is_project_feature
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.plugin import settings_for

@@ -2,10 +2,10 @@ from sqlmodel import col
 
 from opportune.contrib.teams import api, demo, pages
 from opportune.contrib.teams.dependencies import TEAM_HEADER
-from opportune.contrib.teams.events import EVENTS
 from opportune.contrib.teams.invitations import is_invited
 from opportune.contrib.teams.models import Team, TeamInvitation, TeamMember
 from opportune.contrib.teams.personal_data import keep_active_owners, keep_owners, personal_data
+from opportune.contrib.teams.service import EVENTS
 from opportune.db import utc_now
 from opportune.feature import Accounts, Admin, Cleanup, Data, Demo, Feature, Jobs, Llm, Site
 

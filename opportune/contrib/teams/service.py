@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from opportune.accounts.events.kinds import EventKind
 from opportune.accounts.events.service import record_event
-from opportune.accounts.models import User
-from opportune.contrib.teams.events import record_for_member
+from opportune.accounts.models import AccountEvent, User
 from opportune.contrib.teams.models import Team, TeamMember, TeamRole
 from opportune.contrib.teams.owners import require_other_owner
 from opportune.contrib.teams.schemas import MemberFilter, MemberRead, TeamCreate
@@ -22,6 +22,20 @@ from opportune.errors import FieldErrors, Forbidden, NotFound
 from opportune.i18n import gettext
 from opportune.i18n import gettext_lazy as _l
 from opportune.pagination import Page, order, page_count
+
+EVENTS = [
+    EventKind(name, text, icon="ti-users-group")
+    for name, text in (
+        ("team_created", _l("You created the team {team}")),
+        ("team_joined", _l("You joined the team {team}")),
+        ("team_left", _l("You left the team {team}")),
+        ("team_deleted", _l("You deleted the team {team}")),
+        ("team_handed_over", _l("You handed the team {team} over to {owner}")),
+        ("team_received", _l("{by} handed the team {team} over to you")),
+        ("team_role_changed", _l("{by} changed your role in the team {team} to {role}")),
+        ("team_removed", _l("{by} removed you from the team {team}")),
+    )
+]
 
 MAX_TEAMS_PER_USER = 100
 
@@ -153,7 +167,7 @@ async def delete_member(session: AsyncSession, team_id: int, user: User, member_
     member = await _read_member(session, team_id, member_id)
     membership.require(member.role)
     await _delete_member(session, membership.team, member)
-    record_for_member(session, member.user_id, "team_removed", user, team=membership.team.name)
+    _record_for_member(session, member.user_id, "team_removed", user, team=membership.team.name)
 
 
 async def update_role(session: AsyncSession, team_id: int, user: User, member_id: int, role: TeamRole) -> TeamMember:
@@ -165,7 +179,7 @@ async def update_role(session: AsyncSession, team_id: int, user: User, member_id
     if member.role is TeamRole.OWNER and role is not TeamRole.OWNER:
         await require_other_owner(session, team_id, member.id)
     member.role = role
-    record_for_member(session, member.user_id, "team_role_changed", user, team=membership.team.name, role=role.value)
+    _record_for_member(session, member.user_id, "team_role_changed", user, team=membership.team.name, role=role.value)
     await session.flush()
     return member
 
@@ -187,7 +201,7 @@ async def hand_over(session: AsyncSession, team_id: int, user: User, email: str)
         raise FieldErrors({"email": DEACTIVATED})
     member.role, membership.member.role = TeamRole.OWNER, TeamRole.ADMIN
     record_event(session, user, "team_handed_over", team=membership.team.name, owner=owner.email)
-    record_for_member(session, member.user_id, "team_received", user, team=membership.team.name)
+    _record_for_member(session, member.user_id, "team_received", user, team=membership.team.name)
     await session.flush()
     return owner
 
@@ -246,3 +260,9 @@ async def _delete_member(session: AsyncSession, team: Team, member: TeamMember) 
 
 def _is_membership_of(user: User) -> ColumnElement[bool]:
     return col(TeamMember.user_id) == user.id
+
+
+def _record_for_member(session: AsyncSession, user_id: int, kind: str, by: User, **details: Any) -> None:
+    """Record an action of another member, without that member's address and browser."""
+    details = {"by": by.get_short_name() or by.email, **details}
+    session.add(AccountEvent(user_id=user_id, kind=kind, details=details))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from opportune.project.feature_packages import feature_packages
 from opportune.project.layout import PROJECT, feature_folder, installed_names
-from opportune.testing.access.roles import ROLES
+from opportune.testing.access.sites import ROLES
 
 FRAMEWORK_TABLE = PROJECT / "tests/opportune/security/access.txt"
 

@@ -11,7 +11,7 @@ FOR_OPERATORS = (
     *("opportune/jobs/", "opportune/contrib/answers/monitoring.py"),
     *(f"opportune/contrib/llm/providers/{name}.py" for name in ("errors", "libraries", "model_endpoint")),
     "opportune/contrib/llm/vendors/vendor_model.py",
-    *("opportune/mail/providers/brevo.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
+    *("opportune/mail/providers.py", "opportune/mail/smtp.py", "opportune/mail/transport.py"),
     *(
         f"opportune/contrib/{name}"
         for name in (

@@ -21,8 +21,8 @@ from opportune.errors import OperatorError
 from opportune.jobs import JobContext, PermanentFailure, RetryLater
 from opportune.mail import HttpsTransport, MessageParts, https
 from opportune.mail.delivery import send_email, send_email_job
-from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
+from opportune.mail.transport import DeliveryError, PermanentDeliveryError
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.providers import FILE, PICTURE, EndlessBody, FakeApi, newsletter, parse_form, parse_mime
 

@@ -14,8 +14,8 @@ from opportune.db.models.model import utc_now
 from opportune.jobs.execution import retry_delay
 from opportune.jobs.models import Job, JobState
 from opportune.mail.delivery import MIN_OUTAGE_ATTEMPTS, send_email_job
-from opportune.mail.errors import DeliveryError
 from opportune.mail.outage import OUTAGE_AFTER, read_outage
+from opportune.mail.transport import DeliveryError
 from opportune.storage import open_storage
 from opportune.testing.factories import make_user
 from opportune.testing.recorded_jobs import RecordedJobs

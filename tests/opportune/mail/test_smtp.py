@@ -9,9 +9,9 @@ import pytest
 
 from opportune.mail import EmailMessage, smtp
 from opportune.mail.delivery import send_email
-from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
-from opportune.testing.services.certificate import make_certificate
+from opportune.mail.transport import DeliveryError, PermanentDeliveryError
+from opportune.testing.services.web_server import make_certificate
 from tests.opportune.mail.conftest import email_to, settings_with
 from tests.opportune.mail.smtp_server import PASSWORD, USER, smtp_server
 

@@ -7,10 +7,9 @@ import pytest
 
 from opportune.errors import OperatorError
 from opportune.mail.delivery import send_email
-from opportune.mail.errors import DeliveryError, PermanentDeliveryError
 from opportune.mail.factory import transport_for
 from opportune.mail.smtp import SmtpTransport
-from opportune.mail.transport import ConsoleTransport, FileTransport
+from opportune.mail.transport import ConsoleTransport, DeliveryError, FileTransport, PermanentDeliveryError
 from opportune.project.layout import PROJECT
 from tests.opportune.mail.conftest import email_to, settings_with
 

@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI
 
-from opportune.testing.access.roles import headers_by_role
-from opportune.testing.access.sites import site_with_database
+from opportune.testing.access.sites import headers_by_role, site_with_database
 from opportune.testing.migrations import migrate
 from opportune.testing.services.postgres import postgres
 from tests.opportune.security.api_faults import UserHeaders, find_crashes

@@ -12,9 +12,16 @@ from fastapi import FastAPI
 from opportune.admin.middleware import ADMIN_PATH
 from opportune.cli.scaffold.access import ADMIN_STATUSES, EMPTY_FORMS, STATUSES_OF_FEATURES
 from opportune.project.layout import installed_names
-from opportune.testing.access.addresses import example_path, list_addresses
-from opportune.testing.access.responses import JSON_ERRORS, REFUSALS, RoleRequest, request_all_routes, status_word
-from opportune.testing.access.roles import ROLES
+from opportune.testing.access.responses import (
+    JSON_ERRORS,
+    REFUSALS,
+    RoleRequest,
+    example_path,
+    list_addresses,
+    request_all_routes,
+    status_word,
+)
+from opportune.testing.access.sites import ROLES
 from opportune.testing.access.table import FRAMEWORK_TABLE, HEADING, read_tables
 from opportune.testing.asgi_requests import send_request
 from tests.opportune.security.visit import Visit

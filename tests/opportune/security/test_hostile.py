@@ -7,9 +7,8 @@ from fastapi import FastAPI
 
 from opportune.accounts.models import User
 from opportune.admin.middleware import ADMIN_PATH
-from opportune.testing.access.addresses import example_path
-from opportune.testing.access.responses import SIGN_IN_REDIRECT, status_word
-from opportune.testing.access.roles import Headers, session_headers
+from opportune.testing.access.responses import SIGN_IN_REDIRECT, example_path, status_word
+from opportune.testing.access.sites import Headers, session_headers
 from opportune.testing.asgi_requests import Response, send_request
 from opportune.testing.factories import make_user
 from opportune.testing.sample_rows import insert_sample_rows

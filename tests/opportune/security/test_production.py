@@ -9,8 +9,7 @@ from fastapi import FastAPI
 
 from opportune.accounts.sign_in_redirects import LOGIN_PATH
 from opportune.project.layout import FRAMEWORK, PACKAGE, PROJECT
-from opportune.testing.access.roles import headers_by_role
-from opportune.testing.access.sites import sqlite_site
+from opportune.testing.access.sites import headers_by_role, sqlite_site
 from opportune.testing.asgi_requests import send_request
 from opportune.testing.factories import PASSWORD, make_user
 from tests.opportune.security.hostile import encode_form

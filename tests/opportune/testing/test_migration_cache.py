@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from opportune.testing import migration_cache
-from opportune.testing.migration_cache import MAX_FILES, migrate_file
+from opportune.testing import migrations
+from opportune.testing.migrations import MAX_FILES, migrate_file
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
@@ -56,7 +56,7 @@ def test_old_files_are_removed(cache: Path) -> None:
 
 
 def test_migration_that_imports_the_project_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration_cache, "CODE_IMPORT", re.compile("^import sqlalchemy", re.MULTILINE))
+    monkeypatch.setattr(migrations, "CODE_IMPORT", re.compile("^import sqlalchemy", re.MULTILINE))
     (tmp_path / "cache").mkdir()
     migrate_file(tmp_path / "first.db", tmp_path, tmp_path / "cache")
     assert [*(tmp_path / "cache").iterdir()] == []
@@ -74,4 +74,4 @@ def test_migration_that_imports_the_project_is_not_kept(tmp_path: Path, monkeypa
     ],
 )
 def test_migration_imports_of_changing_code(line: str, *, is_code: bool) -> None:
-    assert bool(migration_cache.CODE_IMPORT.search(f"import os\n{line}\n")) is is_code
+    assert bool(migrations.CODE_IMPORT.search(f"import os\n{line}\n")) is is_code

@@ -18,7 +18,7 @@ from opportune.errors import NotFound
 from opportune.feature import Feature
 from opportune.project.layout import installed_features
 from opportune.testing import make_token, make_user, sign_in
-from opportune.testing.access.addresses import list_addresses
+from opportune.testing.access.responses import list_addresses
 from opportune.testing.app import create_test_app
 from opportune.testing.factories import add_permission
 from opportune.web import cached, settings_of

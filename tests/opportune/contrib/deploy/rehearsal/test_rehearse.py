@@ -33,10 +33,9 @@ from opportune.contrib.deploy.rehearsal.steps import STEPS
 from opportune.contrib.deploy.rehearsal.visitor import Visitor
 from opportune.errors import OperatorError
 from opportune.testing.commands import Oppman
-from opportune.testing.services.certificate import make_certificate
 from opportune.testing.services.ports import free_port
 from opportune.testing.services.postgres import Postgres
-from opportune.testing.services.web_server import serving
+from opportune.testing.services.web_server import make_certificate, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="rehearsals need Linux or macOS")
 

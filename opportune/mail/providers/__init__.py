@@ -1,1 +1,0 @@
-"""Mail providers with an API over HTTPS."""
