@@ -7,8 +7,13 @@ from opportune.config.settings import Settings
 from opportune.contrib.llm.call_guard import guard_of
 from opportune.contrib.llm.embeddings.jobs import connect_embeddings, embed_all, embed_rows, embed_when_started
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
-from opportune.contrib.llm.providers.factory import make_provider, media_models_of, missing_library, models_of
-from opportune.contrib.llm.providers.status import endpoint_lights
+from opportune.contrib.llm.providers.factory import (
+    endpoint_lights,
+    make_provider,
+    media_models_of,
+    missing_library,
+    models_of,
+)
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.tools.site_tools import retrieval_of, toolbox_of
 from opportune.db.url.providers import is_local

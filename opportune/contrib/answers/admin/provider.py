@@ -21,7 +21,7 @@ from opportune.contrib.answers.chosen_model import (
 )
 from opportune.contrib.llm import LlmError, make_provider, models_of
 from opportune.contrib.llm.language_model import MODEL_TOPIC, LanguageModel
-from opportune.contrib.llm.providers.known_endpoints import KNOWN_ENDPOINTS, OTHER
+from opportune.contrib.llm.providers.factory import KNOWN_ENDPOINTS, OTHER
 from opportune.db.url.providers import is_local
 from opportune.i18n import gettext as _
 from opportune.i18n import gettext_lazy as _l

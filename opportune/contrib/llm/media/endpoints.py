@@ -7,9 +7,9 @@ from typing import Any
 
 from opportune.contrib.llm.media.provider import Made, MediaModel, MediaProvider, MediaTask, Ranked, Speech
 from opportune.contrib.llm.providers.loose_json import json_in, objects_in
-from opportune.contrib.llm.providers.model_endpoint import ModelEndpoint
 from opportune.contrib.llm.providers.openai_stream import counts_in
 from opportune.contrib.llm.providers.provider import Done, LlmError, Picture, Timeouts
+from opportune.contrib.llm.providers.remote import ModelEndpoint
 from opportune.i18n import LazyText
 from opportune.i18n import gettext_lazy as _l
 from opportune.storage.images import ImageRefusedError, check_image

@@ -5,64 +5,98 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.loose_json import json_in
-from opportune.contrib.llm.providers.provider import ErrorCode, LlmError
+from opportune.contrib.llm.providers.provider import CHECK_URL, NOT_A_MODEL, ErrorCode, LlmError
 from opportune.i18n import format_lazy
 from opportune.i18n import gettext_lazy as _l
 from opportune.web.remote_responses import retry_after_seconds
 
-CHECK_URL = "Check LLM_BASE_URL."
 NO_EMBEDDING = "EMBEDDING_MODEL: the response of the endpoint is not an embedding."
 NOT_ACCEPTED = _l("The model's endpoint did not accept this request.")
 MAX_DEPTH, MAX_TEXT_LENGTH = 5, 2_000
 """Levels of an error object, and characters of each text, that are read."""
 
 
-class _Refusal(NamedTuple):
+class Reason(NamedTuple):
+    """Why an endpoint refuses a request.
+
+    Attributes:
+        specific: Words for a reason that shares its HTTP status with others.
+        general: Statuses and other words for it.
+    """
+
     code: ErrorCode
     sentence: str
     advice: str = ""
+    specific: str = r"(?!)"
+    general: str = r"(?!)"
 
 
-_KEY_REFUSED = _Refusal("unauthorised", _l("The model's endpoint refused the key."), "Check LLM_API_KEY.")
-_NO_CREDIT = _Refusal("unauthorised", _l("The account at the model's endpoint has no credit left."))
-_TIMEOUT = _Refusal("timeout", _l("The model took too long to answer."))
-_UNKNOWN_MODEL = _Refusal(
-    "not_configured", _l("The endpoint does not know this model."), "Check LLM_MODEL and LLM_BASE_URL."
+FILTERED = Reason(
+    "filtered",
+    _l("The content filter of the model's endpoint stopped this answer."),
+    specific=r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
+    r"|sensitive.?(content|word|info)|put.{0,5}sensitive|exists risk|usage (guideline|polic)|policy.?violat"
+    r"|prohibited|prompt.{0,20}blocked|敏感|不安全",
 )
-_NO_MODEL = _Refusal("not_configured", _l("The model's endpoint is not a language model."), CHECK_URL)
-_RATE_LIMITED = _Refusal("rate_limited", _l("The model's endpoint allows no more questions for now."))
-_REJECTED = _Refusal("rejected", _l("The model's endpoint did not accept this conversation."), "Check LLM_MODEL.")
-UNAVAILABLE = _Refusal("unavailable", _l("The model's endpoint is not working at the moment."))
-_TOO_LONG = _Refusal(
-    "context_too_long", _l("This conversation is too long for the model."), "Lower context_tokens in LLM_MODELS."
+UNAVAILABLE = Reason(
+    "unavailable",
+    _l("The model's endpoint is not working at the moment."),
+    # The model wrote a call that its endpoint could not read. It may do better next time.
+    specific=r"tool_use_failed|failed to call a function",
+    general=r"status (424|425|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy|try again",
 )
-FILTERED = _Refusal("filtered", _l("The content filter of the model's endpoint stopped this answer."))
-_SPECIFIC = {
-    _TOO_LONG: r"context.?(length|window|size|limit)|(prompt|input|messages?|conversation|request)\S* (is|are) too l"
-    r"|too many (input )?tokens(?!, please wait)|maximum (prompt|input) length"
-    r"|input (token|length).{0,40}(exceed|limit)"
-    r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|reduce the length|must have less than \d+ tokens"
-    r"|tokens.{0,30}must be <=|input length should|tokens? too long|request too large|tokens must be reduced|超长",
-    FILTERED: r"content.?(filter|policy|management)|responsible.?ai|inspection.?failed|moderation|\bsafety\b"
-    r"|sensitive.?(content|word|info)|put.{0,5}sensitive|exists risk|usage (guideline|polic)|敏感|不安全",
-    _NO_CREDIT: r"insufficient.?(quota|balance|credit|fund)|arrear|(no|any|out of|more|enough) credit|credit balance"
-    r"|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded|欠费|余额不足",
-    _KEY_REFUSED: r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
-}
-"""Words for reasons that have no HTTP status."""
-_GENERAL = {
-    _RATE_LIMITED: r"status 429|rate.?limit|并发|频率|too.?many.?requests|throttl|resource.?exhausted|quota|per minute",
-    _TIMEOUT: r"status (408|504|524)|timed?.?out|deadline",
-    _KEY_REFUSED: r"status 40[13]|unauth|authenti|api.?key|permission|forbidden|access.?denied|credentials",
-    _NO_CREDIT: r"status 402",
-    _UNKNOWN_MODEL: r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model",
-    _NO_MODEL: r"status (405|[123]\d\d)",  # a redirect would send the key elsewhere
-    _TOO_LONG: r"status 413",
-    UNAVAILABLE: r"status (424|425|498|5\d\d)|overload|unavailable|capacity|internal|server.?error|upstream|busy"
-    r"|try again",
-    _REJECTED: r"status 4\d\d|invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing",
-}
-"""HTTP statuses and words for each reason."""
+REASONS = (
+    Reason(
+        "rate_limited",
+        _l("The model's endpoint allows no more questions for now."),
+        specific=r"per (minute|day|hour)|please wait",
+        general=r"status 429|rate.?limit|too.?many.?requests|throttl|resource.?exhausted|quota|并发|频率|请求过多",
+    ),
+    Reason(
+        "context_too_long",
+        _l("This conversation is too long for the model."),
+        "Lower context_tokens in LLM_MODELS.",
+        r"context.?(length|window|size|limit)|too many (input )?tokens|tokens? too long|request too large"
+        r"|(prompt|input|messages?|conversation|request)\S* (is|are) too l|maximum (prompt|input) length"
+        r"|(input|prompt) (token|length).{0,40}(exceed|limit|only supports)|reduce the length|tokens must be reduced"
+        r"|exceed(s|ed)? (the )?(maximum|max|model).{0,30}tokens?|must have less than \d+ tokens|max input characters"
+        r"|tokens.{0,30}must be <=|input length should|超长|超过.{0,4}(上限|限制|长度)",
+        "status 413",
+    ),
+    FILTERED,
+    Reason("timeout", _l("The model took too long to answer."), general=r"status (408|504|524)|timed?.?out|deadline"),
+    Reason(
+        "unauthorised",
+        _l("The account at the model's endpoint has no credit left."),
+        specific=r"insufficient.{0,6}(quota|balance|credit|fund)|(no|any|out of|more|enough|available) credit"
+        r"|credit balance|arrear|billing.(hard|limit|not)|payment.?required|budget.{0,20}exceeded|key limit exceeded"
+        r"|account is suspended|spending limit|欠费|余额不足|额度",
+        general="status 402",
+    ),
+    Reason(
+        "unauthorised",
+        _l("The model's endpoint refused the key."),
+        "Check LLM_API_KEY.",
+        r"valid api key|incorrect api key|api key.{0,20}(invalid|not valid|incorrect)",
+        r"status 40[13]|auth(enti|oriz)|api.?key|permission|forbidden|access.?(denied|token)|credentials|身份",
+    ),
+    Reason(
+        "not_configured",
+        _l("The endpoint does not know this model."),
+        "Check LLM_MODEL and LLM_BASE_URL.",
+        r"model.{0,60}(decommissioned|no longer|not supported by)|model_not_supported|not work with the specified",
+        r"status (404|410)|not.?found|(model|deployment).{0,60}does not exist|no such model|unknown.?model|模型不存在",
+    ),
+    # A redirect would send the key elsewhere.
+    Reason("not_configured", NOT_A_MODEL, CHECK_URL, general=r"status (405|[123]\d\d)"),
+    UNAVAILABLE,
+    Reason(
+        "rejected",
+        _l("The model's endpoint did not accept this conversation."),
+        "Check LLM_MODEL.",
+        general=r"status 4\d\d|invalid|bad.?request|validation|unsupported|unprocessable|malformed|missing|参数",
+    ),
+)
 _MIXED = (None, 400, 403, 413, 422, 429, 500)
 """Statuses that endpoints also use for the specific reasons. None is an error in an answer with status 200."""
 _VAGUE = (None, 400, 500, 502)
@@ -70,15 +104,12 @@ _VAGUE = (None, 400, 500, 502)
 _CODE_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "type", "__type", "name", "reason")
 _MESSAGE_FIELDS = ("errors", "error_msg", "error_message", "errorMessage", "detail", "message", "msg", "status_msg")
 WAIT_FIELD = re.compile(r"retry.?(after|delay)|estimated_time", re.IGNORECASE)
-WAIT = re.compile(r"(?:again in|again after|retry in|retry after|wait|wait for) (\d[\dhm.]* ?[hms]{0,2})")
+DURATION = r"\d[\dhms.]*+(?!-) ?[hms]{0,2}"
+WAIT = re.compile(rf"(?:(?:again|retry|resets?) (?:in|after)|wait(?: for)?) ({DURATION})")
 _ANSWER_FIELDS = ("choices", "delta", "usage", "finish_reason")
-_SENT_FIELDS = ("input", "messages", "prompt", "body", "choices")
-"""Fields in which some endpoints repeat the request."""
+_IGNORED_FIELDS = ("input", "messages", "prompt", "body", "choices", "failed_generation")
+"""Fields in which some endpoints repeat the request or the answer."""
 _SUCCESS = (None, "", 0, "0", "200", "ok", "success")
-
-
-def not_a_model() -> LlmError:
-    return LlmError("malformed", _NO_MODEL.sentence, advice=CHECK_URL)
 
 
 def refused_parameter(name: str) -> LlmError:
@@ -98,8 +129,9 @@ def error_for_status(status: int, retry_after: str | None = None, body: bytes = 
         retry_after: Value of the Retry-After header.
         body: Body of the response. It distinguishes the reasons that share a status.
     """
-    value = json_in(body) or body.decode(errors="replace")
-    return _describe(value, status, retry_after_seconds(retry_after))
+    is_page = body.lstrip().startswith(b"<")  # of a proxy, which knows nothing of models
+    value = {} if is_page else json_in(body) or body.decode(errors="replace")
+    return _describe(value, status, retry_after or "")
 
 
 def error_in(value: Mapping[str, Any], *, is_error: bool = False, is_choice: bool = False) -> LlmError | None:
@@ -128,15 +160,15 @@ def _is_unmarked_error(value: Mapping[str, Any]) -> bool:
     return is_failure or not others or any(field in _CODE_FIELDS and text not in _SUCCESS for field, text in others)
 
 
-def _describe(error: object, status: int | None = None, seconds: float | None = None) -> LlmError:
+def _describe(error: object, status: int | None = None, retry_after: str = "") -> LlmError:
     texts = [*_texts_in(error)]
     codes = [text for field, text in texts if field in _CODE_FIELDS]
     everything = " ".join(text for _, text in texts)
     if status in _VAGUE:
         status = _status_in(codes, everything) or status
-    refusal = _find_refusal(status, " ".join(codes), everything)
-    seconds = _seconds_in(texts) if seconds is None else seconds
-    return LlmError(refusal.code, refusal.sentence, seconds, advice=refusal.advice)
+    reason = _find_reason(status, " ".join(codes), everything)
+    seconds = _seconds_in([("retry-after", retry_after), *texts])
+    return LlmError(reason.code, reason.sentence, seconds, advice=reason.advice)
 
 
 def _status_in(codes: Iterable[str], everything: str) -> int | None:
@@ -146,17 +178,12 @@ def _status_in(codes: Iterable[str], everything: str) -> int | None:
     return next((int(number[1]) for number in numbers if number), None)
 
 
-def _find_refusal(status: int | None, codes: str, everything: str) -> _Refusal:
-    found = [
-        _search(_SPECIFIC, everything if status in _MIXED else ""),
-        _search(_GENERAL, codes if status in _VAGUE else ""),
-        _search(_GENERAL, f"status {status}" if status else everything),
-    ]
-    return next(filter(None, found), UNAVAILABLE)
-
-
-def _search(patterns: Mapping[_Refusal, str], text: str) -> _Refusal | None:
-    return next((refusal for refusal, pattern in patterns.items() if re.search(pattern, text)), None)
+def _find_reason(status: int | None, codes: str, everything: str) -> Reason:
+    specific = everything if status in _MIXED else ""
+    reasons = [reason for reason in REASONS if re.search(reason.specific, specific)]
+    for text in (codes if status in _VAGUE else "", f"status {status}" if status else everything):
+        reasons += [reason for reason in REASONS if re.search(reason.general, text)]
+    return next(iter(reasons), UNAVAILABLE)
 
 
 def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -164,7 +191,7 @@ def _texts_in(value: object, field: str = "", depth: int = 0) -> Iterator[tuple[
     if isinstance(value, list | dict):
         items = value.items() if isinstance(value, dict) else ((field, item) for item in value)
         for name, item in items if depth < MAX_DEPTH else ():
-            if name not in _SENT_FIELDS:
+            if name not in _IGNORED_FIELDS:
                 yield from _texts_in(item, name, depth + 1)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield field, str(value)[:MAX_TEXT_LENGTH].lower()
@@ -178,6 +205,9 @@ def _seconds_in(texts: Iterable[tuple[str, str]]) -> float | None:
 
 def _wait_in(field: str, text: str) -> str:
     if WAIT_FIELD.match(field):
-        return f"{text}ms" if field.lower().endswith("ms") and text.isdecimal() else text
+        if field.lower().endswith("ms") and text.isdecimal():
+            return f"{text}ms"
+        wait = re.match(f"({DURATION})", text)  # the first of several, also in words
+        return wait[1] if wait else text
     wait = WAIT.search(text)
-    return wait[1].rstrip(".") if wait else ""
+    return wait[1].rstrip(". ") if wait else ""

@@ -1,9 +1,12 @@
-"""Creation of the providers and embedders in the settings."""
+"""Models in the settings: their providers and embedders, and lights of their endpoints for the status page."""
 
+import asyncio
+import socket
 from importlib import import_module
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from opportune.config.llm_models import MAX_MODEL_NAME_LENGTH, VENDOR_URLS, EmbeddingModel, LlmModel
@@ -11,7 +14,7 @@ from opportune.config.settings import Settings
 from opportune.config.validated_settings import has_value
 from opportune.contrib.llm.embeddings.embedder import Embedder, OpenAIEmbedder
 from opportune.contrib.llm.media.provider import MediaModel, MediaTask
-from opportune.contrib.llm.providers import libraries, local
+from opportune.contrib.llm.providers import local
 from opportune.contrib.llm.providers.fake import FakeProvider
 from opportune.contrib.llm.providers.local import LocalModel
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
@@ -19,6 +22,33 @@ from opportune.contrib.llm.providers.provider import Provider, Timeouts
 from opportune.contrib.llm.settings import MediaSettings
 from opportune.contrib.llm.vendors.vendor_model import VendorModel
 from opportune.errors import OperatorError
+from opportune.feature import HealthLight
+from opportune.i18n import gettext as _
+
+CONNECT_TIMEOUT_SECONDS = 3
+OTHER = "other"
+
+
+class KnownEndpoint(NamedTuple):
+    """A provider with OpenAI's API that the admin offers: its URL and the spelling of a model name."""
+
+    title: str
+    base_url: str
+    example: str
+
+
+KNOWN_ENDPOINTS = {
+    "openrouter": KnownEndpoint("OpenRouter", "https://openrouter.ai/api/v1", "openai/gpt-5-mini"),
+    "openai": KnownEndpoint("OpenAI", "https://api.openai.com/v1", "gpt-5-mini"),
+    "anthropic": KnownEndpoint("Anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
+    "gemini": KnownEndpoint(
+        "Google Gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash"
+    ),
+    "groq": KnownEndpoint("Groq", "https://api.groq.com/openai/v1", "llama-3.3-70b-versatile"),
+    "mistral": KnownEndpoint("Mistral", "https://api.mistral.ai/v1", "mistral-small-latest"),
+    "deepseek": KnownEndpoint("DeepSeek", "https://api.deepseek.com/v1", "deepseek-chat"),
+    "ollama": KnownEndpoint("Ollama on this machine", "http://127.0.0.1:11434/v1", "llama3.2"),
+}
 
 
 def models_of(settings: Settings) -> list[LlmModel]:
@@ -128,4 +158,30 @@ def make_embedder(settings: Settings, model: EmbeddingModel) -> Embedder:
 
 def missing_library(settings: Settings) -> str:
     """Return a line for operators if the local model is used and lacks a system library; else an empty string."""
-    return libraries.missing_library() if isinstance(make_provider(settings), LocalModel) else ""
+    return local.missing_library() if isinstance(make_provider(settings), LocalModel) else ""
+
+
+async def endpoint_lights(app: FastAPI) -> list[HealthLight]:
+    """Open and close a connection to each endpoint. No model is called, because that could cost money."""
+    settings: Settings = app.state.settings
+    await app.state.llm.refresh()
+    models = models_of(settings) or app.state.llm.models  # or the model that a superuser selected in the admin
+    urls = dict.fromkeys(model.base_url for model in models if model.base_url)
+    return await asyncio.gather(*map(_check_endpoint, urls))
+
+
+async def _check_endpoint(url: str) -> HealthLight:
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            _reader, writer = await asyncio.open_connection(host, port)
+    except socket.gaierror:
+        return HealthLight(host, _("has no address"), "fault", hint=_("Check the address of the model's endpoint."))
+    except (OSError, TimeoutError):
+        hint = _(
+            "Check that it runs and that the host allows outgoing connections. Until then, fallback models answer."
+        )
+        return HealthLight(host, _("cannot be reached at port %(port)s", port=port), "fault", hint=hint)
+    writer.close()
+    return HealthLight(host, _("can be reached"))

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import httpx2
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import CHECK_URL, error_for_status, not_a_model
-from opportune.contrib.llm.providers.events import Event, EventReader
-from opportune.contrib.llm.providers.provider import INTERRUPTED, LlmError, Timeouts
+from opportune.contrib.llm.providers.errors import error_for_status
+from opportune.contrib.llm.providers.loose_json import Event, EventReader
+from opportune.contrib.llm.providers.provider import CHECK_URL, INTERRUPTED, LlmError, Timeouts, not_a_model
 from opportune.contrib.llm.providers.refused_parameters import RefusedParameters
 from opportune.web.remote_responses import read_body
 

@@ -1,22 +1,40 @@
-"""A small model on this machine, for a site without an endpoint."""
+"""A small model on this machine, for a site without an endpoint: its process, and the system libraries it needs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+import logging
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import IO
 
 from pydantic import SecretStr
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.local_process import LocalProcess
 from opportune.contrib.llm.providers.openai_compatible import OpenAICompatible
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Provider, Timeouts
 
+logger = logging.getLogger(__name__)
+
+SERVER_PROGRAM = Path(__file__).with_name("local_server.py")
+STDERR_TIMEOUT_SECONDS = 5
+"""Time to read the remaining error output after the program has ended."""
 MAX_ANSWER_TOKENS = 1_024
 MODEL = LlmModel(name="127.0.0.1", max_answer_tokens=MAX_ANSWER_TOKENS)
 SYSTEM_MESSAGE = Message("system", "You are a helpful assistant who gives short, correct answers.")
+OPENMP = "libgomp.so.1"
+DEBIAN_PACKAGES = {OPENMP: "libgomp1", "libstdc++.so.6": "libstdc++6"}
+"""Debian and Ubuntu packages by library."""
+MISSING_LIBRARY = re.compile(r"([\w+.-]+\.so[.\d]*): cannot open shared object file")
+ALTERNATIVE = "or set LLM_BASE_URL, LLM_API_KEY and LLM_MODEL for another model"
 
 
 def find_weights() -> Path | None:
@@ -32,7 +50,7 @@ def find_weights() -> Path | None:
 
 
 class LocalModel(Provider):
-    """Starts `local_server.py` with the first question and restarts it if it dies."""
+    """Starts the process with the first question and restarts it if it dies."""
 
     name = "SmolLM2-135M on this machine"
     continues = True
@@ -95,3 +113,118 @@ class LocalModel(Provider):
             await client.close()
         if process:
             await asyncio.to_thread(process.close)
+
+
+class LocalProcess:
+    """Process of the model, which ends with the process of the site, also if that is killed. Its methods block.
+
+    Attributes:
+        url: Address of the model, when it is loaded.
+        fault: Reason of a failed start, and what to do.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self._weights = weights
+        self._is_closing = False
+        self._last_error = ""
+        self.url = self.fault = ""
+        self.key = secrets.token_urlsafe()
+        self.program: subprocess.Popen[str] | None = None
+
+    def open(self) -> None:
+        """Start the process, and set `url` or `fault`."""
+        try:
+            self._start()
+        except OSError as error:
+            logger.warning("the local model's process: %s", error)
+            self.fault = explain_exit(str(error))
+        if self._is_closing:
+            self.close()
+
+    def close(self) -> None:
+        """End the process. May be called while it is being started."""
+        self._is_closing = True
+        if self.program:
+            with self.program:
+                self.program.kill()
+
+    def is_alive(self) -> bool:
+        return self.program is not None and self.program.poll() is None
+
+    def _start(self) -> None:
+        """Start the program, which reads the key from its standard input and prints its URL."""
+        command, pipe = (sys.executable, "-P", SERVER_PROGRAM, self._weights), subprocess.PIPE
+        with environment() as environ:
+            self.program = program = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", env=environ
+            )
+            if self._is_closing:
+                program.kill()
+            assert program.stdin
+            assert program.stdout
+            errors = Thread(target=self._log, args=(program.stderr,), name="errors of the local model", daemon=True)
+            errors.start()
+            with suppress(BrokenPipeError):  # the program has ended; its error output has the reason
+                os.write(program.stdin.fileno(), f"{self.key}\n".encode())
+            self.url = program.stdout.readline().strip()
+        if not self.url:
+            errors.join(STDERR_TIMEOUT_SECONDS)
+            self.fault = explain_exit(self._last_error)
+
+    def _log(self, stream: IO[str]) -> None:
+        """Copy the standard error of the program to the log."""
+        with suppress(ValueError), stream:  # ValueError: closed when the program is killed
+            for line in stream:
+                logger.warning("the local model: %s", line.rstrip())
+                self._last_error = line
+
+
+def missing_library() -> str:
+    """Return a line about a missing library and how to install it; empty if all are installed."""
+    names = DEBIAN_PACKAGES if sys.platform == "linux" else ()
+    missing = (name for name in names if not (is_installed(name) or (name == OPENMP and bundled_openmp())))
+    return next(map(_advice, missing), "")
+
+
+def explain_exit(output: str) -> str:
+    """Explain from its last output why the model's process ended, and what to do."""
+    if match := MISSING_LIBRARY.search(output):
+        return _advice(match[1])
+    reason = output.strip().rpartition("\n")[2] or "its process ended"
+    return f"The local model cannot run here ({reason}). Check the log, {ALTERNATIVE}."
+
+
+def _advice(library: str) -> str:
+    package = DEBIAN_PACKAGES.get(library, library)
+    return f"The local model needs {library}, which is missing. Run apt install {package}, {ALTERNATIVE}."
+
+
+def is_installed(library: str) -> bool:
+    import ctypes  # rarely needed, and never at the start
+
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def bundled_openmp() -> Path | None:
+    """Return the OpenMP library in pykdtree's wheel, or None."""
+    spec = find_spec("pykdtree")
+    if spec is None or spec.origin is None:
+        return None
+    return next(Path(spec.origin).parent.with_name("pykdtree.libs").glob("libgomp-*.so*"), None)
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, str]]:
+    """Environment variables for the model's process. If the system has no OpenMP, they point to the bundled one."""
+    file = None if is_installed(OPENMP) else bundled_openmp()
+    if file is None:
+        yield dict(os.environ)
+        return
+    with TemporaryDirectory(prefix="opportune-libgomp-") as folder:
+        Path(folder, OPENMP).symlink_to(file)
+        path = os.pathsep.join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
+        yield {**os.environ, "LD_LIBRARY_PATH": path}

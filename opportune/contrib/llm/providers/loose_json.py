@@ -1,19 +1,177 @@
-"""Values in the JSON of endpoints, read with whatever type they have."""
+"""Loose reading of responses: events in a body of bytes, and values of whatever type.
+
+httpx-sse is not used: it accepts lines of any length, and fails at what endpoints really send.
+"""
 
 import json
+import re
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
+from pydantic_core import from_json
+
+from opportune.contrib.llm.providers.provider import LlmError, not_a_model
+from opportune.i18n import gettext_lazy as _l
+
+MAX_LINE_BYTES = 1_000_000
+"""Maximum length of a line, and of the lines of one event."""
+MAX_BODY_BYTES = 100_000_000
+"""Maximum length of all events, of which an answer may ignore most."""
 MAX_DEPTH = 5
 """Levels of objects and lists around a text."""
-TEXT_FIELDS = ("text", "content", "summary", "thinking", "transcript", "refusal", "value")
+MAX_NUMBER = 10**18
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FIELD = re.compile(rb"(data|event|id|retry|error|)[ \t]*(?::|$)[ \t]*(.*)", re.DOTALL | re.IGNORECASE)
+"""Name and value of a field. `error` is a field of llama.cpp."""
+END = re.compile(rb"\W*(?:(?:data\W*)?DONE\W*)+", re.IGNORECASE)
+AROUND_JSON = b" \t,[]\0\x1e"
+"""Characters around the objects of a list that is sent line by line, of a JSON text sequence, and of heartbeats."""
+TEXT_FIELDS = ("text", "content", "summary", "thinking", "reasoningText", "transcript", "refusal", "value")
 """Fields of a part of an answer, of which one has its text."""
-DECODER = json.JSONDecoder(strict=False)
+NOT_AN_ANSWER = _l("The model's endpoint sent something that is not an answer.")
+
+
+class Event(NamedTuple):
+    """One JSON object. `name` is `error` for errors, `done` for the end, and empty for most others."""
+
+    name: str
+    value: dict[str, Any]
+
+
+DONE = Event("done", {})
+
+
+class EventReader:
+    """Reads server-sent events, JSON lines or one JSON document from chunks of bytes, cut anywhere.
+
+    Data that is not a JSON object is skipped.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        """Beginning of a line."""
+        self._body_bytes = 0
+        self._has_begun = False
+        self._name = ""
+        self._data = bytearray()
+        """Lines of data that are not complete JSON, until the blank line after the event."""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Yield the events that a chunk completes.
+
+        Raises:
+            LlmError: A line or an event is too long, or the body is a web page.
+        """
+        self._body_bytes += len(chunk)
+        ends_line = b"\n" in chunk or b"\r" in chunk or self._rest.endswith(b"\r")
+        self._rest += chunk
+        if ends_line:
+            lines = bytes(self._rest).splitlines(keepends=True)
+            # A line break may follow in the next chunk, after a carriage return.
+            self._rest = bytearray(b"" if lines[-1].endswith(b"\n") else lines.pop())
+            for line in lines:
+                yield from self._read_line(line)
+        if len(self._rest) > MAX_LINE_BYTES or self._body_bytes > MAX_BODY_BYTES:
+            raise LlmError("malformed", NOT_AN_ANSWER)
+
+    def finish(self) -> Iterator[Event]:
+        """Yield the last event, if no blank line follows it."""
+        yield from self._read_line(bytes(self._rest))
+        yield from self._end_event()
+
+    def _read_line(self, line: bytes) -> list[Event]:
+        if line.startswith(b"data:"):
+            self._has_begun = True
+            return self._read_data(line[5:].strip())
+        line = line.strip(b" \t\0\r\n")
+        if line.startswith(BYTE_ORDER_MARK):
+            line = line[len(BYTE_ORDER_MARK) :].lstrip()
+        if not line:
+            return self._end_event()
+        if line.startswith(b"<") and not self._has_begun:
+            raise not_a_model()
+        self._has_begun = True
+        field = FIELD.match(line)
+        name, value = (field[1].lower(), field[2]) if field else (b"data", line)
+        if name == b"event":
+            self._name = value.decode(errors="replace").lower()
+        elif name == b"error":
+            self._name = "error"
+        return self._read_data(value) if name in (b"data", b"error") else []
+
+    def _read_data(self, data: bytes) -> list[Event]:
+        while data.startswith(b"data:"):  # some proxies add the field twice
+            data = data[5:].lstrip()
+        # Most events are one line. Some endpoints send no blank line between them.
+        events = None if self._data else self._parse(data)
+        if events is None:
+            self._data += data + b"\n"
+            if len(self._data) > MAX_LINE_BYTES:
+                raise LlmError("malformed", NOT_AN_ANSWER)
+        return events or []
+
+    def _end_event(self) -> list[Event]:
+        if not (self._data or self._name):
+            return []
+        data, self._data = bytes(self._data), bytearray()
+        events = self._parse(data)
+        if events is None:  # lines that do not belong together
+            events = [event for line in data.splitlines() for event in self._parse(line) or ()]
+        if self._name == "error" and not events:
+            events = [Event("error", {"message": data.decode(errors="replace")})]
+        self._name = ""
+        return events
+
+    def _parse(self, data: bytes) -> list[Event] | None:
+        """Return the events in JSON data; None for other data."""
+        try:
+            value = from_json(data)
+        except ValueError:
+            if not data.strip(AROUND_JSON):
+                return []
+            if END.fullmatch(data):
+                return [DONE]
+            value = json_objects_in(data.decode(errors="replace"))
+            if not value:
+                return None
+        if isinstance(value, str):  # encoded twice
+            return self._parse(value.encode(errors="replace"))
+        values = value if isinstance(value, list) else [value]
+        return [Event(self._name, value) for value in values if isinstance(value, dict)]
+
+
+def _read_integer(digits: str) -> float:
+    """Return an integer. Python refuses those of more than 4,300 digits."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+DECODER = json.JSONDecoder(strict=False, parse_int=_read_integer)
 """Slower than pydantic_core, but accepts line breaks in texts, halves of surrogate pairs, and several values."""
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def json_objects_in(text: str) -> list[dict[str, Any]]:
+    """Return the JSON objects in a text. Some endpoints send no line break between events."""
+    objects, end = list[dict[str, Any]](), 0
+    with suppress(ValueError, RecursionError):
+        while (start := text.find("{", end)) >= 0:
+            value, end = DECODER.raw_decode(text, start)
+            objects.append(value)
+    return objects
+
+
+def json_in(content: bytes | str) -> Any:
+    """Return the value of a JSON text; None for other content, also if it is nested too deeply."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_object(text: str) -> bool:
+    """Return True for the JSON of an object."""
+    text = text.strip()
+    return text[:1] == "{" and text[-1:] == "}" and isinstance(json_in(text), dict)
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
@@ -32,42 +190,24 @@ def text_in(value: object, depth: int = MAX_DEPTH) -> str:
         return "".join(text_in(item, depth - 1) for item in value)
     if isinstance(value, dict) and depth:
         return next(filter(None, (text_in(value.get(name), depth - 1) for name in TEXT_FIELDS)), "")
-    return str(value) if is_number(value) else ""
+    return key_in(value)
 
 
 def key_in(value: object) -> str:
     """Return an index or id as text; empty for another value."""
-    return str(value) if (isinstance(value, str) and value not in ("null", "None")) or is_number(value) else ""
+    if isinstance(value, str):
+        return value if value not in ("null", "None") else ""
+    return str(value) if is_number(value) else ""
 
 
 def count_in(value: object) -> int | None:
     """Return a number of tokens, also of one sent as text; None for other values."""
     if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, int | float) and is_number(value) and value >= 0 and value == int(value):
+        return int(value)
+    return None
 
 
-def json_in(content: bytes | str) -> Any:
-    """Return the value of a JSON text; None for other content, also if it is nested too deeply."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def is_object(text: str) -> bool:
-    """Return True for the JSON of an object."""
-    text = text.strip()
-    return text[:1] == "{" and text[-1:] == "}" and isinstance(json_in(text), dict)
-
-
-def json_objects_in(text: str) -> list[dict[str, Any]]:
-    """Return the JSON objects in a text. Some endpoints send no line break between events."""
-    objects, end = list[dict[str, Any]](), 0
-    with suppress(ValueError, RecursionError):
-        while (start := text.find("{", end)) >= 0:
-            value, end = DECODER.raw_decode(text, start)
-            objects.append(value)
-    return objects
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER

@@ -3,17 +3,35 @@
 Ollama, llama.cpp, LM Studio and vLLM send them if they run a model without the parser for its template.
 """
 
+import ast
+import json
 import re
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
-from functools import cache
+from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any
 
-from opportune.contrib.llm.providers.written_calls import BAR, CALL_MARKS, JSON_CALLS, Schema, calls_in, end_of
+from opportune.contrib.llm.providers.loose_json import json_in, json_objects_in, objects_in
+from opportune.contrib.llm.providers.pieces import plain_name, read_call
 
+Schema = Mapping[str, Any]
+
+
+class _Part(Enum):
+    START = auto()
+    TEXT = auto()
+    REASONING = auto()
+    HEADER = auto()
+    CALL = auto()
+
+
+BAR = "\uff5c"
+"""Full-width vertical line in the marks of DeepSeek."""
 TAGS = ("think", "thinking", "thought", "reason", "reasoning", "seed:think", "mm:think", "longcat_think")
-THOUGHT_MARKS = {
+THOUGHTS = {
     **{f"<{tag}>": f"</{tag}>" for tag in TAGS},
     "[THINK]": "[/THINK]",
     "<|begin_of_thought|>": "<|end_of_thought|>",
@@ -26,37 +44,77 @@ THOUGHT_MARKS = {
 HEADERS, MESSAGE = ("<|channel|>", "<|start|>"), "<|message|>"
 """Beginning of a Harmony message, and the end of its header: `<|start|>assistant<|channel|>final<|message|>`."""
 ENDS_OF_MESSAGE = ("<|end|>", "<|return|>", "<|call|>", *HEADERS)
-ANALYSIS = "analysis"
+ANALYSIS, UNMARKED_CALL = "analysis", "assistantcommentary"
 UNMARKED_ANALYSIS = tuple(ANALYSIS + letter for letter in ascii_uppercase)
 """Beginning of a Harmony message from a server that leaves out the marks: `analysisHm.assistantfinalYes`."""
-UNMARKED_CALL = "assistantcommentary"
 ENDS_OF_ANALYSIS = ("assistantfinal", UNMARKED_CALL)
-ANSWER_MARKS = ("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
+ANSWERS = ("<|START_RESPONSE|>", "<|im_start|>assistant\n", "<|start_header_id|>assistant<|end_header_id|>")
+ANSWER_TAGS = ("<answer>\n", "<response>\n")
 """Marks before the text of an answer."""
 END_TOKENS = (
     *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "<end_of_turn>", "</s>"),
-    *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>"),
+    *("<|END_RESPONSE|>", f"<{BAR}end▁of▁sentence{BAR}>", "</answer>", "</response>", "</response>\n"),
 )
 """Tokens at the end of an answer that a server with the wrong template sends as text."""
-START_MARKS = (*THOUGHT_MARKS, *THOUGHT_MARKS.values(), *ANSWER_MARKS, *HEADERS, *UNMARKED_ANALYSIS)
+CALL_TAGS = (
+    *("tool_call", "tool_calls", "function_call", "function_calls", f"{BAR}DSML{BAR}function_calls", "tools"),
+    *("minimax:tool_call", "seed:tool_call", "longcat_tool_call", "|function_call|", "|tool_call|", "|python_tag|"),
+    *("|tool_call_start|", "|tool_calls_section_begin|", "|action_start|", "|START_ACTION|", "start_function_call"),
+    *(f"{BAR}tool▁calls▁begin{BAR}", f"{BAR}tool▁call▁begin{BAR}", "|tool_call", "|python_start|"),
+)
+CALLS = (*(f"<{tag}>" for tag in CALL_TAGS), "<function=", "<invoke name=", "[TOOL_CALLS]")
+"""Beginning of a text with calls: the marks of Qwen, GLM, Mistral, Llama, Gemma, Cohere, Kimi, DeepSeek and others."""
+WHOLE_CALLS = (
+    *(
+        f"{fence}{bracket}{beginning}"
+        for fence in ("", "```json\n")
+        for bracket in ("", "[")
+        for beginning in ('{"name": "', '{"name":"', '{"type": "function"', '{\n  "name": "')
+    ),
+    "```tool_code\n",
+)
+"""Beginning of an answer that consists of calls, as Llama's and Gemma's models write them."""
+START_OF_CALL = re.compile(
+    rf"<tool_call>|<\|tool_call_begin\|>|<{BAR}tool▁call▁begin{BAR}>(?:function<{BAR}tool▁sep{BAR}>)?"
+    r"|\[TOOL_CALLS\]|<\|tool_call>|<start_function_call>|<function=|<[^<>\s]*invoke name=|\A\w*\s*to="
+    r"|<\|python_\w+\|>|```tool_code\s"
+)
+PYTHON_CALL = re.compile(r"\s*\[?\s*[\w.]+\(.*\)", re.DOTALL)
+NAME = re.compile(r"[\s\"':]*(?:call:)?([\w.:-]+)")
+ARGUMENT = re.compile(
+    r"<(?:arg_key>|[^<>\s]*parameter(?: name)?=[\"']?)([^<>\"']+)(?:</arg_key|[^<>]*)>(?:\s*<arg_value>)?"
+    r"((?:[^<]|<(?!/?(?:arg_|[^<>\s]*parameter)))*)</(?:arg_value|[^<>\s]*parameter)>"
+)
+"""Name and value of an argument between tags. A value ends before the next tag, so that it is found in one pass."""
 RECIPIENT = re.compile(r"to=[\w.-]+")
-MAX_MARK_LENGTH = 50
+MAX_MARK_LENGTH = 80
 MAX_LEADING_SPACE = 100
 """Maximum number of white space characters before the opening mark."""
 MAX_COLLECTED_LENGTH = 200_000
 """Maximum number of characters of a header or a call."""
+MAX_PYTHON_LENGTH = 20_000
+INVALID_PYTHON = (SyntaxError, ValueError, IndexError, MemoryError, RecursionError)
 CLOSING_LINE = "\n</think>\n"
 """End of reasoning whose opening tag was in the prompt, as the templates of DeepSeek and Qwen have it."""
 UNOPENED: set[str] = set()
 """Origins whose last answers had only the closing tag. Their next answer is read as reasoning until the tag."""
 
 
-class _Part(Enum):
-    START = auto()
-    TEXT = auto()
-    REASONING = auto()
-    HEADER = auto()
-    CALL = auto()
+def _end_of(mark: str) -> str:
+    """Return the mark at the end of a text with calls: `</tool_call>`, `<|tool_call_end|>`, or one that never comes."""
+    end = re.sub("begin|start", "end", mark).replace("START", "END")
+    return end if end != mark else f"</{re.split('[ =>]', mark[1:])[0]}>"
+
+
+Template = tuple[_Part, tuple[str, ...]]
+TEMPLATES: Mapping[str, Template] = {
+    **dict.fromkeys((*THOUGHTS.values(), *ANSWERS, *ANSWER_TAGS), (_Part.START, ())),
+    **{mark: (_Part.REASONING, (end,)) for mark, end in THOUGHTS.items()},
+    **dict.fromkeys(HEADERS, (_Part.HEADER, (MESSAGE,))),
+    **{mark: (_Part.CALL, (_end_of(mark),)) for mark in CALLS},
+    UNMARKED_CALL: (_Part.CALL, ENDS_OF_ANALYSIS),
+}
+"""Part of the answer that each mark begins, and the marks that end it."""
 
 
 class MarkReader:
@@ -76,8 +134,10 @@ class MarkReader:
         """Last characters, which may be the beginning of a mark."""
         self._mark = self._collected = ""
         """Mark of a call, and a header or a call up to its end."""
-        self._call_marks = CALL_MARKS if tools or tools is None else ()
-        self._start_marks = (*START_MARKS, *self._call_marks, *(JSON_CALLS if tools else ()))
+        self._call_marks = CALLS if tools or tools is None else ()
+        self._whole_calls = (*WHOLE_CALLS, *(f"[{name}(" for name in self._tools)) if tools else ()
+        marks = (mark for mark, (part, _) in TEMPLATES.items() if part is not _Part.CALL)
+        self._start_marks = (*marks, *UNMARKED_ANALYSIS, *self._call_marks, *self._whole_calls)
         self._is_first, self._has_text = True, False
         self._backticks = 0
         """Backticks in the text. An odd number means that a quotation of code is open."""
@@ -107,6 +167,11 @@ class MarkReader:
             UNOPENED.discard(self._origin)
             return "", self._presumed + pending
         return (pending, "") if self._part is _Part.REASONING else ("", pending)
+
+    def read_reasoning(self, text: str) -> None:
+        """Add calls in the reasoning of an answer without text: some models do not end their thoughts before a call."""
+        if self._tools and (found := _pattern(self._call_marks).search(text)):
+            self.calls += calls_in(text[found.start() :], self._tools)
 
     def _start(self, part: _Part, rest: str, ends: tuple[str, ...] = (), mark: str = "") -> None:
         """Start a part of the answer with the text that follows a mark."""
@@ -168,25 +233,17 @@ class MarkReader:
         """Start the part that follows a mark."""
         if self._part is _Part.HEADER:
             recipient = RECIPIENT.search(self._collected)
-            part = _Part.CALL if recipient else _Part.REASONING if "analysis" in self._collected else _Part.TEXT
+            part = _Part.CALL if recipient else _Part.REASONING if ANALYSIS in self._collected else _Part.TEXT
             self._start(part, rest, ENDS_OF_MESSAGE, recipient[0] if recipient else "")
             return
         if self._part is _Part.CALL:
             self._added[_Part.TEXT] += self._end_call(mark)
         self._presumed = None
-        if mark in THOUGHT_MARKS:
-            self._start(_Part.REASONING, rest, (THOUGHT_MARKS[mark],))
-        elif mark in HEADERS:
-            self._start(_Part.HEADER, rest, (MESSAGE,))
-        elif mark in CALL_MARKS or mark in JSON_CALLS or mark == UNMARKED_CALL:
-            self._start(_Part.CALL, rest, ENDS_OF_ANALYSIS if mark == UNMARKED_CALL else (end_of(mark),), mark)
+        if mark in self._whole_calls:
+            self._start(_Part.CALL, rest, (), mark)
         else:
-            self._start(_Part.START, rest)
-
-    def read_reasoning(self, text: str) -> None:
-        """Add calls in the reasoning of an answer without text: some models do not end their thoughts before a call."""
-        if self._tools and (found := _pattern(self._call_marks).search(text)):
-            self.calls += calls_in(text[found.start() :], self._tools)
+            part, ends = TEMPLATES.get(mark, (_Part.START, ()))
+            self._start(part, rest, ends, mark)
 
     def _end_call(self, end: str) -> str:
         """Add the calls that were collected. Return a text that is none, without marks around the whole answer."""
@@ -195,15 +252,83 @@ class MarkReader:
         self.calls += calls
         if calls:
             return ""
-        return text + end if self._has_text or self._mark in JSON_CALLS else self._collected
+        return text + end if self._has_text or self._mark in self._whole_calls else self._collected
 
 
-@cache
+def calls_in(text: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
+    """Return the name and the arguments of the calls in a text that begins with a mark."""
+    is_marked = not text.startswith(WHOLE_CALLS)
+    pieces = (read_call(piece) for part in START_OF_CALL.split(text) for piece in _pieces_of(part, tools))
+    calls = [(plain_name(piece.name), piece.arguments) for piece in pieces]
+    return [
+        {"name": name, "arguments": arguments}
+        for name, arguments in calls
+        if name in tools or (name and arguments and is_marked)
+    ]
+
+
+def _pieces_of(part: str, tools: Mapping[str, Schema]) -> list[dict[str, Any]]:
+    """Return the calls in Python or JSON, or one whose name is in front of its arguments."""
+    if PYTHON_CALL.match(part) and (calls := _python_calls(part)):
+        return calls
+    before, brace, rest = part.partition("{")
+    objects = json_objects_in(part) or json_objects_in(_repair(part)) or _python_objects(part)
+    name = NAME.match(before)
+    if not name:
+        return objects
+    properties = tools.get(name[1], {}).get("properties", {})
+    values = {key: _value_of(value, properties.get(key)) for key, value in ARGUMENT.findall(part)}
+    return [{"name": name[1], "arguments": values or [*objects, brace + rest][0]}]
+
+
+def _python_calls(text: str) -> list[dict[str, Any]]:
+    """Return the calls in `[find(title="Emma"), find(title="Ulysses")]`, as Llama 4 writes them. None is executed."""
+    calls = list[dict[str, Any]]()
+    for node in _read_python(text[: text.rfind(")") + 1].strip().removeprefix("[")):
+        if isinstance(node, ast.Call):
+            with suppress(*INVALID_PYTHON):
+                values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+                arguments = json.dumps(values, default=repr, skipkeys=True)
+                calls.append({"name": ast.unparse(node.func), "arguments": arguments})
+    return calls
+
+
+def _python_objects(text: str) -> list[dict[str, Any]]:
+    """Return objects that a model wrote as Python dictionaries, with single quotes."""
+    with suppress(*INVALID_PYTHON):
+        return [objects_in(ast.literal_eval(node))[0] for node in _read_python(text.strip().strip("[]"))]
+    return []
+
+
+def _read_python(text: str) -> list[ast.expr]:
+    """Return the syntax trees of Python expressions between commas; empty for another text."""
+    with warnings.catch_warnings(), suppress(*INVALID_PYTHON):
+        warnings.simplefilter("ignore")  # unknown escapes in texts
+        tree = ast.parse(f"[{text[:MAX_PYTHON_LENGTH]}]", mode="eval").body
+        return tree.elts if isinstance(tree, ast.List) else []
+    return []
+
+
+def _value_of(text: str, schema: Any) -> Any:
+    """Return the value of an argument between tags, which is JSON unless it is a text."""
+    text = text.removeprefix("\n").removesuffix("\n")
+    is_text = isinstance(schema, dict) and schema.get("type") == "string"
+    value = None if is_text else json_in(text)
+    return text if value is None and text != "null" else value
+
+
+def _repair(text: str) -> str:
+    """Return JSON with the quotes that Gemma's models omit, and with the last brace that Qwen's models may forget."""
+    quoted = re.sub(r'<\|"\|>|<escape>', '"', text)
+    return re.sub(r"([{,]\s*)(\w+):", r'\1"\2":', quoted).strip() + "}"
+
+
+@lru_cache(maxsize=50)
 def _pattern(marks: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, marks)))
 
 
-@cache
+@lru_cache(maxsize=50)
 def _beginnings(marks: tuple[str, ...]) -> frozenset[str]:
     return frozenset(mark[:length] for mark in marks for length in range(1, len(mark) + 1))
 

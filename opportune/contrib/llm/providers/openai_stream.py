@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from opportune.contrib.llm.providers.errors import FILTERED, UNAVAILABLE, error_in
-from opportune.contrib.llm.providers.events import Event
-from opportune.contrib.llm.providers.growing_text import GrowingText
-from opportune.contrib.llm.providers.loose_json import count_in, key_in, objects_in, text_in
+from opportune.contrib.llm.providers.loose_json import Event, count_in, key_in, objects_in, text_in
 from opportune.contrib.llm.providers.marks import CLOSING_LINE, UNOPENED, MarkReader
+from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS, GrowingText, ReturnedFields, ToolCallReader
 from opportune.contrib.llm.providers.provider import (
     EMPTY,
     INTERRUPTED,
@@ -18,35 +18,123 @@ from opportune.contrib.llm.providers.provider import (
     Reasoning,
     ToolSchema,
 )
-from opportune.contrib.llm.providers.returned_fields import ReturnedFields
-from opportune.contrib.llm.providers.tool_calls import ToolCallReader
 from opportune.i18n import gettext_lazy as _l
 
 MAX_ANSWER_LENGTH = 200_000
 """Maximum number of characters, also of the reasoning."""
-USAGE_FIELDS = frozenset({"usage", "x_groq", "usageMetadata", "timings"})
-"""Fields with token counts: of OpenAI, Groq, Google and llama.cpp."""
 COUNT_FIELDS = {
-    "prompt_tokens": ("prompttokens", "inputtokens", "promptevalcount", "prompttokencount", "promptn"),
-    "completion_tokens": ("completiontokens", "outputtokens", "evalcount", "candidatestokencount", "predictedn"),
+    "prompt_tokens": (
+        "prompttokens",
+        "inputtokens",
+        "promptevalcount",
+        "prompttokencount",
+        "promptn",
+        "inputtokencount",
+    ),
+    "completion_tokens": (
+        *("completiontokens", "outputtokens", "evalcount", "candidatestokencount", "predictedn", "outputtokencount"),
+    ),
     "cached_tokens": ("cachedtokens", "promptcachehittokens", "cachereadinputtokens"),
     "reasoning_tokens": ("reasoningtokens",),
 }
 """Names of the counts, in lower case and without underscores."""
-CALL_FIELDS = frozenset({"tool_calls", "tool_call", "function_call"})
-PLAIN_FIELDS = frozenset({"index", "delta", "message", "role", "content", "text", "finish_reason", "logprobs"})
-EMPTY_FIELDS = ("role", "finish_reason")
+EVENT_FIELDS = frozenset({"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier"})
+"""Fields of an event that have no token counts."""
+PIECE_FIELDS = frozenset({"index", "delta", "message", "role", "content", "finish_reason", "logprobs"})
+"""Fields of a piece with text alone, in their normal form."""
+KNOWN_FIELDS = PIECE_FIELDS | RETURNED_FIELDS | {"tool_calls", "usage"}
+OTHER_NAMES = {
+    **dict.fromkeys(("text", "response", "refusal", "audio"), "content"),
+    **dict.fromkeys(("toolcalls", "toolcall", "functioncall"), "tool_calls"),
+    **dict.fromkeys(("finishreason", "donereason", "finishdetails", "stopreason"), "finish_reason"),
+    **dict.fromkeys(("thought", "thinkingcontent", "reasoningcontent", "cotsummary"), "thinking"),
+}
+"""Normal names of fields, by those of other endpoints in lower case and without underscores."""
+BEGINS_ANSWER = ("role", "finish_reason")
 """Fields of a delta that adds nothing, so that a message beside it counts."""
-FINISH_FIELDS = ("finish_reason", "finishReason", "done_reason", "finish_details", "stop_reason")
 UNFINISHED = ("", "null", "none", "not_finished", "in_progress", "finish_reason_unspecified")
-FILTER_REASONS = re.compile(r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii")
-LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit")
+FILTER_REASONS = re.compile(
+    r"filter|safety|sensitive|recitation|prohibited|blocklist|refusal|guardrail|toxic|spii|policy|armor"
+)
+LENGTH_REASONS = re.compile(r"length|max_|context_window|truncat|token_limit|time_limit|incomplete")
 FAILURE_REASONS = re.compile(r"error|abort|insufficient|malformed|unexpected|fail|cancel|overload")
 
 OUT_OF_TOKENS = _l(
     "The model used up the length of its answer for thinking, before it began to write. Ask for less, or try again."
 )
 ONLY_REASONING = _l("The model thought, but gave no answer. Try again.")
+
+
+class Piece(NamedTuple):
+    """The addition of one event to the answer, in a form that no longer depends on the endpoint.
+
+    Attributes:
+        fields: All fields, by their normal names.
+        is_whole: The piece may repeat what was already sent.
+    """
+
+    content: str
+    reasoning: str
+    calls: Sequence[dict[str, Any]]
+    finish_reason: str
+    fields: Mapping[str, Any]
+    is_whole: bool
+
+
+def read_piece(choice: Mapping[str, Any], event: Mapping[str, Any]) -> Piece:
+    """Return the piece in a choice. Endpoints put its fields into the choice, a delta or a message."""
+    delta, message = _to_fields(choice.get("delta")), choice.get("message")
+    if isinstance(delta.get("message"), dict):
+        delta = delta["message"]
+    fields = {**choice, **delta}
+    is_whole = bool(message) and not any(value for name, value in delta.items() if name not in BEGINS_ANSWER)
+    if is_whole:
+        fields |= _to_fields(message)
+    if not fields.keys() <= KNOWN_FIELDS:
+        fields = _with_normal_names(fields)
+    reason = str(choice.get("finish_reason") or fields.get("finish_reason") or "").lower()
+    reason = "" if reason in UNFINISHED else reason
+    is_document = "delta" not in choice and event.get("object") != "chat.completion.chunk" and "done" not in event
+    if is_whole and is_document:
+        reason = reason or "stop"
+    content, reasoning, calls = fields.get("content") or "", "", objects_in(fields.get("tool_calls"))
+    if not isinstance(content, str):
+        reasoning, content, part_calls = _split_parts(content)
+        calls += part_calls
+    return Piece(content, reasoning, calls, reason, fields, is_whole)
+
+
+def _to_fields(part: object) -> dict[str, Any]:
+    return part if isinstance(part, dict) else {"content": part}
+
+
+def _with_normal_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    normal = dict[str, Any]()
+    for name, value in fields.items():
+        normal_name = name if name in KNOWN_FIELDS else OTHER_NAMES.get(_plain(name), name)
+        if value or normal_name not in normal:
+            normal[normal_name] = normal.get(normal_name) or value
+    return normal
+
+
+def _split_parts(content: object) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the reasoning, the text and the calls of a list of parts, as Mistral's models send it."""
+    thoughts, calls, texts = list[object](), list[dict[str, Any]](), list[object]()
+    for part in content if isinstance(content, list) else [content]:
+        kind = f"{part.get('type')} {[*part]}" if isinstance(part, dict) else ""
+        if re.search(r"think|reason", kind):
+            thoughts.append(part)
+        elif re.search(r"tool|function", kind) and isinstance(part, dict):
+            calls.append(part)
+        else:
+            texts.append(part)
+    return text_in(thoughts), text_in(texts), calls
+
+
+@lru_cache(maxsize=500)
+def _plain(name: str) -> str:
+    """Return the name of a field in a form that does not depend on the case of its words."""
+    return name.replace("_", "").lower()
 
 
 class ChatCompletionReader:
@@ -89,31 +177,71 @@ class ChatCompletionReader:
             LlmError: The event reports an error.
         """
         name, envelope = event
-        value = envelope
-        if not value.get("choices"):  # some gateways wrap each chunk in another object
-            value = next((item for item in value.values() if isinstance(item, dict) and "choices" in item), value)
+        value = _unwrap(envelope)
         may_fail = value.get("error") or not value.get("choices") or name == "error"
         if may_fail and (error := error_in(value, is_error=name == "error")):
             raise error
         reasoning = text = ""
         for choice in self._own_choices(value):
-            added_reasoning, added_text = self._read_choice(choice, value)
+            if choice.get("error") and (error := error_in(choice, is_choice=True)):
+                raise error
+            added_reasoning, added_text = self._add(read_piece(choice, value))
             reasoning += added_reasoning
             text += added_text
-        self._count(envelope)
-        if value is not envelope:
-            self._count(value)
+        if not envelope.keys() <= EVENT_FIELDS:
+            self._count(envelope[field] for field in envelope.keys() - EVENT_FIELDS)
         if name == "done" or value.get("done") is True:
             self.is_over = True
-            self._count({"usage": value})
+            self._count([value])
         marked, text = self._marks.feed(text) if text else ("", "")
         return self._to_chunks(reasoning + marked, text)
 
-    def _count(self, part: Mapping[str, Any]) -> None:
-        """Add the token counts in an event or in one of its parts. A later zero does not replace a count."""
-        for field in USAGE_FIELDS & part.keys():
-            for name, count in counts_in(part[field]).items():
-                self._usage[name] = count or self._usage.get(name, count)
+    def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+        """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
+        choices = objects_in(value.get("choices") or (value if _is_choice(value) else None))
+        if len(choices) > 1 and not self._choice_index:
+            self._choice_index = key_in(choices[0].get("index")) or "0"
+        if not self._choice_index:
+            return choices
+        indexes = (key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices))
+        return [choice for index, choice in zip(indexes, choices, strict=True) if index == self._choice_index]
+
+    def _add(self, piece: Piece) -> tuple[str, str]:
+        """Return the reasoning and the content that a piece adds."""
+        self._finish_reason = piece.finish_reason or self._finish_reason
+        content, reasoning = piece.content, piece.reasoning
+        if piece.is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
+            content = f"<think>{content}"  # the prompt had the opening tag
+        if not piece.fields.keys() <= PIECE_FIELDS:
+            if "usage" in piece.fields:
+                self._count([piece.fields["usage"]])
+            reasoning = self._returned.add(piece.fields, is_whole=piece.is_whole) or reasoning
+        for call in piece.calls:
+            self._length += self._calls.add(call, is_whole=piece.is_whole)
+        return reasoning, self._content.add(content, is_whole=piece.is_whole)
+
+    def _count(self, parts: Iterable[object]) -> None:
+        """Add the token counts in parts of an event. A later zero does not replace a count."""
+        objects = [item for part in parts if part for item in objects_in(part)]
+        for name, count in counts_in(objects).items() if objects else ():
+            self._usage[name] = count or self._usage.get(name, count)
+
+    def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
+        reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
+        text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
+        self._reasoning_length += len(reasoning)
+        self._thoughts.append(reasoning)
+        self._length += len(text)
+        self.is_over |= self._is_truncated
+        self._has_text = self._has_text or bool(text.strip())
+        chunks: list[str | Reasoning] = [Reasoning(reasoning)] if reasoning else []
+        if text:
+            chunks.append(text)
+        return chunks
+
+    @property
+    def _is_truncated(self) -> bool:
+        return max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
 
     def read_pending(self) -> list[str | Reasoning]:
         """Return text that was held back because it looked like the beginning of a mark."""
@@ -157,73 +285,27 @@ class ChatCompletionReader:
             return "out_of_tokens", OUT_OF_TOKENS
         return "empty", ONLY_REASONING if self._reasoning_length or done.reasoning_tokens else EMPTY
 
-    @property
-    def _is_truncated(self) -> bool:
-        return max(self._length, self._reasoning_length) >= MAX_ANSWER_LENGTH
 
-    def _to_chunks(self, reasoning: str, text: str) -> list[str | Reasoning]:
-        reasoning = reasoning[: MAX_ANSWER_LENGTH - self._reasoning_length]
-        text = text[: max(MAX_ANSWER_LENGTH - self._length, 0)]
-        self._reasoning_length += len(reasoning)
-        self._thoughts.append(reasoning)
-        self._length += len(text)
-        self.is_over |= self._is_truncated
-        self._has_text = self._has_text or bool(text.strip())
-        chunks: list[str | Reasoning] = [Reasoning(reasoning)] if reasoning else []
-        if text:
-            chunks.append(text)
-        return chunks
+def _unwrap(envelope: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without the object into which some gateways put it."""
+    if envelope.get("choices"):
+        return envelope
+    wrapped = (
+        item for item in envelope.values() if isinstance(item, dict) and item.keys() & {"choices", "finish_reason"}
+    )
+    return next(wrapped, envelope)
 
-    def _own_choices(self, value: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-        """Return the parts of the first choice. Some endpoints omit or change its index, or send no list."""
-        choices = value.get("choices")
-        if not choices and (isinstance(value.get("message"), dict) or "delta" in value or "finish_reason" in value):
-            choices = [value]
-        choices = objects_in(choices)
-        if len(choices) > 1 and not self._choice_index:
-            self._choice_index = key_in(choices[0].get("index")) or "0"
-        if not self._choice_index:
-            return choices
-        indexes = (key_in(choice.get("index")) or str(number) for number, choice in enumerate(choices))
-        return [choice for index, choice in zip(indexes, choices, strict=True) if index == self._choice_index]
 
-    def _read_choice(self, choice: dict[str, Any], chunk: Mapping[str, Any]) -> tuple[str, str]:
-        """Return the reasoning and the content that a choice adds. Endpoints put them into a delta or a message."""
-        if choice.get("error") and (error := error_in(choice, is_choice=True)):
-            raise error
-        delta, message = choice.get("delta"), choice.get("message")
-        delta = delta if isinstance(delta, dict) else {"content": delta}
-        fields = {**choice, **delta}
-        if reason := _finish_reason_in(choice, fields):
-            self._finish_reason = reason
-        is_whole = bool(message) and not any(value for name, value in delta.items() if name not in EMPTY_FIELDS)
-        if is_whole:
-            fields |= message if isinstance(message, dict) else {"content": message}
-            is_end = "delta" not in choice and chunk.get("object") != "chat.completion.chunk" and "done" not in chunk
-            self._finish_reason = self._finish_reason or "stop" * is_end
-        content, reasoning = fields.get("content") or fields.get("text"), ""
-        if not isinstance(content, str):
-            reasoning, content = _texts_in(content)
-        if is_whole and not self._content.text and _lacks_opening_tag(content, "</think>\n"):
-            content = f"<think>{content}"  # the prompt had the opening tag
-        if not fields.keys() <= PLAIN_FIELDS:
-            reasoning = self._read_other_fields(fields, is_whole) or reasoning
-            content += text_in(fields.get("refusal") or fields.get("audio"))
-        return reasoning, self._content.add(content, is_whole=is_whole)
-
-    def _read_other_fields(self, fields: Mapping[str, Any], is_whole: bool) -> str:
-        """Read token counts, tool calls and fields to send back. Return the reasoning."""
-        self._count(fields)
-        for name in CALL_FIELDS & fields.keys():
-            for piece in objects_in(fields[name]):
-                self._length += self._calls.add(piece, is_whole=is_whole)
-        return self._returned.add(fields, is_whole=is_whole)
+def _is_choice(value: Mapping[str, Any]) -> bool:
+    """Return True for an event that is a choice itself."""
+    has_text = isinstance(value.get("message"), dict) or isinstance(value.get("response"), str)
+    return has_text or "delta" in value or "finish_reason" in value
 
 
 def counts_in(usage: object) -> dict[str, Any]:
     """Return the token counts in the usage of an answer, also in objects for details."""
     parts = objects_in(usage)
-    details = [item for part in parts for item in part.values() if isinstance(item, dict)]
+    details = [item for part in parts for value in part.values() for item in objects_in(value)]
     reported = {_plain(name): count_in(value) for item in (*details, *parts) for name, value in item.items()}
     named = ((name, reported.get(field)) for name, fields in COUNT_FIELDS.items() for field in fields[::-1])
     counts: dict[str, Any] = {name: count for name, count in named if count is not None}
@@ -235,30 +317,5 @@ def counts_in(usage: object) -> dict[str, Any]:
     return counts
 
 
-def _plain(name: str) -> str:
-    """Return the name of a field in a form that does not depend on the case of its words."""
-    return name.replace("_", "").lower()
-
-
-def _finish_reason_in(choice: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
-    """Return why an answer ended, in lower case; empty if it continues."""
-    reason = choice.get("finish_reason") or next(filter(None, map(fields.get, FINISH_FIELDS)), None)
-    reason = str(reason).lower() if reason else ""
-    return "" if reason in UNFINISHED else reason
-
-
 def _lacks_opening_tag(content: str, closing_tag: str) -> bool:
     return closing_tag in content and "<think>" not in content
-
-
-def _texts_in(content: object) -> tuple[str, str]:
-    """Return the reasoning and the text of a content that is a list of parts, as Mistral's models send it."""
-    parts = content if isinstance(content, list) else [content]
-    thoughts = [part for part in parts if _is_thought(part)]
-    return text_in(thoughts), text_in([part for part in parts if not _is_thought(part)])
-
-
-def _is_thought(part: object) -> bool:
-    return isinstance(part, dict) and (
-        "thinking" in part or re.search("think|reason", str(part.get("type"))) is not None
-    )

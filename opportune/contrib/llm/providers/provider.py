@@ -163,6 +163,8 @@ class Timeouts:
 
 EMPTY = _l("The model gave an empty answer. Try again.")
 INTERRUPTED = _l("The answer was interrupted. Try again.")
+NOT_A_MODEL = _l("The model's endpoint is not a language model.")
+CHECK_URL = "Check LLM_BASE_URL."
 
 
 class LlmError(ServiceError):
@@ -196,6 +198,10 @@ class LlmError(ServiceError):
         self.status = 429 if code == "limit_reached" else 503
         self.done = done
         self.advice = advice
+
+
+def not_a_model() -> LlmError:
+    return LlmError("malformed", NOT_A_MODEL, advice=CHECK_URL)
 
 
 class Provider(ABC):

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import Any
 
 from opportune.contrib.llm.providers.errors import refused_parameter
+from opportune.contrib.llm.providers.pieces import RETURNED_FIELDS
 from opportune.contrib.llm.providers.provider import UNSEEN_PICTURE, LlmError
-from opportune.contrib.llm.providers.returned_fields import RETURNED_FIELDS
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +31,9 @@ LIMIT_OF_MODEL = r"(?i)max_(completion_)?tokens\W{1,3}must be (<|less|at most)"
 """Words of Groq for a limit that is too large for each conversation, and not only for this one."""
 ANSWER_MENTIONED = r"max_new_tokens|\b(the|or) completion\b"
 """Words of endpoints that count the maximum length of the answer as a part of the context."""
-STREAM_REFUSED = r"(?i)verified to stream|stream(ing)?\W{1,2}(is )?not support|not support stream"
-"""Words of endpoints whose answers come as a whole."""
 TOOLS_REFUSED = (
     r"(?i)(not|n't) support.{0,40}(tool|function)|(tool|function).{0,40}not (support|enable)|tool use"
     r"|tool choice requires|tools param"
-)
-SYSTEM_REFUSED = (
-    r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
-    r"|developer instruction|roles must alternate"
-)
-PICTURES_REFUSED = r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
-CALL_IDS_REFUSED = (
-    r"(?i)tool.?call.{0,40}\bid\b.{0,100}(length|pattern|must be|too long)|tool_call_id.{0,60}(length|pattern)"
 )
 MAX_REMEMBERED = 500
 
@@ -72,8 +62,8 @@ class RefusedParameters:
         """Return the body without refused parameters."""
         changes = {name: new for name, new in self._changes.items() if name not in self._owner_parameters}
         body = _change_names(self._body, changes) if changes else self._body
-        for form in MESSAGE_FORMS.keys() & changes:
-            body = {**body, "messages": MESSAGE_FORMS[form][1](body["messages"])}
+        for form in FORMS.keys() & changes:
+            body = FORMS[form][1](body)
         return body
 
     def change(self, status: int, error: LlmError, refusal: str) -> bool:
@@ -82,14 +72,14 @@ class RefusedParameters:
         Raises:
             LlmError: It refuses a parameter of LLM_MODELS.
         """
-        names = [*self._named(refusal)] if status in REFUSAL_STATUSES else []
+        names = {*self._named(refusal)} if status in REFUSAL_STATUSES else set()
         is_too_long = error.code == "context_too_long"
         if is_too_long:
             if re.search(ANSWER_MENTIONED, refusal):
-                names += LIMITS.keys() & self._body.keys()
-            names = [name for name in names if name in LIMITS and name not in self._temporary]
+                names |= LIMITS.keys() & self._body.keys()
+            names = names & LIMITS.keys() - self._temporary
             if not re.search(LIMIT_OF_MODEL, refusal):  # the limit may only be too large for this conversation
-                self._temporary.update(names)
+                self._temporary |= names
         elif status in VAGUE_STATUSES and not names and error.code == "rejected":
             self._require_owner_parameters(status, refusal)
             names = self._often_refused()
@@ -108,32 +98,27 @@ class RefusedParameters:
             return False
         return self.change(400, error, json.dumps(event, ensure_ascii=False))
 
+    def _named(self, refusal: str) -> Iterator[str]:
+        """Yield what the endpoint refuses: forms of the request, and names of sent parameters."""
+        for form, (words, change) in FORMS.items():
+            if form not in self._changes and re.search(words, refusal) and change(self._body) != self._body:
+                yield form
+        for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
+            sent_as = self._changes.get(name, name)
+            is_needed = name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)
+            if sent_as and not is_needed and re.search(rf"\b({sent_as}|{OTHER_NAMES.get(name, name)})\b", refusal):
+                yield name
+
     def _require_owner_parameters(self, status: int, refusal: str) -> None:
         for name in self._owner_parameters:
             if re.search(rf"\b{re.escape(name)}\b", refusal):
                 logger.warning("the LLM endpoint responded with %s and rejects %s", status, name)
                 raise refused_parameter(name)
 
-    def _often_refused(self) -> list[str]:
+    def _often_refused(self) -> set[str]:
         """Return parameters of a chat that a refusal without names may mean."""
-        if "messages" not in self._body:
-            return []
-        names = [FORMAT_OPTION] if self._key in REMEMBERED else [FORMAT_OPTION, USAGE_OPTION]
-        return [name for name in names if name in self._body and name not in self._changes]
-
-    def _named(self, refusal: str) -> Iterator[str]:
-        """Yield what the endpoint refuses: names of sent parameters, and forms of messages."""
-        turns = self._body.get("messages", ())
-        for form, (words, change) in MESSAGE_FORMS.items():
-            if turns and form not in self._changes and re.search(words, refusal) and change(turns) != turns:
-                yield form
-        if self._changes.get("stream") != "" and re.search(STREAM_REFUSED, refusal):
-            yield from ("stream", USAGE_OPTION)
-        for name in OPTIONAL & {*_names_in(self._body)} - {*self._owner_parameters}:
-            sent_as = self._changes.get(name, name)
-            is_needed = name in RETURNED_FIELDS and re.search(NEEDED_BACK, refusal)
-            if sent_as and not is_needed and re.search(rf"\b({sent_as}|{OTHER_NAMES.get(name, name)})\b", refusal):
-                yield name
+        names = {FORMAT_OPTION} if self._key in REMEMBERED else {FORMAT_OPTION, USAGE_OPTION}
+        return names & self._body.keys() - self._changes.keys() if "messages" in self._body else set()
 
     def remember(self) -> None:
         """Remember the changes for later requests to this endpoint and model."""
@@ -164,40 +149,72 @@ def _change_names(part: Body, changes: Mapping[str, str]) -> dict[str, Any]:
     return changed
 
 
-def _without_pictures(turns: Sequence[Body]) -> list[Body]:
+def _without_stream(body: Body) -> Body:
+    """Ask for the answer as a whole."""
+    return {name: value for name, value in body.items() if name not in ("stream", USAGE_OPTION)}
+
+
+def _without_pictures(body: Body) -> Body:
     """Replace pictures by a note, for models without vision."""
-    parts = [[{"text": content}] if isinstance(content := turn["content"], str) else content for turn in turns]
-    texts = ("\n\n".join(part.get("text", UNSEEN_PICTURE) for part in content) for content in parts)
-    return [{**turn, "content": text} for turn, text in zip(turns, texts, strict=True)]
+    return {**body, "messages": [{**turn, "content": _text_of(turn["content"])} for turn in _turns_of(body)]}
 
 
-def _without_system(turns: Sequence[Body]) -> list[Body]:
+def _text_of(content: str | Sequence[Body]) -> str:
+    return content if isinstance(content, str) else "\n\n".join(part.get("text", UNSEEN_PICTURE) for part in content)
+
+
+def _without_system(body: Body) -> Body:
     """Move the system messages to the beginning of the question, for models without that role."""
-    if all(turn["role"] != "system" for turn in turns):
-        return [*turns]
-    system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
-    first, *others = (turn for turn in turns if turn["role"] != "system")
-    content = first["content"]
-    joined = f"{system}\n\n{content}" if isinstance(content, str) else [{"type": "text", "text": system}, *content]
-    return [{**first, "content": joined}, *others]
+    turns = _turns_of(body)
+    system = [{"type": "text", "text": turn["content"]} for turn in turns if turn["role"] == "system"]
+    others = [turn for turn in turns if turn["role"] != "system"]
+    if not (system and others):
+        return body
+    content = others[0]["content"]
+    parts = [*system, {"type": "text", "text": content}] if isinstance(content, str) else [*system, *content]
+    joined = _text_of(parts) if isinstance(content, str) else parts
+    return {**body, "messages": [{**others[0], "content": joined}, *others[1:]]}
 
 
-def _with_short_ids(turns: Sequence[Body]) -> list[Body]:
+def _with_short_ids(body: Body) -> Body:
     """Replace the ids of calls by nine letters and digits, as Mistral needs them."""
 
-    def change(part: Body, field: str) -> Body:
+    def change(part: Body, field: str) -> dict[str, Any]:
         id_ = str(part.get(field, ""))
         is_short = not id_ or re.fullmatch(r"[A-Za-z0-9]{9}", id_)
-        return part if is_short else {**part, field: sha256(id_.encode()).hexdigest()[:9]}
+        return {**part} if is_short else {**part, field: sha256(id_.encode()).hexdigest()[:9]}
 
-    turns = [change(turn, "tool_call_id") for turn in turns]
-    calls = ([change(call, "id") for call in turn.get("tool_calls", ())] for turn in turns)
-    return [{**turn, "tool_calls": ids} if ids else turn for turn, ids in zip(turns, calls, strict=True)]
+    turns = [change(turn, "tool_call_id") for turn in _turns_of(body)]
+    for turn in turns:
+        if calls := turn.get("tool_calls"):
+            turn["tool_calls"] = [change(call, "id") for call in calls]
+    return {**body, "messages": turns}
 
 
-MESSAGE_FORMS: Mapping[str, tuple[str, Callable[[Sequence[Body]], list[Body]]]] = {
-    "system messages": (SYSTEM_REFUSED, _without_system),
-    "pictures": (PICTURES_REFUSED, _without_pictures),
-    "ids of calls": (CALL_IDS_REFUSED, _with_short_ids),
+def _turns_of(body: Body) -> Sequence[Body]:
+    turns: Sequence[Body] = body.get("messages", ())
+    return turns
+
+
+FORMS: Mapping[str, tuple[str, Callable[[Body], Body]]] = {
+    "a stream": (
+        r"(?i)verified to stream|stream(ing)?\W{1,2}(is |does )?not support|not support stream|in streaming mode",
+        _without_stream,
+    ),
+    "system messages": (
+        r"(?i)system\W* (role|message|prompt|instruction)s?.{0,40}not|not support.{0,30}(system|developer)"
+        r"|developer instruction|roles must alternate|only user and assistant",
+        _without_system,
+    ),
+    "pictures": (
+        r"(?i)image_url|image input|not support.{0,30}(image|vision|multimodal)|images? .{0,30}not support"
+        r"|at most 0 image|not a multimodal|content\W{1,3}must be a string|expected a string",
+        _without_pictures,
+    ),
+    "ids of calls": (
+        r"(?i)tool.?(call|use).{0,40}\bid\b.{0,100}(length|pattern|must be|too long)"
+        r"|tool_call_id.{0,60}(length|pattern)",
+        _with_short_ids,
+    ),
 }
-"""Words of endpoints that refuse a part of a conversation, and the form without it."""
+"""Words of endpoints that refuse a form of the request, and the request in another form."""

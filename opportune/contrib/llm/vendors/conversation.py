@@ -24,8 +24,8 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.tools import ToolDefinition
 
+from opportune.contrib.llm.providers.pieces import Returned, fields_for, storable_json
 from opportune.contrib.llm.providers.provider import Done, Message, Reasoning, ToolCall, ToolSchema
-from opportune.contrib.llm.providers.returned_fields import Returned, fields_for, storable_json
 
 RESPONSE = "response"
 """Field of a returned message with the whole answer, in which the vendor finds its signatures."""

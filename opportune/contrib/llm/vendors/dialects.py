@@ -11,8 +11,7 @@ import httpx2
 from pydantic_ai.models import Model
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import not_a_model
-from opportune.contrib.llm.providers.provider import Timeouts
+from opportune.contrib.llm.providers.provider import Timeouts, not_a_model
 from opportune.web.bounded_responses import is_compressed, limit_body
 
 MAX_RESPONSE_BYTES = 50_000_000

@@ -22,10 +22,11 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings, ThinkingLevel
 
 from opportune.config.llm_models import LlmModel
-from opportune.contrib.llm.providers.errors import CHECK_URL, FILTERED, error_for_status, error_in, not_a_model
+from opportune.contrib.llm.providers.errors import FILTERED, error_for_status, error_in
 from opportune.contrib.llm.providers.http_client import Deadline, translate_errors
 from opportune.contrib.llm.providers.openai_stream import MAX_ANSWER_LENGTH
 from opportune.contrib.llm.providers.provider import (
+    CHECK_URL,
     EMPTY,
     INTERRUPTED,
     Chunk,
@@ -34,6 +35,7 @@ from opportune.contrib.llm.providers.provider import (
     Message,
     Timeouts,
     ToolSchema,
+    not_a_model,
 )
 from opportune.contrib.llm.vendors.conversation import chunks_of, done_of, messages_for, tool_definitions
 from opportune.contrib.llm.vendors.dialects import VendorHttpClient, make_model

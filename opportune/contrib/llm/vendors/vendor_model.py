@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from opportune.config.llm_models import LlmModel
 from opportune.contrib.llm.completion.first_answer import first_answer
-from opportune.contrib.llm.providers.compaction import compacted_answer
 from opportune.contrib.llm.providers.provider import Chunk, LlmError, Message, Timeouts, ToolSchema
-from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider
+from opportune.contrib.llm.providers.remote import LazyClient, RemoteProvider, compacted_answer
 from opportune.i18n import gettext_lazy as _l
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from opportune.checks import Finding
 from opportune.cli.development import database_checks
 from opportune.config.settings import Settings
 from opportune.contrib.llm.feature import check_llm, check_model
-from opportune.contrib.llm.providers import libraries, local
+from opportune.contrib.llm.providers import local
 from opportune.mail.checks import check_admin_email, check_mail
 from opportune.testing.plugin import settings_for
 
@@ -126,6 +126,6 @@ def test_production_warns_about_a_missing_model(
 
 def test_missing_model_library_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_weights", lambda: tmp_path / "model.gguf")
-    monkeypatch.setattr(libraries, "missing_library", lambda: "Do this: apt install libgomp1.")
+    monkeypatch.setattr(local, "missing_library", lambda: "Do this: apt install libgomp1.")
     findings = list(check_llm(changed(environment="development")))
     assert findings == [Finding("Do this: apt install libgomp1.", is_error=False)]

@@ -3,8 +3,8 @@
 import json
 from typing import Any, NamedTuple
 
-from opportune.contrib.llm.providers.events import MAX_LINE_BYTES
-from opportune.contrib.llm.providers.written_calls import BAR
+from opportune.contrib.llm.providers.loose_json import MAX_LINE_BYTES
+from opportune.contrib.llm.providers.marks import BAR
 from tests.opportune.contrib.llm.providers.endpoint import DONE, STOP, event, text
 
 Call = tuple[str, str]

@@ -9,8 +9,8 @@ import pytest
 
 from opportune.config.settings import Settings
 from opportune.contrib import llm
-from opportune.contrib.llm.providers import libraries, local
-from opportune.contrib.llm.providers.libraries import OPENMP
+from opportune.contrib.llm.providers import local
+from opportune.contrib.llm.providers.local import OPENMP
 
 IMPORT_ERROR = """\
 Traceback (most recent call last):
@@ -22,32 +22,32 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the wheels for 
 
 
 def test_is_installed_finds_the_library() -> None:
-    assert [libraries.is_installed(name) for name in ("libc.so.6", "libnowhere.so.1")] == [True, False]
+    assert [local.is_installed(name) for name in ("libc.so.6", "libnowhere.so.1")] == [True, False]
 
 
 @pytest.mark.parametrize(("is_installed", "advice"), [(True, ""), (False, "apt install libgomp1, or set LLM_BASE_URL")])
 def test_missing_openmp_names_the_package(is_installed: bool, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "is_installed", lambda library: is_installed or library != OPENMP)
-    monkeypatch.setattr(libraries, "bundled_openmp", lambda: None)
-    assert advice in libraries.missing_library()
-    assert bool(libraries.missing_library()) is not is_installed
-    with libraries.environment() as environ:
+    monkeypatch.setattr(local, "is_installed", lambda library: is_installed or library != OPENMP)
+    monkeypatch.setattr(local, "bundled_openmp", lambda: None)
+    assert advice in local.missing_library()
+    assert bool(local.missing_library()) is not is_installed
+    with local.environment() as environ:
         assert environ == os.environ
 
 
 def test_bundled_openmp_is_added_to_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(libraries, "is_installed", lambda library: library != OPENMP)
-    monkeypatch.setattr(libraries, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
+    monkeypatch.setattr(local, "is_installed", lambda library: library != OPENMP)
+    monkeypatch.setattr(local, "bundled_openmp", lambda: tmp_path / "libgomp-870cb1d0.so.1.0.0")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
-    assert libraries.missing_library() == ""
-    with libraries.environment() as environ:
+    assert local.missing_library() == ""
+    with local.environment() as environ:
         bundled, existing = environ["LD_LIBRARY_PATH"].split(":")
         assert (Path(bundled, OPENMP).readlink(), existing) == (tmp_path / "libgomp-870cb1d0.so.1.0.0", "/opt/theirs")
     assert not Path(bundled).exists()
 
 
 def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries, "missing_library", lambda: "apt install libgomp1")
+    monkeypatch.setattr(local, "missing_library", lambda: "apt install libgomp1")
     monkeypatch.setattr(local, "find_weights", lambda: Path("weights.gguf"))
     settings = Settings(_env_file=None, environment="development")
     assert llm.missing_library(settings) == "apt install libgomp1"
@@ -66,11 +66,11 @@ def test_only_the_local_model_needs_openmp(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_exit_of_the_process_is_explained(output: str, line: str) -> None:
-    assert line in libraries.explain_exit(output)
+    assert line in local.explain_exit(output)
 
 
 def test_bundled_openmp_loads() -> None:
-    file = libraries.bundled_openmp()
+    file = local.bundled_openmp()
     if file is None:
         pytest.skip("pykdtree has no wheel for this Python")
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"

@@ -16,9 +16,8 @@ import httpx2
 import pytest
 
 from opportune.contrib.llm import Done, LanguageModel, LlmError, Message, Timeouts
-from opportune.contrib.llm.providers import libraries, local_process
-from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, LocalModel, find_weights
-from opportune.contrib.llm.providers.local_process import SERVER_PROGRAM
+from opportune.contrib.llm.providers import local
+from opportune.contrib.llm.providers.local import MAX_ANSWER_TOKENS, SERVER_PROGRAM, LocalModel, find_weights
 from opportune.testing.services.missing_programs import INSTALL_MODEL, skip_for_missing
 from tests.opportune.contrib.llm.providers.model_answers import read_answer, read_error
 
@@ -61,7 +60,7 @@ async def local_model(weights: Path) -> AsyncIterator[LocalModel]:
     """A local model on a system without OpenMP. Tests do not end its process."""
     model = LocalModel(weights, Timeouts())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(libraries, "is_installed", lambda _: False)
+        patch.setattr(local, "is_installed", lambda _: False)
         await model.setup()
     yield model
     await model.close()
@@ -161,7 +160,7 @@ async def test_failed_start_is_logged_and_explained(
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text("raise ImportError('libgomp.so.1: cannot open shared object file')")
-    monkeypatch.setattr(local_process, "SERVER_PROGRAM", program)
+    monkeypatch.setattr(local, "SERVER_PROGRAM", program)
     model = LocalModel(tmp_path / "weights.gguf", Timeouts())
     with pytest.raises(LlmError) as caught:
         await model.setup()
@@ -184,7 +183,7 @@ async def test_broken_weights_are_an_error(tmp_path: Path, caplog: pytest.LogCap
 
 def test_program_exits_with_its_parent(stand_in: Path) -> None:
     command = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)]
-    with libraries.environment() as environ:
+    with local.environment() as environ:
         completed = subprocess.run(command, env=environ, input="key\n", capture_output=True, text=True, check=False)
     assert (completed.returncode, completed.stderr) == (0, "")
     (line,) = completed.stdout.splitlines()
@@ -193,7 +192,7 @@ def test_program_exits_with_its_parent(stand_in: Path) -> None:
 
 def test_program_exits_without_a_reader(stand_in: Path) -> None:
     command, pipe = [sys.executable, "-P", str(SERVER_PROGRAM), str(stand_in)], subprocess.PIPE
-    with libraries.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
+    with local.environment() as environ, subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe) as process:
         assert process.stdout
         assert process.stdin
         process.stdout.close()
