@@ -25,8 +25,7 @@ from urllib.parse import urlencode
 
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import PASSWORD, make_requests, user_emails
 from bench.speed import new_database_urls
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.harness.peers import PEERS
-from bench.harness.servers import environment, run, serve
+from bench.harness.servers import PEERS, environment, run, serve
 from bench.harness.tables import Figure
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, Task, page_request
 from bench.speed import Contestant, new_database_urls

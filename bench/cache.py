@@ -21,8 +21,7 @@ from types import SimpleNamespace
 
 from bench.harness.load import Request, drive
 from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import make_requests
 from opportune.db.hooks.change_origin import ChangeOrigin, changes_come_from
 from opportune.testing.services.redis import PROGRAM, redis

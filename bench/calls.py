@@ -14,8 +14,7 @@ from pathlib import Path
 
 from bench.harness.counting import GROUPS
 from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser, selected_databases
-from bench.harness.peers import PEERS
-from bench.harness.servers import environment, run
+from bench.harness.servers import PEERS, environment, run
 from bench.harness.tasks import TASKS
 from bench.speed import new_database_urls
 

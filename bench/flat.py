@@ -25,8 +25,7 @@ from bench.harness.options import (
     new_databases_parser,
     selected_databases,
 )
-from bench.harness.peers import PEERS
-from bench.harness.servers import environment, run, serve
+from bench.harness.servers import PEERS, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, encode_request
 from bench.peers.ours.entries import ROWS_VARIABLE, SHELF_ROWS
 from bench.speed import new_database_urls

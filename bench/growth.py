@@ -15,8 +15,7 @@ from urllib.parse import urlencode
 
 from bench.harness.load import Request, drive
 from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import environment, run, serve
+from bench.harness.servers import PEERS, environment, run, serve
 from bench.resident import load_page
 
 REQUESTS_PER_ROUND, TEST_REQUESTS = 2_000, 100

@@ -17,8 +17,7 @@ from statistics import median
 
 from bench.harness.load import Request, drive
 from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import page_request
 from bench.speed import TEST_REQUESTS
 

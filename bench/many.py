@@ -22,8 +22,7 @@ import psycopg
 
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.options import ENOUGH_ROUNDS, comma_separated_numbers, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE, make_requests, page_request
 from opportune.testing.services.postgres import Postgres, postgres
 from opportune.testing.services.redis import redis

@@ -26,8 +26,7 @@ from statistics import median
 from bench.accounts import sign_in_requests
 from bench.harness.load import drive
 from bench.harness.options import ENOUGH_ROUNDS, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import PROJECT, Server, environment, run, serve
+from bench.harness.servers import PEERS, PROJECT, Server, environment, run, serve
 from bench.harness.tasks import user_emails
 from bench.start import copy_project
 from opportune.cli.environment.entry import PREPARED

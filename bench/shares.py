@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, new_parser, selected_databases
-from bench.harness.peers import PEERS
+from bench.harness.servers import PEERS
 from bench.harness.tasks import TASKS
 from bench.speed import new_database_urls, start
 

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from bench.harness.load import Request, WrongResponseError, drive
 from bench.harness.options import DATABASES, ENOUGH_ROUNDS, comma_separated, exit_status, new_parser, selected_databases
-from bench.harness.peers import PEERS, Peer
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Peer, Server, environment, run, serve
 from bench.harness.tables import Figure, Figures, exceeded_limits, print_tables
 from bench.harness.tasks import TASKS, Task, make_requests
 from opportune.testing.services.postgres import postgres

@@ -55,12 +55,12 @@ def main() -> int:
 def measure(folder: Path, rounds: int) -> list[float]:
     """Return the medians of our server, the plain app and quickstart."""
     project = copy_project(folder / "copy")
-    base_environ = environment(PLAIN_DATABASE_URL=f"sqlite+aiosqlite:///{folder}/plain.db")
+    base_environ = environment(BENCH_DATABASE_URL=f"sqlite+aiosqlite:///{folder}/plain.db")
     environ = {**base_environ, **PRODUCTION, "DATABASE_URL": f"sqlite:///{folder}/site.db"}
     subprocess.run([sys.executable, "oppman.py", "migrate"], cwd=project, env=environ, check=True, capture_output=True)
     measurements: list[Callable[[], float]] = [
         lambda: seconds_to_page(["oppman.py", "runserver", "--no-reload"], project, environ),
-        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain_app:app"], PROJECT, base_environ),
+        lambda: seconds_to_page(["-m", "uvicorn", "bench.peers.plain.app:app"], PROJECT, base_environ, "/items"),
         lambda: seconds_to_page(["oppman.py", "quickstart", "--no-input"], reset_project(project), base_environ),
     ]
     if rounds >= ENOUGH_ROUNDS:
@@ -87,14 +87,14 @@ def reset_project(project: Path) -> Path:
     return project
 
 
-def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, str]) -> float:
+def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, str], path: str = "/") -> float:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     command = [sys.executable, *arguments, "--port", str(port)]
     started = time.perf_counter()
     devnull = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, env=environ, stdin=devnull, stdout=devnull, stderr=devnull) as server:
-        while not page_is_served(port):
+        while not page_is_served(port, path):
             if server.poll() is not None:
                 sys.exit(f"{' '.join(command)} ended with {server.returncode}")
             time.sleep(0.005)
@@ -103,10 +103,10 @@ def seconds_to_page(arguments: Sequence[str], folder: Path, environ: dict[str, s
     return seconds
 
 
-def page_is_served(port: int) -> bool:
+def page_is_served(port: int, path: str) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with suppress(OSError):
-        connection.request("GET", "/")
+        connection.request("GET", path)
         response = connection.getresponse()
         response.read()
         return response.status == 200

@@ -29,9 +29,8 @@ import uvloop
 
 from bench.accounts import has_passed, health_latencies_ms, percentile_99
 from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_databases_parser, selected_databases
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
-from bench.peers.streams.words import WORD, WORD_INTERVAL_SECONDS
+from bench.harness.servers import PEERS, Server, environment, run, serve
+from bench.peers.streams.relay import WORD, WORD_INTERVAL_SECONDS
 from bench.speed import new_database_urls
 
 END_TIMEOUT_SECONDS = 30
@@ -113,7 +112,7 @@ def serve_transport(transport: str, url: str, folder: Path) -> Iterator[Server]:
         command = ["-m", "uvicorn", "bench.peers.streams.relay:app", "--port", "{port}", "--no-access-log"]
         environ = environment()
     else:
-        command = ["-m", "bench.peers.streams.ours"]
+        command = [*PEERS["ours"].serve, "bench.peers.streams.ours:create"]
         unlimited = {"LLM_MAX_PARALLEL": "1000", "LLM_MAX_TOKENS_PER_VISITOR_PER_DAY": "0"}
         environ = environment(**PEERS["ours"].environ_for(url), **unlimited)
     with serve(command, environ, folder / "log") as server:

@@ -20,8 +20,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 from bench.harness.options import new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 from bench.harness.tasks import ADDITIONAL_ROWS_VARIABLE
 from opportune.testing.services.browser import ARGUMENTS, CHROMIUM
 

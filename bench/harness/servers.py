@@ -1,4 +1,4 @@
-"""Servers in separate processes, and their processor time."""
+"""Servers in separate processes, started as their guides recommend, and their processor time."""
 
 import os
 import socket
@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_SECONDS = 60
 """Seconds in which a server must start."""
+KEY = "a key for benchmarks that opens nothing"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,12 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     if result.returncode:
         sys.exit(f"{' '.join(arguments)} ended with {result.returncode}")
     return result.stdout.strip()
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment with changes, with bytecode caching enabled."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **changes}
 
 
 def _wait_until_listening(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
@@ -120,7 +127,54 @@ def _parent(process: Path) -> int:
         return 0
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """Return the environment with changes, with bytecode caching enabled."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**inherited, **changes}
+@dataclass(frozen=True)
+class Peer:
+    prepare: str
+    """Module that creates tables and rows, and prints the cookie of a signed-in user."""
+    serve: tuple[str, ...]
+    """Arguments for Python. {port} is replaced."""
+    environ: dict[str, str] = field(default_factory=dict)
+    variable: str = "BENCH_DATABASE_URL"
+    """Environment variable with the database URL."""
+    drivers: dict[str, str] = field(default_factory=dict)
+    """URL schemes of SQLAlchemy."""
+
+    def environ_for(self, url: str) -> dict[str, str]:
+        scheme, location = url.split("://", 1)
+        return {**self.environ, self.variable: f"{self.drivers.get(scheme, scheme)}://{location}"}
+
+
+PEERS = {
+    "ours": Peer(
+        prepare="bench.peers.ours.prepare",
+        serve=("-m", "bench.peers.ours.serve"),
+        variable="DATABASE_URL",
+        environ={
+            "ENVIRONMENT": "production",
+            "DEBUG": "false",
+            "SECRET_KEY": KEY,
+            "HOST": "127.0.0.1",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "LLM_BASE_URL": "http://127.0.0.1:9/v1",  # do not load the local model
+        },
+    ),
+    "plain": Peer(
+        prepare="bench.peers.plain.app",
+        serve=("-m", "uvicorn", "bench.peers.plain.app:app", "--port", "{port}"),
+        drivers={"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"},
+    ),
+    "django": Peer(
+        prepare="bench.peers.django_site.prepare",
+        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
+        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_site.settings"},
+    ),
+    "rest": Peer(
+        prepare="bench.peers.django_site.prepare",
+        serve=("-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--threads", "4", "bench.peers.django_site.wsgi"),
+        environ={"DJANGO_SETTINGS_MODULE": "bench.peers.django_rest.settings"},
+    ),
+    "bare": Peer(
+        prepare="bench.peers.bare.app",
+        serve=("-m", "uvicorn", "bench.peers.bare.app:app", "--port", "{port}", "--no-access-log"),
+    ),
+}

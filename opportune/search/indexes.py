@@ -9,13 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    Select,
-    literal_column,
-)
+from sqlalchemy import CTE, ColumnElement, Connection, Select, literal_column
 
 from opportune.db.migrations.post_migrate import FTS_PREFIX
 

@@ -14,18 +14,7 @@ from functools import lru_cache
 from operator import mul
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import (
-    Connection,
-    FromClause,
-    Row,
-    Select,
-    TableClause,
-    bindparam,
-    column,
-    select,
-    table,
-    text,
-)
+from sqlalchemy import Connection, FromClause, Row, Select, TableClause, bindparam, column, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from opportune.config.llm_models import EmbeddingModel

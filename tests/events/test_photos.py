@@ -7,12 +7,7 @@ from httpx2 import AsyncClient
 from app.events.models import Event
 from opportune.config.settings import Settings
 from opportune.testing import RecordedJobs, make_user, signed_in_client
-from tests.events.conftest import (
-    ADA,
-    list_stored_files,
-    make_photo_upload,
-    make_picture,
-)
+from tests.events.conftest import ADA, list_stored_files, make_photo_upload, make_picture
 
 
 async def test_invalid_upload_is_refused_at_its_field(

@@ -23,8 +23,7 @@ from urllib.parse import quote
 
 from bench.harness.load import Request, drive
 from bench.harness.options import ENOUGH_ROUNDS, exit_status, new_parser
-from bench.harness.peers import PEERS
-from bench.harness.servers import Server, environment, run, serve
+from bench.harness.servers import PEERS, Server, environment, run, serve
 
 REQUESTS, TEST_REQUESTS = 2000, 100
 CLIENT_CONNECTIONS = 32

@@ -4,11 +4,13 @@
 
 from typing import Any
 
+from django.urls import path
 from django.views.generic import ListView
 from rest_framework.generics import ListCreateAPIView
 from rest_framework.serializers import ModelSerializer
 
 from bench.peers.django_site.models import Item
+from bench.peers.django_site.urls import urlpatterns as of_the_site
 from bench.peers.django_site.views import NAVIGATION
 
 
@@ -33,3 +35,10 @@ class RowsPage(ListView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
         return {**context, "total": context["paginator"].count, "navigation": NAVIGATION}
+
+
+urlpatterns = [
+    path("api/v1/rows", Rows.as_view()),
+    path("rows", RowsPage.as_view()),
+    *of_the_site,
+]

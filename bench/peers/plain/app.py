@@ -4,11 +4,15 @@ From FastAPI's own guide: a dependency with `yield` for the session, `response_m
 `Jinja2Templates` with `url_for('static', …)`, the middleware that times requests. From SQLAlchemy's: one async engine
 at import with the settings it comes with, `async_sessionmaker(expire_on_commit=False)`, the ORM in its 2.0 style. From
 Starlette's: `SessionMiddleware` for sign-in, with the user read from the database. CORS and compression are
-omitted. On SQLite the file is in WAL mode, like ours.
+omitted. On SQLite the file is in WAL mode, like ours. As a program, it creates tables and rows, and prints the cookie
+of a signed-in user.
 """
 
+import asyncio
+import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,11 +23,14 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from itsdangerous import TimestampSigner
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import DateTime, String, func, select
+from sqlalchemy import DateTime, String, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.middleware.sessions import SessionMiddleware
+
+from bench.harness.tasks import EMAIL, ITEMS
 
 FOLDER = Path(__file__).parent
 SECRET_KEY = "a key for benchmarks that opens nothing"
@@ -156,3 +163,23 @@ async def rows_page(request: Request, session: SessionDep) -> Response:
 @app.get("/items/mine", response_class=HTMLResponse)
 async def mine_page(request: Request, user: CurrentUser) -> Response:
     return templates.TemplateResponse(request, "mine.html", {"navigation": NAVIGATION, "user": user})
+
+
+async def add_rows() -> int:
+    """Return the id of the user."""
+    if engine.dialect.name == "sqlite":
+        async with engine.connect() as connection:
+            await connection.execute(text("PRAGMA journal_mode = WAL"))
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with sessions() as session:
+        user = User(email=EMAIL)
+        session.add_all([user, *(Item(**item) for item in ITEMS)])
+        await session.commit()
+    await engine.dispose()
+    return user.id
+
+
+if __name__ == "__main__":
+    content = b64encode(json.dumps({"user_id": asyncio.run(add_rows())}).encode())
+    print(f"session={TimestampSigner(SECRET_KEY).sign(content).decode()}")

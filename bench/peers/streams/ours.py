@@ -1,16 +1,13 @@
 """The whole site in production, with a model that sends ten words per second, and public streams."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
-from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
+from bench.peers.streams.relay import WORD_INTERVAL_SECONDS, word
 from opportune.application import create_app
-from opportune.cli.development import server
-from opportune.config.settings import get_settings
 from opportune.contrib import llm
 from opportune.contrib.answers import Answers, ShownAnswer
 from opportune.contrib.answers.models import Answer
@@ -70,9 +67,3 @@ streams = Feature("streams", "Answers that everyone may read.", api=api)
 
 def create() -> FastAPI:
     return create_app(features=[*installed_features(), streams])
-
-
-if __name__ == "__main__":
-    settings = get_settings()
-    with server.reserve(settings.host, int(os.environ["PORT"])) as listener:
-        server.serve(listener, settings, app="bench.peers.streams.ours:create")

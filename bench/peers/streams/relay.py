@@ -1,7 +1,12 @@
-"""A relay on Starlette that forwards each word. It stores nothing and drops disconnected clients."""
+"""A relay on Starlette that forwards each word. It stores nothing and drops disconnected clients.
+
+The words of the benchmark's model contain the time they were sent.
+"""
 
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
@@ -9,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bench.peers.streams.words import WORD_INTERVAL_SECONDS, word
+WORD_INTERVAL_SECONDS = 0.1
+WORD = re.compile(rb"w(\d+)t(\d+)(?=[ \\<])")  # followed by a space, a JSON line break or a tag
+WORDS_PER_PARAGRAPH = 40
+
+
+def word(number: int) -> str:
+    """Return a word with its number and the microsecond it is sent, by a clock that all processes share."""
+    return f"w{number}t{time.monotonic_ns() // 1000}" + (" " if (number + 1) % WORDS_PER_PARAGRAPH else "\n\n")
 
 
 async def forward_words(words: int) -> AsyncIterator[str]:

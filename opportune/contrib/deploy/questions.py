@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from opportune.contrib.deploy.host_files import (
-    require_domain,
-)
+from opportune.contrib.deploy.host_files import require_domain
 from opportune.contrib.deploy.rules.deployment import Deployment, DeploymentOptions
 
 

@@ -8,14 +8,7 @@ from typing import Any, Generic
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from opportune.contrib.documents.document import (
-    MAX_RANKED_HITS,
-    DocumentRead,
-    Fields,
-    H,
-    IndexDefinition,
-    IndexStatus,
-)
+from opportune.contrib.documents.document import MAX_RANKED_HITS, DocumentRead, Fields, H, IndexDefinition, IndexStatus
 from opportune.contrib.documents.engine import TEXT_MATCH, Engine
 from opportune.contrib.documents.jobs import embed_documents
 from opportune.contrib.documents.similar_words import MIN_MISSPELT_LETTERS, closest_word

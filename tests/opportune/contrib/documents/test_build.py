@@ -13,13 +13,7 @@ from opportune.contrib.documents.postgresql import tsvector
 from opportune.db.url.database_url import DatabaseUrl
 from opportune.errors import OperatorError
 from opportune.project.atomic_files import private_file, temporary_path
-from tests.opportune.contrib.documents.shelf_index import (
-    CodeDocument,
-    code_document,
-    open_search,
-    shelf,
-    write_index,
-)
+from tests.opportune.contrib.documents.shelf_index import CodeDocument, code_document, open_search, shelf, write_index
 
 DocumentsOrError = list[CodeDocument] | str
 
